@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.runs.grouping import Grouping
 
-Rows = list[tuple[str, int]]
+Row = tuple[str, int]
 
 
-def plain(runs: list[Rows]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+def plain(runs: list[list[Row]]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
     for rows in runs:
-        for key, row in rows:
-            found.setdefault(key, []).append(row)
+        for row in rows:
+            found.setdefault(row[0], []).append(row)
     return found
 
 
@@ -23,10 +23,10 @@ def plain(runs: list[Rows]) -> dict[str, list[int]]:
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.booleans()), max_size=6),
 )
 def test_a_window_that_moves_gives_what_one_would_that_is_new(
-    runs: list[Rows], windows: list[tuple[int, int, bool]]
+    runs: list[list[Row]], windows: list[tuple[int, int, bool]]
 ) -> None:
-    grouping = Grouping[str, int](())
-    seen: list[tuple[Grouping[str, int], list[Rows]]] = []
+    grouping = Grouping[Row](())
+    seen: list[tuple[Grouping[Row], list[list[Row]]]] = []
     for start, count, copied in windows:
         window = [list(rows) if copied else rows for rows in runs[start : start + count]]
         grouping = grouping.moved_on(window)

@@ -55,7 +55,7 @@ class WidthEffect:
 
 
 Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
-"""By step, its succeeded executions of each run that has any."""
+"""By step, its succeeded executions of each run that has any; empty where none has."""
 
 
 def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors: bool = True) -> MemorySize:

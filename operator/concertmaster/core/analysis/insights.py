@@ -27,7 +27,7 @@ from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.runs.changes import between, differences, longest, signature
+from concertmaster.core.analysis.runs.changes import between, completed, longest, signature
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
@@ -161,7 +161,7 @@ def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) 
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
     """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
-    signatures = figures.of_each(signature, runs)
+    signatures = completed(figures.of_each(signature, runs))
     places = [i for i in range(1, len(runs)) if between(signatures[i - 1], signatures[i])]
     if not places:
         return None
@@ -174,7 +174,7 @@ def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect 
         inputs_before=[_input(r) for r in before],
         inputs_after=[_input(r) for r in after],
     )
-    return ChangeEffect(runs[at].end or math.nan, differences(runs[at - 1], runs[at]), effect)
+    return ChangeEffect(runs[at].end or math.nan, between(signatures[at - 1], signatures[at]), effect)
 
 
 def _input(run: RunRecord) -> float:

@@ -17,7 +17,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, Wor
 from concertmaster.history.runs.settled import SettledRuns
 
 EXECUTIONS = 2_200
-"""Most executions kept, 200 runs of ten steps of one workflow; one takes 4 KiB with all that is worked out of it."""
+"""Most executions kept, 200 runs of ten steps of one workflow; one takes 5 KiB with all that is worked out of it."""
 
 
 def digest(bodies: Iterable[bytes]) -> bytes:

@@ -17,7 +17,7 @@ from concertmaster.history.runs.stored import StoredRun, put_together, stored_ru
 from concertmaster.history.sql import Connection
 
 MOST_EXECUTIONS = 50_000
-"""Executions of a workflow that are held at once, those of 200 runs of 250 steps; 4 KiB each with all that is worked out of
+"""Executions of a workflow that are held at once, those of 200 runs of 250 steps; 5 KiB each with all that is worked out of
 them. Of a workflow with more, the newest runs are read."""
 
 Mark = tuple[str, float, float]

@@ -31,7 +31,7 @@ _FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of w
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
 _ROOM = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
-_WORK = 60.0  # seconds for its startup, and between two queries for what the source answered
+_WORK = 60.0  # seconds for its startup, and to process answers between two queries
 
 
 class Readers:
@@ -42,11 +42,12 @@ class Readers:
         little room, nothing is read apart."""
         self._cores = cores
         self._room = room
+        self._starting = threading.Lock()  # several sources may begin at the same moment
         self._of: dict[str, SourceReader] = {}
 
     def of(self, client: PrometheusClient) -> SourceReader:
         """The reader of a source."""
-        return self._of.setdefault(client.source.name, SourceReader(client, self._free))
+        return self._of.setdefault(client.source.name, SourceReader(client, self._free, self._starting))
 
     @property
     def running(self) -> bool:
@@ -68,9 +69,11 @@ class Readers:
 class SourceReader:
     """Reads spans of one source in a process that is started for the first of them."""
 
-    def __init__(self, client: PrometheusClient, free: Callable[[], bool]) -> None:
+    def __init__(self, client: PrometheusClient, free: Callable[[], bool], starting: threading.Lock) -> None:
+        """``free``: whether there may be a process, asked while ``starting`` is held until there is."""
         self._client = client
         self._free = free
+        self._starting = starting
         self._process: _Process | None = None
         self._turn = threading.Lock()  # spans are begun by the threads that wait for them
         self._failed = False  # one ended before its time: another one would as well
@@ -117,29 +120,33 @@ class SourceReader:
             process.end()
 
     def _lost(self, process: _Process, *, hangs: bool) -> None:
-        """Do without a process that ended or ``hangs``. Raises SourceUnreachable where it was ended because others had
-        something else to ask."""
-        name = self._client.source.name
+        """Do without a process that ended or ``hangs``. Raises SourceUnreachable where it was ended here: it was closed, or
+        others had something else to ask."""
         status = None if hangs else process.ended()
         with self._turn:
             if process is not self._process:
-                raise SourceUnreachable("what was asked for is no longer needed", where=f"source {name}") from None
+                where = f"source {self._client.source.name}"
+                raise SourceUnreachable("what was asked for is no longer needed", where=where) from None
             self._failed = status != 0  # 0: nobody had asked it for a while, until just now
             self._end()
         ended = f"ended (exit status {status})" if status is not None else "closed its connection"
-        log.warning(
-            "source %s: the process that read the past %s; the operator reads on by itself",
-            name,
-            f"was silent for {process.patience:g} s" if hangs else ended,
-        )
+        self._warn(f"was silent for {process.patience:g} s" if hangs else ended)
+
+    def _warn(self, what: str) -> None:
+        name = self._client.source.name
+        log.warning("source %s: the process that read the past %s; the operator reads on by itself", name, what)
 
     def _claimed(self, apart: bool) -> _Process | None:
         """A process that has nothing else to do; None where this one reads."""
         with self._turn:
             if self._process is not None and (self._process.busy or self._process.gone or self._few):
+                if self._process.failed:
+                    self._failed = True
+                    self._warn(f"ended (exit status {self._process.ended()})")
                 self._end()
             if self._process is None and apart:
-                self._process = self._start()
+                with self._starting:
+                    self._process = self._start()
             if self._process is not None:
                 self._process.busy = True
                 self._client.lent = self._client.places // 2  # shards may have come or gone
@@ -152,7 +159,7 @@ class SourceReader:
 
     def _start(self) -> _Process | None:
         """A process; None where the operator does better to read by itself."""
-        if self._failed or not self._free() or self._few:
+        if self._failed or self._few or not self._free():
             return None
         try:
             return _Process(self._client)
@@ -186,7 +193,7 @@ class _Process:
         self.busy = False  # whether a span was asked for, and not all of it received
 
     def wait_at_most(self, seconds: float) -> None:
-        """From now on it is given up (BlockingIOError) where it neither says nor takes anything for so long."""
+        """From the next message on it is given up (BlockingIOError) where it sends and accepts nothing for that long."""
         self.patience = seconds
         limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
         with socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
@@ -220,6 +227,11 @@ class _Process:
     def gone(self) -> bool:
         """Whether it has ended: after a while without a question it does."""
         return self._running.poll() is not None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended before all of a span was received, and not because nobody asked."""
+        return self.busy and self._running.poll() not in (None, 0)
 
     def ended(self) -> int | None:
         """Its exit status."""

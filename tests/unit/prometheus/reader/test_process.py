@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from multiprocessing import Pipe
@@ -152,6 +154,38 @@ def test_where_it_is_killed_the_operator_reads_on(
     assert there.lent == 0
     assert list(reader.backfill(**span(), apart=True))
     assert not reader.running, "another one would be killed as well"
+
+
+def test_where_it_is_killed_while_nobody_listens_there_is_no_other(
+    store: Store, readers: Readers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where its memory is too much for the node each time."""
+    alive(store)
+    reader = readers.of(client(store))
+    reading = reader.backfill(**span(3), apart=True)
+    next(reading)
+    one = process_of(reader)
+    os.kill(one, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, one, os.WEXITED | os.WNOWAIT)
+    assert list(reader.backfill(**span(), apart=True))
+    assert not reader.running
+    assert "source main: the process that read the past ended (exit status -9)" in caplog.text
+
+
+def test_of_several_sources_one_has_a_process(store: Store, readers: Readers) -> None:
+    """Also where all begin at the same moment."""
+    alive(store)
+    sources = [readers.of(client(store, name=f"s{n}")) for n in range(4)]
+    together = threading.Barrier(len(sources))
+
+    def read(source: SourceReader) -> bool:
+        together.wait(30)
+        return bool(list(source.backfill(**span(), apart=True)))
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        assert all(pool.map(read, sources))
+    assert sum(source.running for source in sources) == 1
 
 
 def test_where_it_hangs_the_operator_reads_on(store: Store, readers: Readers, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,11 +16,13 @@ from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
 """The newest change points whose causes are worked out."""
-_UNKNOWN = (None, None)  # requests that nobody set, or that the metrics do not show
 _NEAR = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
 _MAIN = 0.2  # least part of the change of the run that a step which is named makes up
 
-Signature = tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]
+ContainerSettings = tuple[str | None, float | None, float | None]
+"""Image, and requests of CPU (cores) and memory (bytes), of a container; None where unknown."""
+Signature = tuple[str | None, frozenset[tuple[str, str, ContainerSettings]]]
+"""The fingerprint of a run's template, and what was set for its containers, by step and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class PointCause:
 def signature(run: RunRecord) -> Signature:
     """The parts of a run that people change: its template, and image and requests of its containers."""
     return run.fingerprint, frozenset(
-        (e.step, c.name, c.image, c.cpu_request, c.memory_request)
+        (e.step, c.name, (c.image, c.cpu_request, c.memory_request))
         for e in run.steps
         for c in e.containers
         if not c.init
@@ -46,23 +48,59 @@ def signature(run: RunRecord) -> Signature:
 
 def differences(old: RunRecord, new: RunRecord) -> str:
     """What was changed between two runs, as text; empty when no difference is known."""
-    return between(signature(old), signature(new))
+    return between(*completed([signature(old), signature(new)]))
+
+
+def completed(signatures: Sequence[Signature]) -> list[Signature]:
+    """The signatures of consecutive runs. What is not known of a container in one of them is what it was in the run before:
+    a gap in the metrics is no change, neither where it begins nor where it ends."""
+    found: list[Signature] = []
+    for place, own in enumerate(signatures):
+        if place == 0:
+            found.append(own)
+        else:
+            found.append(found[-1] if own == signatures[place - 1] else _completed(own, found[-1]))
+    return found
+
+
+def _completed(signature: Signature, before: Signature) -> Signature:
+    if not any(None in settings for *_, settings in signature[1]):
+        return signature
+    earlier: dict[tuple[str, str], list[ContainerSettings]] = {}
+    for step, name, settings in before[1]:
+        earlier.setdefault((step, name), []).append(settings)
+    return signature[0], frozenset(
+        (step, name, settings)
+        for step, name, own in signature[1]
+        for settings in _possible(own, earlier.get((step, name), []))
+    )
+
+
+def _possible(own: ContainerSettings, earlier: Sequence[ContainerSettings]) -> Sequence[ContainerSettings]:
+    """``own`` where all of it is known, else those ``earlier`` ones that it may be, else itself completed from one."""
+    if None not in own or not earlier:
+        return [own]
+    alike = [e for e in earlier if all(a is None or a == b for a, b in zip(own, e, strict=True))]
+    if alike:
+        return alike
+    image, cpu, memory = min(earlier, key=repr)
+    return [(own[0] or image, cpu if own[1] is None else own[1], memory if own[2] is None else own[2])]
 
 
 def between(before: Signature, after: Signature) -> str:
-    """The same for their signatures. Where the executions of a step differ among themselves, only what none of them had
+    """``differences`` of signatures. Where the executions of a step differ among themselves, only what none of them had
     before is a change: items may be given what they need, and a run may begin before a change and end after it."""
     if before == after:
         return ""
-    known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
+    known = {(s, c) for s, c, _ in before[1]} & {(s, c) for s, c, _ in after[1]}
     parts = []
     for place in sorted(known):
-        was, now = ([v[2:] for v in side if v[:2] == place] for side in (before[1], after[1]))
+        was, now = ([settings for *at, settings in side[1] if tuple(at) == place] for side in (before, after))
         old, new = ({image for image, *_ in side if image} for side in (was, now))
         if old and new - old:
             replaced = sorted(old - new or old)
             parts.append(f"image of {place[0]} from {text.listing(replaced)} to {text.listing(sorted(new - old))}")
-        if {v[1:] for v in now} - {v[1:] for v in was} - {_UNKNOWN}:
+        if {(cpu, memory) for _, cpu, memory in now} - {(cpu, memory) for _, cpu, memory in was}:
             parts.append(f"requests of {place[0]}")
     if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
         parts.append("template")
@@ -144,6 +182,6 @@ def _at_equal_input(
 def _changed(runs: Sequence[RunRecord], at: int, figures: RunFigures) -> str:
     """What was changed between the two runs nearest to that position."""
     close = range(max(0, at - 3), min(len(runs), at + 3))
-    signatures = {i: figures.of(signature, runs[i]) for i in close}
-    changes = {i: what for h, i in pairwise(close) if (what := between(signatures[h], signatures[i]))}
+    signatures = completed(figures.of_each(signature, [runs[i] for i in close]))
+    changes = {i: what for i, pair in zip(close[1:], pairwise(signatures), strict=True) if (what := between(*pair))}
     return next((changes[at + off] for off in _NEAR if at + off in changes), "")

@@ -11,16 +11,17 @@ ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
 
 
 class RunExecutions(NamedTuple):
-    """Executions of one step in the run of that name: those that ``ran``, whatever their outcome; the ``succeeded`` among
+    """Executions of a step in the run of that name: those that ``ran``, whatever their outcome; the ``succeeded`` among
     them; and the ``timed`` among those, whose duration is known."""
 
+    step: str
     run: str
     ran: Sequence[StepExecution]
     succeeded: Sequence[StepExecution]
     timed: Sequence[StepExecution]
 
 
-def executions_by_step(run: RunRecord) -> list[tuple[str, RunExecutions]]:
+def executions_by_step(run: RunRecord) -> list[RunExecutions]:
     """The steps of which anything ran, and their executions; equal groups share one object to save memory."""
     ran: dict[str, list[StepExecution]] = {}
     whole = known = True
@@ -37,11 +38,11 @@ def executions_by_step(run: RunRecord) -> list[tuple[str, RunExecutions]]:
         elif e.started is None or e.finished is None:
             known = False
     if whole and known:
-        return [(step, RunExecutions(run.run, rows, rows, rows)) for step, rows in ran.items()]
-    return [(step, _told_apart(run.run, rows)) for step, rows in ran.items()]
+        return [RunExecutions(step, run.run, rows, rows, rows) for step, rows in ran.items()]
+    return [_told_apart(step, run.run, rows) for step, rows in ran.items()]
 
 
-def _told_apart(run: str, ran: list[StepExecution]) -> RunExecutions:
+def _told_apart(step: str, run: str, ran: list[StepExecution]) -> RunExecutions:
     succeeded = [e for e in ran if e.outcome.timed]
     timed = [e for e in succeeded if e.started is not None and e.finished is not None]
-    return RunExecutions(run, ran, succeeded, timed)
+    return RunExecutions(step, run, ran, succeeded, timed)

@@ -13,13 +13,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.replay.executed import Layouts, prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
-from concertmaster.core.analysis.runs.grouping import Grouping, KeyedRows
+from concertmaster.core.analysis.runs.grouping import Grouping
 from concertmaster.core.model import RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import Pricing
 
 P = ParamSpec("P")
 R = TypeVar("R", RunRecord, ExecutedRun)
-K = TypeVar("K")
+Row = TypeVar("Row", bound=tuple[Any, ...])
 T = TypeVar("T")
 
 
@@ -29,7 +29,7 @@ class RunFigures:
 
     def __init__(self) -> None:
         self._figures: dict[Callable[..., Any], dict[int, Any]] = {}  # by what makes them
-        self._groupings: dict[Callable[..., Any], Grouping[Any, Any]] = {}
+        self._groupings: dict[Callable[..., Any], Grouping[Any]] = {}
         self._runs: dict[int, RunRecord | ExecutedRun] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._asked: set[Hashable] = set()
@@ -54,8 +54,9 @@ class RunFigures:
         except KeyError:
             return [self.of(make, run) for run in runs]
 
-    def grouped(self, make: Callable[[R], KeyedRows[K, T]], runs: Sequence[R]) -> Mapping[K, Sequence[T]]:
-        """The rows that ``make`` gives of each run by their key, in the order of the runs; see ``Grouping``."""
+    def grouped(self, make: Callable[[R], Sequence[Row]], runs: Sequence[R]) -> Mapping[Any, Sequence[Row]]:
+        """The rows that ``make`` gives of each run by their first field, in the order of the runs; see ``Grouping``."""
+        self._asked.add(make)
         rows = self.of_each(make, runs)
         known = self._groupings.get(make)
         grouping = self._groupings[make] = Grouping(rows) if known is None else known.moved_on(rows)
@@ -97,7 +98,7 @@ class RunFigures:
             for known in self._figures.values():
                 known.pop(number, None)
         self._figures = {make: known for make, known in self._figures.items() if known}
-        self._groupings = {make: known for make, known in self._groupings.items() if make in self._figures}
         asked, self._asked = self._asked, set()
+        self._groupings = {make: known for make, known in self._groupings.items() if make in asked}
         self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

@@ -130,8 +130,9 @@ def _larger(known: float | None, value: float | None) -> float | None:
 
 
 class InRun(NamedTuple):
-    """A container of a step in one run: its newest execution, the number of executions, and their usage."""
+    """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage."""
 
+    place: tuple[str, str]
     newest: ContainerFact
     executions: int
     ambiguous: int
@@ -142,9 +143,8 @@ class InRun(NamedTuple):
 _one = partial(tuple.__new__, InRun)
 
 
-def usage_of(run: RunRecord) -> list[tuple[tuple[str, str], InRun]]:
-    """Step and name of every main container in a run, and its figures. Containers added only by the engine's executor are
-    left out."""
+def usage_of(run: RunRecord) -> list[InRun]:
+    """The figures of every main container in a run. Containers added only by the engine's executor are left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
         if execution.outcome is Outcome.SKIPPED or execution.outcome is Outcome.CACHED:
@@ -157,14 +157,14 @@ def usage_of(run: RunRecord) -> list[tuple[tuple[str, str], InRun]]:
                 by_container[place].append((fact, execution))
             else:
                 by_container[place] = [(fact, execution)]
-    return [(place, _in_run(run, rows)) for place, rows in by_container.items()]
+    return [_in_run(run, place, rows) for place, rows in by_container.items()]
 
 
-def _in_run(run: RunRecord, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
+def _in_run(run: RunRecord, place: tuple[str, str], rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
     usage = _run_usage(run.end if run.end is not None else rows[0][1].finished or 0.0, rows)
     fact = rows[-1][0]
     if len(rows) == 1:
-        return _one((fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
+        return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
-    return InRun(fact, len(rows), ambiguous, unsampled, usage)
+    return InRun(place, fact, len(rows), ambiguous, unsampled, usage)

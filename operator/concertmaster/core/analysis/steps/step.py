@@ -108,9 +108,10 @@ def analyze_steps(
 
 
 class _Times(NamedTuple):
-    """One execution: name and end of its run; its duration if it counts, pod creation to scheduling, and scheduling to
-    start, in seconds (None: unknown); whether it was neither skipped nor cached; input size."""
+    """One execution of a step: name and end of its run; its duration if it counts, pod creation to scheduling, and
+    scheduling to start, in seconds (None: unknown); whether it was neither skipped nor cached; input size."""
 
+    step: str
     run: str
     end: float
     execution: StepExecution
@@ -124,9 +125,9 @@ class _Times(NamedTuple):
 _times = partial(tuple.__new__, _Times)
 
 
-def _times_of(run: RunRecord) -> list[tuple[str, _Times]]:
-    """All executions of a run, with their steps."""
-    times: list[tuple[str, _Times]] = []
+def _times_of(run: RunRecord) -> list[_Times]:
+    """All executions of a run."""
+    times: list[_Times] = []
     name, end = run.run, run.end or 0.0
     for e in run.steps:
         created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
@@ -139,13 +140,14 @@ def _times_of(run: RunRecord) -> list[tuple[str, _Times]]:
         if started is not None and finished is not None and (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
             seconds = finished - started if finished > started else 0.0
         ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
-        times.append((e.step, _times((name, end, e, seconds, waiting, starting, ran, e.input_size))))
+        times.append(_times((e.step, name, end, e, seconds, waiting, starting, ran, e.input_size)))
     return times
 
 
 class _Columns(NamedTuple):
-    """The figures of ``_Times`` of all executions of a step."""
+    """The fields of ``_Times``, in their order, for all executions of a step."""
 
+    steps: Sequence[str]
     runs: Sequence[str]
     ends: Sequence[float]
     executions: Sequence[StepExecution]
@@ -158,13 +160,11 @@ class _Columns(NamedTuple):
     def series(self) -> Series:
         """Ends of the runs (unix seconds), durations (s) and inputs (None unless all are known), oldest first; of a run with
         several executions the longest duration."""
-        rows = [
-            (end, seconds, size)
-            for end, seconds, size in zip(self.ends, self.seconds, self.sizes, strict=True)
-            if seconds is not None
-        ]
         if len(set(self.runs)) < len(self.runs):
             rows = self._longest()
+        else:
+            columns = zip(self.ends, self.seconds, self.sizes, strict=True)
+            rows = [(end, seconds, size) for end, seconds, size in columns if seconds is not None]
         rows.sort(key=itemgetter(0))
         sizes = [row[2] for row in rows]
         inputs = sizes if sizes and None not in sizes else None

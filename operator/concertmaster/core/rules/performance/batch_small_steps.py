@@ -43,30 +43,30 @@ class _Pods:
         return self.overhead / whole if whole > 0 else 0.0
 
 
-_InRun = tuple[int, tuple[float, ...], tuple[float, ...]]
-"""A step in one run: its number of items, and for each pod the seconds of work and of overhead before it."""
+_PodTimes = tuple[str, int, tuple[float, ...], tuple[float, ...]]
+"""A step in one run: its name, its number of items, and for each pod the seconds of work and of overhead before it."""
 
 
-def _of_run(run: ExecutedRun) -> list[tuple[str, _InRun]]:
+def _of_run(run: ExecutedRun) -> list[_PodTimes]:
     """Each step that ran."""
-    rows: list[tuple[str, _InRun]] = []
+    rows: list[_PodTimes] = []
     for name, places in run.index.items():
         chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
         if len(chains) == 1 and len(chains[0]) == 1:  # the common case
             ((only,),) = chains
-            rows.append((name, (1, (only.work,), (only.pending + only.starting,))))
+            rows.append((name, 1, (only.work,), (only.pending + only.starting,)))
         elif chains:
-            pods = [a for chain in chains for a in chain]
+            pods = list(chain.from_iterable(chains))
             works, overheads = tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods])
-            rows.append((name, (len(chains), works, overheads)))
+            rows.append((name, len(chains), works, overheads))
     return rows
 
 
 def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
     pods: dict[str, _Pods] = {}
     for name, of_runs in figures.grouped(_of_run, runs).items():
-        items, works, overheads = zip(*of_runs, strict=True)
-        work, overhead = (upper_median(list(chain.from_iterable(of_pods))) for of_pods in (works, overheads))
+        _, items, *of_pods = zip(*of_runs, strict=True)
+        work, overhead = [upper_median(list(chain.from_iterable(seconds))) for seconds in of_pods]
         pods[name] = _Pods(name, int(upper_median(items)), work, overhead)
     return pods
 

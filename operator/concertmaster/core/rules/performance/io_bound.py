@@ -26,9 +26,10 @@ _STALLED = 0.2  # share of the time stalled on I/O
 
 
 class _Seen(NamedTuple):
-    """One execution: cores used, share of its time (0 to 1) stalled on disk, bytes per second of disk and of network; None
-    where unknown."""
+    """One execution of a step: cores used, share of its time (0 to 1) stalled on disk, bytes per second of disk and of
+    network; None where unknown."""
 
+    step: str
     cores: float
     stalled: float | None
     rate: float | None
@@ -42,7 +43,7 @@ def _seen(execution: StepExecution) -> _Seen | None:
         moved = execution.network_bytes
         network = moved / seconds if moved is not None and seconds else None
     if len(execution.containers) == 1:
-        return _seen_alone(execution.containers[0], seconds, network)
+        return _seen_alone(execution.step, execution.containers[0], seconds, network)
     main = [c for c in execution.containers if not c.init]
     cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
     if not seconds or not cores or any(c.ambiguous for c in main):
@@ -50,6 +51,7 @@ def _seen(execution: StepExecution) -> _Seen | None:
     stalls = [c.io_waiting_seconds for c in main if c.io_waiting_seconds is not None]
     sizes = [v for c in main for v in (c.fs_read_bytes, c.fs_write_bytes) if v is not None]
     return _Seen(
+        execution.step,
         sum(cores),
         min(1.0, max(stalls) / seconds) if stalls else None,
         sum(sizes) / seconds if sizes else None,
@@ -57,12 +59,12 @@ def _seen(execution: StepExecution) -> _Seen | None:
     )
 
 
-def _seen_in(run: RunRecord) -> list[tuple[str, _Seen]]:
-    """The succeeded executions of a run, with their steps."""
-    return [(e.step, seen) for e in run.steps if e.outcome.timed and (seen := _seen(e)) is not None]
+def _seen_in(run: RunRecord) -> list[_Seen]:
+    """The succeeded executions of a run."""
+    return [seen for e in run.steps if e.outcome.timed and (seen := _seen(e)) is not None]
 
 
-def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
+def _seen_alone(step: str, container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
     """``_seen`` of a pod with one container, the common case."""
     spent = container.cpu_seconds
     if not seconds or spent is None or container.init or container.ambiguous:
@@ -74,7 +76,7 @@ def _seen_alone(container: ContainerFact, seconds: float | None, network: float 
     stalled, read, written = container.io_waiting_seconds, container.fs_read_bytes, container.fs_write_bytes
     moved = None if read is None and written is None else (read or 0.0) + (written or 0.0)
     share = None if stalled is None else min(1.0, stalled / seconds)
-    return _Seen(cores, share, moved / seconds if moved is not None else None, network)
+    return _Seen(step, cores, share, moved / seconds if moved is not None else None, network)
 
 
 def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str, bool]:
@@ -102,7 +104,8 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
 
 
 def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> Finding | None:
-    used, stalled, rate, network = map(median, zip(*rows, strict=True))
+    _, *columns = zip(*rows, strict=True)
+    used, stalled, rate, network = map(median, columns)
     cores = used or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
     # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk

@@ -27,8 +27,10 @@ _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for th
 
 
 class _Span(NamedTuple):
-    """One execution: its item, seconds from its creation to its end, and whether it succeeded, with known start and end."""
+    """One execution of a step: its item, seconds from its creation to its end, and whether it succeeded, with known start
+    and end."""
 
+    step: str
     item: str | None
     seconds: float
     good: bool
@@ -74,10 +76,10 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         yield _Times(step, spec, succeeded, ended, tuple(items.values()), _limit(evidence, succeeded))
 
 
-def _spans(run: RunRecord) -> list[tuple[str, _Span]]:
-    """Of the executions of a run that ran and ended, with their steps."""
+def _spans(run: RunRecord) -> list[_Span]:
+    """Of the executions of a run that ran and ended."""
     return [
-        (e.step, _Span(e.item, seconds, e.outcome.timed and e.started is not None))
+        _Span(e.step, e.item, seconds, e.outcome.timed and e.started is not None)
         for e in run.steps
         if e.outcome not in ABSENT and (seconds := e.span) is not None
     ]

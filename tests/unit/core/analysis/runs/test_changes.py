@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.insights import last_change
 from concertmaster.core.analysis.runs.changes import POINTS, PointCause, differences, point_causes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
@@ -151,3 +152,19 @@ def test_where_items_differ_only_what_none_of_them_had_before_is_a_change(
     before: RunRecord, after: RunRecord, what: str
 ) -> None:
     assert differences(before, after) == what
+
+
+@pytest.mark.parametrize("lacking", [("cpu_request", "memory_request"), ("memory_request",), ("image",)])
+def test_a_gap_in_the_metrics_is_no_change_and_hides_none(lacking: tuple[str, ...]) -> None:
+    def one(i: int) -> RunRecord:
+        made = sized(1e9, 2e9) if i < 6 else sized(1e9, 4e9)
+        if i not in (12, 13):
+            return made
+        extract, *items = made.steps
+        bare = [replace(e, containers=(replace(e.containers[0], **dict.fromkeys(lacking)),)) for e in items]
+        return replace(made, steps=(extract, *bare))
+
+    runs = [replace(one(i), run=f"run-{i}", end=NOW - (24 - i) * DAY) for i in range(24)]
+    change = last_change(runs, RunFigures())
+    assert change is not None
+    assert (change.time, change.what) == (runs[6].end, "requests of train")

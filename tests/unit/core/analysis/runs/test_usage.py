@@ -19,8 +19,8 @@ def usage(**fact: object) -> RunUsage:
         startup=5.0,
         containers=lambda _: (container(cpu_sampled_seconds=None, **fact),),
     )
-    (((_, name), of_run),) = usage_of(record)
-    (found,) = container_usage(spec, {name: [of_run]})
+    (of_run,) = usage_of(record)
+    (found,) = container_usage(spec, {of_run.place[1]: [of_run]})
     (one,) = found.runs
     return one
 
