@@ -19,7 +19,7 @@ from concertmaster.core.model.policy import Pricing
 
 P = ParamSpec("P")
 R = TypeVar("R", RunRecord, ExecutedRun)
-Row = TypeVar("Row", bound=tuple[Any, ...])
+KeyedRow = TypeVar("KeyedRow", bound=tuple[Any, ...])
 T = TypeVar("T")
 
 
@@ -54,7 +54,7 @@ class RunFigures:
         except KeyError:
             return [self.of(make, run) for run in runs]
 
-    def grouped(self, make: Callable[[R], Sequence[Row]], runs: Sequence[R]) -> Mapping[Any, Sequence[Row]]:
+    def grouped(self, make: Callable[[R], Sequence[KeyedRow]], runs: Sequence[R]) -> Mapping[Any, Sequence[KeyedRow]]:
         """The rows that ``make`` gives of each run by their first field, in the order of the runs; see ``Grouping``."""
         self._asked.add(make)
         rows = self.of_each(make, runs)
