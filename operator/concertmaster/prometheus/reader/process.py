@@ -159,7 +159,7 @@ class SourceReader:
 
     def _start(self) -> _Process | None:
         """A process; None where the operator does better to read by itself."""
-        if self._failed or self._few or not self._free():
+        if self._failed or not self._free() or self._few:
             return None
         try:
             return _Process(self._client)
