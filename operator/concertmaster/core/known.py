@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def known(values: Iterable[T | None]) -> list[T]:
+    """The known ones."""
+    return [v for v in values if v is not None]
 
 
 def total(values: Iterable[float | None]) -> float | None:
     """Sum of the known values; None when there are none."""
-    known = [v for v in values if v is not None]
-    return math.fsum(known) if known else None
+    found = known(values)
+    return math.fsum(found) if found else None
 
 
 def upper_median(values: Sequence[float]) -> float:
@@ -19,8 +27,8 @@ def upper_median(values: Sequence[float]) -> float:
 
 def median(values: Iterable[float | None]) -> float | None:
     """Upper median of the known values; None when there are none."""
-    known = [v for v in values if v is not None]
-    return upper_median(known) if known else None
+    found = known(values)
+    return upper_median(found) if found else None
 
 
 def largest(values: Iterable[float | None]) -> float | None:
@@ -30,5 +38,5 @@ def largest(values: Iterable[float | None]) -> float | None:
 
 def success_rate(succeeded: int, failed: int) -> float | None:
     """Succeeded share (0 to 1) of known outcomes; None without any."""
-    known = succeeded + failed
-    return succeeded / known if known else None
+    ended = succeeded + failed
+    return succeeded / ended if ended else None

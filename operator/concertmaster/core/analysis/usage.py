@@ -13,7 +13,7 @@ from typing import Any
 
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.analysis.runs.usage import InRun, RunUsage
-from concertmaster.core.known import upper_median
+from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
 
@@ -62,10 +62,9 @@ class ContainerUsage:
 
     def known(self, name: str) -> Sequence[float]:
         """The known values of a figure of ``runs``."""
-        known = self._known.get(name)
-        if known is None:
-            known = self._known[name] = [value for value in self.columns[name] if value is not None]
-        return known
+        if name not in self._known:
+            self._known[name] = known(self.columns[name])
+        return self._known[name]
 
     def where_known(self, name: str) -> UsageColumns:
         """``columns`` of those runs of which that figure is known."""

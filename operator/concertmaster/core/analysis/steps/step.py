@@ -20,6 +20,7 @@ from concertmaster.core.analysis.usage import (
 )
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.changepoint.detect import Series, detect_many
+from concertmaster.core.known import known
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
@@ -80,7 +81,7 @@ def analyze_steps(
     names += sorted(rows.keys() - set(names))
     columns = [rows.get(name, _NEVER) for name in names]
     trends = detect_many([c.series() for c in columns])
-    durations = [summarize(_known(c.seconds)) for c in columns]
+    durations = [summarize(known(c.seconds)) for c in columns]
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
     for name, own, duration, trend in zip(names, columns, durations, trends, strict=True):
@@ -93,8 +94,8 @@ def analyze_steps(
                 runs=len(set(own.runs)),
                 ran=len({run for run, ran in zip(own.runs, own.ran, strict=True) if ran}),
                 duration=duration,
-                waiting=summarize(_known(own.waiting)),
-                starting=summarize(_known(own.starting)),
+                waiting=summarize(known(own.waiting)),
+                starting=summarize(known(own.starting)),
                 failures=summarize_failures(own.runs, own.executions),
                 containers=containers,
                 path=paths.get(name),
@@ -174,18 +175,14 @@ class _Columns(NamedTuple):
         by_run: dict[str, tuple[float, float, float | None]] = {}
         for run, end, seconds, size in zip(self.runs, self.ends, self.seconds, self.sizes, strict=True):
             if seconds is not None:
-                known = by_run.get(run)
-                if known is not None:
-                    seconds, size = max(known[1], seconds), size if size is not None else known[2]
+                other = by_run.get(run)
+                if other is not None:
+                    seconds, size = max(other[1], seconds), size if size is not None else other[2]
                 by_run[run] = end, seconds, size
         return list(by_run.values())
 
 
 _NEVER = _Columns(*[()] * len(_Columns._fields))
-
-
-def _known(values: Sequence[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
 
 
 def _marks(
