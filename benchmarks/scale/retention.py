@@ -1,5 +1,5 @@
-"""``make bench-retention``: the cost of deleting the runs of a day and of reading those of a workflow, in a SQLite file and
-in a PostgreSQL server with its own defaults.
+"""``make bench-retention``: the cost of deleting the runs of a day and of reading those of a workflow, and that of deleting
+daily rows, in a SQLite file and in a PostgreSQL server with its own defaults.
 
 Workflows of ten steps with ten runs a day are stored for a week; then, three times, the oldest day is deleted and the
 next one stored, as in an operator that has run for long. CPU is that of the database: of this process for SQLite, of the
@@ -13,7 +13,7 @@ import json
 import os
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,9 @@ import psycopg
 from benchmarks.scale.figures import cpu
 from benchmarks.scale.shards.bed import DATABASE
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.history import Address, Store, open_server
+from concertmaster.history.daily import KEEP_DAYS
 from testbed.process import TemporaryDirectory
 from testbed.services.postgres import PostgresServer
 from tests.support.builders import NOW, container
@@ -33,9 +35,11 @@ from tests.support.builders import NOW, container
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "retention.json"
 STEPS, RUNS, DAYS, TIMES = 10, 10, 7, 3
 DAY = 86_400.0
+_DAILY = DailyRow(0, RUN, 10, 10, 0, 10, 1234.5, 120.0, 150.0, cost=1.25, wasted=0.25, queue=12.0)
 _AT_ONCE = 300  # workflows of which runs are stored in one call
 _ALL = 10**6  # runs: only their age counts
 _READ = 100  # workflows
+_WEEKS = 8 * 7  # days of daily rows, of which the older half is deleted day by day
 
 
 def pods(workflow: int, run: str, start: float, chance: random.Random) -> list[StepExecution]:
@@ -103,7 +107,46 @@ def measure(store: Store, spent: Callable[[], float], workflows: int, vacuum: Ca
         "store_cpu_s_per_million": round(1e6 * stored / gone, 1),
         "bytes_per_pod_before": round(full / (workflows * STEPS * RUNS * DAYS)),
         "bytes_per_pod_after": round(store.stats().bytes / (workflows * STEPS * RUNS * DAYS)),
+    } | measure_days(store, spent, keys, vacuum)
+
+
+def measure_days(
+    store: Store, spent: Callable[[], float], keys: Sequence[WorkflowKey], vacuum: Callable[[], None]
+) -> dict[str, Any]:
+    """Figures of the daily rows of workflows; a day is written after the other, as in an operator."""
+    steps = [RUN, *(f"s{step}" for step in range(STEPS))]
+    first, full, before = int(NOW / DAY), store.stats().bytes, spent()
+    for day in range(first, first + _WEEKS):
+        for key in keys:
+            store.daily.record(key, [replace(_DAILY, day=day, step=step, until=day * DAY) for step in steps])
+    written, size, before = spent() - before, store.stats().bytes - full, spent()
+    for day in range(first + 1, first + _WEEKS // 2 + 1):
+        store.daily.prune(day + KEEP_DAYS)
+    vacuum()
+    rows = len(keys) * len(steps) * _WEEKS
+    return {
+        "bytes_per_daily_row": round(size / rows),
+        "write_cpu_s_per_million_daily_rows": round(1e6 * written / rows, 1),
+        "delete_cpu_s_per_million_daily_rows": round(1e6 * (spent() - before) / (rows / 2), 1),
     }
+
+
+def lines_of_days(result: dict[str, Any]) -> list[str]:
+    """The table of daily rows."""
+    rows = [
+        f"| {name} | {r['delete_cpu_s_per_million_daily_rows']:g} s | {r['write_cpu_s_per_million_daily_rows']:g} s"
+        f" | {r['bytes_per_daily_row']} |"
+        for name, r in result["stores"].items()
+    ]
+    return [
+        "",
+        f"Daily rows of the same workflows, of the run and of each of its {STEPS} steps, written for {_WEEKS} days; the"
+        " older half is deleted, a day after the other:",
+        "",
+        "| store | CPU to delete a million rows | CPU to write a million | bytes a row |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -125,6 +168,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f" | to read {RUNS * DAYS} runs |",
         "|---|---|---|---|---|---|---|",
         *rows,
+        *lines_of_days(result),
     ]
 
 

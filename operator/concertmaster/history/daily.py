@@ -7,7 +7,7 @@ where a floating-point number takes eight.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyRow, Recommendati
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import Connection, DailyRetention, Transaction
 
 KEEP_DAYS = 400
 ADOPTIONS = 200
@@ -30,42 +30,14 @@ _INSERT = (
     f"INSERT INTO daily (workflow, step, {_COLUMNS}) VALUES ({','.join('?' * (2 + len(_COLUMNS.split(','))))}) "
     f"ON CONFLICT (workflow, step, day) DO UPDATE SET {_REPLACED}"
 )
-Transaction = Callable[[], AbstractContextManager[None]]
 
 
-class DailyTables:
-    """The long-lived tables of one open history. ``transaction`` begins one, ``read`` guards a query."""
+class DailyReader:
+    """Reads the long-lived tables of one open history. ``read`` guards a query."""
 
-    def __init__(self, db: Callable[[], Connection], transaction: Transaction, read: Transaction) -> None:
+    def __init__(self, db: Callable[[], Connection], read: Transaction) -> None:
         self._open = db
-        self._transaction = transaction
         self._read = read
-
-    def record(
-        self,
-        key: WorkflowKey,
-        rows: Sequence[DailyRow],
-        *,
-        baseline: Baseline | None = None,
-        adoptions: Sequence[RecommendationOutcome] = (),
-    ) -> int:
-        """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
-        recommendations. Returns the number of rows written; one that says nothing new is not."""
-        with self._transaction():
-            number = make_id(self._db, key)
-            fresh: list[tuple[DailyRow, DailyRow | None]] = []
-            if rows:
-                known = {(r.day, r.step): r for r in self._select(number, min(r.day for r in rows), None)}
-                both = [(row, known.get((row.day, row.step))) for row in rows]
-                fresh = [(after, before) for row, before in both if (after := _stored(row, before)) != before]
-            if fresh:
-                self._write(number, fresh)
-            if baseline is not None:
-                b = baseline
-                values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
-                self._db.execute("INSERT INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
-            self._adopt(number, adoptions)
-            return len(fresh)
 
     def recorded(self, key: WorkflowKey) -> float:
         """End of the newest run that the rows of a workflow count (unix seconds, 0 for none)."""
@@ -85,7 +57,7 @@ class DailyTables:
         """Rows of the runs of all workflows from the day ``since`` on, also of workflows that are gone."""
         with self._read():
             query = (
-                f"SELECT namespace, kind, name, {_COLUMNS} FROM daily JOIN workflows ON id = workflow "
+                f"SELECT namespace, kind, name, {_COLUMNS} FROM workflows JOIN daily ON workflow = id "
                 "WHERE step = 0 AND day >= ? ORDER BY namespace, kind, name, day"
             )
             out: dict[WorkflowKey, list[DailyRow]] = {}
@@ -109,24 +81,6 @@ class DailyTables:
             )
             return [RecommendationOutcome(*values) for values in self._db.execute(query, (known_id(self._db, key),))]
 
-    def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> int:
-        """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left in the namespaces that
-        ``owns`` is true of: another process may be about to add to others. Returns the rows."""
-        oldest = today - KEEP_DAYS
-        with self._transaction():
-            one = self._db.execute
-            gone = one("DELETE FROM daily WHERE day < ?", (oldest,)).rowcount
-            one("DELETE FROM daily_metrics WHERE day < ?", (oldest,))
-            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
-            bare = one(
-                "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM executions WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
-            ).fetchall()
-            self._db.executemany("DELETE FROM workflows WHERE id = ?", [(n,) for n, place in bare if owns(place)])
-            return gone
-
     # --- inside
 
     @property
@@ -145,6 +99,65 @@ class DailyTables:
         query = f"SELECT step, {_COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
         rows = self._db.execute(query, args).fetchall()
         return [_row(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in rows]
+
+
+class DailyTables(DailyReader):
+    """The long-lived tables of one open history. ``transaction`` begins one; ``retention``: how daily rows go."""
+
+    def __init__(
+        self, db: Callable[[], Connection], transaction: Transaction, read: Transaction, retention: DailyRetention
+    ) -> None:
+        super().__init__(db, read)
+        self._transaction = transaction
+        self._retention = retention
+        self._dropped = 0  # the day before which rows were deleted last
+
+    def record(
+        self,
+        key: WorkflowKey,
+        rows: Sequence[DailyRow],
+        *,
+        baseline: Baseline | None = None,
+        adoptions: Sequence[RecommendationOutcome] = (),
+    ) -> int:
+        """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
+        recommendations. Returns the number of rows written; one that says nothing new is not."""
+        self._retention.prepare({row.day for row in rows})
+        with self._transaction():
+            number = make_id(self._db, key)
+            fresh: list[tuple[DailyRow, DailyRow | None]] = []
+            if rows:
+                known = {(r.day, r.step): r for r in self._select(number, min(r.day for r in rows), None)}
+                both = [(row, known.get((row.day, row.step))) for row in rows]
+                fresh = [(after, before) for row, before in both if (after := _stored(row, before)) != before]
+            if fresh:
+                self._write(number, fresh)
+            if baseline is not None:
+                b = baseline
+                values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
+                self._db.execute("INSERT INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
+            self._adopt(number, adoptions)
+            return len(fresh)
+
+    def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> None:
+        """Delete what is older than ``KEEP_DAYS`` days, once a day, and workflows of which nothing is left in the namespaces
+        that ``owns`` is true of: another process may be about to add to others."""
+        oldest = today - KEEP_DAYS
+        if oldest != self._dropped:
+            self._retention.drop_before(oldest)
+            self._dropped = oldest
+        with self._transaction():
+            one = self._db.execute
+            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
+            bare = one(
+                "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM executions WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
+            ).fetchall()
+            self._db.executemany("DELETE FROM workflows WHERE id = ?", [(n,) for n, place in bare if owns(place)])
+
+    # --- inside
 
     def _write(self, number: int, rows: Sequence[tuple[DailyRow, DailyRow | None]]) -> None:
         """Rows, each with what is stored of it, in a few calls: a workflow of ten steps has eleven a day."""
@@ -193,8 +206,8 @@ class DailyTables:
 
 
 @contextmanager
-def open_readonly(path: str) -> Iterator[DailyTables]:
-    """The long-lived tables of a file that another process may be writing; nothing can be recorded. Raises HistoryError."""
+def open_readonly(path: str) -> Iterator[DailyReader]:
+    """The long-lived tables of a file that another process may be writing. Raises HistoryError."""
 
     @contextmanager
     def read() -> Iterator[None]:
@@ -202,7 +215,7 @@ def open_readonly(path: str) -> Iterator[DailyTables]:
             yield
 
     with translated(path), closing(connect_readonly(path)) as db:
-        yield DailyTables(lambda: db, read, read)
+        yield DailyReader(lambda: db, read)
 
 
 def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:

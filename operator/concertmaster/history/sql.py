@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 Parameters = Sequence[Any]
+Transaction = Callable[[], AbstractContextManager[None]]
+"""Begins one, or what guards a query."""
 
 
 class Cursor(Protocol):
@@ -36,6 +38,16 @@ class Connection(Protocol):
         """Apply a statement once for each set of parameters, in as few round trips as possible."""
 
 
+class DailyRetention(Protocol):
+    """How the rows of days are deleted when their time is over. Called outside transactions."""
+
+    def prepare(self, days: Collection[int]) -> None:
+        """Rows of these days (since 1970) are about to be written."""
+
+    def drop_before(self, day: int) -> None:
+        """Delete what is older than ``day``. What is deleted by weeks at once may stay until all of it is older."""
+
+
 class DatabaseEngine(Protocol):
     """One open database. Safe to use from several threads: one of them at a time is inside.
 
@@ -49,6 +61,10 @@ class DatabaseEngine(Protocol):
     @property
     def db(self) -> Connection:
         """For statements inside ``transaction`` and ``reading``."""
+
+    @property
+    def daily(self) -> DailyRetention:
+        """What deletes the rows of days."""
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing. ``durable``: on the disk before it ends, also where that is not the rule."""

@@ -4,11 +4,46 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
 from concertmaster.history.schema import give_back, open_copy, open_database, together
+from concertmaster.history.sql import Transaction
+
+_AT_ONCE = 100  # workflows of which old daily rows are deleted in one transaction
+
+
+class RowsOfDays:
+    """See ``sql.DailyRetention``. Found by the key of the tables, which begins with the workflow and the step: only by day,
+    all rows would be read, or an index by day would have to be kept."""
+
+    def __init__(self, db: sqlite3.Connection, transaction: Transaction) -> None:
+        self._db = db
+        self._transaction = transaction
+
+    def prepare(self, days: Collection[int]) -> None:
+        """See ``sql.DailyRetention``. Nothing to do."""
+
+    def drop_before(self, day: int) -> None:
+        """See ``sql.DailyRetention``."""
+        after: int | None = 0
+        while after is not None:
+            with self._transaction():
+                after = self._drop_some(after, day)
+
+    def _drop_some(self, after: int, day: int) -> int | None:
+        """Of the workflows that follow the number ``after``; the last of their numbers, None when none are left."""
+        query = "SELECT id FROM workflows WHERE id > ? ORDER BY id LIMIT ?"
+        numbers = [number for (number,) in self._db.execute(query, (after, _AT_ONCE))]
+        if not numbers:
+            return None
+        query = "SELECT workflow, step, ? FROM step_names WHERE workflow BETWEEN ? AND ?"
+        old = [(number, 0, day) for number in numbers]
+        old += self._db.execute(query, (day, numbers[0], numbers[-1])).fetchall()
+        for table in ("daily", "daily_metrics"):
+            self._db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day < ?", old)
+        return int(numbers[-1])
 
 
 class SqliteEngine:
@@ -20,6 +55,7 @@ class SqliteEngine:
         self.lasting = not copy
         self._lock = threading.RLock()
         self.db, self.recovered = open_copy(path) if copy else open_database(path)
+        self.daily = RowsOfDays(self.db, self.transaction)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:

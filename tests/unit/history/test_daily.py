@@ -54,7 +54,7 @@ def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Sto
             calls.append(name)
             return getattr(store._db, name)
 
-    tables = DailyTables(Counted, store._transaction, store._engine.reading)  # type: ignore[arg-type]
+    tables = DailyTables(Counted, store._transaction, store._engine.reading, store._engine.daily)  # type: ignore[arg-type]
     numbers = []
     for count in (3, 40, 40):
         calls.clear()
@@ -128,12 +128,26 @@ def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: 
 
 
 def test_rows_are_deleted_after_400_days_and_a_workflow_with_nothing_left(place: Place, store: Store) -> None:
-    store.daily.record(KEY, rows_of([run_on(3), run_on(9)]))
-    assert store.daily.prune(3 + 400) == 0
-    assert store.daily.prune(4 + 400) == 2
-    assert [r.day for r in store.daily.rows(KEY)] == [9]
-    assert store.daily.prune(10 + 400) == 2
+    """PostgreSQL deletes four weeks at once."""
+    early, late = 3, 28 + 1
+    store.daily.record(KEY, rows_of([run_on(early), run_on(late)]))
+    store.daily.prune(early + 400)
+    assert [r.day for r in store.daily.rows(KEY)] == [early, late]
+    store.daily.prune(28 + 400)
+    assert [r.day for r in store.daily.rows(KEY, step=None)] == [late, late]
+    assert place.raw("SELECT count(*) FROM daily_metrics") == [(2,)]
+    store.daily.prune(2 * 28 + 400)
     assert place.raw("SELECT count(*) FROM workflows") == [(0,)]
+
+
+def test_a_file_deletes_rows_to_the_day(tmp_path: Path) -> None:
+    with Store(str(tmp_path / "history.db")) as store:
+        keys = [WorkflowKey("jobs", "CronJob", f"w{n}") for n in range(250)]
+        for key in keys:
+            store.daily.record(key, [DailyRow(day, step, 1, 1, 0) for day in (3, 4) for step in ("", "a")])
+        store.daily.prune(4 + 400)
+        assert {r.day for key in keys for r in store.daily.rows(key, step=None)} == {4}
+        assert sum(len(store.daily.rows(key, step=None)) for key in keys) == 2 * len(keys)
 
 
 def test_the_first_baseline_stays(store: Store) -> None:

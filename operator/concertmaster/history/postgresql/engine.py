@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from zlib import crc32
 
 from concertmaster.history.address import Address
+from concertmaster.history.postgresql.partitions import DailyPartitions
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
 
@@ -28,6 +29,7 @@ class PostgresEngine:
         self.db = history_session(address)
         self._schema = address.schema
         self._lock = threading.RLock()
+        self.daily = DailyPartitions(self.db, self.transaction, self.reading)
         try:
             migrate(self.db, self.transaction, self._schema, self.place)
         except BaseException:

@@ -1,19 +1,19 @@
 """Tables of the history in PostgreSQL, and their migrations.
 
 The tables are those of the SQLite file, so that the store speaks one SQL to both. Text is compared byte by byte (COLLATE
-"C"), as SQLite does. There are no partitions: how long a run is kept depends on its workflow (``maxRuns`` and ``window``
-of its policy), pods are merged by uid whatever their time, and a unique uid across partitions by time is not to be had.
-Rows are deleted in batches instead, and autovacuum is reported to come early to the tables they are deleted from.
+"C"), as SQLite does. Daily rows, which are kept by time alone, are partitioned by time. Runs are not: how long one is kept
+depends on its workflow (``maxRuns`` and ``window`` of its policy), pods are merged by uid whatever their time, and a unique
+uid across partitions by time is not to be had. Their rows are deleted in batches, and autovacuum is reported to come early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 
 from concertmaster.history.errors import HistoryError
+from concertmaster.history.postgresql.partitions import taken_over
 from concertmaster.history.runs.earlier import EarlierPods
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import Connection, Transaction
 
 _LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
 _VACUUM = "(autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
@@ -88,11 +88,28 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         f"CREATE TABLE pods (uid BYTEA CONSTRAINT pods_by_uid PRIMARY KEY, place BIGINT NOT NULL) WITH {_VACUUM}",
     ),
     ("DROP TABLE earlier_pods",),
+    # Daily rows by weeks, see ``partitions``. Those there are become the first partition as they are.
+    (
+        "ALTER TABLE daily RENAME TO daily_earlier",
+        "ALTER TABLE daily_metrics RENAME TO daily_metrics_earlier",
+        """CREATE TABLE daily (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
+            day BIGINT NOT NULL, count BIGINT NOT NULL, succeeded BIGINT NOT NULL, failed BIGINT NOT NULL,
+            timed BIGINT NOT NULL, seconds BIGINT, p50 BIGINT, p95 BIGINT, cost BIGINT, wasted BIGINT, queue BIGINT,
+            score BIGINT, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, step, day)) PARTITION BY RANGE (day)""",
+        """CREATE TABLE daily_metrics (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
+            day BIGINT NOT NULL, metric TEXT COLLATE "C" NOT NULL, amount DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (workflow, step, day, metric)) PARTITION BY RANGE (day)""",
+        taken_over("daily", "daily_earlier"),
+        taken_over("daily_metrics", "daily_metrics_earlier"),
+        "DROP INDEX IF EXISTS daily_by_day",
+    ),
 )
-_EMPTIED = len(MIGRATIONS)  # the version whose migration drops the table of which all is moved before
+_EMPTIED = 3  # the version whose migration drops the table of which all is moved before
 
 
-def migrate(db: Connection, transaction: Callable[[], AbstractContextManager[None]], schema: str, place: str) -> None:
+def migrate(db: Connection, transaction: Transaction, schema: str, place: str) -> None:
     """Bring the schema up to this version, step by step: shards that start together take turns. Raises HistoryError for a
     newer one."""
     earlier = EarlierPods(db)

@@ -1,0 +1,179 @@
+"""Daily rows in PostgreSQL: partitions of four weeks, made when they are written to and dropped as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.daily import DailyRow
+from concertmaster.history import Store
+from concertmaster.history.postgresql.partitions import DAYS
+from concertmaster.history.postgresql.schema import MIGRATIONS
+from concertmaster.history.server import open_server
+from testbed.services.postgres import PostgresServer
+from tests.support.data.history_rows import KEY
+from tests.support.history_places import Schema
+
+BEFORE_PARTITIONS = next(n for n, part in enumerate(MIGRATIONS) if any("PARTITION" in text for text in part))
+KEEP = 400
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> Schema:
+    return Schema.fresh(postgres.url, postgres.password_file)
+
+
+@pytest.fixture
+def store(place: Schema) -> Iterator[Store]:
+    with place.open() as found:
+        yield found
+
+
+def on(*days: int, step: str = "", metrics: bool = True) -> list[DailyRow]:
+    return [DailyRow(day, step, 1, 1, 0, metrics={"tokens": 7.0} if metrics else {}) for day in days]
+
+
+def partitions(place: Schema, table: str = "daily") -> list[str]:
+    query = f"SELECT relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = '{table}'::regclass"
+    return sorted(name for (name,) in place.raw(query))
+
+
+def days(store: Store, key: WorkflowKey = KEY) -> list[int]:
+    return [row.day for row in store.daily.rows(key)]
+
+
+def test_rows_lie_in_the_partition_of_their_weeks(place: Schema, store: Store) -> None:
+    store.daily.record(KEY, on(DAYS, 2 * DAYS - 1, 2 * DAYS))
+    assert partitions(place) == [f"daily_until_{2 * DAYS}", f"daily_until_{3 * DAYS}"]
+    assert partitions(place, "daily_metrics") == [
+        f"daily_metrics_until_{2 * DAYS}",
+        f"daily_metrics_until_{3 * DAYS}",
+    ]
+    assert place.raw(f"SELECT day FROM daily_until_{3 * DAYS}") == [(2 * DAYS,)]
+    assert [row.metrics for row in store.daily.rows(KEY)] == [{"tokens": 7.0}] * 3
+
+
+def test_what_is_too_old_is_dropped_with_its_tables(place: Schema, store: Store) -> None:
+    store.daily.record(KEY, on(3, DAYS + 3))
+    store.daily.prune(DAYS + KEEP)
+    assert partitions(place) == [f"daily_until_{2 * DAYS}"]
+    assert partitions(place, "daily_metrics") == [f"daily_metrics_until_{2 * DAYS}"]
+    assert days(store) == [DAYS + 3]
+    assert place.raw(f"SELECT to_regclass('daily_until_{DAYS}')") == [(None,)]
+
+
+def test_a_day_can_be_written_again_after_it_was_dropped(store: Store) -> None:
+    """A window may be longer than daily rows are kept."""
+    store.daily.record(KEY, on(3))
+    store.daily.prune(DAYS + KEEP)
+    store.daily.record(KEY, on(3, DAYS))
+    assert days(store) == [3, DAYS]
+
+
+def test_days_of_a_clock_before_1970_are_days(store: Store) -> None:
+    store.daily.record(KEY, on(-1, -DAYS, 0))
+    assert [row.day for row in store.daily.rows(KEY, since=-100)] == [-DAYS, -1, 0]
+
+
+def test_days_of_an_earlier_version_stay(place: Schema) -> None:
+    """They become the first partition, without being copied."""
+    last = 5 * DAYS + 3
+    make_earlier_tables(place, [1, last])
+    with place.open() as store:
+        assert days(store) == [1, last]
+        store.daily.record(KEY, on(2, last + 1, 6 * DAYS))
+        assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
+        assert partitions(place) == [f"daily_before_{6 * DAYS}", f"daily_until_{7 * DAYS}"]
+        store.daily.prune(6 * DAYS - 1 + KEEP)
+        assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
+        store.daily.prune(6 * DAYS + KEEP)
+        assert days(store) == [6 * DAYS]
+
+
+def test_an_earlier_version_without_days_leaves_no_table(place: Schema) -> None:
+    make_earlier_tables(place, [])
+    with place.open() as store:
+        assert partitions(place) == []
+        assert place.raw("SELECT count(*) FROM pg_class WHERE relname LIKE 'daily%earlier'") == [(0,)]
+        store.daily.record(KEY, on(9))
+        assert days(store) == [9]
+
+
+def test_shards_make_a_partition_once(place: Schema) -> None:
+    with place.open():
+        pass
+    begin = threading.Barrier(3)
+
+    def write(number: int) -> None:
+        with open_server(place.address) as store:
+            begin.wait()
+            store.daily.record(WorkflowKey("jobs", "CronJob", f"w{number}"), on(*range(0, 10 * DAYS, DAYS)))
+
+    assert failures(*(lambda number=n: write(number) for n in range(3))) == []
+    assert len(partitions(place)) == 10
+    assert place.raw("SELECT count(*) FROM daily") == [(30,)]
+
+
+def test_shards_write_while_another_one_drops(place: Schema) -> None:
+    with place.open() as store:
+        store.daily.record(KEY, on(*range(0, 20 * DAYS, DAYS)))
+    over = threading.Event()
+
+    def write(number: int) -> None:
+        key = WorkflowKey("jobs", "CronJob", f"w{number}")
+        with open_server(place.address) as store:
+            for day in count(20 * DAYS):
+                store.daily.record(key, on(day))
+                store.daily.fleet(since=day)
+                if over.is_set():
+                    return
+
+    def drop() -> None:
+        try:
+            with open_server(place.address) as store:
+                for day in range(DAYS, 20 * DAYS, DAYS):
+                    store.daily.prune(day + KEEP)
+        finally:
+            over.set()
+
+    assert failures(drop, lambda: write(1), lambda: write(2)) == []
+    with place.open() as store:
+        assert days(store) == [19 * DAYS]
+
+
+def make_earlier_tables(place: Schema, of: list[int]) -> None:
+    """The schema as it was before there were partitions, with rows of ``of`` these days."""
+    schema = place.address.schema
+    place.raw(f"CREATE SCHEMA {schema}")
+    place.raw("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
+    for number, part in enumerate(MIGRATIONS[:BEFORE_PARTITIONS], 1):
+        for statement in part:
+            place.raw(statement)
+        place.raw(f"INSERT INTO migrations (version) VALUES ({number})")
+    columns = "(namespace, kind, name)"
+    place.raw(f"INSERT INTO workflows {columns} VALUES ('{KEY.namespace}', '{KEY.kind}', '{KEY.name}')")
+    for day in of:
+        place.raw(f"INSERT INTO daily VALUES (1, 0, {day}, 1, 1, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, {day})")
+        place.raw(f"INSERT INTO daily_metrics VALUES (1, 0, {day}, 'tokens', 7)")
+
+
+def failures(*calls: Callable[[], None]) -> list[Exception]:
+    """What these calls raise when they are made at once."""
+    raised: list[Exception] = []
+
+    def safely(call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=safely, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
