@@ -102,12 +102,23 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         evidence=(
             f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
+            *_headroom(evidence, ordered),
             *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
             *_bound(evidence, ordered),
             *left_out,
         ),
         automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),
     )
+
+
+def _headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
+    """What the room above the peaks is for."""
+    if any(row.resource == "memory" for row in sizes):
+        share = text.percent(evidence.analysis.options.max_failure)
+        yield (
+            f"memory has headroom above the peak so that at most {share} of later attempts fail for lack of it "
+            "(sizing.maxFailurePercent): more with fewer runs, or peaks that vary more"
+        )
 
 
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
