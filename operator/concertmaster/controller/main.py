@@ -47,7 +47,8 @@ log = logging.getLogger("concertmaster")
 
 T = TypeVar("T")
 
-_STALL_AFTER = 300.0  # seconds of silence on top of the interval before the probe fails: the longest single query fits
+_STALL_AFTER = 300.0  # seconds of silence on top of the interval before the probe fails, or longer where a query may be
+_AFTER_A_QUERY = 120.0  # seconds that may pass between the end of the longest query and the next sign of life
 _SHUTDOWN_SECONDS = 2.5  # that the loop's thread gets to finish what it is doing
 
 
@@ -59,6 +60,13 @@ class RunOptions:
     patience: WaitPolicy = field(default_factory=WaitPolicy)
     stall_after: float = _STALL_AFTER
     announce: Callable[[int], None] = lambda _: None
+
+
+def longest_silence(settings: Settings, least: float = _STALL_AFTER) -> float:
+    """Seconds without a sign of life after which the liveness probe fails: ``least`` on top of the interval, or as long as
+    the slowest source may take to answer."""
+    queries = max((source.longest_seconds + _AFTER_A_QUERY for source in settings.sources), default=0.0)
+    return settings.interval.seconds + max(least, queries)
 
 
 def run(settings: Settings, options: RunOptions | None = None) -> int:
@@ -96,7 +104,7 @@ class Operator:
         self._stop = threading.Event()
         self._telemetry = Telemetry()
         self._details = Details()
-        self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
+        self._health = Health(stall_after=longest_silence(settings, options.stall_after))
         self._worker = Worker("cycle")
         self._runs: Background | None = None
         self._finished = True

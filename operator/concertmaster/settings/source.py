@@ -224,6 +224,11 @@ class MetricsSource(Section):
         64 << 20, ge=65_536, le=1 << 30, description="Maximum size of a response, in bytes."
     )
 
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds after which a query has ended in any case: an answer may stall when its time is nearly over."""
+        return self.deadline_seconds + self.timeout_seconds
+
     @field_validator("url")
     @classmethod
     def _plain_url(cls, url: str) -> str:

@@ -14,10 +14,24 @@ import pytest
 
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.loop import CyclePace, Loop, Worker
+from concertmaster.controller.main import longest_silence
 from concertmaster.controller.reporting.server import LIMITS, Server
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.settings import Settings
 
 QUICK = replace(LIMITS, seconds=0.4)
+
+
+def settings(**source: float) -> Settings:
+    return Settings.model_validate({"sources": [{"name": "p", "url": "http://prometheus:9090", **source}]})
+
+
+def test_a_source_that_may_take_long_to_answer_is_no_silence() -> None:
+    """A query may take its deadline and, when its answer stalls then, the timeout of an attempt."""
+    assert longest_silence(settings()) == settings().interval.seconds + 300.0
+    slow = settings(deadlineSeconds=1800, timeoutSeconds=600)
+    assert longest_silence(slow) > slow.interval.seconds + 2400.0
+    assert longest_silence(settings(), 600.0) == settings().interval.seconds + 600.0
 
 
 class Clock:

@@ -179,8 +179,7 @@ class _Process:
         """Raises OSError."""
         self._client = client
         self._connection, theirs = Pipe()
-        # A query may end with an answer that stalls.
-        self.wait_at_most(client.source.deadline_seconds + client.source.timeout_seconds + _WORK)
+        self.wait_at_most(client.source.longest_seconds + _WORK)
         try:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "concertmaster.prometheus.reader.serve", str(theirs.fileno())],
