@@ -9,6 +9,8 @@ from typing import Any, Protocol
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]
 """Begins one, or what guards a query."""
+DAILY = ("daily_metrics", "daily")
+"""Tables of daily rows, in the order in which they are read."""
 
 
 class Cursor(Protocol):

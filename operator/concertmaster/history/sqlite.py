@@ -8,15 +8,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
+from concertmaster.history.rows import delete_days
 from concertmaster.history.schema import give_back, open_copy, open_database, together
-from concertmaster.history.sql import Transaction
-
-_AT_ONCE = 100  # workflows of which old daily rows are deleted in one transaction
+from concertmaster.history.sql import DAILY, Transaction
 
 
 class RowsOfDays:
-    """See ``sql.DailyRetention``. Found by the key of the tables, which begins with the workflow and the step: only by day,
-    all rows would be read, or an index by day would have to be kept."""
+    """See ``sql.DailyRetention``."""
 
     def __init__(self, db: sqlite3.Connection, transaction: Transaction) -> None:
         self._db = db
@@ -30,20 +28,7 @@ class RowsOfDays:
         after: int | None = 0
         while after is not None:
             with self._transaction():
-                after = self._drop_some(after, day)
-
-    def _drop_some(self, after: int, day: int) -> int | None:
-        """Of the workflows that follow the number ``after``; the last of their numbers, None when none are left."""
-        query = "SELECT id FROM workflows WHERE id > ? ORDER BY id LIMIT ?"
-        numbers = [number for (number,) in self._db.execute(query, (after, _AT_ONCE))]
-        if not numbers:
-            return None
-        query = "SELECT workflow, step, ? FROM step_names WHERE workflow BETWEEN ? AND ?"
-        old = [(number, 0, day) for number in numbers]
-        old += self._db.execute(query, (day, numbers[0], numbers[-1])).fetchall()
-        for table in ("daily", "daily_metrics"):
-            self._db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day < ?", old)
-        return int(numbers[-1])
+                after = delete_days(self._db, DAILY, day, after)
 
 
 class SqliteEngine:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import DailyRow
-from concertmaster.history import Store
+from concertmaster.history import HistoryError, HistoryLocked, Store
 from concertmaster.history.postgresql.partitions import DAYS
 from concertmaster.history.postgresql.schema import MIGRATIONS
 from concertmaster.history.server import open_server
@@ -88,10 +90,11 @@ def test_days_of_an_earlier_version_stay(place: Schema) -> None:
         store.daily.record(KEY, on(2, last + 1, 6 * DAYS))
         assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
         assert partitions(place) == [f"daily_before_{6 * DAYS}", f"daily_until_{7 * DAYS}"]
-        store.daily.prune(6 * DAYS - 1 + KEEP)
-        assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
+        store.daily.prune(2 + KEEP)
+        assert days(store) == [2, last, last + 1, 6 * DAYS], "one by one, or twice the days would be there after a year"
         store.daily.prune(6 * DAYS + KEEP)
         assert days(store) == [6 * DAYS]
+        assert partitions(place) == [f"daily_until_{7 * DAYS}"]
 
 
 def test_an_earlier_version_without_days_leaves_no_table(place: Schema) -> None:
@@ -101,6 +104,72 @@ def test_an_earlier_version_without_days_leaves_no_table(place: Schema) -> None:
         assert place.raw("SELECT count(*) FROM pg_class WHERE relname LIKE 'daily%earlier'") == [(0,)]
         store.daily.record(KEY, on(9))
         assert days(store) == [9]
+
+
+def test_a_day_of_a_clock_that_ran_ahead_keeps_nothing_for_ever(place: Schema) -> None:
+    ahead = 1_000 * DAYS
+    make_earlier_tables(place, [1, ahead])
+    with place.open() as store:
+        store.daily.record(KEY, on(2, 500))
+        store.daily.prune(500 + KEEP)
+        assert days(store) == [500, ahead]
+
+
+def test_a_partition_that_is_gone_is_made_again(place: Schema, store: Store) -> None:
+    """As on a standby that took over before it had it."""
+    store.daily.record(KEY, on(3))
+    place.raw(f"DROP TABLE daily_until_{DAYS}")
+    with pytest.raises(HistoryError):
+        store.daily.record(KEY, on(4))
+    store.daily.record(KEY, on(4))
+    assert days(store) == [4]
+
+
+def test_a_partition_is_made_while_others_read_and_write(place: Schema, store: Store) -> None:
+    """As while a dump is taken."""
+    store.daily.record(KEY, on(3))
+    password = Path(place.address.password_file or "").read_text()
+    path = f"-c search_path={place.address.schema}"
+    with psycopg.connect(place.address.url, password=password, options=path) as other:
+        other.execute("SELECT count(*) FROM workflows, daily, daily_metrics")
+        other.execute("UPDATE daily SET count = 2")
+        store.daily.record(KEY, on(DAYS))
+        assert days(store) == [3, DAYS]
+
+
+def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store) -> None:
+    store.daily.record(KEY, on(3, DAYS))
+    password = Path(place.address.password_file or "").read_text()
+    path = f"-c search_path={place.address.schema}"
+    with psycopg.connect(place.address.url, password=password, options=path) as other:
+        other.execute("SELECT count(*) FROM workflows, daily, daily_metrics")
+        with pytest.raises(HistoryLocked):
+            store.daily.prune(DAYS + KEEP)
+        store.daily.record(KEY, on(DAYS + 1))
+    store.daily.prune(DAYS + KEEP)
+    assert days(store) == [DAYS, DAYS + 1]
+
+
+def test_a_prune_and_a_new_partition_do_not_wait_for_each_other(place: Schema) -> None:
+    """Both come to the workflows and to the daily rows."""
+    with place.open() as store:
+        store.daily.record(KEY, on(3))
+        store.note_definitions({WorkflowKey("jobs", "CronJob", f"w{n}"): "f" for n in range(3)}, 1.0)
+    place.raw("DELETE FROM fingerprints")
+    with place.open() as pruning, place.open() as writing:
+        made: list[threading.Thread] = []
+
+        def owns(_: str) -> bool:
+            """In the middle of a prune: it has read both tables and deletes next."""
+            if not made:
+                made.append(threading.Thread(target=lambda: writing.daily.record(KEY, on(5 * DAYS))))
+                made[0].start()
+                made[0].join(0.5)
+            return True
+
+        pruning.daily.prune(KEEP, owns)
+        made[0].join()
+        assert days(writing) == [3, 5 * DAYS]
 
 
 def test_shards_make_a_partition_once(place: Schema) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from zlib import crc32
 
 from concertmaster.history.address import Address
 from concertmaster.history.postgresql.partitions import DailyPartitions
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
+from concertmaster.postgresql.session import Session
 
 _LOCKS = 256  # that all names share
+_MIGRATION_SECONDS = 300  # a statement of a migration may read a whole table
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
 
@@ -26,28 +29,24 @@ class PostgresEngine:
     def __init__(self, address: Address) -> None:
         """Connect and migrate. Raises HistoryError and its kinds."""
         self.place = str(address)
-        self.db = history_session(address)
         self._schema = address.schema
         self._lock = threading.RLock()
+        with closing(history_session(address, statement_seconds=_MIGRATION_SECONDS)) as patient:
+            migrate(patient, partial(_together, patient), self._schema, self.place)
+        self.db = history_session(address)
         self.daily = DailyPartitions(self.db, self.transaction, self.reading)
-        try:
-            migrate(self.db, self.transaction, self._schema, self.place)
-        except BaseException:
-            self.db.close()
-            raise
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
         """See ``sql.Engine``."""
         with self._lock:
-            self.db.begin()
             try:
-                if durable:
-                    self.db.execute("SET LOCAL synchronous_commit TO on")
-                yield
-                self.db.commit()
+                with _together(self.db):
+                    if durable:
+                        self.db.execute("SET LOCAL synchronous_commit TO on")
+                    yield
             except BaseException:
-                self.db.rollback()
+                self.daily.look_again()
                 raise
 
     def claim(self, names: Iterable[str]) -> None:
@@ -80,3 +79,15 @@ class PostgresEngine:
         """See ``sql.Engine``."""
         with self._lock:
             self.db.close()
+
+
+@contextmanager
+def _together(session: Session) -> Iterator[None]:
+    """All that is written meanwhile, or nothing."""
+    session.begin()
+    try:
+        yield
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise

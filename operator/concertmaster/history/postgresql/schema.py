@@ -90,6 +90,10 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
     ("DROP TABLE earlier_pods",),
     # Daily rows by weeks, see ``partitions``. Those there are become the first partition as they are.
     (
+        # in the order in which shards of the version before come to them
+        "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE daily_metrics IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE daily IN ACCESS EXCLUSIVE MODE",
         "ALTER TABLE daily RENAME TO daily_earlier",
         "ALTER TABLE daily_metrics RENAME TO daily_metrics_earlier",
         """CREATE TABLE daily (

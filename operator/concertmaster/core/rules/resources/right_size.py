@@ -113,10 +113,10 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
 
 def _headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What the room above the peaks is for."""
-    if any(row.resource == "memory" for row in sizes):
-        share = text.percent(evidence.analysis.options.max_failure)
+    if any(row.resource == "memory" and not row.bound_by for row in sizes):
         yield (
-            f"memory has headroom above the peak so that at most {share} of later attempts fail for lack of it "
+            "memory has headroom above the peak so that at most "
+            f"{100 * evidence.analysis.options.max_failure:g}% of later attempts fail for lack of it "
             "(sizing.maxFailurePercent): more with fewer runs, or peaks that vary more"
         )
 
