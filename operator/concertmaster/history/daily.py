@@ -17,7 +17,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyRow, Recommendati
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
-from concertmaster.history.sql import Connection, DailyRetention, Transaction
+from concertmaster.history.sql import Connection, DatabaseEngine, Transaction
 
 KEEP_DAYS = 400
 ADOPTIONS = 200
@@ -102,14 +102,11 @@ class DailyReader:
 
 
 class DailyTables(DailyReader):
-    """The long-lived tables of one open history. ``transaction`` begins one; ``retention``: how daily rows go."""
+    """The long-lived tables of one open history."""
 
-    def __init__(
-        self, db: Callable[[], Connection], transaction: Transaction, read: Transaction, retention: DailyRetention
-    ) -> None:
-        super().__init__(db, read)
-        self._transaction = transaction
-        self._retention = retention
+    def __init__(self, engine: DatabaseEngine) -> None:
+        super().__init__(lambda: engine.db, engine.reading)
+        self._engine = engine
         self._dropped = 0  # the day before which rows were deleted last
 
     def record(
@@ -122,8 +119,9 @@ class DailyTables(DailyReader):
     ) -> int:
         """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
         recommendations. Returns the number of rows written; one that says nothing new is not."""
-        self._retention.prepare({row.day for row in rows})
-        with self._transaction():
+        self._engine.daily.prepare({row.day for row in rows})
+        with self._engine.transaction():
+            self._engine.claim([key.namespace])  # steps of a workflow are numbered, by one shard at a time
             number = make_id(self._db, key)
             fresh: list[tuple[DailyRow, DailyRow | None]] = []
             if rows:
@@ -144,9 +142,9 @@ class DailyTables(DailyReader):
         that ``owns`` is true of: another process may be about to add to others."""
         oldest = today - KEEP_DAYS
         if oldest != self._dropped:
-            self._retention.drop_before(oldest)
+            self._engine.daily.drop_before(oldest)
             self._dropped = oldest
-        with self._transaction():
+        with self._engine.transaction():
             one = self._db.execute
             one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
             bare = one(

@@ -27,7 +27,7 @@ class Database:
         self.path = self._engine.place
         self.recovered = self._engine.recovered
         self._lost: set[str] = set()  # runs with rows whose bytes could not be read
-        self.daily = DailyTables(lambda: self._db, self._transaction, self._engine.reading, self._engine.daily)
+        self.daily = DailyTables(self._engine)
 
     def close(self) -> None:
         """Close it; further calls fail."""

@@ -54,7 +54,15 @@ def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Sto
             calls.append(name)
             return getattr(store._db, name)
 
-    tables = DailyTables(Counted, store._transaction, store._engine.reading, store._engine.daily)  # type: ignore[arg-type]
+    class Engine:
+        """The engine with that connection."""
+
+        db = Counted()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store._engine, name)
+
+    tables = DailyTables(Engine())  # type: ignore[arg-type]
     numbers = []
     for count in (3, 40, 40):
         calls.clear()

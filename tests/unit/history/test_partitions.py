@@ -187,6 +187,24 @@ def test_shards_make_a_partition_once(place: Schema) -> None:
     assert place.raw("SELECT count(*) FROM daily") == [(30,)]
 
 
+def test_shards_that_write_days_of_one_workflow_at_once_lose_none(place: Schema) -> None:
+    """As where one takes over from another: both number the steps that are new."""
+    with place.open():
+        pass
+    begin = threading.Barrier(3)
+
+    def write(number: int) -> None:
+        with open_server(place.address) as store:
+            begin.wait()
+            for n in range(30):
+                store.daily.record(KEY, [row for step in (f"a{n}", f"b{n}") for row in on(n, step=step)])
+
+    assert failures(*(lambda number=n: write(number) for n in range(3))) == []
+    with place.open() as store:
+        assert len(store.daily.rows(KEY, step=None)) == 60
+        assert [row.day for row in store.daily.rows(KEY, step="b7")] == [7]
+
+
 def test_shards_write_while_another_one_drops(place: Schema) -> None:
     with place.open() as store:
         store.daily.record(KEY, on(*range(0, 20 * DAYS, DAYS)))
