@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]
-"""Begins one, or what guards a query."""
+"""A context in which all is written or nothing; also one that only guards queries."""
 DAILY = ("daily_metrics", "daily")
 """Tables of daily rows, in the order in which they are read."""
 
