@@ -39,7 +39,7 @@ _DAILY = DailyRow(0, RUN, 10, 10, 0, 10, 1234.5, 120.0, 150.0, cost=1.25, wasted
 _AT_ONCE = 300  # workflows of which runs are stored in one call
 _ALL = 10**6  # runs: only their age counts
 _READ = 100  # workflows
-_WEEKS = 8 * 7  # days of daily rows, of which the older half is deleted day by day
+_RECORDED = 8 * 7  # days of daily rows, of which the older half is deleted day by day
 
 
 def pods(workflow: int, run: str, start: float, chance: random.Random) -> list[StepExecution]:
@@ -116,14 +116,14 @@ def measure_days(
     """Figures of the daily rows of workflows; a day is written after the other, as in an operator."""
     steps = [RUN, *(f"s{step}" for step in range(STEPS))]
     first, full, before = int(NOW / DAY), store.stats().bytes, spent()
-    for day in range(first, first + _WEEKS):
+    for day in range(first, first + _RECORDED):
         for key in keys:
             store.daily.record(key, [replace(_DAILY, day=day, step=step, until=day * DAY) for step in steps])
     written, size, before = spent() - before, store.stats().bytes - full, spent()
-    for day in range(first + 1, first + _WEEKS // 2 + 1):
+    for day in range(first + 1, first + _RECORDED // 2 + 1):
         store.daily.prune(day + KEEP_DAYS)
     vacuum()
-    rows = len(keys) * len(steps) * _WEEKS
+    rows = len(keys) * len(steps) * _RECORDED
     return {
         "bytes_per_daily_row": round(size / rows),
         "write_cpu_s_per_million_daily_rows": round(1e6 * written / rows, 1),
@@ -140,7 +140,7 @@ def lines_of_days(result: dict[str, Any]) -> list[str]:
     ]
     return [
         "",
-        f"Daily rows of the same workflows, of the run and of each of its {STEPS} steps, written for {_WEEKS} days; the"
+        f"Daily rows of the same workflows, of the run and of each of its {STEPS} steps, written for {_RECORDED} days; the"
         " older half is deleted, a day after the other:",
         "",
         "| store | CPU to delete a million rows | CPU to write a million | bytes a row |",

@@ -51,10 +51,12 @@ class Schema:
     def open(self) -> Store:
         return open_server(self.address)
 
-    def raw(self, statement: str) -> list[tuple[Any, ...]]:
+    def connect(self) -> psycopg.Connection:
+        """A session of its own, whose transaction is committed where it is left."""
         password = Path(self.address.password_file or "").read_text()
-        with psycopg.connect(
-            self.address.url, password=password, options=f"-c search_path={self.address.schema}"
-        ) as db:
+        return psycopg.connect(self.address.url, password=password, options=f"-c search_path={self.address.schema}")
+
+    def raw(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.connect() as db:
             found = db.execute(statement)  # type: ignore[arg-type] # the tests' own text
             return found.fetchall() if found.description else []

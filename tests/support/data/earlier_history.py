@@ -10,7 +10,9 @@ from typing import Any
 
 from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.history.encoding import _deflate, _execution_row
+from concertmaster.history.postgresql.schema import MIGRATIONS as SERVER
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
+from tests.support.history_places import Schema
 
 Executions = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
 
@@ -53,3 +55,13 @@ def make_earlier(path: Path, executions: Executions, version: int = ROWS) -> Non
             values = (number, key.namespace, key.kind, key.name)
             db.execute(f"INSERT INTO workflows {columns} VALUES (?, ?, ?, ?)", values)
         db.executemany("INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?)", earlier_rows(executions, keys))
+
+
+def make_schema(place: Schema, version: int) -> None:
+    """The tables of that version in an empty schema."""
+    place.raw(f'CREATE SCHEMA "{place.address.schema}"')
+    place.raw("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
+    for number, statements in enumerate(SERVER[:version], 1):
+        for statement in statements:
+            place.raw(statement)
+        place.raw(f"INSERT INTO migrations (version) VALUES ({number})")

@@ -158,6 +158,16 @@ def test_a_file_deletes_rows_to_the_day(tmp_path: Path) -> None:
         assert sum(len(store.daily.rows(key, step=None)) for key in keys) == 2 * len(keys)
 
 
+def test_old_rows_are_looked_for_once_a_day(tmp_path: Path) -> None:
+    with Store(str(tmp_path / "history.db")) as store:
+        store.daily.prune(4 + 400)
+        store.daily.record(KEY, [DailyRow(3, "", 1, 1, 0)])
+        store.daily.prune(4 + 400)
+        assert [r.day for r in store.daily.rows(KEY)] == [3]
+        store.daily.prune(5 + 400)
+        assert store.daily.rows(KEY) == []
+
+
 def test_the_first_baseline_stays(store: Store) -> None:
     assert store.daily.baseline(KEY) is None
     first = Baseline(5.0, 12, 100.0, 200.0, 0.9, 0.25, 77)

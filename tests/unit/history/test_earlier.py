@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,11 +16,10 @@ from hypothesis import strategies as st
 from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.encoding import _EXECUTION, _deflate, _execution_row
-from concertmaster.history.postgresql.schema import MIGRATIONS as SERVER
 from concertmaster.history.runs import earlier
 from concertmaster.history.runs.earlier import EarlierPods
 from concertmaster.history.schema import MIGRATIONS
-from tests.support.data.earlier_history import ROWS, earlier_body, earlier_rows, make_earlier
+from tests.support.data.earlier_history import ROWS, earlier_body, earlier_rows, make_earlier, make_schema
 from tests.support.data.encoded_executions import EXECUTIONS
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -181,14 +179,8 @@ def postgres_schema(request: pytest.FixtureRequest) -> Schema:
 
 def _make_earlier_schema(place: Schema) -> None:
     """The tables of the first version with ``RUNS``."""
-    address = place.address
-    password = Path(address.password_file or "").read_text()
-    with psycopg.connect(address.url, password=password, options=f"-c search_path={address.schema}") as db:
-        db.execute(f'CREATE SCHEMA "{address.schema}"')  # type: ignore[arg-type] # the test's own text
-        db.execute("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
-        for statement in SERVER[0]:
-            db.execute(statement)  # type: ignore[arg-type]
-        db.execute("INSERT INTO migrations (version) VALUES (1)")
+    make_schema(place, 1)
+    with place.connect() as db:
         numbers = {}
         for key in RUNS:
             query = "INSERT INTO workflows (namespace, kind, name) VALUES (%s, %s, %s) RETURNING id"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,8 +15,8 @@ from concertmaster.core.model.daily import DailyRow
 from concertmaster.history import HistoryError, HistoryLocked, Store
 from concertmaster.history.postgresql.partitions import DAYS
 from concertmaster.history.postgresql.schema import MIGRATIONS
-from concertmaster.history.server import open_server
-from testbed.services.postgres import PostgresServer
+from tests.support.at_once import failures
+from tests.support.data.earlier_history import make_schema
 from tests.support.data.history_rows import KEY
 from tests.support.history_places import Schema
 
@@ -24,19 +24,8 @@ BEFORE_PARTITIONS = next(n for n, part in enumerate(MIGRATIONS) if any("PARTITIO
 KEEP = 400
 
 
-@pytest.fixture
-def place(postgres: PostgresServer) -> Schema:
-    return Schema.fresh(postgres.url, postgres.password_file)
-
-
-@pytest.fixture
-def store(place: Schema) -> Iterator[Store]:
-    with place.open() as found:
-        yield found
-
-
-def on(*days: int, step: str = "", metrics: bool = True) -> list[DailyRow]:
-    return [DailyRow(day, step, 1, 1, 0, metrics={"tokens": 7.0} if metrics else {}) for day in days]
+def on(*days: int, step: str = "") -> list[DailyRow]:
+    return [DailyRow(day, step, 1, 1, 0, metrics={"tokens": 7.0}) for day in days]
 
 
 def partitions(place: Schema, table: str = "daily") -> list[str]:
@@ -44,8 +33,8 @@ def partitions(place: Schema, table: str = "daily") -> list[str]:
     return sorted(name for (name,) in place.raw(query))
 
 
-def days(store: Store, key: WorkflowKey = KEY) -> list[int]:
-    return [row.day for row in store.daily.rows(key)]
+def days(store: Store) -> list[int]:
+    return [row.day for row in store.daily.rows(KEY)]
 
 
 def test_rows_lie_in_the_partition_of_their_weeks(place: Schema, store: Store) -> None:
@@ -128,10 +117,7 @@ def test_a_partition_that_is_gone_is_made_again(place: Schema, store: Store) -> 
 def test_a_partition_is_made_while_others_read_and_write(place: Schema, store: Store) -> None:
     """As while a dump is taken."""
     store.daily.record(KEY, on(3))
-    password = Path(place.address.password_file or "").read_text()
-    path = f"-c search_path={place.address.schema}"
-    with psycopg.connect(place.address.url, password=password, options=path) as other:
-        other.execute("SELECT count(*) FROM workflows, daily, daily_metrics")
+    with dump(place) as other:
         other.execute("UPDATE daily SET count = 2")
         store.daily.record(KEY, on(DAYS))
         assert days(store) == [3, DAYS]
@@ -139,10 +125,7 @@ def test_a_partition_is_made_while_others_read_and_write(place: Schema, store: S
 
 def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store) -> None:
     store.daily.record(KEY, on(3, DAYS))
-    password = Path(place.address.password_file or "").read_text()
-    path = f"-c search_path={place.address.schema}"
-    with psycopg.connect(place.address.url, password=password, options=path) as other:
-        other.execute("SELECT count(*) FROM workflows, daily, daily_metrics")
+    with dump(place):
         with pytest.raises(HistoryLocked):
             store.daily.prune(DAYS + KEEP)
         store.daily.record(KEY, on(DAYS + 1))
@@ -175,11 +158,9 @@ def test_a_prune_and_a_new_partition_do_not_wait_for_each_other(place: Schema) -
 def test_shards_make_a_partition_once(place: Schema) -> None:
     with place.open():
         pass
-    begin = threading.Barrier(3)
 
     def write(number: int) -> None:
-        with open_server(place.address) as store:
-            begin.wait()
+        with place.open() as store:
             store.daily.record(WorkflowKey("jobs", "CronJob", f"w{number}"), on(*range(0, 10 * DAYS, DAYS)))
 
     assert failures(*(lambda number=n: write(number) for n in range(3))) == []
@@ -191,11 +172,9 @@ def test_shards_that_write_days_of_one_workflow_at_once_lose_none(place: Schema)
     """As where one takes over from another: both number the steps that are new."""
     with place.open():
         pass
-    begin = threading.Barrier(3)
 
     def write(number: int) -> None:
-        with open_server(place.address) as store:
-            begin.wait()
+        with place.open() as store:
             for n in range(30):
                 store.daily.record(KEY, [row for step in (f"a{n}", f"b{n}") for row in on(n, step=step)])
 
@@ -212,7 +191,7 @@ def test_shards_write_while_another_one_drops(place: Schema) -> None:
 
     def write(number: int) -> None:
         key = WorkflowKey("jobs", "CronJob", f"w{number}")
-        with open_server(place.address) as store:
+        with place.open() as store:
             for day in count(20 * DAYS):
                 store.daily.record(key, on(day))
                 store.daily.fleet(since=day)
@@ -221,7 +200,7 @@ def test_shards_write_while_another_one_drops(place: Schema) -> None:
 
     def drop() -> None:
         try:
-            with open_server(place.address) as store:
+            with place.open() as store:
                 for day in range(DAYS, 20 * DAYS, DAYS):
                     store.daily.prune(day + KEEP)
         finally:
@@ -234,13 +213,7 @@ def test_shards_write_while_another_one_drops(place: Schema) -> None:
 
 def make_earlier_tables(place: Schema, of: list[int]) -> None:
     """The schema as it was before there were partitions, with rows of ``of`` these days."""
-    schema = place.address.schema
-    place.raw(f"CREATE SCHEMA {schema}")
-    place.raw("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
-    for number, part in enumerate(MIGRATIONS[:BEFORE_PARTITIONS], 1):
-        for statement in part:
-            place.raw(statement)
-        place.raw(f"INSERT INTO migrations (version) VALUES ({number})")
+    make_schema(place, BEFORE_PARTITIONS)
     columns = "(namespace, kind, name)"
     place.raw(f"INSERT INTO workflows {columns} VALUES ('{KEY.namespace}', '{KEY.kind}', '{KEY.name}')")
     for day in of:
@@ -248,19 +221,9 @@ def make_earlier_tables(place: Schema, of: list[int]) -> None:
         place.raw(f"INSERT INTO daily_metrics VALUES (1, 0, {day}, 'tokens', 7)")
 
 
-def failures(*calls: Callable[[], None]) -> list[Exception]:
-    """What these calls raise when they are made at once."""
-    raised: list[Exception] = []
-
-    def safely(call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception as error:
-            raised.append(error)
-
-    threads = [threading.Thread(target=safely, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return raised
+@contextmanager
+def dump(place: Schema) -> Iterator[psycopg.Connection]:
+    """A session that has read all tables in a transaction which goes on."""
+    with place.connect() as session:
+        session.execute("SELECT count(*) FROM workflows, daily, daily_metrics")
+        yield session

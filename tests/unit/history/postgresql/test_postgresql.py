@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -26,21 +25,11 @@ from concertmaster.history.postgresql import engine
 from concertmaster.history.postgresql.schema import MIGRATIONS
 from concertmaster.history.postgresql.session import history_session
 from testbed.services.postgres import PostgresServer
+from tests.support.at_once import failures
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
 
 ROWS = {KEY: {"r1": [ran("1"), ran("2", 20.0)]}}
-
-
-@pytest.fixture
-def place(postgres: PostgresServer) -> Schema:
-    return Schema.fresh(postgres.url, postgres.password_file)
-
-
-@pytest.fixture
-def store(place: Schema) -> Iterator[Store]:
-    with place.open() as found:
-        yield found
 
 
 @pytest.fixture
@@ -156,52 +145,33 @@ def test_no_message_holds_the_password(postgres: PostgresServer, tmp_path: Path)
 
 
 def test_shards_that_start_together_migrate_once(place: Schema) -> None:
-    failures: list[Exception] = []
-
-    def start() -> None:
-        try:
-            place.open().close()
-        except Exception as error:
-            failures.append(error)
-
-    _together(start, start, start)
-    assert failures == []
+    assert failures(*[lambda: place.open().close()] * 3) == []
     assert place.raw("SELECT version FROM migrations ORDER BY version") == [(n,) for n in range(1, len(MIGRATIONS) + 1)]
 
 
 def test_shards_that_write_at_once_lose_nothing(place: Schema) -> None:
     """Each adds the same pods in another order, as a shard does that takes a namespace over."""
     pods = [ran(str(n), float(n)) for n in range(60)]
-    failures: list[Exception] = []
 
     def write(order: int) -> None:
-        try:
-            with place.open() as store:
-                for n in range(0, 60, 20):
-                    store.add({KEY: {"r": pods[n : n + 20][::order]}}, watermark=("s", "x", 1.0))
-        except Exception as error:
-            failures.append(error)
+        with place.open() as store:
+            for n in range(0, 60, 20):
+                store.add({KEY: {"r": pods[n : n + 20][::order]}}, watermark=("s", "x", 1.0))
 
-    _together(lambda: write(1), lambda: write(-1), lambda: write(1))
-    assert failures == []
+    assert failures(lambda: write(1), lambda: write(-1), lambda: write(1)) == []
     with place.open() as store:
         assert (store.stats().pods, store.stats().workflows) == (60, 1)
 
 
 def test_shards_that_write_pods_of_one_run_at_once_lose_none(place: Schema) -> None:
     """They share a row: each has to see what the other wrote."""
-    failures: list[Exception] = []
 
     def write(mine: range) -> None:
-        try:
-            with place.open() as store:
-                for n in mine:
-                    store.add({KEY: {"r": [ran(str(n), float(n))]}})
-        except Exception as error:
-            failures.append(error)
+        with place.open() as store:
+            for n in mine:
+                store.add({KEY: {"r": [ran(str(n), float(n))]}})
 
-    _together(*(partial(write, range(part, 90, 3)) for part in range(3)))
-    assert failures == []
+    assert failures(*(partial(write, range(part, 90, 3)) for part in range(3))) == []
     with place.open() as store:
         assert store.stats().pods == 90
         assert [len(r.steps) for r in store.runs(KEY)] == [90]
@@ -258,11 +228,3 @@ def _end_sessions(place: Schema) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE application_name = 'concertmaster' AND pid <> pg_backend_pid()"
     )
-
-
-def _together(*calls: object) -> None:
-    threads = [threading.Thread(target=call) for call in calls]  # type: ignore[arg-type]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
