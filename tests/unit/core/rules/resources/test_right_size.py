@@ -24,7 +24,15 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_hi
 from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.policy import ApplySettings, Bounds, Objectives, Policy, Range, RuleSettings
+from concertmaster.core.model.policy import (
+    AnalysisSettings,
+    ApplySettings,
+    Bounds,
+    Objectives,
+    Policy,
+    Range,
+    RuleSettings,
+)
 from concertmaster.core.rules import RULES, Evidence, recommend
 from concertmaster.core.sizing import MIB, plain_memory
 from concertmaster.engines import PATCHABLE
@@ -168,6 +176,18 @@ def test_sizes_stay_inside_the_bounds_of_the_policy() -> None:
     low = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
     item = only(sized([spec("a", 0)], {"a": tiny}, apply=low))
     assert {i.field: i.new for i in item.items}["requests.memory"] == "512Mi"
+
+
+@pytest.mark.parametrize(("share", "says"), [(0.01, "at most 1% of later"), (0.015, "at most 1.5% of later")])
+def test_the_headroom_of_memory_names_the_bound_it_serves(share: float, says: str) -> None:
+    settings = AnalysisSettings(max_failure=share)
+    facts = {"a": fact(memory_sampled_peak=200 * MI)}
+    assert any(says in line for line in only(sized([spec("a", 0)], facts, analysis=settings)).evidence)
+    bounded = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
+    limited = only(sized([spec("a", 0)], facts, analysis=settings, apply=bounded))
+    assert not any("headroom" in line for line in limited.evidence), "where a bound of the policy says what it is"
+    cpu = only(sized([spec("a", 0)], {"a": fact(cpu_seconds=20.0)}, analysis=settings))
+    assert not any("headroom" in line for line in cpu.evidence)
 
 
 def test_what_kills_throttles_or_is_unknown_has_no_row() -> None:
