@@ -104,9 +104,11 @@ def test_runs_whose_objects_are_gone_are_analysed_from_the_archive(
         wait_for("their analysis", lambda: "8 " in str(condition(cluster.get("wfp", "etl", "-n", PLACE), "Ready")))
         assert op.metric('concertmaster_archived_runs_total{result="complete"}') == 8
         assert op.metric('concertmaster_live_runs_total{result="complete"}') == 0
+        assert op.metric('concertmaster_archive_up{archive="argo archive"}') == 1
 
         tables.server.stop()
         wait_for("a word on the archive", lambda: any("workflow archive" in text for text in said(op)))
+        wait_for("its metric", lambda: op.metric('concertmaster_archive_up{archive="argo archive"}') == 0)
         assert all(line["level"] == "info" for line in op.cycles() if "workflow archive" in str(line)), "no failure"
         assert len(known(tmp_path)) == 8
         tables.server.start()

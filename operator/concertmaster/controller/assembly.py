@@ -200,13 +200,15 @@ class Assembly:
         for url, opened, form in wanted:
             if url is None:
                 continue
+            up = self.telemetry.archive_up.labels(form.source)
             try:
                 archive = opened()
             except ArchiveError as error:
                 log.error("%s", error)
+                up.set(0)
                 continue
             backfill = float(settings.limits.backfill.seconds)
-            made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived))
+            made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived, answers=up.set))
         return made
 
     def _count_archived(self, result: str) -> None:

@@ -39,7 +39,7 @@ _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
 
 class ArchivedRuns:
     """See ``interfaces.RunArchive``. ``backfill``: seconds back that are read at most. ``count`` is called with "complete",
-    "end" (only how the run ended is known) or "unreadable"."""
+    "end" (only how the run ended is known) or "unreadable", ``answers`` with whether the archive could be read."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class ArchivedRuns:
         backfill: float,
         *,
         count: Callable[[str], None] = lambda _: None,
+        answers: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive = archive
@@ -56,6 +57,7 @@ class ArchivedRuns:
         self._keeper = keeper
         self._backfill = backfill
         self._count = count
+        self._answers = answers
         self._clock = clock
         self._turns = Turns(clock)
         self._failing = False
@@ -103,6 +105,7 @@ class ArchivedRuns:
             self._keeper.renew()
         except HistoryError as error:
             notes.append(f"archived runs wait to be stored: {error}")
+        self._answers(not self._failing)
         if notes:
             intake.more = False
         notes += runs.problems[:_NOTES]

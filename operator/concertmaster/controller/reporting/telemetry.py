@@ -88,6 +88,7 @@ class Telemetry:
             "unreadable.",
             "result",
         )
+        self.archive_up = gauge("archive_up", "1 when the archive of an engine could be read last.", "archive")
         self.active = gauge("active", "1 while this operator is the leader, 0 while it is on standby.")
         self.changes = ChangesTelemetry(r)
         self.workflows = WorkflowSeries()

@@ -147,6 +147,7 @@ class Harness:
     cost: float = 0.0  # seconds that pass at each look at the clock
     reach: Reach = (200, 14 * DAY)
     counts: list[str] = field(default_factory=list)
+    answers: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -154,7 +155,13 @@ class Harness:
     def restart(self) -> None:
         self.keeper = HistoryProvider(str(self.directory / "history.db"))
         self.runs_of = ArchivedRuns(
-            self.archive, ARGO, self.keeper, 14 * DAY, count=self.counts.append, clock=self.clock
+            self.archive,
+            ARGO,
+            self.keeper,
+            14 * DAY,
+            count=self.counts.append,
+            answers=self.answers.append,
+            clock=self.clock,
         )
 
     def clock(self) -> float:
@@ -796,6 +803,7 @@ def test_an_archive_that_is_away_is_a_note_and_is_read_when_it_is_back(harness: 
     assert harness.names() == ["r5", "r4", "r3", "r2", "r1"], "what was read stays"
     harness.archive.fails_after = None
     assert harness.look().notes == ()
+    assert harness.answers == [False, True]
     assert len(harness.names()) == 8
     harness.archive.put(*(ran(f"n{n}", -10.0 * n) for n in range(1, 9)))
     harness.archive.fails_after = len(harness.archive.fetched) + 2
