@@ -72,8 +72,7 @@ class Costs:
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
         """Cost of one execution; None when its duration or its size is unknown."""
-        amounts = _amounts(execution, execution.containers, self.pricing)
-        return _cost(amounts) if amounts is not None else None
+        return _amounts(execution, execution.containers, self.pricing)
 
     def steps(self, run: RunRecord) -> list[ExecutionCost | None]:
         """Cost of every execution of a run, in the order of ``run.steps``."""
@@ -103,7 +102,7 @@ class Costs:
     def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
         if known is None:
-            executions = [self.execution(e) for e in run.steps]
+            executions = [_amounts(e, e.containers, self.pricing) for e in run.steps]
             known = self._runs[id(run)] = run, _of_run(run, executions, self.pricing), executions
         return known
 
@@ -118,10 +117,8 @@ def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
     return Costs(pricing).run(run)
 
 
-def _amounts(
-    execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing
-) -> tuple[float, float, float, float] | None:
-    """Cost fields of an execution, or of some of its containers; None when nothing can be priced."""
+def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing) -> ExecutionCost | None:
+    """Cost of an execution, or of some of its containers; None when nothing can be priced."""
     seconds = execution.span
     if seconds is None:
         return None
@@ -161,8 +158,8 @@ def _amounts(
     if not known:
         return None
     if execution.outcome is Outcome.FAILED:
-        return requested, used, charged, charged
-    return requested, used, charged - used if charged > used else 0.0, charged
+        return _cost((requested, used, charged, charged))
+    return _cost((requested, used, charged - used if charged > used else 0.0, charged))
 
 
 @dataclass(frozen=True, slots=True)

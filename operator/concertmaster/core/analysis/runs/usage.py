@@ -48,16 +48,11 @@ _usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per cont
 
 def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | None:
     """Mean cores: CPU seconds over the time the counter covers (the whole lifetime would understate short pods)."""
-    if fact.cpu_seconds is None:
+    spent = fact.cpu_seconds
+    if spent is None:
         return None
     seconds = fact.cpu_sampled_seconds or fallback_seconds
-    return fact.cpu_seconds / seconds if seconds and seconds > 0 else None
-
-
-def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
-    if fact.started is not None and fact.finished is not None:
-        return fact.finished - fact.started if fact.finished > fact.started else 0.0
-    return execution.duration
+    return spent / seconds if seconds and seconds > 0.0 else None
 
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
@@ -95,7 +90,8 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
     floor, size = fact.memory_limit if killed else None, execution.input_size
     if fact.ambiguous:
         return RunUsage(time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0)
-    own = _seconds(fact, execution)
+    started, finished = fact.started, fact.finished
+    own = execution.duration if started is None or finished is None else max(0.0, finished - started)
     sampled, kernel = fact.memory_sampled_peak, fact.memory_kernel_peak
     return _usage(
         (
@@ -147,24 +143,24 @@ def usage_of(run: RunRecord) -> list[InRun]:
     """The figures of every main container in a run. Containers added only by the engine's executor are left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
-        if execution.outcome is Outcome.SKIPPED or execution.outcome is Outcome.CACHED:
+        outcome = execution.outcome
+        if outcome is Outcome.SKIPPED or outcome is Outcome.CACHED:
             continue
         for fact in execution.containers:
-            if fact.init or fact.name in _EXECUTOR_CONTAINERS:
+            name = fact.name
+            if fact.init or name in _EXECUTOR_CONTAINERS:
                 continue
-            place = execution.step, fact.name
-            if place in by_container:
-                by_container[place].append((fact, execution))
-            else:
-                by_container[place] = [(fact, execution)]
-    return [_in_run(run, place, rows) for place, rows in by_container.items()]
+            by_container.setdefault((execution.step, name), []).append((fact, execution))
+    end = run.end
+    return [_in_run(end, place, rows) for place, rows in by_container.items()]
 
 
-def _in_run(run: RunRecord, place: tuple[str, str], rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
-    usage = _run_usage(run.end if run.end is not None else rows[0][1].finished or 0.0, rows)
-    fact = rows[-1][0]
+def _in_run(end: float | None, place: tuple[str, str], rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
+    fact, execution = rows[0]
+    time = end if end is not None else execution.finished or 0.0
     if len(rows) == 1:
+        usage = _only_usage(time, fact, execution)
         return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
-    return InRun(place, fact, len(rows), ambiguous, unsampled, usage)
+    return InRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows))
