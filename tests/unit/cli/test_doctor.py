@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from concertmaster import settings
 from concertmaster.cli.commands import doctor
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import POLICIES, PROFILES
 from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus
+from testbed.services.postgres import PostgresServer
+from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.controller.fakes import MemoryClient
 
 
@@ -67,3 +70,36 @@ def test_it_says_when_nothing_is_watched(client: MemoryClient) -> None:
     (line,) = states()
     assert line.result == "nothing is watched: no profile exists and no policy has spec.discover"
     assert "kubectl apply -f examples/policy.yaml" in line.fix
+
+
+# --- archives of engines ----------------------------------------------------------------------------------------------
+
+
+def configured(**fields: Any) -> settings.Settings:
+    sources = [{"name": "default", "url": "http://prometheus:9090"}]
+    return settings.Settings.model_validate({"sources": sources, "namespaces": ["data", "ml"], **fields})
+
+
+def archived(tables: ArchiveTables, **fields: Any) -> settings.Settings:
+    return configured(argoArchive=tables.settings().model_dump(mode="json", by_alias=True, exclude_none=True) | fields)
+
+
+def test_an_archive_is_asked_for_the_runs_of_the_namespaces(postgres: PostgresServer) -> None:
+    tables = ArchiveTables.fresh(postgres)
+    (empty,) = doctor.archives(archived(tables))
+    assert (empty.mark, empty.result) == (DiagnosticStatus.WARN, "can be read, but holds no run of data and ml")
+    assert "compare argoArchive with the configuration of the engine" in empty.fix
+    tables.put(workflow("etl-1", 1000.0))
+    (holds,) = doctor.archives(archived(tables))
+    assert (holds.name, holds.mark, holds.result) == ("argoArchive", DiagnosticStatus.OK, "can be read")
+
+
+def test_an_archive_that_cannot_be_read_says_what_to_do(postgres: PostgresServer) -> None:
+    tables = ArchiveTables.fresh(postgres)
+    (check,) = doctor.archives(archived(tables, table="nowhere"))
+    assert check.mark is DiagnosticStatus.WARN
+    assert "argoArchive.table" in check.result
+
+
+def test_a_configuration_without_archives_has_no_such_check() -> None:
+    assert list(doctor.archives(configured())) == []

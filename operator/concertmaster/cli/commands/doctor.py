@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from concertmaster import settings
+from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open_results
 from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -35,7 +37,7 @@ def command(
     kubeconfig: Path | None,
     skip_cluster: bool,
 ) -> None:
-    """Check the metrics source, the resources in the cluster and their conditions.
+    """Check the metrics source, archives of engines, the resources in the cluster and their conditions.
 
     Exit status 1 when something prevents recommendations.
     """
@@ -45,6 +47,10 @@ def command(
     if source.named:
         chosen = source.find()
         checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
+    if source.config is not None:
+        configured = settings.load(source.config)
+        if found := list(archives(configured)):
+            checks += _print_checks("Archives of engines", iter(found))
     if not skip_cluster:
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
     bad = [c for c in checks if c.mark is DiagnosticStatus.FAIL]
@@ -71,6 +77,31 @@ def examine(source: settings.MetricsSource) -> Iterator[Diagnostic]:
     """The checks of one metrics source."""
     with PrometheusClient(source) as client:
         yield from Examination(client, time.time()).run()
+
+
+def archives(configured: settings.Settings) -> Iterator[Diagnostic]:
+    """The checks of the archives that a configuration names, by one statement each."""
+    argo, tekton = configured.argo_archive, configured.tekton_results
+    named: tuple[tuple[str, str | None, Callable[[], ArchiveTable]], ...] = (
+        ("argoArchive", argo.url, lambda: open_archive(argo)),
+        ("tektonResults", tekton.url, lambda: open_results(tekton)),
+    )
+    for name, url, opened in named:
+        if url is not None:
+            yield _archive(name, opened, configured.namespaces)
+
+
+def _archive(name: str, opened: Callable[[], ArchiveTable], namespaces: Sequence[str]) -> Diagnostic:
+    try:
+        with closing(opened()) as archive:
+            newest = archive.newest(namespaces)
+    except ArchiveError as error:
+        return Diagnostic(name, DiagnosticStatus.WARN, str(error))
+    if namespaces and newest is None:
+        where = text.listing(list(namespaces))
+        fix = f"compare {name} with the configuration of the engine that writes it, unless no run was archived yet"
+        return Diagnostic(name, DiagnosticStatus.WARN, f"can be read, but holds no run of {where}", fix)
+    return Diagnostic(name, DiagnosticStatus.OK, "can be read")
 
 
 def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None = None) -> Iterator[Diagnostic]:
