@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.arrays import Floats
+from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
-from concertmaster.core.changepoint.seasons import Calendar, explained_by_hour, explained_by_weekend
+from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
     MIN_SEGMENT,
     MOST_VALUES,
@@ -22,32 +22,16 @@ from concertmaster.core.changepoint.segment import (
     serial_dependence,
     splits,
 )
+from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, prepare_many
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
-from concertmaster.core.stats.summary import as_floats
+
+__all__ = ["Series", "detect", "detect_many"]
 
 WEEK = 7 * 86400.0
-MOST_KNOWN = 0.75  # share of runs with known input from which the others are ignored
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
 _MOST_OF = 0.75  # of the slope of a ramp that continues
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
-
-Numbers = Iterable[float | None] | Floats
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class RunSeries:
-    """Values that can be analysed: ``index`` into the series as given, ``time`` (NaN without times), ``y`` the logs of
-    the values (or the values in units of the largest when ``is_log`` is False), ``inputs`` (NaN where unknown); all of
-    shape (n,).
-    """
-
-    index: Indices
-    time: Floats
-    y: Floats
-    is_log: bool
-    inputs: Floats
 
 
 def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Detection:
@@ -61,111 +45,91 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     return detect_many([Series(times, values, inputs)])[0]
 
 
-class Series(NamedTuple):
-    """Arguments of ``detect`` for one of many series."""
-
-    times: Numbers | None
-    values: Numbers
-    inputs: Numbers | None = None
-
-
 def detect_many(many: Sequence[Series]) -> list[Detection]:
-    """``detect`` of each series. The steps of a workflow mostly have one value per run, so first tests are computed for all
-    series of one length at once, and only those with a change are examined one by one."""
-    calendars: dict[bytes, Calendar] = {}
-    adjusted = [_adjusted(*each, calendars) for each in many]
-    usable = [each for each in adjusted if not isinstance(each, str)]
-    looks = _in_groups(
-        [each.series.y if each.series.y.size <= MOST_VALUES else None for each in usable],
-        lambda members: first_looks(np.stack([usable[k].series.y for k in members])),
-    )
-    detected = [_detected(each, look) for each, look in zip(usable, looks, strict=True)]
-    trends = iter(_trends([(stretch, dependence) for _, stretch, dependence in detected]))
-    changes = iter(detected)
-    return [
-        Detection((), None, False, each)
-        if isinstance(each, str)
-        else replace(next(changes)[0], trend_per_week=next(trends))
-        for each in adjusted
-    ]
+    """``detect`` of each series. The steps of a workflow mostly have one value per run, at the same times: what can be is
+    computed for all of them at once, and only those with a season or a change are examined one by one."""
+    prepared = prepare_many(many)
+    usable = [_without_inputs(each) for each in prepared if not isinstance(each, str)]
+    usable = in_groups(usable, lambda series: (series.is_log, series.time.tobytes()), _without_seasons)
+    looks = in_groups([series.y for series in usable], np.size, _looks)
+    found = [_found(series, look) for series, look in zip(usable, looks, strict=True)]
+    trends = in_groups(found, _length, _trends)
+    detected = (each.with_trend(trend) for each, trend in zip(found, trends, strict=True))
+    return [Detection((), None, False, each) if isinstance(each, str) else next(detected) for each in prepared]
 
 
-class _Adjusted(NamedTuple):
-    """A usable series without the part explained by its inputs, and whether there was such a part."""
-
-    series: RunSeries
-    adjusted: bool
-
-
-def _adjusted(
-    times: Numbers | None, values: Numbers, inputs: Numbers | None, calendars: dict[bytes, Calendar]
-) -> _Adjusted | str:
-    """``calendars``: by their times, those of other series."""
-    series = prepare(times, values, inputs)
-    if isinstance(series, str):
+def _without_inputs(series: RunSeries) -> RunSeries:
+    if series.inputs is None or not series.is_log:
         return series
-    if not series.is_log:
-        return _Adjusted(series, False)
-    by_input = None if inputs is None else explained_by(series.inputs, series.y)
-    y = series.y if by_input is None else series.y - by_input
-    times_key = series.time.tobytes()
-    if times_key not in calendars:
-        calendars[times_key] = Calendar(series.time)
-    for season in (explained_by_hour, explained_by_weekend):
-        explained = season(calendars[times_key], y)
-        y = y if explained is None else y - explained
-    return _Adjusted(replace(series, y=y), by_input is not None)
+    explained = explained_by(series.inputs, series.y)
+    return series if explained is None else series._replace(y=series.y - explained, adjusted=True)
 
 
-def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequence[T]]) -> list[T | None]:
-    """Results of ``each`` on the positions of all arrays of one length; None where there is no array."""
-    alike: dict[int, list[int]] = {}
-    for place, array in enumerate(arrays):
-        if array is not None:
-            alike.setdefault(array.size, []).append(place)
-    results: list[T | None] = [None] * len(arrays)
-    for members in alike.values():
-        for place, result in zip(members, each(members), strict=True):
-            results[place] = result
-    return results
+def _without_seasons(group: list[RunSeries]) -> list[RunSeries]:
+    """``group``: of the same times."""
+    if not group[0].is_log:
+        return group
+    left = without_seasons(group[0].time, [series.y for series in group])
+    return [series if y is series.y else series._replace(y=y) for series, y in zip(group, left, strict=True)]
 
 
-def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeries, float]:
-    """Changes without trend, the stretch for the trend, and its serial dependence."""
-    series, y = of.series, of.series.y
+def _looks(values: list[Floats]) -> Sequence[FirstLook | None]:
+    """First looks at series of one length; None at long ones, which are analysed by medians of blocks."""
+    return first_looks(as_rows(values)) if values[0].size <= MOST_VALUES else [None] * len(values)
+
+
+class _Found(NamedTuple):
+    """The changes of a series, and the ``stretch`` since the last one, whose trend continues, with its serial
+    ``dependence``."""
+
+    points: tuple[ChangePoint, ...]
+    ramps: tuple[Ramp, ...]
+    drifting: bool
+    stretch: RunSeries
+    dependence: float
+
+    def with_trend(self, trend: Interval | None) -> Detection:
+        return Detection(self.points, trend, True, None, self.ramps, self.stretch.adjusted, self.drifting)
+
+
+def _found(series: RunSeries, look: FirstLook | None) -> _Found:
+    y = series.y
     breaks = splits(y, seen=look)
-    drifting = any(split.drifting for split in breaks)
-    edges = [split.index for split in breaks]
-    ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    changes = Detection(_points(series, y, breaks), None, True, None, ramps, of.adjusted, drifting)
-    start = trend_start(changes, series)
-    dependence = serial_dependence(y[start:]) if start or look is None else look.dependence
-    return changes, replace(series, time=series.time[start:], y=y[start:]), dependence
+    if not breaks:
+        return _Found((), (), False, series, serial_dependence(y) if look is None else look.dependence)
+    drifting = breaks[0].drifting
+    ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, [split.index for split in breaks])
+    points = _points(series, y, breaks)
+    start = trend_start(points, ramps, series)
+    stretch = series._replace(time=series.time[start:], y=y[start:])
+    return _Found(points, ramps, drifting, stretch, serial_dependence(stretch.y))
 
 
-def _trends(stretches: Sequence[tuple[RunSeries, float]]) -> list[Interval | None]:
-    """``_trend`` of each stretch."""
-    able = [series.time if series.is_log and _dated(series.time) else None for series, _ in stretches]
-
-    def of_one_length(members: list[int]) -> list[Interval | None]:
-        times = np.stack([stretches[k][0].time for k in members])
-        logs = np.stack([stretches[k][0].y for k in members])
-        wider = [_wider(stretches[k][1]) for k in members]
-        return [_per_week(slope) for slope in theil_sens((times - times[:, :1]) / WEEK, logs, wider)]
-
-    return _in_groups(able, of_one_length)
+def _length(found: _Found) -> int:
+    """The number of values that tell the trend; 0 where there is none."""
+    series = found.stretch
+    return series.y.size if series.is_log and _has_trend(series.time) else 0
 
 
-def trend_start(changes: Detection, series: RunSeries) -> int:
-    """Start, in the usable series, of the stretch whose trend continues: the last change, or the start of a ramp that has
-    not ended yet.
+def _trends(found: list[_Found]) -> Sequence[Interval | None]:
+    """``_trend`` of stretches of one length."""
+    if _length(found[0]) == 0:
+        return [None] * len(found)
+    times, logs = as_rows([each.stretch.time for each in found]), as_rows([each.stretch.y for each in found])
+    slopes = theil_sens((times - times[:, :1]) / WEEK, logs, [_wider(each.dependence) for each in found])
+    return [_per_week(slope) for slope in slopes]
+
+
+def trend_start(points: Sequence[ChangePoint], ramps: Sequence[Ramp], series: RunSeries) -> int:
+    """Start, in the usable series, of the stretch whose trend continues: the last of its change ``points``, or the start of
+    a ramp that has not ended yet.
     """
-    if not changes.points:
+    if not points:
         return 0
-    place = {int(original): i for i, original in enumerate(series.index)}
-    last = changes.ramps[-1] if changes.ramps else None
-    change = place[changes.points[-1].index]
-    if last is None or last.points[-1] != len(changes.points) - 1:
+    place = {int(original): i for i, original in enumerate(series.indices)}
+    last = ramps[-1] if ramps else None
+    change = place[points[-1].index]
+    if last is None or last.points[-1] != len(points) - 1:
         return change
     start, end = place[last.start], place[last.end]
     return start if end >= series.y.size - MIN_SEGMENT or _goes_on(series, slice(start, end + 1), change) else change
@@ -183,37 +147,6 @@ def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
     return rise is not None and tail is not None and tail.low <= rise.likely and _MOST_OF * rise.likely <= tail.high
 
 
-def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> RunSeries | str:
-    """The usable part of a series in order of time, or a sentence that says why it cannot be used."""
-    data = as_floats(values)
-    when = np.full(data.size, np.nan) if times is None else as_floats(times)
-    sizes = np.full(data.size, np.nan) if inputs is None else as_floats(inputs)
-    if when.size != data.size or sizes.size != data.size:
-        return f"{data.size} values, {when.size} times and {sizes.size} input sizes: one of each per run is needed"
-    index = np.flatnonzero(np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when))
-    if times is not None:
-        index = index[np.argsort(when[index], kind="stable")]
-    if inputs is not None and index.size:
-        known = np.isfinite(sizes[index])
-        if MOST_KNOWN <= known.mean() < 1.0:
-            index = index[known]  # the input of the newest runs may not have been read yet
-    if index.size < 2 * MIN_SEGMENT:
-        return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
-    y, is_log = _scale(data[index])
-    return RunSeries(index, when[index], y, is_log, sizes[index])
-
-
-def _scale(values: Floats) -> tuple[Floats, bool]:
-    """Logs where a ratio makes sense (no negative values; zeros count as the smallest positive one), else scaled values."""
-    low = float(values.min())
-    if low > 0:
-        return np.log(values), True
-    positive = values[values > 0]
-    if low < 0 or positive.size == 0:
-        return values / max(float(np.max(np.abs(values))), 1e-300), False  # so that no square overflows
-    return np.log(np.maximum(values, positive.min())), True
-
-
 def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePoint, ...]:
     edges = [0, *(split.index for split in breaks), y.size]
     out = []
@@ -226,7 +159,7 @@ def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePo
             size = (_exp(shift.likely), _exp(shift.low), _exp(shift.high))
         direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
         at = split.index
-        out.append(ChangePoint(int(series.index[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
+        out.append(ChangePoint(int(series.indices[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
     return tuple(out)
 
 
@@ -239,20 +172,20 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         before = before[previous[-1] if previous else 0 :]
         after = after[: (following[0] if following else y.size) - end]
         ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
-        out.append(Ramp(int(series.index[start]), int(series.index[end]), ratio, explained))
+        out.append(Ramp(int(series.indices[start]), int(series.indices[end]), ratio, explained))
     return tuple(out)
 
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
     """Growth of the level per week as a share, from the robust slope of the logs, widened for serial ``dependence``."""
-    if not _dated(times):
+    if not _has_trend(times):
         return None
     return _per_week(theil_sen((times - times[0]) / WEEK, logs, wider=_wider(dependence)))
 
 
-def _dated(times: Floats) -> bool:
-    """Whether there are enough values with known times for a trend."""
-    return times.size >= MIN_TREND and bool(np.isfinite(times).all())
+def _has_trend(times: Floats) -> bool:
+    """Whether there are enough values with known times for a trend; either all times are known or none is."""
+    return times.size >= MIN_TREND and math.isfinite(times[0])
 
 
 def _wider(dependence: float) -> float:

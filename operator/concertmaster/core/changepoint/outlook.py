@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, Numbers, detect, prepare, trend_start
+from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, detect, trend_start
 from concertmaster.core.changepoint.ramps import is_step
+from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
 
 
@@ -45,7 +46,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if not series.is_log or not limit > 0:
         return ObjectiveForecast(OutlookState.UNKNOWN)
     changes = detect(times, values)
-    start = trend_start(changes, series)
+    start = trend_start(changes.points, changes.ramps, series)
     time, y = series.time[start:], series.y[start:]
     trend = changes.trend_per_week
     if trend is None or time.size < MIN_TREND:

@@ -50,8 +50,7 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
         scores = _standardised(values[part], ranked[part], scratch)
         sums = np.abs(np.cumsum(scores, axis=2)[:, :, minimum - 1 : n - minimum])
         clear = sums.max(axis=1) / scale
-        best = clear.argmax(axis=1)
-        splits += [(int(k[at]), float(row[at])) for at, row in zip(best, clear, strict=True)]
+        splits += zip(k[clear.argmax(axis=1)].tolist(), clear.max(axis=1).tolist(), strict=True)
     return splits
 
 
@@ -75,50 +74,55 @@ def split_p_value(z: float, n: int, minimum: int) -> float:
 def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     """Scores of shape (rows, number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary).
     ``scratch``: three arrays of at least (rows, n, points) to work in."""
-    middle = _medians(values)
-    sigma = MAD_TO_SIGMA * _medians(np.abs(values - middle[:, None]))
-    spread = values.std(axis=1)
+    ordered = np.sort(values, axis=1)
+    far = np.sort(np.abs(values - _middle(ordered)), axis=1)
+    sigma, spread = MAD_TO_SIGMA * _middle(far), _centred(values)[1]
     sigma = np.where(sigma <= 1e-6 * spread, spread, sigma)  # if most values are equal, the others set the scale
     sigma[sigma <= 0] = 1.0  # all values are equal: all scores become 0
-    ordered = np.sort(values, axis=1)
     n = values.shape[1]
     if n > REFERENCE_POINTS:
         at = (np.arange(REFERENCE_POINTS) + 0.5) * n / REFERENCE_POINTS
         ordered = ordered[:, at.astype(np.intp)]
     apart, kernel, product = scratch[:, : len(values)]
     np.subtract(values[:, :, None], ordered[:, None, :], out=apart)
-    apart /= sigma[:, None, None]
-    scores = _unit(np.stack([ranked, *_density_scores(apart, kernel, product)], axis=1))
-    return _unit(np.clip(scores, -BOUND, BOUND))
+    apart /= sigma[:, :, None]
+    scores = np.empty((len(values), 1 + HALVINGS, n))
+    scores[:, 0] = ranked
+    _density_scores(apart, kernel, product, scores[:, 1:])
+    return _unit(np.clip(_unit(scores), -BOUND, BOUND))
 
 
-def _medians(values: Floats) -> Floats:
-    """The median of each row."""
-    ordered = np.sort(values, axis=1)
-    n = values.shape[1]
-    middle: Floats = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2.0
+def _middle(ordered: Floats) -> Floats:
+    """The median of each row, of values in ascending order; shape (rows, 1)."""
+    n = ordered.shape[1]
+    middle: Floats = (ordered[:, (n - 1) // 2, None] + ordered[:, n // 2, None]) / 2.0
     return middle
 
 
+def _centred(values: Floats) -> tuple[Floats, Floats]:
+    """Deviations from the mean along the last axis, and their standard deviation (the length of that axis becomes 1)."""
+    n = values.shape[-1]  # sums, because NumPy's mean is several times as slow on small arrays
+    centred = values - values.sum(axis=-1, keepdims=True) / n
+    return centred, np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
+
+
 def _unit(scores: Floats) -> Floats:
-    n = scores.shape[-1]  # sums, because NumPy's mean is several times as slow on small arrays
-    centred = scores - scores.sum(axis=-1, keepdims=True) / n
-    spread = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
-    unit: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
-    return unit
+    """Scores of mean 0 and variance 1 along the last axis."""
+    centred, spread = _centred(scores)
+    spread[spread <= 1e-12] = np.inf  # without spread all scores become 0
+    centred /= spread
+    return centred
 
 
-def _density_scores(apart: Floats, kernel: Floats, product: Floats) -> list[Floats]:
-    """Minus the derivative of log Gaussian kernel densities; ``apart`` (rows, n, points) in widest bandwidths. ``kernel``
-    and ``product``: arrays of that shape to work in."""
+def _density_scores(apart: Floats, kernel: Floats, product: Floats, scores: Floats) -> None:
+    """Minus the derivative of log Gaussian kernel densities, into ``scores`` (rows, HALVINGS, n). ``apart`` (rows, n,
+    points) in widest bandwidths. ``kernel`` and ``product``: arrays of that shape to work in."""
     np.multiply(apart, -0.5, out=product)
     product *= apart
     np.exp(product, out=kernel)
-    scores = []
     for halving in range(HALVINGS):
         if halving:  # the same Gaussian at half the bandwidth
             for _ in range(2):
                 np.square(kernel, out=kernel)
-        weight: Floats = np.maximum(kernel.sum(axis=-1), 1e-300)
-        scores.append(np.multiply(apart, kernel, out=product).sum(axis=-1) / weight)
-    return scores
+        weight = np.maximum(kernel.sum(axis=-1), 1e-300)
+        np.divide(np.multiply(apart, kernel, out=product).sum(axis=-1), weight, out=scores[:, halving])

@@ -7,12 +7,13 @@ runs a day seems to drift, and a change of its level stays unseen. A weekend hid
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.changepoint.grouped import as_rows
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.stats.robust import mad_sigma
 
@@ -65,24 +66,28 @@ class Calendar:
 
     @cached_property
     def hours(self) -> _Groups | None:
-        """Values by their hour of the day, several hours as one where that takes enough runs; None where six are too few."""
+        """Values by their hour of the day, several hours as one where that takes enough runs; None where six are too few,
+        and without ``days``."""
+        if self.days is None:
+            return None
         hour = (self._times % DAY // HOUR).astype(np.intp)
-        runs = np.bincount(hour, minlength=24)
+        present = set(hour.tolist())
         for width in WIDTHS:
-            present = runs.reshape(-1, width).any(axis=1)
-            if hour.size >= MIN_AT_HOUR * (count := int(np.count_nonzero(present))):
-                return _Groups.made((np.cumsum(present) - 1)[hour // width], count)
+            blocks = sorted({each // width for each in present})
+            if hour.size >= MIN_AT_HOUR * len(blocks):
+                return _Groups.made(np.searchsorted(blocks, hour // width), len(blocks))
         return None
 
     @cached_property
-    def weekends(self) -> list[list[int]]:
-        """For each weekend the positions at which the two days before it, itself and the two days after it begin, and where
-        they end; empty for less than a week."""
+    def weekends(self) -> list[tuple[int, int, int, int]]:
+        """For each weekend with runs on it and beside it, the positions at which the two days before it, itself and the two
+        days after it begin, and where they end; empty if there are too few weekends."""
         if not self._dated or self._times[-1] - self._times[0] < WEEK + 2 * DAY:
             return []
         begins = np.asarray(sorted(set((self._since // WEEK).tolist()))) * WEEK
         bounds: list[list[int]] = np.searchsorted(self._since, begins[:, None] + np.array(_AROUND)).tolist()
-        return bounds
+        known = [(a, b, c, d) for a, b, c, d in bounds if b < c and (a < b or c < d)]
+        return known if len(known) >= MIN_WEEKENDS else []
 
     def on_weekends(self, effect: float) -> Floats:
         """``effect`` for each value of a weekend, 0 for the others; shape (n,)."""
@@ -93,18 +98,30 @@ class Calendar:
         return self._times - SATURDAY
 
 
-def explained_by_hour(calendar: Calendar, logs: Floats) -> Floats | None:
+def without_seasons(times: Floats, logs: Sequence[Floats]) -> list[Floats]:
+    """Each of ``logs`` (series of values at the same ``times``: ascending unix seconds, all of shape (n,)) without the parts
+    explained by the hour of the day and by weekends."""
+    calendar = Calendar(times)
+    by_hour = _differing(calendar, as_rows(logs))
+    left = [_less(values, explained_by_hour(calendar, values, differ=k in by_hour)) for k, values in enumerate(logs)]
+    return [_less(values, explained_by_weekend(calendar, values)) for values in left]
+
+
+def _less(values: Floats, explained: Floats | None) -> Floats:
+    return values if explained is None else values - explained
+
+
+def explained_by_hour(calendar: Calendar, logs: Floats, *, differ: bool | None = None) -> Floats | None:
     """The part of ``logs`` (logs of the values at the times of the ``calendar``, shape (n,)) explained by the hour of the
-    day in UTC; shape (n,).
+    day in UTC; shape (n,). ``differ``: whether the hours differ significantly, if that was tested before.
 
     A median polish (Tukey 1977) of days and hours: the days take up levels, growth and weekends. None when there are too few
     runs a day or days, or when the hours do not differ significantly (analysis of variance within days).
     """
-    days = calendar.days
-    if days is None:
-        return None
-    hours = calendar.hours
-    if hours is None or hours.number < 2 or not _differ(logs, days, hours):
+    if differ is None:
+        differ = bool(_differing(calendar, logs[None, :]))
+    days, hours = calendar.days, calendar.hours
+    if not differ or days is None or hours is None:
         return None
     left, effect = logs, np.zeros(hours.number)
     for _ in range(ROUNDS):
@@ -127,8 +144,7 @@ def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
     if not weekends:
         return None
     values = logs.tolist()
-    parts = [[values[a:b] for a, b in pairwise(around)] for around in weekends]
-    known = [(before, inside, after) for before, inside, after in parts if inside and (before or after)]
+    known = [(values[a:b], values[b:c], values[c:d]) for a, b, c, d in weekends]
     effects, apart = [], []
     for before, inside, after in known:
         levels = [_median(part) for part in (before, after) if part]
@@ -136,8 +152,6 @@ def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
         apart.append(abs(levels[1] - levels[0]) if len(levels) == 2 else math.inf)
         if (effects[-1] > 0) is not (effects[0] > 0):
             return None
-    if len(effects) < MIN_WEEKENDS:
-        return None
     alike = sorted(range(len(apart)), key=apart.__getitem__)[: (len(effects) + 1) // 2]
     effect = _median([effects[k] for k in alike])
     error = sum(_error(*known[k]) for k in alike) / len(alike)
@@ -169,17 +183,30 @@ def _medians(values: Floats, groups: _Groups) -> Floats:
     return middle
 
 
-def _differ(logs: Floats, days: _Groups, hours: _Groups) -> bool:
-    """Whether hours differ more than runs at one hour: an F test within days."""
-    within = logs - _means(logs, days)[days.of]
-    means = _means(within, hours)[hours.of]
-    between, free = hours.number - 1, logs.size - days.number - hours.number + 1
-    if free < 1:
-        return False
-    explained, left = float(means @ means), float(np.sum((within - means) ** 2))
-    return explained > 0.0 and beta_cdf(left / (left + explained), free / 2.0, between / 2.0) < SIGNIFICANCE
+def _differing(calendar: Calendar, logs: Floats) -> set[int]:
+    """The rows of ``logs`` (shape (rows, n)) whose hours differ more than runs at one hour: an F test within days."""
+    days, hours = calendar.days, calendar.hours
+    if days is None or hours is None:
+        return set()
+    between, free = hours.number - 1, logs.shape[1] - days.number - hours.number + 1
+    if between < 1 or free < 1:
+        return set()
+    within = logs - _means(logs, days)
+    means = _means(within, hours)
+    explained, left = np.vecdot(means, means), np.square(within - means).sum(axis=1)
+    unexplained = np.divide(left, left + explained, out=np.ones_like(left), where=explained > 0.0)
+    differing = set()
+    for row in np.argsort(unexplained).tolist():
+        if beta_cdf(float(unexplained[row]), free / 2.0, between / 2.0) >= SIGNIFICANCE:
+            break  # the rows after this one differ less
+        differing.add(row)
+    return differing
 
 
 def _means(values: Floats, groups: _Groups) -> Floats:
-    means: Floats = np.bincount(groups.of, weights=values, minlength=groups.number) / groups.sizes
+    """For each value the mean of its group in its row; shape (rows, n)."""
+    rows = len(values)
+    places = groups.of + groups.number * np.arange(rows)[:, None]
+    sums = np.bincount(places.ravel(), weights=values.ravel(), minlength=rows * groups.number)
+    means: Floats = (sums.reshape(rows, -1) / groups.sizes).take(groups.of, axis=1)
     return means

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
@@ -49,7 +50,7 @@ def splits(
     ``seen``: the result of ``first_looks`` for all of the values, if available.
     """
     n = values.size
-    if n < 2 * minimum or values.min() == values.max():
+    if seen is None and (n < 2 * minimum or values.min() == values.max()):
         return []
     if n > most:
         return _long_series(values, minimum, significance, most)
@@ -123,8 +124,7 @@ def _insignificant_split(n: int, minimum: int) -> float:
     return low
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLook:
+class FirstLook(NamedTuple):
     """First tests of a series: serial dependence of its values, and its best split (index and z; see ``best_split``)."""
 
     dependence: float
@@ -135,7 +135,7 @@ def first_looks(values: Floats) -> list[FirstLook]:
     """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
     best = best_splits(values, ranked, MIN_SEGMENT)
-    return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, best, strict=True)]
+    return [FirstLook(*look) for look in zip(_dependences(ranked), best, strict=True)]
 
 
 def serial_dependence(values: Floats) -> float:
@@ -145,15 +145,19 @@ def serial_dependence(values: Floats) -> float:
     changes hardly affect either (the idea of Chakar et al., Bernoulli 23(2), 2017); computed on normal scores, so that
     outliers do not count. The one-sided 95% margin for independent values, 1.645 * sqrt(2 / n), is subtracted.
     """
-    return _dependence(normal_scores(values)) if values.size >= 4 else 0.0
+    return _dependences(normal_scores(values)[None, :])[0] if values.size >= 4 else 0.0
 
 
-def _dependence(scores: Floats) -> float:
-    near, far = scores[1:] - scores[:-1], scores[2:] - scores[:-2]
-    one, two = float(near @ near) / near.size, float(far @ far) / far.size
-    if one <= 0:
-        return 0.0
-    return min(0.99, max(0.0, two / one - 1.0 - 1.645 * math.sqrt(2.0 / scores.size)))
+def _dependences(scores: Floats) -> list[float]:
+    """``serial_dependence`` of each row of normal scores (shape (rows, n), n >= 4)."""
+    n = scores.shape[1]
+    near, far = scores[:, 1:] - scores[:, :-1], scores[:, 2:] - scores[:, :-2]
+    one, two = np.vecdot(near, near) / (n - 1), np.vecdot(far, far) / (n - 2)
+    margin = 1.645 * math.sqrt(2.0 / n)
+    return [
+        min(0.99, max(0.0, b / a - 1.0 - margin)) if a > 0 else 0.0
+        for a, b in zip(one.tolist(), two.tolist(), strict=True)
+    ]
 
 
 def _long_series(values: Floats, minimum: int, significance: float, most: int) -> list[Split]:

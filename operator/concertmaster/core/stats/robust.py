@@ -85,15 +85,17 @@ def theil_sens(x: Floats, y: Floats, wider: Sequence[float]) -> list[Interval | 
         x = x[:, :whole].reshape(rows, -1, size).mean(axis=2)
         y = np.median(y[:, :whole].reshape(rows, -1, size), axis=2)
     n = x.shape[1]
-    distinct = (np.diff(np.sort(x, axis=1), axis=1) > 0).sum(axis=1) >= 2
+    if (x == x[0]).all():
+        x = x[:1]  # what depends on x alone is the same for all rows
     i, j = _pairs(n)
-    run, rise = x[:, j] - x[:, i], y[:, j] - y[:, i]
+    # Rows of x[:, j] would not be contiguous, and slower to sort.
+    run, rise = x.take(j, axis=1) - x.take(i, axis=1), y.take(j, axis=1) - y.take(i, axis=1)
     apart = run != 0
-    slopes = np.sort(
-        np.divide(rise, run, out=np.full_like(run, np.inf), where=apart), axis=1
-    )  # pairs without a slope sort last
-    known = apart.sum(axis=1)
-    return [_middle(slopes[row, : known[row]], n, wider[row]) if distinct[row] else None for row in range(rows)]
+    slopes = np.divide(rise, run, out=np.full_like(rise, np.inf), where=apart)
+    slopes.sort(axis=1)  # pairs without a slope come last
+    distinct = (np.diff(np.sort(x, axis=1), axis=1) > 0).sum(axis=1) >= 2
+    known = np.broadcast_to(np.where(distinct, apart.sum(axis=1), 0), rows).tolist()
+    return [_middle(slopes[row, :count], n, wider[row]) if count else None for row, count in enumerate(known)]
 
 
 def _middle(slopes: Floats, n: int, wider: float) -> Interval:
