@@ -21,7 +21,8 @@ from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
-from concertmaster.core.changepoint import Detection, detect
+from concertmaster.core.changepoint import Detection
+from concertmaster.core.changepoint.detect import Series
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
@@ -146,17 +147,17 @@ def analyze(
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)
-    steps = analyze_steps(finished, definition.graph, on_path, options, pricing, figures)
+    makespans = Series(
+        [r.end or 0.0 for r in timed],
+        [r.makespan or 0.0 for r in timed],
+        figures.of_each(_input_total, timed),
+    )
+    steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans)
     containers = [c for s in steps for c in s.containers]
     makespan = summarize([r.run_time for r in timed if r.run_time is not None])
     queue = summarize([w for w in figures.of_each(_queue_time, finished) if w is not None])
     costs = figures.costs(pricing)
     cost = summarize_cost(finished, costs, now)
-    trend = detect(
-        [r.end or 0.0 for r in timed],
-        [r.makespan or 0.0 for r in timed],
-        inputs=figures.of_each(_input_total, timed),
-    )
     objectives = evaluate_objectives(
         policy.objectives,
         finished,
