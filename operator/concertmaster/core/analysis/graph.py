@@ -160,29 +160,42 @@ def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
     """``drags`` of many graphs with the same edges at once. Nodes must be in topological order; ``durations`` and the result
     have shape (nodes, graphs), seconds."""
     spent = np.where((durations > 0.0) & (durations < LONGEST), durations, 0.0)
-    head, tail, n = np.zeros_like(spent), spent.copy(), len(parents)
+    head, tail, n = spent.copy(), np.zeros_like(spent), len(parents)
+    heads, tails = list(head), list(tail)  # views of the rows: indexing them again and again took a third of the time
     childless = [True] * n
     for node, above in enumerate(parents):
-        for parent in above:
-            np.maximum(head[node], head[parent], out=head[node])
-            childless[parent] = False
-        head[node] += spent[node]
+        if above:
+            heads[node] += latest_of(above, heads)
+            for parent in above:
+                childless[parent] = False
     for node in reversed(range(n)):
-        for parent in parents[node]:  # tail[parent] is its own time only until all its children are visited
-            np.maximum(tail[parent], spent[parent] + tail[node], out=tail[parent])
+        through = tails[node]  # until here: the longest tail of its children
+        through += spent[node]
+        for parent in parents[node]:
+            np.maximum(tails[parent], through, out=tails[parent])
     avoiding = np.zeros_like(spent)
     for node, above in enumerate(parents):
         for parent in above:
             if node - parent > 1:
-                np.maximum(avoiding[parent + 1 : node], head[parent] + tail[node], out=avoiding[parent + 1 : node])
+                spanned = avoiding[parent + 1 : node]
+                np.maximum(spanned, heads[parent] + tails[node], out=spanned)
         if not above and node:
-            np.maximum(avoiding[:node], tail[node], out=avoiding[:node])
+            np.maximum(avoiding[:node], tails[node], out=avoiding[:node])
         if childless[node] and node < n - 1:
-            np.maximum(avoiding[node + 1 :], head[node], out=avoiding[node + 1 :])
+            np.maximum(avoiding[node + 1 :], heads[node], out=avoiding[node + 1 :])
     length = head.max(axis=0)
     loss = length - np.maximum(head + tail - 2 * spent, avoiding)
     drag: Floats = np.where(loss > 1e-12 * length, loss, 0.0)
     return drag
+
+
+def latest_of(steps: Sequence[int], ends: Sequence[Floats]) -> Floats:
+    """When the last of at least one step ended, by run; ``ends[i]``: when step i did, shape (runs,). Not to be changed: it
+    can be one of the ``ends``."""
+    latest = ends[steps[0]]
+    for step in steps[1:]:
+        latest = np.maximum(latest, ends[step])
+    return latest
 
 
 def levels(parents: Sequence[Sequence[int]]) -> list[int]:

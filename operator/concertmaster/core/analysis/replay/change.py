@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
-from concertmaster.core import arrays as np
+from concertmaster.core.analysis.replay.alike import FEWEST, by_layout, lengths_of
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, simulate, unlimited_many
 from concertmaster.core.analysis.replay.whatif import WhatIf
-
-_FEWEST = 4  # runs; with fewer, one replay at a time is faster
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -35,27 +33,26 @@ def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
         return [math.nan for _ in runs]
     tables, runs = _Tables(whatif), list(runs)
     makespans = [math.nan] * len(runs)
-    alike: dict[tuple[int, int], list[int]] = {}  # runs of one layout share the same names and edges objects
+    together = []
     for k, run in enumerate(runs):
-        if not run.usable:
-            continue
-        if whatif.hits or _limits(run, whatif):
+        if run.usable and (whatif.hits or _limits(run, whatif)):
             makespans[k] = _mixed(run, whatif, tables)
+        elif run.usable:
+            together.append(k)
+    for places in by_layout(runs, together):
+        members = [runs[k] for k in places]
+        if len(members) < FEWEST:
+            after = [_mixed(run, whatif, tables) for run in members]
         else:
-            alike.setdefault((id(run.names), id(run.parents)), []).append(k)
-    for members in alike.values():
-        if len(members) < _FEWEST:
-            for k in members:
-                makespans[k] = _mixed(runs[k], whatif, tables)
-        else:
-            for k, seconds in zip(members, _changed_many([runs[k] for k in members], whatif, tables), strict=True):
-                makespans[k] = seconds
+            after = _changed_many(members, whatif, tables)
+        for k, seconds in zip(places, after, strict=True):
+            makespans[k] = seconds
     return makespans
 
 
 def _changed_many(runs: Sequence[ExecutedRun], whatif: WhatIf, tables: _Tables) -> list[float]:
     """``_changed`` of each run at once, for runs of one layout without limits."""
-    lengths = np.array([run.lengths for run in runs]).T
+    lengths = lengths_of(runs)
     for step in tables.touched(runs[0]):
         lengths[step] = _lengths(runs, step, tables)
     after: list[float] = (unlimited_many(_edges(runs[0], whatif), lengths) + [run.tail for run in runs]).tolist()
@@ -72,8 +69,10 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
     for run in runs:
         chains = run.chains[step]
         if len(chains) == 1 and len(chains[0]) == 1:  # one pod: the common case
-            chain = _chain(chains[0], lag_parts(chains[0][0], run.shared_lag), math.inf, factor, cpu, wait, False)
-            seconds.append(chain_length(chain))
+            first = chains[0][0]
+            delay, held = lag_parts(first, run.shared_lag)
+            start_up = (first.pending + first.starting) * wait
+            seconds.append(delay + (held + start_up) + _work(first, math.inf, factor, cpu))
         else:
             seconds.append(_length(run, step, tables))
     return seconds
@@ -179,15 +178,20 @@ def _chain(
     """Attempts as changed pieces. ``lag``: of the first attempt, before and in its slot; ``most``: cap on work (seconds)."""
     out = []
     for k, a in enumerate(chain):
-        work = min(a.work, most) * factor
-        if a.throttled_share:
-            work *= 1.0 - a.throttled_share + a.throttled_share / cpu
+        work = _work(a, most, factor, cpu)
         start_up = (a.pending + a.starting) * wait
         if k:
             out.append((a.lag, start_up, work))
         else:
             out.append((0.0, 0.0, work) if joined else (lag[0], lag[1] + start_up, work))
     return tuple(out)
+
+
+def _work(attempt: Attempt, most: float, factor: float, cpu: float) -> float:
+    """Seconds of work of a changed attempt."""
+    work = (most if most < attempt.work else attempt.work) * factor
+    share = attempt.throttled_share
+    return work * (1.0 - share + share / cpu) if share else work
 
 
 def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:

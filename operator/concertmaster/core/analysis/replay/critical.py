@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path
+from concertmaster.core.analysis.replay.alike import FEWEST, by_layout, lengths_of
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import has_room, simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
-
-_FEWEST = 4  # runs; with fewer, one run at a time is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
             seconds[name] = seconds.get(name, 0.0) + value
     drag = _step_drags(usable)
     total = len(usable)
-    names = dict.fromkeys(name for run in usable for name in run.pods)
+    names = dict.fromkeys(chain.from_iterable([run.pods for run in usable]))
     return {
         name: CriticalShare(
             on_path.get(name, 0) / total, seconds.get(name, 0.0) / total, drag.get(name, 0.0) / total, total
@@ -125,21 +125,23 @@ def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:
     """The sum of ``step_drag`` over the runs; runs of one layout in which nothing waits for a slot, without per-item places,
     are computed together."""
     drag: dict[str, float] = {}
-    alike: dict[tuple[int, int], list[ExecutedRun]] = {}
     alone: list[ExecutedRun] = []
-    for run in runs:
-        if len(run.index) != len(run.names) or not has_room(run.limits, run.names, run.pieces):
-            alone.append(run)
+    together: list[int] = []
+    for k, run in enumerate(runs):
+        if len(run.index) == len(run.names) and has_room(run.limits, run.names, run.pieces):
+            together.append(k)
         else:
-            alike.setdefault((id(run.names), id(run.parents)), []).append(run)
-    for members in alike.values():
-        if len(members) < _FEWEST:
+            alone.append(run)
+    for places in by_layout(runs, together):
+        members = [runs[k] for k in places]
+        if len(members) < FEWEST:
             alone += members
             continue
         names = members[0].names
-        table = drags_many(np.array([run.lengths for run in members]).T, members[0].parents)
-        ran = np.array([[name in run.pods for run in members] for name in names])
-        for name, value in zip(names, np.where(ran, table, 0.0).sum(axis=1).tolist(), strict=True):
+        table = drags_many(lengths_of(members), members[0].parents)
+        if any(len(run.pods) < len(names) for run in members):
+            table[np.array([[name not in run.pods for run in members] for name in names])] = 0.0
+        for name, value in zip(names, table.sum(axis=1).tolist(), strict=True):
             drag[name] = drag.get(name, 0.0) + value
     for run in alone:
         for name, value in step_drag(run).items():

@@ -28,6 +28,8 @@ SEED = 20240501  # fixed, so that the same evidence gives the same recommendatio
 # to 120 simulated campaigns (benchmarks/changes/campaigns.py, with seeds other than those of the table).
 MODEL_ERROR = 0.04
 _Z = 1.645  # normal quantile of LEVEL
+_LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
+_AROUND = [int(place) + k for place in (_LOW, _HIGH) for k in (0, 1)]
 _SHORTEST = 1e-3  # share of a run that no change undercuts
 
 
@@ -62,16 +64,17 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
 
     ``saved`` and ``base`` are seconds per run, shape (runs,).
     """
-    runs, whole = len(saved), float(base.sum())
-    likely = float(saved.mean()), float(saved.sum() / whole) if whole > 0 else 0.0
+    runs, whole, gained = len(saved), float(base.sum()), float(saved.sum())
+    likely = gained / runs, gained / whole if whole > 0 else 0.0
     weights = _resamples(runs, DRAWS)
     total = weights @ saved
-    ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
-    around = [min(int(share * (DRAWS - 1)) + k, DRAWS - 1) for share in ends for k in (0, 1)]
-    means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # sorted there only
-    low, high = (_at(means, share) for share in ends)
+    means = np.empty((2, DRAWS))
+    np.divide(total, runs, out=means[0])
+    np.divide(total, weights @ base, out=means[1])
+    means.partition(_AROUND, axis=1)  # sorted there only
     seconds, share = (
-        with_replay_error(Interval(float(low[i]), middle, float(high[i])), likely[1]) for i, middle in enumerate(likely)
+        with_replay_error(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), likely[1])
+        for row, middle in zip(means, likely, strict=True)
     )
     return seconds, share
 
@@ -85,12 +88,11 @@ def with_replay_error(found: Interval, share: float) -> Interval:
     return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends))])
 
 
-def _at(ordered: np.ndarray, share: float) -> np.ndarray:
-    """Quantile of every row, interpolated between the two neighbouring places; rows need be in order only there."""
-    place = share * (ordered.shape[1] - 1)
+def _at(ordered: np.ndarray, place: float) -> float:
+    """The value at a place between two, interpolated; ``ordered`` need be in order only there."""
     below = int(place)
-    above = min(below + 1, ordered.shape[1] - 1)
-    return np.asarray(ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (place - below))
+    value, above = ordered.item(below), ordered.item(below + 1)
+    return float(value + (above - value) * (place - below))
 
 
 @lru_cache(maxsize=4)

@@ -11,31 +11,61 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import LONGEST
+from concertmaster.core.analysis.graph import LONGEST, latest_of
+from concertmaster.core.analysis.replay.alike import FEWEST
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
-from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import unlimited_many
-from concertmaster.core.arrays import Floats
+from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.quick import maker
+
+T = TypeVar("T")
 
 FULL_CLUSTER_SECONDS = 10.0  # with free capacity a scheduler binds a pod within seconds; longer means a full cluster
-FEWEST = 4  # with fewer runs, one at a time is faster
 _ABSENT = (Outcome.SKIPPED, Outcome.CACHED)
+_NO_POD = StepExecution("")  # of unknown outcome and without containers
 _attempt = partial(tuple.__new__, Attempt)  # positional; calling the class by keyword takes three times as long
+_executed_run = maker(
+    ExecutedRun,
+    (
+        "run",
+        "names",
+        "parents",
+        "index",
+        "limits",
+        "problems",
+        "chains",
+        "pieces",
+        "done",
+        "critical",
+        "lengths",
+        "ranks",
+        "pods",
+        "shared_lag",
+        "tail",
+        "makespan",
+        "replayed",
+        "suspended",
+        "usable",
+        "late",
+    ),
+)
 
 
 class _Columns(NamedTuple):
-    """One run by step; NaN, and ``source`` -1, for a step without a pod."""
+    """One run by step; NaN, ``source`` -1 and ``rows`` _NO_POD for a step without a pod."""
 
     begin: list[float]
     end: list[float]
     scheduled: list[float]
     started: list[float]
     source: list[int]
+    rows: list[StepExecution]
 
 
 def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[ExecutedRun | None]:
@@ -61,7 +91,7 @@ def _columns(run: RunRecord, layout: Layout) -> _Columns | None:
     index, size = layout.index, len(layout.names)
     nan = math.nan
     begin, end, scheduled, started = [nan] * size, [nan] * size, [nan] * size, [nan] * size
-    source = [-1] * size
+    source, rows = [-1] * size, [_NO_POD] * size
     for position, e in enumerate(run.steps):
         place = index[e.step]
         if e.attempt or e.item is not None or source[place] >= 0:
@@ -71,12 +101,12 @@ def _columns(run: RunRecord, layout: Layout) -> _Columns | None:
             if created is None and finished is None and e.outcome in _ABSENT and e.scheduled is e.started is None:
                 continue
             return None
-        source[place], begin[place], end[place] = position, created, finished
+        source[place], rows[place], begin[place], end[place] = position, e, created, finished
         if e.scheduled is not None:
             scheduled[place] = e.scheduled
         if e.started is not None:
             started[place] = e.started
-    return _Columns(begin, end, scheduled, started, source)
+    return _Columns(begin, end, scheduled, started, source, rows)
 
 
 def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: Layout) -> list[ExecutedRun | None]:
@@ -94,14 +124,9 @@ def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: La
     fine &= (np.isfinite(begin) & np.isfinite(end) | ~present).all(axis=0)
 
     begun, finished = begin - start, end - start
-    latest = begun + CLOCK_TOLERANCE
-    ready, done = np.zeros_like(begun), np.zeros_like(begun)
-    for step, waits in enumerate(layout.waits):
-        when, here = _latest(done, waits), present[step]
-        if waits:
-            fine &= ~(here & (when > latest[step]))
-        done[step] = np.where(here, finished[step], when)
-        ready[step] = np.where(begun[step] < when, begun[step], when)
+    done, opened = _order(finished, present, layout)
+    fine &= ~(present & (opened > begun + CLOCK_TOLERANCE)).any(axis=0)
+    ready = np.where(begun < opened, begun, opened)
     placed = _between(scheduled - start, begun, finished)
     going = _between(started - start, placed, finished)
     lag, pending, starting, work = begun - ready, placed - begun, going - placed, finished - going
@@ -113,38 +138,38 @@ def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: La
     replayed = unlimited_many(layout.waits, lengths) + whole - own_last
     if layout.limits:
         fine &= np.abs(replayed - whole) <= SAME_RUN * whole  # else they are taken for not in force
-    order = np.argsort(np.where(present, begin, math.inf), axis=0, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(len(layout.names))[:, None], axis=0)
+    ranks = np.argsort(np.argsort(np.where(present, begin, math.inf), axis=0, kind="stable"), axis=0)
 
-    table = [a.T.tolist() for a in (ready, lag, pending, starting, work, finished, delay, head, done, lengths, ranks)]
-    of_run = [a.tolist() for a in (shared, tail, whole, replayed)]
-    problems = tuple(dict.fromkeys(layout.problems))
-    graphs: list[ExecutedRun | None] = []
-    for k, (run, own) in enumerate(zip(runs, columns, strict=True)):
-        if not fine[k]:
-            graphs.append(None)
-            continue
-        graphs.append(_built(run, own.source, layout, problems, [rows[k] for rows in table], [v[k] for v in of_run]))
-    return graphs
+    steps = (ready, lag, pending, starting, work, finished, delay, head, done, lengths, ranks)
+    keep = fine.tolist()
+    built = iter(
+        _built(
+            [run for run, good in zip(runs, keep, strict=True) if good],
+            [own for own, good in zip(columns, keep, strict=True) if good],
+            layout,
+            [a.T[fine].ravel().tolist() for a in steps],
+            [a[fine].tolist() for a in (shared, tail, whole, replayed)],
+        )
+    )
+    return [next(built) if good else None for good in keep]
 
 
 def _built(
-    run: RunRecord,
-    source: Sequence[int],
+    runs: Sequence[RunRecord],
+    columns: Sequence[_Columns],
     layout: Layout,
-    problems: tuple[str, ...],
     steps: Sequence[list[float]],
-    of_run: Sequence[float],
-) -> ExecutedRun:
+    of_run: Sequence[list[float]],
+) -> list[ExecutedRun]:
+    """The graphs of these runs. ``steps``: lists of a figure by step, one run after the other; ``of_run``: by run."""
     ready, lag, pending, starting, work, finished, delay, head, done, lengths, ranks = steps
-    shared, tail, whole, replayed = of_run
-    rows = [run.steps[at] if at >= 0 else None for at in source]
-    outcomes = [Outcome.UNKNOWN if e is None else e.outcome for e in rows]
+    rows = [e for own in columns for e in own.rows]
+    source = [position for own in columns for position in own.source]
+    outcomes, failed = [e.outcome for e in rows], Outcome.FAILED
     attempts = map(
         _attempt,
         zip(
-            layout.names,
+            layout.names * len(runs),
             repeat(None),
             repeat(0),
             ready,
@@ -154,50 +179,63 @@ def _built(
             starting,
             work,
             finished,
-            [o is Outcome.FAILED for o in outcomes],
+            [outcome is failed for outcome in outcomes],
             outcomes,
-            [None if e is None or not e.containers else throttled(e) for e in rows],
+            [throttled(e) if e.containers else None for e in rows],
             source,
         ),
     )
-    pieces = zip(delay, head, work, strict=True)
+    chains: list[tuple[tuple[Attempt, ...], ...]] = list(zip(zip(attempts)))  # of one attempt each, one to a step
+    pieces: list[tuple[Chain, ...]] = list(zip(zip(zip(delay, head, work, strict=True))))
+    pods: Iterable[dict[str, int]] = repeat(dict.fromkeys(layout.names, 1))  # shared: nobody changes it
     if -1 in source:
-        chains = tuple([((a,),) if at >= 0 else () for a, at in zip(attempts, source, strict=True)])
-        parts = tuple([((p,),) if at >= 0 else () for p, at in zip(pieces, source, strict=True)])
-        pods = {name: 1 for name, at in zip(layout.names, source, strict=True) if at >= 0}
-    else:
-        chains = tuple([((a,),) for a in attempts])
-        parts = tuple([((p,),) for p in pieces])
-        pods = dict.fromkeys(layout.names, 1)
-    return ExecutedRun(
-        run=run.run,
-        names=layout.names,
-        parents=layout.waits,
-        chains=chains,
-        done=tuple(done),
-        pieces=parts,
-        lengths=tuple(lengths),
-        ranks=tuple(ranks),  # type: ignore[arg-type]
-        pods=pods,
-        index=layout.places,
-        limits=layout.limits,
-        shared_lag=shared,
-        tail=tail,
-        makespan=whole,
-        replayed=replayed,
-        usable=True,
-        critical=critical(done, chains, layout.waits),
-        problems=problems,
-        suspended=run.suspension.seconds if run.suspension is not None else 0.0,
+        for at, position in enumerate(source):
+            if position < 0:
+                chains[at] = pieces[at] = ()
+        pods = [{name: 1 for name, at in zip(layout.names, own.source, strict=True) if at >= 0} for own in columns]
+    size = len(layout.names)
+    chains_of, done_of = _by_run(chains, size), _by_run(done, size)
+    return list(
+        map(
+            _executed_run,
+            [run.run for run in runs],
+            repeat(layout.names),
+            repeat(layout.waits),
+            repeat(layout.places),
+            repeat(layout.limits),
+            repeat(tuple(dict.fromkeys(layout.problems))),
+            chains_of,
+            _by_run(pieces, size),
+            done_of,
+            map(critical, done_of, chains_of, repeat(layout.waits)),
+            _by_run(lengths, size),
+            _by_run(ranks, size),
+            pods,
+            *of_run,
+            [run.suspension.seconds if run.suspension is not None else 0.0 for run in runs],
+            repeat(True),
+        )
     )
 
 
-def _latest(done: Floats, waits: Iterable[int]) -> Floats:
-    """When the last of these steps ended, by run; 0 for no steps."""
-    latest: Floats | None = None
-    for step in waits:
-        latest = done[step] if latest is None else np.maximum(latest, done[step])
-    return np.zeros(done.shape[1]) if latest is None else latest
+def _by_run(values: Sequence[T], size: int) -> list[tuple[T, ...]]:
+    """Values of one run after the other, ``size`` of each run, as a tuple by run."""
+    return [tuple(values[begin : begin + size]) for begin in range(0, len(values), size)]
+
+
+def _order(finished: Floats, present: Flags, layout: Layout) -> tuple[Floats, Floats]:
+    """When each step was done, and when the last step it waits for was (0 without any), both of shape (steps, runs). A step
+    without a pod is done with the last that it waits for."""
+    done, opened = finished.copy(), np.zeros_like(finished)
+    rows = list(done)  # views
+    absent: Flags = ~present
+    lacking = set(np.nonzero(absent)[0].tolist())  # steps that some run is without
+    for step, waits in enumerate(layout.waits):
+        if waits:
+            opened[step] = latest_of(waits, rows)
+        if step in lacking:
+            np.copyto(rows[step], opened[step], where=absent[step])
+    return done, opened
 
 
 def _between(after: Floats, low: Floats, high: Floats) -> Floats:
@@ -210,19 +248,27 @@ def critical(
     done: Sequence[float], chains: Sequence[Sequence[tuple[Attempt, ...]]], parents: Sequence[Sequence[int]]
 ) -> tuple[Attempt, ...]:
     """The critical chain: from the step that ended last, repeatedly to the dependency that ended last."""
-    step = max(range(len(done)), key=done.__getitem__)
+    step = done.index(max(done))
     chain: list[Attempt] = []
     while step >= 0:
         rows = chains[step]
         if rows:
             last = rows[0] if len(rows) == 1 else max(rows, key=lambda row: row[-1].finished)
-            chain.extend(reversed(last))
-        step = max(parents[step], key=done.__getitem__, default=-1)
+            chain += last[::-1]
+        latest = -1
+        for parent in parents[step]:
+            if latest < 0 or done[parent] > done[latest]:
+                latest = parent
+        step = latest
     chain.reverse()
     return tuple(chain)
 
 
 def throttled(execution: StepExecution) -> float | None:
     """Throttled share (0 to 1) of the most throttled main container; None when unknown."""
-    shares = [c.throttled_share for c in execution.containers if c.throttled_share is not None and not c.init]
-    return max([s for s in shares if 0.0 <= s <= 1.0], default=None) if shares else None
+    most: float | None = None
+    for c in execution.containers:
+        share = c.throttled_share
+        if share is not None and 0.0 <= share <= 1.0 and not c.init and (most is None or share > most):
+            most = share
+    return most

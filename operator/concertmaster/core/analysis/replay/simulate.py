@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.graph import latest_of
 from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
 from concertmaster.core.arrays import Floats
 
@@ -24,8 +25,9 @@ def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
     After a wait for a slot the lag is measured from when the slot became free, so all of it holds the slot. Otherwise only
     ``shared``, the least lag of any pod of the run, certainly does; the rest is a controller working through a queue.
     """
-    held = first.lag if first.queued > 0.0 else min(first.lag, shared)
-    return first.lag - held, held
+    lag = first.lag
+    held = shared if shared < lag and not first.queued > 0.0 else lag
+    return lag - held, held
 
 
 def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
@@ -82,17 +84,11 @@ def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> fl
 
 def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
     """``_unlimited`` of many runs at once; ``lengths`` has shape (steps, runs), the result (runs,)."""
-    ends = np.zeros_like(lengths)
-    for step, above in enumerate(parents):
-        if not above:
-            ends[step] = lengths[step]
-        elif len(above) == 1:
-            np.add(ends[above[0]], lengths[step], out=ends[step])
-        else:
-            latest = np.maximum(ends[above[0]], ends[above[1]])
-            for parent in above[2:]:
-                np.maximum(latest, ends[parent], out=latest)
-            np.add(latest, lengths[step], out=ends[step])
+    ends = np.array(lengths, order="C")
+    rows = list(ends)  # views
+    for own, above in zip(rows, parents, strict=True):
+        if above:
+            own += latest_of(above, rows)  # in place
     longest: Floats = ends.max(axis=0, initial=0.0)
     return longest
 
