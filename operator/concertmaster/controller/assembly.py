@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open_results
@@ -200,16 +201,20 @@ class Assembly:
         for url, opened, form in wanted:
             if url is None:
                 continue
-            up = self.telemetry.archive_up.labels(form.source)
+            answers = partial(self._note_archive, form.source)
             try:
                 archive = opened()
             except ArchiveError as error:
                 log.error("%s", error)
-                up.set(0)
+                answers(False)
                 continue
             backfill = float(settings.limits.backfill.seconds)
-            made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived, answers=up.set))
+            made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived, answers=answers))
         return made
+
+    def _note_archive(self, archive: str, up: bool) -> None:
+        """Nothing is said of an archive before it is read: on standby, or without a workflow of its engine, it never is."""
+        self.telemetry.archive_up.labels(archive).set(up)
 
     def _count_archived(self, result: str) -> None:
         self.telemetry.archived_runs.labels(result).inc()

@@ -731,6 +731,7 @@ def test_a_schedule_with_a_profile_of_its_own_fetches_no_more_of_its_template(ha
 def test_without_a_workflow_of_argo_nothing_is_asked(harness: Harness) -> None:
     harness.archive.fault = ArchiveError("must not be asked")
     assert harness.look(BACKUP) == ArchiveReport()
+    assert harness.answers == [], "nor is anything said of the archive"
 
 
 # --- what is known is not lost ----------------------------------------------------------------------------------------
