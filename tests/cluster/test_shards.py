@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,8 @@ POLICY = {
 
 @pytest.fixture
 def database() -> Iterator[PostgresServer]:
-    server = PostgresServer().start()
-    try:
+    with closing(PostgresServer().start()) as server:
         yield server
-    finally:
-        server.close()
 
 
 def writers(log: Path) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -12,8 +13,5 @@ from testbed.services.postgres import PostgresServer
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server of this test run; whoever stops it starts it again."""
-    server = PostgresServer().start()
-    try:
+    with closing(PostgresServer().start()) as server:
         yield server
-    finally:
-        server.close()

@@ -2,7 +2,7 @@
 
 from concertmaster.archive.argo import ArgoArchive
 from concertmaster.archive.errors import ArchiveError, StatementFailed
-from concertmaster.archive.open import open_archive, open_results
+from concertmaster.archive.open import configured, open_archive, open_results
 from concertmaster.archive.rows import ArchivePage, ArchiveRow, ArchiveTable
 from concertmaster.archive.tekton import TektonResults
 
@@ -14,6 +14,7 @@ __all__ = [
     "ArgoArchive",
     "StatementFailed",
     "TektonResults",
+    "configured",
     "open_archive",
     "open_results",
 ]

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from concertmaster.archive.argo import ArgoArchive
 from concertmaster.archive.errors import ARGO, TEKTON, ArchiveNames, NoDriver
-from concertmaster.archive.rows import Queried
+from concertmaster.archive.rows import ArchiveTable, Queried
 from concertmaster.archive.tekton import TektonResults
 from concertmaster.postgresql.server import DatabaseServer
-from concertmaster.settings import ArgoArchiveSettings, TektonResultsSettings
+from concertmaster.settings import ArgoArchiveSettings, Settings, TektonResultsSettings
 
 _STATEMENT_SECONDS = 15
 _PATIENCE = 20.0  # seconds after which a server that does not answer at all is given up
+
+
+def configured(settings: Settings) -> Mapping[str, Callable[[], ArchiveTable]]:
+    """What opens each archive that is configured, by the name of its setting."""
+    argo, tekton = settings.argo_archive, settings.tekton_results
+    every: dict[str, tuple[str | None, Callable[[], ArchiveTable]]] = {
+        ARGO.setting: (argo.url, partial(open_archive, argo)),
+        TEKTON.setting: (tekton.url, partial(open_results, tekton)),
+    }
+    return {name: opening for name, (url, opening) in every.items() if url is not None}
 
 
 def open_archive(settings: ArgoArchiveSettings) -> ArgoArchive:

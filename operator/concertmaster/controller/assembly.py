@@ -7,15 +7,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open_results
+from concertmaster.archive import ArchiveError, configured
 from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
-from concertmaster.controller.archive.formats import ARGO, TEKTON, ArchiveFormat
+from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
@@ -193,22 +193,17 @@ class Assembly:
 
     def _archives(self, history: HistoryProvider) -> Sequence[ArchivedRuns]:
         """The archives that are configured. Without their driver the operator works as without them."""
-        settings, made = self.settings, list[ArchivedRuns]()
-        wanted: tuple[tuple[str | None, Callable[[], ArchiveTable], ArchiveFormat], ...] = (
-            (settings.argo_archive.url, lambda: open_archive(settings.argo_archive), ARGO),
-            (settings.tekton_results.url, lambda: open_results(settings.tekton_results), TEKTON),
-        )
-        for url, opened, form in wanted:
-            if url is None:
-                continue
+        forms, made = {"argoArchive": ARGO, "tektonResults": TEKTON}, list[ArchivedRuns]()
+        for name, opening in configured(self.settings).items():
+            form = forms[name]
             answers = partial(self._note_archive, form.source)
             try:
-                archive = opened()
+                archive = opening()
             except ArchiveError as error:
                 log.error("%s", error)
                 answers(False)
                 continue
-            backfill = float(settings.limits.backfill.seconds)
+            backfill = float(self.settings.limits.backfill.seconds)
             made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived, answers=answers))
         return made
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from concertmaster import settings
@@ -103,3 +105,14 @@ def test_an_archive_that_cannot_be_read_says_what_to_do(postgres: PostgresServer
 
 def test_a_configuration_without_archives_has_no_such_check() -> None:
     assert list(doctor.archives(configured())) == []
+
+
+def test_the_command_prints_what_a_configuration_names(tmp_path: Path) -> None:
+    source = {"name": "default", "url": "http://127.0.0.1:1"}
+    archive = {"url": "postgresql://reader@127.0.0.1:1/argo"}
+    file = tmp_path / "concertmaster.yaml"
+    file.write_text(yaml.safe_dump({"sources": [source], "argoArchive": archive}))
+    answer = CliRunner().invoke(doctor.command, ["--skip-cluster", "--config", str(file)])
+    assert (
+        "Archives of engines\n  warn  argoArchive: the workflow archive postgresql://127.0.0.1:1/argo" in answer.output
+    )

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from concertmaster import settings
-from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open_results
+from concertmaster.archive import ArchiveError, ArchiveTable
+from concertmaster.archive import configured as configured_archives
 from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -49,8 +50,8 @@ def command(
         checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
     if source.config is not None:
         configured = settings.load(source.config)
-        if found := list(archives(configured)):
-            checks += _print_checks("Archives of engines", iter(found))
+        if configured_archives(configured):
+            checks += _print_checks("Archives of engines", archives(configured))
     if not skip_cluster:
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
     bad = [c for c in checks if c.mark is DiagnosticStatus.FAIL]
@@ -81,19 +82,13 @@ def examine(source: settings.MetricsSource) -> Iterator[Diagnostic]:
 
 def archives(configured: settings.Settings) -> Iterator[Diagnostic]:
     """The checks of the archives that a configuration names, by one statement each."""
-    argo, tekton = configured.argo_archive, configured.tekton_results
-    named: tuple[tuple[str, str | None, Callable[[], ArchiveTable]], ...] = (
-        ("argoArchive", argo.url, lambda: open_archive(argo)),
-        ("tektonResults", tekton.url, lambda: open_results(tekton)),
-    )
-    for name, url, opened in named:
-        if url is not None:
-            yield _archive(name, opened, configured.namespaces)
+    for name, opening in configured_archives(configured).items():
+        yield _archive(name, opening, configured.namespaces)
 
 
-def _archive(name: str, opened: Callable[[], ArchiveTable], namespaces: Sequence[str]) -> Diagnostic:
+def _archive(name: str, opening: Callable[[], ArchiveTable], namespaces: Sequence[str]) -> Diagnostic:
     try:
-        with closing(opened()) as archive:
+        with closing(opening()) as archive:
             newest = archive.newest(namespaces)
     except ArchiveError as error:
         return Diagnostic(name, DiagnosticStatus.WARN, str(error))

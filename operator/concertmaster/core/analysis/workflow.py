@@ -21,8 +21,7 @@ from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
-from concertmaster.core.changepoint import Detection
-from concertmaster.core.changepoint.detect import Series
+from concertmaster.core.changepoint import Detection, Series
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing

@@ -1,8 +1,9 @@
 """Detection of changes over time: since when a step or workflow is slower, by how much, and whether it still degrades."""
 
-from concertmaster.core.changepoint.detect import detect
+from concertmaster.core.changepoint.detect import detect, detect_many
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.outlook import ObjectiveForecast, OutlookState, outlook
+from concertmaster.core.changepoint.series import Series
 
 __all__ = [
     "ChangePoint",
@@ -11,6 +12,8 @@ __all__ = [
     "ObjectiveForecast",
     "OutlookState",
     "Ramp",
+    "Series",
     "detect",
+    "detect_many",
     "outlook",
 ]

@@ -26,8 +26,6 @@ from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, pr
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
 
-__all__ = ["Series", "detect", "detect_many"]
-
 WEEK = 7 * 86400.0
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
 _MOST_OF = 0.75  # of the slope of a ramp that continues

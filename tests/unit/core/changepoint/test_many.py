@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.arrays import Floats
-from concertmaster.core.changepoint.detect import Series, detect, detect_many
+from concertmaster.core.changepoint import Series, detect, detect_many
 from concertmaster.core.changepoint.scores import (
     BOUND,
     HALVINGS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,11 +36,8 @@ ROWS = {KEY: {"r1": [ran("1"), ran("2", 20.0)]}}
 @pytest.fixture
 def own() -> Iterator[PostgresServer]:
     """A server that the test may stop."""
-    server = PostgresServer().start()
-    try:
+    with closing(PostgresServer().start()) as server:
         yield server
-    finally:
-        server.close()
 
 
 def test_a_connection_that_was_lost_between_two_calls_is_made_again(place: Schema, store: Store) -> None:

@@ -18,8 +18,7 @@ from concertmaster.core.analysis.usage import (
     container_usage,
     utilizations,
 )
-from concertmaster.core.changepoint import Detection
-from concertmaster.core.changepoint.detect import Series, detect_many
+from concertmaster.core.changepoint import Detection, Series, detect_many
 from concertmaster.core.known import known
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Pricing
