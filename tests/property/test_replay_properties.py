@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path, topological_order
 from concertmaster.core.analysis.replay import (
+    ExecutedRuns,
     WhatIf,
     critical_chain,
     critical_share,
@@ -211,13 +212,17 @@ def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int, limit: int |
     alone = [executed(run, graph) for run in runs]
     assert together == alone
     assert critical_share(together, graph) == critical_share(alone, graph)
+    once = ExecutedRuns(together)  # one after the other on the same runs
     for whatif in (
         WhatIf.scale_step("s1", 0.5),
+        WhatIf.scale_step("s3", 2.0),
+        WhatIf(),
         WhatIf(dropped=(("s0", "s2"),), start_up=((None, 0.5),)),
         WhatIf(parallelism=((None, 2),)),
         WhatIf(hits=(("s3", 0.5),)),
     ):
-        assert np.array_equal(replays(together, whatif), [replay(run, whatif) for run in alone], equal_nan=True)
+        assert np.array_equal(replays(once, whatif), [replay(run, whatif) for run in alone], equal_nan=True)
+        assert gain(once, graph, whatif) == gain(alone, graph, whatif)
 
 
 @given(dags(), st.lists(st.lists(st.floats(-1.0, 1e13), min_size=8, max_size=8), min_size=1, max_size=5))

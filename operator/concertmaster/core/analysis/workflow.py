@@ -14,7 +14,7 @@ from operator import attrgetter
 from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, summarize_cost
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.replay import ExecutedRun, critical_share, time_split
+from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import lateness
@@ -44,7 +44,7 @@ class Analysis:
     policy: Policy
     now: float
     runs: tuple[RunRecord, ...]
-    executed: tuple[ExecutedRun, ...]
+    executed: ExecutedRuns
     succeeded: int
     failed: int
     unknown: int
@@ -211,11 +211,11 @@ def analyze(
 
 def _executed(
     definition: WorkflowDefinition, finished: Sequence[RunRecord], timed: Sequence[RunRecord], figures: RunFigures
-) -> tuple[ExecutedRun, ...]:
+) -> ExecutedRuns:
     """The ``timed`` runs as graphs, each with the delay of its start where the schedule tells it."""
     executed = figures.executed(timed, definition.graph)
     late = lateness(definition, finished, figures)
-    return tuple(replace(run, late=late.get(run.run, 0.0)) for run in executed) if late else executed
+    return ExecutedRuns([replace(run, late=late.get(run.run, 0.0)) for run in executed] if late else executed)
 
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:

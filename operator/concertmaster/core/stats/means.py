@@ -46,14 +46,12 @@ def combined(likely: float, errors: Iterable[Interval]) -> Interval:
     Errors of effects are factors: while all ends have the sign of ``likely``, distances add in quadrature on logarithms, so
     that an effect whose sign is certain to each error keeps it. Otherwise they add in the unit of the value.
     """
-    rows = list(errors)
-    if likely and all(math.copysign(1.0, likely) * end > 0.0 for e in rows for end in (e.low, e.high)):
-        down, up = (
-            math.hypot(*(math.log(end / likely) for end in ends))
-            for ends in ([e.low for e in rows], [e.high for e in rows])
-        )
+    rows, sign = list(errors), math.copysign(1.0, likely)
+    if likely and all(sign * e.low > 0.0 and sign * e.high > 0.0 for e in rows):
+        down = math.hypot(*[math.log(e.low / likely) for e in rows])
+        up = math.hypot(*[math.log(e.high / likely) for e in rows])
         if likely < 0.0:
             return Interval(likely * math.exp(down), likely, likely * math.exp(-up))
         return Interval(likely * math.exp(-down), likely, likely * math.exp(up))
-    below, above = (math.hypot(*ends) for ends in ([likely - e.low for e in rows], [e.high - likely for e in rows]))
+    below, above = math.hypot(*[likely - e.low for e in rows]), math.hypot(*[e.high - likely for e in rows])
     return Interval(likely - below, likely, likely + above)

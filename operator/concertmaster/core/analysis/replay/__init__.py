@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concertmaster.core.analysis.replay.alike import ExecutedRuns
 from concertmaster.core.analysis.replay.change import replay
 from concertmaster.core.analysis.replay.critical import (
     CriticalShare,
@@ -23,6 +24,7 @@ __all__ = [
     "CriticalShare",
     "EnoughParallelism",
     "ExecutedRun",
+    "ExecutedRuns",
     "Limit",
     "TimeSplit",
     "WhatIf",

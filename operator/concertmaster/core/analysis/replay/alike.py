@@ -3,22 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.graph import SHORTEST
 from concertmaster.core.analysis.replay.run import ExecutedRun
+from concertmaster.core.analysis.replay.simulate import ends_many
 from concertmaster.core.arrays import Floats
 
 FEWEST = 4  # runs; with fewer, one at a time is faster
 
 
+@dataclass(frozen=True, slots=True)
+class AlikeRuns:
+    """Runs of one layout without limits, and their ``places`` among all. ``lengths``: seconds of every step, ``ends``: when
+    it ends, both of shape (steps, runs); ``tails``: of shape (runs,). None of these arrays may be changed."""
+
+    places: list[int]
+    runs: list[ExecutedRun]
+    lengths: Floats
+    ends: Floats
+    tails: Floats
+
+    @classmethod
+    def of(cls, runs: Sequence[ExecutedRun], places: list[int]) -> AlikeRuns:
+        """The runs at these places."""
+        members = [runs[k] for k in places]
+        lengths = lengths_of(members)
+        ends = ends_many(members[0].parents, lengths)
+        return cls(places, members, lengths, ends, np.array([run.tail for run in members]))
+
+
+class ExecutedRuns(tuple[ExecutedRun, ...]):
+    """Runs as graphs, with what every what-if on them begins from: worked out once, whatever it changes."""
+
+    @property
+    def replayable(self) -> ExecutedRuns:
+        """Those whose replay takes any time."""
+        return self if self._replayable is None else self._replayable
+
+    @cached_property
+    def _replayable(self) -> ExecutedRuns | None:
+        """None for all: an object that refers to itself would wait for the garbage collector."""
+        kept = [run for run in self if run.replayed > SHORTEST]  # NaN is not
+        return None if len(kept) == len(self) else ExecutedRuns(kept)
+
+    @cached_property
+    def seconds(self) -> Floats:
+        """The makespans of their unchanged replays in seconds, shape (runs,)."""
+        return np.array([run.replayed for run in self])
+
+    @cached_property
+    def limited(self) -> list[int]:
+        """Places of the usable runs with limits."""
+        return [k for k, run in enumerate(self) if run.usable and run.limits]
+
+    @cached_property
+    def free(self) -> tuple[list[AlikeRuns], list[int]]:
+        """The usable runs without limits, as ``alike`` gives them."""
+        return alike(self, [k for k, run in enumerate(self) if run.usable and not run.limits])
+
+
+def alike(runs: Sequence[ExecutedRun], places: Iterable[int]) -> tuple[list[AlikeRuns], list[int]]:
+    """Runs without limits at these places: those that are computed together, and the places of those that are not."""
+    groups = by_layout(runs, places)
+    together = [AlikeRuns.of(runs, group) for group in groups if len(group) >= FEWEST]
+    return together, [k for group in groups if len(group) < FEWEST for k in group]
+
+
 def by_layout(runs: Sequence[ExecutedRun], places: Iterable[int]) -> list[list[int]]:
     """These places in ``runs``, in groups of runs with the same steps and edges: runs of one layout share these objects."""
-    alike: dict[tuple[int, int], list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for k in places:
         run = runs[k]
-        alike.setdefault((id(run.names), id(run.parents)), []).append(k)
-    return list(alike.values())
+        groups.setdefault((id(run.names), id(run.parents)), []).append(k)
+    return list(groups.values())
 
 
 def lengths_of(runs: Sequence[ExecutedRun]) -> Floats:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
-from concertmaster.core.analysis.replay.alike import FEWEST, by_layout, lengths_of
+from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
-from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, simulate, unlimited_many
+from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 
 
@@ -31,31 +31,40 @@ def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
     """Makespans in seconds of many runs with the same ``whatif``; NaN wherever ``replay`` gives NaN."""
     if whatif.problem:
         return [math.nan for _ in runs]
-    tables, runs = _Tables(whatif), list(runs)
+    tables = _Tables(whatif)
+    runs = runs if isinstance(runs, ExecutedRuns) else ExecutedRuns(runs)
+    groups, alone = _together(runs, whatif)
     makespans = [math.nan] * len(runs)
-    together = []
-    for k, run in enumerate(runs):
-        if run.usable and (whatif.hits or _limits(run, whatif)):
-            makespans[k] = _mixed(run, whatif, tables)
-        elif run.usable:
-            together.append(k)
-    for places in by_layout(runs, together):
-        members = [runs[k] for k in places]
-        if len(members) < FEWEST:
-            after = [_mixed(run, whatif, tables) for run in members]
-        else:
-            after = _changed_many(members, whatif, tables)
-        for k, seconds in zip(places, after, strict=True):
+    for k in alone:
+        makespans[k] = _mixed(runs[k], whatif, tables)
+    for group in groups:
+        for k, seconds in zip(group.places, _changed_many(group, whatif, tables), strict=True):
             makespans[k] = seconds
     return makespans
 
 
-def _changed_many(runs: Sequence[ExecutedRun], whatif: WhatIf, tables: _Tables) -> list[float]:
-    """``_changed`` of each run at once, for runs of one layout without limits."""
-    lengths = lengths_of(runs)
-    for step in tables.touched(runs[0]):
-        lengths[step] = _lengths(runs, step, tables)
-    after: list[float] = (unlimited_many(_edges(runs[0], whatif), lengths) + [run.tail for run in runs]).tolist()
+def _together(runs: ExecutedRuns, whatif: WhatIf) -> tuple[list[AlikeRuns], list[int]]:
+    """The usable runs: those that are replayed together with the what-if, and the places of those that are not."""
+    if whatif.hits:
+        return [], [k for k, run in enumerate(runs) if run.usable]
+    if not whatif.parallelism:
+        groups, few = runs.free
+        return groups, [*runs.limited, *few]
+    limited = [bool(_limits(run, whatif)) for run in runs]
+    groups, few = alike(runs, [k for k, run in enumerate(runs) if run.usable and not limited[k]])
+    return groups, [*few, *(k for k, run in enumerate(runs) if run.usable and limited[k])]
+
+
+def _changed_many(group: AlikeRuns, whatif: WhatIf, tables: _Tables) -> list[float]:
+    """``_changed`` of each run at once."""
+    first, steps = group.runs[0], len(group.lengths)
+    touched = tables.touched(first)
+    begin = 0 if whatif.dropped else min(touched, default=steps)  # what comes before ends as it did
+    lengths = group.lengths.copy()
+    for step in touched:
+        lengths[step] = _lengths(group.runs, step, tables)
+    ends = ends_many(_edges(first, whatif), lengths, group.ends[:begin])
+    after: list[float] = (ends.max(axis=0, initial=0.0) + group.tails).tolist()
     return after
 
 
@@ -117,7 +126,7 @@ class _Tables:
         wait = self.start_up.get(name, self.start_up.get(None, 1.0))
         return self.scales.get(name, 1.0), self.cpu.get(name, 1.0), wait
 
-    def touched(self, run: ExecutedRun) -> Iterable[int]:
+    def touched(self, run: ExecutedRun) -> Sequence[int]:
         """Positions of the steps whose pods the what-if changes."""
         if self.everywhere:
             return range(len(run.names))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import SHORTEST
+from concertmaster.core.analysis.replay.alike import ExecutedRuns
 from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
@@ -48,10 +48,11 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     """Gain of ``whatif`` over the observed ``runs`` (records, or executed graphs from ``replay.prepare``)."""
     if whatif.problem:
         return Gain(None, None, 0, whatif.problem)
-    usable = [run for run in prepare(runs, graph) if run.replayed > SHORTEST]  # NaN is not
+    runs = runs if isinstance(runs, ExecutedRuns) else ExecutedRuns(prepare(runs, graph))
+    usable = runs.replayable
     if not usable:
         return Gain(None, None, 0, "not enough data: no run can be replayed")
-    base_seconds = np.array([run.replayed for run in usable])
+    base_seconds = usable.seconds
     saved = base_seconds - np.array(replays(usable, whatif))
     saved[np.abs(saved) < 1e-9 * base_seconds] = 0.0
     seconds, share = paired_interval(saved, base_seconds)
@@ -62,7 +63,7 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, and for the error of
     the replay.
 
-    ``saved`` and ``base`` are seconds per run, shape (runs,).
+    ``saved`` and ``base`` are seconds per run, arrays of floats of shape (runs,).
     """
     runs, whole, gained = len(saved), float(base.sum()), float(saved.sum())
     likely = gained / runs, gained / whole if whole > 0 else 0.0
@@ -70,7 +71,7 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     total = weights @ saved
     means = np.empty((2, DRAWS))
     np.divide(total, runs, out=means[0])
-    np.divide(total, weights @ base, out=means[1])
+    np.divide(total, _resampled(np.asarray(base, dtype=float).tobytes()), out=means[1])
     means.partition(_AROUND, axis=1)  # sorted there only
     seconds, share = (
         with_replay_error(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), likely[1])
@@ -93,6 +94,15 @@ def _at(ordered: np.ndarray, place: float) -> float:
     below = int(place)
     value, above = ordered.item(below), ordered.item(below + 1)
     return float(value + (above - value) * (place - below))
+
+
+@lru_cache(maxsize=4)
+def _resampled(values: bytes) -> np.ndarray:
+    """The sums of these floats (as bytes, one for each run) in all resamples, shape (draws,). Those of the runs as they are
+    serve every change of them."""
+    runs = np.frombuffer(values, dtype=float)
+    sums: np.ndarray = _resamples(len(runs), DRAWS) @ runs
+    return sums
 
 
 @lru_cache(maxsize=4)

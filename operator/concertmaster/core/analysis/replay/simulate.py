@@ -84,13 +84,23 @@ def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> fl
 
 def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
     """``_unlimited`` of many runs at once; ``lengths`` has shape (steps, runs), the result (runs,)."""
-    ends = np.array(lengths, order="C")
-    rows = list(ends)  # views
-    for own, above in zip(rows, parents, strict=True):
-        if above:
-            own += latest_of(above, rows)  # in place
-    longest: Floats = ends.max(axis=0, initial=0.0)
+    longest: Floats = ends_many(parents, lengths).max(axis=0, initial=0.0)
     return longest
+
+
+def ends_many(parents: Sequence[Sequence[int]], lengths: Floats, earlier: Floats | None = None) -> Floats:
+    """When each step of many runs ends if nothing waits for a slot; both of shape (steps, runs). ``earlier``: these times of
+    the first steps, as far as they are known."""
+    ends = np.array(lengths, order="C")
+    begin = 0
+    if earlier is not None:
+        begin = len(earlier)
+        ends[:begin] = earlier
+    rows = list(ends)  # views
+    for step in range(begin, len(rows)):
+        if parents[step]:
+            rows[step] += latest_of(parents[step], rows)  # in place
+    return ends
 
 
 def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
