@@ -113,12 +113,20 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
 
 def _headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What the room above the peaks is for."""
-    if any(row.resource == "memory" and not row.bound_by for row in sizes):
+    if any(_kept_from_failing(row) for row in sizes):
         yield (
-            "memory has headroom above the peak so that at most "
-            f"{100 * evidence.analysis.options.max_failure:g}% of later attempts fail for lack of it "
-            "(sizing.maxFailurePercent): more with fewer runs, or peaks that vary more"
+            f"memory has headroom above the peak so that at most {_failures(evidence)} of later attempts fail for lack of "
+            "it (sizing.maxFailurePercent): more with fewer runs, or peaks that vary more"
         )
+
+
+def _kept_from_failing(row: RequestRow) -> bool:
+    """Whether its size is the one that keeps the policy's bound on failures."""
+    return row.resource == "memory" and not row.bound_by
+
+
+def _failures(evidence: Evidence) -> str:
+    return f"{100 * evidence.analysis.options.max_failure:g}%"
 
 
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
@@ -194,6 +202,9 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     effect = (
         f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
     )
+    memory = [_kept_from_failing(r) for r in sizes if r.resource == "memory" and r.lowered]
+    if memory and all(memory):
+        effect += f"; at most {_failures(evidence)} of later attempts run out of memory"
     return f"{' and '.join(freed)} less reserved per run{money}; {effect}{first}"
 
 
