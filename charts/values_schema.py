@@ -144,6 +144,7 @@ def build() -> Schema:
         "history": _section(
             url={**_TEXT, "pattern": _DATABASE},
             schema=_plain(model["$defs"]["HistorySettings"]["properties"]["schema"]),
+            cacheSize=_plain(model["$defs"]["HistorySettings"]["properties"]["cacheSize"]),
             secret=_section(name=_TEXT, userKey={**_TEXT, "minLength": 1}, passwordKey={**_TEXT, "minLength": 1}),
             persistence=persistence,
             sizeLimit=_QUANTITY,

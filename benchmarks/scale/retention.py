@@ -26,7 +26,7 @@ from benchmarks.scale.figures import cpu
 from benchmarks.scale.shards.bed import DATABASE
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow
-from concertmaster.history import Address, Store, open_server
+from concertmaster.history import Address, CacheFile, Store, open_server
 from concertmaster.history.daily import KEEP_DAYS
 from testbed.process import TemporaryDirectory
 from testbed.services.postgres import PostgresServer
@@ -94,20 +94,27 @@ def measure(store: Store, spent: Callable[[], float], workflows: int, vacuum: Ca
         deleted, seconds, before = deleted + spent() - before, seconds + perf_counter() - begun, spent()
         a_day(DAYS + n)
         stored += spent() - before
-    read = perf_counter()
-    some = keys[:_READ]
-    for key in some:
-        store.runs(key)
-    read = perf_counter() - read
     return {
         "pods_deleted": gone,
-        "read_ms_per_workflow": round(1e3 * read / len(some), 1),
+        **measure_reading(store, spent, keys),
         "delete_cpu_s_per_million": round(1e6 * deleted / gone, 1),
         "delete_s_per_million": round(1e6 * seconds / gone, 1),
         "store_cpu_s_per_million": round(1e6 * stored / gone, 1),
         "bytes_per_pod_before": round(full / (workflows * STEPS * RUNS * DAYS)),
         "bytes_per_pod_after": round(store.stats().bytes / (workflows * STEPS * RUNS * DAYS)),
     } | measure_days(store, spent, keys, vacuum)
+
+
+def measure_reading(store: Store, spent: Callable[[], float], keys: Sequence[WorkflowKey]) -> dict[str, Any]:
+    """Figures of reading the runs of a workflow."""
+    some = keys[:_READ]
+    before, begun = spent(), perf_counter()
+    for key in some:
+        store.runs(key)
+    return {
+        "read_ms_per_workflow": round(1e3 * (perf_counter() - begun) / len(some), 1),
+        "read_cpu_ms_per_workflow": round(1e3 * (spent() - before) / len(some), 2),
+    }
 
 
 def measure_days(
@@ -149,6 +156,25 @@ def lines_of_days(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def lines_of_reading(result: dict[str, Any]) -> list[str]:
+    """The table of reading with copies beside the operator."""
+    if "reading" not in result:
+        return []
+    rows = [
+        f"| {name} | {r['read_ms_per_workflow']:g} ms | {r['read_cpu_ms_per_workflow']:g} ms |"
+        for name, r in result["reading"].items()
+    ]
+    return [
+        "",
+        f"The {RUNS * DAYS} runs of a workflow read from PostgreSQL, with all that is put together of them"
+        " (`history.cacheSize`):",
+        "",
+        "| cache | time | CPU of the server |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The section of RESULTS.md."""
     rows = [
@@ -168,6 +194,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f" | to read {RUNS * DAYS} runs |",
         "|---|---|---|---|---|---|---|",
         *rows,
+        *lines_of_reading(result),
         *lines_of_days(result),
     ]
 
@@ -192,7 +219,18 @@ def main() -> None:
             def vacuum() -> None:
                 db.execute("VACUUM")
 
-            found["PostgreSQL"] = measure(store, lambda: cpu(server.processes()), workflows, vacuum)
+            def spent() -> float:
+                return cpu(server.processes())
+
+            found["PostgreSQL"] = measure(store, spent, workflows, vacuum)
+            keys = store.keys()
+            reading = {"none": measure_reading(store, spent, keys)}
+        with (
+            TemporaryDirectory("concertmaster-bench-") as directory,
+            open_server(replace(address, cache=CacheFile(str(directory / "rows.cache"), 2**30))) as store,
+        ):
+            reading["empty"] = measure_reading(store, spent, keys)
+            reading["filled"] = measure_reading(store, spent, keys)
     finally:
         server.close()
     result = {
@@ -200,6 +238,7 @@ def main() -> None:
         "load": round(os.getloadavg()[1], 1),
         "workflows": workflows,
         "stores": found,
+        "reading": reading,
     }
     print("\n".join(lines(result)))
     RESULT.write_text(json.dumps(result, indent=1) + "\n")

@@ -105,12 +105,30 @@ def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str)
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"shards": 2}, "history.url"),
         ({"history": {"url": DATABASE, "persistence": {"enabled": True}}}, "nothing would be kept in the claim"),
+        ({"history": {"url": DATABASE, "sizeLimit": "64Mi"}}, "history.cacheSize: 1Gi does not fit"),
+        ({"history": {"url": DATABASE, "cacheSize": "1.8Gi"}}, "history.cacheSize: 1.8Gi does not fit"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(helm: Helm, values: dict[str, Any], word: str) -> None:
     with pytest.raises(HelmError) as refusal:
         helm.template(values)
     assert word in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        {"sizeLimit": "64Mi", "cacheSize": "0"},
+        {"sizeLimit": "64Mi", "cacheSize": "50M"},
+        {"sizeLimit": "1300Mi"},
+        {"sizeLimit": "1Gi", "cacheSize": "800Mi"},
+    ],
+)
+def test_copies_of_runs_that_fit_are_kept(helm: Helm, history: dict[str, str]) -> None:
+    text = find(helm.template({"history": {"url": DATABASE, **history}}), "ConfigMap", "cm-concertmaster")["data"][
+        "concertmaster.yaml"
+    ]
+    assert str(settings.parse(text).history.cache_size) == history.get("cacheSize", "1Gi")
 
 
 def test_what_the_schema_lets_through_the_operator_accepts(helm: Helm) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from concertmaster.history import Address, Store, open_server
+from concertmaster.history import Address, CacheFile, Store, open_server
 
 
 class Place(Protocol):
@@ -45,8 +45,9 @@ class Schema:
     address: Address
 
     @classmethod
-    def fresh(cls, url: str, password_file: Path) -> Schema:
-        return cls(Address(url, f"test_{secrets.token_hex(6)}", str(password_file)))
+    def fresh(cls, url: str, password_file: Path, cache: Path | None = None) -> Schema:
+        copies = CacheFile(str(cache), 2**20) if cache is not None else None
+        return cls(Address(url, f"test_{secrets.token_hex(6)}", str(password_file), copies))
 
     def open(self) -> Store:
         return open_server(self.address)

@@ -152,15 +152,31 @@ at. Called with the source; prints YAML.
 {{- end -}}
 {{- end -}}
 
+{{- /* A quantity of bytes as a number; empty when its suffix is a rare one. */ -}}
+{{- define "concertmaster.bytes" -}}
+{{- $number := regexFind "^[0-9.]+" . -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- with get $units (trimPrefix $number .) -}}
+{{- mulf (float64 $number) (float64 .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The operator's configuration file. */ -}}
 {{- define "concertmaster.config" -}}
 interval: {{ .Values.config.interval | quote }}
 historyPath: /var/lib/concertmaster/history.db
 {{- with .Values.history }}
 {{- if .url }}
-history: {url: {{ .url | quote }}, schema: {{ .schema }}}
+history: {url: {{ .url | quote }}, schema: {{ .schema }}, cacheSize: {{ .cacheSize | quote }}}
 {{- if .persistence.enabled }}
 {{- fail "history.persistence.enabled: the history is in the database of history.url; nothing would be kept in the claim" }}
+{{- end }}
+{{- $cache := include "concertmaster.bytes" .cacheSize }}
+{{- $room := include "concertmaster.bytes" .sizeLimit }}
+{{- if and $cache $room }}
+{{- if gt (mulf 1.2 (float64 $cache)) (float64 $room) }}
+{{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, with a fifth to spare: the kubelet would evict the pod" .cacheSize .sizeLimit) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -47,7 +47,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-from concertmaster.history import Address
+from concertmaster.history import configured as configured_history
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Stopped
@@ -118,12 +118,10 @@ class Assembly:
         """The cycle and the watch of live runs, built in the thread that will run them; no watch where none is wanted."""
         s = self.settings
         owners, interval = s.template_owners(), float(s.interval.seconds)
-        kept = s.history
-        server = Address(kept.url, kept.schema_name, kept.password_file) if kept.url is not None else None
         owns = self.shard.ownership.owns if self.shard is not None else everything
         most = s.limits.history_per_namespace
         history = HistoryProvider(
-            s.history_path, server, owns=owns, most=most, pause=lambda seconds: self._wait(stop, seconds)
+            s.history_path, configured_history(s), owns=owns, most=most, pause=lambda seconds: self._wait(stop, seconds)
         )
         self.details.history = history
         shards = self.shard.count if self.shard is not None else None

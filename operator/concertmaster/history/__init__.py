@@ -1,6 +1,6 @@
 """History: what was observed, kept beyond the metrics' retention in one SQLite file or in PostgreSQL."""
 
-from concertmaster.history.address import Address
+from concertmaster.history.address import Address, CacheFile
 from concertmaster.history.analyses import KeptAnalysis
 from concertmaster.history.errors import (
     HistoryDamaged,
@@ -13,12 +13,13 @@ from concertmaster.history.errors import (
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import RunsEvidence
 from concertmaster.history.runs.reader import left_out
-from concertmaster.history.server import open_server
+from concertmaster.history.server import ServerState, configured, look, open_server
 from concertmaster.history.store import Added, Stats, Store
 
 __all__ = [
     "Added",
     "Address",
+    "CacheFile",
     "HistoryDamaged",
     "HistoryError",
     "HistoryFull",
@@ -28,8 +29,11 @@ __all__ = [
     "KeptAnalysis",
     "RunCache",
     "RunsEvidence",
+    "ServerState",
     "Stats",
     "Store",
+    "configured",
     "left_out",
+    "look",
     "open_server",
 ]

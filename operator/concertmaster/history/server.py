@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from math import inf
 
-from concertmaster.history.address import Address
+from concertmaster.history.address import Address, CacheFile
 from concertmaster.history.errors import HistoryError
 from concertmaster.history.store import Store
+from concertmaster.settings import Settings
+
+
+def configured(settings: Settings) -> Address | None:
+    """The server that the settings name, None where the history is a file. Copies of rows lie beside where that would be."""
+    kept = settings.history
+    if kept.url is None:
+        return None
+    cache = CacheFile(f"{settings.history_path}.cache", kept.cache_size.bytes) if kept.cache_size.bytes > 0 else None
+    return Address(kept.url, kept.schema_name, kept.password_file, cache)
 
 
 def open_server(address: Address, most: float = inf) -> Store:
@@ -14,7 +26,34 @@ def open_server(address: Address, most: float = inf) -> Store:
     try:
         from concertmaster.history.postgresql import PostgresEngine
     except ImportError as error:
-        raise HistoryError(
-            f"history {address} needs the PostgreSQL driver: pip install 'concertmaster[postgresql]' ({error})"
-        ) from error
+        raise _driver_missing(address, error) from error
     return Store(PostgresEngine(address), most=most)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """A server as an operator finds it. ``version``: of the schema, 0 where there is none yet; ``ours``: the version of this
+    program. ``writes``: it is no standby; ``creates``: the user may create tables, or the schema."""
+
+    version: int
+    ours: int
+    writes: bool
+    creates: bool
+
+
+def look(address: Address) -> ServerState:
+    """The state of a server; changes nothing. Raises HistoryError and its kinds."""
+    try:
+        from concertmaster.history.postgresql.schema import MIGRATIONS, may_be_made, present_version
+        from concertmaster.history.postgresql.session import history_session
+    except ImportError as error:
+        raise _driver_missing(address, error) from error
+    with closing(history_session(address)) as session:
+        version = present_version(session, address.schema)
+        return ServerState(version, len(MIGRATIONS), *may_be_made(session, address.schema))
+
+
+def _driver_missing(address: Address, error: ImportError) -> HistoryError:
+    return HistoryError(
+        f"history {address} needs the PostgreSQL driver: pip install 'concertmaster[postgresql]' ({error})"
+    )

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]
 """A context in which all is written or nothing; also one that only guards queries."""
+RunRow = tuple[str, float | None, bytes]
+"""A row of a run: its name, when the newest that is in it ended (unix seconds), and its bytes."""
 DAILY = ("daily_metrics", "daily")
 """Tables of daily rows, in the order in which they are read."""
 
@@ -50,6 +52,13 @@ class DailyRetention(Protocol):
         """Delete what is older than ``day``. What is deleted by weeks at once may stay until all of it is older."""
 
 
+class RowsOfRuns(Protocol):
+    """How the rows of runs are read."""
+
+    def of(self, table: str, number: int, names: Sequence[str]) -> Iterable[RunRow]:
+        """Those of the runs called ``names`` of a workflow, in "executions" or "records"; ``names``: a chunk of them."""
+
+
 class DatabaseEngine(Protocol):
     """One open database. Safe to use from several threads: one of them at a time is inside.
 
@@ -67,6 +76,10 @@ class DatabaseEngine(Protocol):
     @property
     def daily(self) -> DailyRetention:
         """What deletes the rows of days."""
+
+    @property
+    def runs(self) -> RowsOfRuns:
+        """What reads the rows of runs. Used inside ``reading``."""
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing. ``durable``: on the disk before it ends, also where that is not the rule."""

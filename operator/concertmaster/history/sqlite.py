@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
 from concertmaster.history.rows import delete_days
+from concertmaster.history.runs.selected import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
 from concertmaster.history.sql import DAILY, Transaction
 
@@ -41,6 +42,7 @@ class SqliteEngine:
         self._lock = threading.RLock()
         self.db, self.recovered = open_copy(path) if copy else open_database(path)
         self.daily = RowsOfDays(self.db, self.transaction)
+        self.runs = DatabaseRows(self.db)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:

@@ -194,7 +194,7 @@ class Store(Analyses):
             if number is None:
                 return []
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
-            selected = reader.fetch(self._db, number, names)
+            selected = reader.fetch(self._engine, number, names)
             if (noted := self._noted.get(key)) is not None:
                 selected = replace(selected, marks=[_extended(mark, *noted) for mark in selected.marks])
         records = reader.records(selected)
@@ -221,7 +221,7 @@ class Store(Analyses):
             if number is None:
                 return RunsEvidence()
             return evidence(
-                self._db,
+                self._engine,
                 number,
                 key,
                 limit=limit,
@@ -247,7 +247,7 @@ class Store(Analyses):
         """What the object of the run of that name said last, None where it is not known."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
-            stored = StoredRun() if number is None else stored_runs(self._db, number, [run])[run]
+            stored = StoredRun() if number is None else stored_runs(self._engine.runs, number, [run])[run]
             return live_record(stored, key, run, self._lost)
 
     def number_after(self, key: WorkflowKey, moment: float) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
+from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.settings import checks
 from concertmaster.settings.source import FilePath, Section
 
@@ -28,6 +29,12 @@ class HistorySettings(Section):
         description="Schema of the tables, created when missing; operators of two clusters must not share one.",
     )
     password_file: FilePath | None = Field(None, description="File holding the password; read for each connection.")
+
+    cache_size: MemoryQuantity = Field(
+        MemoryQuantity("1Gi"),
+        description="Size up to which copies of the server's runs are kept in a file, beside where historyPath is, so that "
+        'the server sends only what changed; "0": none.',
+    )
 
     @field_validator("url")
     @classmethod

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from concertmaster import settings
 from concertmaster.cli.commands import doctor
+from concertmaster.history import Address, ServerState, look
+from concertmaster.history.postgresql.schema import MIGRATIONS, may_be_made
+from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import POLICIES, PROFILES
 from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.controller.fakes import MemoryClient
+from tests.support.history_places import Schema
 
 
 def condition(kind: str, status: str, reason: str) -> dict[str, str]:
@@ -72,6 +78,80 @@ def test_it_says_when_nothing_is_watched(client: MemoryClient) -> None:
     (line,) = states()
     assert line.result == "nothing is watched: no profile exists and no policy has spec.discover"
     assert "kubectl apply -f examples/policy.yaml" in line.fix
+
+
+# --- the history on a server ------------------------------------------------------------------------------------------
+
+
+def test_a_history_is_looked_at_and_not_begun(postgres: PostgresServer) -> None:
+    place = Schema.fresh(postgres.url, postgres.password_file)
+    (fresh,) = doctor.history(place.address)
+    ours = len(MIGRATIONS)
+    assert (fresh.name, fresh.mark) == ("history.url", DiagnosticStatus.OK)
+    assert fresh.result == (
+        f"answers; schema {place.address.schema} has no tables yet, the operator brings it to {ours} at its startup"
+    )
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        place.raw("SELECT * FROM migrations")
+    with place.open():
+        (there,) = doctor.history(place.address)
+    assert there.result == f"answers; schema {place.address.schema} has version {ours}"
+    place.raw(f"DELETE FROM migrations WHERE version = {ours}")
+    (earlier,) = doctor.history(place.address)
+    assert earlier.mark is DiagnosticStatus.OK
+    assert earlier.result.endswith(f"has version {ours - 1}, the operator brings it to {ours} at its startup")
+
+
+def test_a_history_of_a_newer_version_is_a_fault(postgres: PostgresServer) -> None:
+    place = Schema.fresh(postgres.url, postgres.password_file)
+    with place.open():
+        place.raw("INSERT INTO migrations (version) VALUES (99)")
+    (check,) = doctor.history(place.address)
+    assert check.mark is DiagnosticStatus.FAIL
+    assert "history.schema" in check.fix
+
+
+@pytest.mark.parametrize(
+    ("state", "result", "fix"),
+    [
+        (
+            ServerState(5, 5, False, True),
+            "answers; schema own has version 5; it is a read-only standby",
+            "primary server",
+        ),
+        (
+            ServerState(0, 5, True, False),
+            "answers; schema own has no tables yet, and this user may not create any there",
+            "the owner of schema own",
+        ),
+    ],
+)
+def test_a_server_that_takes_no_tables_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, state: ServerState, result: str, fix: str
+) -> None:
+    monkeypatch.setattr(doctor, "look_at_history", lambda _: state)
+    (check,) = doctor.history(Address("postgresql://db/history", "own"))
+    assert (check.mark, check.result) == (DiagnosticStatus.FAIL, result)
+    assert fix in check.fix
+
+
+def test_a_user_without_rights_is_noticed(postgres: PostgresServer) -> None:
+    place = Schema.fresh(postgres.url, postgres.password_file)
+    place.raw("CREATE ROLE doctor_reader")
+    assert look(place.address) == ServerState(0, len(MIGRATIONS), True, True)
+    with closing(history_session(place.address)) as session:
+        session.execute("SET ROLE doctor_reader")
+        assert may_be_made(session, place.address.schema) == (True, False)
+
+
+def test_a_server_that_is_away_is_a_fault_that_says_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "concertmaster.yaml"
+    source = {"name": "default", "url": "http://127.0.0.1:1"}
+    file.write_text(yaml.safe_dump({"sources": [source], "history": {"url": "postgresql://127.0.0.1:1/history"}}))
+    answer = CliRunner().invoke(doctor.command, ["--skip-cluster", "--config", str(file)])
+    assert answer.exit_code != 0
+    assert "History postgresql://127.0.0.1:1/history\n  FAIL  history.url: " in answer.output
+    assert "Check that the server runs" in answer.output
 
 
 # --- archives of engines ----------------------------------------------------------------------------------------------

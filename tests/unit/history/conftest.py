@@ -1,4 +1,4 @@
-"""Both places a history can be in."""
+"""The places a history can be in."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 
 from concertmaster.history import Store
+from concertmaster.history.runs import selected
 from tests.support.history_places import File, Place, Schema
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
+@pytest.fixture(params=["sqlite", "postgresql", "postgresql with a cache"])
+def make_place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Place]:
     """An empty place at each call."""
+    numbers = iter(range(10_000))
     if request.param == "sqlite":
-        numbers = iter(range(10_000))
         return lambda: File(tmp_path / f"history-{next(numbers)}.db")
     server = request.getfixturevalue("postgres")
-    return lambda: Schema.fresh(server.url, server.password_file)
+    if request.param == "postgresql":
+        return lambda: Schema.fresh(server.url, server.password_file)
+    monkeypatch.setattr(selected, "FEW", 0)  # also for the few runs of a test
+    return lambda: Schema.fresh(server.url, server.password_file, tmp_path / f"rows-{next(numbers)}.cache")
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
+from concertmaster.history import Address, HistoryError
+from concertmaster.history import configured as configured_history
+from concertmaster.history import look as look_at_history
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
@@ -30,7 +33,7 @@ from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatu
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
 @cluster_options.CONTEXT
 @cluster_options.KUBECONFIG
-@click.option("--skip-cluster", is_flag=True, help="Check the metrics source only.")
+@click.option("--skip-cluster", is_flag=True, help="Check only what --prometheus or --config names.")
 def command(
     source: options.SourceOptions,
     namespace: str | None,
@@ -38,7 +41,8 @@ def command(
     kubeconfig: Path | None,
     skip_cluster: bool,
 ) -> None:
-    """Check the metrics source, archives of engines, the resources in the cluster and their conditions.
+    """Check the metrics source, a history on a server, archives of engines, the resources in the cluster and their
+    conditions.
 
     Exit status 1 when something prevents recommendations.
     """
@@ -50,6 +54,8 @@ def command(
         checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
     if source.config is not None:
         configured = settings.load(source.config)
+        if (server := configured_history(configured)) is not None:
+            checks += _print_checks(f"History {server}", history(server))
         if configured_archives(configured):
             checks += _print_checks("Archives of engines", archives(configured))
     if not skip_cluster:
@@ -78,6 +84,31 @@ def examine(source: settings.MetricsSource) -> Iterator[Diagnostic]:
     """The checks of one metrics source."""
     with PrometheusClient(source) as client:
         yield from Examination(client, time.time()).run()
+
+
+def history(server: Address) -> Iterator[Diagnostic]:
+    """The check of the database server that keeps the history. Nothing is written there."""
+    name, schema = "history.url", server.schema
+    try:
+        found = look_at_history(server)
+    except HistoryError as error:
+        yield Diagnostic(name, DiagnosticStatus.FAIL, str(error))
+        return
+    said = f"answers; schema {schema} has " + (f"version {found.version}" if found.version else "no tables yet")
+    if not found.writes:
+        fix = "let history.url lead to the primary server"
+        yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}; it is a read-only standby", fix)
+    elif found.version > found.ours:
+        fix = f"use the version that wrote it, or name another schema in history.schema: this one knows up to {found.ours}"
+        yield Diagnostic(name, DiagnosticStatus.FAIL, said, fix)
+    elif not found.creates:
+        fix = f"make the user the owner of schema {schema}"
+        yield Diagnostic(name, DiagnosticStatus.FAIL, f"{said}, and this user may not create any there", fix)
+    elif found.version < found.ours:
+        coming = f", the operator brings it to {found.ours} at its startup"
+        yield Diagnostic(name, DiagnosticStatus.OK, said + coming)
+    else:
+        yield Diagnostic(name, DiagnosticStatus.OK, said)
 
 
 def archives(configured: settings.Settings) -> Iterator[Diagnostic]:

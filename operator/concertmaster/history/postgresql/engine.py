@@ -12,6 +12,9 @@ from concertmaster.history.address import Address
 from concertmaster.history.postgresql.partitions import DailyPartitions
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
+from concertmaster.history.runs.row_cache import RowCache
+from concertmaster.history.runs.selected import CachedRows, DatabaseRows
+from concertmaster.history.sql import RowsOfRuns
 from concertmaster.postgresql.session import Session
 
 _LOCKS = 256  # that all names share
@@ -35,6 +38,8 @@ class PostgresEngine:
             migrate(patient, partial(_together, patient), self._schema, self.place)
         self.db = history_session(address)
         self.daily = DailyPartitions(self.db, self.transaction, self.reading)
+        self._cache = None if address.cache is None else RowCache(address.cache.path, address.cache.most)
+        self.runs: RowsOfRuns = DatabaseRows(self.db) if self._cache is None else CachedRows(self.db, self._cache)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
@@ -79,6 +84,8 @@ class PostgresEngine:
         """See ``sql.Engine``."""
         with self._lock:
             self.db.close()
+            if self._cache is not None:
+                self._cache.close()
 
 
 @contextmanager

@@ -139,6 +139,27 @@ def _version(db: Connection, schema: str) -> int:
     # "IF NOT EXISTS" alone asks for the right to create schemas where one exists already
     if db.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (schema,)).fetchone() is None:
         db.execute(f'CREATE SCHEMA "{schema}"')
-    if db.execute("SELECT to_regclass(?)", (f'"{schema}".migrations',)).fetchone()[0] is None:
+    if not _counted(db, schema):
         db.execute("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
+    return present_version(db, schema)
+
+
+def present_version(db: Connection, schema: str) -> int:
+    """The version of the schema, 0 where there is none."""
+    if not _counted(db, schema):
+        return 0
     return int(db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0])
+
+
+def may_be_made(db: Connection, schema: str) -> tuple[bool, bool]:
+    """Whether the server takes writes, and whether this user may create tables in the schema, or the schema itself."""
+    query = (
+        "SELECT NOT pg_is_in_recovery(), CASE WHEN EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?) "
+        "THEN has_schema_privilege(?, 'CREATE') ELSE has_database_privilege(current_database(), 'CREATE') END"
+    )
+    writes, creates = db.execute(query, (schema, schema)).fetchone()
+    return bool(writes), bool(creates)
+
+
+def _counted(db: Connection, schema: str) -> bool:
+    return db.execute("SELECT to_regclass(?)", (f'"{schema}".migrations',)).fetchone()[0] is not None

@@ -16,7 +16,7 @@ from concertmaster.history import rows
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.runs.settled import MARK
 from concertmaster.history.runs.stored import put_together, stored_runs
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import DatabaseEngine
 
 _HELD = 1_400  # executions that are kept for the reading that follows
 GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
@@ -62,7 +62,7 @@ _LONG_AGO = _Recent(runs=1)
 
 
 def evidence(
-    db: Connection,
+    engine: DatabaseEngine,
     number: int,
     key: WorkflowKey,
     *,
@@ -77,8 +77,8 @@ def evidence(
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
     fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once; it
     also learns which runs are settled."""
-    names = rows.newest(db, number, limit + GOING_ON, since)
-    stored = stored_runs(db, number, names)
+    names = rows.newest(engine.db, number, limit + GOING_ON, since)
+    stored = stored_runs(engine.runs, number, names)
     builder = RunBuilder(key, definition, as_of)
     cache = cache or RunCache()
     kept = cache.before_reading(definition)

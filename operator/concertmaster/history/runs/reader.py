@@ -14,7 +14,7 @@ from concertmaster.engines import RunBuilder
 from concertmaster.history import amounts
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.runs.stored import StoredRun, put_together, stored_runs
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import DatabaseEngine
 
 MOST_EXECUTIONS = 50_000
 """Executions of a workflow that are held at once, those of 200 runs of 250 steps; 5 KiB each with all that is worked out of
@@ -60,14 +60,14 @@ class RunReader:
         self._moment = math.inf if as_of is None else as_of
         self._kept = cache.of(definition) if cache is not None and definition is not None else None
 
-    def fetch(self, db: Connection, number: int, names: Sequence[str]) -> RunRows:
+    def fetch(self, engine: DatabaseEngine, number: int, names: Sequence[str]) -> RunRows:
         """The rows of the runs called ``names``, newest first."""
         metrics = self._definition.metrics if self._definition is not None else ()
         query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
         return RunRows(
-            stored_runs(db, number, names),
-            db.execute(query, (number,)).fetchall(),
-            amounts.read(db, number, metrics),
+            stored_runs(engine.runs, number, names),
+            engine.db.execute(query, (number,)).fetchall(),
+            amounts.read(engine.db, number, metrics),
         )
 
     def records(self, selected: RunRows) -> list[RunRecord]:

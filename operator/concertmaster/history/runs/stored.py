@@ -11,7 +11,7 @@ from concertmaster.engines import QUIET_SECONDS, RunBuilder
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, decode_record
 from concertmaster.history.rebuild import rebuild
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import RowsOfRuns
 
 
 @dataclass(slots=True)
@@ -34,13 +34,12 @@ class StoredRun:
         return self.record is None or (self.ended is not None and as_of - self.ended >= QUIET_SECONDS)
 
 
-def stored_runs(db: Connection, number: int, names: Sequence[str]) -> dict[str, StoredRun]:
+def stored_runs(source: RowsOfRuns, number: int, names: Sequence[str]) -> dict[str, StoredRun]:
     """The rows of each of these runs of a workflow."""
     found = {name: StoredRun() for name in names}
     for part in rows.chunks(names):
         for table in ("executions", "records"):
-            query = f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({rows.marks(part)})"
-            for name, ended, body in db.execute(query, (number, *part)):
+            for name, ended, body in source.of(table, number, part):
                 stored = found[name]
                 if table == "records":
                     stored.record = body
