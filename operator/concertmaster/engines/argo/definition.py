@@ -28,7 +28,6 @@ from concertmaster.engines.common.manifest import (
 from concertmaster.engines.common.objects import KubeObject
 
 # Fields about visibility and retention of a run, not about its behaviour.
-_EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _DEPTH = 50
 _IMMATERIAL = frozenset(
     {"ttlStrategy", "podGC", "artifactGC", "volumeClaimGC", "archiveLogs", "workflowMetadata", "metrics", "suspend"}
@@ -87,17 +86,15 @@ def material(spec: Mapping[str, Any]) -> dict[str, Any]:
 
     Controllers write a spec back with empty fields that its author omitted, so empty fields count as omitted.
     """
-    filled = ((k, _filled(v)) for k, v in spec.items() if k not in _IMMATERIAL)
-    return {k: v for k, v in filled if v not in _EMPTY}
+    return {k: filled for k, v in spec.items() if k not in _IMMATERIAL and ((filled := _filled(v)) or filled == 0)}
 
 
 def _filled(value: Any, depth: int = 0) -> Any:
-    """``value`` without empty fields."""
-    if isinstance(value, str) or depth > _DEPTH:  # most values are texts, and asking for a Mapping takes long
+    """``value`` without empty fields. Zero and false say something."""
+    if isinstance(value, str | int | float) or depth > _DEPTH:
         return value
-    if isinstance(value, Mapping):
-        filled = {k: _filled(v, depth + 1) for k, v in value.items()}
-        return {k: v for k, v in filled.items() if v not in _EMPTY}
+    if type(value) is dict or isinstance(value, Mapping):  # nearly all are dicts, and asking for a Mapping takes long
+        return {k: filled for k, v in value.items() if (filled := _filled(v, depth + 1)) or filled == 0}
     if isinstance(value, list):
         return [_filled(v, depth + 1) for v in value]
     return value

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
+from concertmaster.core.quick import changed, quick
 from concertmaster.engines.argo.items import FanOut, fan_out
-from concertmaster.engines.argo.references import global_reads, global_writes, mounts, references, shared_volumes
+from concertmaster.engines.argo.references import HandOvers, reads
 from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
@@ -32,6 +33,7 @@ Waits = dict[str, bool]
 """Dependencies of a step; the value is True if the edge may transfer data."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Position in the flattened graph at which a template is expanded, and what it inherits from its callers."""
@@ -59,9 +61,7 @@ class Expansion:
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}
-        self._shared = shared_volumes(templates.spec)
-        self._mounted: dict[tuple[str, str], frozenset[str]] = {}
-        self._handed: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {}
+        self._handed = HandOvers(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
         self._edge_count = 0
         self._names = 0
@@ -82,7 +82,7 @@ class Expansion:
         above = base.path[:-1]
         for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
-        here = replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
+        here = changed(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, ".".join(here.key))
 
@@ -104,7 +104,7 @@ class Expansion:
         if self._calls > MAX_CALLS or self._full:
             self.problems.add(_BEYOND)
             return tuple(waits)
-        inner = replace(
+        inner = changed(
             place,
             stack=(*place.stack, frame),
             memoized=place.memoized or called.body.get("memoize") is not None,
@@ -124,7 +124,7 @@ class Expansion:
         ends: dict[str, tuple[str, ...]] = {}
         callees = {t.name: self.templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
         awaited: set[str] = set()
-        limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
+        inside = changed(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
         for task in tasks:
             if self._full:
                 self.problems.add(_BEYOND)
@@ -136,7 +136,7 @@ class Expansion:
             for name, data in before.items():
                 for end in ends.get(name, ()):
                     behind[end] = behind.get(end, False) or data
-            ends[task.name] = self._task(task, callee, replace(place, limit=limit), behind, called.scope)
+            ends[task.name] = self._task(task, callee, inside, behind, called.scope)
         last = {t.group for t in tasks if t.group is not None}
         if last:  # a steps template ends with its last group
             open_ends = [t.name for t in tasks if t.group == max(last)]
@@ -152,42 +152,15 @@ class Expansion:
         self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
     ) -> Waits:
         """Siblings that ``task`` depends on, declared or through data references; the value is True for data edges."""
-        reads = references(task.raw)
-        globals_read = global_reads(task.raw) | (self._handing(callee)[0] if callee else frozenset())
+        own = reads(task.raw)
         out: Waits = {}
         for name, chosen in task.before.items():
-            above = callees.get(name)
-            shares = (
-                self._shared and callee is not None and above is not None and self._mounts(callee) & self._mounts(above)
-            )
-            hands_over = above is not None and bool(globals_read & self._handing(above)[1])
-            out[name] = chosen or name in reads or bool(shares) or hands_over
-        for name in sorted(reads):
+            handed = self._handed.between(callees.get(name), callee, own)
+            out[name] = chosen or name in own.tasks or handed
+        for name in sorted(own.tasks):
             if name in done and name != task.name:
                 out[name] = True
         return out
-
-    def _handing(self, called: Called) -> tuple[frozenset[str], frozenset[str]]:
-        """Global outputs that a template reads, and those it writes."""
-        frame = (called.scope, called.name)
-        handed = self._handed.get(frame) if called.name else None
-        if handed is None:
-            handed = global_reads({"inline": called.body}), global_writes(called.body)
-            self._handed[frame] = handed
-        return handed
-
-    def _mounts(self, called: Called, depth: int = 0) -> frozenset[str]:
-        """Shared volumes mounted by a template or anything it calls (a few levels deep)."""
-        frame = (called.scope, called.name)
-        if called.name and frame in self._mounted:
-            return self._mounted[frame]
-        mounted = mounts(called.body, self._shared)
-        if called.kind in ("dag", "steps") and depth < 5:
-            for task in read_tasks(called, called.name, self.problems):
-                below = self.templates.called(task.raw, called.scope, task.where, task.at)
-                mounted |= self._mounts(below, depth + 1) if below is not None else frozenset()
-        self._mounted[frame] = mounted
-        return mounted
 
     def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
         """Expand one task with its fan-out, exit handler and hooks."""
@@ -195,7 +168,7 @@ class Expansion:
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
         items = () if spread is None else spread.items
-        here = replace(
+        here = changed(
             place,
             key=(*place.key, task.name),
             path=(*place.path, NameSegment(f"{prefix}{task.name}", items, retried)),

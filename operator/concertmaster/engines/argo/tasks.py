@@ -6,15 +6,45 @@ its groups in sequence. Cycles and unknown or duplicate names are reported as pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.engines.argo.references import parse_depends
 from concertmaster.engines.argo.templates import Called
 from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
 from concertmaster.engines.common.ordering import in_order
+
+# Follows workflow/common/ancestry.go.
+_NAME = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*)(?:\.([A-Z][a-zA-Z]+))?")
+_PLAIN_RESULTS = {None, "Succeeded", "Skipped", "Daemoned"}
+_RESULTS = {"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """Tasks in a ``depends`` expression. ``chosen``: those whose particular result matters (also in an "or"), so that
+    the edge decides whether the task runs at all. ``unknown_results``: results that Argo does not define."""
+
+    names: tuple[str, ...]
+    chosen: frozenset[str] = frozenset()
+    unknown_results: tuple[str, ...] = ()
+
+
+def parse_depends(expression: str) -> Depends:
+    """Parse ``A && (B.Failed || C)``. Names are in order of first occurrence."""
+    names: dict[str, None] = {}
+    chosen: set[str] = set()
+    unknown: list[str] = []
+    either = "||" in expression or "!" in expression
+    for name, result in _NAME.findall(expression):
+        names.setdefault(name)
+        if either or (result or None) not in _PLAIN_RESULTS:
+            chosen.add(name)
+        if result and result not in _RESULTS:
+            unknown.append(f"{name}.{result}")
+    return Depends(tuple(names), frozenset(chosen), tuple(unknown))
 
 
 @dataclass(slots=True)

@@ -8,10 +8,11 @@ others have no JSON pointer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
+from concertmaster.core.quick import changed
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -28,6 +29,7 @@ from concertmaster.engines.common.manifest import (
 from concertmaster.engines.common.pod_level import pod_level
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
+_KINDS = ("dag", "steps", *_LEAVES)
 _PODLESS = frozenset({"suspend", "http", "plugin"})
 _DECLARED = (
     "retryStrategy",
@@ -54,7 +56,10 @@ class Called:
     @property
     def kind(self) -> str | None:
         """dag, steps, one of the leaf kinds, or None if the template contains nothing to run."""
-        return next((k for k in ("dag", "steps", *_LEAVES) if self.body.get(k) is not None), None)
+        for kind in _KINDS:
+            if self.body.get(kind) is not None:
+                return kind
+        return None
 
 
 @dataclass(slots=True)
@@ -193,7 +198,9 @@ def declared(called: Called) -> dict[str, object]:
 
 def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
     """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>"."""
-    spec = mapping(source.get("synchronization"), f"{where}.synchronization", problems)
+    if source.get("synchronization") is None:
+        return ()
+    spec = mapping(source["synchronization"], f"{where}.synchronization", problems)
     out = []
     singles = [("mutex", spec.get("mutex")), ("semaphore", spec.get("semaphore"))]
     lists = [("mutex", v) for v in sequence(spec.get("mutexes"), f"{where}.mutexes", problems)]
@@ -251,7 +258,9 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         at = None if base is None else base + pointer(*path)
         fallback = mapping(default.get("resources"), "default resources", problems)
         declared = container(raw, here, problems, at=at, defaults=fallback)
-        return replace(declared, name=name or declared.name, sidecar=sidecar, init=init)
+        if sidecar or init or (name and name != declared.name):
+            return changed(declared, name=name or declared.name, sidecar=sidecar, init=init)
+        return declared
 
     out: list[ContainerSpec] = []
     if body.get("container") is not None:

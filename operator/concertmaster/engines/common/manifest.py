@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
@@ -27,6 +28,7 @@ it does not exist. Raises Unreadable if that cannot be determined."""
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _SENTENCE = 500  # characters
+_TEXTS = {str}
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 _LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
 _LARGEST = 2**53  # integers up to here are exact in JSON
@@ -62,8 +64,9 @@ def mapping(value: object, where: str, problems: Problems) -> Mapping[str, Any]:
     """``value`` as an object with text keys. A missing value is empty; any other type is empty and adds a problem."""
     if value is None:
         return {}
-    if isinstance(value, Mapping):
-        return value if all(isinstance(k, str) for k in value) else {str(k): v for k, v in value.items()}
+    if type(value) is dict or isinstance(value, Mapping):  # nearly all are dicts, and asking for a Mapping takes long
+        texts = set(map(type, value)) <= _TEXTS or all(isinstance(k, str) for k in value)
+        return value if texts else {str(k): v for k, v in value.items()}
     problems.add(f"{where} is {_kind(value)} where an object is expected: it is ignored")
     return {}
 
@@ -165,12 +168,21 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
     if isinstance(value, str):
         if "{{" in value:
             return None
-        try:
-            return float(Quantity(value.strip()).amount)
-        except ScalarError:
-            pass
+        stripped = value.strip()
+        amount = _amount(stripped) if len(stripped) <= Quantity.MAX_LENGTH else None
+        if amount is not None:
+            return amount
     problems.add(f"{where} is {shown(value)}, which is no quantity such as 500m or 2Gi: it is ignored")
     return None
+
+
+@lru_cache(maxsize=1024)
+def _amount(written: str) -> float | None:
+    """A quantity in cores or bytes; None if it is none. A few dozen different ones are in all definitions of a cluster."""
+    try:
+        return float(Quantity(written).amount)
+    except ScalarError:
+        return None
 
 
 def shown(value: object) -> str:
@@ -220,7 +232,10 @@ def container(
                 for k, v in declared.items()
             }
         for resource in ("cpu", "memory", STORAGE):
-            values[side, resource] = quantity(effective.get(resource), f"{here}.{side}.{resource}", problems)
+            raw_amount = effective.get(resource)
+            values[side, resource] = (
+                None if raw_amount is None else quantity(raw_amount, f"{here}.{side}.{resource}", problems)
+            )
         for key, value in effective.items():
             if is_gpu(key) and (amount := quantity(value, f"{here}.{side}.{key}", problems)):
                 gpus[key] = amount
