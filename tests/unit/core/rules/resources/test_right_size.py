@@ -190,6 +190,17 @@ def test_the_headroom_of_memory_names_the_bound_it_serves(share: float, says: st
     assert not any("headroom" in line for line in cpu.evidence)
 
 
+def test_a_lower_memory_request_says_what_it_promises_where_all_of_them_keep_it() -> None:
+    facts = {"a": fact(memory_sampled_peak=200 * MI), "b": fact(memory_sampled_peak=600 * MI)}
+    bounded = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
+    promise = "at most 1% of later attempts run out of memory"
+    assert promise in only(sized([spec("a", 0)], facts)).expected
+    assert promise not in only(sized([spec("a", 0)], facts, apply=bounded)).expected
+    both = only(sized([spec("a", 0), spec("b", 1)], facts, apply=bounded))
+    assert len(both.items) == 2
+    assert promise not in both.expected
+
+
 def test_what_kills_throttles_or_is_unknown_has_no_row() -> None:
     killed = fact(reason="OOMKilled", memory_sampled_peak=200 * MI)
     assert sized([spec("a", 0)], {"a": lambda i: killed(i) if i % 4 == 0 else fact()(i)}) == []
