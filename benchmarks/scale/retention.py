@@ -158,8 +158,6 @@ def lines_of_days(result: dict[str, Any]) -> list[str]:
 
 def lines_of_reading(result: dict[str, Any]) -> list[str]:
     """The table of reading with copies beside the operator."""
-    if "reading" not in result:
-        return []
     rows = [
         f"| {name} | {r['read_ms_per_workflow']:g} ms | {r['read_cpu_ms_per_workflow']:g} ms |"
         for name, r in result["reading"].items()

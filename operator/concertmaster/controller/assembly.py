@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from concertmaster.archive import ArchiveError, configured
+from concertmaster.archive import ArchiveError
+from concertmaster.archive import configured as configured_archives
 from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
@@ -192,7 +193,7 @@ class Assembly:
     def _archives(self, history: HistoryProvider) -> Sequence[ArchivedRuns]:
         """The archives that are configured. Without their driver the operator works as without them."""
         forms, made = {"argoArchive": ARGO, "tektonResults": TEKTON}, list[ArchivedRuns]()
-        for name, opening in configured(self.settings).items():
+        for name, opening in configured_archives(self.settings).items():
             form = forms[name]
             answers = partial(self._note_archive, form.source)
             try:

@@ -13,7 +13,7 @@ from concertmaster.history.errors import (
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import RunsEvidence
 from concertmaster.history.runs.reader import left_out
-from concertmaster.history.server import ServerState, configured, look, open_server
+from concertmaster.history.server import ServerState, configured, open_server, server_state
 from concertmaster.history.store import Added, Stats, Store
 
 __all__ = [
@@ -34,6 +34,6 @@ __all__ = [
     "Store",
     "configured",
     "left_out",
-    "look",
     "open_server",
+    "server_state",
 ]

@@ -41,16 +41,16 @@ class ServerState:
     creates: bool
 
 
-def look(address: Address) -> ServerState:
+def server_state(address: Address) -> ServerState:
     """The state of a server; changes nothing. Raises HistoryError and its kinds."""
     try:
-        from concertmaster.history.postgresql.schema import MIGRATIONS, may_be_made, present_version
+        from concertmaster.history.postgresql.schema import MIGRATIONS, present_version, rights
         from concertmaster.history.postgresql.session import history_session
     except ImportError as error:
         raise _driver_missing(address, error) from error
     with closing(history_session(address)) as session:
         version = present_version(session, address.schema)
-        return ServerState(version, len(MIGRATIONS), *may_be_made(session, address.schema))
+        return ServerState(version, len(MIGRATIONS), *rights(session, address.schema))
 
 
 def _driver_missing(address: Address, error: ImportError) -> HistoryError:

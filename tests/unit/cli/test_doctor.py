@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from concertmaster import settings
 from concertmaster.cli.commands import doctor
-from concertmaster.history import Address, ServerState, look
-from concertmaster.history.postgresql.schema import MIGRATIONS, may_be_made
+from concertmaster.history import Address, ServerState, server_state
+from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import POLICIES, PROFILES
@@ -129,7 +129,7 @@ def test_a_history_of_a_newer_version_is_a_fault(postgres: PostgresServer) -> No
 def test_a_server_that_takes_no_tables_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, state: ServerState, result: str, fix: str
 ) -> None:
-    monkeypatch.setattr(doctor, "look_at_history", lambda _: state)
+    monkeypatch.setattr(doctor, "server_state", lambda _: state)
     (check,) = doctor.history(Address("postgresql://db/history", "own"))
     assert (check.mark, check.result) == (DiagnosticStatus.FAIL, result)
     assert fix in check.fix
@@ -138,10 +138,10 @@ def test_a_server_that_takes_no_tables_is_a_fault(
 def test_a_user_without_rights_is_noticed(postgres: PostgresServer) -> None:
     place = Schema.fresh(postgres.url, postgres.password_file)
     place.raw("CREATE ROLE doctor_reader")
-    assert look(place.address) == ServerState(0, len(MIGRATIONS), True, True)
+    assert server_state(place.address) == ServerState(0, len(MIGRATIONS), True, True)
     with closing(history_session(place.address)) as session:
         session.execute("SET ROLE doctor_reader")
-        assert may_be_made(session, place.address.schema) == (True, False)
+        assert rights(session, place.address.schema) == (True, False)
 
 
 def test_a_server_that_is_away_is_a_fault_that_says_what_to_do(tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.history import Address, HistoryError
+from concertmaster.history import Address, HistoryError, server_state
 from concertmaster.history import configured as configured_history
-from concertmaster.history import look as look_at_history
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
@@ -90,7 +89,7 @@ def history(server: Address) -> Iterator[Diagnostic]:
     """The check of the database server that keeps the history. Nothing is written there."""
     name, schema = "history.url", server.schema
     try:
-        found = look_at_history(server)
+        found = server_state(server)
     except HistoryError as error:
         yield Diagnostic(name, DiagnosticStatus.FAIL, str(error))
         return

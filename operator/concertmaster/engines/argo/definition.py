@@ -27,8 +27,8 @@ from concertmaster.engines.common.manifest import (
 )
 from concertmaster.engines.common.objects import KubeObject
 
-# Fields about visibility and retention of a run, not about its behaviour.
 _DEPTH = 50
+# Fields about visibility and retention of a run, not about its behaviour.
 _IMMATERIAL = frozenset(
     {"ttlStrategy", "podGC", "artifactGC", "volumeClaimGC", "archiveLogs", "workflowMetadata", "metrics", "suspend"}
 )

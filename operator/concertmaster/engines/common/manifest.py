@@ -232,10 +232,7 @@ def container(
                 for k, v in declared.items()
             }
         for resource in ("cpu", "memory", STORAGE):
-            raw_amount = effective.get(resource)
-            values[side, resource] = (
-                None if raw_amount is None else quantity(raw_amount, f"{here}.{side}.{resource}", problems)
-            )
+            values[side, resource] = quantity(effective.get(resource), f"{here}.{side}.{resource}", problems)
         for key, value in effective.items():
             if is_gpu(key) and (amount := quantity(value, f"{here}.{side}.{key}", problems)):
                 gpus[key] = amount

@@ -13,7 +13,7 @@ from concertmaster.history.postgresql.partitions import DailyPartitions
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.history.runs.row_cache import RowCache
-from concertmaster.history.runs.selected import CachedRows, DatabaseRows
+from concertmaster.history.runs.row_sources import CachedRows, DatabaseRows
 from concertmaster.history.sql import RowsOfRuns
 from concertmaster.postgresql.session import Session
 

@@ -151,7 +151,7 @@ def present_version(db: Connection, schema: str) -> int:
     return int(db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0])
 
 
-def may_be_made(db: Connection, schema: str) -> tuple[bool, bool]:
+def rights(db: Connection, schema: str) -> tuple[bool, bool]:
     """Whether the server takes writes, and whether this user may create tables in the schema, or the schema itself."""
     query = (
         "SELECT NOT pg_is_in_recovery(), CASE WHEN EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = ?) "

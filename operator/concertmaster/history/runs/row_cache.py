@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from concertmaster.history import rows
+from concertmaster.history.errors import HistoryLocked, translate
 
 log = logging.getLogger("concertmaster.history")
 
@@ -137,7 +138,7 @@ def _bytes(db: sqlite3.Connection, pages: str) -> int:
 
 def _held(error: sqlite3.Error) -> bool:
     """Whether another process has the file."""
-    return (getattr(error, "sqlite_errorname", "") or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return isinstance(translate(error, ""), HistoryLocked)
 
 
 def _remove(path: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from concertmaster.history import CacheFile, HistoryUnavailable, Store, open_server
 from concertmaster.history.runs.row_cache import RowCache
-from concertmaster.history.runs.selected import CachedRows, DatabaseRows
+from concertmaster.history.runs.row_sources import CachedRows, DatabaseRows
 from concertmaster.history.sql import Connection
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
