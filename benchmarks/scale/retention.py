@@ -1,9 +1,9 @@
 """``make bench-retention``: the cost of deleting the runs of a day and of reading those of a workflow, and that of deleting
 daily rows, in a SQLite file and in a PostgreSQL server with its own defaults.
 
-Workflows of ten steps with ten runs a day are stored for a week; then, three times, the oldest day is deleted and the
-next one stored, as in an operator that has run for long. CPU is that of the database: of this process for SQLite, of the
-server's processes for PostgreSQL, which vacuums after each day on demand, as autovacuum has done by then.
+Workflows of ten steps with ten runs a day are stored for two weeks, and what is older than a week deleted every day; then
+this goes on for a third week, which is measured. CPU is that of the database: of this process for SQLite, of the server's
+processes for PostgreSQL, which vacuums after each day on demand, as autovacuum has done by then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
@@ -33,9 +33,12 @@ from testbed.services.postgres import PostgresServer
 from tests.support.builders import NOW, container
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "retention.json"
-STEPS, RUNS, DAYS, TIMES = 10, 10, 7, 3
+STEPS, RUNS = 10, 10
+DAYS = 7  # that runs are kept, and that are measured
 DAY = 86_400.0
+BEGIN = NOW // (DAYS * DAY) * DAYS * DAY
 _DAILY = DailyRow(0, RUN, 10, 10, 0, 10, 1234.5, 120.0, 150.0, cost=1.25, wasted=0.25, queue=12.0)
+_FILLED = 2 * DAYS
 _AT_ONCE = 300  # workflows of which runs are stored in one call
 _ALL = 10**6  # runs: only their age counts
 _READ = 100  # workflows
@@ -72,36 +75,55 @@ def pods(workflow: int, run: str, start: float, chance: random.Random) -> list[S
     return made
 
 
-def measure(store: Store, spent: Callable[[], float], workflows: int, vacuum: Callable[[], None]) -> dict[str, Any]:
+@dataclass
+class Clock:
+    """The time of the days that are stored."""
+
+    now: float = BEGIN
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def measure(
+    store: Store, clock: Clock, spent: Callable[[], float], workflows: int, vacuum: Callable[[], None]
+) -> dict[str, Any]:
     """Figures of one store. ``spent``: CPU seconds of the database so far."""
     chance = random.Random(1)
     keys = [WorkflowKey(f"team-{w // 100}", "WorkflowTemplate", f"w{w}") for w in range(workflows)]
 
     def a_day(day: int) -> None:
+        clock.now = BEGIN + day * DAY + 0.999 * DAY
         for number in range(RUNS):
-            run, start = f"{day}-{number}", NOW + day * DAY + number * DAY / RUNS
+            run, start = f"{day}-{number}", BEGIN + day * DAY + number * DAY / RUNS
             for first in range(0, workflows, _AT_ONCE):
                 group = range(first, min(first + _AT_ONCE, workflows))
                 store.add({keys[w]: {f"w{w}-{run}": pods(w, run, start + w, chance)} for w in group})
 
-    for day in range(DAYS):
-        a_day(day)
-    full, deleted, seconds, stored, gone = store.stats().bytes, 0.0, 0.0, 0.0, 0
-    for n in range(TIMES):
-        before, begun = spent(), perf_counter()
-        gone += store.prune(max_runs=_ALL, before=NOW + (n + 1) * DAY)
+    def tidy(day: int) -> None:
+        store.prune(max_runs=_ALL, before=BEGIN + (day - DAYS) * DAY)
         vacuum()
+
+    for day in range(_FILLED):
+        tidy(day)
+        a_day(day)
+    full, deleted, seconds, stored = store.stats(), 0.0, 0.0, 0.0
+    for day in range(_FILLED, _FILLED + DAYS):
+        before, begun = spent(), perf_counter()
+        tidy(day)
         deleted, seconds, before = deleted + spent() - before, seconds + perf_counter() - begun, spent()
-        a_day(DAYS + n)
+        a_day(day)
         stored += spent() - before
+    after, made = store.stats(), workflows * STEPS * RUNS * DAYS
+    gone = full.pods + made - after.pods
     return {
         "pods_deleted": gone,
         **measure_reading(store, spent, keys),
         "delete_cpu_s_per_million": round(1e6 * deleted / gone, 1),
         "delete_s_per_million": round(1e6 * seconds / gone, 1),
-        "store_cpu_s_per_million": round(1e6 * stored / gone, 1),
-        "bytes_per_pod_before": round(full / (workflows * STEPS * RUNS * DAYS)),
-        "bytes_per_pod_after": round(store.stats().bytes / (workflows * STEPS * RUNS * DAYS)),
+        "store_cpu_s_per_million": round(1e6 * stored / made, 1),
+        "bytes_per_pod_before": round(full.bytes / full.pods),
+        "bytes_per_pod_after": round(after.bytes / after.pods),
     } | measure_days(store, spent, keys, vacuum)
 
 
@@ -110,7 +132,7 @@ def measure_reading(store: Store, spent: Callable[[], float], keys: Sequence[Wor
     some = keys[:_READ]
     before, begun = spent(), perf_counter()
     for key in some:
-        store.runs(key)
+        store.runs(key, limit=RUNS * DAYS)
     return {
         "read_ms_per_workflow": round(1e3 * (perf_counter() - begun) / len(some), 1),
         "read_cpu_ms_per_workflow": round(1e3 * (spent() - before) / len(some), 2),
@@ -164,7 +186,7 @@ def lines_of_reading(result: dict[str, Any]) -> list[str]:
     ]
     return [
         "",
-        f"The {RUNS * DAYS} runs of a workflow read from PostgreSQL, with all that is put together of them"
+        f"The {RUNS * DAYS} newest runs of a workflow read from PostgreSQL, with all that is put together of them"
         " (`history.cacheSize`):",
         "",
         "| cache | time | CPU of the server |",
@@ -185,8 +207,9 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         "## Deleting and reading runs (`make bench-retention`)",
         "",
-        f"{result['workflows']:,} workflows of {STEPS} steps, {RUNS} runs a day, a week of them; the oldest day is deleted"
-        f" and the next one stored, {TIMES} times. Measured {result['date']}, load of the machine {result['load']}.",
+        f"{result['workflows']:,} workflows of {STEPS} steps, {RUNS} runs a day; what is older than {DAYS} days is"
+        f" deleted every day and the next one stored, for {DAYS} days. Measured"
+        f" {result['date']}, load of the machine {result['load']}.",
         "",
         "| store | CPU to delete a million pods | time | CPU to store a million | bytes a pod before | after"
         f" | to read {RUNS * DAYS} runs |",
@@ -200,17 +223,17 @@ def lines(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Measure both stores, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.retention", description=__doc__)
-    parser.add_argument("--workflows", type=int, default=1000)
+    parser.add_argument("--workflows", type=int, default=500)
     workflows = parser.parse_args().workflows
     found: dict[str, Any] = {}
     with TemporaryDirectory("concertmaster-bench-") as directory, Store(str(directory / "history.db")) as store:
-        found["SQLite"] = measure(store, process_time, workflows, lambda: None)
+        found["SQLite"] = measure(store, Clock(), process_time, workflows, lambda: None)
     server = PostgresServer(**DATABASE)
     server.start()
     try:
-        address = Address(server.url, "concertmaster", str(server.password_file))
+        address, clock = Address(server.url, "concertmaster", str(server.password_file)), Clock()
         with (
-            open_server(address) as store,
+            open_server(address, clock=clock) as store,
             psycopg.connect(server.url, password=server.password, autocommit=True) as db,
         ):
 
@@ -220,7 +243,7 @@ def main() -> None:
             def spent() -> float:
                 return cpu(server.processes())
 
-            found["PostgreSQL"] = measure(store, spent, workflows, vacuum)
+            found["PostgreSQL"] = measure(store, clock, spent, workflows, vacuum)
             keys = store.keys()
             reading = {"none": measure_reading(store, spent, keys)}
         with (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,13 @@ from typing import Any, Protocol
 import psycopg
 
 from concertmaster.history import Address, CacheFile, Store, open_server
+from concertmaster.history.postgresql.run_partitions import WEEK
 
 
 class Place(Protocol):
-    """One location, initially empty."""
+    """One location, initially empty. ``stays``: seconds for which runs may stay longer than they must."""
+
+    stays: float
 
     def open(self) -> Store:
         """Open the store there."""
@@ -29,6 +34,7 @@ class File:
     """A SQLite file."""
 
     path: Path
+    stays = 0.0
 
     def open(self) -> Store:
         return Store(str(self.path))
@@ -43,6 +49,8 @@ class Schema:
     """A schema of a PostgreSQL server; ``password_file`` as in the operator's settings."""
 
     address: Address
+    clock: Callable[[], float] = time.time
+    stays = 2 * WEEK
 
     @classmethod
     def fresh(cls, url: str, password_file: Path, cache: Path | None = None) -> Schema:
@@ -50,7 +58,7 @@ class Schema:
         return cls(Address(url, f"test_{secrets.token_hex(6)}", str(password_file), copies))
 
     def open(self) -> Store:
-        return open_server(self.address)
+        return open_server(self.address, clock=self.clock)
 
     def connect(self) -> psycopg.Connection:
         """A session of its own, whose transaction is committed where it is left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from math import inf
@@ -21,13 +23,14 @@ def configured(settings: Settings) -> Address | None:
     return Address(kept.url, kept.schema_name, kept.password_file, cache)
 
 
-def open_server(address: Address, most: float = inf) -> Store:
-    """Connect and migrate; ``most``: bytes of the runs of one namespace. Raises HistoryError and its kinds."""
+def open_server(address: Address, most: float = inf, clock: Callable[[], float] = time.time) -> Store:
+    """Connect and migrate; ``most``: bytes of the runs of one namespace. ``clock``: unix seconds, by which runs are put into
+    partitions. Raises HistoryError and its kinds."""
     try:
         from concertmaster.history.postgresql import PostgresEngine
     except ImportError as error:
         raise _driver_missing(address, error) from error
-    return Store(PostgresEngine(address), most=most)
+    return Store(PostgresEngine(address, clock), most=most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,17 @@ class DailyRetention(Protocol):
         """Delete what is older than ``day``. What is deleted by weeks at once may stay until all of it is older."""
 
 
+class RunRetention(Protocol):
+    """How the rows of runs whose time is over are deleted. Called outside transactions."""
+
+    def prepare(self) -> int:
+        """Runs are about to be written: the first place of the rows that may still take executions."""
+
+    def drop_before(self, namespaces: Collection[str], moment: float) -> float:
+        """Runs of these namespaces that ended before ``moment`` (unix seconds) are not needed any more. Deletes what is
+        deleted as a whole; returns the moment before which the caller deletes run by run."""
+
+
 class RowsOfRuns(Protocol):
     """How the rows of runs are read."""
 
@@ -76,6 +87,10 @@ class DatabaseEngine(Protocol):
     @property
     def daily(self) -> DailyRetention:
         """What deletes the rows of days."""
+
+    @property
+    def run_retention(self) -> RunRetention:
+        """What deletes the rows of runs."""
 
     @property
     def runs(self) -> RowsOfRuns:

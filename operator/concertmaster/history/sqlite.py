@@ -32,6 +32,18 @@ class RowsOfDays:
                 after = delete_days(self._db, DAILY, day, after)
 
 
+class RowsOneByOne:
+    """See ``sql.RunRetention``."""
+
+    def prepare(self) -> int:
+        """See ``sql.RunRetention``. Every row may."""
+        return 0
+
+    def drop_before(self, namespaces: Collection[str], moment: float) -> float:
+        """See ``sql.RunRetention``. The caller deletes all of it."""
+        return moment
+
+
 class SqliteEngine:
     """See ``sql.Engine``."""
 
@@ -42,6 +54,7 @@ class SqliteEngine:
         self._lock = threading.RLock()
         self.db, self.recovered = open_copy(path) if copy else open_database(path)
         self.daily = RowsOfDays(self.db, self.transaction)
+        self.run_retention = RowsOneByOne()
         self.runs = DatabaseRows(self.db)
 
     @contextmanager

@@ -78,10 +78,11 @@ class Store(Analyses):
         may, its older runs go.
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
+        growing = self._engine.run_retention.prepare()
         with self._transaction():
             said = list(records)
             self._engine.claim({key.namespace for key in (*executions, *(record.workflow for record in said))})
-            new, changed, touched, written = merge(self._db, given, self._lost)
+            new, changed, touched, written = merge(self._db, given, self._lost, growing)
             for record in said:
                 if size := rows.write_record(self._db, record, self._lost):
                     touched.add(record.workflow)
@@ -147,23 +148,22 @@ class Store(Analyses):
         before: float,
         owns: Callable[[str], bool] = lambda _: True,
     ) -> int:
-        """Keep the newest ``max_runs`` runs of each workflow (a number, or one per workflow) that ended after
-        ``before`` (unix seconds), in the namespaces that ``owns`` is true of; returns the number of pods deleted. Not all
-        at once: others wait to write meanwhile. Definitions that were in force before go as well."""
+        """Keep the newest ``max_runs`` runs of each workflow (a number, or one per workflow) that ended after ``before``
+        (unix seconds; longer where weeks are deleted as a whole) and definitions in force since, in the namespaces that
+        ``owns`` is true of; returns the number of pods deleted run by run. Others can write in between."""
         gone = 0
         keys = [key for key in self.keys() if owns(key.namespace)]
-        for start in range(0, len(keys), _AT_ONCE):
-            part = keys[start : start + _AT_ONCE]
+        oldest = self._engine.run_retention.drop_before({key.namespace for key in keys}, before)
+        for part in rows.chunks(keys, _AT_ONCE):
             with self._transaction():
                 self._engine.claim({key.namespace for key in part})
                 for key in part:
                     number = rows.make_id(self._db, key)
                     most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
-                    recent = set(rows.newest(self._db, number, most, before))
-                    gone += keep_only(self._db, number, recent, before, self._lost)
+                    recent = set(rows.newest(self._db, number, most, oldest))
+                    gone += keep_only(self._db, number, recent, oldest, self._lost)
                     amounts.keep_only(self._db, number, recent)
-                    old = "DELETE FROM fingerprints WHERE workflow = ? AND last_seen < ?"
-                    self._db.execute(old, (number, before))
+                    self._db.execute("DELETE FROM fingerprints WHERE workflow = ? AND last_seen < ?", (number, oldest))
         if gone:
             self._engine.shrink()
         with self._engine.reading():

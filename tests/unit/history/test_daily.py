@@ -122,11 +122,11 @@ def test_a_day_with_more_runs_than_are_kept_is_counted_as_runs_arrive(store: Sto
     assert step.count == 90
 
 
-def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: Store) -> None:
+def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: Store, place: Place) -> None:
     store.add({KEY: {"r1": [ran("1", 3 * DAY)]}})
     store.note_definitions({KEY: "f"}, 1.0)
     store.daily.record(KEY, rows_of(store.runs(KEY)))
-    store.prune(max_runs=200, before=20 * DAY)
+    store.prune(max_runs=200, before=20 * DAY + place.stays)
     assert store.runs(KEY) == []
     assert [r.day for r in store.daily.rows(KEY)] == [3]
     store.forget(KEY)

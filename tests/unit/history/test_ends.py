@@ -10,6 +10,7 @@ from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, 
 from concertmaster.history import Store
 from tests.support.builders import run_record
 from tests.support.data.history_rows import ran
+from tests.support.history_places import Place
 
 KEY = WorkflowKey("ops", "CronJob", "backup")
 LOST = ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None)
@@ -102,7 +103,7 @@ def test_steps_replace_an_end_and_the_engine_the_metrics(store: Store) -> None:
     assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
 
 
-def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age(store: Store) -> None:
+def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age(store: Store, place: Place) -> None:
     store.add({}, records=[end(until=None, source=Source.HISTORY)])
-    store.prune(max_runs=10, before=1e6)
+    store.prune(max_runs=10, before=1e6 + place.stays)
     assert store.stats().records == 0

@@ -102,7 +102,7 @@ def test_definitions_that_no_run_was_of_are_forgotten(store: Store, place: Place
     write(store, GREEDY, *range(10))
     for n in range(10):
         store.note_definitions({GREEDY: f"edition-{n}"}, 100.0 * n)
-    store.prune(max_runs=100, before=750.0)
+    store.prune(max_runs=100, before=750.0 + place.stays)
     left = sorted(str(name) for (name,) in place.raw("SELECT fingerprint FROM fingerprints"))
     assert left == ["edition-8", "edition-9"]
     assert [r.fingerprint for r in store.runs(GREEDY)] == ["edition-8", "edition-9"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from zlib import crc32
 
 from concertmaster.history.address import Address
-from concertmaster.history.postgresql.partitions import DailyPartitions
+from concertmaster.history.postgresql.daily_partitions import DailyPartitions
+from concertmaster.history.postgresql.run_partitions import RunPartitions
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.history.runs.row_cache import RowCache
@@ -29,7 +31,7 @@ class PostgresEngine:
     recovered: str | None = None
     lasting = True
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, clock: Callable[[], float] = time.time) -> None:
         """Connect and migrate. Raises HistoryError and its kinds."""
         self.place = str(address)
         self._schema = address.schema
@@ -38,6 +40,7 @@ class PostgresEngine:
             migrate(patient, partial(_together, patient), self._schema, self.place)
         self.db = history_session(address)
         self.daily = DailyPartitions(self.db, self.transaction, self.reading)
+        self.run_retention = RunPartitions(self.db, self.transaction, self.reading, clock)
         self._cache = None if address.cache is None else RowCache(address.cache.path, address.cache.most)
         self.runs: RowsOfRuns = DatabaseRows(self.db) if self._cache is None else CachedRows(self.db, self._cache)
 

@@ -1,109 +1,49 @@
-"""Daily rows in PostgreSQL: a partition for every four weeks, dropped as a whole when its last day is too old.
+"""Partitions of a table by the numbers of one column: which there are, and how one is made and dropped.
 
-A name of a partition ends with the first day that is no longer in it. The rows of versions that did not partition are one
-partition, "before" that day; as long as it is there, what is too old is deleted from it row by row.
+The name of each ends with the first number that is no longer in it, in a unit of the table's own: ``pods_until_2960``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 
-from concertmaster.history.rows import delete_days
-from concertmaster.history.sql import DAILY, Connection, Transaction
+from concertmaster.history.sql import Connection
 
-DAYS = 28
-"""Days of a partition: a row stays as much longer than it must at most."""
-
-_UNTIL, _BEFORE = "_until_", "_before_"
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('daily rows of ' || current_schema(), 0))"
+UNTIL = "_until_"
 _NAMES = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = to_regclass(?) ORDER BY relname"""
 
 
-class DailyPartitions:
-    """See ``sql.DailyRetention``. Shards make and drop partitions one after the other."""
-
-    def __init__(self, db: Connection, transaction: Transaction, reading: Transaction) -> None:
-        self._db = db
-        self._transaction = transaction
-        self._reading = reading
-        self._there: set[int] = set()  # ends of partitions that were found or made
-
-    def look_again(self) -> None:
-        """What was found may be gone: another shard drops as well, and a standby that takes over may lack the newest."""
-        self._there.clear()
-
-    def prepare(self, days: Collection[int]) -> None:
-        """See ``sql.DailyRetention``."""
-        ends = {_end(day) for day in days} - self._there
-        if not ends:
-            return
-        with self._reading():
-            lacking = any(self._missing(table, ends) for table in DAILY)
-        if lacking:
-            with self._transaction():
-                self._db.execute(_ALONE)
-                for table in DAILY:
-                    for end in self._missing(table, ends):
-                        self._make(table, end)
-        self._there |= ends
-
-    def drop_before(self, day: int) -> None:
-        """See ``sql.DailyRetention``."""
-        self.look_again()
-        with self._reading():
-            names = {name: end for table in DAILY for name, end in self._names(table).items()}
-        if due := [name for name, end in names.items() if end <= day]:
-            with self._transaction():
-                # others queue behind this one while it waits; it is tried again the next time
-                self._db.execute("SET LOCAL lock_timeout TO '1s'")
-                self._db.execute(_ALONE)
-                # in the order in which those who read and write come to them, so that no two wait for each other
-                for table in ("workflows", *DAILY):
-                    self._db.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-                for name in due:
-                    self._db.execute(f'DROP TABLE IF EXISTS "{name}"')
-        after: int | None = 0
-        earlier = [f'"{name}"' for name, end in names.items() if _BEFORE in name and end > day]
-        while earlier and after is not None:
-            with self._transaction():
-                after = delete_days(self._db, earlier, day, after)
-
-    def _make(self, table: str, end: int) -> None:
-        """Attached to the table, which can be read and written meanwhile; where it is made as a part of it, it cannot."""
-        name = f'"{table}{_UNTIL}{end}"'
-        self._db.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
-        self._db.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({end - DAYS}) TO ({end})")
-
-    def _missing(self, table: str, ends: Collection[int]) -> list[int]:
-        """Those of ``ends`` of which the weeks are in no partition."""
-        names = self._names(table)
-        earlier = max((end for name, end in names.items() if _BEFORE in name), default=min(ends) - 1)
-        return sorted(end for end in set(ends) - set(names.values()) if end > earlier)
-
-    def _names(self, table: str) -> dict[str, int]:
-        """Partitions of a table, each with the first day that is no longer in it."""
-        return {str(name): int(name.rpartition("_")[2]) for (name,) in self._db.execute(_NAMES, (table,))}
+def partitions(db: Connection, table: str) -> dict[str, int]:
+    """Partitions of a table by name, each with the first number that is no longer in it."""
+    return {str(name): int(name.rpartition("_")[2]) for (name,) in db.execute(_NAMES, (table,))}
 
 
-def taken_over(table: str, earlier: str) -> str:
-    """The statement that makes ``earlier`` the first partition of ``table``, to the end of its last four weeks, or drops it
-    where it is empty."""
-    return f"""DO $$
-        DECLARE
-            bound bigint := (SELECT max(day) / {DAYS} * {DAYS} + {DAYS} FROM {earlier});
-            name text := quote_ident('{table}{_BEFORE}' || bound);
-        BEGIN
-            IF bound IS NULL THEN
-                DROP TABLE {earlier};
-            ELSE
-                EXECUTE 'ALTER TABLE {earlier} RENAME TO ' || name;
-                EXECUTE 'ALTER TABLE {table} ATTACH PARTITION ' || name
-                    || ' FOR VALUES FROM (MINVALUE) TO (' || bound || ')';
-            END IF;
-        END $$"""
+def one_at_a_time(db: Connection, what: str) -> None:
+    """Inside a transaction: other shards that make or drop partitions of ``what`` wait until its end."""
+    db.execute("SELECT pg_advisory_xact_lock(hashtextextended(? || ' of ' || current_schema(), 0))", (what,))
 
 
-def _end(day: int) -> int:
-    """The first day after the four weeks of ``day``."""
-    return (day // DAYS + 1) * DAYS
+def make(db: Connection, table: str, end: int, values: tuple[int, int], *, key: str = "", settings: str = "") -> None:
+    """Make the partition that ends before ``end``, of ``values`` from the first up to the second; ``key``: its primary key
+    where the table has none, ``settings``: of its storage. It is attached to the table, which can be read and written
+    meanwhile; where it is made as a part of it, it cannot."""
+    name = f'"{table}{UNTIL}{end}"'
+    alone = f", PRIMARY KEY ({key})" if key else ""
+    db.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL{alone}) {settings}")
+    db.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({values[0]}) TO ({values[1]})")
+
+
+def lock_all(db: Connection, tables: Sequence[str], milliseconds: int) -> None:
+    """Inside a transaction: keep all others from these tables, to drop partitions of them. Others queue behind this one
+    while it waits, so it soon gives up; the caller tries again later. ``tables``: in the order in which those who read and
+    write come to them, so that no two wait for each other."""
+    db.execute(f"SET LOCAL lock_timeout TO '{milliseconds}ms'")
+    for table in tables:
+        db.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+
+def drop(db: Connection, names: Iterable[str]) -> None:
+    """Drop these partitions, of tables that are locked."""
+    for name in names:
+        db.execute(f'DROP TABLE IF EXISTS "{name}"')

@@ -1,9 +1,8 @@
 """Tables of the history in PostgreSQL, and their migrations.
 
 The tables are those of the SQLite file, so that the store speaks one SQL to both. Text is compared byte by byte (COLLATE
-"C"), as SQLite does. Daily rows, which are kept by time alone, are partitioned by time. Runs are not: how long one is kept
-depends on its workflow (``maxRuns`` and ``window`` of its policy), pods are merged by uid whatever their time, and a unique
-uid across partitions by time is not to be had. Their rows are deleted in batches, and autovacuum is reported to come early.
+"C"), as SQLite does. Daily rows and runs are partitioned by time, see ``daily_partitions`` and ``run_partitions``. What a
+policy's ``maxRuns`` leaves out is deleted row by row, for which autovacuum comes early.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concertmaster.history.errors import HistoryError
-from concertmaster.history.postgresql.partitions import taken_over
+from concertmaster.history.postgresql.daily_partitions import taken_over
+from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.runs.earlier import EarlierPods
 from concertmaster.history.sql import Connection, Transaction
 
@@ -88,7 +88,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         f"CREATE TABLE pods (uid BYTEA CONSTRAINT pods_by_uid PRIMARY KEY, place BIGINT NOT NULL) WITH {_VACUUM}",
     ),
     ("DROP TABLE earlier_pods",),
-    # Daily rows by weeks, see ``partitions``. Those there are become the first partition as they are.
+    # Daily rows by weeks, see ``daily_partitions``. Those there are become the first partition as they are.
     (
         # in the order in which shards of the version before come to them
         "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
@@ -108,6 +108,35 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         taken_over("daily", "daily_earlier"),
         taken_over("daily_metrics", "daily_metrics_earlier"),
         "DROP INDEX IF EXISTS daily_by_day",
+    ),
+    # Runs by weeks, see ``run_partitions``. Those there, of which the places are small numbers, are those of the first week.
+    (
+        # in the order in which shards of the version before come to them
+        "LOCK TABLE pods IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE executions IN ACCESS EXCLUSIVE MODE",
+        "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
+        "ALTER TABLE executions RENAME TO executions_until_1",
+        "ALTER INDEX executions_pkey RENAME TO executions_until_1_pkey",
+        "ALTER INDEX executions_by_run RENAME TO executions_until_1_by_run",
+        "ALTER INDEX executions_by_end RENAME TO executions_until_1_by_end",
+        "ALTER TABLE executions_until_1 ALTER COLUMN place DROP IDENTITY",
+        "ALTER TABLE pods RENAME TO pods_until_1",
+        "ALTER INDEX pods_by_uid RENAME TO pods_until_1_by_uid",
+        "CREATE SEQUENCE places",
+        "SELECT setval('places', (SELECT coalesce(max(place), 1) FROM executions_until_1))",
+        """CREATE TABLE executions (
+            place BIGINT DEFAULT nextval('places') PRIMARY KEY,
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
+            begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
+            body BYTEA NOT NULL) PARTITION BY RANGE (place)""",
+        "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
+        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
+        "CREATE INDEX executions_by_end ON executions (ended)",
+        "CREATE TABLE pods (uid BYTEA NOT NULL, place BIGINT NOT NULL) PARTITION BY RANGE (place)",
+        f"ALTER TABLE executions ATTACH PARTITION executions_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
+        f"ALTER TABLE pods ATTACH PARTITION pods_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
+        """CREATE TABLE needed_runs (
+            namespace TEXT COLLATE "C" PRIMARY KEY, since DOUBLE PRECISION NOT NULL)""",
     ),
 )
 _EMPTIED = 3  # the version whose migration drops the table of which all is moved before

@@ -46,23 +46,25 @@ class ExecutionRows:
     """Rows that are read, changed and written inside one transaction of the caller; unreadable ones are added to ``lost``
     and left as they are."""
 
-    def __init__(self, db: Connection, lost: set[str]) -> None:
+    def __init__(self, db: Connection, lost: set[str], growing: int = 0) -> None:
+        """``growing``: the first place of the rows that may take executions of other pods."""
         self._db = db
         self._lost = lost
+        self._growing = growing
         self._stored: dict[int, _Row] = {}  # by place
         self._new: list[_Row] = []
         self._of_uid: dict[str, _Row] = {}
+        self._entries: dict[bytes, int] = {}  # places of the uids that were looked for, as stored
         self._placed: set[str] = set()  # uids that are new or in another row than before
         self._room: dict[Run, _Row | None] = {}  # where the next execution of a run goes
         self._numbers: dict[WorkflowKey, int] = {}
 
     def find(self, uids: Iterable[str]) -> None:
         """Read the rows that hold these."""
-        places: set[int] = set()
         for some in rows.chunks([uid_key(uid) for uid in uids]):
-            query = f"SELECT place FROM pods WHERE uid IN ({rows.marks(some)})"
-            places |= {int(place) for (place,) in self._db.execute(query, some)}
-        self._read(sorted(places))
+            query = f"SELECT uid, place FROM pods WHERE uid IN ({rows.marks(some)})"
+            self._entries |= {bytes(uid): int(place) for uid, place in self._db.execute(query, some)}
+        self._read(sorted(set(self._entries.values())))
 
     def get(self, uid: str) -> tuple[Run, StepExecution] | None:
         """Run and execution of a uid that was looked for."""
@@ -80,9 +82,9 @@ class ExecutionRows:
             target = ",".join([f"({n}, ?, ?)" for n in range(len(some))])
             query = (  # SQLite goes through the whole table for "(workflow, run) IN"
                 f"WITH target (n, number, name) AS (VALUES {target}) SELECT n, place, pods "
-                "FROM target JOIN executions ON workflow = number AND run = name"
+                "FROM target JOIN executions ON workflow = number AND run = name WHERE place >= ?"
             )
-            values = [value for key, name in some for value in (self._numbers[key], name)]
+            values = [*(value for key, name in some for value in (self._numbers[key], name)), self._growing]
             with_room |= {some[n]: int(place) for n, place, pods in self._db.execute(query, values) if pods < PER_ROW}
         self._read(sorted(with_room.values()))
         # A row that cannot be read takes no more.
@@ -102,12 +104,13 @@ class ExecutionRows:
     def drop_before(self, number: int, moment: float) -> int:
         """Take out what ended before ``moment`` (unix seconds) of rows of a workflow that began before; returns how much."""
         query = "SELECT place FROM executions WHERE workflow = ? AND begun < ?"
-        self._read([int(place) for (place,) in self._db.execute(query, (number, moment)).fetchall()])
+        places = [int(place) for (place,) in self._db.execute(query, (number, moment)).fetchall()]
+        self._read(places)
         ends = {uid: _span(row.executions[uid])[1] for uid, row in self._of_uid.items()}
         old = [uid for uid, end in ends.items() if end is not None and end < moment]
         for uid in old:
             self._take_out(uid)
-        _forget_uids(self._db, [uid_key(uid) for uid in old])
+        _forget_uids(self._db, [uid_key(uid) for uid in old], places)
         return len(old)
 
     def write(self) -> Counter[str]:
@@ -131,9 +134,9 @@ class ExecutionRows:
         self._db.executemany("UPDATE executions SET begun = ?, ended = ?, pods = ?, body = ? WHERE place = ?", updated)
         self._insert(inserted)
         placed = sorted((uid_key(uid), self._of_uid[uid].place) for uid in self._placed)
-        self._db.executemany(
-            "INSERT INTO pods VALUES (?, ?) ON CONFLICT (uid) DO UPDATE SET place = excluded.place", placed
-        )
+        moved = [(uid, self._entries[uid]) for uid, place in placed if self._entries.get(uid, place) != place]
+        self._db.executemany("DELETE FROM pods WHERE uid = ? AND place = ?", moved)
+        self._db.executemany("INSERT INTO pods VALUES (?, ?) ON CONFLICT DO NOTHING", placed)
         for uid in self._placed:
             grown[self._of_uid[uid].run[0].namespace] += rows.POD
         return grown
@@ -179,11 +182,11 @@ class ExecutionRows:
 
 
 def merge(
-    db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: set[str]
+    db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: set[str], growing: int = 0
 ) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
     """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
-    which workflows, and by how many bytes each namespace grew."""
-    found = ExecutionRows(db, lost)
+    which workflows, and by how many bytes each namespace grew. ``growing``: see ``ExecutionRows``."""
+    found = ExecutionRows(db, lost, growing)
     found.find({e.uid or "": None for e, _, _ in given})
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
@@ -237,14 +240,17 @@ def _delete(db: Connection, which: str, values: Sequence[Any]) -> int:
             db.execute("DELETE FROM pods WHERE place = ?", (place,))  # goes through all of them, and is rare
         else:
             uids += map(uid_key, found)
-    _forget_uids(db, uids)
+    _forget_uids(db, uids, [int(place) for place, _, _ in old])
     db.execute(f"DELETE FROM executions WHERE {which}", values)
     return gone
 
 
-def _forget_uids(db: Connection, uids: Sequence[bytes]) -> None:
+def _forget_uids(db: Connection, uids: Sequence[bytes], places: Sequence[int]) -> None:
+    """Delete the entries of pods in rows with these places. By the places as well, so that partitions that hold none of
+    them are not searched."""
     for some in rows.chunks(uids):
-        db.execute(f"DELETE FROM pods WHERE uid IN ({rows.marks(some)})", some)
+        query = f"DELETE FROM pods WHERE uid IN ({rows.marks(some)}) AND place BETWEEN ? AND ?"
+        db.execute(query, (*some, min(places), max(places)))
 
 
 def uid_key(uid: str) -> bytes:

@@ -13,7 +13,7 @@ import pytest
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.history import HistoryError, HistoryLocked, Store
-from concertmaster.history.postgresql.partitions import DAYS
+from concertmaster.history.postgresql.daily_partitions import DAYS
 from concertmaster.history.postgresql.schema import MIGRATIONS
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema

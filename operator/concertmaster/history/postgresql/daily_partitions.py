@@ -1,0 +1,94 @@
+"""Daily rows in PostgreSQL: a partition for every four weeks, dropped as a whole when its last day is too old.
+
+A name of a partition ends with the first day that is no longer in it. The rows of versions that did not partition are one
+partition, "before" that day; as long as it is there, what is too old is deleted from it row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from concertmaster.history.postgresql.partitions import drop, lock_all, make, one_at_a_time, partitions
+from concertmaster.history.rows import delete_days
+from concertmaster.history.sql import DAILY, Connection, Transaction
+
+DAYS = 28
+"""Days of a partition: a row stays as much longer than it must at most."""
+
+_BEFORE = "_before_"
+_WHAT = "daily rows"
+_WAIT = 1_000  # milliseconds
+
+
+class DailyPartitions:
+    """See ``sql.DailyRetention``. Shards make and drop partitions one after the other."""
+
+    def __init__(self, db: Connection, transaction: Transaction, reading: Transaction) -> None:
+        self._db = db
+        self._transaction = transaction
+        self._reading = reading
+        self._there: set[int] = set()  # ends of partitions that were found or made
+
+    def look_again(self) -> None:
+        """What was found may be gone: another shard drops as well, and a standby that takes over may lack the newest."""
+        self._there.clear()
+
+    def prepare(self, days: Collection[int]) -> None:
+        """See ``sql.DailyRetention``."""
+        ends = {_end(day) for day in days} - self._there
+        if not ends:
+            return
+        with self._reading():
+            lacking = any(self._missing(table, ends) for table in DAILY)
+        if lacking:
+            with self._transaction():
+                one_at_a_time(self._db, _WHAT)
+                for table in DAILY:
+                    for end in self._missing(table, ends):
+                        make(self._db, table, end, (end - DAYS, end))
+        self._there |= ends
+
+    def drop_before(self, day: int) -> None:
+        """See ``sql.DailyRetention``."""
+        self.look_again()
+        with self._reading():
+            names = {name: end for table in DAILY for name, end in partitions(self._db, table).items()}
+        if due := [name for name, end in names.items() if end <= day]:
+            with self._transaction():
+                one_at_a_time(self._db, _WHAT)
+                lock_all(self._db, ("workflows", *DAILY), _WAIT)
+                drop(self._db, due)
+        after: int | None = 0
+        earlier = [f'"{name}"' for name, end in names.items() if _BEFORE in name and end > day]
+        while earlier and after is not None:
+            with self._transaction():
+                after = delete_days(self._db, earlier, day, after)
+
+    def _missing(self, table: str, ends: Collection[int]) -> list[int]:
+        """Those of ``ends`` of which the weeks are in no partition."""
+        names = partitions(self._db, table)
+        earlier = max((end for name, end in names.items() if _BEFORE in name), default=min(ends) - 1)
+        return sorted(end for end in set(ends) - set(names.values()) if end > earlier)
+
+
+def taken_over(table: str, earlier: str) -> str:
+    """The statement that makes ``earlier`` the first partition of ``table``, to the end of its last four weeks, or drops it
+    where it is empty."""
+    return f"""DO $$
+        DECLARE
+            bound bigint := (SELECT max(day) / {DAYS} * {DAYS} + {DAYS} FROM {earlier});
+            name text := quote_ident('{table}{_BEFORE}' || bound);
+        BEGIN
+            IF bound IS NULL THEN
+                DROP TABLE {earlier};
+            ELSE
+                EXECUTE 'ALTER TABLE {earlier} RENAME TO ' || name;
+                EXECUTE 'ALTER TABLE {table} ATTACH PARTITION ' || name
+                    || ' FOR VALUES FROM (MINVALUE) TO (' || bound || ')';
+            END IF;
+        END $$"""
+
+
+def _end(day: int) -> int:
+    """The first day after the four weeks of ``day``."""
+    return (day // DAYS + 1) * DAYS

@@ -1,0 +1,328 @@
+"""Runs in PostgreSQL: a partition for the rows of each week, dropped as a whole when nobody needs any of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+
+import psycopg
+import pytest
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history import HistoryError, Store
+from concertmaster.history.postgresql.run_partitions import PLACES, WEEK
+from concertmaster.history.postgresql.schema import MIGRATIONS
+from testbed.services.postgres import PostgresServer
+from tests.support.at_once import failures
+from tests.support.data.earlier_history import make_schema
+from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Schema
+
+FIRST = 2_900  # a week
+HOUR = 3_600.0
+ONE_TABLE = next(n for n, part in enumerate(MIGRATIONS) if any("needed_runs" in text for text in part))
+THEIRS = WorkflowKey("theirs", "CronJob", "nightly")
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    now: float = FIRST * WEEK
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def place(postgres: PostgresServer, clock: Clock) -> Schema:
+    return replace(Schema.fresh(postgres.url, postgres.password_file), clock=clock)
+
+
+@pytest.fixture
+def store(place: Schema) -> Iterator[Store]:
+    with place.open() as found:
+        yield found
+
+
+def weeks(place: Schema) -> list[int]:
+    """The weeks that have a partition, of both tables."""
+    found = []
+    for table in ("executions", "pods"):
+        query = (
+            f"SELECT relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = '{table}'::regclass"
+        )
+        found.append(sorted(int(name.rpartition("_")[2]) - 1 for (name,) in place.raw(query)))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def add(store: Store, clock: Clock, *uids: str, key: WorkflowKey = KEY, run: str | None = None) -> None:
+    """Store pods that ended now, each in a run of its own where none is given."""
+    for uid in uids:
+        store.add({key: {run or f"r-{uid}": [ran(uid, clock.now)]}})
+
+
+def names(store: Store, key: WorkflowKey = KEY) -> list[str]:
+    return sorted(run.run for run in store.runs(key))
+
+
+def test_a_run_lies_in_the_partition_of_the_week_in_which_it_was_stored(
+    place: Schema, store: Store, clock: Clock
+) -> None:
+    add(store, clock, "a")
+    clock.now += WEEK
+    add(store, clock, "b", "c")
+    assert weeks(place) == [0, FIRST, FIRST + 1]
+    query = "SELECT run, place / {} FROM executions ORDER BY run"
+    assert place.raw(query.format(PLACES)) == [("r-a", FIRST), ("r-b", FIRST + 1), ("r-c", FIRST + 1)]
+    assert place.raw(f"SELECT count(*) FROM pods_until_{FIRST + 2}") == [(2,)]
+    assert names(store) == ["r-a", "r-b", "r-c"]
+    assert store.stats().pods == 3
+
+
+def test_a_week_that_nobody_needs_is_dropped_with_its_tables(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a", "b")
+    clock.now += WEEK
+    add(store, clock, "c")
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert weeks(place) == [FIRST + 1]
+    assert place.raw(f"SELECT to_regclass('pods_until_{FIRST + 1}')") == [(None,)]
+    assert names(store) == ["r-c"]
+    assert place.raw("SELECT count(*) FROM pods") == [(1,)]
+
+
+def test_a_week_stays_as_long_as_one_of_its_runs_is_needed(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a", "b")
+    end = clock.now
+    clock.now += WEEK
+    add(store, clock, "c")
+    store.prune(max_runs=100, before=end)
+    assert names(store) == ["r-a", "r-b", "r-c"]
+    assert FIRST in weeks(place)
+
+
+def test_the_week_that_is_written_to_is_never_dropped(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    store.prune(max_runs=100, before=clock.now + HOUR)
+    assert weeks(place) == [FIRST]
+    add(store, clock, "b")
+    assert names(store) == ["r-a", "r-b"]
+
+
+def test_what_maxruns_leaves_out_goes_from_all_weeks(place: Schema, store: Store, clock: Clock) -> None:
+    for week in range(3):
+        clock.now = (FIRST + week) * WEEK
+        add(store, clock, f"a{week}", f"b{week}")
+    assert store.prune(max_runs=1, before=0.0) == 5
+    assert len(names(store)) == 1
+    assert place.raw("SELECT count(*) FROM pods") == [(1,)]
+
+
+def test_a_pod_that_comes_again_later_is_known(place: Schema, store: Store, clock: Clock) -> None:
+    pod = ran("long", clock.now)
+    store.add({KEY: {"r": [replace(pod, finished=None)]}})
+    clock.now += 3 * WEEK
+    over = replace(pod, finished=clock.now)
+    assert (store.add({KEY: {"r": [over]}}).changed, store.add({KEY: {"r": [over]}}).changed) == (1, 0)
+    assert place.raw(f"SELECT place / {PLACES} FROM pods") == [(FIRST,)]
+    add(store, clock, "other")
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert names(store) == ["r", "r-other"], "it ended later than the week in which it was stored"
+
+
+def test_a_run_that_goes_on_in_the_next_week_is_one_run(place: Schema, store: Store, clock: Clock) -> None:
+    """A name that is in use for ever would keep the first week for ever."""
+    clock.now -= HOUR
+    add(store, clock, "a", run="r")
+    clock.now += 2 * HOUR
+    add(store, clock, "b", run="r")
+    assert place.raw(f"SELECT place / {PLACES}, pods FROM executions ORDER BY place") == [(FIRST - 1, 1), (FIRST, 1)]
+    (run,) = store.runs(KEY)
+    assert [step.uid for step in run.steps] == ["a", "b"]
+
+
+def test_a_pod_that_turns_out_to_be_of_another_run_moves_there(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a", "b", run="r")
+    pod = ran("a", clock.now)
+    clock.now += WEEK
+    store.add({KEY: {"s": [pod]}})
+    assert [(run.run, [step.uid for step in run.steps]) for run in store.runs(KEY)] == [("r", ["b"]), ("s", ["a"])]
+    assert place.raw(f"SELECT place / {PLACES} FROM pods ORDER BY place") == [(FIRST,), (FIRST + 1,)]
+
+
+def test_a_shard_does_not_drop_what_another_one_needs(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    add(store, clock, "x", key=THEIRS)
+    clock.now += WEEK
+    add(store, clock, "b")
+
+    def prune(of: WorkflowKey, before: float) -> None:
+        store.prune(max_runs=100, before=before, owns=lambda namespace: namespace == of.namespace)
+
+    prune(KEY, clock.now - HOUR)
+    assert FIRST in weeks(place), "the other one said nothing yet"
+    prune(THEIRS, clock.now - 2 * WEEK)
+    prune(KEY, clock.now - HOUR)
+    assert names(store, THEIRS) == ["r-x"]
+    prune(THEIRS, clock.now - HOUR)
+    assert weeks(place) == [FIRST + 1]
+
+
+def test_what_is_known_of_a_namespace_goes_with_it(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "x", key=THEIRS)
+    store.prune(max_runs=100, before=0.0)
+    assert place.raw("SELECT namespace FROM needed_runs") == [("theirs",)]
+    store.forget(THEIRS)
+    add(store, clock, "a")
+    store.prune(max_runs=100, before=0.0)
+    assert place.raw("SELECT namespace FROM needed_runs") == [("data",)]
+
+
+def test_a_time_far_ahead_keeps_nothing_but_itself(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a", "b")
+    store.add({KEY: {"odd": [ran("odd", 1e18)]}})
+    clock.now += WEEK
+    add(store, clock, "c")
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert names(store) == ["odd", "r-a", "r-b", "r-c"]
+    clock.now += 2 * WEEK
+    assert store.prune(max_runs=100, before=clock.now - HOUR) == 2
+    assert names(store) == ["odd", "r-c"]
+
+
+def test_a_clock_that_goes_back_writes_into_the_newest_week(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    clock.now -= 2 * WEEK
+    add(store, clock, "b")
+    assert weeks(place) == [0, FIRST]
+    assert names(store) == ["r-a", "r-b"]
+
+
+def test_a_partition_that_is_gone_is_made_again(place: Schema, store: Store, clock: Clock) -> None:
+    """As on a standby that took over before it had it."""
+    add(store, clock, "a")
+    place.raw(f"DROP TABLE pods_until_{FIRST + 1}")
+    add(store, clock, "b")
+    assert names(store) == ["r-a", "r-b"]
+
+
+def test_shards_open_a_week_once(place: Schema, clock: Clock) -> None:
+    place.open().close()
+
+    def write(number: int) -> None:
+        key = replace(KEY, name=f"w{number}")
+        with place.open() as store:
+            for n in range(10):
+                add(store, clock, f"{number}-{n}", key=key)
+
+    for week in range(3):
+        clock.now = (FIRST + week) * WEEK
+        assert failures(*[partial(write, 10 * week + n) for n in range(3)]) == []
+    assert weeks(place) == [0, FIRST, FIRST + 1, FIRST + 2]
+    assert place.raw(f"SELECT place / {PLACES}, count(*) FROM executions GROUP BY 1 ORDER BY 1") == [
+        (FIRST + week, 30) for week in range(3)
+    ]
+
+
+def test_shards_write_while_another_one_drops(place: Schema, clock: Clock) -> None:
+    with place.open() as store:
+        for week in range(20):
+            clock.now = (FIRST + week) * WEEK
+            add(store, clock, f"a{week}")
+    over = threading.Event()
+
+    def write(number: int) -> None:
+        key = WorkflowKey("jobs", "CronJob", f"w{number}")
+        with place.open() as store:
+            for n in count():
+                store.add({key: {f"r{n}": [ran(f"{number}-{n}", clock.now)]}})
+                store.runs(key, limit=10)
+                if over.is_set():
+                    return
+
+    def drop() -> None:
+        try:
+            with place.open() as store:
+                for _ in range(200):
+                    for week in range(1, 20):
+                        before = (FIRST + week) * WEEK - HOUR
+                        store.prune(max_runs=10**6, before=before, owns=lambda namespace: namespace == KEY.namespace)
+                        store.prune(max_runs=10**6, before=before, owns=lambda namespace: namespace == "jobs")
+                    if weeks(place) == [FIRST + 19]:
+                        return
+        finally:
+            over.set()
+
+    assert failures(drop, lambda: write(1), lambda: write(2)) == []
+    assert weeks(place) == [FIRST + 19]
+    with place.open() as store:
+        assert names(store) == ["r-a19"]
+
+
+def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    clock.now += WEEK
+    add(store, clock, "b")
+    with reader(place):
+        store.prune(max_runs=100, before=clock.now - HOUR)
+        assert FIRST in weeks(place)
+        clock.now += WEEK
+        add(store, clock, "c")
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert weeks(place) == [FIRST + 2]
+
+
+def test_runs_of_an_earlier_version_stay(place: Schema, clock: Clock) -> None:
+    """They become the first partition, without being copied."""
+    make_schema(place, ONE_TABLE)
+    with place.open() as store:  # the version of today makes their rows
+        add(store, clock, "a", "b", run="r")
+    rows = place.raw("SELECT workflow, run, begun, ended, pods, body FROM executions")
+    uids = place.raw("SELECT uid FROM pods ORDER BY uid")
+    before = replace(place, address=replace(place.address, schema=place.address.schema + "_before"))
+    make_schema(before, ONE_TABLE)
+    columns = "(namespace, kind, name)"
+    before.raw(f"INSERT INTO workflows {columns} VALUES ('{KEY.namespace}', '{KEY.kind}', '{KEY.name}')")
+    with before.connect() as session:
+        for row in rows:
+            session.execute(
+                "INSERT INTO executions (workflow, run, begun, ended, pods, body) VALUES (%s, %s, %s, %s, %s, %s)", row
+            )
+        for (uid,) in uids:
+            session.execute("INSERT INTO pods VALUES (%s, 1)", (uid,))
+    with before.open() as store:
+        (run,) = store.runs(KEY)
+        assert [step.uid for step in run.steps] == ["a", "b"]
+        assert store.add({KEY: {"r": [ran("a", clock.now)]}}).workflows == frozenset(), "its uid is known"
+        add(store, clock, "c")
+        assert weeks(before) == [0, FIRST]
+        clock.now += HOUR
+        store.prune(max_runs=100, before=clock.now - HOUR)
+        assert names(store) == ["r", "r-c"]
+        store.prune(max_runs=100, before=clock.now)
+        assert weeks(before) == [FIRST]
+
+
+def test_a_database_without_the_tables_of_a_week_says_so(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    place.raw("DROP SEQUENCE places CASCADE")
+    with pytest.raises(HistoryError, match="places"):
+        add(store, clock, "b")
+
+
+@contextmanager
+def reader(place: Schema) -> Iterator[psycopg.Connection]:
+    """A session that has read all tables in a transaction which goes on, as a dump does."""
+    with place.connect() as session:
+        session.execute("SELECT count(*) FROM workflows, executions, pods")
+        yield session
