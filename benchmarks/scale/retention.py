@@ -1,8 +1,8 @@
 """``make bench-retention``: the cost of deleting the runs of a day and of reading those of a workflow, and that of deleting
 daily rows, in a SQLite file and in a PostgreSQL server with its own defaults.
 
-Workflows of ten steps with ten runs a day are stored for two weeks, and what is older than a week deleted every day; then
-this goes on for a third week, which is measured. CPU is that of the database: of this process for SQLite, of the server's
+Workflows of ten steps with ten runs a day are stored for three weeks, and what is older than a week deleted every day; then
+this goes on for a fourth week, which is measured. CPU is that of the database: of this process for SQLite, of the server's
 processes for PostgreSQL, which vacuums after each day on demand, as autovacuum has done by then.
 """
 
@@ -38,7 +38,7 @@ DAYS = 7  # that runs are kept, and that are measured
 DAY = 86_400.0
 BEGIN = NOW // (DAYS * DAY) * DAYS * DAY
 _DAILY = DailyRow(0, RUN, 10, 10, 0, 10, 1234.5, 120.0, 150.0, cost=1.25, wasted=0.25, queue=12.0)
-_FILLED = 2 * DAYS
+_FILLED = 3 * DAYS  # with which PostgreSQL drops a week in each week
 _AT_ONCE = 300  # workflows of which runs are stored in one call
 _ALL = 10**6  # runs: only their age counts
 _READ = 100  # workflows

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 
 from concertmaster.history import Address, CacheFile, Store, open_server
-from concertmaster.history.postgresql.run_partitions import WEEK
+from concertmaster.history.runs.places import WEEK
 
 
 class Place(Protocol):
@@ -50,7 +50,7 @@ class Schema:
 
     address: Address
     clock: Callable[[], float] = time.time
-    stays = 2 * WEEK
+    stays = 3 * WEEK
 
     @classmethod
     def fresh(cls, url: str, password_file: Path, cache: Path | None = None) -> Schema:

@@ -141,8 +141,7 @@ class DailyTables(DailyReader):
         """Delete what is older than ``KEEP_DAYS`` days, once a day, and workflows of which nothing is left in the namespaces
         that ``owns`` is true of: another process may be about to add to others."""
         oldest = today - KEEP_DAYS
-        if oldest != self._dropped:
-            self._engine.daily.drop_before(oldest)
+        if oldest != self._dropped and self._engine.daily.drop_before(oldest):
             self._dropped = oldest
         with self._engine.transaction():
             one = self._db.execute

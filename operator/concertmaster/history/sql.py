@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from concertmaster.history.runs.places import RunPlaces
+
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]
 """A context in which all is written or nothing; also one that only guards queries."""
@@ -48,15 +50,16 @@ class DailyRetention(Protocol):
     def prepare(self, days: Collection[int]) -> None:
         """Rows of these days (since 1970) are about to be written."""
 
-    def drop_before(self, day: int) -> None:
-        """Delete what is older than ``day``. What is deleted by weeks at once may stay until all of it is older."""
+    def drop_before(self, day: int) -> bool:
+        """Delete what is older than ``day``; False where it is to be tried again. What is deleted by weeks at once may stay
+        until all of it is older."""
 
 
 class RunRetention(Protocol):
     """How the rows of runs whose time is over are deleted. Called outside transactions."""
 
-    def prepare(self) -> int:
-        """Runs are about to be written: the first place of the rows that may still take executions."""
+    def prepare(self) -> RunPlaces:
+        """Runs are about to be written."""
 
     def drop_before(self, namespaces: Collection[str], moment: float) -> float:
         """Runs of these namespaces that ended before ``moment`` (unix seconds) are not needed any more. Deletes what is

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
 from concertmaster.history.rows import delete_days
+from concertmaster.history.runs.places import ANYWHERE, RunPlaces
 from concertmaster.history.runs.row_sources import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
 from concertmaster.history.sql import DAILY, Transaction
@@ -24,20 +25,21 @@ class RowsOfDays:
     def prepare(self, days: Collection[int]) -> None:
         """See ``sql.DailyRetention``. Nothing to do."""
 
-    def drop_before(self, day: int) -> None:
+    def drop_before(self, day: int) -> bool:
         """See ``sql.DailyRetention``."""
         after: int | None = 0
         while after is not None:
             with self._transaction():
                 after = delete_days(self._db, DAILY, day, after)
+        return True
 
 
 class RowsOneByOne:
     """See ``sql.RunRetention``."""
 
-    def prepare(self) -> int:
-        """See ``sql.RunRetention``. Every row may."""
-        return 0
+    def prepare(self) -> RunPlaces:
+        """See ``sql.RunRetention``."""
+        return ANYWHERE
 
     def drop_before(self, namespaces: Collection[str], moment: float) -> float:
         """See ``sql.RunRetention``. The caller deletes all of it."""

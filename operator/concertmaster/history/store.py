@@ -78,11 +78,11 @@ class Store(Analyses):
         may, its older runs go.
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
-        growing = self._engine.run_retention.prepare()
+        places = self._engine.run_retention.prepare()
         with self._transaction():
             said = list(records)
             self._engine.claim({key.namespace for key in (*executions, *(record.workflow for record in said))})
-            new, changed, touched, written = merge(self._db, given, self._lost, growing)
+            new, changed, touched, written = merge(self._db, given, self._lost, places)
             for record in said:
                 if size := rows.write_record(self._db, record, self._lost):
                     touched.add(record.workflow)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from concertmaster.history.postgresql.partitions import drop, lock_all, make, one_at_a_time, partitions
+from concertmaster.history.postgresql.partitions import drop, make, one_at_a_time, partitions
 from concertmaster.history.rows import delete_days
 from concertmaster.history.sql import DAILY, Connection, Transaction
 
@@ -17,7 +17,6 @@ DAYS = 28
 
 _BEFORE = "_before_"
 _WHAT = "daily rows"
-_WAIT = 1_000  # milliseconds
 
 
 class DailyPartitions:
@@ -48,21 +47,19 @@ class DailyPartitions:
                         make(self._db, table, end, (end - DAYS, end))
         self._there |= ends
 
-    def drop_before(self, day: int) -> None:
+    def drop_before(self, day: int) -> bool:
         """See ``sql.DailyRetention``."""
         self.look_again()
         with self._reading():
             names = {name: end for table in DAILY for name, end in partitions(self._db, table).items()}
-        if due := [name for name, end in names.items() if end <= day]:
-            with self._transaction():
-                one_at_a_time(self._db, _WHAT)
-                lock_all(self._db, ("workflows", *DAILY), _WAIT)
-                drop(self._db, due)
+        due = [name for name, end in names.items() if end <= day]
+        dropped = not due or drop(self._db, self._transaction, _WHAT, ("workflows", *DAILY), lambda: due)
         after: int | None = 0
         earlier = [f'"{name}"' for name, end in names.items() if _BEFORE in name and end > day]
         while earlier and after is not None:
             with self._transaction():
                 after = delete_days(self._db, earlier, day, after)
+        return dropped
 
     def _missing(self, table: str, ends: Collection[int]) -> list[int]:
         """Those of ``ends`` of which the weeks are in no partition."""

@@ -1,22 +1,34 @@
-"""Partitions of a table by the numbers of one column: which there are, and how one is made and dropped.
+"""Partitions of a table by the numbers of one column: which there are, and how they are made and dropped.
 
-The name of each ends with the first number that is no longer in it, in a unit of the table's own: ``pods_until_2960``.
+The name of each ends with the first number that is no longer in it, in a unit of the table's own: ``pods_until_2970``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
-from concertmaster.history.sql import Connection
+from concertmaster.history.errors import HistoryLocked
+from concertmaster.history.sql import Connection, Transaction
 
-UNTIL = "_until_"
+log = logging.getLogger(__name__)
+_WAIT = 300  # milliseconds for each table: less than ``deadlock_timeout`` (1 s), so that it is never others who give up
 _NAMES = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = to_regclass(?) ORDER BY relname"""
 
 
 def partitions(db: Connection, table: str) -> dict[str, int]:
     """Partitions of a table by name, each with the first number that is no longer in it."""
-    return {str(name): int(name.rpartition("_")[2]) for (name,) in db.execute(_NAMES, (table,))}
+    names = [str(name) for (name,) in db.execute(_NAMES, (table,))]
+    ends = {name: name.rpartition("_")[2] for name in names}
+    return {
+        name: int(end) for name, end in ends.items() if end.lstrip("-").isdigit()
+    }  # no table that a person attached
+
+
+def partition(table: str, end: int) -> str:
+    """The name of the partition that ends before ``end``."""
+    return f"{table}_until_{end}"
 
 
 def one_at_a_time(db: Connection, what: str) -> None:
@@ -26,24 +38,28 @@ def one_at_a_time(db: Connection, what: str) -> None:
 
 def make(db: Connection, table: str, end: int, values: tuple[int, int], *, key: str = "", settings: str = "") -> None:
     """Make the partition that ends before ``end``, of ``values`` from the first up to the second; ``key``: its primary key
-    where the table has none, ``settings``: of its storage. It is attached to the table, which can be read and written
-    meanwhile; where it is made as a part of it, it cannot."""
-    name = f'"{table}{UNTIL}{end}"'
-    alone = f", PRIMARY KEY ({key})" if key else ""
-    db.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL{alone}) {settings}")
+    where the table has none, ``settings``: of its storage. It is attached to the table, whose rows can be read and written
+    meanwhile; one that is created as a part of it locks them out. Only new workflows wait."""
+    name = f'"{partition(table, end)}"'
+    own_key = f", PRIMARY KEY ({key})" if key else ""
+    db.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL{own_key}) {settings}")
     db.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({values[0]}) TO ({values[1]})")
 
 
-def lock_all(db: Connection, tables: Sequence[str], milliseconds: int) -> None:
-    """Inside a transaction: keep all others from these tables, to drop partitions of them. Others queue behind this one
-    while it waits, so it soon gives up; the caller tries again later. ``tables``: in the order in which those who read and
-    write come to them, so that no two wait for each other."""
-    db.execute(f"SET LOCAL lock_timeout TO '{milliseconds}ms'")
-    for table in tables:
-        db.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-
-
-def drop(db: Connection, names: Iterable[str]) -> None:
-    """Drop these partitions, of tables that are locked."""
-    for name in names:
-        db.execute(f'DROP TABLE IF EXISTS "{name}"')
+def drop(
+    db: Connection, transaction: Transaction, what: str, tables: Sequence[str], names: Callable[[], Iterable[str]]
+) -> bool:
+    """Drop the partitions ``names`` of these tables, asked for when nobody else reads or writes them any more. Others queue
+    behind this one while it waits for the tables, so it soon gives up: False, and the caller tries again later."""
+    try:
+        with transaction():
+            one_at_a_time(db, what)
+            db.execute(f"SET LOCAL lock_timeout TO '{_WAIT}ms'")
+            for table in tables:
+                db.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+            for name in names():
+                db.execute(f'DROP TABLE IF EXISTS "{name}"')
+    except HistoryLocked as error:
+        log.info("history: %s whose time is over are not deleted yet, but with a later attempt: %s", what, error)
+        return False
+    return True

@@ -2,33 +2,33 @@
 
 Pods are merged by uid whatever their time, and PostgreSQL has no unique key across partitions by time. So the week is in
 the place of a row, which is its key anyway: places are numbered from the beginning of the week in which the row is stored
-first. A pod that comes again is changed in its row, in whatever week that is; a run that goes on in the next week has
-another row there, so that partitions of earlier weeks come to an end. Shards that write pods of one namespace claim it,
-so that none of them stores a uid twice.
+first. A pod that comes again is changed in its row, in whatever week that is; those from the week before it was created
+on are searched. A run that goes on in the next week has another row there, so that partitions of earlier weeks come to an
+end. Shards that write pods of one namespace claim it, so that none of them stores a uid twice.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from functools import partial
 
 from concertmaster.history.errors import HistoryLocked
-from concertmaster.history.postgresql.partitions import drop, lock_all, make, one_at_a_time, partitions
+from concertmaster.history.postgresql.partitions import drop, make, one_at_a_time, partition, partitions
+from concertmaster.history.runs.executions import SLACK
+from concertmaster.history.runs.places import WEEK, RunPlaces
 from concertmaster.history.sql import Connection, Transaction
 
-WEEK = 7 * 86_400.0
-"""Seconds: a row stays as much longer than it must, and until the last of its week may go."""
 PLACES = 2**40
 """Places of a week."""
+AUTOVACUUM = "(autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
 
-log = logging.getLogger(__name__)
-_LAGGING = (
-    2 * WEEK
-)  # seconds after which rows are deleted one by one, from weeks with a run that is newer, or claims to be
+# Rows that left the window so long ago (seconds) are deleted one by one: something newer in their week keeps it.
+_LAG = WEEK + SLACK + WEEK
 _TABLES = {"executions": "", "pods": "uid"}  # each with the key of its partitions where it has none itself
 _WHAT = "runs"
-_WAIT = 300  # milliseconds for each of three tables: in all less than a server takes to look for those that wait in a circle
-_VACUUM = "WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
+_STATE = "SELECT last_value, extract(epoch FROM now())::double precision FROM places"
+_NEWEST = "SELECT max(ended) FROM executions WHERE place >= ? AND place < ?"
 _NEEDED_SINCE = """SELECT min(coalesce(since, '-infinity')) FROM (SELECT DISTINCT namespace FROM workflows
     WHERE EXISTS (SELECT 1 FROM executions WHERE workflow = id)) AS present LEFT JOIN needed_runs USING (namespace)"""
 
@@ -44,24 +44,25 @@ class RunPartitions:
         self._reading = reading
         self._clock = clock
 
-    def prepare(self) -> int:
+    def prepare(self) -> RunPlaces:
         """See ``sql.RunRetention``. Rows of the weeks before take no more pods."""
         with self._reading():
-            at = self._week()
-            week = max(at, int(self._clock() // WEEK))  # never back: a clock that ran ahead has opened that week
-            lacking = self._missing(week)
+            at, now = self._weeks()
+            lacking = self._missing(now)
         if lacking:
-            with self._transaction():
-                one_at_a_time(self._db, _WHAT)
-                for table in self._missing(week):
-                    values = week * PLACES, (week + 1) * PLACES
-                    make(self._db, table, week + 1, values, key=_TABLES[table], settings=_VACUUM)
-        if at < week:
+            try:
+                self._make(now)
+            except HistoryLocked:  # by one that makes many workflows, or copies them
+                with self._reading():
+                    if at == now or self._missing(at):
+                        raise
+                return RunPlaces(at * PLACES, PLACES)
+        if at < now:
             with self._transaction():  # not before others see the partition: a sequence is in no transaction
                 one_at_a_time(self._db, _WHAT)
-                if self._week() < week:
-                    self._db.execute("SELECT setval('places', ?)", (week * PLACES,))
-        return week * PLACES
+                if self._weeks()[0] < now:
+                    self._db.execute("SELECT setval('places', ?)", (now * PLACES,))
+        return RunPlaces(now * PLACES, PLACES)
 
     def drop_before(self, namespaces: Collection[str], moment: float) -> float:
         """See ``sql.RunRetention``. Shards keep runs for different times: a week is dropped when none needs any of it."""
@@ -75,34 +76,51 @@ class RunPartitions:
                 "(SELECT 1 FROM workflows WHERE workflows.namespace = needed_runs.namespace)"
             )
         with self._reading():
-            found = self._db.execute(_NEEDED_SINCE).fetchone()[0]
-            since = moment if found is None else float(found)
-            due = self._over(since)
-        if due:
-            try:
-                with self._transaction():
-                    one_at_a_time(self._db, _WHAT)
-                    lock_all(self._db, ("pods", "executions", "workflows"), _WAIT)
-                    for end in self._over(since):  # what has changed in the meantime
-                        drop(self._db, [f"{table}_until_{end}" for table in _TABLES])
-            except HistoryLocked as error:
-                log.info("history: runs of a week are not dropped yet, but with a later attempt: %s", error)
-        return moment - _LAGGING
+            expired = self._expired(moment)
+            needed = self._db.execute(_NEEDED_SINCE).fetchone()[0] if expired else None
+        if expired:
+            since = moment if needed is None else min(moment, float(needed))
+            drop(self._db, self._transaction, _WHAT, ("pods", "executions"), partial(self._names, since))
+        self._make_ahead()
+        return moment - _LAG
 
-    def _over(self, since: float) -> list[int]:
-        """Ends of the weeks that take no more rows and in which nothing ended at ``since`` or later."""
-        week = self._week()
-        over = []
-        for name, end in partitions(self._db, "executions").items():
-            if end <= week:
-                newest = self._db.execute(f'SELECT max(ended) FROM "{name}"').fetchone()[0]
-                if newest is None or newest < since:
-                    over.append(end)
-        return over
+    def _make_ahead(self) -> None:
+        """The partition of the week to come, so that nobody waits for it when it begins."""
+        with self._reading():
+            now = self._weeks()[1]
+            lacking = [week for week in (now, now + 1) if self._missing(week)]
+        with suppress(HistoryLocked):  # an hour later, or when the week begins
+            for week in lacking:
+                self._make(week)
 
-    def _week(self) -> int:
-        """The week in which rows are stored."""
-        return int(self._db.execute("SELECT last_value FROM places").fetchone()[0]) // PLACES
+    def _make(self, week: int) -> None:
+        with self._transaction():
+            one_at_a_time(self._db, _WHAT)
+            for table in self._missing(week):
+                values = week * PLACES, (week + 1) * PLACES
+                make(self._db, table, week + 1, values, key=_TABLES[table], settings=f"WITH {AUTOVACUUM}")
+
+    def _expired(self, since: float) -> list[int]:
+        """Ends of the weeks that take no more rows and in which nothing ended since then, or a little before: a run that
+        has rows in two weeks is kept or deleted as one."""
+        at, expired = self._weeks()[0], []
+        for end in partitions(self._db, "executions").values():
+            if end <= at:
+                # by the table, not the partition, which another shard may drop now; numbers below 1 are of one that is first
+                newest = self._db.execute(_NEWEST, ((end - 1) * PLACES, end * PLACES)).fetchone()[0]
+                if newest is None or newest < since - SLACK:
+                    expired.append(end)
+        return expired
+
+    def _names(self, since: float) -> list[str]:
+        return [partition(table, end) for end in self._expired(since) for table in _TABLES]
+
+    def _weeks(self) -> tuple[int, int]:
+        """The week in which rows are stored, and the one it is: never an earlier one, whatever the clock says, and none
+        that is far ahead of the server's clock, as all others would have to store in it."""
+        at, served = self._db.execute(_STATE).fetchone()
+        week = int(at) // PLACES
+        return week, max(week, int(min(self._clock(), float(served) + WEEK) // WEEK))
 
     def _missing(self, week: int) -> list[str]:
         """Tables that lack the partition of this week."""

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 from concertmaster.history.errors import HistoryError
 from concertmaster.history.postgresql.daily_partitions import taken_over
-from concertmaster.history.postgresql.run_partitions import PLACES
+from concertmaster.history.postgresql.run_partitions import AUTOVACUUM, PLACES
 from concertmaster.history.runs.earlier import EarlierPods
 from concertmaster.history.sql import Connection, Transaction
 
 _LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
-_VACUUM = "(autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
 
 # Each entry is one version of the schema; never change an entry that was released, add one.
 MIGRATIONS: tuple[Sequence[str], ...] = (
@@ -27,12 +26,12 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         f"""CREATE TABLE pods (
             uid TEXT COLLATE "C" PRIMARY KEY, workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             run TEXT COLLATE "C" NOT NULL, begun DOUBLE PRECISION, ended DOUBLE PRECISION, body BYTEA NOT NULL)
-            WITH {_VACUUM}""",
+            WITH {AUTOVACUUM}""",
         "CREATE INDEX pods_by_run ON pods (workflow, run, ended)",
         "CREATE INDEX pods_by_end ON pods (ended)",
         f"""CREATE TABLE records (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
-            ended DOUBLE PRECISION, body BYTEA NOT NULL, PRIMARY KEY (workflow, run)) WITH {_VACUUM}""",
+            ended DOUBLE PRECISION, body BYTEA NOT NULL, PRIMARY KEY (workflow, run)) WITH {AUTOVACUUM}""",
         """CREATE TABLE watermarks (
             source TEXT COLLATE "C" NOT NULL, shard TEXT COLLATE "C" NOT NULL, until DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (source, shard))""",
@@ -45,7 +44,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         f"""CREATE TABLE amounts (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
             metric TEXT COLLATE "C" NOT NULL, step TEXT COLLATE "C" NOT NULL, value DOUBLE PRECISION NOT NULL,
-            PRIMARY KEY (workflow, run, metric, step)) WITH {_VACUUM}""",
+            PRIMARY KEY (workflow, run, metric, step)) WITH {AUTOVACUUM}""",
         """CREATE TABLE step_names (
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
             name TEXT COLLATE "C" NOT NULL, PRIMARY KEY (workflow, step))""",
@@ -81,11 +80,11 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             place BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
             begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
-            body BYTEA NOT NULL) WITH {_VACUUM}""",
+            body BYTEA NOT NULL) WITH {AUTOVACUUM}""",
         "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
         "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
         "CREATE INDEX executions_by_end ON executions (ended)",
-        f"CREATE TABLE pods (uid BYTEA CONSTRAINT pods_by_uid PRIMARY KEY, place BIGINT NOT NULL) WITH {_VACUUM}",
+        f"CREATE TABLE pods (uid BYTEA CONSTRAINT pods_by_uid PRIMARY KEY, place BIGINT NOT NULL) WITH {AUTOVACUUM}",
     ),
     ("DROP TABLE earlier_pods",),
     # Daily rows by weeks, see ``daily_partitions``. Those there are become the first partition as they are.
@@ -109,9 +108,14 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         taken_over("daily_metrics", "daily_metrics_earlier"),
         "DROP INDEX IF EXISTS daily_by_day",
     ),
-    # Runs by weeks, see ``run_partitions``. Those there, of which the places are small numbers, are those of the first week.
+    # Runs by weeks, see ``run_partitions``. Those there, of which the places are small numbers, are those of the first week;
+    # that they are is checked beforehand, while others read and write.
     (
-        # in the order in which shards of the version before come to them
+        f"ALTER TABLE executions ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
+        f"ALTER TABLE pods ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
+    ),
+    ("ALTER TABLE executions VALIDATE CONSTRAINT first_week", "ALTER TABLE pods VALIDATE CONSTRAINT first_week"),
+    (
         "LOCK TABLE pods IN ACCESS EXCLUSIVE MODE",
         "LOCK TABLE executions IN ACCESS EXCLUSIVE MODE",
         "LOCK TABLE workflows IN ACCESS EXCLUSIVE MODE",
@@ -135,6 +139,8 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         "CREATE TABLE pods (uid BYTEA NOT NULL, place BIGINT NOT NULL) PARTITION BY RANGE (place)",
         f"ALTER TABLE executions ATTACH PARTITION executions_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
         f"ALTER TABLE pods ATTACH PARTITION pods_until_1 FOR VALUES FROM (MINVALUE) TO ({PLACES})",
+        "ALTER TABLE executions_until_1 DROP CONSTRAINT first_week",
+        "ALTER TABLE pods_until_1 DROP CONSTRAINT first_week",
         """CREATE TABLE needed_runs (
             namespace TEXT COLLATE "C" PRIMARY KEY, since DOUBLE PRECISION NOT NULL)""",
     ),

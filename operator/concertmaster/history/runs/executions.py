@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,13 @@ from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, encode_executions, uids_of
+from concertmaster.history.runs.places import ANYWHERE, RunPlaces
 from concertmaster.history.sql import Connection
 
+SLACK = 7 * 86_400.0
+"""Seconds for which pods are kept beyond the age limit where others of their run, or of its name, are within it."""
 PER_ROW = 256  # executions: a row is written anew with each that comes, and nearly all runs have one row
 _INSERTED_AT_ONCE = 100  # rows
-_REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Run = tuple[WorkflowKey, str]
@@ -46,11 +48,10 @@ class ExecutionRows:
     """Rows that are read, changed and written inside one transaction of the caller; unreadable ones are added to ``lost``
     and left as they are."""
 
-    def __init__(self, db: Connection, lost: set[str], growing: int = 0) -> None:
-        """``growing``: the first place of the rows that may take executions of other pods."""
+    def __init__(self, db: Connection, lost: set[str], places: RunPlaces = ANYWHERE) -> None:
         self._db = db
         self._lost = lost
-        self._growing = growing
+        self._places = places
         self._stored: dict[int, _Row] = {}  # by place
         self._new: list[_Row] = []
         self._of_uid: dict[str, _Row] = {}
@@ -59,11 +60,13 @@ class ExecutionRows:
         self._room: dict[Run, _Row | None] = {}  # where the next execution of a run goes
         self._numbers: dict[WorkflowKey, int] = {}
 
-    def find(self, uids: Iterable[str]) -> None:
-        """Read the rows that hold these."""
-        for some in rows.chunks([uid_key(uid) for uid in uids]):
-            query = f"SELECT uid, place FROM pods WHERE uid IN ({rows.marks(some)})"
-            self._entries |= {bytes(uid): int(place) for uid, place in self._db.execute(query, some)}
+    def find(self, uids: Mapping[str, float | None]) -> None:
+        """Read the rows that hold these; each with when it was created (unix seconds), None where that is not known."""
+        for some in rows.chunks(list(uids.items())):
+            query = f"SELECT uid, place FROM pods WHERE uid IN ({rows.marks(some)}) AND (place >= ? OR place < ?)"
+            since = min([self._places.since(created) for _, created in some])
+            values = (*(uid_key(uid) for uid, _ in some), since, self._places.of_week)
+            self._entries |= {bytes(uid): int(place) for uid, place in self._db.execute(query, values)}
         self._read(sorted(set(self._entries.values())))
 
     def get(self, uid: str) -> tuple[Run, StepExecution] | None:
@@ -84,7 +87,7 @@ class ExecutionRows:
                 f"WITH target (n, number, name) AS (VALUES {target}) SELECT n, place, pods "
                 "FROM target JOIN executions ON workflow = number AND run = name WHERE place >= ?"
             )
-            values = [*(value for key, name in some for value in (self._numbers[key], name)), self._growing]
+            values = [*(value for key, name in some for value in (self._numbers[key], name)), self._places.open_from]
             with_room |= {some[n]: int(place) for n, place, pods in self._db.execute(query, values) if pods < PER_ROW}
         self._read(sorted(with_room.values()))
         # A row that cannot be read takes no more.
@@ -182,12 +185,15 @@ class ExecutionRows:
 
 
 def merge(
-    db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: set[str], growing: int = 0
+    db: Connection,
+    given: Sequence[tuple[StepExecution, WorkflowKey, str]],
+    lost: set[str],
+    places: RunPlaces = ANYWHERE,
 ) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
     """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
-    which workflows, and by how many bytes each namespace grew. ``growing``: see ``ExecutionRows``."""
-    found = ExecutionRows(db, lost, growing)
-    found.find({e.uid or "": None for e, _, _ in given})
+    which workflows, and by how many bytes each namespace grew."""
+    found = ExecutionRows(db, lost, places)
+    found.find({e.uid or "": e.created for e, _, _ in given})
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
     touched: set[WorkflowKey] = set()
@@ -218,7 +224,7 @@ def keep_only(db: Connection, number: int, runs: set[str], before: float, lost: 
     for run in gone:
         db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
     # names are reused: what is long past goes even where the name is still in use
-    long_past = before - _REUSED_NAME_SLACK
+    long_past = before - SLACK
     deleted = delete(db, number, gone) + _delete(db, "workflow = ? AND ended < ?", (number, long_past))
     partly = ExecutionRows(db, lost)
     deleted += partly.drop_before(number, long_past)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +15,10 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.history import HistoryError, Store
-from concertmaster.history.postgresql.run_partitions import PLACES, WEEK
+from concertmaster.history import HistoryError, HistoryLocked, Store
+from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
+from concertmaster.history.runs.places import WEEK, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema
@@ -24,7 +27,7 @@ from tests.support.history_places import Schema
 
 FIRST = 2_900  # a week
 HOUR = 3_600.0
-ONE_TABLE = next(n for n, part in enumerate(MIGRATIONS) if any("needed_runs" in text for text in part))
+ONE_TABLE = next(n for n, part in enumerate(MIGRATIONS) if any("first_week" in text for text in part))
 THEIRS = WorkflowKey("theirs", "CronJob", "nightly")
 
 
@@ -92,10 +95,10 @@ def test_a_run_lies_in_the_partition_of_the_week_in_which_it_was_stored(
 
 def test_a_week_that_nobody_needs_is_dropped_with_its_tables(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a", "b")
-    clock.now += WEEK
+    clock.now += 2 * WEEK
     add(store, clock, "c")
-    store.prune(max_runs=100, before=clock.now - HOUR)
-    assert weeks(place) == [FIRST + 1]
+    assert store.prune(max_runs=100, before=clock.now - HOUR) == 0
+    assert weeks(place) == [FIRST + 2, FIRST + 3], "that of the week to come is there already"
     assert place.raw(f"SELECT to_regclass('pods_until_{FIRST + 1}')") == [(None,)]
     assert names(store) == ["r-c"]
     assert place.raw("SELECT count(*) FROM pods") == [(1,)]
@@ -103,18 +106,31 @@ def test_a_week_that_nobody_needs_is_dropped_with_its_tables(place: Schema, stor
 
 def test_a_week_stays_as_long_as_one_of_its_runs_is_needed(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a", "b")
-    end = clock.now
-    clock.now += WEEK
+    clock.now += 2 * WEEK
     add(store, clock, "c")
-    store.prune(max_runs=100, before=end)
+    store.prune(max_runs=100, before=clock.now - WEEK)
     assert names(store) == ["r-a", "r-b", "r-c"]
     assert FIRST in weeks(place)
 
 
+def test_a_run_of_two_weeks_is_not_cut_in_two(place: Schema, store: Store, clock: Clock) -> None:
+    clock.now -= HOUR
+    add(store, clock, "a", run="r")
+    clock.now += 2 * HOUR
+    add(store, clock, "b", run="r")
+    end = clock.now
+    clock.now += 3 * WEEK
+    add(store, clock, "c")
+    store.prune(max_runs=100, before=end)
+    assert [len(run.steps) for run in store.runs(KEY)] == [2, 1]
+    store.prune(max_runs=100, before=end + WEEK + HOUR)
+    assert names(store) == ["r-c"]
+
+
 def test_the_week_that_is_written_to_is_never_dropped(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a")
-    store.prune(max_runs=100, before=clock.now + HOUR)
-    assert weeks(place) == [FIRST]
+    store.prune(max_runs=100, before=clock.now + 2 * WEEK)
+    assert weeks(place) == [FIRST, FIRST + 1]
     add(store, clock, "b")
     assert names(store) == ["r-a", "r-b"]
 
@@ -140,6 +156,36 @@ def test_a_pod_that_comes_again_later_is_known(place: Schema, store: Store, cloc
     assert names(store) == ["r", "r-other"], "it ended later than the week in which it was stored"
 
 
+@pytest.mark.parametrize(
+    ("created", "week"),
+    [
+        (None, 0),
+        (math.nan, 0),
+        (-1.0, 0),
+        (FIRST * WEEK, FIRST - 1),
+        ((FIRST - 3) * WEEK + HOUR, FIRST - 4),
+        (1e18, FIRST - 1),
+    ],
+)
+def test_a_pod_is_looked_for_where_it_can_have_been_stored(created: float | None, week: int) -> None:
+    assert RunPlaces(FIRST * PLACES, PLACES).since(created) == week * PLACES
+
+
+def test_only_weeks_that_can_have_a_pod_are_searched(
+    place: Schema, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod that is new is in none: with a window of three months it would be looked for in fifteen."""
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    for week in range(5):
+        add(store, clock, f"{week}")
+        clock.now += WEEK
+    with place.connect() as session, place.open() as other:
+        session.execute(f"LOCK TABLE pods_until_{FIRST + 2} IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
+        assert other.add({KEY: {"r": [ran("new", clock.now)]}}).new == 1
+        with pytest.raises(HistoryLocked):
+            other.add({KEY: {"r": [ran("older", clock.now - 3 * WEEK)]}})
+
+
 def test_a_run_that_goes_on_in_the_next_week_is_one_run(place: Schema, store: Store, clock: Clock) -> None:
     """A name that is in use for ever would keep the first week for ever."""
     clock.now -= HOUR
@@ -163,7 +209,7 @@ def test_a_pod_that_turns_out_to_be_of_another_run_moves_there(place: Schema, st
 def test_a_shard_does_not_drop_what_another_one_needs(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a")
     add(store, clock, "x", key=THEIRS)
-    clock.now += WEEK
+    clock.now += 2 * WEEK
     add(store, clock, "b")
 
     def prune(of: WorkflowKey, before: float) -> None:
@@ -171,11 +217,11 @@ def test_a_shard_does_not_drop_what_another_one_needs(place: Schema, store: Stor
 
     prune(KEY, clock.now - HOUR)
     assert FIRST in weeks(place), "the other one said nothing yet"
-    prune(THEIRS, clock.now - 2 * WEEK)
+    prune(THEIRS, clock.now - 3 * WEEK)
     prune(KEY, clock.now - HOUR)
     assert names(store, THEIRS) == ["r-x"]
     prune(THEIRS, clock.now - HOUR)
-    assert weeks(place) == [FIRST + 1]
+    assert weeks(place) == [FIRST + 2, FIRST + 3]
 
 
 def test_what_is_known_of_a_namespace_goes_with_it(place: Schema, store: Store, clock: Clock) -> None:
@@ -191,7 +237,7 @@ def test_what_is_known_of_a_namespace_goes_with_it(place: Schema, store: Store, 
 def test_a_time_far_ahead_keeps_nothing_but_itself(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a", "b")
     store.add({KEY: {"odd": [ran("odd", 1e18)]}})
-    clock.now += WEEK
+    clock.now += 2 * WEEK
     add(store, clock, "c")
     store.prune(max_runs=100, before=clock.now - HOUR)
     assert names(store) == ["odd", "r-a", "r-b", "r-c"]
@@ -208,12 +254,51 @@ def test_a_clock_that_goes_back_writes_into_the_newest_week(place: Schema, store
     assert names(store) == ["r-a", "r-b"]
 
 
-def test_a_partition_that_is_gone_is_made_again(place: Schema, store: Store, clock: Clock) -> None:
-    """As on a standby that took over before it had it."""
+def test_a_clock_far_ahead_does_not_take_the_others_along(place: Schema, store: Store, clock: Clock) -> None:
+    """They would have to store in that week until it has come."""
+    clock.now = time.time() + 100 * WEEK
     add(store, clock, "a")
-    place.raw(f"DROP TABLE pods_until_{FIRST + 1}")
+    assert weeks(place)[-1] <= time.time() // WEEK + 1
+
+
+@pytest.mark.parametrize("lost", ["SELECT 1", "SELECT setval('places', 1)"])
+def test_partitions_that_are_gone_are_made_again(place: Schema, store: Store, clock: Clock, lost: str) -> None:
+    """As on a standby that took over before it had them."""
+    add(store, clock, "a")
+    place.raw(f"DROP TABLE executions_until_{FIRST + 1}, pods_until_{FIRST + 1}")
+    place.raw(lost)
     add(store, clock, "b")
-    assert names(store) == ["r-a", "r-b"]
+    assert names(store) == ["r-b"]
+
+
+def test_a_week_begins_while_others_make_workflows(
+    place: Schema, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    with place.open() as store:
+        add(store, clock, "a")
+        clock.now += WEEK
+        with place.connect() as other:
+            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+            add(store, clock, "b")
+            assert weeks(place) == [0, FIRST], "the week before takes it"
+            assert names(store) == ["r-a", "r-b"]
+        store.prune(max_runs=100, before=0.0)
+        assert weeks(place) == [FIRST, FIRST + 1, FIRST + 2]
+        clock.now += WEEK
+        with place.connect() as other:
+            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+            add(store, clock, "c")
+    assert place.raw(f"SELECT place / {PLACES} FROM pods ORDER BY place") == [(FIRST,), (FIRST,), (FIRST + 2,)]
+
+
+def test_a_table_that_a_person_attached_is_left_alone(place: Schema, store: Store, clock: Clock) -> None:
+    add(store, clock, "a")
+    place.raw("CREATE TABLE kept (LIKE pods)")
+    place.raw(f"ALTER TABLE pods ATTACH PARTITION kept FOR VALUES FROM ({PLACES}) TO ({2 * PLACES})")
+    store.prune(max_runs=100, before=clock.now)
+    assert place.raw("SELECT to_regclass('kept')::text") == [("kept",)]
+    assert names(store) == ["r-a"]
 
 
 def test_shards_open_a_week_once(place: Schema, clock: Clock) -> None:
@@ -254,24 +339,24 @@ def test_shards_write_while_another_one_drops(place: Schema, clock: Clock) -> No
         try:
             with place.open() as store:
                 for _ in range(200):
-                    for week in range(1, 20):
-                        before = (FIRST + week) * WEEK - HOUR
+                    for week in range(1, 21):
+                        before = (FIRST + week) * WEEK
                         store.prune(max_runs=10**6, before=before, owns=lambda namespace: namespace == KEY.namespace)
                         store.prune(max_runs=10**6, before=before, owns=lambda namespace: namespace == "jobs")
-                    if weeks(place) == [FIRST + 19]:
+                    if weeks(place) == [FIRST + 19, FIRST + 20]:
                         return
         finally:
             over.set()
 
-    assert failures(drop, lambda: write(1), lambda: write(2)) == []
-    assert weeks(place) == [FIRST + 19]
+    assert failures(drop, drop, lambda: write(1), lambda: write(2)) == []
+    assert weeks(place) == [FIRST + 19, FIRST + 20]
     with place.open() as store:
         assert names(store) == ["r-a19"]
 
 
 def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a")
-    clock.now += WEEK
+    clock.now += 2 * WEEK
     add(store, clock, "b")
     with reader(place):
         store.prune(max_runs=100, before=clock.now - HOUR)
@@ -279,7 +364,8 @@ def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store, c
         clock.now += WEEK
         add(store, clock, "c")
     store.prune(max_runs=100, before=clock.now - HOUR)
-    assert weeks(place) == [FIRST + 2]
+    assert weeks(place) == [FIRST + 2, FIRST + 3, FIRST + 4]
+    assert names(store) == ["r-b", "r-c"]
 
 
 def test_runs_of_an_earlier_version_stay(place: Schema, clock: Clock) -> None:
@@ -306,11 +392,13 @@ def test_runs_of_an_earlier_version_stay(place: Schema, clock: Clock) -> None:
         assert store.add({KEY: {"r": [ran("a", clock.now)]}}).workflows == frozenset(), "its uid is known"
         add(store, clock, "c")
         assert weeks(before) == [0, FIRST]
-        clock.now += HOUR
-        store.prune(max_runs=100, before=clock.now - HOUR)
+        store.prune(max_runs=100, before=0.0)
         assert names(store) == ["r", "r-c"]
-        store.prune(max_runs=100, before=clock.now)
-        assert weeks(before) == [FIRST]
+        clock.now += 2 * WEEK
+        add(store, clock, "d")
+        store.prune(max_runs=100, before=clock.now - HOUR)
+        assert weeks(before) == [FIRST + 2, FIRST + 3]
+        assert names(store) == ["r-d"]
 
 
 def test_a_database_without_the_tables_of_a_week_says_so(place: Schema, store: Store, clock: Clock) -> None:
