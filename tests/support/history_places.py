@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 
 from concertmaster.history import Address, CacheFile, Store, open_server
-from concertmaster.history.runs.places import WEEK
+from concertmaster.history.places import WEEK
 
 
 class Place(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from concertmaster.history.runs.places import RunPlaces
+from concertmaster.history.places import RunPlaces
 
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]

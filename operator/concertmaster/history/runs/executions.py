@@ -12,7 +12,7 @@ from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, encode_executions, uids_of
-from concertmaster.history.runs.places import ANYWHERE, RunPlaces
+from concertmaster.history.places import ANYWHERE, RunPlaces
 from concertmaster.history.sql import Connection
 
 SLACK = 7 * 86_400.0

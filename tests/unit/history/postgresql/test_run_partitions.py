@@ -16,9 +16,9 @@ import pytest
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import HistoryError, HistoryLocked, Store
+from concertmaster.history.places import WEEK, RunPlaces
 from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
-from concertmaster.history.runs.places import WEEK, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema
@@ -33,7 +33,7 @@ THEIRS = WorkflowKey("theirs", "CronJob", "nightly")
 
 @dataclass
 class Clock:
-    """Stands still until it is moved."""
+    """Shows what it was set to."""
 
     now: float = FIRST * WEEK
 
@@ -165,6 +165,7 @@ def test_a_pod_that_comes_again_later_is_known(place: Schema, store: Store, cloc
         (FIRST * WEEK, FIRST - 1),
         ((FIRST - 3) * WEEK + HOUR, FIRST - 4),
         (1e18, FIRST - 1),
+        (math.inf, FIRST - 1),
     ],
 )
 def test_a_pod_is_looked_for_where_it_can_have_been_stored(created: float | None, week: int) -> None:

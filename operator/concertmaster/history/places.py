@@ -25,8 +25,9 @@ class RunPlaces:
         rows of the first week. A pod is stored after it was created, by clocks less than a week apart."""
         if self.of_week == 0 or created is None or not created >= WEEK:
             return 0
-        week = min(created // WEEK, self.open_from // self.of_week)
-        return (int(week) - 1) * self.of_week
+        newest = self.open_from // self.of_week
+        week = int(created // WEEK) if created < newest * WEEK else newest
+        return (week - 1) * self.of_week
 
 
 ANYWHERE = RunPlaces()
