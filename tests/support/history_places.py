@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 
 from concertmaster.history import Address, CacheFile, Store, open_server
-from concertmaster.history.places import WEEK
+from concertmaster.history.sql import WEEK
 
 
 class Place(Protocol):

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
-from concertmaster.history.places import ANYWHERE, RunPlaces
 from concertmaster.history.rows import delete_days
 from concertmaster.history.runs.row_sources import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
-from concertmaster.history.sql import DAILY, Transaction
+from concertmaster.history.sql import ANYWHERE, DAILY, RunPlaces, Transaction
 
 
 class RowsOfDays:

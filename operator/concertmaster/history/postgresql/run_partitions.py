@@ -14,10 +14,9 @@ from contextlib import suppress
 from functools import partial
 
 from concertmaster.history.errors import HistoryLocked
-from concertmaster.history.places import WEEK, RunPlaces
 from concertmaster.history.postgresql.partitions import drop, make, one_at_a_time, partition, partitions
 from concertmaster.history.runs.executions import SLACK
-from concertmaster.history.sql import Connection, Transaction
+from concertmaster.history.sql import WEEK, Connection, RunPlaces, Transaction
 
 PLACES = 2**40
 """Places of a week."""

@@ -12,8 +12,7 @@ from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, encode_executions, uids_of
-from concertmaster.history.places import ANYWHERE, RunPlaces
-from concertmaster.history.sql import Connection
+from concertmaster.history.sql import ANYWHERE, Connection, RunPlaces
 
 SLACK = 7 * 86_400.0
 """Seconds for which pods are kept beyond the age limit where others of their run, or of its name, are within it."""

@@ -16,9 +16,9 @@ import pytest
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import HistoryError, HistoryLocked, Store
-from concertmaster.history.places import WEEK, RunPlaces
 from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
+from concertmaster.history.sql import WEEK, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema
