@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.history import HistoryError, HistoryLocked, Store
+from concertmaster.history import HistoryError, Store
 from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
 from concertmaster.history.sql import WEEK, RunPlaces
@@ -172,19 +172,18 @@ def test_a_pod_is_looked_for_where_it_can_have_been_stored(created: float | None
     assert RunPlaces(FIRST * PLACES, PLACES).since(created) == week * PLACES
 
 
-def test_only_weeks_that_can_have_a_pod_are_searched(
-    place: Schema, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_weeks_that_can_have_a_pod_are_searched(place: Schema, store: Store, clock: Clock) -> None:
     """A pod that is new is in none: with a window of three months it would be looked for in fifteen."""
-    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
     for week in range(5):
         add(store, clock, f"{week}")
         clock.now += WEEK
-    with place.connect() as session, place.open() as other:
-        session.execute(f"LOCK TABLE pods_until_{FIRST + 2} IN ACCESS EXCLUSIVE MODE")  # type: ignore[arg-type]
-        assert other.add({KEY: {"r": [ran("new", clock.now)]}}).new == 1
-        with pytest.raises(HistoryLocked):
-            other.add({KEY: {"r": [ran("older", clock.now - 3 * WEEK)]}})
+    planted = f"SELECT count(*) FROM pods_until_{FIRST + 2} WHERE uid = 'new'"
+    place.raw(f"INSERT INTO pods SELECT 'new', place FROM pods_until_{FIRST + 2}")
+    assert store.add({KEY: {"r": [ran("new", clock.now)]}}).new == 1
+    assert place.raw(planted) == [(1,)], "not found, or it would have been moved"
+    place.raw(f"DELETE FROM pods_until_{FIRST + 6}")
+    store.add({KEY: {"s": [ran("new", (FIRST + 2) * WEEK)]}})
+    assert place.raw(planted) == [(0,)]
 
 
 def test_a_run_that_goes_on_in_the_next_week_is_one_run(place: Schema, store: Store, clock: Clock) -> None:
