@@ -24,8 +24,8 @@ class RunPlaces:
     take further executions.
 
     ``of_week``: how many each week since 1970 has, beginning with the first one; a row keeps a place of the week in which it
-    was stored. Rows of the first week are those that an earlier version numbered without regard to time. 0 where no place
-    tells a time.
+    was stored. Rows of the first week are those that an earlier version numbered without regard to time. ``of_week`` is 0
+    where no place tells a time.
     """
 
     open_from: int = 0
@@ -37,8 +37,9 @@ class RunPlaces:
         if self.of_week == 0 or created is None or not created >= WEEK:
             return 0
         newest = self.open_from // self.of_week
-        week = int(created // WEEK) if created < newest * WEEK else newest
-        return (week - 1) * self.of_week
+        if created >= (newest + 2) * WEEK:
+            return 0  # what is no time at all says nothing
+        return min(int(created // WEEK) - 1, newest - 1) * self.of_week
 
 
 ANYWHERE = RunPlaces()

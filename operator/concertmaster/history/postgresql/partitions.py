@@ -6,6 +6,7 @@ The name of each ends with the first number that is no longer in it, in a unit o
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 from concertmaster.history.errors import HistoryLocked
@@ -13,22 +14,28 @@ from concertmaster.history.sql import Connection, Transaction
 
 log = logging.getLogger(__name__)
 _WAIT = 300  # milliseconds for each table: less than ``deadlock_timeout`` (1 s), so that it is never others who give up
+_BRIEFLY = f"SET LOCAL lock_timeout TO '{_WAIT}ms'"
 _NAMES = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = to_regclass(?) ORDER BY relname"""
+_NAME = re.compile("(until|before)_(-?[0-9]+)")
 
 
 def partitions(db: Connection, table: str) -> dict[str, int]:
-    """Partitions of a table by name, each with the first number that is no longer in it."""
+    """Partitions of a table by name, each with the first number that is no longer in it. Without those that a person
+    attached under names of their own."""
     names = [str(name) for (name,) in db.execute(_NAMES, (table,))]
-    ends = {name: name.rpartition("_")[2] for name in names}
-    return {
-        name: int(end) for name, end in ends.items() if end.lstrip("-").isdigit()
-    }  # no table that a person attached
+    found = {name: _NAME.fullmatch(name.removeprefix(f"{table}_")) for name in names}
+    return {name: int(of_name[2]) for name, of_name in found.items() if of_name is not None}
 
 
 def partition(table: str, end: int) -> str:
     """The name of the partition that ends before ``end``."""
     return f"{table}_until_{end}"
+
+
+def wait_briefly(db: Connection) -> None:
+    """Inside a transaction: give up soon where another session has a lock. Others queue behind the one that waits."""
+    db.execute(_BRIEFLY)
 
 
 def one_at_a_time(db: Connection, what: str) -> None:
@@ -49,17 +56,19 @@ def make(db: Connection, table: str, end: int, values: tuple[int, int], *, key: 
 def drop(
     db: Connection, transaction: Transaction, what: str, tables: Sequence[str], names: Callable[[], Iterable[str]]
 ) -> bool:
-    """Drop the partitions ``names`` of these tables, asked for when nobody else reads or writes them any more. Others queue
-    behind this one while it waits for the tables, so it soon gives up: False, and the caller tries again later."""
+    """Drop the partitions ``names`` of these tables, which is called when nobody else can read or write them. False where
+    another session has them: the caller tries again later."""
     try:
         with transaction():
             one_at_a_time(db, what)
-            db.execute(f"SET LOCAL lock_timeout TO '{_WAIT}ms'")
+            wait_briefly(db)
             for table in tables:
                 db.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
             for name in names():
                 db.execute(f'DROP TABLE IF EXISTS "{name}"')
-    except HistoryLocked as error:
-        log.info("history: %s whose time is over are not deleted yet, but with a later attempt: %s", what, error)
+    except HistoryLocked:
+        log.info(
+            "history: %s that are too old could not be dropped, as another session has their tables; trying again", what
+        )
         return False
     return True

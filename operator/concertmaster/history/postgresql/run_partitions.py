@@ -14,7 +14,14 @@ from contextlib import suppress
 from functools import partial
 
 from concertmaster.history.errors import HistoryLocked
-from concertmaster.history.postgresql.partitions import drop, make, one_at_a_time, partition, partitions
+from concertmaster.history.postgresql.partitions import (
+    drop,
+    make,
+    one_at_a_time,
+    partition,
+    partitions,
+    wait_briefly,
+)
 from concertmaster.history.runs.executions import SLACK
 from concertmaster.history.sql import WEEK, Connection, RunPlaces, Transaction
 
@@ -22,7 +29,8 @@ PLACES = 2**40
 """Places of a week."""
 AUTOVACUUM = "(autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
 
-# Rows that left the window so long ago (seconds) are deleted one by one: something newer in their week keeps it.
+# Rows that left the window so long ago (seconds) are deleted one by one: by then the rest of their week has left it, and
+# the slack is over; a week more is for attempts to drop it.
 _LAG = WEEK + SLACK + WEEK
 _TABLES = {"executions": "", "pods": "uid"}  # each with the key of its partitions where it has none itself
 _WHAT = "runs"
@@ -48,13 +56,13 @@ class RunPartitions:
         with self._reading():
             at, now = self._weeks()
             lacking = self._missing(now)
+            instead = at == now - 1 and not self._missing(at)  # no earlier one: see ``RunPlaces.since``
         if lacking:
             try:
-                self._make(now)
-            except HistoryLocked:  # by one that makes many workflows, or copies them
-                with self._reading():
-                    if at == now or self._missing(at):
-                        raise
+                self._make(now, briefly=instead)
+            except HistoryLocked:  # by one that makes many workflows, or examines them
+                if not instead:
+                    raise
                 return RunPlaces(at * PLACES, PLACES)
         if at < now:
             with self._transaction():  # not before others see the partition: a sequence is in no transaction
@@ -75,11 +83,9 @@ class RunPartitions:
                 "(SELECT 1 FROM workflows WHERE workflows.namespace = needed_runs.namespace)"
             )
         with self._reading():
-            expired = self._expired(moment)
-            needed = self._db.execute(_NEEDED_SINCE).fetchone()[0] if expired else None
-        if expired:
-            since = moment if needed is None else min(moment, float(needed))
-            drop(self._db, self._transaction, _WHAT, ("pods", "executions"), partial(self._names, since))
+            expired = self._expired(moment) and self._needless(moment)
+        for end in expired:  # one by one, as autovacuum may have some of them
+            drop(self._db, self._transaction, _WHAT, ("pods", "executions"), partial(self._names, end, moment))
         self._make_ahead()
         return moment - _LAG
 
@@ -90,14 +96,21 @@ class RunPartitions:
             lacking = [week for week in (now, now + 1) if self._missing(week)]
         with suppress(HistoryLocked):  # an hour later, or when the week begins
             for week in lacking:
-                self._make(week)
+                self._make(week, briefly=True)
 
-    def _make(self, week: int) -> None:
+    def _make(self, week: int, *, briefly: bool) -> None:
         with self._transaction():
             one_at_a_time(self._db, _WHAT)
+            if briefly:
+                wait_briefly(self._db)
             for table in self._missing(week):
                 values = week * PLACES, (week + 1) * PLACES
                 make(self._db, table, week + 1, values, key=_TABLES[table], settings=f"WITH {AUTOVACUUM}")
+
+    def _needless(self, moment: float) -> list[int]:
+        """Ends of the weeks that no shard needs, this one since ``moment``."""
+        needed = self._db.execute(_NEEDED_SINCE).fetchone()[0]
+        return self._expired(moment if needed is None else min(moment, float(needed)))
 
     def _expired(self, since: float) -> list[int]:
         """Ends of the weeks that take no more rows and in which nothing ended since then, or a little before: a run that
@@ -105,14 +118,15 @@ class RunPartitions:
         at, expired = self._weeks()[0], []
         for end in partitions(self._db, "executions").values():
             if end <= at:
-                # by the table, not the partition, which another shard may drop now; numbers below 1 are of one that is first
+                # by the table, not the partition, which another shard may drop now
                 newest = self._db.execute(_NEWEST, ((end - 1) * PLACES, end * PLACES)).fetchone()[0]
-                if newest is None or newest < since - SLACK:
+                if (end * WEEK if newest is None else newest) < since - SLACK:
                     expired.append(end)
         return expired
 
-    def _names(self, since: float) -> list[str]:
-        return [partition(table, end) for end in self._expired(since) for table in _TABLES]
+    def _names(self, end: int, moment: float) -> list[str]:
+        """The partitions of that week, unless somebody needs it by now."""
+        return [partition(table, end) for table in _TABLES] if end in self._needless(moment) else []
 
     def _weeks(self) -> tuple[int, int]:
         """The week in which rows are stored, and the one it is: never an earlier one, whatever the clock says, and none

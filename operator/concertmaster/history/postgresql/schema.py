@@ -108,11 +108,11 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         taken_over("daily_metrics", "daily_metrics_earlier"),
         "DROP INDEX IF EXISTS daily_by_day",
     ),
-    # Runs by weeks, see ``run_partitions``. Those there, of which the places are small numbers, are those of the first week;
-    # that they are is checked beforehand, while others read and write.
+    # Runs by weeks, see ``run_partitions``. Existing rows, whose places are small numbers, become the first week; this is
+    # validated beforehand, while others read and write.
     (
-        f"ALTER TABLE executions ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
         f"ALTER TABLE pods ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
+        f"ALTER TABLE executions ADD CONSTRAINT first_week CHECK (place < {PLACES}) NOT VALID",
     ),
     ("ALTER TABLE executions VALIDATE CONSTRAINT first_week", "ALTER TABLE pods VALIDATE CONSTRAINT first_week"),
     (

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.history import HistoryError, Store
+from concertmaster.history import HistoryError, HistoryLocked, Store
+from concertmaster.history.postgresql import partitions
 from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
-from concertmaster.history.sql import WEEK, RunPlaces
+from concertmaster.history.sql import WEEK, Connection, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema
@@ -164,8 +165,10 @@ def test_a_pod_that_comes_again_later_is_known(place: Schema, store: Store, cloc
         (-1.0, 0),
         (FIRST * WEEK, FIRST - 1),
         ((FIRST - 3) * WEEK + HOUR, FIRST - 4),
-        (1e18, FIRST - 1),
-        (math.inf, FIRST - 1),
+        ((FIRST + 1) * WEEK, FIRST - 1),
+        ((FIRST + 2) * WEEK, 0),
+        (1e18, 0),
+        (math.inf, 0),
     ],
 )
 def test_a_pod_is_looked_for_where_it_can_have_been_stored(created: float | None, week: int) -> None:
@@ -284,7 +287,7 @@ def test_a_week_begins_while_others_make_workflows(
             assert weeks(place) == [0, FIRST], "the week before takes it"
             assert names(store) == ["r-a", "r-b"]
         store.prune(max_runs=100, before=0.0)
-        assert weeks(place) == [FIRST, FIRST + 1, FIRST + 2]
+        assert weeks(place) == [0, FIRST, FIRST + 1, FIRST + 2]
         clock.now += WEEK
         with place.connect() as other:
             other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
@@ -292,12 +295,27 @@ def test_a_week_begins_while_others_make_workflows(
     assert place.raw(f"SELECT place / {PLACES} FROM pods ORDER BY place") == [(FIRST,), (FIRST,), (FIRST + 2,)]
 
 
+def test_a_pod_is_not_stored_in_a_week_in_which_it_would_not_be_found(
+    place: Schema, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    with place.open() as store:
+        add(store, clock, "a")
+        clock.now += 3 * WEEK
+        with place.connect() as other:
+            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+            with pytest.raises(HistoryLocked):
+                add(store, clock, "b")
+        add(store, clock, "b")
+        assert store.add({KEY: {"r-b": [ran("b", clock.now)]}}).new == 0
+
+
 def test_a_table_that_a_person_attached_is_left_alone(place: Schema, store: Store, clock: Clock) -> None:
     add(store, clock, "a")
-    place.raw("CREATE TABLE kept (LIKE pods)")
-    place.raw(f"ALTER TABLE pods ATTACH PARTITION kept FOR VALUES FROM ({PLACES}) TO ({2 * PLACES})")
+    place.raw("CREATE TABLE pods_kept_2024 (LIKE pods)")
+    place.raw(f"ALTER TABLE pods ATTACH PARTITION pods_kept_2024 FOR VALUES FROM ({PLACES}) TO ({2 * PLACES})")
     store.prune(max_runs=100, before=clock.now)
-    assert place.raw("SELECT to_regclass('kept')::text") == [("kept",)]
+    assert place.raw("SELECT to_regclass('pods_kept_2024')::text") == [("pods_kept_2024",)]
     assert names(store) == ["r-a"]
 
 
@@ -352,6 +370,43 @@ def test_shards_write_while_another_one_drops(place: Schema, clock: Clock) -> No
     assert weeks(place) == [FIRST + 19, FIRST + 20]
     with place.open() as store:
         assert names(store) == ["r-a19"]
+    ((entries, uids, stored),) = place.raw(
+        "SELECT count(*), count(DISTINCT uid), (SELECT sum(pods) FROM executions) FROM pods"
+    )
+    assert entries == uids == stored
+
+
+def test_a_week_that_vacuum_examines_holds_up_no_other_one(place: Schema, store: Store, clock: Clock) -> None:
+    for uid in ("a", "b"):
+        add(store, clock, uid)
+        clock.now += WEEK
+    clock.now += WEEK
+    add(store, clock, "c")
+    with place.connect() as vacuum:
+        vacuum.execute(f"LOCK TABLE executions_until_{FIRST + 1} IN SHARE UPDATE EXCLUSIVE MODE")  # type: ignore[arg-type]
+        begun = time.monotonic()
+        store.prune(max_runs=100, before=clock.now - HOUR)
+        assert time.monotonic() - begun < 5.0
+        assert weeks(place) == [FIRST, FIRST + 3, FIRST + 4]
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert weeks(place) == [FIRST + 3, FIRST + 4]
+
+
+def test_a_week_that_is_needed_again_before_it_is_dropped_stays(
+    place: Schema, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, clock, "a")
+    clock.now += 2 * WEEK
+    add(store, clock, "b")
+    alone = partitions.one_at_a_time
+
+    def later(db: Connection, what: str) -> None:
+        place.raw("UPDATE needed_runs SET since = 0")
+        alone(db, what)
+
+    monkeypatch.setattr(partitions, "one_at_a_time", later)
+    store.prune(max_runs=100, before=clock.now - HOUR)
+    assert names(store) == ["r-a", "r-b"]
 
 
 def test_a_dump_holds_up_dropping_but_nobody_else(place: Schema, store: Store, clock: Clock) -> None:
@@ -397,7 +452,7 @@ def test_runs_of_an_earlier_version_stay(place: Schema, clock: Clock) -> None:
         clock.now += 2 * WEEK
         add(store, clock, "d")
         store.prune(max_runs=100, before=clock.now - HOUR)
-        assert weeks(before) == [FIRST + 2, FIRST + 3]
+        assert weeks(before) == [FIRST + 1, FIRST + 2, FIRST + 3], "an empty week is as old as it is"
         assert names(store) == ["r-d"]
 
 
