@@ -69,3 +69,8 @@ class Schema:
         with self.connect() as db:
             found = db.execute(statement)  # type: ignore[arg-type] # the tests' own text
             return found.fetchall() if found.description else []
+
+    def partitions(self, table: str) -> list[str]:
+        """The names of the partitions of a table."""
+        query = "SELECT relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = '{}'::regclass"
+        return sorted(name for (name,) in self.raw(query.format(table)))

@@ -28,19 +28,14 @@ def on(*days: int, step: str = "") -> list[DailyRow]:
     return [DailyRow(day, step, 1, 1, 0, metrics={"tokens": 7.0}) for day in days]
 
 
-def partitions(place: Schema, table: str = "daily") -> list[str]:
-    query = f"SELECT relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = '{table}'::regclass"
-    return sorted(name for (name,) in place.raw(query))
-
-
 def days(store: Store) -> list[int]:
     return [row.day for row in store.daily.rows(KEY)]
 
 
 def test_rows_lie_in_the_partition_of_their_weeks(place: Schema, store: Store) -> None:
     store.daily.record(KEY, on(DAYS, 2 * DAYS - 1, 2 * DAYS))
-    assert partitions(place) == [f"daily_until_{2 * DAYS}", f"daily_until_{3 * DAYS}"]
-    assert partitions(place, "daily_metrics") == [
+    assert place.partitions("daily") == [f"daily_until_{2 * DAYS}", f"daily_until_{3 * DAYS}"]
+    assert place.partitions("daily_metrics") == [
         f"daily_metrics_until_{2 * DAYS}",
         f"daily_metrics_until_{3 * DAYS}",
     ]
@@ -51,8 +46,8 @@ def test_rows_lie_in_the_partition_of_their_weeks(place: Schema, store: Store) -
 def test_what_is_too_old_is_dropped_with_its_tables(place: Schema, store: Store) -> None:
     store.daily.record(KEY, on(3, DAYS + 3))
     store.daily.prune(DAYS + KEEP)
-    assert partitions(place) == [f"daily_until_{2 * DAYS}"]
-    assert partitions(place, "daily_metrics") == [f"daily_metrics_until_{2 * DAYS}"]
+    assert place.partitions("daily") == [f"daily_until_{2 * DAYS}"]
+    assert place.partitions("daily_metrics") == [f"daily_metrics_until_{2 * DAYS}"]
     assert days(store) == [DAYS + 3]
     assert place.raw(f"SELECT to_regclass('daily_until_{DAYS}')") == [(None,)]
 
@@ -78,18 +73,18 @@ def test_days_of_an_earlier_version_stay(place: Schema) -> None:
         assert days(store) == [1, last]
         store.daily.record(KEY, on(2, last + 1, 6 * DAYS))
         assert days(store) == [1, 2, last, last + 1, 6 * DAYS]
-        assert partitions(place) == [f"daily_before_{6 * DAYS}", f"daily_until_{7 * DAYS}"]
+        assert place.partitions("daily") == [f"daily_before_{6 * DAYS}", f"daily_until_{7 * DAYS}"]
         store.daily.prune(2 + KEEP)
         assert days(store) == [2, last, last + 1, 6 * DAYS], "one by one, or twice the days would be there after a year"
         store.daily.prune(6 * DAYS + KEEP)
         assert days(store) == [6 * DAYS]
-        assert partitions(place) == [f"daily_until_{7 * DAYS}"]
+        assert place.partitions("daily") == [f"daily_until_{7 * DAYS}"]
 
 
 def test_an_earlier_version_without_days_leaves_no_table(place: Schema) -> None:
     make_earlier_tables(place, [])
     with place.open() as store:
-        assert partitions(place) == []
+        assert place.partitions("daily") == []
         assert place.raw("SELECT count(*) FROM pg_class WHERE relname LIKE 'daily%earlier'") == [(0,)]
         store.daily.record(KEY, on(9))
         assert days(store) == [9]
@@ -164,7 +159,7 @@ def test_shards_make_a_partition_once(place: Schema) -> None:
             store.daily.record(WorkflowKey("jobs", "CronJob", f"w{number}"), on(*range(0, 10 * DAYS, DAYS)))
 
     assert failures(*(lambda number=n: write(number) for n in range(3))) == []
-    assert len(partitions(place)) == 10
+    assert len(place.partitions("daily")) == 10
     assert place.raw("SELECT count(*) FROM daily") == [(30,)]
 
 

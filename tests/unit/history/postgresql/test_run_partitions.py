@@ -52,22 +52,13 @@ def place(postgres: PostgresServer, clock: Clock) -> Schema:
     return replace(Schema.fresh(postgres.url, postgres.password_file), clock=clock)
 
 
-@pytest.fixture
-def store(place: Schema) -> Iterator[Store]:
-    with place.open() as found:
-        yield found
-
-
 def weeks(place: Schema) -> list[int]:
     """The weeks that have a partition, of both tables."""
-    found = []
-    for table in ("executions", "pods"):
-        query = (
-            f"SELECT relname FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = '{table}'::regclass"
-        )
-        found.append(sorted(int(name.rpartition("_")[2]) - 1 for (name,) in place.raw(query)))
-    assert found[0] == found[1]
-    return found[0]
+    of_table = [
+        sorted(int(name.rpartition("_")[2]) - 1 for name in place.partitions(table)) for table in ("executions", "pods")
+    ]
+    assert of_table[0] == of_table[1]
+    return of_table[0]
 
 
 def add(store: Store, clock: Clock, *uids: str, key: WorkflowKey = KEY, run: str | None = None) -> None:
