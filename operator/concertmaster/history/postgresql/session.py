@@ -29,7 +29,6 @@ def history_session(
         "statement_timeout": f"{statement_seconds}s",
         "lock_timeout": f"{_LOCK_SECONDS}s",
         "idle_in_transaction_session_timeout": "60s",
-        "plan_cache_mode": "force_generic_plan",  # planning for several partitions takes longer than running it
     }
     server = DatabaseServer(address.url, password_file=address.password_file, settings=settings)
     patience = statement_seconds + 5.0 if patience is None else patience
