@@ -136,7 +136,7 @@ bench-quiet: $(READY) ## cycles in which nothing has happened, SIZE workflows (2
 	@$(BIN)/python -m benchmarks.scale.quiet $(if $(SIZE),--workflows $(SIZE))
 	@$(BIN)/python -m benchmarks.page
 
-bench-retention: $(READY) ## deleting the runs of a day from SQLite and PostgreSQL (about 5 minutes)
+bench-retention: $(READY) ## deleting and reading runs of SQLite and PostgreSQL (about 3 minutes)
 	@$(BIN)/python -m benchmarks.scale.retention
 	@$(BIN)/python -m benchmarks.page
 

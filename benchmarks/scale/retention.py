@@ -223,7 +223,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Measure both stores, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.retention", description=__doc__)
-    parser.add_argument("--workflows", type=int, default=500)
+    parser.add_argument("--workflows", type=int, default=200)
     workflows = parser.parse_args().workflows
     found: dict[str, Any] = {}
     with TemporaryDirectory("concertmaster-bench-") as directory, Store(str(directory / "history.db")) as store:

@@ -272,16 +272,14 @@ def test_a_week_begins_while_others_make_workflows(
     with place.open() as store:
         add(store, clock, "a")
         clock.now += WEEK
-        with place.connect() as other:
-            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+        with making_workflows(place):
             add(store, clock, "b")
             assert weeks(place) == [0, FIRST], "the week before takes it"
             assert names(store) == ["r-a", "r-b"]
         store.prune(max_runs=100, before=0.0)
         assert weeks(place) == [0, FIRST, FIRST + 1, FIRST + 2]
         clock.now += WEEK
-        with place.connect() as other:
-            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+        with making_workflows(place):
             add(store, clock, "c")
     assert place.raw(f"SELECT place / {PLACES} FROM pods ORDER BY place") == [(FIRST,), (FIRST,), (FIRST + 2,)]
 
@@ -293,10 +291,8 @@ def test_a_pod_is_not_stored_in_a_week_in_which_it_would_not_be_found(
     with place.open() as store:
         add(store, clock, "a")
         clock.now += 3 * WEEK
-        with place.connect() as other:
-            other.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
-            with pytest.raises(HistoryLocked):
-                add(store, clock, "b")
+        with making_workflows(place), pytest.raises(HistoryLocked):
+            add(store, clock, "b")
         add(store, clock, "b")
         assert store.add({KEY: {"r-b": [ran("b", clock.now)]}}).new == 0
 
@@ -461,3 +457,11 @@ def reader(place: Schema) -> Iterator[psycopg.Connection]:
     with place.connect() as session:
         session.execute("SELECT count(*) FROM workflows, executions, pods")
         yield session
+
+
+@contextmanager
+def making_workflows(place: Schema) -> Iterator[None]:
+    """A session whose transaction adds workflows, as that of another shard."""
+    with place.connect() as session:
+        session.execute("LOCK TABLE workflows IN ROW EXCLUSIVE MODE")
+        yield
