@@ -29,8 +29,8 @@ PRIOR_WEIGHT = 0.1
 # Weight of "all of it scales" when starved points are ignored and two remain: two medians cannot separate a fixed part from
 # noise, and a job that runs short of memory is mostly work on data.
 FIXED_WEIGHT = 0.05
-# Part of the work that an uneven division adds at the largest number of workers measured: one task in sixty.
-UNEVEN = 1.0 / 60.0
+# Part of the work that an uneven division adds at the largest number of workers measured: one task in seventy.
+UNEVEN = 1.0 / 70.0
 # A job on fewer workers than the coordination takes still progresses, on what is left of one worker.
 LEAST_CAPACITY = 0.5
 # Superlinear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
