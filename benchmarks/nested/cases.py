@@ -20,6 +20,7 @@ from benchmarks.nested.choose import Rows
 from benchmarks.nested.cpu_laws import LAWS as CPU_LAWS
 from benchmarks.nested.cpu_laws import simulated_use
 from benchmarks.nested.input_laws import LAWS, wide_relations, wide_runs
+from benchmarks.nested.tool_families import tool_families
 
 Places = NDArray[np.intp]
 # Share of the runs of a step that is known; the rest is predicted.
@@ -129,6 +130,18 @@ def wide(steps: int = 8) -> dict[str, list[Step]]:
             cores = np.full(done.size, np.nan)
             step = Step(inputs[done], peaks[done], seconds[done], cores, request, np.nan)
             found.setdefault(f"wide {law}", []).append(step)
+    return found
+
+
+def tools(steps: int = 8) -> dict[str, list[Step]]:
+    """Simulated steps of kinds of tools, with requests as generous as people write them, by kind."""
+    found: dict[str, list[Step]] = {}
+    for kind, executions in tool_families(steps).items():
+        for runs in executions:
+            done = np.argsort(runs.submitted + runs.seconds, kind="stable")
+            cores = np.full(done.size, np.nan)
+            step = Step(runs.inputs[done], runs.peaks[done], runs.seconds[done], cores, runs.request, np.nan)
+            found.setdefault(kind, []).append(step)
     return found
 
 

@@ -14,12 +14,11 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.nested import cases
-from benchmarks.nested.cases import Places
+from benchmarks.nested import cases, sizing
 from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import simulated_series
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail, trend, waste
+from concertmaster.core.sizing import by_input, cpu, memory, tail, trend, waste
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
@@ -29,8 +28,6 @@ from concertmaster.core.stats.alternatives import LINE
 detecting = import_module("concertmaster.core.changepoint.detect")
 
 Variant = Mapping[tuple[ModuleType, str], Any]
-KRR_MARGIN, KRR_LEAST = 1.15, 1e8
-BYTE_SECONDS = 1e9 * 3600.0
 LEAST_ERROR = 0.01
 
 
@@ -66,28 +63,27 @@ def scores(measure: Measure) -> dict[str, dict[str, Rows]]:
 def all_measures(data: Path) -> Iterator[Measure]:
     """All measures, generated one at a time because their cases are large."""
     pods = cases.pods(data)
-    steps = {**pods, **cases.simulated(), **cases.wide()}
-    bounds = {
-        f"bound {b:g}": {(memory, "MemoryOptions"): partial(MemoryOptions, failure_bound=b)} for b in (0.02, 0.005)
-    }
+    steps, tools = {**pods, **cases.simulated(), **cases.wide()}, cases.tools()
+    indices = {f"index {a:g}": {(waste, "INDEX"): a} for a in (0.5, 2.0)}
     sizes: dict[str, Variant] = {
         "shipped": {},
-        **bounds,
+        **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
+        **indices,
         **{f"unlike {u:g}": {(waste, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
-        "room from 1%": {(memory, "MemoryOptions"): partial(MemoryOptions, room_z=2.326)},
-        **{
-            f"growth for {h:g} histories": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
-            for h in (1.0, 2.0, 3.0)
-        },
-        "inputs' growth for 1.5": {(memory, "MemoryOptions"): partial(MemoryOptions, driven_horizon=1.5)},
+        "room from 1%": _memory(room_z=2.326),
+        **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
+        "inputs' growth for 1.5": _memory(driven_horizon=1.5),
         "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
         "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
         "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
+        **{f"index by records {a:g}": {(waste, "INDEX_BY_RECORDS"): a} for a in (0.25, 1.0)},
     }
-    wasted = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
-    yield Measure("memory: one size", {**steps, **cases.machines(data)}, _sized(shuffled=True), sizes, wasted)
-    yield Measure("memory: inputs grow", steps, _sized(shuffled=False), sizes, wasted)
+    wasted = Figure("waste, of KRR's @ failed per 100", sizing.waste_share, sizing.failed, 1.0)
+    every = {**steps, **tools, **cases.machines(data)}
+    yield Measure("memory: one size", every, sizing.sized(shuffled=True), sizes, wasted)
+    yield Measure("memory: inputs grow", steps, sizing.sized(shuffled=False), sizes, wasted)
+    yield Measure("memory: inputs grow, tools", tools, sizing.sized(shuffled=False), sizes, wasted)
     inputs: dict[str, Variant] = {
         "shipped": {},
         "whole bound": {(by_input, "OPTIMISM"): 1.0},
@@ -95,27 +91,26 @@ def all_measures(data: Path) -> Iterator[Measure]:
         "range 1.3": {(by_input, "RANGE"): 1.3},
         "three neighbours": {(by_input, "NEIGHBOURS"): 3},
         "worth a fifth": {(by_input, "WORTH"): 0.2},
+        "beyond 0.1": {(by_input, "BEYOND"): 0.1},
+        **indices,
     }
-    yield Measure("memory: by input", steps, _sized_by_input, inputs, wasted)
-    unused = Figure("unused core-hours, of those used @ longer run time, %", _unused, _longer, 0.25)
+    yield Measure("memory: by input", {**steps, **tools}, sizing.sized_by_input, inputs, wasted)
+    unused = Figure("unused core-hours, of those used @ longer run time, %", sizing.unused, sizing.longer, 0.25)
     prices: dict[str, Variant] = {
         "shipped": {},
-        **{
-            f"delay price {p:g}": {(cpu, "CpuOptions"): partial(CpuOptions, delay_price=p)}
-            for p in (50.0, 100.0, 150.0, 250.0)
-        },
-        "growth from 1%": {(cpu, "CpuOptions"): partial(CpuOptions, growth_z=2.326)},
-        "no growth": {(cpu, "CpuOptions"): partial(CpuOptions, growth_z=np.inf)},
-        "no growth, price 250": {(cpu, "CpuOptions"): partial(CpuOptions, growth_z=np.inf, delay_price=250.0)},
+        **{f"delay price {p:g}": _cpu(delay_price=p) for p in (50.0, 100.0, 150.0, 250.0)},
+        "growth from 1%": _cpu(growth_z=2.326),
+        "no growth": _cpu(growth_z=np.inf),
+        "no growth, price 250": _cpu(growth_z=np.inf, delay_price=250.0),
     }
-    yield Measure("CPU", pods, _sized_cpu, prices, unused)
+    yield Measure("CPU", pods, sizing.sized_cpu, prices, unused)
     than_largest = Figure(
         "unused core-hours, of those used @ longer run time, % of that with the largest use seen",
-        _unused,
-        _longer_than_largest,
+        sizing.unused,
+        sizing.longer_than_largest,
         100.0,
     )
-    yield Measure("CPU, simulated", cases.simulated_cpu(), _sized_cpu, prices, than_largest)
+    yield Measure("CPU, simulated", cases.simulated_cpu(), sizing.sized_cpu, prices, than_largest)
     error = Figure("error, %: root of median times 90th percentile @ 90th percentile", _error, _p90)
     of_runtime = ("0.25/0.5", "0.4/0.4", "1/1", "0.25/0.25 1/1", "0.4/0.4 1/1")
     of_memory = ("0.15/0.15", "0.4/0.4", "0.25/0.5", "0.25/0.25 1/1")
@@ -135,98 +130,16 @@ def all_measures(data: Path) -> Iterator[Measure]:
     yield _changes(data)
 
 
+def _memory(**options: Any) -> Variant:
+    return {(memory, "MemoryOptions"): partial(MemoryOptions, **options)}
+
+
+def _cpu(**options: Any) -> Variant:
+    return {(cpu, "CpuOptions"): partial(CpuOptions, **options)}
+
+
 def _spans(text: str) -> regression.Spans:
     return tuple((float(within), float(beyond)) for within, _, beyond in (pair.partition("/") for pair in text.split()))
-
-
-def _sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:
-    def score(steps: Sequence[cases.Step]) -> Rows:
-        rows = []
-        for step in steps:
-            known, ahead = cases.split(step, shuffled=shuffled)
-            size = memory_request(
-                step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
-            )
-            given = np.full(ahead.size, size.quantity or step.preset)
-            rows.append(_charged(step, known, ahead, given))
-        return np.array(rows)
-
-    return score
-
-
-def _sized_by_input(steps: Sequence[cases.Step]) -> Rows:
-    rows = []
-    for step in steps:
-        known, ahead = cases.split(step, shuffled=True)
-        size = memory_request(
-            step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
-        )
-        if size.model is None:
-            given = np.full(ahead.size, size.quantity or step.preset)
-        else:
-            given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
-        rows.append(_charged(step, known, ahead, given))
-    return np.array(rows)
-
-
-def _charged(step: cases.Step, known: Places, ahead: Places, given: Rows) -> list[float]:
-    """GBh wasted, failed attempts, executions, and the waste in GBh of the largest peak plus 15%; retries double."""
-    krr = np.full(ahead.size, max(KRR_LEAST, KRR_MARGIN * float(step.peaks[known].max())))
-    wasted, failed = _wasted(step, ahead, given)
-    return [wasted, failed, float(ahead.size), _wasted(step, ahead, krr)[0]]
-
-
-def _wasted(step: cases.Step, ahead: Places, given: Rows) -> tuple[float, float]:
-    peaks, seconds = step.peaks[ahead], step.seconds[ahead]
-    kills = np.maximum(0.0, np.ceil(np.log2(peaks / given) - 1e-12))
-    bytes_ = given * (2.0**kills - 1.0) + given * 2.0**kills - peaks
-    return float(bytes_ @ seconds) / BYTE_SECONDS, float(kills.sum())
-
-
-def _waste_share(families: Sequence[Rows]) -> float:
-    shares = [max(rows[:, 0].sum(), 1e-9) / max(rows[:, 3].sum(), 1e-9) for rows in families]
-    return float(np.exp(np.mean(np.log(shares))))
-
-
-def _failed(families: Sequence[Rows]) -> float:
-    return float(np.mean([100.0 * rows[:, 1].sum() / rows[:, 2].sum() for rows in families]))
-
-
-def _sized_cpu(steps: Sequence[cases.Step]) -> Rows:
-    """Unused core-hours, used core-hours, added hours, hours, and added hours with the largest observed usage as
-    request."""
-    rows = []
-    for step in steps:
-        good = np.isfinite(step.cores) & (step.seconds > 0.0)
-        known, ahead = cases.split(step, shuffled=False)
-        known, ahead = known[good[known]], ahead[good[ahead]]
-        if not known.size or not ahead.size:
-            continue
-        found = cpu_request(step.cores[known], None, None, step.seconds[known], current_request=step.preset_cores)
-        cores, hours = step.cores[ahead], step.seconds[ahead] / 3600.0
-        given = max(found.request if found.request is not None else step.preset_cores, 0.01)
-        largest = max(float(step.cores[known].max()), 0.01)
-        longer, with_largest = (
-            0.0 if size >= step.preset_cores else float(np.maximum(cores / size - 1.0, 0.0) @ hours)
-            for size in (given, largest)
-        )
-        unused = float(np.maximum(given - cores, 0.0) @ hours)
-        rows.append([unused, float(cores @ hours), longer, float(hours.sum()), with_largest])
-    return np.array(rows)
-
-
-def _unused(families: Sequence[Rows]) -> float:
-    return float(np.exp(np.mean([np.log(max(rows[:, 0].sum(), 1e-9) / rows[:, 1].sum()) for rows in families])))
-
-
-def _longer(families: Sequence[Rows]) -> float:
-    every = np.concatenate(families)
-    return float(100.0 * every[:, 2].sum() / every[:, 3].sum())
-
-
-def _longer_than_largest(families: Sequence[Rows]) -> float:
-    ours, with_largest = (np.mean([rows[:, k].sum() / rows[:, 3].sum() for rows in families]) for k in (2, 4))
-    return float(100.0 * ours / max(with_largest, 1e-9))
 
 
 def _predicted(

@@ -18,13 +18,14 @@ from functools import cache
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, uncertain_share
+from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, towards, uncertain_share
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
-# A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them.
+# A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them. A
+# prediction further beyond may be wrong by this factor.
 RANGE = 2.0
-# Share of the distance (on logs) to the current request, for inputs beyond the largest: one prediction in six fails there.
+# Share of the way to the current request, for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
 MOST_LEVELS = 4
 # Levels closer than this factor are merged.
@@ -47,9 +48,9 @@ class InputModel:
     ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
     ``peaks`` at the nearest of the observed ``inputs`` (ascending); ``mean``: the geometric mean of line and nearest. Beyond
     ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
-    requests above ``floor``; they are pulled towards ``fallback`` by the share ``pull`` of the distance (on logs), beyond
-    ``largest_input`` by at least BEYOND, and are at least that where a prediction exceeds ``high``. ``waste``: expected
-    byte-seconds per run.
+    requests above ``floor``; they go the share ``pull`` of the way ``towards`` ``fallback``, beyond ``largest_input`` at
+    least BEYOND of it. Where a prediction exceeds ``high`` they are RANGE times it, ``fallback`` at most.
+    ``waste``: expected byte-seconds per run.
     """
 
     kind: str
@@ -75,8 +76,8 @@ class InputModel:
         size = held * self.margin if self.is_factor else held + self.margin
         pull = max(BEYOND, self.pull) if input_size > self.largest_input else self.pull
         if self.fallback > size > 0.0:
-            size *= (self.fallback / size) ** pull
-        least = self.fallback if predicted > self.high else self.floor
+            size = towards(size, self.fallback, pull)
+        least = min(self.fallback, RANGE * predicted) if predicted > self.high else self.floor
         return min(max(least, self.floor, size), LARGEST)
 
     def _predicted(self, input_size: float) -> float:
@@ -183,7 +184,7 @@ def fit_by_input(
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        uncertain_share(u / predicted[best], float(loss.bound) / OPTIMISM),
+        uncertain_share(u / predicted[best], prices.failure_bound),
         float(wastes[best]),
         tuple(ascending.tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(of_ascending.tolist()) if kind in BY_NEIGHBOURS else (),

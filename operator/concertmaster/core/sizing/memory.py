@@ -22,7 +22,7 @@ from concertmaster.core.sizing.trend import (
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import bound_of, fit_losses, uncertain_share
+from concertmaster.core.sizing.waste import bound_of, fit_losses, towards, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
@@ -229,13 +229,13 @@ def _with_authors(
 ) -> float:
     """The request, pulled towards the current one, which was set by people who know the step.
 
-    The request covers the share of that distance, on logarithms, that few runs leave uncertain, or ``records`` of run time
-    beyond chance: when many runs start at once, short ones end first, and their peaks look stable although large ones are
-    still to come. A current request that no run exceeded is never raised: an extrapolated bound is no better evidence.
+    It goes the share of that way that few runs leave uncertain, or ``records`` of run time beyond chance: when many runs
+    start at once, short ones end first, and their peaks look stable although large ones are still to come. A current
+    request that no run exceeded is never raised: an extrapolated bound is no better evidence.
     """
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    kept = largest * (current / largest) ** uncertain_share(peaks, bound, records)
+    kept = towards(largest, current, uncertain_share(peaks, bound, records), records)
     return float(min(current, max(request, kept)))
 
 

@@ -1,0 +1,105 @@
+"""Sizes of the steps of one family, and what they waste."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks.nested import cases
+from benchmarks.nested.cases import Places
+from benchmarks.nested.choose import Rows
+from concertmaster.core.sizing import cpu_request, memory_request
+
+KRR_MARGIN, KRR_LEAST = 1.15, 1e8
+BYTE_SECONDS = 1e9 * 3600.0
+
+
+def sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:
+    def score(steps: Sequence[cases.Step]) -> Rows:
+        rows = []
+        for step in steps:
+            known, ahead = cases.split(step, shuffled=shuffled)
+            size = memory_request(
+                step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+            )
+            given = np.full(ahead.size, size.quantity or step.preset)
+            rows.append(_charged(step, known, ahead, given))
+        return np.array(rows)
+
+    return score
+
+
+def sized_by_input(steps: Sequence[cases.Step]) -> Rows:
+    rows = []
+    for step in steps:
+        known, ahead = cases.split(step, shuffled=True)
+        size = memory_request(
+            step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+        )
+        if size.model is None:
+            given = np.full(ahead.size, size.quantity or step.preset)
+        else:
+            given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
+        rows.append(_charged(step, known, ahead, given))
+    return np.array(rows)
+
+
+def _charged(step: cases.Step, known: Places, ahead: Places, given: Rows) -> list[float]:
+    """GBh wasted, failed attempts, executions, and the waste in GBh of the largest peak plus 15%; retries double."""
+    krr = np.full(ahead.size, max(KRR_LEAST, KRR_MARGIN * float(step.peaks[known].max())))
+    wasted, failed = _wasted(step, ahead, given)
+    return [wasted, failed, float(ahead.size), _wasted(step, ahead, krr)[0]]
+
+
+def _wasted(step: cases.Step, ahead: Places, given: Rows) -> tuple[float, float]:
+    peaks, seconds = step.peaks[ahead], step.seconds[ahead]
+    kills = np.maximum(0.0, np.ceil(np.log2(peaks / given) - 1e-12))
+    bytes_ = given * (2.0**kills - 1.0) + given * 2.0**kills - peaks
+    return float(bytes_ @ seconds) / BYTE_SECONDS, float(kills.sum())
+
+
+def waste_share(families: Sequence[Rows]) -> float:
+    shares = [max(rows[:, 0].sum(), 1e-9) / max(rows[:, 3].sum(), 1e-9) for rows in families]
+    return float(np.exp(np.mean(np.log(shares))))
+
+
+def failed(families: Sequence[Rows]) -> float:
+    return float(np.mean([100.0 * rows[:, 1].sum() / rows[:, 2].sum() for rows in families]))
+
+
+def sized_cpu(steps: Sequence[cases.Step]) -> Rows:
+    """Unused core-hours, used core-hours, added hours, hours, and added hours with the largest observed usage as
+    request."""
+    rows = []
+    for step in steps:
+        good = np.isfinite(step.cores) & (step.seconds > 0.0)
+        known, ahead = cases.split(step, shuffled=False)
+        known, ahead = known[good[known]], ahead[good[ahead]]
+        if not known.size or not ahead.size:
+            continue
+        found = cpu_request(step.cores[known], None, None, step.seconds[known], current_request=step.preset_cores)
+        cores, hours = step.cores[ahead], step.seconds[ahead] / 3600.0
+        given = max(found.request if found.request is not None else step.preset_cores, 0.01)
+        largest = max(float(step.cores[known].max()), 0.01)
+        longer, with_largest = (
+            0.0 if size >= step.preset_cores else float(np.maximum(cores / size - 1.0, 0.0) @ hours)
+            for size in (given, largest)
+        )
+        unused = float(np.maximum(given - cores, 0.0) @ hours)
+        rows.append([unused, float(cores @ hours), longer, float(hours.sum()), with_largest])
+    return np.array(rows)
+
+
+def unused(families: Sequence[Rows]) -> float:
+    return float(np.exp(np.mean([np.log(max(rows[:, 0].sum(), 1e-9) / rows[:, 1].sum()) for rows in families])))
+
+
+def longer(families: Sequence[Rows]) -> float:
+    every = np.concatenate(families)
+    return float(100.0 * every[:, 2].sum() / every[:, 3].sum())
+
+
+def longer_than_largest(families: Sequence[Rows]) -> float:
+    ours, with_largest = (np.mean([rows[:, k].sum() / rows[:, 3].sum() for rows in families]) for k in (2, 4))
+    return float(100.0 * ours / max(with_largest, 1e-9))
