@@ -96,7 +96,7 @@ def test_memory_scales_when_its_cost_stays_the_same(rows: list[tuple[float, floa
 @given(SAMPLES, st.randoms())
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_runs_matters_only_through_growth(rows: list[tuple[float, float, float]], random) -> None:
-    options = MemoryOptions(drift_z=math.inf, room_z=math.inf)
+    options = MemoryOptions(drift_z=math.inf)
     shuffled = list(rows)
     random.shuffle(shuffled)
     sizes = [memory_request([r[0] for r in x], [r[1] for r in x], options=options).request for x in (rows, shuffled)]
@@ -127,9 +127,7 @@ def test_below_the_largest_peak_the_failure_bound_holds(rows: list[tuple[float, 
 def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[tuple[float, float, float]]) -> None:
     """At the price of failures included, no level between the peaks and twice the largest is expected to cost less."""
     u, t = [r[0] for r in rows], [r[1] for r in rows]
-    options = MemoryOptions(
-        failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, room_z=math.inf, strict_from=math.inf
-    )
+    options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, strict_from=math.inf)
     request = memory_request(u, t, options=options).request
     levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
     loss = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False)

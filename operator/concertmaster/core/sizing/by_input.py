@@ -24,7 +24,7 @@ from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, towar
 NEIGHBOURS = 5
 # A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them. A
 # prediction further beyond may be wrong by this factor.
-RANGE = 2.0
+RANGE = 1.5
 # Share of the way to the current request, for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
 MOST_LEVELS = 4

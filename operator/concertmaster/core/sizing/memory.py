@@ -41,8 +41,8 @@ class MemoryOptions:
     attempts of a step; stricter where runs take longer than ``strict_from`` seconds. ``failure_price``: cost of a failed
     attempt beyond the memory it wastes, byte-seconds; one GiB-hour is under half a cent at list prices.
     ``retry_factor``: increase of the request after an OOM kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance (1%) at which growth is reported, or that of inputs gets room; ``room_z``: at which
-    growth of peaks gets room, or longer runs are found to need less (5%).
+    ``drift_z``: one-sided significance (1%) at which growth of peaks or inputs is reported and gets room, or longer runs are
+    found to need less.
     ``horizon``: how long growth is assumed to continue, in multiples of the history; ``driven_horizon``: the same where
     inputs explain it, since such growth is better known.
     """
@@ -54,7 +54,6 @@ class MemoryOptions:
     strict_from: float = 3600.0
     floor: float = 16.0 * 2**20
     drift_z: float = 2.326
-    room_z: float = 1.645
     horizon: float = 1.5
     driven_horizon: float = 2.0
 
@@ -169,7 +168,7 @@ def _expected(
 ) -> _Usable:
     logs, input_logs = np.log(u), None if x is None else _logarithms(x)
     driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
-    growth = driven or (growth_per_run(logs) if rising > options.room_z else 0.0)
+    growth = driven or (growth_per_run(logs) if rising > options.drift_z else 0.0)
     expected = _continued(u, logs, growth, options.driven_horizon if driven else options.horizon)
     return _Usable(u, t, x, logs, input_logs, current, rising > options.drift_z, driven, expected)
 
@@ -197,7 +196,7 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
 def _records(group: Sequence[_Usable], peaks: Floats, durations: Floats, options: MemoryOptions) -> Floats:
     """Records of run time beyond chance, of each step (see ``records_z``). 0 where growth of inputs has room already, or
     where longer runs need less memory and promise no larger peaks."""
-    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.room_z
+    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.drift_z
     return np.where(needing_less | np.array([bool(use.driven) for use in group]), 0.0, records_z(durations))
 
 
