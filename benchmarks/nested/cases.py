@@ -113,10 +113,7 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
         for k in range(steps):
             rng = np.random.default_rng(1000 * number + k)
             runs = simulate(family, int(rng.choice([12, 30, 60, 150])), rng)
-            done = np.argsort(runs.submitted + runs.seconds, kind="stable")
-            step = Step(
-                runs.inputs[done], runs.peaks[done], runs.seconds[done], np.full(done.size, np.nan), runs.preset, np.nan
-            )
+            step = _ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.preset)
             found.setdefault(f"law {family}", []).append(step)
     return found
 
@@ -125,24 +122,22 @@ def wide(steps: int = 8) -> dict[str, list[Step]]:
     """Simulated steps with wide ranges of inputs and noise that multiplies, by model."""
     found: dict[str, list[Step]] = {}
     for law in LAWS:
-        for inputs, peaks, seconds, submitted, request in wide_runs(law, steps):
-            done = np.argsort(submitted + seconds, kind="stable")
-            cores = np.full(done.size, np.nan)
-            step = Step(inputs[done], peaks[done], seconds[done], cores, request, np.nan)
-            found.setdefault(f"wide {law}", []).append(step)
+        found[f"wide {law}"] = [_ended(*runs) for runs in wide_runs(law, steps)]
     return found
 
 
 def tools(steps: int = 8) -> dict[str, list[Step]]:
-    """Simulated steps of kinds of tools, with requests as generous as people write them, by kind."""
-    found: dict[str, list[Step]] = {}
-    for kind, executions in tool_families(steps).items():
-        for runs in executions:
-            done = np.argsort(runs.submitted + runs.seconds, kind="stable")
-            cores = np.full(done.size, np.nan)
-            step = Step(runs.inputs[done], runs.peaks[done], runs.seconds[done], cores, runs.request, np.nan)
-            found.setdefault(kind, []).append(step)
-    return found
+    """Simulated steps by tool family, with requests as generous as authors set them."""
+    return {
+        family: [_ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.request) for runs in executions]
+        for family, executions in tool_families(steps).items()
+    }
+
+
+def _ended(inputs: Rows, peaks: Rows, seconds: Rows, submitted: Rows, request: float) -> Step:
+    """A step of these executions, in the order they ended; nothing is known of its CPU."""
+    done = np.argsort(submitted + seconds, kind="stable")
+    return Step(inputs[done], peaks[done], seconds[done], np.full(done.size, np.nan), request, np.nan)
 
 
 def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:

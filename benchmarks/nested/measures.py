@@ -18,7 +18,7 @@ from benchmarks.nested import cases, sizing
 from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import simulated_series
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import by_input, cpu, memory, tail, trend, waste
+from concertmaster.core.sizing import authors, by_input, cpu, memory, tail, trend
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
@@ -64,20 +64,19 @@ def all_measures(data: Path) -> Iterator[Measure]:
     """All measures, generated one at a time because their cases are large."""
     pods = cases.pods(data)
     steps, tools = {**pods, **cases.simulated(), **cases.wide()}, cases.tools()
-    indices = {f"index {a:g}": {(waste, "INDEX"): a} for a in (0.5, 2.0)}
+    indices = {f"index {a:g}": {(authors, "INDEX"): a} for a in (0.5, 2.0)}
     sizes: dict[str, Variant] = {
         "shipped": {},
         **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
         **indices,
-        **{f"unlike {u:g}": {(waste, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
-        "growth from 5%": _memory(drift_z=1.645),
+        **{f"unlike {u:g}": {(authors, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
+        "significance 5%": _memory(drift_z=1.645),
         **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
         "inputs' growth for 1.5": _memory(driven_horizon=1.5),
         "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
         "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
         "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
-        **{f"index by records {a:g}": {(waste, "INDEX_BY_RECORDS"): a} for a in (0.25, 1.0)},
     }
     wasted = Figure("waste, of KRR's @ failed per 100", sizing.waste_share, sizing.failed, 1.0)
     every = {**steps, **tools, **cases.machines(data)}

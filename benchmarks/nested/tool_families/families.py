@@ -27,24 +27,20 @@ class Executions:
     request: float
 
 
-def _title(law: str) -> str:
-    return f"tool {law.replace('_', ' ')}"
-
-
-STABLE = frozenset(_title(law) for law in stable.LAWS)
-
-
 def tool_families(steps: int, seed: int = 1) -> dict[str, list[Executions]]:
     """Executions of ``steps`` simulated steps of each family, by name of the family; 12 to 400 executions per step.
 
     Each step has its own random generator: more steps only add steps, and a new family changes no other.
     """
     laws = {**stable.LAWS, **unstable.LAWS}
-    return {_title(name): [_step(name, law, k, seed) for k in range(steps)] for name, law in laws.items()}
+    return {
+        f"tool {name.replace('_', ' ')}": [_step(name, law, k, seed) for k in range(steps)]
+        for name, law in laws.items()
+    }
 
 
 def _step(name: str, law: Law, number: int, seed: int) -> Executions:
-    rng = np.random.default_rng([seed % 2**63, zlib.crc32(name.encode()), number])
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
     draws = Draws(rng, int(rng.choice(RUNS)))
     peaks, seconds = law(draws)
     peaks = recorded(draws, peaks, seconds, stable=name in stable.LAWS)

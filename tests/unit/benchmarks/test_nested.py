@@ -12,6 +12,7 @@ from benchmarks.nested.choose import Figure, Rows, choose, nested
 from benchmarks.nested.plot import svg
 from benchmarks.nested.report import lines, scored
 from benchmarks.nested.series_laws import simulated_series
+from benchmarks.nested.tool_families import tool_families
 
 
 def _mean(families: Sequence[Rows]) -> float:
@@ -102,3 +103,18 @@ def test_simulated_series_tell_where_they_change() -> None:
 def test_measures_that_were_not_run_keep_their_rows() -> None:
     before, found = [{"name": "a", "v": 1}, {"name": "b", "v": 1}], [{"name": "b", "v": 2}, {"name": "c", "v": 2}]
     assert [(row["name"], row["v"]) for row in replaced(before, found)] == [("a", 1), ("b", 2), ("c", 2)]
+
+
+def test_executions_of_tools_are_what_a_cluster_could_record() -> None:
+    few, more = tool_families(2), tool_families(6)
+    assert len(few) == 28
+    ratios = []
+    for family, steps in more.items():
+        for number, runs in enumerate(steps):
+            rows = np.array([runs.inputs, runs.peaks, runs.seconds, runs.submitted])
+            assert np.isfinite(rows).all() and (rows[:3] > 0).all() and (np.diff(rows[3]) >= 0).all()
+            if number < len(few[family]):
+                assert np.array_equal(runs.peaks, few[family][number].peaks)
+            ratios.append(runs.request / runs.peaks.max())
+    assert 0.7 <= min(ratios) < 1.0 and max(ratios) <= 32.0
+    assert 2.5 < float(np.median(ratios)) < 5.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.stats.robust import mad_sigma, median_difference
+from concertmaster.core.stats.robust import array_median, mad_sigma, median_difference
 
 BANDWIDTH = 0.3  # of the density, in robust standard deviations: wide enough for 12 values, narrow enough for clusters
 FLOOR = 0.2  # pseudo-values added to every density everywhere, so that no single value decides
@@ -56,7 +56,7 @@ class _Density:
     """Gaussian kernel density on a grid, in values per bandwidth."""
 
     def __init__(self, sample: Floats, width: float) -> None:
-        middle = float(np.median(sample))
+        middle = array_median(sample)
         step = width / FINE
         # Half a step more centres the smallest value in its cell: at the edge, rounding would choose the cell.
         low = max(float(sample.min()), middle - REACH * width) - 4.0 * width - 0.5 * step

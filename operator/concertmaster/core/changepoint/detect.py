@@ -24,7 +24,7 @@ from concertmaster.core.changepoint.segment import (
 )
 from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, prepare_many
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
+from concertmaster.core.stats.robust import array_median, median_difference, theil_sen, theil_sens
 
 WEEK = 7 * 86400.0
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
@@ -169,7 +169,7 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         following = [e for e in edges[explained[-1] + 1 :] if e > end]
         before = before[previous[-1] if previous else 0 :]
         after = after[: (following[0] if following else y.size) - end]
-        ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
+        ratio = _exp(array_median(after) - array_median(before)) if series.is_log else math.nan
         out.append(Ramp(int(series.indices[start]), int(series.indices[end]), ratio, explained))
     return tuple(out)
 

@@ -6,8 +6,8 @@ import math
 from itertools import pairwise
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats
-from concertmaster.core.stats.robust import mad_sigma
+from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.stats.robust import array_median, mad_sigma
 
 PLACES = 16  # candidate positions for the start and the end of a ramp
 MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step
@@ -26,7 +26,7 @@ def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[i
     if not edges:
         return []
     bounds = [0, *edges, values.size]
-    levels = [float(np.median(values[a:b])) for a, b in pairwise(bounds)]
+    levels = [array_median(values[a:b]) for a, b in pairwise(bounds)]
     ramps = []
     first = 0
     while first < len(edges):
@@ -45,22 +45,19 @@ def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[i
 def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     n = values.size
     bounds = [0, *edges, n]
-    stepped = np.concatenate([values[a:b] - np.median(values[a:b]) for a, b in pairwise(bounds)])
+    stepped = np.concatenate([values[a:b] - array_median(values[a:b]) for a, b in pairwise(bounds)])
     bound = 3.0 * mad_sigma(stepped)
     if bound <= 0:
         return None
     y = np.clip(stepped, -bound, bound) + (values - stepped)  # clip outliers towards their level
-    step_squares = sum(float(np.sum((y[a:b] - y[a:b].mean()) ** 2)) for a, b in pairwise(bounds))
-    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round())
+    step_squares = sum(_squares(y[a:b]) for a, b in pairwise(bounds))
+    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round()).astype(np.intp)
     start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))
     long_enough = end - start >= MIN_LENGTH
     start, end = start[long_enough], end[long_enough]
     if start.size == 0:
         return None
-    shape = np.clip((np.arange(n) - start[:, None]) / (end - start)[:, None], 0.0, 1.0)
-    shape -= shape.mean(axis=1, keepdims=True)
-    centred = y - y.mean()
-    squares = float(centred @ centred) - (shape @ centred) ** 2 / np.sum(shape**2, axis=1)
+    squares = _squares(y) - _explained(y, start, end)
     parameters = np.where((start == 0) & (end == n - 1), LINE_PARAMETERS, RAMP_PARAMETERS)
     costs = n * np.log(np.maximum(squares, 1e-300)) + parameters * math.log(n)
     best = int(np.argmin(costs))
@@ -69,13 +66,33 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     return int(start[best]), int(end[best])
 
 
+def _explained(y: Floats, start: Indices, end: Indices) -> Floats:
+    """Sum of squares of ``y`` that a line from each ``start`` to its ``end``, level before and after, explains.
+
+    Projections onto the shape of the line, 0 before and 1 after, from cumulative sums: one pass for all of them.
+    """
+    n, length = y.size, end - start
+    centred = np.zeros((2, n + 1))
+    np.cumsum([y - y.sum() / n, np.arange(n) * (y - y.sum() / n)], axis=1, out=centred[:, 1:])
+    along = centred[:, end] - centred[:, start]
+    product = (along[1] - start * along[0]) / length - centred[0, end]  # the sum up to n is zero
+    total, squares = n - end + (length - 1) / 2.0, n - end + (length - 1) * (2 * length - 1) / (6.0 * length)
+    explained: Floats = product**2 / (squares - total**2 / n)
+    return explained
+
+
+def _squares(y: Floats) -> float:
+    centred = y - y.sum() / y.size
+    return float(centred @ centred)
+
+
 def is_step(x: Floats, values: Floats, slope: float) -> bool:
     """Whether one step describes ``values`` at ``x`` (ascending, shape (n,)) better than growth all along by ``slope`` (per
     unit of ``x``), by the same criterion. Steps of the size of the noise are too small to be change points, and tilt a line.
     """
     n = values.size
-    line = slope * (x - float(np.median(x)))
-    residuals = values - line - float(np.median(values - line))
+    line = slope * (x - array_median(x))
+    residuals = values - line - array_median(values - line)
     bound = 3.0 * mad_sigma(residuals)
     if n < 2 * MIN_LENGTH or bound <= 0:
         return False

@@ -17,15 +17,16 @@ from functools import cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats, Indices
+from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, towards, uncertain_share
+from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
-# A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them. A
-# prediction further beyond may be wrong by this factor.
+# A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them.
+# Predictions beyond that are assumed to be wrong by up to this factor.
 RANGE = 1.5
-# Share of the way to the current request, for inputs beyond the largest: one prediction in six fails there.
+# Least weight of the current request for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
 MOST_LEVELS = 4
 # Levels closer than this factor are merged.
@@ -48,9 +49,9 @@ class InputModel:
     ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
     ``peaks`` at the nearest of the observed ``inputs`` (ascending); ``mean``: the geometric mean of line and nearest. Beyond
     ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
-    requests above ``floor``; they go the share ``pull`` of the way ``towards`` ``fallback``, beyond ``largest_input`` at
-    least BEYOND of it. Where a prediction exceeds ``high`` they are RANGE times it, ``fallback`` at most.
-    ``waste``: expected byte-seconds per run.
+    requests above ``floor``; ``blended`` with the authors' request ``fallback`` (0: none), which has the weight ``pull``,
+    beyond ``largest_input`` BEYOND at least. Where a prediction exceeds ``high``, the request is at least RANGE times that,
+    or ``fallback`` if that is less. ``waste``: expected byte-seconds per run.
     """
 
     kind: str
@@ -76,7 +77,7 @@ class InputModel:
         size = held * self.margin if self.is_factor else held + self.margin
         pull = max(BEYOND, self.pull) if input_size > self.largest_input else self.pull
         if self.fallback > size > 0.0:
-            size = towards(size, self.fallback, pull)
+            size = blended(size, self.fallback, pull)
         least = min(self.fallback, RANGE * predicted) if predicted > self.high else self.floor
         return min(max(least, self.floor, size), LARGEST)
 
@@ -145,7 +146,7 @@ def fit_by_input(
 ) -> InputModel | None:
     """The best model; None when none beats a single request, whose expected loss is ``single_loss``.
 
-    ``current_request``: bytes, used for inputs so large that a prediction would be a guess. All arrays have one length;
+    ``current_request``: bytes, stayed close to with few runs and for inputs beyond the largest. All arrays have one length;
     peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are ignored.
     """
     known = np.isfinite(inputs) & (inputs >= 0.0)
@@ -184,7 +185,7 @@ def fit_by_input(
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        uncertain_share(u / predicted[best], prices.failure_bound),
+        weight_of_request(u / predicted[best], prices.failure_bound),
         float(wastes[best]),
         tuple(ascending.tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(of_ascending.tolist()) if kind in BY_NEIGHBOURS else (),

@@ -1,6 +1,7 @@
 """Memory request of a step from the peaks of its runs: one number, or a function of input size where that pays.
 
-The loss is explained in waste.py, the probability of a larger peak in tail.py, growth in trend.py, inputs in by_input.py.
+The loss is explained in waste.py, the probability of a larger peak in tail.py, what few runs leave to the authors in
+authors.py, growth in trend.py, inputs in by_input.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence, exceeding, picked
@@ -22,13 +24,15 @@ from concertmaster.core.sizing.trend import (
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import bound_of, fit_losses, towards, uncertain_share
+from concertmaster.core.sizing.waste import bound_of, fit_losses
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
 SMALLEST, LARGEST = 1.0, 2.0**60
 # Growth is extrapolated to at most this multiple of the largest peak.
 LARGEST_RISE = 4.0
+# One-sided significance (5%) at which longer runs are found to need less.
+LESS_Z = 1.645
 # Share of future runs that the request covers with the stated confidence.
 COVERED_SHARE = 0.95
 
@@ -41,8 +45,7 @@ class MemoryOptions:
     attempts of a step; stricter where runs take longer than ``strict_from`` seconds. ``failure_price``: cost of a failed
     attempt beyond the memory it wastes, byte-seconds; one GiB-hour is under half a cent at list prices.
     ``retry_factor``: increase of the request after an OOM kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance (1%) at which growth of peaks or inputs is reported and gets room, or longer runs are
-    found to need less.
+    ``drift_z``: one-sided significance (1%) at which growth of peaks or inputs is reported and gets room.
     ``horizon``: how long growth is assumed to continue, in multiples of the history; ``driven_horizon``: the same where
     inputs explain it, since such growth is better known.
     """
@@ -181,11 +184,11 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     levels, totals, _ = loss.best(options)
     largest = np.maximum.reduce(peaks, axis=-1)
     above_peaks = any(use.current is not None and use.current >= most for use, most in zip(group, largest, strict=True))
-    records = _records(group, peaks, durations, options) if above_peaks else np.zeros(len(group))
+    evidence = _evidence(group, peaks, durations) if above_peaks else np.zeros(len(group))
     requests = np.array(
         [
             _with_authors(max(level, options.floor), use.current, use.peaks, most, options.failure_bound, more)
-            for use, level, most, more in zip(group, levels.tolist(), largest.tolist(), records.tolist(), strict=True)
+            for use, level, most, more in zip(group, levels.tolist(), largest.tolist(), evidence.tolist(), strict=True)
         ]
     )[:, None]
     above, failing = np.add.reduce(peaks > requests, axis=-1), loss.failing(requests)[:, 0]
@@ -193,11 +196,16 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     return [_size(use, options, *of_use) for use, *of_use in zip(group, *(f.tolist() for f in figures), strict=True)]
 
 
-def _records(group: Sequence[_Usable], peaks: Floats, durations: Floats, options: MemoryOptions) -> Floats:
-    """Records of run time beyond chance, of each step (see ``records_z``). 0 where growth of inputs has room already, or
-    where longer runs need less memory and promise no larger peaks."""
-    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.drift_z
-    return np.where(needing_less | np.array([bool(use.driven) for use in group]), 0.0, records_z(durations))
+def _evidence(group: Sequence[_Usable], peaks: Floats, durations: Floats) -> Floats:
+    """Evidence in each step's records of run time that longer runs, of larger peaks, are still to come: log likelihood ratio
+    of a shift by one standard deviation (see ``records_z``), at least 0. When many runs start at once, short ones end first,
+    and their peaks look stable.
+
+    0 where growth of inputs has room already, or where longer runs need less memory.
+    """
+    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -LESS_Z
+    none = needing_less | np.array([bool(use.driven) for use in group])
+    return np.where(none, 0.0, np.maximum(records_z(durations) - 0.5, 0.0))
 
 
 def _size(
@@ -224,18 +232,14 @@ def _size(
 
 
 def _with_authors(
-    request: float, current: float | None, peaks: Floats, largest: float, bound: float, records: float
+    request: float, current: float | None, peaks: Floats, largest: float, bound: float, evidence: float
 ) -> float:
-    """The request, pulled towards the current one, which was set by people who know the step.
-
-    It goes the share of that way that few runs leave uncertain, or ``records`` of run time beyond chance: when many runs
-    start at once, short ones end first, and their peaks look stable although large ones are still to come. A current
-    request that no run exceeded is never raised: an extrapolated bound is no better evidence.
-    """
+    """The request, at least the current one blended with the largest peak. A current request that no run exceeded is never
+    raised: an extrapolated bound is no better evidence."""
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    kept = towards(largest, current, uncertain_share(peaks, bound, records), records)
-    return float(min(current, max(request, kept)))
+    kept = blended(largest, current, weight_of_request(peaks, bound, evidence), evidence)
+    return min(current, max(request, kept))
 
 
 def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Floats:

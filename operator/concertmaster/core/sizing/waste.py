@@ -14,7 +14,7 @@ from typing import Protocol
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
-from concertmaster.core.sizing.tail import Tail, fit_tail, mean_log_excess, picked, places
+from concertmaster.core.sizing.tail import Tail, fit_tail, picked, places
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
@@ -22,15 +22,6 @@ STRICTEST = 0.5
 RETRIES = 2
 # Smallest share that a sample of runs can support.
 LEAST_BOUND = 1e-4
-# Share of one run, on top of all runs observed, assumed to be unlike those when the largest values are equal; and how much
-# more of it per unit of their mean log excess: twice the least share at a tail index of 6.
-UNLIKE = 0.2
-HEAVIER = 6.0
-# Tail index of what runs unlike those observed need, between the largest peak and the authors' request: twice as much is
-# needed by half of them, or, where more run times than expected by chance are records, by seven in ten.
-INDEX, INDEX_BY_RECORDS = 1.0, 0.5
-# From here on records speak for larger runs to come: log likelihood ratio of a shift by one standard deviation above 0.
-SHIFTED = 0.5
 LARGEST_LOG = 600.0  # exp() overflows a float above about 709
 
 
@@ -190,30 +181,6 @@ def bound_of(durations: Floats, prices: Prices, share: float = 1.0) -> float:
         1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(np.add.reduce(durations)) / durations.size)))
     )
     return max(LEAST_BOUND, prices.failure_bound * stricter * share)
-
-
-def uncertain_share(values: Floats, bound: float, records: float = 0.0) -> float:
-    """Share (0 to 1) of the way from a size to the authors' request to go, for the failure bound.
-
-    No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
-    assumed real (more, the heavier the tail of the ``values`` > 0); see ``towards`` for what such a run may need.
-    ``records``: evidence that runs still to come are unlike these, as a normal quantile. It multiplies UNLIKE, up to the
-    whole of that share, by its likelihood ratio for a shift of one standard deviation.
-    """
-    real = min(1.0, UNLIKE * math.exp(min(LARGEST_LOG, max(0.0, records - SHIFTED))))
-    unlike = real * (1.0 + HEAVIER * mean_log_excess(values)) / values.size
-    return max(0.0, 1.0 - bound / unlike)
-
-
-def towards(size: float, request: float, share: float, records: float = 0.0) -> float:
-    """``size`` moved towards a larger ``request`` of the authors by ``share`` (0 to 1) of the way; both bytes, > 0.
-
-    What a run unlike those observed needs lies between the two, by Pareto's law cut off at the request. How far above a
-    generous request lies then matters little: many are the default of a class of tools, a hundred times what the step has
-    ever used.
-    """
-    index = INDEX_BY_RECORDS if records > SHIFTED else INDEX
-    return float(size * (1.0 - share * (1.0 - (size / request) ** index)) ** (-1.0 / index))
 
 
 def _logs(margins: Floats, is_factor: bool | Flags) -> Floats:
