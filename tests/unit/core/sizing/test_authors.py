@@ -41,8 +41,8 @@ def test_the_weight_falls_with_runs_and_grows_with_evidence() -> None:
     values = np.full(40, GIB)
     weights = [weight_of_request(values[:n], 0.01) for n in (3, 10, 19, 20, 40)]
     assert weights == pytest.approx([0.85, 0.5, 0.05, 0.0, 0.0])
-    assert weight_of_request(values[:10], 0.01, 1.0) == pytest.approx(1.0 - 0.1 / (0.2 * math.e))
-    assert weight_of_request(values[:10], 0.01, 1e9) == pytest.approx(0.9)  # all of the share of 1/n
+    assert weight_of_request(values[:10], 0.01, 0.5) == pytest.approx(1.0 - 0.1 / (0.2 * math.exp(0.5)))
+    assert weight_of_request(values[:10], 0.01, 1e9) == pytest.approx(0.8)  # half of the share of 1/n
     assert weight_of_request(values, 0.0) == 1.0
 
 
