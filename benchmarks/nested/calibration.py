@@ -12,10 +12,10 @@ import numpy as np
 from benchmarks.accuracy.replay_adapters import as_work
 from benchmarks.accuracy.sizing_laws import FAMILIES, simulate
 from benchmarks.nested import cases
+from benchmarks.nested.sizing import requests
 from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.overhead import predict, shape
 from concertmaster.core.changepoint import detect
-from concertmaster.core.sizing import memory_request
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.stats.means import mean_with_interval
 
@@ -133,15 +133,7 @@ def _sizes(data: Path) -> Iterator[Promise]:
                 if long and np.mean(step.seconds) < 3600.0:
                     continue
                 known, ahead = cases.split(step, shuffled=shuffled)
-                size = memory_request(
-                    step.peaks[known],
-                    step.seconds[known],
-                    inputs=step.inputs[known],
-                    current_request=step.preset,
-                )
-                given = np.full(ahead.size, size.quantity or step.preset)
-                if by_input and size.model is not None:
-                    given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
+                given = requests(step, known, ahead, by_input=by_input)
                 kept.setdefault(family, []).extend((step.peaks[ahead] <= given).astype(float).tolist())
         yield _promise("right-size (memory)", what, 99.5 if long else 99.0, kept, "of runs")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.accuracy.sizing_laws import FAMILIES, simulate
+from benchmarks.accuracy.sizing_laws import FAMILIES, Runs, simulate
 from benchmarks.nested.choose import Rows
 from benchmarks.nested.cpu_laws import LAWS as CPU_LAWS
 from benchmarks.nested.cpu_laws import simulated_use
@@ -113,8 +113,7 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
         for k in range(steps):
             rng = np.random.default_rng(1000 * number + k)
             runs = simulate(family, int(rng.choice([12, 30, 60, 150])), rng)
-            step = _ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.preset)
-            found.setdefault(f"law {family}", []).append(step)
+            found.setdefault(f"law {family}", []).append(_ended_of(runs))
     return found
 
 
@@ -128,10 +127,11 @@ def wide(steps: int = 8) -> dict[str, list[Step]]:
 
 def tools(steps: int = 8) -> dict[str, list[Step]]:
     """Simulated steps by tool family, with requests as generous as authors set them."""
-    return {
-        family: [_ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.request) for runs in executions]
-        for family, executions in tool_families(steps).items()
-    }
+    return {family: [_ended_of(runs) for runs in of_family] for family, of_family in tool_families(steps).items()}
+
+
+def _ended_of(runs: Runs) -> Step:
+    return _ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.preset)
 
 
 def _ended(inputs: Rows, peaks: Rows, seconds: Rows, submitted: Rows, request: float) -> Step:

@@ -15,34 +15,25 @@ KRR_MARGIN, KRR_LEAST = 1.15, 1e8
 BYTE_SECONDS = 1e9 * 3600.0
 
 
-def sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:
+def requests(step: cases.Step, known: Places, ahead: Places, *, by_input: bool) -> Rows:
+    """Memory requests (bytes) of the runs ``ahead`` from those ``known``: one for all, or ``by_input`` where that pays."""
+    size = memory_request(
+        step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+    )
+    if by_input and size.model is not None:
+        return np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
+    return np.full(ahead.size, size.quantity or step.preset)
+
+
+def sized(*, shuffled: bool, by_input: bool = False) -> Callable[[Sequence[cases.Step]], Rows]:
     def score(steps: Sequence[cases.Step]) -> Rows:
         rows = []
         for step in steps:
             known, ahead = cases.split(step, shuffled=shuffled)
-            size = memory_request(
-                step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
-            )
-            given = np.full(ahead.size, size.quantity or step.preset)
-            rows.append(_charged(step, known, ahead, given))
+            rows.append(_charged(step, known, ahead, requests(step, known, ahead, by_input=by_input)))
         return np.array(rows)
 
     return score
-
-
-def sized_by_input(steps: Sequence[cases.Step]) -> Rows:
-    rows = []
-    for step in steps:
-        known, ahead = cases.split(step, shuffled=True)
-        size = memory_request(
-            step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
-        )
-        if size.model is None:
-            given = np.full(ahead.size, size.quantity or step.preset)
-        else:
-            given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
-        rows.append(_charged(step, known, ahead, given))
-    return np.array(rows)
 
 
 def _charged(step: cases.Step, known: Places, ahead: Places, given: Rows) -> list[float]:

@@ -5,6 +5,6 @@ In the stable families, peaks vary by 1% to 5% around a function of the input, a
 the others they vary more, or for reasons that are not recorded.
 """
 
-from benchmarks.nested.tool_families.families import Executions, tool_families
+from benchmarks.nested.tool_families.families import tool_families
 
-__all__ = ["Executions", "tool_families"]
+__all__ = ["tool_families"]

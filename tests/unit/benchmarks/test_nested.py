@@ -115,6 +115,6 @@ def test_executions_of_tools_are_what_a_cluster_could_record() -> None:
             assert np.isfinite(rows).all() and (rows[:3] > 0).all() and (np.diff(rows[3]) >= 0).all()
             if number < len(few[family]):
                 assert np.array_equal(runs.peaks, few[family][number].peaks)
-            ratios.append(runs.request / runs.peaks.max())
+            ratios.append(runs.preset / runs.peaks.max())
     assert 0.7 <= min(ratios) < 1.0 and max(ratios) <= 32.0
     assert 2.5 < float(np.median(ratios)) < 5.0

@@ -72,10 +72,11 @@ def _explained(y: Floats, start: Indices, end: Indices) -> Floats:
     Projections onto the shape of the line, 0 before and 1 after, from cumulative sums: one pass for all of them.
     """
     n, length = y.size, end - start
-    centred = np.zeros((2, n + 1))
-    np.cumsum([y - y.sum() / n, np.arange(n) * (y - y.sum() / n)], axis=1, out=centred[:, 1:])
-    along = centred[:, end] - centred[:, start]
-    product = (along[1] - start * along[0]) / length - centred[0, end]  # the sum up to n is zero
+    centred = y - y.sum() / n
+    sums = np.zeros((2, n + 1))
+    np.cumsum([centred, np.arange(n) * centred], axis=1, out=sums[:, 1:])
+    along = sums[:, end] - sums[:, start]
+    product = (along[1] - start * along[0]) / length - sums[0, end]  # the sum up to n is zero
     total, squares = n - end + (length - 1) / 2.0, n - end + (length - 1) * (2 * length - 1) / (6.0 * length)
     explained: Floats = product**2 / (squares - total**2 / n)
     return explained

@@ -17,8 +17,8 @@ HEAVIER = 6.0
 # The most that evidence of larger runs to come makes of UNLIKE.
 MOST_UNLIKE = 0.5
 # Tail index of what unlike runs need: but for the authors' request, which is the most, half of them need twice the size.
-INDEX = 1.0
-MOST_EVIDENCE = 600.0  # exp() overflows a float above about 709
+# Evidence lowers it to 1 / (1 + FLATTER * evidence).
+INDEX, FLATTER = 1.0, 2.0
 
 
 def weight_of_request(values: Floats, bound: float, evidence: float = 0.0) -> float:
@@ -27,7 +27,7 @@ def weight_of_request(values: Floats, bound: float, evidence: float = 0.0) -> fl
     About UNLIKE of a share of 1/n is assumed to be unlike the n ``values`` (> 0), more the heavier their tail. ``evidence``:
     log likelihood ratio (at least 0) that runs still to come are unlike these; MOST_UNLIKE of that share counts at most.
     """
-    real = min(MOST_UNLIKE, UNLIKE * math.exp(min(MOST_EVIDENCE, evidence)))
+    real = UNLIKE * math.exp(min(evidence, math.log(MOST_UNLIKE / UNLIKE)))
     unlike = real * (1.0 + HEAVIER * mean_log_excess(values)) / values.size
     return max(0.0, 1.0 - bound / unlike)
 
@@ -40,5 +40,5 @@ def blended(size: float, request: float, weight: float, evidence: float = 0.0) -
     ``evidence`` there is of larger runs, the closer to geometric. A generous request then counts little more than a close
     one: many are the default of a class of tools, a hundred times what the step has ever used.
     """
-    index = INDEX / (1.0 + 2.0 * evidence)
+    index = INDEX / (1.0 + FLATTER * evidence)
     return float(((1.0 - weight) * size**-index + weight * request**-index) ** (-1.0 / index))

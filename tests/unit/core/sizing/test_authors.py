@@ -83,7 +83,7 @@ def test_a_request_that_no_run_exceeded_is_not_raised(peaks: list[float], curren
 
 
 def test_long_runs_by_input_keep_no_more_of_the_request() -> None:
-    """The weight follows the plain bound: a stricter one would double it, for steps of hours that fail no more often."""
+    """The weight follows the plain bound, as for one request."""
     inputs = np.linspace(1.0, 20.0, 24)
     used = (1.0 + 0.5 * inputs) * np.exp(0.05 * np.random.default_rng(11).normal(size=24)) * GIB
     pulls = []
