@@ -16,6 +16,9 @@ from benchmarks.nested.measures import all_measures, scores
 from benchmarks.nested.plot import svg
 from benchmarks.nested.report import RESULT, lines
 
+# Part of the names of measures that need traces; without any, earlier scores are kept.
+OF_TRACES = ", traces"
+
 
 def replaced(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Rows of measures, with the new ones in place of earlier rows of the same name, else at the end."""
@@ -30,9 +33,13 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="+", default=[], help="words of the names of measures; the others stay as they are"
     )
+    parser.add_argument(
+        "--traces", type=Path, help="directory with traces of Nextflow, see benchmarks/nested/traces.py"
+    )
     options = parser.parse_args()
+    before = json.loads(RESULT.read_text()) if RESULT.is_file() else {"scores": [], "promises": []}
     found = []
-    for measure in all_measures(options.data.resolve()):
+    for measure in all_measures(options.data.resolve(), options.traces):
         if options.only and not any(word in measure.name for word in options.only):
             continue
         of_variants = scores(measure)
@@ -43,10 +50,8 @@ def main() -> int:
         for variant, by_family in of_variants.items():
             every = [by_family[family] for family in sorted(by_family)]
             print(f"  {variant:22s} {measure.figure.of(every):.4g} @ {measure.figure.side(every):.3g}")
-    result: dict[str, Any] = {"scores": found, "promises": []}
-    if options.only and RESULT.is_file():
-        before = json.loads(RESULT.read_text())
-        result = {"scores": replaced(before["scores"], found), "promises": before["promises"]}
+    kept = [row for row in before["scores"] if options.only or (OF_TRACES in row["name"] and not options.traces)]
+    result: dict[str, Any] = {"scores": replaced(kept, found), "promises": before["promises"]}
     if not options.only or "promises" in options.only:
         result["promises"] = calibration.promises(options.data.resolve())
         RESULT.with_name("calibration.svg").write_text(svg(result["promises"]))

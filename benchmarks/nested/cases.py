@@ -6,7 +6,7 @@ import csv
 import gzip
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +34,7 @@ OF_LAW = 5
 @dataclass(frozen=True, slots=True)
 class Step:
     """Executions of one step in the order they ended, in bytes, seconds and cores; ``preset``: the request set by its
-    authors."""
+    authors; ``submitted`` and ``ended``: seconds since any moment."""
 
     inputs: Rows
     peaks: Rows
@@ -42,6 +42,8 @@ class Step:
     cores: Rows
     preset: float
     preset_cores: float
+    submitted: Rows
+    ended: Rows
 
 
 def scorer(data: Path, name: str) -> ModuleType:
@@ -79,6 +81,8 @@ def pods(data: Path) -> dict[str, list[Step]]:
                     column("cpu"),
                     float(done[0]["preset"]),
                     float(done[0]["cpus"]),
+                    column("submit"),
+                    column("complete"),
                 )
                 found.setdefault(workflow, []).append(step)
     return found
@@ -100,8 +104,9 @@ def machines(data: Path) -> dict[str, list[Step]]:
             if len(rows) >= FEWEST:
                 x, peaks, seconds, requests = np.array(rows).T
                 preset = max(float(requests[0]), 1.05 * float(peaks.max()))
+                submitted, cores = one_after_the_other(seconds), np.full(len(rows), np.nan)
                 found.setdefault(f"{path.name.split('.')[0]} on machines", []).append(
-                    Step(x, peaks, seconds, np.full(len(rows), np.nan), preset, np.nan)
+                    Step(x, peaks, seconds, cores, preset, np.nan, submitted, submitted + seconds)
                 )
     return found
 
@@ -136,8 +141,15 @@ def _ended_of(runs: Runs) -> Step:
 
 def _ended(inputs: Rows, peaks: Rows, seconds: Rows, submitted: Rows, request: float) -> Step:
     """A step of these executions, in the order they ended; nothing is known of its CPU."""
-    done = np.argsort(submitted + seconds, kind="stable")
-    return Step(inputs[done], peaks[done], seconds[done], np.full(done.size, np.nan), request, np.nan)
+    ended = submitted + seconds
+    done = np.argsort(ended, kind="stable")
+    cores = np.full(done.size, np.nan)
+    return Step(inputs[done], peaks[done], seconds[done], cores, request, np.nan, submitted[done], ended[done])
+
+
+def one_after_the_other(seconds: Rows) -> Rows:
+    """When runs of these durations are submitted if each follows the one before, in seconds."""
+    return np.cumsum(seconds) - seconds
 
 
 def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
@@ -146,8 +158,19 @@ def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
     for law in CPU_LAWS:
         for k in range(steps):
             runs, done, cores, preset = simulated_use(law, k)
-            step = Step(runs.inputs[done], runs.peaks[done], runs.seconds[done], cores, runs.preset, preset)
-            found.setdefault(f"law {law}", []).append(step)
+            submitted, seconds = runs.submitted[done], runs.seconds[done]
+            found.setdefault(f"law {law}", []).append(
+                Step(
+                    runs.inputs[done],
+                    runs.peaks[done],
+                    seconds,
+                    cores,
+                    runs.preset,
+                    preset,
+                    submitted,
+                    submitted + seconds,
+                )
+            )
     return found
 
 
@@ -165,11 +188,7 @@ def relations(data: Path, target: str) -> dict[str, list[tuple[Rows, Rows, Rows,
     key = "runtime_s" if target == "runtime" else "peak_rss_bytes"
     for (workflow, _, _), case in scorer(data, "stepruntime").load("dev", key).items():
         found.setdefault(f"larger inputs {workflow}", []).append(case)
-    for workflow, steps in {**pods(data), **simulated()}.items():
-        for step in steps:
-            found.setdefault(workflow, []).extend(
-                _split(step.inputs, step.seconds if target == "runtime" else step.peaks)
-            )
+    found |= relations_of({**pods(data), **simulated()}, target)
     tasks: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for run in scorer(data, "wfreplay").load("dev"):
         for task in run["tasks"]:
@@ -181,6 +200,15 @@ def relations(data: Path, target: str) -> dict[str, list[tuple[Rows, Rows, Rows,
     for law in LAWS:
         found[f"wide {law}"] = list(wide_relations(law, OF_LAW, larger=False))
         found[f"wide {law}, larger inputs"] = list(wide_relations(law, OF_LAW, larger=True))
+    return {family: cases for family, cases in found.items() if cases}
+
+
+def relations_of(families: Mapping[str, Sequence[Step]], target: str) -> dict[str, list[tuple[Rows, Rows, Rows, Rows]]]:
+    """The same of the steps of these families; those without known input sizes are left out."""
+    found = {}
+    for family, steps in families.items():
+        of_steps = (_split(step.inputs, step.seconds if target == "runtime" else step.peaks) for step in steps)
+        found[family] = [case for of_step in of_steps for case in of_step]
     return {family: cases for family, cases in found.items() if cases}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.nested import cases, sizing
 from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import simulated_series
+from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
 from concertmaster.core.sizing import authors, by_input, cpu, memory, tail, trend
 from concertmaster.core.sizing.cpu import CpuOptions
@@ -62,8 +63,8 @@ def scores(measure: Measure) -> dict[str, dict[str, Rows]]:
     return found
 
 
-def all_measures(data: Path) -> Iterator[Measure]:
-    """All measures, generated one at a time because their cases are large."""
+def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]:
+    """All measures, generated one at a time because their cases are large; those of traces only where there are any."""
     pods = cases.pods(data)
     steps, tools = {**pods, **cases.simulated(), **cases.wide()}, cases.tools()
     indices = {f"index {a:g}": {(authors, "INDEX"): a} for a in (0.5, 2.0)}
@@ -96,6 +97,13 @@ def all_measures(data: Path) -> Iterator[Measure]:
         **indices,
     }
     yield Measure("memory: by input", {**steps, **tools}, sizing.sized(shuffled=True, by_input=True), inputs, wasted)
+    yield Measure("memory: cold start, tools", tools, sizing.cold_start, inputs, wasted)
+    real = traces(traces_in) if traces_in else {}
+    if real:
+        yield Measure("memory: one size, traces", real, sizing.sized(shuffled=True), sizes, wasted)
+        yield Measure("memory: by input, traces", real, sizing.sized(shuffled=True, by_input=True), inputs, wasted)
+        yield Measure("memory: in order, traces", real, sizing.sized(shuffled=False), sizes, wasted)
+        yield Measure("memory: cold start, traces", real, sizing.cold_start, inputs, wasted)
     generous = {f: [replace(step, preset=GENEROUS * step.preset) for step in of] for f, of in steps.items()}
     for name, of_sizes, by_input_too in (("one size", sizes, False), ("by input", inputs, True)):
         score = sizing.sized(shuffled=True, by_input=by_input_too)
@@ -132,6 +140,9 @@ def all_measures(data: Path) -> Iterator[Measure]:
         }
         of_target = cases.relations(data, target)
         yield Measure(f"{target} over input", of_target, _predicted(fit), variants, error)
+        of_traces = cases.relations_of(real, target)
+        if of_traces:
+            yield Measure(f"{target} over input, traces", of_traces, _predicted(fit), variants, error)
     yield _changes(data)
 
 

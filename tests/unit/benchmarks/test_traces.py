@@ -1,0 +1,94 @@
+"""Steps of Nextflow traces, and sizes at a cold start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.nested import cases, sizing
+from benchmarks.nested.traces import amount, span, traces
+
+GB = 2.0**30
+HEADER = (
+    "task_id\thash\tnative_id\tname\tstatus\texit\tsubmit\tduration\trealtime\t%cpu\tpeak_rss\tpeak_vmem\trchar\twchar"
+)
+
+
+def _line(
+    task: int, *, status: str = "COMPLETED", minute: int | None = None, waited: str = "2m", peak: str = "1.5 GB"
+) -> str:
+    submit = f"2026-05-04 10:{task if minute is None else minute:02}:00.123"
+    cells = [f"{task}", "ab/cd", f"{task}", f"X:ALIGN (s{task})", status, "0", submit, waited, "1m 30s", "98.5%"]
+    return "\t".join([*cells, peak, "3 GB", f"{task} MB", "1 GB"])
+
+
+def _written(directory: Path, *lines: str, header: str = HEADER) -> dict[str, list[cases.Step]]:
+    (directory / "run.txt").write_text("\n".join(["# a comment", header, *lines]) + "\n")
+    return traces(directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("4m 59s", 299.0), ("1d 2h", 93600.0), ("110ms", 0.11), ("2.2s", 2.2), ("1500", 1.5), ("-", np.nan), ("", np.nan)],
+)
+def test_durations_are_read_as_they_are_printed(text: str, seconds: float) -> None:
+    assert span(text) == pytest.approx(seconds, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1.2 GB", 1.2 * GB), ("724.7 KB", 724.7 * 1024), ("0", 0.0), ("1288490188", 1288490188.0), ("-", np.nan)],
+)
+def test_sizes_are_read_as_they_are_printed(text: str, size: float) -> None:
+    assert amount(text) == pytest.approx(size, nan_ok=True)
+
+
+def test_a_trace_gives_completed_tasks_in_the_order_they_ended(tmp_path: Path) -> None:
+    lines = [_line(task) for task in range(1, 11)]
+    lines += [
+        _line(11, minute=0, waited="1h"),
+        _line(12, status="FAILED"),
+        _line(13, peak="-"),
+        _line(14, status="CACHED"),
+    ]
+    (step,) = _written(tmp_path, *lines)["trace run"]
+    assert step.inputs.tolist() == [task * 2.0**20 for task in range(1, 12)]  # the eleventh began first and ended last
+    assert (step.ended - step.submitted).tolist() == pytest.approx([120.0] * 10 + [3600.0])
+    assert set(step.peaks.tolist()) == {1.5 * GB} and set(step.seconds.tolist()) == {90.0}
+    assert step.cores[0] == pytest.approx(0.985)
+    assert step.preset == 6.0 * GB  # nothing is known of the request: the smallest label of nf-core that holds it
+
+
+def test_requests_and_missing_times_are_taken_as_the_trace_has_them(tmp_path: Path) -> None:
+    rows = [f"SORT\tCOMPLETED\t10s\t2 GB\t16 GB\t{k}" for k in range(10)]
+    (step,) = _written(tmp_path, *rows, header="process\tstatus\trealtime\trss\tmemory\tcpus")["trace run"]
+    assert step.preset == 16.0 * GB and step.peaks[0] == 2.0 * GB and step.preset_cores == 4.5
+    assert np.isnan(step.inputs).all()
+    assert step.submitted[1:].tolist() == step.ended[:-1].tolist()
+
+
+def test_a_directory_without_a_usable_trace_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no trace of Nextflow"):
+        _written(tmp_path, _line(1))
+
+
+def _step(peaks: list[float], submitted: list[float], ended: list[float]) -> cases.Step:
+    n = len(peaks)
+    seconds, unknown = np.full(n, 3600.0), np.full(n, np.nan)
+    return cases.Step(
+        unknown, GB * np.array(peaks), seconds, unknown, 8.0 * GB, np.nan, np.array(submitted), np.array(ended)
+    )
+
+
+def test_at_a_cold_start_runs_are_sized_from_what_has_ended_when_they_are_submitted() -> None:
+    times = [0.0, 0.0, 0.0, 5.0, 20.0]
+    (row,) = sizing.cold_start([_step([1.0, 1.0, 1.0, 1.0, 30.0], times, [10.0, 10.0, 10.0, 15.0, 30.0])])
+    wasted, failed, executions, _ = row
+    # The first four began before three had ended; the last one is sized from four of 1 GiB each, at most as requested.
+    assert executions == 1.0 and 2.0 <= failed <= 5.0 and wasted > 0.0
+
+
+def test_no_run_counts_at_a_cold_start_of_runs_that_all_begin_at_once() -> None:
+    assert sizing.cold_start([_step([1.0] * 5, [0.0] * 5, [10.0] * 5)]).shape == (0, 4)
