@@ -1,4 +1,4 @@
-"""Steps of Nextflow traces, and sizes at a cold start."""
+"""Steps of Nextflow traces, sizes at a cold start, and how often a run is unlike those before it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.nested import cases, sizing
 from benchmarks.nested.traces import amount, span, traces
+from benchmarks.nested.unlike import FACTORS, unlike
 
 GB = 2.0**30
 HEADER = (
@@ -92,3 +93,13 @@ def test_at_a_cold_start_runs_are_sized_from_what_has_ended_when_they_are_submit
 
 def test_no_run_counts_at_a_cold_start_of_runs_that_all_begin_at_once() -> None:
     assert sizing.cold_start([_step([1.0] * 5, [0.0] * 5, [10.0] * 5)]).shape == (0, 4)
+
+
+def test_runs_are_counted_as_unlike_by_how_far_apart_the_known_ones_lie() -> None:
+    steady = _step([1.0] * 40, [0.0] * 40, [1.0] * 40)
+    twice = _step([1.0] * 20 + [3.0] * 20, [0.0] * 40, [1.0] * 40)
+    apart, sizes = unlike({"steady": [steady]})
+    assert all((shares == 0.0).all() for shares in (*apart.values(), *sizes.values()))
+    apart, sizes = unlike({"steps": [steady, twice]})
+    assert list(sizes) == [512.0] and (np.diff(sizes[512.0]) <= 0.0).all()
+    assert sizes[512.0][2] > 0.0 and sizes[512.0][FACTORS.tolist().index(4.0)] == 0.0

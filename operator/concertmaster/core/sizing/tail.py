@@ -145,18 +145,17 @@ def fit_tail(values: Floats, scale: float | Floats) -> Tail:
     return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
 
 
-def mean_log_excess(values: Floats) -> float:
+def mean_log_excess(values: Floats, expected: float) -> float:
     """Mean logarithm of the largest of ``values`` (shape (n,), > 0) over the next smaller one: the reciprocal of the index
-    of a Pareto-type tail (Hill 1975). 0 for one value. As many are used as gaps of the tail.
+    of a Pareto-type tail (Hill 1975). As many are used as gaps of the tail, and as one further gap is added there, one
+    further logarithm of the ``expected`` size is added here: two that happen to be small say little.
 
     The ratio of the largest value to the median would say how wide the values spread, which a log-normal step shares with
     a heavy tail; this says how much further the next record may be.
     """
     k = _upper(values.size)
-    if not k:
-        return 0.0
     upper = np.sort(values)[values.size - k - 1 :]
-    return float(np.add.reduce(np.log(upper[1:] / upper[0]))) / k
+    return (float(np.add.reduce(np.log(upper[1:] / upper[0]))) + expected) / (k + 1.0)
 
 
 def _upper(n: int) -> int:

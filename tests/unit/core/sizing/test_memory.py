@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.sizing import MemoryOptions, memory_request
+from concertmaster.core.sizing.authors import blended
 from concertmaster.core.sizing.memory import GIB_HOUR
 from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
@@ -186,7 +187,7 @@ def test_inputs_beyond_the_largest_are_drawn_towards_the_request_that_is_set() -
     assert alone is not None and drawn is not None
     assert drawn.request(19.0 * GIB) == alone.request(19.0 * GIB)
     bare = alone.request(22.0 * GIB)
-    assert drawn.request(22.0 * GIB) == pytest.approx(1.0 / (0.75 / bare + 0.25 / (64 * GIB)))
+    assert drawn.request(22.0 * GIB) == pytest.approx(blended(bare, 64 * GIB, 0.25))
 
 
 def test_a_prediction_far_beyond_all_peaks_gets_half_as_much_again_up_to_the_request_that_is_set() -> None:
@@ -211,8 +212,8 @@ def test_with_few_runs_requests_by_input_stay_near_the_one_that_is_set() -> None
         )
         assert alone is not None and drawn is not None
         bare = alone.request(1e8)
-        share[n] = (1 / bare - 1 / drawn.request(1e8)) / (1 / bare - 1 / (512 * GIB))
-        assert share[n] == pytest.approx(drawn.pull)
+        share[n] = drawn.pull
+        assert drawn.request(1e8) == pytest.approx(blended(bare, 512 * GIB, drawn.pull))
     assert 0.9 > share[12] > share[18] > 0.3
     assert share[150] == 0.0
 
@@ -222,20 +223,21 @@ def test_with_few_runs_the_request_stays_near_the_one_that_is_set() -> None:
     alone = memory_request(used, np.full(60, 1800.0)).request
     given = {n: memory_request(used[:n], np.full(n, 1800.0), current_request=32 * GIB).request for n in (3, 5, 10, 60)}
     assert [given[n] for n in (3, 5, 10)] == sorted((given[n] for n in (3, 5, 10)), reverse=True)
-    assert 12 * GIB < given[3] < 32 * GIB and 5 * GIB < given[10] < 12 * GIB
+    assert 9 * GIB < given[3] < 32 * GIB and given[10] < 1.05 * used[:10].max()
     assert given[60] == alone
 
 
-def test_the_bound_holds_where_few_runs_are_unlike_all_others() -> None:
-    """One run in forty needs up to four times as much: nine runs that are alike do not rule that out."""
+@pytest.mark.parametrize(("share", "most"), [(0.01, 0.01), (0.025, 0.02)])
+def test_few_runs_fail_where_few_are_unlike_all_others(share: float, most: float) -> None:
+    """Some need up to four times as much: nine runs that are alike do not rule that out."""
     rng = np.random.default_rng(5)
     failed = []
     for _ in range(200):
-        unlike = np.where(rng.uniform(size=309) < 0.025, 4.0 ** rng.uniform(size=309), 1.0)
+        unlike = np.where(rng.uniform(size=309) < share, 4.0 ** rng.uniform(size=309), 1.0)
         used = 4.0 * GIB * unlike * np.exp(0.03 * rng.normal(size=309))
         size = memory_request(used[:9], np.full(9, 1800.0), current_request=16 * GIB)
         failed.append(float((used[9:] > size.quantity).mean()))
-    assert np.mean(failed) <= 0.015
+    assert np.mean(failed) <= most
 
 
 def test_records_of_run_time_keep_the_request_near_the_one_that_is_set() -> None:
@@ -263,7 +265,7 @@ def test_records_do_not_count_where_longer_runs_need_less_or_inputs_explain_grow
         memory_request(used, seconds, inputs=inputs, current_request=64.0 * GIB).request
         for used, inputs in ((flat, None), (falling, None), (growing, None), (growing, 1e6 * seconds))
     ]
-    assert found[0] > 20.0 * GIB and found[1] < 8.0 * GIB
+    assert found[0] > 12.0 * GIB and found[1] < 8.0 * GIB
     assert found[2] > 20.0 * GIB and found[3] < 20.0 * GIB
 
 
