@@ -7,7 +7,7 @@ import gzip
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -118,7 +118,7 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
         for k in range(steps):
             rng = np.random.default_rng(1000 * number + k)
             runs = simulate(family, int(rng.choice([12, 30, 60, 150])), rng)
-            found.setdefault(f"law {family}", []).append(_ended_of(runs))
+            found.setdefault(f"law {family}", []).append(_ended(runs))
     return found
 
 
@@ -126,25 +126,30 @@ def wide(steps: int = 8) -> dict[str, list[Step]]:
     """Simulated steps with wide ranges of inputs and noise that multiplies, by model."""
     found: dict[str, list[Step]] = {}
     for law in LAWS:
-        found[f"wide {law}"] = [_ended(*runs) for runs in wide_runs(law, steps)]
+        found[f"wide {law}"] = [_ended(runs) for runs in wide_runs(law, steps)]
     return found
 
 
 def tools(steps: int = 8) -> dict[str, list[Step]]:
     """Simulated steps by tool family, with requests as generous as authors set them."""
-    return {family: [_ended_of(runs) for runs in of_family] for family, of_family in tool_families(steps).items()}
+    return {family: [_ended(runs) for runs in of_family] for family, of_family in tool_families(steps).items()}
 
 
-def _ended_of(runs: Runs) -> Step:
-    return _ended(runs.inputs, runs.peaks, runs.seconds, runs.submitted, runs.preset)
-
-
-def _ended(inputs: Rows, peaks: Rows, seconds: Rows, submitted: Rows, request: float) -> Step:
-    """A step of these executions, in the order they ended; nothing is known of its CPU."""
-    ended = submitted + seconds
+def _ended(runs: Runs) -> Step:
+    """These runs in the order they ended; nothing is known of their CPU."""
+    ended = runs.submitted + runs.seconds
     done = np.argsort(ended, kind="stable")
     cores = np.full(done.size, np.nan)
-    return Step(inputs[done], peaks[done], seconds[done], cores, request, np.nan, submitted[done], ended[done])
+    return Step(
+        runs.inputs[done],
+        runs.peaks[done],
+        runs.seconds[done],
+        cores,
+        runs.preset,
+        np.nan,
+        runs.submitted[done],
+        ended[done],
+    )
 
 
 def one_after_the_other(seconds: Rows) -> Rows:
@@ -157,20 +162,9 @@ def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
     found: dict[str, list[Step]] = {}
     for law in CPU_LAWS:
         for k in range(steps):
-            runs, done, cores, preset = simulated_use(law, k)
-            submitted, seconds = runs.submitted[done], runs.seconds[done]
-            found.setdefault(f"law {law}", []).append(
-                Step(
-                    runs.inputs[done],
-                    runs.peaks[done],
-                    seconds,
-                    cores,
-                    runs.preset,
-                    preset,
-                    submitted,
-                    submitted + seconds,
-                )
-            )
+            runs, cores, request = simulated_use(law, k)
+            step = replace(_ended(runs), cores=cores, preset_cores=request)
+            found.setdefault(f"law {law}", []).append(step)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.accuracy.sizing_laws import Runs, simulate
 from benchmarks.nested.choose import Rows
@@ -66,11 +65,10 @@ LAWS: dict[str, Callable[[Runs, Rng], Rows]] = {
 }
 
 
-def simulated_use(law: str, number: int) -> tuple[Runs, NDArray[np.intp], Rows, float]:
-    """One step: its runs, the order they ended in, mean cores of each in that order, and the request set by its
-    authors."""
+def simulated_use(law: str, number: int) -> tuple[Runs, Rows, float]:
+    """One step: its runs, mean cores of each in the order they ended, and the request set by its authors."""
     rng = np.random.default_rng([77, list(LAWS).index(law), number])
     runs = simulate("growing inputs" if law == "growing inputs" else "power", int(rng.choice(KNOWN_AND_AHEAD)), rng)
     done = np.argsort(runs.submitted + runs.seconds, kind="stable")
     cores = np.clip(LAWS[law](runs, rng), LEAST, MOST)[done]
-    return runs, done, cores, float(np.ceil(cores.max() * rng.uniform(1.0, 3.0)))
+    return runs, cores, float(np.ceil(cores.max() * rng.uniform(1.0, 3.0)))

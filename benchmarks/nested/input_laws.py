@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks.accuracy.sizing_laws import Runs
 from benchmarks.nested.choose import Rows
 
 Rng = np.random.Generator
@@ -81,9 +82,9 @@ def _inputs(n: int, rng: Rng) -> Rows:
     return np.asarray(rng.choice(sizes, n) * np.exp(0.02 * rng.normal(size=n)))
 
 
-def wide_runs(law: str, count: int) -> Iterator[tuple[Rows, Rows, Rows, Rows, float]]:
-    """Inputs and peaks (bytes), run times and submissions (s), and the request set by the authors (bytes) of steps of a tool
-    whose inputs span orders of magnitude: peaks follow ``law``, run times of half a minute to a week any of the laws."""
+def wide_runs(law: str, count: int) -> Iterator[Runs]:
+    """Steps of a tool whose inputs span orders of magnitude: peaks follow ``law``, run times of half a minute to a week any
+    of the laws."""
     for k in range(count):
         rng = np.random.default_rng([list(LAWS).index(law), 2, k])
         x = _inputs(int(rng.choice(RUNS)), rng)
@@ -92,7 +93,7 @@ def wide_runs(law: str, count: int) -> Iterator[tuple[Rows, Rows, Rows, Rows, fl
         seconds = np.clip(rng.uniform(1.0, 20.0) * seconds, 30.0, 6e5)
         gap = float(np.median(seconds)) * rng.choice([0.01, 0.3, 3.0])
         request = 2.0 ** np.ceil(np.log2(peaks.max() * rng.uniform(1.05, 3.0)))
-        yield x, peaks, seconds, np.cumsum(rng.exponential(gap, x.size)), float(request)
+        yield Runs(f"wide {law}", x, peaks, seconds, np.cumsum(rng.exponential(gap, x.size)), float(request))
 
 
 def wide_relations(law: str, count: int, *, larger: bool) -> Iterator[tuple[Rows, Rows, Rows, Rows]]:
