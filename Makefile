@@ -103,9 +103,9 @@ docs: $(READY) ## the documentation site in build/site, links checked (the first
 plugin: $(READY) ## the kubectl plugin as an archive with its krew manifest, in dist (BASE=address it will be published below)
 	@$(BIN)/python -m plugin.build $(if $(BASE),--base $(BASE))
 
-bench: $(READY) ## accuracy against public data (BENCH_DATA=directory)
+bench: $(READY) ## accuracy against public data (BENCH_DATA=directory), and traces of Nextflow (TRACES=directory)
 	@$(BIN)/python -m benchmarks.accuracy.run --data $(BENCH_DATA)
-	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA) $(if $(TRACES),--traces $(TRACES))
 	@$(BIN)/python -m benchmarks.page
 
 bench-through: $(READY) ## sizing through Prometheus and the operator against the adapter (BENCH_DATA=directory; about 10 minutes)
