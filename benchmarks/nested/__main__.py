@@ -20,10 +20,13 @@ from benchmarks.nested.report import RESULT, lines
 OF_TRACES = ", traces"
 
 
-def replaced(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows of measures, with the new ones in place of earlier rows of the same name, else at the end."""
-    now = {row["name"]: row for row in found}
-    return [now.pop(row["name"], row) for row in before] + list(now.values())
+def replaced(
+    before: Sequence[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Rows of measures, those ``kept`` and those ``found`` now, in the order they had ``before``; new ones follow."""
+    now = {row["name"]: row for row in (*kept, *found)}
+    names = dict.fromkeys([*(row["name"] for row in before), *now])
+    return [now[name] for name in names if name in now]
 
 
 def main() -> int:
@@ -51,7 +54,7 @@ def main() -> int:
             every = [by_family[family] for family in sorted(by_family)]
             print(f"  {variant:22s} {measure.figure.of(every):.4g} @ {measure.figure.side(every):.3g}")
     kept = [row for row in before["scores"] if options.only or (OF_TRACES in row["name"] and not options.traces)]
-    result: dict[str, Any] = {"scores": replaced(kept, found), "promises": before["promises"]}
+    result: dict[str, Any] = {"scores": replaced(before["scores"], kept, found), "promises": before["promises"]}
     if not options.only or "promises" in options.only:
         result["promises"] = calibration.promises(options.data.resolve())
         RESULT.with_name("calibration.svg").write_text(svg(result["promises"]))

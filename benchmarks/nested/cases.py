@@ -34,7 +34,7 @@ OF_LAW = 5
 @dataclass(frozen=True, slots=True)
 class Step:
     """Executions of one step in the order they ended, in bytes, seconds and cores; ``preset``: the request set by its
-    authors; ``submitted`` and ``ended``: seconds since any moment."""
+    authors; ``submitted`` and ``ended``: seconds from an arbitrary origin."""
 
     inputs: Rows
     peaks: Rows
@@ -104,9 +104,10 @@ def machines(data: Path) -> dict[str, list[Step]]:
             if len(rows) >= FEWEST:
                 x, peaks, seconds, requests = np.array(rows).T
                 preset = max(float(requests[0]), 1.05 * float(peaks.max()))
-                submitted, cores = one_after_the_other(seconds), np.full(len(rows), np.nan)
+                submitted, ended = one_after_the_other(seconds)
+                cores = np.full(len(rows), np.nan)
                 found.setdefault(f"{path.name.split('.')[0]} on machines", []).append(
-                    Step(x, peaks, seconds, cores, preset, np.nan, submitted, submitted + seconds)
+                    Step(x, peaks, seconds, cores, preset, np.nan, submitted, ended)
                 )
     return found
 
@@ -152,9 +153,10 @@ def _ended(runs: Runs) -> Step:
     )
 
 
-def one_after_the_other(seconds: Rows) -> Rows:
-    """When runs of these durations are submitted if each follows the one before, in seconds."""
-    return np.cumsum(seconds) - seconds
+def one_after_the_other(seconds: Rows) -> tuple[Rows, Rows]:
+    """When runs of these durations are submitted and end if each follows the one before, in seconds."""
+    ended = np.cumsum(seconds)
+    return np.concatenate([[0.0], ended[:-1]]), ended
 
 
 def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:

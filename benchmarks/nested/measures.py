@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.nested import cases, sizing
 from benchmarks.nested.choose import Figure, Rows
-from benchmarks.nested.series_laws import simulated_series
+from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
 from concertmaster.core.sizing import authors, by_input, cpu, memory, tail, trend
@@ -145,7 +145,12 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
         of_traces = cases.relations_of(real, target)
         if of_traces:
             yield Measure(f"{target} over input, traces", of_traces, _predicted(fit), variants, error)
-    yield _changes(data)
+    of_sources: dict[str, list[dict[str, Any]]] = {}
+    for series in cases.scorer(data, "stepshift").load("dev"):
+        of_sources.setdefault(series["source"].split("/")[0], []).append(series)
+    yield _changes("changes and ramps", data, of_sources | simulated_series())
+    if real:
+        yield _changes("changes and ramps, traces", data, recorded_series(real))
 
 
 def _memory(**options: Any) -> Variant:
@@ -185,13 +190,8 @@ def _percentile(families: Sequence[Rows], share: float) -> float:
     return float(100.0 * np.exp(np.mean(logs)))
 
 
-def _changes(data: Path) -> Measure:
-    module = cases.scorer(data, "stepshift")
-    families: dict[str, list[dict[str, Any]]] = {}
-    for series in module.load("dev"):
-        families.setdefault(series["source"].split("/")[0], []).append(series)
-
-    families |= simulated_series()
+def _changes(name: str, data: Path, families: Mapping[str, Sequence[dict[str, Any]]]) -> Measure:
+    match = cases.scorer(data, "stepshift").match
 
     def score(of_family: Sequence[dict[str, Any]]) -> Rows:
         """Hits, false alarms and misses; series without a change, and the number of them with an alarm."""
@@ -203,7 +203,7 @@ def _changes(data: Path) -> Measure:
                 hit = any(first - 5 <= i <= first + 35 for i in found)
                 rows.append([float(hit), 0.0, float(not hit), 0.0, 0.0])
             else:
-                hits, extra = module.match(series["truth"], found, 5)
+                hits, extra = match(series["truth"], found, 5)
                 quiet = series["kind"] == "none"
                 rows.append([sum(hits), extra, len(hits) - sum(hits), float(quiet), float(quiet and bool(found))])
         return np.array(rows, dtype=np.float64)
@@ -227,4 +227,4 @@ def _changes(data: Path) -> Measure:
         "drifts from 0.65": {(segment, "DRIFT"): 0.65},
     }
     figure = Figure("100 - F1 of steps and ramps @ quiet series with an alarm, %", missed, alarms, 2.0)
-    return Measure("changes and ramps", families, score, variants, figure)
+    return Measure(name, families, score, variants, figure)

@@ -1,18 +1,24 @@
-"""Series of run times with properties missing in the public sets: seasons, modes, heavy tails, gaps, ramps,
-autocorrelation."""
+"""Series with planted changes: of properties missing in the public sets (seasons, modes, heavy tails, gaps, ramps,
+autocorrelation), and with the noise of recorded steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.nested.cases import Step
 from benchmarks.nested.choose import Rows
 
 LENGTHS = (40, 80, 160)
 FACTORS = (0.8, 1.1, 1.2, 1.5, 2.0)
 RAMP = 30
+KINDS = ("none", "one", "ramp")
+# Values of a series are single runs, or medians of ten, of steps with at least so many runs and so much noise (a share).
+RUNS_PER_VALUE = (1, 10)
+FEWEST_DRAWN, LEAST_NOISE = 40, 0.001
 Rng = np.random.Generator
 
 
@@ -69,14 +75,33 @@ def simulated_series(count: int = 24) -> dict[str, list[dict[str, Any]]]:
         rng = np.random.default_rng(20261121 + number)
         for k in range(count):
             n = int(rng.choice(LENGTHS))
-            logs, kind = noise(n, rng), ("none", "one", "ramp")[k % 3]
-            at = int(rng.integers(12, n - (12 if kind == "one" else RAMP - 6)))
-            rise = np.log(rng.choice(FACTORS))
-            if kind == "one":
-                logs = logs + rise * (np.arange(n) >= at)
-            if kind == "ramp":
-                logs = logs + rise * np.clip((np.arange(n) - at) / RAMP, 0.0, 1.0)
-            values = [None if np.isnan(v) else float(100.0 * np.exp(v)) for v in logs]
-            series = {"kind": kind, "truth": [] if kind == "none" else [at], "values": values}
-            found.setdefault(f"law {name}", []).append(series)
+            found.setdefault(f"law {name}", []).append(_planted(np.log(100.0) + noise(n, rng), KINDS[k % 3], rng))
     return found
+
+
+def recorded_series(families: Mapping[str, Sequence[Step]], count: int = 2) -> dict[str, list[dict[str, Any]]]:
+    """The same with real noise: run times and peaks of these steps drawn at random, one by one and as medians of ten,
+    ``count`` of each kind; steps with few executions or without noise are left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    rng = np.random.default_rng(20261127)
+    for family, steps in families.items():
+        for values in (values for step in steps for values in (step.seconds, step.peaks)):
+            if values.size < FEWEST_DRAWN or values.std() < LEAST_NOISE * values.mean():
+                continue
+            for runs, kind in itertools.product(RUNS_PER_VALUE, count * KINDS):
+                drawn = values[rng.integers(values.size, size=(int(rng.choice(LENGTHS)), runs))]
+                logs = np.log(np.median(drawn, axis=1))
+                found.setdefault(family, []).append(_planted(logs, kind, rng))
+    return found
+
+
+def _planted(logs: Rows, kind: str, rng: Rng) -> dict[str, Any]:
+    """The series of these logarithms with a change of this kind at a random place, by a random factor."""
+    at = int(rng.integers(12, logs.size - (12 if kind == "one" else RAMP - 6)))
+    rise = np.log(rng.choice(FACTORS))
+    if kind == "one":
+        logs = logs + rise * (np.arange(logs.size) >= at)
+    if kind == "ramp":
+        logs = logs + rise * np.clip((np.arange(logs.size) - at) / RAMP, 0.0, 1.0)
+    values = [None if np.isnan(v) else float(np.exp(v)) for v in logs]
+    return {"kind": kind, "truth": [] if kind == "none" else [at], "values": values}

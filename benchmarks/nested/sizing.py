@@ -39,10 +39,12 @@ def sized(*, shuffled: bool, by_input: bool = False) -> Callable[[Sequence[cases
 
 
 def cold_start(steps: Sequence[cases.Step]) -> Rows:
-    """Each run that is submitted after three have ended, sized from those, by input where that pays."""
+    """Each run that is submitted after three have ended, sized from all that have ended by then, by input where that
+    pays."""
     rows = []
     for step in steps:
-        known = np.searchsorted(step.ended, step.submitted, side="left")
+        earlier = np.arange(step.peaks.size)
+        known = np.minimum(np.searchsorted(step.ended, step.submitted, side="right"), earlier)
         parts = [
             (np.arange(count), np.flatnonzero(known == count)) for count in np.unique(known) if count >= FEWEST_ENDED
         ]

@@ -1,8 +1,8 @@
 """``python -m benchmarks.nested.unlike --data DIR [--traces DIR]``: how often is the next run unlike all those known?
 
 Of n runs of a step taken at random, the next one exceeds the largest peak times a factor in a share s of cases; printed is
-n * s, the number of runs out of n + 1 that are unlike the others, by how far apart the largest known peaks lie, and by how
-large they are. The authors' request counts by this, see concertmaster/core/sizing/authors.py.
+n * s, by how far apart the largest known peaks lie, and by how large they are. The authors' request counts by this, see
+concertmaster/core/sizing/authors.py.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SIZES = (0.0, 64.0, 512.0, 4096.0)
 
 
 def unlike(families: Mapping[str, Sequence[cases.Step]]) -> tuple[dict[float, Rows], dict[float, Rows]]:
-    """Runs of n + 1 unlike the others at each of the FACTORS, means over draws: by how far apart the largest peaks lie, and
-    by the size of the largest in MiB; keys are the lower ends of the ranges."""
+    """n times the share of next runs beyond each of the FACTORS, means over draws: by how far apart the largest peaks lie,
+    and by the size of the largest in MiB; keys are the lower ends of the ranges."""
     rng = np.random.default_rng(1)
     apart: dict[float, list[Rows]] = {}
     sizes: dict[float, list[Rows]] = {}

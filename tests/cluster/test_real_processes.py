@@ -141,8 +141,8 @@ def test_real_limits_real_kills_and_recommendations_from_real_usage(
     (row,) = (i for i in found["roomy"]["right-size"]["items"] if "requests.memory" in i)
     proposed = quantity(re.search(r"-> (\S+)", row)[1])  # type: ignore[index]
     print({name: {rule: item["action"] for rule, item in items.items()} for name, items in found.items()})
-    # After so few runs a size allows for runs unlike those seen: halfway, not all the way, from the request to the peak; on
-    # a busy machine, where later runs take longer, a little less far.
+    # Runs that are alike leave little room for others after some of them; on a busy machine, where later runs take longer
+    # and fewer have ended, the size stays nearer to the request.
     assert peak < proposed <= 768 * MI, "what the process really held, with headroom"
     limit = found["throttled"]["cpu-request"]
     assert "CPU limit" in limit["action"] and "throttled" in limit["because"]

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 import numpy as np
 
 from benchmarks.nested.__main__ import replaced
+from benchmarks.nested.cases import Step
 from benchmarks.nested.choose import Figure, Rows, choose, nested
 from benchmarks.nested.plot import svg
 from benchmarks.nested.report import lines, scored
-from benchmarks.nested.series_laws import simulated_series
+from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.tool_families import tool_families
 
 
@@ -100,9 +101,32 @@ def test_simulated_series_tell_where_they_change() -> None:
     assert found == simulated_series(6)
 
 
-def test_measures_that_were_not_run_keep_their_rows() -> None:
-    before, found = [{"name": "a", "v": 1}, {"name": "b", "v": 1}], [{"name": "b", "v": 2}, {"name": "c", "v": 2}]
-    assert [(row["name"], row["v"]) for row in replaced(before, found)] == [("a", 1), ("b", 2), ("c", 2)]
+def test_changes_are_planted_in_the_noise_of_recorded_steps() -> None:
+    rng = np.random.default_rng(1)
+    unknown = np.full(50, np.nan)
+    few, many = (
+        Step(unknown, np.full(n, 1e9), rng.uniform(50.0, 60.0, n), unknown, 1e9, 1.0, unknown, unknown)
+        for n in (30, 50)
+    )
+    # Peaks that never vary and steps with few runs are left out: one step's run times, single and as medians of ten.
+    found = recorded_series({"a": [few, many], "b": [few]}, count=3)
+    assert list(found) == ["a"]
+    kinds = [series["kind"] for series in found["a"]]
+    assert kinds == ["none", "one", "ramp"] * 6
+    single, medians = found["a"][:9:3], found["a"][9::3]
+    assert all(49.0 < value < 61.0 for series in single + medians for value in series["values"])
+    spreads = [np.mean([np.std(series["values"]) for series in quiet]) for quiet in (single, medians)]
+    assert spreads[1] < 0.6 * spreads[0]
+    step = found["a"][1]
+    values, at = np.array(step["values"]), step["truth"][0]
+    assert abs(np.log(np.median(values[at:]) / np.median(values[:at]))) > 0.05
+
+
+def test_measures_that_were_not_run_keep_their_rows_and_places() -> None:
+    before = [{"name": "a", "v": 1}, {"name": "b", "v": 1}, {"name": "gone", "v": 1}]
+    found = [{"name": "c", "v": 2}, {"name": "b", "v": 2}]
+    rows = replaced(before, before[:1], found)
+    assert [(row["name"], row["v"]) for row in rows] == [("a", 1), ("b", 2), ("c", 2)]
 
 
 def test_executions_of_tools_are_what_a_cluster_could_record() -> None:

@@ -10,15 +10,16 @@ import math
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.tail import mean_log_excess
 
-# Runs out of all those observed and one more that are assumed to be unlike them, where the largest values lie far apart;
-# half as many where their mean log excess is HALFWAY. It is EXPECTED of a step of which nothing is known.
-UNLIKE, HALFWAY, EXPECTED = 1.5, 0.5, 0.1
-# The most by which evidence of larger runs to come multiplies that number.
+# Of a share of 1/n of all runs, n of which are known, the part assumed to be unlike those: UNLIKE, 1 at most, where the
+# largest values lie far apart, and half of UNLIKE where their mean log excess is HALFWAY. EXPECTED: the mean log excess
+# assumed before any run is known.
+UNLIKE, HALFWAY, EXPECTED = 1.6, 0.5, 0.1
+# The most by which evidence of larger runs to come multiplies that part.
 MOST_EVIDENCE = 2.5
-# Tail index of what unlike runs need, counted from -COMMON bytes: but for the authors' request, which is the most, half of
-# them need twice the size and COMMON more. Evidence lowers the index to 1 / (1 + FLATTER * evidence).
+# Tail index of what unlike runs need, in bytes plus COMMON: but for the authors' request, which is the most, half of them
+# need more than 2 * size + COMMON. Evidence lowers the index to 1 / (1 + FLATTER * evidence).
 INDEX, FLATTER = 1.0, 2.0
-# Bytes that any process may need. Ten times a peak of 30 MiB is nothing unusual, ten times 30 GiB hardly fits a node.
+# Lets small steps grow by a larger factor: ten times a peak of 30 MiB costs little, ten times 30 GiB hardly fits a node.
 COMMON = 2.0**29
 
 
@@ -29,7 +30,7 @@ def weight_of_request(values: Floats, bound: float, evidence: float = 0.0) -> fl
     ``evidence``: log likelihood ratio (at least 0) that runs still to come are unlike these.
     """
     apart = mean_log_excess(values, EXPECTED)
-    unlike = UNLIKE * apart / (apart + HALFWAY) * math.exp(min(evidence, math.log(MOST_EVIDENCE)))
+    unlike = min(1.0, UNLIKE * apart / (apart + HALFWAY)) * math.exp(min(evidence, math.log(MOST_EVIDENCE)))
     return max(0.0, 1.0 - bound * values.size / unlike)
 
 
@@ -37,10 +38,9 @@ def blended(size: float, request: float, weight: float, evidence: float = 0.0) -
     """Mean of ``size`` and the larger ``request`` of the authors (bytes, > 0), which has this ``weight`` (0 to 1): the level
     that all but a share of 1 - ``weight`` of unlike runs stay below.
 
-    These need something between the two, by a truncated Pareto distribution (of the second kind, Lomax 1954), so that the
-    mean of both, COMMON added to each, is harmonic, or the more ``evidence`` there is of larger runs, the closer to
-    geometric. A generous request then counts little more than a close one: many are the default of a class of tools, a
-    hundred times what the step has ever used.
+    These need something between the two: in bytes plus COMMON by a truncated Pareto distribution, so that the mean is
+    harmonic, or the more ``evidence`` there is of larger runs, the closer to geometric. A generous request then counts
+    little more than a close one: many are the default of a class of tools, a hundred times what the step has ever used.
     """
     index = INDEX / (1.0 + FLATTER * evidence)
     mean = (1.0 - weight) * (size + COMMON) ** -index + weight * (request + COMMON) ** -index

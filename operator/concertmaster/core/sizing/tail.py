@@ -147,15 +147,20 @@ def fit_tail(values: Floats, scale: float | Floats) -> Tail:
 
 def mean_log_excess(values: Floats, expected: float) -> float:
     """Mean logarithm of the largest of ``values`` (shape (n,), > 0) over the next smaller one: the reciprocal of the index
-    of a Pareto-type tail (Hill 1975). As many are used as gaps of the tail, and as one further gap is added there, one
-    further logarithm of the ``expected`` size is added here: two that happen to be small say little.
+    of a Pareto-type tail (Hill 1975).
+
+    It uses as many values as ``fit_tail``, but none below the median, since few runs that need little say nothing about
+    large ones, and adds one logarithm of the ``expected`` size, because few values say little.
 
     The ratio of the largest value to the median would say how wide the values spread, which a log-normal step shares with
     a heavy tail; this says how much further the next record may be.
     """
-    k = _upper(values.size)
-    upper = np.sort(values)[values.size - k - 1 :]
-    return (float(np.add.reduce(np.log(upper[1:] / upper[0]))) + expected) / (k + 1.0)
+    ordered = np.sort(values)
+    n = ordered.size
+    k = _upper(n)
+    next_smaller = max(float(ordered[n - k - 1]), float(ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0)
+    logs = np.log(np.maximum(ordered[n - k :] / next_smaller, 1.0))
+    return (float(np.add.reduce(logs)) + expected) / (k + 1.0)
 
 
 def _upper(n: int) -> int:

@@ -35,6 +35,7 @@ def test_blends_are_harmonic_and_closer_to_geometric_the_more_evidence_there_is(
     """Of peaks that are large beside what any process may need."""
     four, many = 4096.0 * GIB, 65536.0 * GIB
     assert blended(four, many, 0.5) == pytest.approx(2.0 / (1.0 / four + 1.0 / many), rel=1e-3)
+    assert blended(four, many, 0.5, 0.5) == pytest.approx((0.5 / four**0.5 + 0.5 / many**0.5) ** -2, rel=1e-3)
     assert blended(four, many, 0.5, 1e6) == pytest.approx(4.0 * four, rel=1e-3)
     assert blended(four, many, 0.5) < blended(four, many, 0.5, 0.5) < blended(four, many, 0.5, 2.0) < 4.0 * four
 
@@ -48,7 +49,7 @@ def test_small_steps_stay_nearer_to_the_request_than_large_ones() -> None:
 def test_the_weight_falls_with_runs_and_grows_with_evidence() -> None:
     values = np.full(40, GIB)
     weights = [weight_of_request(values[:n], 0.01) for n in (3, 5, 6, 40)]
-    assert weights == pytest.approx([0.68, 0.133, 0.0, 0.0], abs=1e-3)
+    assert weights == pytest.approx([0.7, 0.188, 0.0, 0.0], abs=1e-3)
     some = weight_of_request(values[:3], 0.01, 0.5)
     assert 1.0 - some == pytest.approx((1.0 - weights[0]) / math.exp(0.5))
     assert 1.0 - weight_of_request(values[:3], 0.01, 1e9) == pytest.approx((1.0 - weights[0]) / 2.5)
@@ -65,6 +66,13 @@ def test_the_heavier_the_tail_the_larger_the_weight_but_not_without_end() -> Non
     samples = (np.ones(20), light[::5], heavy[::5], heaviest[::5])
     equal, *others = (0.02 / (1.0 - weight_of_request(values, 0.001)) for values in samples)
     assert equal < 0.2 * others[0] and others[0] < 0.7 * others[1] and others[1] < others[2] < 1.5
+
+
+def test_one_run_that_needs_little_changes_next_to_nothing() -> None:
+    """An early exit, an empty shard: with few runs the smallest peak would otherwise be what the others exceed."""
+    alike = np.full(6, 4.0 * GIB)
+    with_small = np.append(alike[:-1], 0.05 * GIB)
+    assert mean_log_excess(with_small, 0.1) == mean_log_excess(alike, 0.1) == pytest.approx(0.1 / 6.0)
 
 
 def test_a_request_far_above_all_peaks_says_little_about_the_step() -> None:
