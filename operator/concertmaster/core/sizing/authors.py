@@ -13,7 +13,7 @@ from concertmaster.core.sizing.tail import mean_log_excess
 # Of a share of 1/n of all runs, n of which are known, the part assumed to be unlike those: UNLIKE, 1 at most, where the
 # largest values lie far apart, and half of UNLIKE where their mean log excess is HALFWAY. EXPECTED: the mean log excess
 # assumed before any run is known.
-UNLIKE, HALFWAY, EXPECTED = 1.6, 0.5, 0.1
+UNLIKE, HALFWAY, EXPECTED = 1.5, 0.5, 0.15
 # The most by which evidence of larger runs to come multiplies that part.
 MOST_EVIDENCE = 2.5
 # Tail index of what unlike runs need, in bytes plus COMMON: but for the authors' request, which is the most, half of them
