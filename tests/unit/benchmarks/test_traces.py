@@ -83,7 +83,7 @@ def test_a_trace_gives_completed_tasks_in_the_order_they_ended(tmp_path: Path) -
 
 
 def test_requests_and_missing_times_are_taken_as_the_trace_has_them(tmp_path: Path) -> None:
-    rows = [f'"SORT"\tCOMPLETED\t10s\t-\t2 GB\t{size}\t{k}' for k, size in enumerate(["4 GB", "16 GB", "0"] * 4)]
+    rows = [f'"SORT\tCOMPLETED\t10s\t-\t2 GB\t{size}\t{k}' for k, size in enumerate(["4 GB", "16 GB", "0"] * 4)]
     header = "process\tstatus\trealtime\tpeak_rss\trss\tmemory\tcpus"
     (step,) = _written(tmp_path, *rows, header=header)["trace run"]
     assert step.preset == 10.0 * GB and step.peaks[0] == 2.0 * GB and step.preset_cores == 6.0
@@ -104,7 +104,7 @@ def test_tasks_without_a_time_make_all_of_them_follow_each_other(tmp_path: Path)
 
 def test_raw_times_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     lines = [_line(task).replace(f"2026-05-04 10:{task:02}:00.123", f"17778{task:02}000000") for task in range(1, 11)]
-    (tmp_path / "run.txt").write_text("\ufeff" + "\r\n".join([HEADER, *lines]), encoding="utf-8")
+    (tmp_path / "run.txt").write_text("\ufeff" + "\r\n".join(["# a comment", HEADER, *lines]), encoding="utf-8")
     (step,) = traces(tmp_path)["trace run"]
     assert np.diff(step.submitted).tolist() == [1000.0] * 9
 
@@ -137,12 +137,12 @@ def test_at_a_cold_start_runs_are_sized_from_what_has_ended_when_they_are_submit
         return np.full(ahead.size, 4.0 * GB)
 
     monkeypatch.setattr(sizing, "requests", requests)
-    # Three begin before any has ended, one after two, two when the third ends, and one of these ends at once.
-    step = _step([1.0] * 5 + [8.0], [0.0, 0.0, 0.0, 9.0, 10.0, 10.0], [5.0, 8.0, 10.0, 10.0, 10.0, 30.0])
+    # Three begin before any has ended, one after three, and two when it ends, one of which ends at once.
+    step = _step([1.0] * 5 + [8.0], [0.0, 0.0, 0.0, 9.0, 10.0, 10.0], [5.0, 8.0, 8.5, 10.0, 10.0, 30.0])
     (row,) = sizing.cold_start([step])
-    assert asked == [([0, 1, 2, 3], [4], True), ([0, 1, 2, 3, 4], [5], True)]
-    # One run of an hour at 3 GiB more than needed, and one that is killed at 4 GiB first.
-    assert row.tolist() == pytest.approx([7.0 * GB / 1e9, 1.0, 2.0, row[3]])
+    assert asked == [([0, 1, 2], [3], True), ([0, 1, 2, 3], [4], True), ([0, 1, 2, 3, 4], [5], True)]
+    # Two runs of an hour at 3 GiB more than needed, and one that is killed at 4 GiB first.
+    assert row.tolist() == pytest.approx([10.0 * GB / 1e9, 1.0, 3.0, row[3]])
 
 
 def test_no_run_counts_at_a_cold_start_of_runs_that_all_begin_at_once() -> None:

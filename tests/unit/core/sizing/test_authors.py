@@ -54,6 +54,9 @@ def test_the_weight_falls_with_runs_and_grows_with_evidence() -> None:
     assert 1.0 - some == pytest.approx((1.0 - weights[0]) / math.exp(0.5))
     assert 1.0 - weight_of_request(values[:3], 0.01, 1e9) == pytest.approx((1.0 - weights[0]) / 2.5)
     assert weight_of_request(values, 0.0) == 1.0
+    assert weight_of_request(np.geomspace(1.0, 1e9, 20), 0.01) == pytest.approx(
+        1.0 - 0.01 * 20
+    )  # all of a share of 1/n
 
 
 def test_the_heavier_the_tail_the_larger_the_weight_but_not_without_end() -> None:
