@@ -84,7 +84,9 @@ def test_the_drawn_regression_is_found_dated_and_attributed(demo: str) -> None:
     (item,) = [r for r in _recommendations(demo) if r["Id"] == "degradation.search"]
     factor = re.search(r"\+(\d+)%\)", item["Action"])
     assert factor is not None
-    assert 24 <= int(factor[1]) <= 36  # drawn: 1.3 times (examples/demo/data/NOTICE.md)
+    # Drawn: search takes 1.3 times as long (examples/demo/data/NOTICE.md). The workflow then takes 27% longer, or 22 to 24%
+    # where the slow days begin on a Monday: demos from Friday 22:00 to Saturday 13:00 UTC.
+    assert 20 <= int(factor[1]) <= 36
     assert "blast:2.14 to registry.example/blast:2.15" in item["Because"]
 
 
