@@ -104,11 +104,14 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
     yield Measure("memory: by input", {**steps, **tools}, sizing.sized(shuffled=True, by_input=True), inputs, wasted)
     yield Measure("memory: cold start, tools", tools, sizing.cold_start, inputs, wasted)
     real = traces(traces_in) if traces_in else {}
-    if real:
-        yield Measure("memory: one size, traces", real, sizing.sized(shuffled=True), sizes, wasted)
-        yield Measure("memory: by input, traces", real, sizing.sized(shuffled=True, by_input=True), inputs, wasted)
-        yield Measure("memory: in order, traces", real, sizing.sized(shuffled=False), sizes, wasted)
-        yield Measure("memory: cold start, traces", real, sizing.cold_start, inputs, wasted)
+    of_real = (
+        ("one size", sizing.sized(shuffled=True), sizes),
+        ("by input", sizing.sized(shuffled=True, by_input=True), inputs),
+        ("in order", sizing.sized(shuffled=False), sizes),
+        ("cold start", sizing.cold_start, inputs),
+    )
+    for name, score, of_sizes in of_real if real else ():
+        yield Measure(f"memory: {name}, traces", real, score, of_sizes, wasted)
     generous = {f: [replace(step, preset=GENEROUS * step.preset) for step in of] for f, of in steps.items()}
     for name, of_sizes, by_input_too in (("one size", sizes, False), ("by input", inputs, True)):
         score = sizing.sized(shuffled=True, by_input=by_input_too)

@@ -10,11 +10,12 @@ from benchmarks.nested import cases
 from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Rows
 from concertmaster.core.sizing import cpu_request, memory_request
+from concertmaster.core.sizing.memory import MemoryOptions
 
 KRR_MARGIN, KRR_LEAST = 1.15, 1e8
 BYTE_SECONDS = 1e9 * 3600.0
 # With fewer ended runs the authors' request is used, whatever the method.
-FEWEST_ENDED = 3
+FEWEST_ENDED = MemoryOptions().min_runs
 
 
 def requests(step: cases.Step, known: Places, ahead: Places, *, by_input: bool) -> Rows:
@@ -39,7 +40,7 @@ def sized(*, shuffled: bool, by_input: bool = False) -> Callable[[Sequence[cases
 
 
 def cold_start(steps: Sequence[cases.Step]) -> Rows:
-    """Each run that is submitted after three have ended, sized from all that have ended by then, by input where that
+    """Each run that is submitted after FEWEST_ENDED have ended, sized from all that have ended by then, by input where that
     pays."""
     rows = []
     for step in steps:

@@ -1,8 +1,8 @@
 """``python -m benchmarks.nested.unlike --data DIR [--traces DIR]``: how often is the next run unlike all those known?
 
 Of n runs of a step taken at random, the next one exceeds the largest peak times a factor in a share s of cases; printed is
-n * s, by how far apart the largest known peaks lie, and by how large they are. The authors' request counts by this, see
-concertmaster/core/sizing/authors.py.
+n * s, by how far apart the largest known peaks lie, by how large they are, and by n. The authors' request counts by this,
+see concertmaster/core/sizing/authors.py.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ MIB = 2.0**20
 SIZES = (0.0, 64.0, 512.0, 4096.0)
 
 
-def unlike(families: Mapping[str, Sequence[cases.Step]]) -> tuple[dict[float, Rows], dict[float, Rows]]:
+def unlike(
+    families: Mapping[str, Sequence[cases.Step]],
+) -> tuple[dict[float, Rows], dict[float, Rows], dict[float, Rows]]:
     """n times the share of next runs beyond each of the FACTORS, means over draws: by how far apart the largest peaks lie,
-    and by the size of the largest in MiB; keys are the lower ends of the ranges."""
+    by the size of the largest in MiB (keys are the lower ends of the ranges), and by n."""
     rng = np.random.default_rng(1)
     apart: dict[float, list[Rows]] = {}
     sizes: dict[float, list[Rows]] = {}
+    runs: dict[float, list[Rows]] = {}
     for steps in families.values():
         for step in steps:
             for n in (n for n in KNOWN if step.peaks.size >= n + AHEAD):
@@ -44,7 +47,8 @@ def unlike(families: Mapping[str, Sequence[cases.Step]]) -> tuple[dict[float, Ro
                     share = n * (ahead[:, None] > FACTORS * known.max()).mean(axis=0)
                     apart.setdefault(_floor(APART, mean_log_excess(known, EXPECTED)), []).append(share)
                     sizes.setdefault(_floor(SIZES, float(known.max()) / MIB), []).append(share)
-    return _means(apart), _means(sizes)
+                    runs.setdefault(n, []).append(share)
+    return _means(apart), _means(sizes), _means(runs)
 
 
 def _floor(edges: Sequence[float], value: float) -> float:
@@ -56,7 +60,7 @@ def _means(found: Mapping[float, Sequence[Rows]]) -> dict[float, Rows]:
 
 
 def main() -> int:
-    """Print both tables of each kind of data."""
+    """Print the tables of each kind of data."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and their scorers")
     parser.add_argument(
@@ -73,7 +77,7 @@ def main() -> int:
     }
     print("beyond the largest peak times", *(f"{factor:6g}" for factor in FACTORS))
     for kind, families in kinds.items():
-        for title, table in zip(("apart from", "MiB from"), unlike(families), strict=True):
+        for title, table in zip(("apart from", "MiB from", "known runs"), unlike(families), strict=True):
             for edge, shares in table.items():
                 print(f"{kind:9s} {title:10s} {edge:6g}    ", *(f"{share:6.3f}" for share in shares))
     return 0

@@ -152,8 +152,9 @@ def test_no_run_counts_at_a_cold_start_of_runs_that_all_begin_at_once() -> None:
 def test_runs_are_counted_as_unlike_by_how_far_apart_the_known_ones_lie() -> None:
     times = [0.0] * 9
     # Nine runs are enough for three known ones only, and one of the six others needs three times as much.
-    apart, sizes = unlike({"steps": [_step([1.0] * 8 + [3.0], times, times)]})
+    apart, sizes, runs = unlike({"steps": [_step([1.0] * 8 + [3.0], times, times)]})
     (shares,) = sizes.values()
+    assert runs[3].tolist() == shares.tolist()
     assert list(sizes) == [512.0] and set(apart) == {0.03, 0.3}
     draws = shares[FACTORS.tolist().index(2.0)] / (3.0 / 6.0) * DRAWS
     assert draws == pytest.approx(round(draws)) and 3 <= round(draws) < DRAWS

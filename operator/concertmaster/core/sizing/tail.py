@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.stats.robust import array_median
 
 # The scale is never estimated from the data alone: one further gap of 1% of the value is added, about the uncertainty from
 # sampling and page cache. It prevents a constant series from implying that a larger peak is impossible.
@@ -158,7 +159,7 @@ def mean_log_excess(values: Floats, expected: float) -> float:
     ordered = np.sort(values)
     n = ordered.size
     k = _upper(n)
-    next_smaller = max(float(ordered[n - k - 1]), float(ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0)
+    next_smaller = max(float(ordered[n - k - 1]), array_median(values))
     logs = np.log(np.maximum(ordered[n - k :] / next_smaller, 1.0))
     return (float(np.add.reduce(logs)) + expected) / (k + 1.0)
 
