@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
@@ -138,14 +139,22 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _avoided(repeat: Repeated) -> Interval | None:
-    """Share of runs that would no longer fail, with its 90% interval. The start of an increase is chosen with hindsight, so
-    that failures lie behind it and successes before it: of those behind it one is taken for a success and one run more is
-    counted, before it half a failure more."""
-    if repeat.since is None:
-        return share_interval(repeat.failed, repeat.of)
-    share = share_interval(max(1, repeat.failed - 1), repeat.of + 1)
-    usual = (repeat.earlier + 0.5) / (repeat.before + 1)
-    return share and Interval(*(max(0.0, v - usual) for v in (share.low, share.likely, share.high)))
+    """Share of runs that would no longer fail, with its 90% interval. Where runs may have failed more often lately, its
+    upper end is that of the runs since then."""
+    if repeat.since is not None:
+        share = _since(repeat.failed, repeat.of)
+        usual = (repeat.earlier + 0.5) / (repeat.before + 1)
+        return share and Interval(*(max(0.0, v - usual) for v in (share.low, share.likely, share.high)))
+    share = share_interval(repeat.failed, repeat.of)
+    lately = repeat.lately and _since(*repeat.lately)
+    return replace(share, high=max(share.high, lately.high)) if share and lately else share
+
+
+def _since(failed: int, of: int) -> Interval | None:
+    """Failed share of the runs since an increase. Its start is chosen with hindsight, so that failures lie behind it and
+    successes before it: of the failures one is taken for a success, and one run more is counted (before it, half a failure
+    more)."""
+    return share_interval(max(1, failed - 1), of + 1)
 
 
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:

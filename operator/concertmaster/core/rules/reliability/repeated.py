@@ -10,6 +10,7 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 _LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
+_POSSIBLE = 3.0  # from which an increase is not excluded
 _RISE = 0.1  # least increase of the failed share of runs
 _TRIED = 3  # retries required before they can count as useless
 _HELPED = 0.1  # share of retries that helped
@@ -18,7 +19,8 @@ _HELPED = 0.1  # share of retries that helped
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: throughout), ``earlier`` of
-    ``before`` runs until then. ``retries``: attempted for them; ``helped``: those that succeeded."""
+    ``before`` runs until then. ``lately``: where an increase is possible but not significant, or over again, failed runs and
+    runs since then. ``retries``: attempted for them; ``helped``: those that succeeded."""
 
     step: str
     failures: tuple[StepExecution, ...]
@@ -27,12 +29,23 @@ class Repeated:
     since: float | None
     earlier: int
     before: int
+    lately: tuple[int, int] | None
     retries: int
     helped: int
 
 
 def rise(flags: Sequence[bool]) -> int | None:
     """Position from which failures (True) are more frequent; None when not significant or no longer the case."""
+    at = _increase(flags, _RATIO)
+    if at is None or sum(flags[at:]) < _LEAST:
+        return None
+    since = flags[at:]
+    newest = since[len(since) // 2 :]
+    return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
+
+
+def _increase(flags: Sequence[bool], ratio: float) -> int | None:
+    """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -45,11 +58,7 @@ def rise(flags: Sequence[bool]) -> int | None:
         likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
         if likelihood > best:
             best, at = likelihood, i
-    if at is None or best < _RATIO or total - sum(flags[:at]) < _LEAST:
-        return None
-    newest = flags[at:][(count - at) // 2 :]
-    rate = sum(flags[at:]) / (count - at)
-    return at if sum(newest) / len(newest) >= rate / 2 else None
+    return at if best >= ratio else None
 
 
 def _likelihood(hits: int, of: int) -> float:
@@ -80,9 +89,10 @@ def repeated(
             culprits[r.run][step] for r, failed in zip(known[begin:], flags[begin:], strict=True) if failed
         )
         since = known[begin].start if at is not None else None
+        possible = _increase(flags, _POSSIBLE) if at is None else None
+        lately = (sum(flags[possible:]), len(flags) - possible) if possible is not None else None
+        earlier = sum(flags[:begin])
         out.append(
-            Repeated(
-                step, failures, len(failures), len(known) - begin, since, sum(flags[:begin]), begin, retries, helped
-            )
+            Repeated(step, failures, len(failures), len(known) - begin, since, earlier, begin, lately, retries, helped)
         )
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

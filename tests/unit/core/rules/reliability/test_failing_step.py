@@ -159,3 +159,44 @@ def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:
     assert "0 of 18 retries helped" in item.because
     assert item.failures_avoided is not None
     assert item.failures_avoided.likely == pytest.approx(9 / 42)
+
+
+def _retried(fails: set[int], count: int) -> Scenario:
+    """Run i of these fails at ``transform``, and two retries do not help."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        tried = Pod(value(300), failures=((200.0, "Error"), (200.0, "Error")), fails="Error")
+        return {"extract": value(60), "transform": tried if i in fails else value(300), "load": value(30)}
+
+    return scenario(etl(), count, work)
+
+
+def test_failures_that_may_be_new_may_cost_what_the_newest_runs_show() -> None:
+    """Five of 42 runs, all within the last 16: too few to say since when, but hardly by chance."""
+    item = _retried({26, 29, 33, 37, 40}, 42).one("failing-step")
+    assert "5 of 42 runs failed there" in item.action
+    assert "since" not in item.action
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert avoided.likely == pytest.approx(5 / 42)
+    assert avoided.low < avoided.likely < 5 / 16 < avoided.high
+
+
+def test_failures_all_along_cost_what_all_runs_show() -> None:
+    avoided = _retried({2, 10, 18, 26, 34}, 42).one("failing-step").failures_avoided
+    assert avoided is not None
+    assert avoided.high < 0.23  # 5 of 42, 90% interval
+
+
+def test_what_failures_cost_is_not_understated_where_nobody_can_tell_since_when() -> None:
+    """A third of the runs fails since a few days ago; of fewer than half a dozen failures the start is mostly not clear."""
+    chance, within, unclear = random.Random(2), 0, 0
+    for _ in range(60):
+        fails = {i for i in range(27, 42) if chance.random() < 1 / 3}
+        for item in _retried(fails, 42).recommended("failing-step"):
+            if "since" not in item.action and item.failures_avoided is not None:
+                unclear += 1
+                within += item.failures_avoided.low <= 1 / 3 <= item.failures_avoided.high
+    assert unclear > 10
+    assert within / unclear >= 0.9
