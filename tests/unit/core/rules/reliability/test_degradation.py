@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -215,3 +216,21 @@ def test_what_retries_add_is_left_to_the_step_that_fails(
     assert made.analysis().trend.points, "the case must tempt the rule"
     assert {i.rule for i in made.recommended()} & {"failing-step", "degradation"} == rules
     assert made.recommended("degradation"), "without the other rule it is reported"
+
+
+def test_the_interval_holds_beside_a_season_and_weekends() -> None:
+    """Hours and weekends are known from two weeks only, and their error is in the interval as well."""
+    within, found, later, period = 0, 0, NOW - 3.5 * DAY, DAY / 8
+    for seed in range(60):
+        value = noise(seed)
+
+        def seconds(start: float, value: Callable[[float], float] = value) -> float:
+            hour = 1.0 + 0.15 * math.sin(2.0 * math.pi * start / DAY)
+            return value(900.0 * hour * (0.8 if weekend(start) else 1.0) * (1.3 if start >= later else 1.0))
+
+        for item in _every(period, 112, NOW - 112 * period, seconds).recommended("degradation"):
+            found += 1
+            assert item.gain_share is not None
+            within += item.gain_share.low <= 1 - 1 / 1.3 <= item.gain_share.high
+    assert found >= 55
+    assert within / found >= 0.9
