@@ -13,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.advice import kinds_cost, kinds_hidden, kinds_platform, kinds_reliability, kinds_speed
 from benchmarks.advice.healthy import healthy
+from benchmarks.advice.kinds import KINDS, planted
 from benchmarks.advice.law import Flow
-from benchmarks.advice.plant import base
 from benchmarks.advice.report import RESULT, plain
 from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
 from benchmarks.advice.weeks import replay_one, together
 from concertmaster.core.model.policy import Policy
-
-KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS, *kinds_platform.KINDS, *kinds_hidden.KINDS)
 
 
 def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:
@@ -31,8 +28,7 @@ def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> 
     for index, kind in enumerate(KINDS):
         if only and kind.__name__ not in only:
             continue
-        rng = np.random.default_rng((seed, index))
-        plant = kind(rng, base(rng, f"planted-{index}"))
+        plant = planted(seed, index)
         answer = judge(plant, tally)
         if verbose and (not answer.right or answer.wrong):
             marks = f"found {answer.found}, step {answer.step}, number {answer.number}, interval {answer.interval}"
@@ -63,8 +59,7 @@ def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow,
     """Workflows to analyse day after day: one of each kind, and healthy ones."""
     rows = []
     for index, kind in enumerate(KINDS):
-        rng = np.random.default_rng((seed, index))
-        plant = kind(rng, base(rng, f"planted-{index}"))
+        plant = planted(seed, index)
         if not plant.others and (not only or kind.__name__ in only):
             rows.append((plant.kind, plant.flow, plant.policy))
     for index in range(count):

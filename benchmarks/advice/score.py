@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -79,10 +79,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     result, names = analyse(plant.flow, plant.policy, plant.others)
     truth = worth(plant)
     tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
-    answers = [r for r in (result.minor if plant.minor else result.recommendations) if r.rule in plant.rules]
-    step = names.get(plant.step) if plant.step else None
-    placed = [r for r in answers if step is None or _about(r, step)]
-    best = next(iter(placed or answers), None)
+    answers, placed, best = answers_to(plant, result, names)
     allowed = {*plant.rules, *plant.also}
     wrong = [r for r in result.recommendations if r.rule not in allowed]
     wrong += [r for r in answers if plant.step and r not in placed]
@@ -104,6 +101,16 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     )
     tally.answers.append(answer)
     return answer
+
+
+def answers_to(
+    plant: Plant, result: AnalysisResult, names: Mapping[str, str]
+) -> tuple[list[Recommendation], list[Recommendation], Recommendation | None]:
+    """The recommendations of its rules, those of them about its step, and the first of these."""
+    answers = [r for r in (result.minor if plant.minor else result.recommendations) if r.rule in plant.rules]
+    step = names.get(plant.step) if plant.step else None
+    placed = [r for r in answers if step is None or _about(r, step)]
+    return answers, placed, next(iter(placed or answers), None)
 
 
 def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:

@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.advice.__main__ import KINDS, one_seed
+from benchmarks.advice.__main__ import one_seed
 from benchmarks.advice.healthy import healthy
+from benchmarks.advice.kinds import KINDS
 from benchmarks.advice.law import HOUR, Flow
 from benchmarks.advice.numbers import Number, retried, sized, slower, within
 from benchmarks.advice.plant import base

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.advice.kinds_platform import every_half_hour
-from benchmarks.advice.kinds_reliability import growing
+from benchmarks.advice.kinds.platform import every_half_hour
+from benchmarks.advice.kinds.reliability import growing
 from benchmarks.advice.law import DAY, HOUR, MI
 from benchmarks.advice.numbers import retried, sized, slower, within
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng
