@@ -14,7 +14,7 @@ from statistics import median
 from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
 from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
-from concertmaster.core.analysis.replay.whatif import WhatIf
+from concertmaster.core.analysis.replay.whatif import STRAGGLER, WhatIf
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -141,6 +141,12 @@ def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[st
     return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
 
 
+def _balanced(works: Sequence[float], ratio: float) -> float:
+    """The longest work of an item without stragglers: ``ratio`` times the median, or the largest that is none."""
+    middle = median(works)
+    return max(ratio * middle, max((work for work in works if work < STRAGGLER * middle), default=0.0))
+
+
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:
     """The chains of one step with the change applied."""
     name, chains = run.names[step], run.chains[step]
@@ -149,7 +155,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
     most = math.inf
     if chains and name in tables.capped:
-        most = tables.capped[name] * median([chain[-1].work for chain in run.chains_of(name)])
+        most = _balanced([chain[-1].work for chain in run.chains_of(name)], tables.capped[name])
     rows: list[Chain] = [
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+STRAGGLER = 2.0  # times the median of a run's items, from which one is a straggler
+
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
@@ -97,7 +99,8 @@ class WhatIf:
 
     @classmethod
     def without_stragglers(cls, step: str, ratio: float = 1.0) -> WhatIf:
-        """No pod of the step works longer than ``ratio`` times the median of the step's pods in the same run."""
+        """No pod of the step works longer than ``ratio`` times the median of the step's pods in the same run, or than the
+        largest of them that is no straggler: pods that vary by themselves go on varying."""
         return cls(capped=((step, ratio),))
 
     @classmethod

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.replay.whatif import STRAGGLER
 
 _MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
-_STRAGGLER = 2.0  # times the median
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _most_common(names: Sequence[str | None]) -> tuple[str, float] | None:
 
 
 def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 5) -> Skew:
-    """Skew from the items of each run. A run has a straggler when its largest item takes ``_STRAGGLER`` times the median
+    """Skew from the items of each run. A run has a straggler when its largest item takes ``STRAGGLER`` times the median
     and lies above the upper outer fence of its siblings (Tukey: third quartile + 3 interquartile ranges)."""
     ratios: list[float] = []
     lost: list[float] = []
@@ -69,7 +69,7 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 
         others = np.delete(seconds, top)
         low, median, high = np.quantile(others, [0.25, 0.5, 0.75])
         ratios.append(float(seconds[top] / median))
-        straggler = seconds[top] >= _STRAGGLER * median and seconds[top] > high + 3.0 * (high - low)
+        straggler = seconds[top] >= STRAGGLER * median and seconds[top] > high + 3.0 * (high - low)
         lost.append(float(seconds[top] - high) if straggler else 0.0)
         if straggler:
             names.append(usable[top].name)

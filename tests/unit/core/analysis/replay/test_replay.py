@@ -340,11 +340,23 @@ def test_an_exit_handler_waits_for_everything_else() -> None:
     assert replay(executed(said, graph), WhatIf.scale_step("a", 0.0)) == 55 - 50 + 20
 
 
-def test_without_stragglers_items_end_with_the_median() -> None:
-    median = {**WORK, "split": [20, 27, 27, 12, 27], "check": [5]}
+@pytest.mark.parametrize(
+    ("ratio", "longest"),
+    [
+        pytest.param(1.0, 31, id="as long as the largest of the others"),
+        pytest.param(4 / 3, 36, id="or as what counts as even"),
+        pytest.param(100.0, 90, id="nothing that long"),
+    ],
+)
+def test_without_stragglers_items_end_with_the_others(ratio: float, longest: float) -> None:
+    base = engine(work={**WORK, "split": [20, 90, 31, 12, 27], "check": [5]})
+    even = engine(work={**WORK, "split": [20, longest, 31, 12, 27], "check": [5]})
+    assert predicted(base, WhatIf.without_stragglers("split", ratio)) == pytest.approx(actual(even))
+
+
+def test_items_that_merely_vary_are_no_stragglers() -> None:
     base = engine(work={**WORK, "check": [5]})
-    assert predicted(base, WhatIf.without_stragglers("split")) == actual(engine(work=median))
-    assert predicted(base, WhatIf.without_stragglers("split", 100.0)) == predicted(base)
+    assert predicted(base, WhatIf.without_stragglers("split")) == predicted(base)
 
 
 def test_the_smallest_limit_that_is_enough() -> None:
