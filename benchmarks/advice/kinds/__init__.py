@@ -1,5 +1,7 @@
 """The kinds of planted problems, by what they are about."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from benchmarks.advice.kinds import cost, hidden, platform, reliability, speed
@@ -8,10 +10,12 @@ from benchmarks.advice.plant import Plant, base
 KINDS = (*cost.KINDS, *reliability.KINDS, *speed.KINDS, *platform.KINDS, *hidden.KINDS)
 
 
-def planted(seed: int, index: int) -> Plant:
-    """The problem of that kind in the fleet of this seed."""
+def planted(seed: int, index: int, variation: float = 1.0) -> Plant:
+    """The problem of that kind in the fleet of this seed; run times vary ``variation`` times as much as usual."""
     rng = np.random.default_rng((seed, index))
-    return KINDS[index](rng, base(rng, f"planted-{index}"))
+    flow = base(rng, f"planted-{index}")
+    steps = tuple(replace(step, cv=variation * step.cv) for step in flow.steps)
+    return KINDS[index](rng, replace(flow, noise=variation * flow.noise, steps=steps))
 
 
 __all__ = ["KINDS", "planted"]
