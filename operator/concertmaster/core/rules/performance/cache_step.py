@@ -16,9 +16,10 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Outcome, StepExecution, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.stats.means import combined
 
 _LONGEST_NAME = 253  # of a ConfigMap
 
@@ -76,13 +77,24 @@ def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interva
     return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
 
 
+def _gains(evidence: Evidence, step: str, advice: CacheAdvice) -> tuple[Interval, Interval] | None:
+    """Share and seconds of the run saved by the hits, if that is worth it. How often inputs repeat is known from these
+    executions only."""
+    ratio, often = advice.hit_ratio or 0.0, share_interval(advice.hits, advice.known)
+    gains = evidence.worth(WhatIf.cache_hit(step, ratio), evidence.settings.number("minGainPercent", 5.0))
+    if gains is None or often is None:
+        return gains
+    share, seconds = (combined(g.likely, [g, often.scaled(g.likely / ratio)]) for g in gains)
+    return share, seconds
+
+
 def _finding(
     evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], advice: CacheAdvice
 ) -> Finding | None:
     analysis = evidence.analysis
     ratio, age = advice.hit_ratio or 0.0, text.duration(advice.max_age).removesuffix("m00s").removesuffix("h00m")
     hours = f"{round((advice.max_age or 0.0) / 3600)}h"
-    gains = evidence.worth(WhatIf.cache_hit(step.step, ratio), evidence.settings.number("minGainPercent", 5.0))
+    gains = _gains(evidence, step.step, advice)
     saving = _saving(evidence, rows, advice.hits)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month

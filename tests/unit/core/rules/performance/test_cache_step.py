@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Level
+from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
 from tests.support.core.cached_steps import FORMS, inline
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
@@ -73,3 +74,16 @@ def test_silence_on_new_inputs_unknown_inputs_and_caches() -> None:
 
 def test_the_hit_ratio_is_a_setting() -> None:
     assert scenarios.cache_step().recommended("cache-step", minHitPercent="80") == []
+
+
+@pytest.mark.parametrize(("count", "hits"), [(12, 6), (42, 21)])
+def test_how_often_inputs_repeat_is_known_from_these_executions_only(count: int, hits: int) -> None:
+    """Every second run repeats the input of the one before; of the hits to come, the interval is that of their share."""
+    value = noise()
+    item = scenario(argo(task("model")), count, lambda i: {"model": Pod(value(600), inputs=f"{i // 2}")}).one("cache-step")
+    often, gained = share_interval(hits, count), item.gain_share
+    assert often is not None
+    assert gained is not None
+    assert gained.likely == pytest.approx(0.5, rel=0.05)
+    assert gained.low == pytest.approx(often.low, abs=0.03)
+    assert gained.high == pytest.approx(often.high, abs=0.03)
