@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.accuracy import late_runs, speed, through
 from benchmarks.accuracy.run import RESULTS
-from benchmarks.advice import ahead
+from benchmarks.advice import fresh
 from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
@@ -39,7 +39,7 @@ _PARTS = (
     moved,
     loop,
     advice,
-    ahead,
+    fresh,
     chaos,
     torture,
 )

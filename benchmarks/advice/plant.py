@@ -34,6 +34,9 @@ class Plant:
     whole: Flow | None = None
     others: tuple[Flow, ...] = ()  # workflows on the same nodes
     amount: float | None = None  # true effect per month by the model itself, for effects that no run shows yet
+    counted: Callable[[Flow], float] | None = (
+        None  # counts that amount on the runs of a workflow, where it depends on them
+    )
     minor: bool = False  # no predicted effect: the right answer is a minor item
 
 

@@ -38,6 +38,12 @@ def runs_of(flow: Flow, span: float = WINDOW, until: float = NOW) -> tuple[Known
     return found, [replace(r, fingerprint=found.definition.fingerprint) for r in runs]
 
 
+def ended_so(flow: Flow, outcome: Outcome) -> float:
+    """Runs a month with that outcome."""
+    _, runs = runs_of(flow)
+    return sum(r.outcome is outcome for r in runs) / len(runs) * 30 * DAY / flow.every
+
+
 def cost(run: RunRecord) -> float:
     """Cost of the resources that a run reserves, from creation to end of its pods."""
     total = 0.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from benchmarks.advice.kinds.platform import every_half_hour
 from benchmarks.advice.kinds.reliability import growing
 from benchmarks.advice.law import DAY, HOUR, MI
 from benchmarks.advice.numbers import retried, sized, slower, within
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng
-from benchmarks.advice.truth import runs_of
+from benchmarks.advice.truth import ended_so
 from concertmaster.core.model import Outcome
 
 MINUTES = "run_minutes"
@@ -50,11 +51,13 @@ def runs_stopped(rng: Rng, flow: Flow) -> Plant:
     """A CronWorkflow with concurrencyPolicy Replace: pods of some runs are stopped, and fail, when the next one is due."""
     flow = every_half_hour(rng, flow, "cron", 0.88, 0.95)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.12, 0.18)))
-    _, runs = runs_of(bad)
-    lost = sum(r.outcome is Outcome.FAILED for r in runs) / len(runs) * 30 * DAY / bad.every
+    counted = partial(ended_so, outcome=Outcome.FAILED)
+    lost = counted(bad)
     rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", "split-long-step")
     number = within(r"\((\d+%) are stopped", lost * bad.every / (30 * DAY), 0.2)
-    return Plant("runs-stopped", bad, flow, rules, None, "failed_runs", also=also, number=number, amount=lost)
+    return Plant(
+        "runs-stopped", bad, flow, rules, None, "failed_runs", also=also, number=number, amount=lost, counted=counted
+    )
 
 
 def objective_passed(rng: Rng, flow: Flow) -> Plant:

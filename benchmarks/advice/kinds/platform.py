@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from benchmarks.advice.law import DAY, GI, HOUR, NOW, SLICE, Volume
 from benchmarks.advice.numbers import Number, amount
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds
 from benchmarks.advice.simulation import starts
-from benchmarks.advice.truth import runs_of
+from benchmarks.advice.truth import ended_so
 from concertmaster.core.model import Outcome, Recommendation
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
@@ -59,10 +60,11 @@ def runs_replaced(rng: Rng, flow: Flow) -> Plant:
     """A CronJob with concurrencyPolicy Replace: some runs are deleted when the next one is due."""
     flow = every_half_hour(rng, flow, "cronjob", 0.8, 0.9)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.18, 0.25)))
-    _, runs = runs_of(bad)
-    lost = sum(r.outcome is Outcome.UNKNOWN for r in runs) / len(runs) * 30 * DAY / bad.every
+    counted = partial(ended_so, outcome=Outcome.UNKNOWN)
     rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", *_LONG)
-    return Plant("runs-replaced", bad, flow, rules, None, "failed_runs", also=also, amount=lost)
+    return Plant(
+        "runs-replaced", bad, flow, rules, None, "failed_runs", also=also, amount=counted(bad), counted=counted
+    )
 
 
 def runs_beside(rng: Rng, flow: Flow) -> Plant:

@@ -13,6 +13,7 @@ from concertmaster.core.stats.quantiles import normal_quantile
 
 _Z = normal_quantile(0.975)  # of intervals at 95%
 _MOST_POINTS = 96
+_STRAGGLER = 2.0  # times the median of the others
 MAD_TO_SIGMA = 1.482602218505602  # 1 / the 75% quantile of the standard normal: MAD of normal noise -> its sigma
 
 
@@ -40,6 +41,13 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
         part, low, high = place - below, float(ordered[below]), float(ordered[min(below + 1, last)])
         result.append(high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part)
     return result
+
+
+def straggler_level(others: Floats) -> float:
+    """From where on one more value is a straggler beside these (at least one): twice their median, or their upper outer
+    fence (Tukey 1977: third quartile and 3 interquartile ranges), whichever is larger."""
+    low, median, high = quantiles(others, (0.25, 0.5, 0.75))
+    return max(_STRAGGLER * median, high + 3.0 * (high - low))
 
 
 def median_difference(before: Floats, after: Floats, most: int = 64) -> Interval | None:

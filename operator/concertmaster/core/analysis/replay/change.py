@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
 from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
-from concertmaster.core.analysis.replay.whatif import STRAGGLER, WhatIf
+from concertmaster.core.analysis.replay.whatif import WhatIf
+from concertmaster.core.stats.robust import straggler_level
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -142,9 +144,15 @@ def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[st
 
 
 def _balanced(works: Sequence[float], ratio: float) -> float:
-    """The longest work of an item without stragglers: ``ratio`` times the median, or the largest that is none."""
-    middle = median(works)
-    return max(ratio * middle, max((work for work in works if work < STRAGGLER * middle), default=0.0))
+    """The longest work of an item without stragglers: ``ratio`` times the median, or the largest that is none. Pods without
+    any work, such as cache hits, say nothing."""
+    worked = [work for work in works if work > 0.0]
+    if not worked:
+        return math.inf
+    left = np.sort(np.array(worked))
+    while left.size > 1 and left[-1] >= straggler_level(left[:-1]):
+        left = left[:-1]
+    return max(ratio * median(worked), float(left[-1]))
 
 
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-STRAGGLER = 2.0  # times the median of a run's items, from which one is a straggler
-
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:

@@ -79,13 +79,22 @@ def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interva
 
 def _gains(evidence: Evidence, step: str, advice: CacheAdvice) -> tuple[Interval, Interval] | None:
     """Share and seconds of the run saved by the hits, if that is worth it. How often inputs repeat is known from these
-    executions only."""
-    ratio, often = advice.hit_ratio or 0.0, share_interval(advice.hits, advice.known)
-    gains = evidence.worth(WhatIf.cache_hit(step, ratio), evidence.settings.number("minGainPercent", 5.0))
+    executions only, so the ends of that share are replayed as well."""
+    gains = evidence.worth(
+        WhatIf.cache_hit(step, advice.hit_ratio or 0.0), evidence.settings.number("minGainPercent", 5.0)
+    )
+    often = share_interval(advice.hits, advice.known)
     if gains is None or often is None:
         return gains
-    share, seconds = (combined(g.likely, [g, often.scaled(g.likely / ratio)]) for g in gains)
-    return share, seconds
+    fewest, most = (evidence.gain(WhatIf.cache_hit(step, share)) for share in (often.low, often.high))
+    return _widened(gains[0], fewest.share, most.share), _widened(gains[1], fewest.seconds, most.seconds)
+
+
+def _widened(gained: Interval, least: Interval | None, most: Interval | None) -> Interval:
+    """Combined with what the fewest and the most hits gain."""
+    if least is None or most is None:
+        return gained
+    return combined(gained.likely, [gained, Interval(least.likely, gained.likely, most.likely)])
 
 
 def _finding(

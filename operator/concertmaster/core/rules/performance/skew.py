@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.replay.whatif import STRAGGLER
+from concertmaster.core.stats.robust import quantiles, straggler_level
 
 _MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
 
@@ -54,8 +54,8 @@ def _most_common(names: Sequence[str | None]) -> tuple[str, float] | None:
 
 
 def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 5) -> Skew:
-    """Skew from the items of each run. A run has a straggler when its largest item takes ``STRAGGLER`` times the median
-    and lies above the upper outer fence of its siblings (Tukey: third quartile + 3 interquartile ranges)."""
+    """Skew from the items of each run. A run has a straggler when its largest item is one beside the others (see
+    ``straggler_level``)."""
     ratios: list[float] = []
     lost: list[float] = []
     names: list[str | None] = []
@@ -67,9 +67,9 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 
         seconds = np.array([i.seconds for i in usable])
         top = int(np.argmax(seconds))
         others = np.delete(seconds, top)
-        low, median, high = np.quantile(others, [0.25, 0.5, 0.75])
+        median, high = quantiles(others, (0.5, 0.75))
         ratios.append(float(seconds[top] / median))
-        straggler = seconds[top] >= STRAGGLER * median and seconds[top] > high + 3.0 * (high - low)
+        straggler = seconds[top] >= straggler_level(others)
         lost.append(float(seconds[top] - high) if straggler else 0.0)
         if straggler:
             names.append(usable[top].name)

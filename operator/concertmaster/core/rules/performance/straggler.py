@@ -77,7 +77,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         ),
         otherwise=f"each run waits {text.duration(measured.lost_seconds)} for one pod while the others are done",
         current=f"last item {measured.ratio:.1f} x the median",
-        proposed=f"no item above {_EVEN:g} x the median, or above the others",
+        proposed=f"no item above {_EVEN:g} x the median and above all others",
         expected=gain_sentence(share, seconds),
         confidence=min(0.9, measured.skewed_share),
         gain_seconds=seconds,

@@ -174,9 +174,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         else "; no single step explains it"
     )
     changed = f"; changed at the same time: {cause.what}" if cause.what else ""
-    # As the trend says, unless hours or days add to it. It takes the season for known, so the interval is that of both.
+    # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
     likely = alike if point.ratio - alike >= _APART else point.ratio
-    low, high = min(point.low, like.low if like.low > 1.0 else alike), max(point.high, like.high)
+    low, high = min(point.low, like.low), max(point.high, like.high)
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
     seconds = share.scaled(now)
     slower = text.percent(likely - 1)

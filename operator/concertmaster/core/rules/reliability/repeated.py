@@ -19,8 +19,8 @@ _HELPED = 0.1  # share of retries that helped
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: throughout), ``earlier`` of
-    ``before`` runs until then. ``lately``: where an increase is possible but not significant, or over again, failed runs and
-    runs since then. ``retries``: attempted for them; ``helped``: those that succeeded."""
+    ``before`` runs until then. ``lately``: failed runs and runs since a likely increase, where none is significant.
+    ``retries``: attempted for them; ``helped``: those that succeeded."""
 
     step: str
     failures: tuple[StepExecution, ...]
@@ -37,15 +37,25 @@ class Repeated:
 def rise(flags: Sequence[bool]) -> int | None:
     """Position from which failures (True) are more frequent; None when not significant or no longer the case."""
     at = _increase(flags, _RATIO)
-    if at is None or sum(flags[at:]) < _LEAST:
+    if at is None:
         return None
     since = flags[at:]
     newest = since[len(since) // 2 :]
     return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
 
 
+def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
+    """Failures, and runs, since they may have become more frequent; None when that is not likely, or over."""
+    at = _increase(flags, _POSSIBLE)
+    if at is None:
+        return None
+    since = flags[at:]
+    return (sum(since), len(since)) if any(since[len(since) // 2 :]) else None
+
+
 def _increase(flags: Sequence[bool], ratio: float) -> int | None:
-    """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller."""
+    """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller, or
+    fewer than ``_LEAST`` lie behind it."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -58,7 +68,7 @@ def _increase(flags: Sequence[bool], ratio: float) -> int | None:
         likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
         if likelihood > best:
             best, at = likelihood, i
-    return at if best >= ratio else None
+    return at if at is not None and best >= ratio and sum(flags[at:]) >= _LEAST else None
 
 
 def _likelihood(hits: int, of: int) -> float:
@@ -89,8 +99,7 @@ def repeated(
             culprits[r.run][step] for r, failed in zip(known[begin:], flags[begin:], strict=True) if failed
         )
         since = known[begin].start if at is not None else None
-        possible = _increase(flags, _POSSIBLE) if at is None else None
-        lately = (sum(flags[possible:]), len(flags) - possible) if possible is not None else None
+        lately = _lately(flags) if at is None else None
         earlier = sum(flags[:begin])
         out.append(
             Repeated(step, failures, len(failures), len(known) - begin, since, earlier, begin, lately, retries, helped)

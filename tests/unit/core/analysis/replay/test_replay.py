@@ -354,9 +354,23 @@ def test_without_stragglers_items_end_with_the_others(ratio: float, longest: flo
     assert predicted(base, WhatIf.without_stragglers("split", ratio)) == pytest.approx(actual(even))
 
 
-def test_items_that_merely_vary_are_no_stragglers() -> None:
-    base = engine(work={**WORK, "check": [5]})
-    assert predicted(base, WhatIf.without_stragglers("split")) == predicted(base)
+@pytest.mark.parametrize(
+    ("items", "balanced"),
+    [
+        pytest.param([20, 45, 31, 12, 27], [20, 45, 31, 12, 27], id="items that merely vary"),
+        pytest.param([20, 90, 90, 12, 90], [20, 90, 90, 12, 90], id="two kinds of items"),
+        pytest.param([20, 90, 31, 200, 27], [20, 31, 31, 31, 27], id="several stragglers"),
+        pytest.param([20, 90], [20, 55], id="one of two, down to their median"),
+        pytest.param([30, 60], [30, 45], id="twice the other is one"),
+        pytest.param([30, 59], [30, 59], id="less is none"),
+        pytest.param([0, 0, 0, 20, 90], [0, 0, 0, 20, 55], id="items that did nothing do not count"),
+        pytest.param([0, 0], [0, 0], id="none did anything"),
+    ],
+)
+def test_items_are_balanced_down_to_the_largest_that_is_no_straggler(items: list[int], balanced: list[int]) -> None:
+    base = engine(work={**WORK, "split": items, "check": [5]})
+    even = engine(work={**WORK, "split": balanced, "check": [5]})
+    assert predicted(base, WhatIf.without_stragglers("split")) == actual(even)
 
 
 def test_the_smallest_limit_that_is_enough() -> None:

@@ -234,3 +234,23 @@ def test_the_interval_holds_beside_a_season_and_weekends() -> None:
             within += item.gain_share.low <= 1 - 1 / 1.3 <= item.gain_share.high
     assert found >= 55
     assert within / found >= 0.9
+
+
+def test_the_interval_spans_the_change_of_level_and_the_comparison_with_like_hours() -> None:
+    wider, period = set(), DAY / 8
+    for seed in range(12):
+        value = noise(seed, spread=0.06)
+
+        def seconds(start: float, value: Callable[[float], float] = value) -> float:
+            return value(1200.0 if start >= NOW - 4 * DAY else 900.0)
+
+        case = _every(period, 112, NOW - 112 * period, seconds)
+        item, point = case.one("degradation"), case.analysis().trend.points[-1]
+        runs = case.analysis().runs
+        like = like_for_like([r for r in runs if r.end < point.time], [r for r in runs if r.end >= point.time])
+        assert item.gain_share is not None
+        assert like is not None
+        assert item.gain_share.low == pytest.approx(1 - 1 / min(point.low, like.low))
+        assert item.gain_share.high == pytest.approx(1 - 1 / max(point.high, like.high))
+        wider |= {("low", point.low < like.low), ("high", point.high > like.high)}
+    assert {("low", True), ("low", False), ("high", False)} <= wider

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Severity
+from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
@@ -172,21 +173,31 @@ def _retried(fails: set[int], count: int) -> Scenario:
     return scenario(etl(), count, work)
 
 
-def test_failures_that_may_be_new_may_cost_what_the_newest_runs_show() -> None:
-    """Five of 42 runs, all within the last 16: too few to say since when, but hardly by chance."""
-    item = _retried({26, 29, 33, 37, 40}, 42).one("failing-step")
-    assert "5 of 42 runs failed there" in item.action
+@pytest.mark.parametrize(
+    ("fails", "lately"),
+    [
+        pytest.param({26, 29, 33, 37, 40}, (4, 17), id="hardly by chance: five of sixteen, less hindsight"),
+        pytest.param({20, 25, 30, 35, 40}, (4, 23), id="not likely by chance"),
+        pytest.param({15, 21, 27, 33, 39}, None, id="well possible by chance"),
+        pytest.param({2, 10, 18, 26, 34}, None, id="all along"),
+        pytest.param({5, 18, 30, 41}, None, id="of a single failure nobody can tell"),
+        pytest.param({26, 27, 28, 29}, None, id="over since"),
+    ],
+)
+def test_failures_that_are_likely_new_may_cost_what_the_runs_since_then_show(
+    fails: set[int], lately: tuple[int, int] | None
+) -> None:
+    """Of 42 runs too few failed to say since when."""
+    item, count = _retried(fails, 42).one("failing-step"), len(fails)
+    assert f"{count} of 42 runs failed there" in item.action
     assert "since" not in item.action
-    avoided = item.failures_avoided
+    avoided, throughout = item.failures_avoided, share_interval(count, 42)
     assert avoided is not None
-    assert avoided.likely == pytest.approx(5 / 42)
-    assert avoided.low < avoided.likely < 5 / 16 < avoided.high
-
-
-def test_failures_all_along_cost_what_all_runs_show() -> None:
-    avoided = _retried({2, 10, 18, 26, 34}, 42).one("failing-step").failures_avoided
-    assert avoided is not None
-    assert avoided.high < 0.23  # 5 of 42, 90% interval
+    assert throughout is not None
+    assert (avoided.low, avoided.likely) == (throughout.low, throughout.likely)
+    later = share_interval(*lately) if lately else throughout
+    assert later is not None
+    assert avoided.high == pytest.approx(later.high)
 
 
 def test_what_failures_cost_is_not_understated_where_nobody_can_tell_since_when() -> None:
