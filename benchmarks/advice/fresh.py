@@ -58,7 +58,7 @@ class Kept:
 
 
 def fresh_effect(plant: Plant, sets: int = SETS) -> float:
-    """Mean monthly effect of mending the problem, over sets of fresh runs."""
+    """Mean monthly effect of fixing the problem, over sets of fresh runs."""
     if plant.amount is not None and plant.counted is None:
         return plant.amount
     effects = []
