@@ -12,7 +12,7 @@ from concertmaster.core.stats.effects import cliffs_delta
 from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.quantiles import beta_cdf, normal_quantile, student_quantile, student_tail
 from concertmaster.core.stats.ranks import midranks, normal_quantiles, normal_scores
-from concertmaster.core.stats.robust import mad_sigma, median_difference, theil_sen
+from concertmaster.core.stats.robust import mad_sigma, median_difference, straggler_level, theil_sen
 from concertmaster.core.stats.shift import group_shift
 from concertmaster.core.stats.summary import Summary, as_floats, finite, summarize
 
@@ -178,3 +178,15 @@ def test_group_shift_is_not_bent_by_outliers_or_a_constant_covariate() -> None:
     groups = group_shift(before, after, (np.ones(30), np.ones(30)))
     assert groups.covariate is None
     assert groups.solve(0.0) == pytest.approx(0.3, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("others", "level"),
+    [
+        pytest.param([100, 110, 120], 220, id="twice the median of values that are alike"),
+        pytest.param([100, 100, 190], 145 + 3 * 45, id="the outer fence of values that vary"),
+        pytest.param([50], 100, id="of one"),
+    ],
+)
+def test_a_straggler_is_twice_the_median_and_beyond_the_outer_fence(others: list[float], level: float) -> None:
+    assert straggler_level(np.array(others, dtype=float)) == pytest.approx(level)
