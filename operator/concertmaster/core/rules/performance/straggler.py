@@ -84,7 +84,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         gain_share=share,
         evidence=(
             measured.reason,
-            f"replayed with no item above {_EVEN:g} times the median of its run, or above the others",
+            f"replayed with no item above {_EVEN:g} times the median of its run and above all others",
         ),
     )
 

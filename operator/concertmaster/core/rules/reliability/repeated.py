@@ -10,7 +10,7 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 _LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
-_POSSIBLE = 3.0  # from which an increase is not excluded
+_LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _TRIED = 3  # retries required before they can count as useless
 _HELPED = 0.1  # share of retries that helped
@@ -40,17 +40,21 @@ def rise(flags: Sequence[bool]) -> int | None:
     if at is None:
         return None
     since = flags[at:]
-    newest = since[len(since) // 2 :]
+    newest = _newer_half(since)
     return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
 
 
 def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
     """Failures, and runs, since they may have become more frequent; None when that is not likely, or over."""
-    at = _increase(flags, _POSSIBLE)
+    at = _increase(flags, _LIKELY)
     if at is None:
         return None
     since = flags[at:]
-    return (sum(since), len(since)) if any(since[len(since) // 2 :]) else None
+    return (sum(since), len(since)) if any(_newer_half(since)) else None
+
+
+def _newer_half(flags: Sequence[bool]) -> Sequence[bool]:
+    return flags[len(flags) // 2 :]
 
 
 def _increase(flags: Sequence[bool], ratio: float) -> int | None:
