@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -22,9 +22,11 @@ from benchmarks.advice.law import DAY
 from benchmarks.advice.plant import Plant
 from benchmarks.advice.score import analyse, answers_to
 from benchmarks.advice.truth import worth
+from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.upper_bound import assumption
 
 RESULT = Path(__file__).parents[1] / "results" / "fresh.json"
 PLOT = RESULT.with_suffix(".svg")
@@ -35,8 +37,8 @@ _OTHER_EVENTS = 2**32
 LEVEL = 90.0
 # Few runs that vary much: the sampling error is most of an interval.
 VARIATION = 3.0
-# How a recommendation says that its gain is an upper bound (core/rules/upper_bound.py).
-_AT_MOST = "at most all of it"
+# How a recommendation says that its gain is an upper bound.
+_AT_MOST = assumption("").rpartition(", ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,19 @@ class Kept:
 
 def fresh_effect(plant: Plant, sets: int = SETS) -> float:
     """Mean monthly effect of fixing the problem, over sets of fresh runs."""
-    if plant.amount is not None and plant.counted is None:
+    if plant.amount is not None:  # no run shows it
         return plant.amount
     effects = []
     for number in range(1, sets + 1):
         seed = plant.flow.seed + number * _OTHER_EVENTS
-        bad, good = replace(plant.flow, seed=seed), replace(plant.mended, seed=seed)
-        other = replace(plant, flow=bad, mended=good)
-        effects.append(plant.counted(bad) if plant.counted else float(getattr(worth(other), plant.measure)))
+        other = replace(plant, flow=replace(plant.flow, seed=seed), mended=replace(plant.mended, seed=seed))
+        effects.append(float(getattr(worth(other), plant.measure)))
     return fmean(effects)
 
 
 def kept(plant: Plant, sets: int = SETS) -> Kept | None:
     """None where no effect of the problem is published."""
-    _, placed, _ = answers_to(plant, *analyse(plant.flow, plant.policy, plant.others))
+    _, placed = answers_to(plant, *analyse(plant.flow, plant.policy, plant.others))
     promised: Interval | None = getattr(placed[0].impact, plant.measure) if placed else None
     if promised is None:
         return None
@@ -94,23 +95,14 @@ def summary(rows: Sequence[Kept], what: str) -> list[dict[str, Any]]:
     found = []
     for rule, bound in sorted({(row.rule, row.bound) for row in rows}, key=lambda key: (key[1], key[0])):
         own = [row for row in rows if (row.rule, row.bound) == (rule, bound)]
-        kinds = {row.kind: [r.held for r in own if r.kind == row.kind] for row in own}
-        worst = min(kinds, key=lambda kind: fmean(kinds[kind]))
+        kinds = {row.kind: [float(r.held) for r in own if r.kind == row.kind] for row in own}
         found.append(
             {
-                "rule": rule,
-                "what": f"{what} (at most)" if bound else what,
+                **asdict(promise(rule, f"{what} (at most)" if bound else what, LEVEL, kinds)),
                 "bound": bound,
-                "promised": "90% interval",
-                "level": LEVEL,
-                "families": len(kinds),
-                "cases": len(own),
-                "kept": _percent([row.held for row in own]),
                 "smaller": _percent([row.true < row.low for row in own]),
                 "larger": _percent([row.true > row.high for row in own]),
                 "width": 100.0 * median((row.high - row.low) / row.likely if row.likely > 0.0 else 0.0 for row in own),
-                "worst": worst,
-                "worst_kept": _percent(kinds[worst]),
             }
         )
     return found

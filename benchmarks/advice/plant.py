@@ -34,9 +34,7 @@ class Plant:
     whole: Flow | None = None
     others: tuple[Flow, ...] = ()  # workflows on the same nodes
     amount: float | None = None  # true effect per month by the model itself, for effects that no run shows yet
-    counted: Callable[[Flow], float] | None = (
-        None  # counts that amount on the runs of a workflow, where it depends on them
-    )
+    counted: Callable[[Flow], float] | None = None  # the same, from the runs of the workflow with the problem
     minor: bool = False  # no predicted effect: the right answer is a minor item
 
 

@@ -79,7 +79,8 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     result, names = analyse(plant.flow, plant.policy, plant.others)
     truth = worth(plant)
     tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
-    answers, placed, best = answers_to(plant, result, names)
+    answers, placed = answers_to(plant, result, names)
+    best = next(iter(placed or answers), None)
     allowed = {*plant.rules, *plant.also}
     wrong = [r for r in result.recommendations if r.rule not in allowed]
     wrong += [r for r in answers if plant.step and r not in placed]
@@ -105,12 +106,11 @@ def judge(plant: Plant, tally: Tally) -> Answer:
 
 def answers_to(
     plant: Plant, result: AnalysisResult, names: Mapping[str, str]
-) -> tuple[list[Recommendation], list[Recommendation], Recommendation | None]:
-    """The recommendations of its rules, those of them about its step, and the first of these."""
+) -> tuple[list[Recommendation], list[Recommendation]]:
+    """The recommendations of its rules, and those of them about its step."""
     answers = [r for r in (result.minor if plant.minor else result.recommendations) if r.rule in plant.rules]
     step = names.get(plant.step) if plant.step else None
-    placed = [r for r in answers if step is None or _about(r, step)]
-    return answers, placed, next(iter(placed or answers), None)
+    return answers, [r for r in answers if step is None or _about(r, step)]
 
 
 def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:

@@ -63,8 +63,9 @@ def cost_of(flow: Flow) -> float:
 
 def worth(plant: Plant) -> Worth:
     """Monthly effect of fixing the problem; if it began on a certain day, from the runs since then."""
-    if plant.amount is not None or not plant.measure:
-        return Worth(**{plant.measure: plant.amount}) if plant.measure and plant.amount is not None else Worth()
+    amount = plant.counted(plant.flow) if plant.counted else plant.amount
+    if amount is not None or not plant.measure:
+        return Worth(**{plant.measure: amount}) if plant.measure and amount is not None else Worth()
     since = min((s.since for s in plant.flow.steps if s.since is not None), default=WINDOW / DAY)
     _, bad = runs_of(plant.flow, span=since * DAY)
     _, good = runs_of(plant.mended, span=since * DAY)

@@ -49,9 +49,8 @@ def promises(data: Path) -> list[dict[str, Any]]:
     return [asdict(promise) for promise in (*_intervals(data), *_changes(data), _savings(data), *_sizes(data))]
 
 
-def _promise(
-    rule: str, what: str, level: float, kept: Mapping[str, Sequence[float]], unit: str = "interval"
-) -> Promise:
+def promise(rule: str, what: str, level: float, kept: Mapping[str, Sequence[float]], unit: str = "interval") -> Promise:
+    """The share of the cases of all families that hold (``kept``, 1 each, else 0), and the family with the lowest share."""
     shares = {family: 100.0 * float(np.mean(of_family)) for family, of_family in kept.items() if len(of_family)}
     worst = min(shares, key=lambda family: shares[family])
     count = sum(len(of_family) for of_family in kept.values())
@@ -73,15 +72,15 @@ def _intervals(data: Path) -> Iterator[Promise]:
             if found.seconds is not None:
                 held = found.seconds.low <= work.makespan <= found.seconds.high
                 into.setdefault(work.workflow, []).append(float(held))
-    yield _promise("what-ifs", "makespan of a run, task durations known", 90.0, replayed)
-    yield _promise("demand-forecast", "makespan of a run to come", 90.0, foreseen)
+    yield promise("what-ifs", "makespan of a run, task durations known", 90.0, replayed)
+    yield promise("demand-forecast", "makespan of a run to come", 90.0, foreseen)
     changed: dict[str, list[float]] = {}
     for case in cases.scorer(data, "verify").load("dev"):
         before, after = np.array(case["before"]), np.array(case["after"])
         result = compare(before[:, 1], after[:, 1], inputs_before=before[:, 0], inputs_after=after[:, 0], level=0.10)
         held = result.low <= case["factor"] <= result.high
         changed.setdefault(case["source"].split("/")[0], []).append(float(held))
-    yield _promise("measured gain", "factor by which a change alters run time", 90.0, changed)
+    yield promise("measured gain", "factor by which a change alters run time", 90.0, changed)
 
 
 def _changes(data: Path) -> Iterator[Promise]:
@@ -94,7 +93,7 @@ def _changes(data: Path) -> Iterator[Promise]:
             if abs(point.index - series["truth"][0]) <= MARGIN:
                 held = point.low <= series["factor"][0] <= point.high
                 kept.setdefault(series["source"].split("/")[0], []).append(float(held))
-    yield _promise("degradation", "factor of a change of level that was found", 95.0, kept)
+    yield promise("degradation", "factor of a change of level that was found", 95.0, kept)
 
 
 def _savings(data: Path) -> Promise:
@@ -116,7 +115,7 @@ def _savings(data: Path) -> Promise:
                     ahead = float(held[order[few:]].mean())
                     if found is not None and found.low < found.high:
                         kept.setdefault(family, []).append(float(found.low <= ahead <= found.high))
-    return _promise("savings", f"mean reserved time of the runs to come, from {FEW[0]} to {FEW[-1]} runs", 90.0, kept)
+    return promise("savings", f"mean reserved time of the runs to come, from {FEW[0]} to {FEW[-1]} runs", 90.0, kept)
 
 
 def _sizes(data: Path) -> Iterator[Promise]:
@@ -135,7 +134,7 @@ def _sizes(data: Path) -> Iterator[Promise]:
                 known, ahead = cases.split(step, shuffled=shuffled)
                 given = requests(step, known, ahead, by_input=by_input)
                 kept.setdefault(family, []).extend((step.peaks[ahead] <= given).astype(float).tolist())
-        yield _promise("right-size (memory)", what, 99.5 if long else 99.0, kept, "of runs")
+        yield promise("right-size (memory)", what, 99.5 if long else 99.0, kept, "of runs")
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

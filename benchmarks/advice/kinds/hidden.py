@@ -51,13 +51,10 @@ def runs_stopped(rng: Rng, flow: Flow) -> Plant:
     """A CronWorkflow with concurrencyPolicy Replace: pods of some runs are stopped, and fail, when the next one is due."""
     flow = every_half_hour(rng, flow, "cron", 0.88, 0.95)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.12, 0.18)))
-    counted = partial(ended_so, outcome=Outcome.FAILED)
-    lost = counted(bad)
+    lost = partial(ended_so, outcome=Outcome.FAILED)
     rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", "split-long-step")
-    number = within(r"\((\d+%) are stopped", lost * bad.every / (30 * DAY), 0.2)
-    return Plant(
-        "runs-stopped", bad, flow, rules, None, "failed_runs", also=also, number=number, amount=lost, counted=counted
-    )
+    number = within(r"\((\d+%) are stopped", lost(bad) * bad.every / (30 * DAY), 0.2)
+    return Plant("runs-stopped", bad, flow, rules, None, "failed_runs", also=also, number=number, counted=lost)
 
 
 def objective_passed(rng: Rng, flow: Flow) -> Plant:

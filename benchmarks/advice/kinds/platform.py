@@ -60,11 +60,9 @@ def runs_replaced(rng: Rng, flow: Flow) -> Plant:
     """A CronJob with concurrencyPolicy Replace: some runs are deleted when the next one is due."""
     flow = every_half_hour(rng, flow, "cronjob", 0.8, 0.9)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.18, 0.25)))
-    counted = partial(ended_so, outcome=Outcome.UNKNOWN)
     rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", *_LONG)
-    return Plant(
-        "runs-replaced", bad, flow, rules, None, "failed_runs", also=also, amount=counted(bad), counted=counted
-    )
+    lost = partial(ended_so, outcome=Outcome.UNKNOWN)
+    return Plant("runs-replaced", bad, flow, rules, None, "failed_runs", also=also, counted=lost)
 
 
 def runs_beside(rng: Rng, flow: Flow) -> Plant:

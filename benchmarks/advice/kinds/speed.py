@@ -124,9 +124,8 @@ def false_edge(rng: Rng, flow: Flow) -> Plant:
 def tiny_items(rng: Rng, flow: Flow) -> Plant:
     """A fan-out of pods that take longer to start than to work, with low parallelism."""
     flow = replace(wide(flow, int(rng.integers(24, 40)), seconds=5.0, start=25.0), parallelism=4)
-    mended = flow.having(
-        "transform", items=4, seconds=40.0, cv=flow.step("transform").cv / 8**0.5
-    )  # of eight items each
+    cv = flow.step("transform").cv / 8**0.5  # of eight items each
+    mended = flow.having("transform", items=4, seconds=40.0, cv=cv)
     number, also = stated(r"1 -> (\d+) per pod", 4, 12), ("parallelism", "queue-time")
     return Plant("tiny-items", flow, mended, ("batch-small-steps",), "transform", MINUTES, also=also, number=number)
 

@@ -139,8 +139,8 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _avoided(repeat: Repeated) -> Interval | None:
-    """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not
-    significant, its upper end is that of the runs since then."""
+    """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
+    its upper end is that of the runs since then."""
     if repeat.since is not None:
         share = _since(repeat.failed, repeat.of)
         usual = (repeat.earlier + 0.5) / (repeat.before + 1)
