@@ -22,6 +22,8 @@ from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.reliability import failing_step
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
+from concertmaster.core.stats.noticed import once_noticed
+from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
 
@@ -58,6 +60,21 @@ def _clear(chance: float, ratio: float, low: float) -> bool:
     """Whether a change by the factor ``ratio`` > 1, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
     width = math.log(ratio / low) if 0 < low < ratio else 0.0
     return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
+
+
+def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
+    """The factor of an increase that is reported because it is ``_clear``, without what chance added to it."""
+    logs = Interval(*(math.log(max(r, 1e-9)) for r in (low, ratio, min(high, 1e9))))
+    # The smallest increase that would be clear: p-values of ranks hardly fall any more where there are few runs.
+    by_chance = logs.likely * _deviations(_CHANCE) / max(_deviations(chance), _deviations(_CHANCE))
+    by_size = _CLEAR * (logs.likely - logs.low) / 1.96
+    truly = once_noticed(logs, min(by_chance, by_size, logs.likely))
+    return Interval(math.exp(truly.low), math.exp(truly.likely), math.exp(truly.high))
+
+
+def _deviations(chance: float) -> float:
+    """Standard deviations whose two-sided p-value is ``chance``."""
+    return -normal_quantile(max(chance, 1e-16) / 2.0)
 
 
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
@@ -165,7 +182,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
     if _explained_by_company(evidence, *parts, least) or _retries_alone(evidence, *parts, least):
         return
-    alike = like.ratio
     cause = next((c for c in analysis.causes if c.time == point.time), PointCause(point.time))
     name = cause.step
     blame = (
@@ -175,13 +191,17 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
     changed = f"; changed at the same time: {cause.what}" if cause.what else ""
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
-    likely = alike if point.ratio - alike >= _APART else point.ratio
-    low, high = min(point.low, like.low), max(point.high, like.high)
-    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
+    trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
+    alike = _truly(like.p_value, like.ratio, like.low, like.high)
+    seen, likely = (like.ratio, alike.likely) if point.ratio - like.ratio >= _APART else (point.ratio, trend.likely)
+    ends = min(trend.low, alike.low), likely, max(trend.high, alike.high)
+    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in ends))
     seconds = share.scaled(now)
-    slower = text.percent(likely - 1)
-    apart = abs(likely - now / was) >= _APART  # the medians are of other hours or days
+    slower = text.percent(seen - 1)
+    apart = abs(seen - now / was) >= _APART  # the medians are of other hours or days
     alone = f"; +{slower} beside runs of the same hours and days" if apart else ""
+    if seen - likely >= _APART:
+        alone += f"; likely +{text.percent(likely - 1)}, since among such varied runs chance adds to what is noticed"
     action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration(seconds.likely * rate * 7 / 30)} a week at the present rate)" if rate else ""
@@ -205,6 +225,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         gain_share=share,
         evidence=(
             f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",
+            "beside earlier runs at comparable times a factor"
+            f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
         ),
     )
 
