@@ -2,8 +2,9 @@
 
 A declared edge that carries no data (parameter, artifact, shared volume or condition) may be unnecessary. Only steps that
 read from some other step are considered: a step that gets its data from a bucket or a table shows nothing by what it does
-not reference. The gain is replayed without the edge: the step then starts together with its predecessor, which exposes
-what really delays the run.
+not reference. Nor does a predecessor whose data no step reads: tests before a deployment are there to be waited for. The
+gain is replayed without the edge: the step then starts together with its predecessor, which exposes what really delays the
+run.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or graph.inferred:
         return
     specs = {s.name: s for s in graph.steps}
+    read = {name for s in graph.steps for name in s.depends_on if name not in s.ordering_only}
     findings: list[Finding] = []
     for after in graph.steps:
         path = analysis.step(after.name)
@@ -86,8 +88,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue  # it reads from no other step: its data are external, possibly also those behind this edge
         for name in after.ordering_only:
             before = specs.get(name)
-            if before is None or before.daemon:
-                continue
+            if before is None or before.daemon or name not in read:
+                continue  # a step whose data nobody reads may be a gate, such as the tests before a deployment
             gains = evidence.worth(WhatIf.drop_edge(name, after.name), evidence.settings.number("minGainPercent", 5.0))
             if gains is not None:
                 findings.append(_finding(evidence, after, before, *gains))

@@ -38,10 +38,31 @@ def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
     assert scenario(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
 
 
+@pytest.mark.parametrize(("read", "found"), [(False, []), (True, ["parallel-steps.test.deploy"])])
+def test_a_step_whose_data_nobody_reads_may_be_a_gate(read: bool, found: list[str]) -> None:
+    """Deploys what was built once the tests have passed; where the report of the tests is read, they are no mere gate."""
+    value = noise()
+    of = argo(
+        task("build"),
+        task("test", "build", **reads("build")),
+        task("deploy", "build", "test", **reads("build")),
+        task("notify", "deploy", "test", **reads("test" if read else "deploy")),
+    )
+    seconds = {"build": 100.0, "test": 400.0, "deploy": 200.0, "notify": 10.0}
+    made = scenario(of, 20, lambda _: {n: value(s) for n, s in seconds.items()})
+    assert [item.id for item in made.recommended("parallel-steps")] == found
+
+
 def test_depends_expressions_get_no_patch() -> None:
     value = noise()
-    of = argo(task("a"), task("b", depends="a", **reads("a")), task("c", depends="b", **reads("a")))
-    item = scenario(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).one("parallel-steps")
+    of = argo(
+        task("a"),
+        task("b", depends="a", **reads("a")),
+        task("c", depends="b", **reads("a")),
+        task("d", depends="b && c", **reads("b")),
+    )
+    item = scenario(of, 20, lambda _: {n: value(s) for n, s in (SECONDS | {"d": 20.0}).items()}).one("parallel-steps")
+    assert item.id == "parallel-steps.b.c"
     assert item.edits == ()
     assert item.how.startswith("kubectl concertmaster explain ")
 
@@ -59,7 +80,10 @@ def test_an_edge_off_the_critical_path_is_silent() -> None:
 
 def test_at_most_so_many_edges() -> None:
     value = noise()
-    of = argo(task("a"), *(task(n, p, **reads("a")) for p, n in pairwise("abcdef")))
-    base = scenario(of, 20, lambda _: {n: value(100) for n in "abcdef"})
+    readers = [task(n, p, **reads("a")) for p, n in pairwise("abcdef")]
+    of = argo(task("a"), *readers, *(task(f"{n}2", "f", n, **reads(n)) for n in "bcdef"))
+    base = scenario(
+        of, 20, lambda _: {n: value(100 if len(n) == 1 else 1) for n in (*"abcdef", *(f"{x}2" for x in "bcdef"))}
+    )
     assert len(base.recommended("parallel-steps")) == 3
     assert len(base.recommended("parallel-steps", maxEdges="1")) == 1
