@@ -27,12 +27,14 @@ from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
 
-_DAY = 86400.0
+_HOUR = 3600.0  # seconds
+_DAY = 24 * _HOUR
+_WEEK = 7 * _DAY
 _CHANCE = 0.0005  # highest p-value to report: nobody should investigate a chance finding
 _CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot reach lower p-values
 _SMALL = 0.25  # of an increase, on logarithms
 _APART = 0.05  # of the former level
-_HOURS = 2 * 3600.0  # seconds apart that still count as the same time of day
+_HOURS = 2 * _HOUR  # seconds apart that still count as the same time of day
 _OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
 
 _Same = Callable[[float | None, float | None], bool]
@@ -78,20 +80,36 @@ def _deviations(chance: float) -> float:
 
 
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
-    """Runs after compared with runs before that began at the same time of day, on working days or weekends alike. Each run
-    is divided by the median of its peers, which removes the effect of hour and kind of day. With too few peers, any time
-    of such days counts. Where a side then covers less than a day, other hours may be the difference: None unless it is
-    larger than hours usually make. None without such days, too."""
+    """Runs after compared with runs before that began at the same time of another day, on working days or weekends alike.
+    Each run is divided by the median of its peers, which removes the effect of hour and kind of day. With too few peers, any
+    time of such days counts. Where a side then covers less than a day, other hours may be the difference: None unless it is
+    larger than hours usually make, and came at once. None without such days, too."""
     for same in (_same_time, _same_days):
         now = _multiples(after, before, same)
         if len(now) >= max(MIN_RUNS, len(after) / 2):
             like = [r for r in before if any(same(r.start, a.start) for a in after)]
-            was = _multiples(like, like, same)
+            was = _multiples(like, like, _same_hours if same is _same_time else same)
             if len(was) >= MIN_RUNS:
                 found = compare(was, now, level=0.05)
                 apart = same is _same_time or min(_covered(like), _covered(after)) >= _DAY
-                return found if apart or found.low >= _OTHER_HOURS else None
+                return found if apart or (found.low >= _OTHER_HOURS <= _at_once(like, after)) else None
     return None
+
+
+def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+    """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; NaN
+    with too few of them."""
+    change = min((r.start for r in after if r.start is not None), default=math.nan)
+    sides = ([r.makespan for r in part if r.start and abs(r.start - change) <= _HOUR] for part in (before, after))
+    return compare(*sides).ratio
+
+
+def _as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
+    """Whether runs of the last one or two days take no longer than those of the same days of the week before."""
+    if _covered(after) >= 2 * _DAY:
+        return False
+    like = [r.makespan for r in before if any(_same_time(r.start, a.start, _WEEK) for a in after)]
+    return compare(like, [r.makespan for r in after]).ratio - 1 < least
 
 
 def _covered(runs: Sequence[RunRecord]) -> float:
@@ -114,11 +132,17 @@ def _same_days(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and weekend(one) == weekend(other)
 
 
-def _same_time(one: float | None, other: float | None) -> bool:
+def _same_hours(one: float | None, other: float | None, every: float = _DAY) -> bool:
+    """The same time of day on days of a kind, or of the week."""
     if one is None or other is None or not _same_days(one, other):
         return False
-    apart = abs(one - other) % _DAY
-    return min(apart, _DAY - apart) <= _HOURS
+    apart = abs(one - other) % every
+    return min(apart, every - apart) <= _HOURS
+
+
+def _same_time(one: float | None, other: float | None, every: float = _DAY) -> bool:
+    """The same hours of another day, or week: those of the same day may be as long for the same reason."""
+    return one is not None and other is not None and abs(one - other) > _HOURS and _same_hours(one, other, every)
 
 
 def _explained_by_company(
@@ -180,7 +204,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     like = like_for_like(*parts)
     if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
-    if _explained_by_company(evidence, *parts, least) or _retries_alone(evidence, *parts, least):
+    if (
+        _as_every_week(*parts, least)
+        or _explained_by_company(evidence, *parts, least)
+        or _retries_alone(evidence, *parts, least)
+    ):
         return
     cause = next((c for c in analysis.causes if c.time == point.time), PointCause(point.time))
     name = cause.step

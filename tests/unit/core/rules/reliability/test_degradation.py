@@ -143,6 +143,43 @@ def test_within_a_day_a_change_is_not_taken_for_that_of_the_hour(step: float, da
     assert len(day.recommended("degradation")) == found
 
 
+@pytest.mark.parametrize("swing", [0.4, 0.6])
+def test_a_daily_cycle_seen_for_less_than_a_day_is_no_degradation(swing: float) -> None:
+    """Every five minutes for 17 hours: the runs after a rise have only runs of the same day beside them."""
+    for hour in range(24):
+        value, first = noise(hour, spread=0.12), NOW // DAY * DAY - 5 * DAY + hour * DAY / 24
+        day = _every(300, 200, first, lambda t, v=value: v(120 * (1.0 + swing * math.sin(2.0 * math.pi * t / DAY))))
+        assert day.analysis().trend.points, "the case must tempt the rule"
+        assert day.recommended("degradation") == []
+
+
+def test_a_step_within_less_than_a_day_is_found_beside_a_small_daily_cycle() -> None:
+    found = 0
+    for hour in range(24):
+        value, first = noise(hour, spread=0.12), NOW // DAY * DAY - 5 * DAY + hour * DAY / 24
+        later = first + 10 * DAY / 24
+
+        def seconds(t: float, value: Callable[[float], float] = value, later: float = later) -> float:
+            return value(120 * (1.0 + 0.05 * math.sin(2.0 * math.pi * t / DAY)) * (1.6 if t >= later else 1.0))
+
+        found += len(_every(300, 200, first, seconds).recommended("degradation"))
+    assert found >= 22
+
+
+@pytest.mark.parametrize(("mondays", "step", "found"), [(1.6, 1.0, 0), (1.6, 1.5, 1), (1.0, 1.3, 1)])
+def test_a_monday_is_compared_with_the_monday_before(mondays: float, step: float, found: int) -> None:
+    """Every hour for eight days to a Monday evening, from when on runs may also take ``step`` times as long."""
+    value, monday = noise(2, spread=0.1), NOW // DAY * DAY - 3 * DAY
+
+    def seconds(t: float) -> float:
+        usual = 0.6 if weekend(t) else mondays if (t - monday) % (7 * DAY) < DAY else 1.0
+        return value(300 * usual * (step if t >= monday else 1.0))
+
+    case = _every(DAY / 24, 190, monday + 0.8 * DAY - 190 * DAY / 24, seconds)
+    assert case.analysis().trend.points, "the case must tempt the rule"
+    assert len(case.recommended("degradation")) == found
+
+
 def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
     """From Thursday to Monday evening, half as long at the weekend, and half as long again since Monday."""
     monday, value = NOW // DAY * DAY - 3 * DAY, noise(1, spread=0.05)
