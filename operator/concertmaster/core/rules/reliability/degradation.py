@@ -81,16 +81,16 @@ def _deviations(chance: float) -> float:
 
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
     """Runs after compared with runs before that began at the same time of another day, on working days or weekends alike.
-    Each run is divided by the median of its peers, which removes the effect of hour and kind of day. With too few peers, any
-    time of such days counts. Where a side then covers less than a day, other hours may be the difference: None unless it is
-    larger than hours usually make, and came at once. None without such days, too."""
+    Each run, and its input where known, is divided by the median of its peers, which removes the effect of hour and kind of
+    day. With too few peers, any time of such days counts. Where a side then covers less than a day, other hours may be the
+    difference: None unless it is larger than hours usually make, and came at once. None without such days, too."""
     for same in (_same_time, _same_days):
-        now = _multiples(after, before, same)
+        now, larger = _multiples(after, before, same)
         if len(now) >= max(MIN_RUNS, len(after) / 2):
             like = [r for r in before if any(same(r.start, a.start) for a in after)]
-            was = _multiples(like, like, _same_hours if same is _same_time else same)
+            was, large = _multiples(like, like, _same_hours if same is _same_time else same)
             if len(was) >= MIN_RUNS:
-                found = compare(was, now, level=0.05)
+                found = compare(was, now, inputs_before=large, inputs_after=larger, level=0.05)
                 apart = same is _same_time or min(_covered(like), _covered(after)) >= _DAY
                 return found if apart or (found.low >= _OTHER_HOURS <= _at_once(like, after)) else None
     return None
@@ -100,16 +100,22 @@ def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
     """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; NaN
     with too few of them."""
     change = min((r.start for r in after if r.start is not None), default=math.nan)
-    sides = ([r.makespan for r in part if r.start and abs(r.start - change) <= _HOUR] for part in (before, after))
-    return compare(*sides).ratio
+    return _compared(*([r for r in part if r.start and abs(r.start - change) <= _HOUR] for part in (before, after)))
 
 
 def _as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
     """Whether runs of the last one or two days take no longer than those of the same days of the week before."""
     if _covered(after) >= 2 * _DAY:
         return False
-    like = [r.makespan for r in before if any(_same_time(r.start, a.start, _WEEK) for a in after)]
-    return compare(like, [r.makespan for r in after]).ratio - 1 < least
+    like = [r for r in before if any(_same_time(r.start, a.start, _WEEK) for a in after)]
+    return _compared(like, after) - 1 < least
+
+
+def _compared(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+    """How many times as long the runs after take, at equal input where it is known; NaN with too few of them."""
+    was, now = ([r.makespan for r in part] for part in (before, after))
+    small, large = ([r.input_total for r in part] for part in (before, after))
+    return compare(was, now, inputs_before=small, inputs_after=large).ratio
 
 
 def _covered(runs: Sequence[RunRecord]) -> float:
@@ -118,14 +124,20 @@ def _covered(runs: Sequence[RunRecord]) -> float:
     return max(starts) - min(starts) if starts else 0.0
 
 
-def _multiples(runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same) -> list[float]:
-    """Makespan of each run divided by the median of its peers among ``others``; runs without peers are left out."""
-    multiples = []
+def _multiples(
+    runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same
+) -> tuple[list[float], list[float | None]]:
+    """Makespan and input of each run divided by the medians of its peers among ``others``; runs without peers are left out,
+    and inputs are None where they are unknown."""
+    multiples, inputs = [], list[float | None]()
+    size = {r.run: r.input_total for r in (*runs, *others)}
     for run in runs:
-        like = [r.makespan for r in others if r is not run and r.makespan and same(r.start, run.start)]
+        like = [r for r in others if r is not run and r.makespan and same(r.start, run.start)]
         if run.makespan and like:
-            multiples.append(run.makespan / upper_median(like))
-    return multiples
+            multiples.append(run.makespan / upper_median([r.makespan for r in like if r.makespan]))
+            own, sizes = size[run.run], [known for r in like if (known := size[r.run])]
+            inputs.append(own / upper_median(sizes) if own and sizes else None)
+    return multiples, inputs
 
 
 def _same_days(one: float | None, other: float | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -178,6 +179,19 @@ def test_a_monday_is_compared_with_the_monday_before(mondays: float, step: float
     case = _every(DAY / 24, 190, monday + 0.8 * DAY - 190 * DAY / 24, seconds)
     assert case.analysis().trend.points, "the case must tempt the rule"
     assert len(case.recommended("degradation")) == found
+
+
+@pytest.mark.parametrize(("known", "found"), [(True, 1), (False, 0)])
+def test_runs_at_the_same_hours_are_compared_at_equal_input(known: bool, found: int) -> None:
+    """What larger and smaller inputs add to the noise hides a step of a quarter, unless they are known."""
+    sizes = iter(map(noise(5, spread=0.4), [1e9] * 112))
+    small = [next(sizes) for _ in range(112)]
+    value, left = noise(6, spread=0.05), iter(small)
+    case = _every(
+        DAY / 8, 112, NOW - 14 * DAY, lambda t: value(next(left) / 1e6 * (1.25 if t >= NOW - 6 * DAY else 1.0))
+    )
+    runs = tuple(replace(r, input_size=size if known else None) for r, size in zip(case.runs, small, strict=True))
+    assert len(Scenario(case.manifest, runs).recommended("degradation")) == found
 
 
 def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
