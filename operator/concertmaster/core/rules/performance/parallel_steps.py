@@ -89,7 +89,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         for name in after.ordering_only:
             before = specs.get(name)
             if before is None or before.daemon or name not in read:
-                continue  # a step whose data nobody reads may be a gate, such as the tests before a deployment
+                continue  # a step whose data nobody reads may be a check, such as the tests before a deployment
             gains = evidence.worth(WhatIf.drop_edge(name, after.name), evidence.settings.number("minGainPercent", 5.0))
             if gains is not None:
                 findings.append(_finding(evidence, after, before, *gains))

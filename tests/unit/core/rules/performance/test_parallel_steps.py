@@ -39,8 +39,8 @@ def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
 
 
 @pytest.mark.parametrize(("read", "found"), [(False, []), (True, ["parallel-steps.test.deploy"])])
-def test_a_step_whose_data_nobody_reads_may_be_a_gate(read: bool, found: list[str]) -> None:
-    """Deploys what was built once the tests have passed; where the report of the tests is read, they are no mere gate."""
+def test_a_step_whose_data_nobody_reads_may_be_a_check(read: bool, found: list[str]) -> None:
+    """Deploys what was built once the tests have passed; where the report of the tests is read, they are more than a check."""
     value = noise()
     of = argo(
         task("build"),
