@@ -52,7 +52,8 @@ class Step:
     working.
 
     ``uneven``: factor of the largest item over the others. ``transient``: share of attempts that fail transiently,
-    ``broken``: share of executions that fail permanently. ``growth`` of the work and ``peak_growth`` of the memory peak
+    ``broken``: share of executions that fail permanently, ``hang``: of attempts that succeed after about ``hang_seconds``,
+    most of them idle. ``growth`` of the work and ``peak_growth`` of the memory peak
     per day (logarithmic). From ``since`` days before the end on, work is multiplied by ``factor``, and ``then_broken``
     fail permanently. ``receives``: bytes a second over the network. ``keys``: number of different inputs (0: unknown).
     ``waits_cpu``, ``waits_io``: share of its time waiting for CPU, and stalled on disk. ``loose``: dependencies without

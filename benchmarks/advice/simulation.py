@@ -207,8 +207,9 @@ def _execute(
         reason, work = "Error", work * (0.2 + 0.7 * float(u[1]))
     elif step.volume is not None and step.volume.at(created, float(shared[0])) > step.volume.capacity:
         reason, work = "Error", work * 0.5
-    elif float(u[4]) < step.hang:
-        work = step.hang_seconds * (0.7 + 0.6 * float(u[1]))
+    elif float(u[4]) < step.hang:  # it waits, and spends the CPU of a usual execution
+        usual, work = work, step.hang_seconds * (0.7 + 0.6 * float(u[1]))
+        cores *= usual / work
     wait = step.wait * -math.log(1 - 0.98 * float(u[5]))
     hour = created % DAY / HOUR
     if flow.busy is not None and flow.busy[0] <= hour < flow.busy[1]:

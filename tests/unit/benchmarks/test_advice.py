@@ -56,6 +56,15 @@ def test_runs_that_begin_beside_another_take_longer() -> None:
     assert (beside[1].makespan or 0.0) > 1.4 * (alone[1].makespan or 0.0)
 
 
+def test_a_hang_waits() -> None:
+    flow = base(np.random.default_rng(1), "report")
+    used = [
+        [c.cpu_seconds for r in runs_of(made)[1] for e in r.steps if e.step == "extract" for c in e.containers]
+        for made in (flow, flow.having("extract", hang=1.0, hang_seconds=HOUR))
+    ]
+    assert used[1] == pytest.approx(used[0])
+
+
 READ_FROM_WORDS = (
     "objective_passed", "growth", "unsampled", "no_time_limit", "busy_hour", "starts_late", "flaky", "useless_retries",
     "hang", "tight", "narrow", "degraded", "straggler", "slow_node", "pending", "pulling", "cacheable", "tiny_items",

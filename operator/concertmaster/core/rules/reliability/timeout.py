@@ -8,42 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
-from concertmaster.core.analysis.runs.executions import ABSENT
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, RunRecord, StepSpec
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, share_interval
+from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, all_hung, spans
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
 _LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
-_HUNG = 2.0  # times the limit derived from the other executions: a slow execution is no hang
 _USUAL = 3  # executions of an item
 _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
-class _Span(NamedTuple):
-    """One execution of a step: its item, seconds from its creation to its end, and whether it succeeded, with known start
-    and end."""
-
-    step: str
-    item: str | None
-    seconds: float
-    good: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """One step: run times (s) of its succeeded executions, of all that ended, and of the latter by item of a fan-out."""
+    """One step: its executions that ended, ascending by time; and run times (s) of the succeeded ones, and of all by item of
+    a fan-out."""
 
     step: StepAnalysis
     spec: StepSpec
+    ended: list[DeadlineSpan]
     good: list[float]
-    all: list[float]
     items: tuple[list[float], ...]
     limit: TimeoutAdvice  # that no succeeded execution reaches
 
@@ -53,36 +42,38 @@ class _Times:
 
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
-    """A Job's deadline applies to the whole Job including retries; every other limit to one pod from its creation, so that
-    scheduling, image pull and start-up count too. Whether a step has a limit is unknown where only its pods are known."""
+    """A Job's deadline applies to the whole Job including retries; every other limit to one pod. Whether a step has a limit
+    is unknown where only its pods are known."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
-    spans_of = analysis.figures.grouped(_spans, analysis.runs)
+    spans_of = analysis.figures.grouped(spans, analysis.runs)
     for step in analysis.steps:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon:
             continue
         if of_run and spec.has_timeout is not None:
-            spans = [(r.run_time, r.outcome.value == "Succeeded") for r in analysis.runs if r.run_time is not None]
-            succeeded, ended = [s for s, ok in spans if ok], [s for s, _ in spans]
-            yield _Times(step, spec, succeeded, ended, (), _limit(evidence, succeeded))
-            continue
-        rows = spans_of.get(step.step, ())
+            rows = [
+                DeadlineSpan(step.step, None, r.run_time, 0.0, r.outcome.value == "Succeeded", r.steps)
+                for r in analysis.runs
+                if r.run_time is not None
+            ]
+        else:
+            rows = list(spans_of.get(step.step, ()))
+            if not _from_creation(evidence, spec):
+                rows = [row._replace(seconds=row.seconds - row.pending) for row in rows]
         items: dict[str, list[float]] = {}
         for row in rows:
             if row.item is not None:
                 items.setdefault(row.item, []).append(row.seconds)
-        ended, succeeded = [row.seconds for row in rows], [row.seconds for row in rows if row.good]
-        yield _Times(step, spec, succeeded, ended, tuple(items.values()), _limit(evidence, succeeded))
+        good = [row.seconds for row in rows if row.good]
+        rows.sort(key=lambda row: row.seconds)
+        yield _Times(step, spec, rows, good, tuple(items.values()), _limit(evidence, good))
 
 
-def _spans(run: RunRecord) -> list[_Span]:
-    """Of the executions of a run that ran and ended."""
-    return [
-        _Span(e.step, e.item, seconds, e.outcome.timed and e.started is not None)
-        for e in run.steps
-        if e.outcome not in ABSENT and (seconds := e.span) is not None
-    ]
+def _from_creation(evidence: Evidence, spec: StepSpec) -> bool:
+    """Whether the time a pod is pending counts: ``activeDeadlineSeconds`` begins when its kubelet accepts it, the
+    ``timeout`` of a template or task with its creation."""
+    return evidence.analysis.definition.engine.deadline_field is None or "timeout" in spec.declared
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
@@ -108,14 +99,15 @@ def _limit(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
 def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]] | None:
     """The limit derived from the normal executions, and the hung ones: the largest group of executions far beyond it.
     Considering groups prevents several hangs from masking each other."""
-    values, good = sorted(row.all), sorted(row.good)
-    for count in range(min(max(1, round(_MOST_HUNG * len(values))), len(values)), 0, -1):
-        least = values[-count]
-        if (count < len(values) and least < _HUNG * values[-count - 1]) or row.usual(least):
+    ended = row.ended
+    for count in range(min(max(1, round(_MOST_HUNG * len(ended))), len(ended)), 0, -1):
+        others, longest = ended[:-count], ended[-count:]
+        least = longest[0].seconds
+        if (others and least < BEYOND * others[-1].seconds) or row.usual(least):
             continue
-        limit = _limit(evidence, [v for v in good if v < least])
-        if limit.seconds is not None and least >= _HUNG * limit.seconds:
-            return limit, values[-count:]
+        limit = _limit(evidence, [span.seconds for span in others if span.good])
+        if limit.seconds is not None and least >= BEYOND * limit.seconds and all_hung(longest, others, row.spec):
+            return limit, [span.seconds for span in longest]
     return None
 
 
@@ -139,7 +131,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         step=row.step.step,
         action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(limit.seconds)}",
         because=(
-            f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)},"
+            f"{hung} of {text.count(len(row.ended), 'execution')} hung, the longest for {text.duration(longest)},"
             " while no"
             f" other took more than {text.duration(limit.longest)} {evidence.runs(row.step.runs)}"
         ),

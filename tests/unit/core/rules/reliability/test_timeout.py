@@ -7,11 +7,22 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import ContainerFact
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.rules import Evidence, recommend
-from tests.support.builders import NOW
+from tests.support.builders import NOW, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
+
+
+def _used(cpu: float | None, sampled: float = 10800.0) -> tuple[ContainerFact, ...]:
+    """The container of a pod that spent these CPU seconds in the sampled part (s) of its time."""
+    return (container(cpu_seconds=cpu, cpu_sampled_seconds=sampled),)
+
+
+def _idle(seconds: float, usual: float) -> Pod:
+    """A pod that succeeds in the end, with the CPU of a usual one."""
+    return Pod(seconds, containers=_used(0.9 * usual, seconds))
 
 
 def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
@@ -31,7 +42,7 @@ def test_a_hang_is_found_where_only_pods_are_known(hung: tuple[int, ...], found:
     made = scenario(
         scenarios.etl(),
         42,
-        lambda i: {"extract": 60.0, "transform": 10800.0 if i in hung else value(300), "load": 30.0},
+        lambda i: {"extract": 60.0, "transform": _idle(10800.0, 300) if i in hung else value(300), "load": 30.0},
     )
     known = made.definition
     bare = tuple(replace(s, has_timeout=None, pointer=None, declared={}) for s in known.graph.steps)
@@ -43,6 +54,80 @@ def test_a_hang_is_found_where_only_pods_are_known(hung: tuple[int, ...], found:
 
 
 @pytest.mark.parametrize(
+    ("long", "hangs"),
+    [
+        (Pod(10800), False),
+        (Pod(10800, containers=_used(None)), False),
+        (Pod(10800, containers=_used(0.9 * 200, sampled=200)), False),
+        (_idle(10800, 300), True),
+        (
+            replace(
+                _idle(10800, 300),
+                containers=(*_used(270), container(name="proxy", cpu_seconds=540.0, cpu_sampled_seconds=10800.0)),
+            ),
+            True,
+        ),
+        (Pod(10800, fails="Error"), True),
+        (replace(_idle(10800, 300), size=36e9), False),
+        (replace(_idle(10800, 300), size=2e9), True),
+        (Pod(10800, fails="Error", size=36e9), False),
+        (Pod(300, wait=10500), False),
+    ],
+    ids=[
+        "busy",
+        "CPU unknown",
+        "busy while it was sampled",
+        "idle",
+        "idle beside a busy sidecar",
+        "failed",
+        "idle, with as much more input",
+        "idle, with little more input",
+        "failed, with as much more input",
+        "pending",
+    ],
+)
+@pytest.mark.parametrize(
+    "limits",
+    [{"activeDeadlineSeconds": 21600}, {"timeout": "6h"}, None],
+    ids=["pod's limit", "template's limit", "Job"],
+)
+def test_a_long_execution_hung_if_it_did_not_end_or_was_idle(
+    long: Pod, hangs: bool, limits: dict[str, object] | None
+) -> None:
+    value = noise()
+    of = argo(task("job"), templates={"job": limits}) if limits else cron_job(activeDeadlineSeconds=21600)
+    named = "main" if limits else "report"
+
+    def work(i: int) -> Work:
+        pod = long if i == 30 else Pod(value(300), size=1e9 if long.size else None)
+        mine = tuple(replace(c, name=named) if c.name == "main" else c for c in pod.containers)
+        return {"job": replace(pod, containers=mine)}
+
+    found = scenario(of, 42, work).recommended("timeout")
+    assert ["1 of 42 executions hung" in r.because for r in found] == [True] * hangs
+
+
+def test_a_limit_stays_above_a_full_load() -> None:
+    value = noise()
+    long = {5: Pod(7200), 30: _idle(72000, 300)}
+    of = argo(task("a"))
+    item = scenario(of, 42, lambda i: {"a": long.get(i, value(300))}).one("timeout")
+    assert "1 of 42 executions hung, the longest for 20h00m" in item.because
+    assert int(item.edits[0].proposed or "") >= 1.5 * 7200
+
+
+@pytest.mark.parametrize(
+    ("of", "least", "most"),
+    [(argo(task("job")), 450, 900), (cron_job(), 1200, 2400)],
+    ids=["pod: its wait does not count", "Job: it does"],
+)
+def test_a_limit_covers_what_counts_against_it(of: dict[str, object], least: int, most: int) -> None:
+    value = noise()
+    item = scenario(of, 42, lambda i: {"job": Pod(value(300), wait=500 if i == 30 else 1.0)}).one("timeout")
+    assert least <= int(item.edits[0].proposed or "") <= most
+
+
+@pytest.mark.parametrize(
     ("large", "hangs"), [(4, False), (None, True)], ids=["always the same item", "another each time"]
 )
 def test_an_item_that_always_takes_long_does_not_hang(large: int | None, hangs: bool) -> None:
@@ -51,7 +136,7 @@ def test_an_item_that_always_takes_long_does_not_hang(large: int | None, hangs: 
 
     def work(i: int) -> Work:
         long = large if large is not None else i % 8
-        search: list[Pod | float] = [value(1500 if k == long else 100) for k in range(8)]
+        search = [_idle(value(1500), 100) if k == long else value(100) for k in range(8)]
         return {"split": value(20), "search": search, "join": value(30)}
 
     found = scenario(of, 40, work).recommended("timeout")
@@ -123,7 +208,7 @@ def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
 def test_several_hangs_do_not_hide_each_other() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
-    hung = {9: 9000.0, 20: 12000.0, 31: 15000.0}
+    hung = {i: _idle(seconds, 60) for i, seconds in ((9, 9000.0), (20, 12000.0), (31, 15000.0))}
     found = scenario(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).recommended("timeout")
     item = next(r for r in found if r.id == "timeout.a")
     assert "3 of 42 executions hung, the longest for 4h10m" in item.because

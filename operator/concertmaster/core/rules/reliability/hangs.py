@@ -1,0 +1,88 @@
+"""Whether long executions hung. Their length alone does not show it: a full load at the weekend takes as long as a hang.
+
+An execution hung that did not end by itself, or that was idle: it took many times as long as the others while it spent no
+more CPU than they did. One that succeeded is no hang where its CPU is unknown, and none is where its input explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from concertmaster.core.analysis.runs.executions import ABSENT
+from concertmaster.core.analysis.runs.usage import mean_cores
+from concertmaster.core.known import largest, median, total
+from concertmaster.core.model import POD, RunRecord, StepExecution, StepSpec
+
+BEYOND = 2.0
+"""Times what the other executions call for, in time, CPU or time per input: a slow execution is no hang."""
+
+
+class DeadlineSpan(NamedTuple):
+    """What a time limit applies to: one execution of a step, or a run with several. ``seconds`` from creation to end,
+    ``pending`` of them without a node; ``good``: whether it succeeded, with known start and end."""
+
+    step: str
+    item: str | None
+    seconds: float
+    pending: float
+    good: bool
+    executions: tuple[StepExecution, ...]
+
+
+def spans(run: RunRecord) -> list[DeadlineSpan]:
+    """Of the executions of a run that ran and ended."""
+    return [
+        DeadlineSpan(e.step, e.item, seconds, _pending(e, seconds), e.outcome.timed and e.started is not None, (e,))
+        for e in run.steps
+        if e.outcome not in ABSENT and (seconds := e.span) is not None
+    ]
+
+
+def _pending(e: StepExecution, seconds: float) -> float:
+    """All of it, if the pod is not known to have had a node."""
+    begin = e.scheduled if e.scheduled is not None else e.started
+    if begin is None or e.created is None:
+        return seconds if begin is None else 0.0
+    return min(seconds, max(0.0, begin - e.created))
+
+
+def all_hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: StepSpec) -> bool:
+    """Whether all of the longest hung, compared with the others of the same step that succeeded."""
+    good = [span for span in others if span.good]
+    cpu = median(_cpu_seconds(span, spec) for span in good)
+    rate = median(span.seconds / size for span in good if (size := _input(span)))
+    least = BEYOND * max((span.seconds for span in good), default=0.0)
+    return not any(_explained(span, rate) or (span.good and not _idle(span, spec, least, cpu)) for span in longest)
+
+
+def _explained(span: DeadlineSpan, rate: float | None) -> bool:
+    """Whether its input is as much larger as it took longer; ``rate``: the usual seconds per input."""
+    size = _input(span)
+    return size is not None and rate is not None and span.seconds <= BEYOND * rate * size
+
+
+def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None) -> bool:
+    """Whether one pod ran for ``least`` seconds, pending time excluded, with the ``usual`` CPU seconds at most."""
+    spent = _cpu_seconds(span, spec)
+    if spent is None or usual is None or (largest(e.duration for e in span.executions) or 0.0) < least:
+        return False
+    return spent <= BEYOND * usual
+
+
+def _cpu_seconds(span: DeadlineSpan, spec: StepSpec) -> float | None:
+    """Of the step's own containers, sidecars excepted; None when unknown for all. The part without samples counts like the
+    rest."""
+    own = {POD, *(c.name for c in spec.containers if not c.sidecar)}
+    return total(
+        cores * e.duration
+        for e in span.executions
+        for c in e.containers
+        if (c.name in own or not spec.containers) and not (c.init or c.sidecar or c.ambiguous)
+        if e.duration is not None and (cores := mean_cores(c, e.duration)) is not None
+    )
+
+
+def _input(span: DeadlineSpan) -> float | None:
+    """Attempts at the same item count once."""
+    return total({(e.step, e.item): e.input_size for e in span.executions}.values())
