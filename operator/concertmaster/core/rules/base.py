@@ -181,15 +181,11 @@ def share_range(interval: Interval) -> str:
     return f"{low:.0f} to {high:.0f}%"
 
 
-def gain_sentence(share: Interval, seconds: Interval) -> str:
+def gain_sentence(share: Interval, seconds: Interval, run: str = "each run") -> str:
     """``12 to 19%, likely 15% (4m10s) of each run``."""
-    likely = f"likely {text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
+    likely = f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of {run}"
     rng = share_range(share)
-    return (
-        f"{rng}, {likely}"
-        if " to " in rng
-        else f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
-    )
+    return f"{rng}, likely {likely}" if " to " in rng else likely
 
 
 def container_id(step: StepAnalysis, container: ContainerUsage) -> str:

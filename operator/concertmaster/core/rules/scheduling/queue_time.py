@@ -53,58 +53,75 @@ def _room(step: StepAnalysis | None) -> str:
 
 
 def _hours(evidence: Evidence) -> str:
-    """The hour of the day (UTC) with the longest waits, if it stands out, as text."""
+    """The hour of the day (UTC) with the longest waits, if it stands out and has most of them, as text."""
     longest = []
     for run in evidence.analysis.runs:
         waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
         if waits and run.start is not None:
             longest.append((run.start, max(waits)))
     hour = worst_hour(longest)
-    return f"; most of it at {hour:02d}:00 UTC" if hour is not None else ""
+    if hour is None or 2 * sum(w for t, w in longest if t % 86400 // 3600 == hour) < sum(w for _, w in longest):
+        return ""
+    return f"; most of it at {hour:02d}:00 UTC"
 
 
 def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
     analysis = evidence.analysis
     steps, totals = _spent(runs, field)
     share_now = sum(totals) / sum(run.makespan for run in runs)
-    if share_now < evidence.settings.number("minSharePercent", 10.0) / 100:
+    least = evidence.settings.number("minSharePercent", 10.0) / 100
+    if share_now < least:
         return None
     bound = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
     if bound is None:
         return None
     share, seconds = attainable(bound)
-    all_of_it = text.duration(bound[1].likely)
+    # A mean describes the runs only where most of them wait; else those that do are counted.
+    waited = [own for run, own in zip(runs, totals, strict=True) if own >= least * run.makespan]
+    most = 2 * len(waited) > len(runs)
+    longest = text.duration(max(totals))
+    all_of_it = text.duration(bound[1].likely) if most else f"up to {longest}"
     worst = max(steps, key=lambda n: (steps[n], n))
     step, name = analysis.step(worst), evidence.title(worst)
+    mean = text.duration(sum(totals) / len(totals))
+    where = (
+        f"{text.duration(steps[worst])} of it at {name}"
+        if most
+        else f"{text.percent(sum(waited) / sum(totals))} of it in {len(waited)} of them (up to {longest}), mainly at {name}"
+    )
     if field == "pending":
         about, noun, kind = None, "waiting for a node", "wait"
         action = f"Reduce scheduling latency ({text.percent(share_now)} of run time), mainly for {name}"
         remedy = "smaller requests, other hours or more nodes"
-        cause = f"{text.duration(steps[worst])} of it at {name}{_room(step)}{_hours(evidence)}"
-        otherwise = f"runs keep waiting {all_of_it} for capacity, longer when the cluster fills up"
+        explained = f"{_room(step)}{_hours(evidence)}"
+        otherwise = (
+            f"{'runs' if most else 'some runs'} keep waiting {all_of_it} for capacity, longer when the cluster fills up"
+        )
     else:
         about, noun, kind = "start", "pulling images and starting pods", "startup"
         action = f"Reduce startup time ({text.percent(share_now)} of run time), mainly for {name}"
         remedy = "a smaller image, images kept on the nodes, or fewer pods"
-        cause = f"{text.duration(steps[worst])} of it at {name}"
-        otherwise = f"every run keeps paying {all_of_it} before its work begins"
+        explained = ""
+        paying = "every run keeps paying" if most else "some runs keep paying"
+        otherwise = f"{paying} {all_of_it} before {'its' if most else 'their'} work begins"
     return Finding(
         about=about,
         action=action,
         because=(
-            f"{text.percent(share_now)} of the run time, {text.duration(sum(totals) / len(totals))} per run, is"
-            f" {noun} on"
-            f" the critical path {evidence.runs(len(runs))}, {cause}"
+            f"{text.percent(share_now)} of the run time{f', {mean} per run,' if most else ''} is {noun} on the critical path"
+            f" {evidence.runs(len(runs))}, {where}{explained}"
         ),
         otherwise=otherwise,
-        current=f"{text.duration(median(totals))} per run (median)",
+        current=f"{text.duration(median(totals))} per run (median){'' if most else f', at most {longest}'}",
         proposed=remedy,
-        expected=f"{gain_sentence(share, seconds)}, {assumption(kind)}",
+        expected=f"{gain_sentence(share, seconds, 'each run' if most else 'an average run')}, {assumption(kind)}",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
         evidence=tuple(
-            f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0
+            f"{n}: {text.duration(v)} per run{'' if most else ' on average'}"
+            for n, v in sorted(steps.items(), key=lambda kv: -kv[1])
+            if v >= 1.0
         ),
     )
 

@@ -31,6 +31,41 @@ def test_slow_starts_are_distinguished() -> None:
     assert item.action.endswith("of run time), mainly for a")
 
 
+@pytest.mark.parametrize(
+    ("slow", "said", "otherwise"),
+    [
+        (
+            Pod(300.0, wait=9000.0),
+            "waiting for a node on the critical path in 42 runs (14d), 100% of it in 2 of them (up to 2h30m), mainly at a,"
+            " whose pods ask for 1 core and 1Gi",
+            "some runs keep waiting up to 2h30m for capacity, longer when the cluster fills up",
+        ),
+        (
+            Pod(300.0, startup=9000.0),
+            "pulling images and starting pods on the critical path in 42 runs (14d), 100% of it in 2 of them (up to 2h30m),"
+            " mainly at a",
+            "some runs keep paying up to 2h30m before their work begins",
+        ),
+    ],
+    ids=["scheduling", "startup"],
+)
+def test_a_wait_of_few_runs_is_not_said_to_be_that_of_each(slow: Pod, said: str, otherwise: str) -> None:
+    value = noise()
+    item = scenario(argo(task("a")), 42, lambda i: {"a": slow if i in (9, 30) else Pod(value(300))}).one("queue-time")
+    assert f"% of the run time is {said}" in item.because
+    assert "per run" not in item.because
+    assert item.otherwise == otherwise
+    assert "of an average run" in item.expected
+
+
+def test_an_hour_without_most_of_the_wait_is_not_named() -> None:
+    value = noise()
+    waits = scenario(
+        argo(task("a")), 48, lambda i: {"a": Pod(value(200), wait=90.0 if i % 12 else 200.0)}, every=7200.0
+    )
+    assert "UTC" not in waits.one("queue-time").because
+
+
 def test_the_hour_is_named_when_it_stands_out() -> None:
     value = noise()
     of = argo(task("a"))
