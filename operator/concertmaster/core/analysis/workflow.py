@@ -22,11 +22,13 @@ from concertmaster.core.analysis.score import Score, compute_score, efficiency_t
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
 from concertmaster.core.changepoint import Detection, Series
+from concertmaster.core.changepoint.clear import last_clear
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
+_MATERIAL = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
 _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 
 
@@ -35,9 +37,10 @@ class Analysis:
     """All figures of one workflow in one window.
 
     ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
-    ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules. ``enough`` is False below
-    ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
-    change points of ``trend``, oldest first.
+    ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last
+    clear change of the makespan, which show what a change gains from now on (all, where there are fewer than
+    ``policy.analysis.min_runs``). ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations
+    require them, figures do not. ``causes``: of the newest change points of ``trend``, oldest first.
     """
 
     definition: WorkflowDefinition
@@ -45,6 +48,7 @@ class Analysis:
     now: float
     runs: tuple[RunRecord, ...]
     executed: ExecutedRuns
+    recent: ExecutedRuns
     succeeded: int
     failed: int
     unknown: int
@@ -188,6 +192,7 @@ def analyze(
         now=now,
         runs=finished,
         executed=executed,
+        recent=_recent(timed, executed, trend, options.min_runs),
         succeeded=succeeded,
         failed=failed,
         unknown=len(finished) - succeeded - failed,
@@ -216,6 +221,17 @@ def _executed(
     executed = figures.executed(timed, definition.graph)
     late = lateness(definition, finished, figures)
     return ExecutedRuns([replace(run, late=late.get(run.run, 0.0)) for run in executed] if late else executed)
+
+
+def _recent(timed: Sequence[RunRecord], executed: ExecutedRuns, trend: Detection, least: int) -> ExecutedRuns:
+    """The usable ones of the ``timed`` runs since the last clear change, if at least ``least``, else all."""
+    change = last_clear(trend.points, _MATERIAL)
+    if change is None:
+        return executed
+    since = [
+        graph for run, graph in zip(timed, executed, strict=True) if graph.usable and (run.end or 0.0) >= change.time
+    ]
+    return ExecutedRuns(since) if len(since) >= least else executed
 
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:

@@ -115,8 +115,17 @@ class Evidence:
         return commands.explain(self.profile, self.namespace, recommendation)
 
     def gain(self, change: WhatIf, runs: Sequence[ExecutedRun] | None = None) -> Gain:
-        """What ``change`` would have gained in the succeeded runs (or in ``runs``), estimated by replay."""
-        return gain(self.analysis.executed if runs is None else runs, self.analysis.definition.graph, change)
+        """What ``change`` would have gained in the recent succeeded runs (of ``runs``), estimated by replay."""
+        return gain(self.recent(runs), self.analysis.definition.graph, change)
+
+    def recent(self, runs: Sequence[ExecutedRun] | None = None) -> Sequence[ExecutedRun]:
+        """Those of ``runs`` (default: of all) since the last clear change: before it, another step may have been what
+        determines the run time. All where none of them is as recent."""
+        recent = self.analysis.recent
+        if runs is None or recent is self.analysis.executed:
+            return recent if runs is None else runs
+        names = {run.run for run in recent}
+        return [run for run in runs if run.run in names] or runs
 
     def worth(
         self, change: WhatIf, least_percent: float, runs: Sequence[ExecutedRun] | None = None

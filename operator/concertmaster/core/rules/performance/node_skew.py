@@ -118,7 +118,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     slow = _slowest(rows, evidence.settings.number("minSlowerPercent", 20.0) / 100)
     if slow is None:
         return
-    replayed, _, _ = scaled(analysis.executed, _factors(evidence, slow))
+    replayed, _, _ = scaled(evidence.recent(), _factors(evidence, slow))
     gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))
     if gains is None:
         return

@@ -58,7 +58,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         factors = {run.run: f for run in runs if (f := _factor(run, first, spec.name)) is not None}
         if len(factors) < 0.8 * len(runs):
             continue
-        replayed, _, _ = scaled(runs, {run: {spec.name: f} for run, f in factors.items()})
+        replayed, _, _ = scaled(evidence.recent(runs), {run: {spec.name: f} for run, f in factors.items()})
         gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
         if gains is None:
             continue

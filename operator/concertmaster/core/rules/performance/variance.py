@@ -116,7 +116,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     explained = _by_size(rows)
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
         return None
-    replayed, now, then = _steady(analysis.executed, step.step, longest, middle)
+    replayed, now, then = _steady(evidence.recent(), step.step, longest, middle)
     bound = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if bound is None:
         return None

@@ -16,6 +16,7 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint
+from concertmaster.core.changepoint.clear import CHANCE, CLEAR, direction_if_clear, is_clear
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
@@ -30,8 +31,6 @@ from concertmaster.core.times import to_minute, weekend
 _HOUR = 3600.0  # seconds
 _DAY = 24 * _HOUR
 _WEEK = 7 * _DAY
-_CHANCE = 0.0005  # highest p-value to report: nobody should investigate a chance finding
-_CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot reach lower p-values
 _SMALL = 0.25  # of an increase, on logarithms
 _APART = 0.05  # of the former level
 _HOURS = 2 * _HOUR  # seconds apart that still count as the same time of day
@@ -47,29 +46,21 @@ def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
     not significant, such as a weekend, as long as the increase stands with it."""
     bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
     for point in reversed(points):
-        size = math.log(point.ratio)
-        if size >= bar and _clear(1.0 - point.confidence, point.ratio, point.low):
-            return point if size + after >= bar and largest <= _SMALL * size else None
-        if size <= -bar and _clear(1.0 - point.confidence, 1.0 / point.ratio, 1.0 / point.high):
-            return None
+        size, direction = math.log(point.ratio), direction_if_clear(point, least)
+        if direction:
+            return point if direction > 0 and size + after >= bar and largest <= _SMALL * size else None
         after += size
         if abs(size) < bar:
             largest = max(largest, abs(size))
     return None
 
 
-def _clear(chance: float, ratio: float, low: float) -> bool:
-    """Whether a change by the factor ``ratio`` > 1, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
-    width = math.log(ratio / low) if 0 < low < ratio else 0.0
-    return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
-
-
 def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
-    """The factor of an increase that is reported because it is ``_clear``, without what chance added to it."""
+    """The factor of an increase that is reported because it ``is_clear``, without what chance added to it."""
     logs = Interval(*(math.log(max(r, 1e-9)) for r in (low, ratio, min(high, 1e9))))
     # The smallest increase that would be clear: p-values of ranks hardly fall any more where there are few runs.
-    by_chance = logs.likely * _deviations(_CHANCE) / max(_deviations(chance), _deviations(_CHANCE))
-    by_size = _CLEAR * (logs.likely - logs.low) / 1.96
+    by_chance = logs.likely * _deviations(CHANCE) / max(_deviations(chance), _deviations(CHANCE))
+    by_size = CLEAR * (logs.likely - logs.low) / 1.96
     truly = once_noticed(logs, min(by_chance, by_size, logs.likely))
     return Interval(math.exp(truly.low), math.exp(truly.likely), math.exp(truly.high))
 
@@ -214,7 +205,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     was, now = upper_median(before), upper_median(after)
     parts = [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
     like = like_for_like(*parts)
-    if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
+    if now <= was or like is None or like.ratio - 1 < least or not is_clear(like.p_value, like.ratio, like.low):
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
     if (
         _as_every_week(*parts, least)

@@ -40,7 +40,7 @@ def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
 
 @pytest.mark.parametrize(("read", "found"), [(False, []), (True, ["parallel-steps.test.deploy"])])
 def test_a_step_whose_data_nobody_reads_may_be_a_check(read: bool, found: list[str]) -> None:
-    """Deploys what was built once the tests have passed; where the report of the tests is read, they are more than a check."""
+    """Deploys what was built once the tests have passed; where their report is read, they are more than a check."""
     value = noise()
     of = argo(
         task("build"),
@@ -87,3 +87,24 @@ def test_at_most_so_many_edges() -> None:
     )
     assert len(base.recommended("parallel-steps")) == 3
     assert len(base.recommended("parallel-steps", maxEdges="1")) == 1
+
+
+@pytest.mark.parametrize(("since", "gained"), [(20, 60), (37, 171), (40, 180)])
+def test_the_gain_is_that_of_the_runs_since_the_last_change(since: int, gained: float) -> None:
+    """A step that would run beside another became three times as fast; fewer than five runs since do not tell."""
+    value = noise(spread=0.01)
+    of = argo(
+        task("extract"),
+        task("clean", "extract", **reads("extract")),
+        task("audit", "clean", **reads("extract")),
+        task("load", "clean", "audit", **reads("clean", "audit")),
+    )
+
+    def work(i: int) -> dict[str, float]:
+        return {"extract": value(30), "clean": value(200), "audit": value(180 if i < since else 60), "load": value(20)}
+
+    made = scenario(of, 40, work)
+    assert len(made.analysis().trend.points) == (since == 20), "the case must tempt the rule"
+    item = made.one("parallel-steps")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(gained, rel=0.06)
