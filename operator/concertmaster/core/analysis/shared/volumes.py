@@ -2,7 +2,7 @@
 
 A claim created per run (Argo's ``volumeClaimTemplates``, named after the run) is treated as one volume of many runs, and
 the fullest run counts. A claim shared by runs fills up over time: its last use counts, and the trend predicts when it is
-full.
+full, unless it was cleaned up meanwhile: whether it fills before the next cleanup is not known.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
-from concertmaster.core.stats.robust import theil_sen
+from concertmaster.core.stats.robust import quantiles, theil_sen
 
 _FEWEST = 5  # runs required for a trend
 _DAY = 86400.0
@@ -25,7 +25,7 @@ class VolumeFill:
     """One volume. ``claim``: its PersistentVolumeClaim, or the common part of their names when each run creates its own
     (then ``shared`` is False). ``used`` and ``capacity`` in bytes, of the last run or of the fullest; ``peak``: most bytes
     used by any run. ``growth``: bytes per day; ``full``: when it will be full (unix seconds); both None without significant
-    growth."""
+    growth, and where a shared claim was cleaned up in the window."""
 
     claim: str
     steps: tuple[str, ...]
@@ -76,7 +76,7 @@ def _fill(
     # An enlarged claim is judged by its current capacity.
     shown = rows[-1][1] if shared else max((v for _, v in rows), key=lambda v: v.used / v.capacity)
     growth = full = None
-    if runs >= _FEWEST:
+    if runs >= _FEWEST and not (shared and _cleaned(rows)):
         growth = _growth(rows)
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
@@ -84,6 +84,18 @@ def _fill(
         full = at if at.likely <= now + _AHEAD else None
     peak = max(v.used for _, v in rows)
     return VolumeFill(claim, tuple(steps), runs, shown.used, shown.capacity, shared, peak, growth, full)
+
+
+def _cleaned(rows: Sequence[tuple[float, VolumeUse]]) -> bool:
+    """Whether the use fell by more than half of its range (at least five rows, in order of time), and at once: by more than
+    it varies from run to run (outer fence of the changes, Tukey 1977)."""
+    used = np.array([v.used for _, v in rows])
+    # Medians of three: temporary files of one run, and their end, are no cleanup.
+    level = np.concatenate([used[:1], np.median(np.stack([used[:-2], used[1:-1], used[2:]]), axis=0), used[-1:]])
+    fall = float(np.max(np.maximum.accumulate(level) - level))
+    changes = np.diff(used)
+    low, high = quantiles(changes, (0.25, 0.75))
+    return fall > (level.max() - level.min()) / 2 and bool(changes.min() < low - 3.0 * (high - low))
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:

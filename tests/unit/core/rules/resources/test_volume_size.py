@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -105,6 +106,42 @@ def test_silence_for_a_volume_with_room_that_does_not_grow() -> None:
     assert mounting(*[VolumeUse("data", 5 * GI, 10 * GI)] * 10).recommended("volume-size") == []
     slow = [VolumeUse("data", 5 * GI + i * MI, 10 * GI) for i in range(20)]
     assert mounting(*slow).recommended("volume-size") == []
+
+
+def _cleaned(every: float, first: float, peak: float) -> list[VolumeUse]:
+    """42 runs of 14 days. The claim is emptied to 25Gi ``every`` so many days, ``first`` days before the first run."""
+    days = [(i / 3 + first) % every for i in range(42)]
+    return [VolumeUse("scratch", (25 + (peak - 25) * day / every) * GI, 100 * GI) for day in days]
+
+
+@pytest.mark.parametrize(("every", "first"), [(7.0, 6.0), (10.0, 6.0), (13.5, 13.0)])
+def test_a_claim_that_is_cleaned_up_does_not_fill(every: float, first: float) -> None:
+    of = mounting(*_cleaned(every, first, 74))
+    (fill,) = volume_fills(of.analysis())
+    assert (fill.growth, fill.full) == (None, None)
+    assert of.recommended("volume-size") == []
+
+
+def test_a_claim_that_is_nearly_full_before_its_cleanup_is_enlarged_without_a_date() -> None:
+    item = mounting(*_cleaned(7, 6, 100)).one("volume-size")
+    assert "full around" not in item.because
+    assert item.failures_avoided is None
+
+
+@pytest.mark.parametrize(
+    "besides",
+    [
+        pytest.param(lambda i: 20 * GI * (i == 20), id="temporary files of one run"),
+        pytest.param(lambda i: 16 * GI * (i * 0.618 % 1), id="runs that differ"),
+        pytest.param(lambda i: 15 * GI * (i % 3), id="each day's first run deletes much of the day before"),
+    ],
+)
+def test_a_claim_that_grows_in_spite_of_what_is_deleted_fills(besides: Callable[[int], float]) -> None:
+    uses = [VolumeUse("data", (52 + i * 2 / 3) * GI + besides(i), 100 * GI) for i in range(42)]
+    (fill,) = volume_fills(mounting(*uses).analysis())
+    assert fill.growth is not None
+    assert fill.growth.likely == pytest.approx(2 * GI, rel=0.1)
+    assert "full around" in mounting(*uses).one("volume-size").because
 
 
 def test_a_claim_that_was_enlarged_is_measured_against_what_it_holds_now() -> None:
