@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 
-from concertmaster.core.stats.grouped import grouped_shift
+from concertmaster.core.stats.grouped import GroupedShift, grouped_shift
+
+
+def shift(inside: Mapping[str, Sequence[float]], outside: Mapping[str, Sequence[float]]) -> GroupedShift | None:
+    """Of values by group, under the condition and not."""
+    rows = [(g, under, v) for under, side in ((True, inside), (False, outside)) for g, own in side.items() for v in own]
+    names = sorted({g for g, _, _ in rows})
+    groups, under, values = zip(*((names.index(g), u, v) for g, u, v in rows), strict=True)
+    return grouped_shift(np.array(groups), np.array(under), np.array(values))
 
 
 def test_what_a_group_shares_falls_out() -> None:
@@ -15,7 +24,7 @@ def test_what_a_group_shares_falls_out() -> None:
     level = rng.normal(0, 1, 40)
     inside = {str(i): [level[i] + 0.3 + rng.normal(0, 0.05)] for i in range(40)}
     outside = {str(i): (level[i] + rng.normal(0, 0.05, 3)).tolist() for i in range(40)}
-    found = grouped_shift(inside, outside)
+    found = shift(inside, outside)
     assert found is not None
     assert found.shift == pytest.approx(0.3, abs=0.05)
     assert found.p_value < 1e-6
@@ -23,11 +32,24 @@ def test_what_a_group_shares_falls_out() -> None:
 
 def test_many_values_of_few_groups_are_few() -> None:
     one = {"a": [1.0] * 50, "b": [1.2] * 50, "c": [0.9] * 50}
-    other = {"d": [0.8] * 50, "e": [1.1] * 50, "f": [0.7] * 50}
-    found = grouped_shift(one, other)
+    other = {"a": [0.8] * 50, "b": [1.1] * 50, "c": [0.9] * 50}
+    found = shift(one, other)
     assert found is not None
+    assert found.shift == pytest.approx(0.1)
     assert found.p_value > 0.05
-    assert grouped_shift({"a": [1.0]}, {"b": [2.0]}) is None
+    assert shift({"a": [1.0], "b": [1.0]}, {"a": [2.0], "b": [2.0]}) is None
+
+
+def test_groups_on_one_side_are_no_evidence() -> None:
+    """Groups that are under the condition because their values are high."""
+    rng = np.random.default_rng(3)
+    both = {str(i): rng.normal(0, 0.05, 2).tolist() for i in range(10)}
+    high = {f"high-{i}": [1.0] for i in range(20)}
+    assert shift(high, {f"low-{i}": [0.0] for i in range(20)}) is None
+    found = shift(both | high, both)
+    assert found == shift(both, both)
+    assert found is not None
+    assert found.shift == 0.0
 
 
 def test_chance_is_as_rare_as_stated() -> None:
@@ -39,6 +61,6 @@ def test_chance_is_as_rare_as_stated() -> None:
         sides: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
         for group, value, under in rows:
             sides[not under].setdefault(group, []).append(value)
-        found = grouped_shift(*sides)
+        found = shift(*sides)
         low += found is not None and found.p_value < 0.05
     assert low / 400 == pytest.approx(0.05, abs=3.5 * math.sqrt(0.05 * 0.95 / 400))

@@ -1,56 +1,66 @@
 """``node-skew``: the same steps take longer on some nodes than on others.
 
-Every execution is compared with the median of its own step, so that a node with longer steps is not taken for slow, and
-executions of one run are compared with each other first, so that a run with more work does not count against its nodes.
+Executions are compared by step, so that a node with longer steps is not taken for slow, and only with others of the same
+run, so that runs with more work, or at busier hours, do not count against their nodes.
 Nodes of one pool (recognized by name) are also examined together: an older machine type affects all of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
+from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.stats.grouped import grouped_shift
+from concertmaster.core.stats.robust import array_median
 
-_LEAST = 8  # executions on each side
+_LEAST = 8  # executions on each side, of runs with both
 _CHANCE = 0.001  # probability that any node looks this slow by chance
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One execution: its run, its node, and its duration relative to the median of its step."""
+class _Rows(NamedTuple):
+    """Executions: numbers of their run, step and node, and the logarithm of their duration, each of shape (n,)."""
 
-    run: str
-    execution: StepExecution
-    node: str
-    relative: float
+    run: Indices
+    step: Indices
+    node: Indices
+    value: Floats
+
+    def where(self, rows: Flags) -> _Rows:
+        """These rows only."""
+        return _Rows(self.run[rows], self.step[rows], self.node[rows], self.value[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class _Slow:
-    """Nodes that are slower by the factor ``ratio``, with the number of executions on them and elsewhere."""
+    """Nodes that are slower by the factor ``ratio``, with the number of runs that used them and others, and of the
+    executions of these runs on them and elsewhere."""
 
     name: str
     nodes: frozenset[str]
     ratio: float
+    runs: int
     inside: int
     outside: int
 
 
-def _rows(evidence: Evidence) -> list[_Row]:
-    executions: list[_Row] = []
+def _executions(evidence: Evidence) -> list[tuple[str, StepExecution]]:
+    """With their run, of the steps that take long enough and run on several nodes."""
+    executions: list[tuple[str, StepExecution]] = []
     for by_run in evidence.rows.succeeded.values():
         rows = [(run, e) for run, good in by_run.items() for e in good if e.node and (e.duration or 0.0) > 0]
         middle = median([e.duration or 0.0 for _, e in rows])
         if middle is not None and middle >= _NOISE and len({e.node for _, e in rows}) > 1:
-            executions += [_Row(run, e, e.node or "", math.log((e.duration or middle) / middle)) for run, e in rows]
+            executions += rows
     return executions
 
 
@@ -59,40 +69,62 @@ def _pool(node: str) -> str:
     return node.rpartition("-")[0]
 
 
-def _by_run(rows: list[_Row]) -> dict[str, list[float]]:
-    by_run: dict[str, list[float]] = {}
-    for row in rows:
-        by_run.setdefault(row.run, []).append(row.relative)
-    return by_run
+def _numbers(names: Sequence[str]) -> tuple[list[str], Indices]:
+    """The different names in order, and the position of each name among them."""
+    different = sorted(set(names))
+    place = {name: k for k, name in enumerate(different)}
+    return different, np.array([place[name] for name in names], dtype=np.intp)
 
 
-def _shared(inside: list[_Row], outside: list[_Row], shift: float) -> bool:
+def _compared(rows: _Rows, slow: Flags) -> _Rows:
+    """The rows of runs and steps with some on ``slow`` nodes (by number) and some elsewhere, each relative to the middle of
+    both levels of its step: the median of all is nearer to the side that has more of them."""
+    # By step again: one may have been on both sides only in runs that were not.
+    for by_step in (True, False, True):
+        by, there = rows.step if by_step else rows.run, slow[rows.node]
+        rows = rows.where(((np.bincount(by, there) > 0) & (np.bincount(by, ~there) > 0))[by])
+    there = slow[rows.node]
+    values = rows.value - (np.bincount(rows.run, rows.value) / np.maximum(np.bincount(rows.run), 1))[rows.run]
+    for step in np.unique(rows.step):
+        own = rows.step == step
+        values[own] -= (array_median(values[own & there]) + array_median(values[own & ~there])) / 2
+    return rows._replace(value=values)
+
+
+def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
     """Whether a pool is still slow, by half of its ``shift`` (log scale), without its slowest node."""
-    levels = {n: median([r.relative for r in inside if r.node == n]) or 0.0 for n in sorted({r.node for r in inside})}
-    slowest = max(levels, key=lambda n: levels[n])
-    rest = grouped_shift(_by_run([r for r in inside if r.node != slowest]), _by_run(outside))
-    return rest is None or rest.shift >= shift / 2
+    levels = {int(n): array_median(rows.value[rows.node == n]) for n in np.unique(rows.node[slow[rows.node]])}
+    others = rows.where(rows.node != max(levels, key=lambda n: levels[n]))
+    rest = grouped_shift(others.run, slow[others.node], others.value)
+    return rest is not None and rest.shift >= shift / 2
 
 
-def _slowest(rows: list[_Row], least: float) -> _Slow | None:
+def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> _Slow | None:
     """The pool, else the node, that is significantly slower than the rest; None if none is."""
-    nodes = {r.node for r in rows}
-    groups = {n: frozenset((n,)) for n in sorted(nodes)}
+    nodes, of_node = _numbers([e.node or "" for _, e in executions])
+    rows = _Rows(
+        _numbers([run for run, _ in executions])[1],
+        _numbers([e.step for _, e in executions])[1],
+        of_node,
+        np.log(np.array([e.duration for _, e in executions], dtype=np.float64)),
+    )
+    groups = {n: frozenset((n,)) for n in nodes}
     for pool in sorted({_pool(n) for n in nodes} - {""}):
         members = frozenset(n for n in nodes if _pool(n) == pool)
         if 1 < len(members) < len(nodes):
             groups[f"{pool}-*"] = members
     candidates: list[_Slow] = []
     for name, members in groups.items():
-        inside = [r for r in rows if r.node in members]
-        outside = [r for r in rows if r.node not in members]
-        if len(inside) < _LEAST or len(outside) < _LEAST:
-            continue
-        shift = grouped_shift(_by_run(inside), _by_run(outside))
+        slow = np.array([n in members for n in nodes])
+        compared = _compared(rows, slow)
+        there = slow[compared.node]
+        inside, outside = int(there.sum()), int((~there).sum())
+        shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _LEAST else None
         if shift is None or shift.shift < math.log1p(least) or shift.p_value * len(groups) >= _CHANCE:
             continue
-        if len(members) == 1 or _shared(inside, outside, shift.shift):
-            candidates.append(_Slow(name, members, math.exp(shift.shift), len(inside), len(outside)))
+        if len(members) == 1 or _shared(compared, slow, shift.shift):
+            runs = np.unique(compared.run).size
+            candidates.append(_Slow(name, members, math.exp(shift.shift), runs, inside, outside))
     # The larger group first: a slow pool explains its nodes.
     return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)
 
@@ -114,8 +146,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
-    rows = _rows(evidence)
-    slow = _slowest(rows, evidence.settings.number("minSlowerPercent", 20.0) / 100)
+    executions = _executions(evidence)
+    slow = _slowest(executions, evidence.settings.number("minSlowerPercent", 20.0) / 100)
     if slow is None:
         return
     replayed, _, _ = scaled(evidence.recent(), _factors(evidence, slow))
@@ -123,7 +155,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if gains is None:
         return
     share, seconds = gains
-    steps = sorted({r.execution.step for r in rows if r.node in slow.nodes})
+    there = [e for _, e in executions if e.node in slow.nodes]
+    steps = sorted({e.step for e in there})
     noun = f"pool {slow.name}" if slow.name.endswith("*") else f"node {slow.name}"
     yield Finding(
         step=steps[0] if len(steps) == 1 else None,
@@ -132,11 +165,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         because=(
             f"the same steps take {text.percent(slow.ratio - 1)} longer there than elsewhere: {slow.inside}"
             " executions against"
-            f" {slow.outside} {evidence.runs(len(analysis.runs))}, each compared with the median of its own step"
+            f" {slow.outside} {evidence.runs(slow.runs)} with pods on both, compared by step within each run"
             f" ({text.listing(steps)})"
         ),
         otherwise=f"runs with pods there stay slower, by {text.duration(seconds.likely)} on average over all runs",
-        current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
+        current=f"{text.percent(len(there) / len(executions))} of the executions run there",
         proposed="a nodeSelector or node affinity without it, or a repaired node",
         expected=gain_sentence(share, seconds),
         confidence=0.7,

@@ -23,9 +23,59 @@ def test_a_single_node() -> None:
     value = noise()
 
     def work(i: int) -> Work:
-        return {n: Pod(value(s * (2 if i % 4 == 0 else 1)), node=f"node{i % 4}") for n, s in STEPS.items()}
+        nodes = {n: (i + k) % 4 for k, n in enumerate(STEPS)}
+        return {n: Pod(value(s * (2 if nodes[n] == 0 else 1)), node=f"node{nodes[n]}") for n, s in STEPS.items()}
 
     assert "node node0" in scenario(etl(), 42, work).one("node-skew").action
+
+
+def test_only_runs_with_pods_on_both_count() -> None:
+    """A run in two has all of its pods on node0, and twice the work besides."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        nodes = {n: 0 if i % 2 else (i // 2 + k) % 3 for k, n in enumerate(STEPS)}
+        more = 2 if i % 2 else 1
+        return {n: Pod(value(s * more * (1.5 if nodes[n] == 0 else 1)), node=f"n{nodes[n]}") for n, s in STEPS.items()}
+
+    item = scenario(etl(), 42, work).one("node-skew")
+    factor, counts = int(item.because.split("% longer")[0].rsplit(" ", 1)[1]), item.because.split(": ")[1]
+    assert 45 <= factor <= 55
+    assert counts.startswith("21 executions against 42 in 21 runs (14d) with pods on both")
+    assert item.current == "67% of the executions run there"
+
+
+def test_nodes_that_get_the_larger_runs_are_not_blamed() -> None:
+    """All nodes are equally fast: large inputs are sent to one pool, or one node has the busy hours."""
+    value, chance = noise(), random.Random(4)
+
+    def by_size(_: int) -> Work:
+        size = chance.lognormvariate(0, 0.8)
+        pool = "highmem" if size > 1.6 else "std"
+        return {n: Pod(value(s * size), node=f"{pool}-{chance.randrange(4)}") for n, s in STEPS.items()}
+
+    def by_hour(i: int) -> Work:
+        return {n: Pod(value(s * (1 + i % 3)), node=f"n-{i % 3}") for n, s in STEPS.items()}
+
+    assert scenario(etl(), 80, by_size).recommended("node-skew") == []
+    assert scenario(etl(), 60, by_hour).recommended("node-skew") == []
+
+
+def test_nodes_that_exist_only_at_the_peak_are_not_blamed() -> None:
+    """A run in three takes twice as long, and most of its pods run on nodes that were added for the peak."""
+    value, chance = noise(), random.Random(5)
+
+    def work(i: int) -> Work:
+        def node() -> str:
+            return (
+                f"scale-{chance.randrange(4)}"
+                if i % 3 == 0 and chance.random() < 0.7
+                else f"base-{chance.randrange(4)}"
+            )
+
+        return {n: Pod(value(s * (2 if i % 3 == 0 else 1)), node=node()) for n, s in STEPS.items()}
+
+    assert scenario(etl(), 80, work).recommended("node-skew") == []
 
 
 def test_a_slow_node_is_not_blamed_on_the_others_of_its_pool() -> None:
