@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
+from concertmaster.core.stats.quantiles import beta_cdf
+
+
+def binomial_tail(least: int, count: int, share: float) -> float:
+    """Probability of at least ``least`` among ``count`` when each is one with probability ``share`` (0 to 1)."""
+    return beta_cdf(share, least, count - least + 1) if least > 0 else 1.0
 
 
 def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> float | None:

@@ -1,7 +1,7 @@
 """``straggler``: a fan-out that waits for its last item after the others are done.
 
 More workers do not help here; splitting the work evenly does. The recommendation depends on the cause: always the same item
-(its input is large), always the same node (see ``node-skew``), or varying.
+(its input is large), a node that has more of them than of all items (see ``node-skew``), or varying.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _cause(skewed: Skew, by_run: ExecutionsByRun, unit: str) -> tuple[str, str]:
             "split its largest inputs",
             f"the last item has {size:.1f} times the {text.input_name(unit)} of the median one",
         )
-    return "split its work into even parts", "it is another item and node each time"
+    return "split its work into even parts", "no single item or node explains them"
 
 
 def _relative_size(by_run: ExecutionsByRun) -> float | None:
@@ -75,7 +75,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
             f"its last item takes {measured.ratio:.1f} times as long as the median one (median over {measured.runs} runs,"
             f" {evidence.window()}); {text.percent(measured.skewed_share)} of the runs wait for a straggler, and {why}"
         ),
-        otherwise=f"each run waits {text.duration(measured.lost_seconds)} for one pod while the others are done",
+        otherwise=f"runs stay longer than with balanced items, by {text.duration(seconds.likely)} on average over all runs",
         current=f"last item {measured.ratio:.1f} x the median",
         proposed=f"no item above {_EVEN:g} x the median and above all others",
         expected=gain_sentence(share, seconds),

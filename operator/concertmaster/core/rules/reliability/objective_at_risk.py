@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import comb
 
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.stats.exact import binomial_tail
 
 _DAY = 86400.0
 
@@ -104,11 +104,6 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
     )
 
 
-def _chance(failures: int, runs: int, share: float) -> float:
-    """Probability of at least so many failures when each run fails with probability ``share``."""
-    return sum(comb(runs, k) * share**k * (1 - share) ** (runs - k) for k in range(failures, runs + 1))
-
-
 def _success(evidence: Evidence) -> Finding | None:
     """A success rate that meets its objective over the window, but not in its newest third."""
     wanted = evidence.objectives.min_success
@@ -120,7 +115,7 @@ def _success(evidence: Evidence) -> Finding | None:
     failed, earlier = (sum(r.outcome is Outcome.FAILED for r in part) for part in (recent, before))
     overall = 1 - (failed + earlier) / len(known)
     rise = failed / len(recent) - earlier / len(before)
-    if overall < wanted or rise < 0.05 or _chance(failed, len(recent), 1 - wanted) >= 0.05:
+    if overall < wanted or rise < 0.05 or binomial_tail(failed, len(recent), 1 - wanted) >= 0.05:
         return None
     rate = 1 - failed / len(recent)
     return Finding(
@@ -143,7 +138,7 @@ def _success(evidence: Evidence) -> Finding | None:
         confidence=0.7,
         objective="success",
         evidence=(
-            f"so many failures have a probability of {_chance(failed, len(recent), 1 - wanted):.1%} at the objective",
+            f"so many failures have a probability of {binomial_tail(failed, len(recent), 1 - wanted):.1%} at the objective",
         ),
     )
 
