@@ -62,7 +62,7 @@ def retried(before: RunRecord, record: RunRecord) -> RunRecord:
         return record  # another run of the name
     pauses = [p for p in before.pauses if record.start < p[0]]
     later = [e.created for e in record.steps if e.created is not None and e.created > before.end]
-    if later and before.outcome is Outcome.FAILED:
+    if later and before.outcome in (Outcome.FAILED, Outcome.UNKNOWN):  # unknown: it was stopped
         pauses.append((before.end, min(later)))
     return replace(record, pauses=tuple(pauses))
 

@@ -49,6 +49,13 @@ def test_its_time_is_that_of_the_attempts_and_its_end_is_the_last(store: Store) 
     assert [e.duration for e in run.steps] == [60, 50]
 
 
+def test_a_run_that_was_stopped_and_then_retried_has_a_pause_too(store: Store) -> None:
+    stopped = record(Outcome.UNKNOWN, EXTRACT, pod("load", 60, 40, Outcome.UNKNOWN))
+    for one in (stopped, RETRIED):
+        store.add({}, records=[one])
+    assert the_run(store).makespan == 100 + 50
+
+
 def test_the_same_end_reported_again_keeps_its_pause(store: Store) -> None:
     store.add({}, records=[FAILED])
     store.add({}, records=[RETRIED])

@@ -39,6 +39,8 @@ _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|Er
 _DEADLINE = re.compile(
     r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
 )  # kubelet and controller
+_SHUTDOWN = re.compile(r"^(workflow shutdown|Stopped) with strategy\b")  # of a node that ``spec.shutdown`` ended
+_ON_REQUEST = (137, 143)  # exit codes of a container that was asked to terminate, and killed if it did not
 _LABEL = "workflows.argoproj.io/"
 _ARCHIVED_NUL = "ARGO_POSTGRES_NULL_REPLACEMENT"  # PostgreSQL keeps any text but NUL
 ORIGIN_LABELS = tuple(label for label, _ in TEMPLATE_LABELS)
@@ -104,15 +106,19 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     links = Links(nodes, obj.problems)
     steps_of = cache(partial(_steps_of, definition=definition))
     executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, steps_of, first_version)]
+    outcome = _OUTCOMES.get(str(obj.status.get("phase")), Outcome.RUNNING)
+    if obj.spec.get("shutdown") in ("Stop", "Terminate"):  # by a user, or by the next run of a CronWorkflow
+        executions = [_stopped(e) for e in executions]
+        outcome = Outcome.UNKNOWN if outcome is Outcome.FAILED else outcome
     if links.beyond:
         executions = [replace(e, ready=None, after=None) for e in executions]
-    if _OUTCOMES.get(str(obj.status.get("phase"))) is not None:
+    if outcome is not Outcome.RUNNING:
         executions = [_left(e, timestamp(obj.status.get("finishedAt"))) for e in executions]
     return live_run(
         obj,
         key,
         dense_attempts(executions),
-        _OUTCOMES.get(str(obj.status.get("phase")), Outcome.RUNNING),
+        outcome,
         started="startedAt",
         finished="finishedAt",
         fingerprint=None if obj.spec.get("workflowTemplateRef") else fingerprint([material(obj.spec), []]),
@@ -194,6 +200,15 @@ def _left(e: StepExecution, end: float | None) -> StepExecution:
         return e
     finished = e.finished if e.finished is not None else end
     return replace(e, outcome=Outcome.UNKNOWN, finished=finished, reason=e.reason or "NotFollowed")
+
+
+def _stopped(e: StepExecution) -> StepExecution:
+    """An execution of a Workflow that was stopped or terminated. What ended by that has neither succeeded nor failed; the
+    controller replaces its message once it sees the exit code of the pod."""
+    if e.outcome is not Outcome.FAILED:
+        return e
+    ended = _SHUTDOWN.match(e.message or "") or (e.reason == "Error" and e.exit_code in _ON_REQUEST)
+    return replace(e, outcome=Outcome.UNKNOWN, reason="Stopped") if ended else e
 
 
 def _attempt(attempts: Sequence[int]) -> int:

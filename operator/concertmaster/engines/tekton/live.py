@@ -22,6 +22,8 @@ _Waited = tuple[tuple[str, ...], float | None]
 """The dependencies of a step, and when the last of them had ended (unix seconds); None if unknown."""
 _LABEL = "tekton.dev/"
 _MOST_RETRIES = 100  # of one TaskRun
+_CANCELLED = ("Cancelled", "TaskRunCancelled")  # reasons of a PipelineRun, however it was cancelled, and of a TaskRun
+_TIMED_OUT = "TaskRun cancelled as the PipelineRun it belongs to has timed out."  # as the controller writes it
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -103,7 +105,7 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
         problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
     for attempt, one in enumerate((*earlier[left_out:], status), left_out):
         outcome, reason, message = _condition(one, problems)
-        if attempt < len(earlier):
+        if attempt < len(earlier) or (outcome is Outcome.UNKNOWN and _timed_out(task_run)):
             outcome = Outcome.FAILED
         containers = tuple(_containers(one, problems))
         starts = [c.started for c in containers if c.started is not None]
@@ -118,7 +120,7 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
             started=min(starts, default=None),
             finished=timestamp(one.get("completionTime")),
             outcome=outcome,
-            reason=_reason(one, reason) if outcome is Outcome.FAILED else None,
+            reason=_reason(one, reason) if outcome in (Outcome.FAILED, Outcome.UNKNOWN) else None,
             containers=containers,
             exit_code=codes[0] if codes else (0 if outcome is Outcome.SUCCEEDED and containers else None),
             message=" ".join(message.split())[:200] if message else None,
@@ -154,12 +156,22 @@ def _exit_code(state: Mapping[str, Any]) -> int | None:
 
 
 def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, str | None]:
+    """Outcome, reason and message. What was cancelled has neither succeeded nor failed: its outcome is unknown."""
     for raw in sequence(status.get("conditions"), "conditions", problems):
         row = mapping(raw, "conditions[]", problems)
         if row.get("type") == "Succeeded":
             outcome = {"True": Outcome.SUCCEEDED, "False": Outcome.FAILED}.get(str(row.get("status")), Outcome.RUNNING)
-            return outcome, text(row.get("reason"), "reason", problems), text(row.get("message"), "message", problems)
+            reason = text(row.get("reason"), "reason", problems)
+            if outcome is Outcome.FAILED and reason in _CANCELLED:
+                outcome = Outcome.UNKNOWN
+            return outcome, reason, text(row.get("message"), "message", problems)
     return Outcome.RUNNING, None, None
+
+
+def _timed_out(task_run: Mapping[str, Any]) -> bool:
+    """Whether a TaskRun was cancelled by the timeout of its PipelineRun, which gives it the same reason as a user does."""
+    spec = task_run.get("spec")
+    return isinstance(spec, Mapping) and spec.get("statusMessage") == _TIMED_OUT
 
 
 def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:

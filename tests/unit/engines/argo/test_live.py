@@ -131,6 +131,50 @@ def test_failures_carry_reason_exit_code_and_message() -> None:
         assert only(one_node(phase="Failed", message=said)).reason == "DeadlineExceeded"
 
 
+@pytest.mark.parametrize("strategy", ["Stop", "Terminate"])
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        ({"message": "workflow shutdown with strategy:  {}"}, Outcome.UNKNOWN),
+        ({"message": "Stopped with strategy '{}'", "type": "Suspend"}, Outcome.UNKNOWN),
+        ({"message": "main: Error (exit code 143)"}, Outcome.UNKNOWN),  # its pod was seen to end afterwards
+        ({"message": "main: Error (exit code 137)"}, Outcome.UNKNOWN),
+        ({"message": "main: OOMKilled (exit code 137)"}, Outcome.FAILED),
+        ({"message": "main: Error (exit code 1)"}, Outcome.FAILED),  # before the run was stopped
+        ({"phase": "Succeeded"}, Outcome.SUCCEEDED),
+    ],
+)
+def test_what_ended_with_a_stopped_run_has_not_failed(strategy: str, fields: dict[str, str], outcome: Outcome) -> None:
+    raw = one_node(**{"phase": "Failed", **fields, "message": fields.get("message", "").format(strategy)})
+    raw["status"] |= {"phase": "Failed", "message": f"Stopped with strategy '{strategy}'"}
+    raw["spec"]["shutdown"] = strategy
+    found = read_run(raw, KEY)
+    assert (found.record.outcome, found.complete) == (Outcome.UNKNOWN, True)
+    (e,) = found.record.steps
+    assert (e.outcome, e.reason == "Stopped") == (outcome, outcome is Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("phase", "shutdown", "outcome"),
+    [
+        ("Failed", "", Outcome.FAILED),
+        ("Failed", ["Stop"], Outcome.FAILED),
+        ("Error", "Terminate", Outcome.UNKNOWN),
+        ("Succeeded", "Stop", Outcome.SUCCEEDED),  # its last pod ended before the controller stopped it
+        ("Running", "Stop", Outcome.RUNNING),
+    ],
+)
+def test_only_what_did_not_end_by_itself_was_stopped(phase: str, shutdown: object, outcome: Outcome) -> None:
+    raw = one_node()
+    raw["status"]["phase"] = phase
+    raw["spec"]["shutdown"] = shutdown
+    assert read_run(raw, KEY).record.outcome is outcome
+
+
+def test_an_exit_by_a_signal_is_a_failure_of_a_run_that_nobody_stopped() -> None:
+    assert only(one_node(phase="Failed", message="main: Error (exit code 143)")).outcome is Outcome.FAILED
+
+
 def test_long_messages_are_one_short_line() -> None:
     assert len(only(one_node(message="a\n" * 500)).message or "") <= 200
 

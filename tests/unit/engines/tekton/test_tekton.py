@@ -308,6 +308,44 @@ def test_outcome(status: str, outcome: Outcome, complete: bool) -> None:
     assert (found.record.outcome, found.complete) == (outcome, complete)
 
 
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        ("Cancelled", Outcome.UNKNOWN),  # also of CancelledRunFinally and StoppedRunFinally
+        ("PipelineRunTimeout", Outcome.FAILED),
+        ("Failed", Outcome.FAILED),  # a task had failed before the run was stopped
+    ],
+)
+def test_a_run_that_was_cancelled_has_not_failed(reason: str, outcome: Outcome) -> None:
+    found = read(pipeline_run(**condition("False", reason)))
+    assert (found.record.outcome, found.complete) == (outcome, True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended_by", "outcome"),
+    [
+        ("TaskRunCancelled", "been cancelled", Outcome.UNKNOWN),
+        ("TaskRunCancelled", None, Outcome.UNKNOWN),  # by a user, without its PipelineRun
+        ("TaskRunCancelled", "timed out", Outcome.FAILED),
+        ("TaskRunTimeout", None, Outcome.FAILED),
+    ],
+)
+def test_a_task_that_was_cancelled_has_not_failed(reason: str, ended_by: str | None, outcome: Outcome) -> None:
+    """The timeout of a run cancels its tasks too; only the message says so."""
+    said = f"TaskRun cancelled as the PipelineRun it belongs to has {ended_by}."
+    spec = {"statusMessage": said} if ended_by else {}
+    ended = attempt("p-fetch", 10, 20, ok=False, why=reason) | condition("False", reason, "was stopped")
+    (found, *_) = read(runs=[task_run(f"{RUN}-fetch", "fetch", ended, **spec), *RUNS[1:]]).record.steps
+    assert (found.outcome, found.reason, found.message) == (outcome, reason, "was stopped")
+
+
+def test_the_attempts_before_a_task_was_cancelled_have_failed() -> None:
+    first = attempt("p-test-1", 21, 40, ok=False)
+    ended = attempt("p-test-1-retry1", 45, 60, ok=False) | condition("False", "TaskRunCancelled")
+    found = read(runs=[task_run(f"{RUN}-test-1", "test", {**ended, "retriesStatus": [first]})]).record.steps
+    assert [e.outcome for e in found if e.step == "test"] == [Outcome.FAILED, Outcome.UNKNOWN]
+
+
 def test_equal_parameters_have_equal_fingerprints() -> None:
     def mark(value: str) -> str | None:
         raw = task_run(f"{RUN}-fetch", "fetch", attempt("p", 1, 2), params=[{"name": "x", "value": value}])

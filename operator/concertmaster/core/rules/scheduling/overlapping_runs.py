@@ -145,7 +145,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
         saving_per_month=mean_interval(wasted, rate) if wasted and rate is not None else None,
         evidence=(
             *(_facts(by, starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
-            "a run that is stopped counts as a run that failed",
+            "for the impact, a stopped run counts as a failed one",
         ),
     )
     return _with_edit(finding, evidence, by, _policy(by, "Forbid"))
