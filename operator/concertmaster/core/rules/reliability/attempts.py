@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -15,7 +16,8 @@ _AT_ONCE = AttemptChain((True,))
 
 @dataclass(slots=True)
 class Attempts:
-    """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
+    """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``.
+    ``failed``: for each run with the step, oldest first, whether an item failed for good."""
 
     chains: list[AttemptChain] = field(default_factory=list)
     items: list[int] = field(default_factory=list)  # chains per run
@@ -25,8 +27,12 @@ class Attempts:
     helped: int = 0
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
-    occasions: int = 0  # rows of runs that failed here: an outage of an hour is one, however many runs it hit
-    failed_before: bool = False  # in the run read last
+    failed: list[bool] = field(default_factory=list)
+
+
+def episodes(failed: Iterable[bool]) -> int:
+    """Number of rows of consecutive failures: an outage of an hour is one, however many runs it hit."""
+    return sum(value for value, _ in groupby(failed))
 
 
 def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, Attempts]:
@@ -66,7 +72,5 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
         for step, count in counts.items():
             attempts[step].items.append(count)
         for step, bad in ended.items():
-            own = attempts[step]
-            own.occasions += bad and not own.failed_before
-            own.failed_before = bad
+            attempts[step].failed.append(bad)
     return attempts

@@ -159,11 +159,13 @@ def _since(failed: int, of: int) -> Interval | None:
 
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
     name, reason = evidence.title(repeat.step), _reason(repeat.failures)
-    usual = repeat.earlier / repeat.before if repeat.before else 0.0
-    share, rate = repeat.failed / repeat.of, f"{repeat.failed} of {text.count(repeat.of, 'run')}"
+    rose, runs = repeat.since is not None and repeat.before > 0, text.count(repeat.of, "run")
+    usual = repeat.earlier / repeat.before if rose else 0.0
+    share = repeat.failed / repeat.of
+    rate = f"{repeat.failed} of {'the newest ' if repeat.before and not rose else ''}{runs}"
     avoided = _avoided(repeat)
     since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
-    earlier = f", {repeat.earlier} of the {repeat.before} before" if repeat.before else ""
+    earlier = f", {repeat.earlier} of the {repeat.before} before" if rose else ""
     tried = f"; {repeat.helped} of {text.count(repeat.retries, 'retry', 'retries')} helped" if repeat.retries else ""
     pods = median([e.duration or 0.0 for e in repeat.failures]) or 0.0
     message = next((e.message for e in reversed(repeat.failures) if e.message), None)
@@ -173,7 +175,7 @@ def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
         because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
         current=f"{text.percent(share)} of the runs fail there",
-        proposed=f"{text.percent(usual)} of the runs, as before" if repeat.before else "runs that succeed",
+        proposed=f"{text.percent(usual)} of the runs, as before" if rose else "runs that succeed",
         expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail",
         confidence=0.8,
         failures_avoided=avoided,

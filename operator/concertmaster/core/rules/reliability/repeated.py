@@ -1,4 +1,4 @@
-"""Steps at which many runs fail, but not all: since a certain day, or throughout despite retries."""
+"""Steps at which many runs fail, but not all: since a certain day, or again and again despite retries."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.rules.reliability.attempts import episodes
 
 _LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _TRIED = 3  # retries required before they can count as useless
+_EPISODES = 3  # of failures that are going on: any workflow may have had an outage or two, which are over
 _HELPED = 0.1  # share of retries that helped
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: throughout), ``earlier`` of
-    ``before`` runs until then. ``lately``: failed runs and runs since a likely increase, where none is significant.
-    ``retries``: attempted for them; ``helped``: those that succeeded."""
+    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds), ``earlier`` of ``before`` runs until
+    then. Without ``since`` failures did not increase: ``before`` is 0, or the runs in which they were more frequent.
+    ``lately``: failed runs and runs since a likely increase, where none is significant. ``retries``: attempted for them;
+    ``helped``: those that succeeded."""
 
     step: str
     failures: tuple[StepExecution, ...]
@@ -42,6 +45,12 @@ def rise(flags: Sequence[bool]) -> int | None:
     since = flags[at:]
     newest = _newer_half(since)
     return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
+
+
+def _fall(flags: Sequence[bool]) -> int:
+    """Position from which failures (True) are less frequent; 0 when not significant."""
+    at = _increase(flags[::-1], _RATIO)
+    return len(flags) - at if at is not None else 0
 
 
 def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
@@ -87,6 +96,9 @@ def repeated(
 ) -> list[Repeated]:
     """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
 
+    Without an increase, failures count in episodes, and from where on they are as frequent as now: an outage that is over
+    is not going on, however many runs it hit.
+
     ``culprits``: for each failed run, the final failure by step. ``counts``: by step, retries and successful retries.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
@@ -96,14 +108,13 @@ def repeated(
         at = rise(flags)
         retries, helped = counts.get(step, (0, 0))
         useless = retries >= _TRIED and helped <= _HELPED * retries
-        if at is None and not (useless and sum(flags) >= _LEAST):
+        begin = at if at is not None else _fall(flags)
+        recent = flags[begin:]
+        if at is None and not (useless and sum(recent) >= _LEAST and episodes(recent) >= _EPISODES):
             continue
-        begin = at or 0
-        failures = tuple(
-            culprits[r.run][step] for r, failed in zip(known[begin:], flags[begin:], strict=True) if failed
-        )
+        failures = tuple(culprits[r.run][step] for r, failed in zip(known[begin:], recent, strict=True) if failed)
         since = known[begin].start if at is not None else None
-        lately = _lately(flags) if at is None else None
+        lately = _lately(recent) if at is None else None
         earlier = sum(flags[:begin])
         out.append(
             Repeated(step, failures, len(failures), len(known) - begin, since, earlier, begin, lately, retries, helped)

@@ -25,7 +25,7 @@ from concertmaster.core.model import (
     StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule, share_interval
-from concertmaster.core.rules.reliability.attempts import Attempts, collect
+from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes
 from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.quantiles import beta_cdf
@@ -206,7 +206,8 @@ def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> 
     goals = [(least, f"{text.percent(least)} of runs to succeed")]
     if not given and rate is not None and 0 < few < rate * (1 - least):
         runs = len(own.items)
-        if own.occasions and beta_cdf(few / rate, own.occasions, runs - own.occasions + 1.0) <= _CHANCE:
+        failures = episodes(own.failed)
+        if failures and beta_cdf(few / rate, failures, runs - failures + 1.0) <= _CHANCE:
             goals.insert(0, (1 - few / rate, f"failed runs to be immaterial (at most {few:g} a month)"))
     for share, why in goals:
         yield _Goal(_target(share, attempts, own), why)

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 
 
@@ -163,14 +163,14 @@ def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:
 
 
 def _retried(fails: set[int], count: int) -> Scenario:
-    """Run i of these fails at ``transform``, and two retries do not help."""
+    """Run i of these fails at ``transform``, and two retries do not help. All runs are within two weeks."""
     value = noise()
 
     def work(i: int) -> Work:
         tried = Pod(value(300), failures=((200.0, "Error"), (200.0, "Error")), fails="Error")
         return {"extract": value(60), "transform": tried if i in fails else value(300), "load": value(30)}
 
-    return scenario(etl(), count, work)
+    return scenario(etl(), count, work, every=14 * DAY / count)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def _retried(fails: set[int], count: int) -> Scenario:
         pytest.param({15, 21, 27, 33, 39}, None, id="well possible by chance"),
         pytest.param({2, 10, 18, 26, 34}, None, id="all along"),
         pytest.param({5, 18, 30, 41}, None, id="of a single failure nobody can tell"),
-        pytest.param({26, 27, 28, 29}, None, id="over since"),
+        pytest.param({26, 28, 30, 31}, None, id="over since"),
     ],
 )
 def test_failures_that_are_likely_new_may_cost_what_the_runs_since_then_show(
@@ -198,6 +198,27 @@ def test_failures_that_are_likely_new_may_cost_what_the_runs_since_then_show(
     later = share_interval(*lately) if lately else throughout
     assert later is not None
     assert avoided.high == pytest.approx(later.high)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        pytest.param(set(range(80, 92)), id="one outage, a week ago"),
+        pytest.param({*range(20, 32), *range(60, 66)}, id="two outages"),
+        pytest.param({i for i in range(20, 44) if i % 3}, id="an outage with a success now and then"),
+        pytest.param({i for i in range(20, 44) if i % 3} | {150}, id="and a failure since"),
+    ],
+)
+def test_an_outage_that_is_over_is_not_reported_although_retries_did_not_help(fails: set[int]) -> None:
+    assert _retried(fails, 200).recommended("failing-step") == []
+
+
+def test_failures_that_became_rarer_are_reported_as_frequent_as_they_are_now() -> None:
+    """Eight of nine runs failed for a while, and one of ten has failed since."""
+    item = _retried({*(i for i in range(36) if i % 9), *range(45, 156, 10)}, 156).one("failing-step")
+    assert "12 of the newest 120 runs failed there" in item.action
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely == pytest.approx(0.1)
 
 
 def test_what_failures_cost_is_not_understated_where_nobody_can_tell_since_when() -> None:
