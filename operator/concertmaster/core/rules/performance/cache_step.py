@@ -15,7 +15,17 @@ from concertmaster.core.analysis.cost import execution_units
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Outcome, StepExecution, StepSpec
+from concertmaster.core.model import (
+    Category,
+    Edit,
+    Finding,
+    Interval,
+    Level,
+    Outcome,
+    StepExecution,
+    StepSpec,
+    WorkflowGraph,
+)
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared
@@ -149,6 +159,13 @@ def _finding(
     )
 
 
+def _unread(graph: WorkflowGraph, step: str) -> bool:
+    """Whether the steps behind it read results, but none of this step: it runs for an effect that a cache would leave out.
+    A step that reads from no other shows nothing by what it does not reference, nor does a handler."""
+    behind = [s for s in graph.steps if step in s.depends_on and not s.on_exit]
+    return bool(behind) and all(step in s.ordering_only and len(s.ordering_only) < len(s.depends_on) for s in behind)
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per uncached step with repeated inputs."""
     analysis = evidence.analysis
@@ -163,6 +180,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue
         rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
         advice = cache_advice(_keyed(rows))
+        if advice.distinct < 2 or _unread(analysis.definition.graph, step.step):
+            continue  # with one input for ever, what changes its result is outside the workflow
         if advice.max_age is not None and (advice.hit_ratio or 0.0) >= least:
             recommended = _finding(evidence, step, spec, rows, advice)
             if recommended is not None:

@@ -13,7 +13,7 @@ from concertmaster.core.model import Level
 from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
 from tests.support.core.cached_steps import FORMS, inline
-from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Manifest, Pod, Scenario, argo, noise, reads, scenario, task
 
 
 def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
@@ -70,6 +70,31 @@ def test_silence_on_new_inputs_unknown_inputs_and_caches() -> None:
     assert scenario(of, 42, lambda _: {"model": value(600)}).recommended("cache-step") == []
     kept = argo(task("model"), templates={"model": {"memoize": {"key": "x", "cache": {"configMap": {"name": "c"}}}}})
     assert scenario(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).recommended("cache-step") == []
+
+
+@pytest.mark.parametrize(("last", "cached"), [("first", False), ("second", True)])
+def test_silence_on_a_step_whose_input_never_changes(last: str, cached: bool) -> None:
+    """It is run again and again for what it reads outside the workflow: a table, the clock."""
+    value, of = noise(), argo(task("model"))
+    found = scenario(of, 42, lambda i: {"model": Pod(value(600), inputs=last if i == 41 else "first")})
+    assert bool(found.recommended("cache-step")) is cached
+
+
+@pytest.mark.parametrize(
+    ("tell", "cached"),
+    [
+        pytest.param(task("tell", "fetch", "model", **reads("model")), True, id="its result is read"),
+        pytest.param(task("tell", "fetch", "model", **reads("fetch")), False, id="another result is read"),
+        pytest.param(task("tell", "fetch", "model"), True, id="nobody knows what is read"),
+        pytest.param(task("tell", "fetch"), True, id="nothing is behind it"),
+    ],
+)
+def test_a_step_whose_result_nobody_reads_runs_for_its_effect(tell: Manifest, cached: bool) -> None:
+    value, of = noise(), argo(task("fetch"), task("model", "fetch"), tell)
+    found = scenario(
+        of, 42, lambda i: {"fetch": value(60), "model": Pod(value(600), inputs=f"{i // 3}"), "tell": value(30)}
+    )
+    assert bool(found.recommended("cache-step")) is cached
 
 
 def test_the_hit_ratio_is_a_setting() -> None:
