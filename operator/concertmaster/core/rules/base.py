@@ -28,7 +28,7 @@ from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.quick import quick
 from concertmaster.core.rules.rows import Rows
-from concertmaster.core.stats.means import mean_with_interval
+from concertmaster.core.stats.means import combined, mean_with_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,14 @@ def share_interval(count: int, of: int) -> Interval | None:
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
     return Interval(max(0.0, middle - half), share, 1.0 if count >= of else min(1.0, middle + half))
+
+
+def in_share(amount: Interval, count: int, of: int) -> Interval:
+    """``amount`` per month of what ``count`` of ``of`` runs (> 0) do, with the uncertainty of that share; none for all."""
+    share = share_interval(count, of)
+    if share is None or count >= of:
+        return amount
+    return combined(amount.likely, [amount, share.scaled(amount.likely / share.likely)])
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
-from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, resource_edits
+from concertmaster.core.rules.base import Evidence, Rule, container_id, in_share, mean_interval, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 
 _HOUR = 3600.0
@@ -117,7 +117,8 @@ def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Inte
     freed = fewer * sum(held) / max(1, len(held)) / _HOUR * present
     rate = analysis.cost.runs_per_month
     price = fewer / _HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
-    return freed, mean_interval(held, price) if price else None
+    saving, runs = mean_interval(held, price) if price else None, len(analysis.runs)
+    return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
 
 
 def _weighted(edits: tuple[Edit, ...], saving: Interval | None) -> Iterator[Edit]:

@@ -8,7 +8,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.shared.models import CheaperModel, ModelUse, cheaper_models
 from concertmaster.core.model import Finding, Interval, Level
 from concertmaster.core.model.enums import MetricRole
-from concertmaster.core.rules.base import Evidence, share_range
+from concertmaster.core.rules.base import Evidence, in_share, share_range
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -63,5 +63,6 @@ def _saving(evidence: Evidence, cheaper: CheaperModel, less: Interval) -> Interv
         price = 1.0
     if price is None or rate is None or not runs:
         return None
-    paid = sum(cheaper.usual.amounts) / runs * price * rate
-    return Interval(*(max(0.0, v) * paid for v in (less.low, less.likely, less.high)))
+    amounts = cheaper.usual.amounts
+    paid = sum(amounts) / runs * price * rate
+    return in_share(Interval(*(max(0.0, v) * paid for v in (less.low, less.likely, less.high))), len(amounts), runs)

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay.gain import with_replay_error
 from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval
+from concertmaster.core.rules.base import Evidence, Rule, in_share, mean_interval
 from concertmaster.core.stats.means import combined
 
 _GIB = 1024.0**3
@@ -94,15 +94,18 @@ def _life(e: StepExecution, c: ContainerFact) -> float:
     return max(0.0, max(ends) - e.created) if ends and e.created is not None else 0.0
 
 
-def _unused(evidence: Evidence, own: _Sidecar, a_month: float) -> Interval | None:
-    """Money for what it reserves and does not use; at the least, the request left is its use at the target utilization."""
+def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
+    """Money per month, at ``rate`` runs, for what it reserves and does not use; at the least, the request left is its use at
+    the target utilization."""
+    of = len(evidence.analysis.runs)
     runs = [(reserved, own.used.get(run, 0.0)) for run, reserved in own.reserved.items()]
-    seen = mean_interval([reserved - used for reserved, used in runs], a_month)
+    seen = mean_interval([reserved - used for reserved, used in runs], rate * len(runs) / of)
     if seen is None or seen.likely <= 0:
         return None
     target = min(evidence.objectives.efficient_utilization)
     left = sum(max(0.0, reserved - used / target) for reserved, used in runs) / sum(a - b for a, b in runs)
-    return combined(seen.likely, [seen, Interval(max(left, _LEAST_FREED) * seen.likely, seen.likely, seen.likely)])
+    least = Interval(max(left, _LEAST_FREED) * seen.likely, seen.likely, seen.likely)
+    return in_share(combined(seen.likely, [seen, least]), len(runs), of)
 
 
 def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
@@ -123,7 +126,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     if not costly and not lingering:
         return None
     currency = analysis.pricing.currency
-    saving = _unused(evidence, own, rate * len(own.reserved) / runs) if rate and own.used and costly else None
+    saving = _unused(evidence, own, rate) if rate and own.used and costly else None
     parts = []
     if costly:
         spent = (

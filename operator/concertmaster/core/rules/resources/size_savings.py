@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import Evidence, share_interval
+from concertmaster.core.rules.base import Evidence, in_share
 from concertmaster.core.rules.resources.size_rows import LEAST_ROOM, RequestRow, RowSaving
 from concertmaster.core.stats.means import combined, mean_with_interval
 
@@ -72,10 +72,7 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
     if seen is not None and seen.likely * likely > 0.0:
         errors.append(seen.scaled(likely / seen.likely))
-    present = share_interval(len(held), len(evidence.analysis.runs))
-    if present is not None and len(held) < len(evidence.analysis.runs):
-        errors.append(present.scaled(likely / present.likely))
-    return combined(likely, errors)
+    return in_share(combined(likely, errors), len(held), len(evidence.analysis.runs))
 
 
 def _of_runs(parts: Sequence[RowSaving]) -> list[float]:

@@ -49,6 +49,10 @@ def test_a_model_that_costs_less_is_named_with_its_interval() -> None:
     assert item.expected.startswith("27 to 42% less USD per execution")
     assert item.saving_per_month is not None
     assert item.saving_per_month.low > 0
+    # how many of the runs to come use the large model is known from 42 runs, too: 38 to 62%
+    low, high = item.saving_per_month.low, item.saving_per_month.high
+    assert low < 0.73 * item.saving_per_month.likely
+    assert high > 1.29 * item.saving_per_month.likely
 
 
 def test_silence_without_a_certain_saving_or_with_more_failures() -> None:

@@ -24,6 +24,26 @@ def test_a_sidecar_that_reserves_much_and_uses_little() -> None:
     assert 0 < saving.low < saving.likely < saving.high
 
 
+def test_how_often_pods_with_the_sidecar_run_is_uncertain() -> None:
+    """They ran in 14 of 42 runs, so that they run in 23 to 46% of all."""
+    full = scenarios.sidecar_overhead()
+    rare = replace(
+        full,
+        runs=tuple(
+            run
+            if i % 3 == 0
+            else replace(run, steps=tuple(replace(e, containers=e.containers[:-1]) for e in run.steps))
+            for i, run in enumerate(full.runs)
+        ),
+    )
+    always, seldom = (s.one("sidecar-overhead", minCostPercent="5").saving_per_month for s in (full, rare))
+    assert always is not None and seldom is not None
+    assert seldom.likely == pytest.approx(always.likely / 3, rel=0.02)
+    assert always.high < 1.05 * always.likely
+    assert seldom.high > 1.37 * seldom.likely
+    assert seldom.low < 0.69 * seldom.likely
+
+
 def test_a_sidecar_is_paid_for_the_whole_life_of_its_pod() -> None:
     """The pod waits ten minutes for a node, before any of its containers starts."""
     at_once, waits = scenarios.sidecar_overhead(), scenarios.sidecar_overhead()
