@@ -7,7 +7,7 @@ shows the value of a constant duration, mainly at the 95th percentile: an upper 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
@@ -20,9 +20,12 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
+from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
+from concertmaster.core.times import day, utc
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
+_CHANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
 def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
@@ -47,27 +50,66 @@ def _throttled(execution: StepExecution) -> float:
     return max((c.throttled_share or 0.0 for c in execution.containers), default=0.0)
 
 
-def _common(rows: Sequence[StepExecution], limit: float) -> str:
-    """What distinguishes the slow executions, as a clause; their share when nothing does."""
-    slow = [e for e in rows if (e.duration or 0.0) > limit]
-    fast = [e for e in rows if (e.duration or 0.0) <= limit]
+def _clause(label: str, slow: Sequence[bool], fast: Sequence[bool]) -> str | None:
+    """What is true of most slow executions and of less than half as many of the others; None when this is not."""
+    share, beside = sum(slow) / len(slow), sum(fast) / len(fast)
+    if share < 0.6 or share < 2 * beside:
+        return None
+    return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
+
+
+def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
+    """The same of their most frequent value, None where unknown: few slow ones may share one by chance."""
+    values = {*slow, *fast} - {None}
+    value = max(sorted(filter(None, values)), key=slow.count, default=None)
+    if value is None:
+        return None
+    has, others = [v == value for v in slow], [v == value for v in fast]
+    chance = fisher(sum(has), len(has) - sum(has), sum(others), len(others) - sum(others))
+    if chance is None or chance * len(values) > _CHANCE:
+        return None
+    return _clause(label.format(value), has, others)
+
+
+def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float) -> str:
+    """What distinguishes the executions that take longer than ``limit`` (s), as a clause; their share when nothing does.
+    ``starts``: when the runs began (unix seconds)."""
+    slow = {run: e for run, e in longest.items() if (e.duration or 0.0) > limit}
+    fast = {run: e for run, e in longest.items() if run not in slow}
     if not slow or not fast:
         return "the spread has no single cause"
-    nodes = {e.node for e in slow}
-    if len(slow) >= 3 and len(nodes) == 1 and None not in nodes and nodes.isdisjoint({e.node for e in fast}):
-        return f"all {len(slow)} slow ones ran on node {nodes.pop()}"
-    for label, value in (
+    parts = list(slow.values()), list(fast.values())
+    nodes, others = ([e.node for e in part] for part in parts)
+    first = nodes[0]
+    if len(nodes) >= 3 and first is not None and nodes.count(first) == len(nodes) and first not in others:
+        return f"all {len(nodes)} slow ones ran on node {first}"
+    if (found := _shared("ran on node {}", nodes, others)) is not None:
+        return found
+    for label, true in (
         ("were throttled by the CPU limit", lambda e: _throttled(e) > 0.1),
         ("were retries", lambda e: e.attempt > 0),
         ("waited 10 s or more for a node", lambda e: (e.scheduled or 0.0) - (e.created or e.scheduled or 0.0) >= 10.0),
     ):
-        share, beside = (sum(map(value, part)) / len(part) for part in (slow, fast))
-        if share >= 0.6 and share >= 2 * beside:
-            return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
-    images = {tuple(sorted(c.image or "" for c in e.containers)) for e in slow}
-    if images.isdisjoint({tuple(sorted(c.image or "" for c in e.containers)) for e in fast}):
+        if (found := _clause(label, *(list(map(true, part)) for part in parts))) is not None:
+            return found
+    images, others_images = ({tuple(sorted(c.image or "" for c in e.containers)) for e in part} for part in parts)
+    if images.isdisjoint(others_images):
         return "all slow ones ran another image"
-    return f"{len(slow)} of {len(rows)} take twice the median or more; no recorded property explains them"
+    for label, name in (("on {} (UTC)", day), ("between {} UTC", _hour), ("on a {} (UTC)", _weekday)):
+        when = ([name(at) if (at := starts.get(run)) is not None else None for run in part] for part in (slow, fast))
+        if (found := _shared(f"were in runs that began {label}", *when)) is not None:
+            return found
+    return f"{len(slow)} of {len(longest)} take twice the median or more; no recorded property explains them"
+
+
+def _hour(start: float) -> str:
+    """``00:00 and 01:00``: the hour in which a run began."""
+    hour = utc(start).hour
+    return f"{hour:02d}:00 and {(hour + 1) % 24:02d}:00"
+
+
+def _weekday(start: float) -> str:
+    return f"{utc(start):%A}"
 
 
 def _steady(
@@ -124,13 +166,14 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     name = evidence.title(step.step)
     unit = analysis.policy.input_unit(step.step)
     sizes = "input sizes" if unit != text.READ else text.input_name(unit)
+    starts = {run.run: run.start for run in analysis.runs}
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,
         action=f"Investigate run time variance of {name}: {low} to {high}",
         because=(
             f"its run time varies by {text.percent(summary.cv)} of its mean {evidence.runs(len(rows))}: median"
-            f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"
+            f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(longest, starts, 2 * middle)}"
         ),
         otherwise=f"one run in twenty keeps taking {text.duration(now)} or more",
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
-from tests.support.builders import container
+from concertmaster.core.times import utc
+from tests.support.builders import DAY, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
@@ -21,6 +23,45 @@ def test_measures_what_steadiness_is_worth_and_names_the_node() -> None:
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(0.5 * 8 / 42 * 800, rel=0.1)
     assert "p95 of the run 5m" in item.expected
+
+
+def test_a_node_is_named_that_a_few_others_ran_on_too() -> None:
+    def work(i: int) -> dict[str, Pod | float]:
+        slow = i % 4 == 0
+        on = i != 4 if slow else i == 5
+        return {"load": Pod(900 if slow else 200, node="node-b-7" if on else f"node-a-{i % 5}"), "tell": 10.0}
+
+    because = scenario(ONE, 40, work).one("variance").because
+    assert because.endswith("90% of the slow ones ran on node node-b-7, 3% of the others")
+
+
+@pytest.mark.parametrize(
+    ("every", "slow", "clause"),
+    [
+        (DAY / 4, lambda t: t.hour < 6, "were in runs that began between 02:00 and 03:00 UTC, 0% of the others"),
+        (DAY / 4, lambda t: t.weekday() == 0, "were in runs that began on a Monday (UTC), 0% of the others"),
+        (DAY, lambda t: t.weekday() == 0, "were in runs that began on a Monday (UTC), 0% of the others"),
+        (DAY / 8, lambda t: t.day == 2, "were in runs that began on 2025-10-02 (UTC), 0% of the others"),
+    ],
+)
+def test_the_hour_and_the_day_are_named(every: float, slow: Callable[[datetime], bool], clause: str) -> None:
+    """The full load is that of the night, or of Monday; or something happened on one day."""
+    count, value = int(14 * DAY / every), noise(spread=0.1)
+    starts = [utc(r.start or 0.0) for r in scenario(ONE, count, lambda _: {"load": 1.0}, every=every).runs]
+
+    def work(i: int) -> dict[str, Pod | float]:
+        return {"load": Pod(value(1500 if slow(starts[i]) else 200), node=f"node-{i % 5}"), "tell": 10.0}
+
+    because = scenario(ONE, count, work, every=every).one("variance").because
+    assert because.endswith(f"; 100% of the slow ones {clause}")
+
+
+def test_what_few_slow_ones_share_by_chance_is_not_named() -> None:
+    def work(i: int) -> dict[str, Pod | float]:
+        return {"load": Pod(900 if i in (2, 8, 13) else 200, node=f"node-{i % 6}"), "tell": 10.0}
+
+    because = scenario(ONE, 18, work, every=DAY / 2).one("variance").because
+    assert because.endswith("3 of 18 take twice the median or more; no recorded property explains them")
 
 
 def test_throttling_is_named() -> None:
