@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import Category, Finding, Level, SizeItem
+from concertmaster.core.known import median
+from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
 from concertmaster.core.sizing import plain_memory
+from concertmaster.core.sizing.killed import ended
+from concertmaster.core.stats.means import combined
 
 _AFTER_KILL = 1.5  # times the limit at which a run was killed
+_NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
@@ -41,6 +45,9 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
+    usual = median([r.memory_peak for r in container.runs if r.memory_peak is not None and not r.oom_killed])
+    enough_for = ended(share, usual, died, request)
+    more = text.percent(1.0 - enough_for.likely)
     first = evidence.above_capacity("memory", request, request) or evidence.above_bounds("memory", request)
     if first is not None:
         edits = ()
@@ -56,12 +63,12 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         proposed=proposed,
         expected=(
             f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
-            f" {text.memory(died)}" + (f"; {first}" if first is not None else "")
+            f" {text.memory(died)}"
+            + (f", {more} of them probably more than {proposed}" if enough_for.likely < _NEARLY_ALL else "")
+            + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,
-        failures_avoided=share_interval(
-            min(step.failures.lasting(killed), evidence.analysis.failed), len(evidence.analysis.runs)
-        ),
+        failures_avoided=_avoided(evidence, step.failures.lasting(killed), enough_for),
         items=tuple(
             SizeItem(
                 step.step,
@@ -77,6 +84,18 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         edits=edits,
         evidence=(*_evidence(container, size.coverage_confidence), *memory_outlook(evidence, place, request)),
     )
+
+
+def _avoided(evidence: Evidence, failed: int, enough_for: Interval) -> Interval | None:
+    """Share of the runs whose failure the size avoids: those that ``failed`` for good by a kill, times the share of killed
+    runs that it is enough for."""
+    share = share_interval(min(failed, evidence.analysis.failed), len(evidence.analysis.runs))
+    if share is None:
+        return None
+    found = combined(
+        share.likely * enough_for.likely, [share.scaled(enough_for.likely), enough_for.scaled(share.likely)]
+    )
+    return Interval(max(0.0, found.low), found.likely, min(1.0, found.high))
 
 
 def _sure(confidence: float) -> str:

@@ -1,0 +1,30 @@
+"""How many OOM-killed runs a larger size would have killed as well. What they needed is known only to exceed their limit."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+from concertmaster.core.model import Interval
+from concertmaster.core.stats.quantiles import normal_quantile
+
+_NORMAL = NormalDist()
+# Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see ``authors.INDEX``).
+_INDEX = 1.0
+
+
+def ended(killed: float, usual: float | None, died: float, size: float) -> Interval:
+    """Share (0 to 1) of the killed runs that need at most ``size`` (bytes, at least ``died``).
+
+    ``killed``: share (0 to 1) of the runs that needed more than ``died`` (bytes, > 0); ``usual``: median peak of the others,
+    None where there are none. A log-normal distribution through both is likely. At the low end, needs beyond the limit have
+    a Pareto-type tail that falls as it did from the median to the limit; at the high end, all need at most ``size``.
+    """
+    further = math.log(size / died)
+    if usual is None or not 0.0 < usual < died or not 0.0 < killed < 1.0:
+        return Interval(0.0, 1.0 - math.exp(-_INDEX * further), 1.0)
+    apart = math.log(died / usual)
+    median, limit = normal_quantile((1.0 - killed) / 2.0), normal_quantile(1.0 - killed)
+    left = _NORMAL.cdf(-limit - (limit - median) * further / apart) / killed
+    index = math.log((1.0 + killed) / (2.0 * killed)) / apart
+    return Interval(1.0 - math.exp(-index * further), 1.0 - left, 1.0)

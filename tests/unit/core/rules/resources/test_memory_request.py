@@ -1,0 +1,50 @@
+"""``memory-request``: failed runs avoided are those that the proposed size is enough for."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import pytest
+
+from concertmaster.core.model import Recommendation
+from tests.support.builders import MI
+from tests.support.core.scenario_builder import Pod, Work, noise, scenario
+from tests.support.core.scenarios import STEPS, etl, measured, resources
+
+LIMIT = 2048.0
+
+
+def found(spread: float) -> Recommendation:
+    """``transform`` needs this log-normal ``spread`` around a median that 6 of 40 runs exceed the limit with."""
+    limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
+    value, normal = noise(), NormalDist(sigma=spread)
+
+    def work(i: int) -> Work:
+        needed = LIMIT * math.exp(normal.inv_cdf((i * 7 % 40 + 0.5) / 40) - normal.inv_cdf(0.85))
+        fails = "OOMKilled" if needed > LIMIT else None
+        peak = min(needed, LIMIT) * MI
+        own = measured(memory_request=LIMIT * MI, memory_limit=LIMIT * MI, memory_sampled_peak=peak)
+        pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
+        return pods | {"transform": Pod(value(STEPS["transform"]), containers=own, fails=fails)}
+
+    return scenario(etl(transform=limited), 40, work).one("memory-request")
+
+
+def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> None:
+    """Needs that spread by 0.5 go beyond one and a half times the limit in a fifth of the killed runs."""
+    item = found(0.5)
+    assert item.action == "Raise memory request of transform: 2Gi -> 3Gi"
+    failed, a_month = item.impact.failed_runs, 90.0  # three runs a day
+    assert failed is not None
+    still = NormalDist().cdf(-NormalDist().inv_cdf(0.85) - math.log(1.5) / 0.5) / 0.15
+    assert failed.likely / a_month == pytest.approx(6 / 40 * (1 - still), rel=0.07)
+    assert failed.low < 6 / 40 * 0.5 * a_month
+    assert "above 2Gi, 21% of them probably more than 3Gi" in item.expected
+
+
+def test_a_size_above_all_that_runs_need_ends_every_kill() -> None:
+    item = found(0.05)
+    assert item.impact.failed_runs is not None
+    assert item.impact.failed_runs.likely / 90.0 == pytest.approx(6 / 40, rel=0.05)
+    assert item.expected.endswith("the killed runs needed an unknown amount above 2Gi")
