@@ -126,6 +126,23 @@ def test_a_run_under_a_limit_is_no_faster_and_lifting_it_gives_the_free_run_back
     assert replay(run, WhatIf.set_parallelism(None)) <= replay(run) + 1e-9
 
 
+@settings(deadline=None, max_examples=100)
+@given(engines(), st.integers(1, 4), st.sampled_from([None, 1, 2]), st.integers(0, 3))
+def test_the_unchanged_replay_is_the_observed_run_under_its_own_limits(
+    base: Engine, limit: int, own: int | None, pace: int
+) -> None:
+    """However slowly pods are created, and whichever of them waited."""
+    steps = tuple(replace(s, parallelism=own if n % 2 else None) for n, s in enumerate(base.graph.steps))
+    graph = WorkflowGraph(steps, parallelism=limit)
+    sizes = {s.name: s.parallelism for s in steps if s.parallelism is not None}
+    record = replace(base, graph=graph, limit=limit, own=sizes, pace=pace, fails={}).run()
+    run = executed(record, graph)
+    assert run.problems == ()
+    assert replay(run) == pytest.approx(record.makespan, abs=1e-3)
+    for step in base.work:
+        assert replay(run, WhatIf.scale_step(step, 1.0)) == pytest.approx(replay(run), abs=1e-3)
+
+
 @st.composite
 def records(draw: st.DrawFn) -> RunRecord:
     """Anything a store could hand out, sense or no sense."""

@@ -1,7 +1,7 @@
 """A minimal engine that produces run records with known truth, second by second and independent of the replay.
 
-A pod takes a slot as soon as one is free, is created ``lag`` seconds later, bound after ``pending``, started after
-``starting``, and works for the given seconds.
+A pod takes a slot as soon as one is free and the controller has time for it, ``pace`` seconds after the pod before. It is
+created ``lag`` seconds later, bound after ``pending``, started after ``starting``, and works for the given seconds.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Engine:
     own: Mapping[str, int] = field(default_factory=dict)
     fails: Mapping[str, int] = field(default_factory=dict)
     lag: int = 1
+    pace: int = 0
     pending: int = 2
     starting: int = 4
     back_off: int = 10
@@ -46,7 +47,7 @@ class Engine:
         pods: list[Pod] = []
         over: dict[str, int] = {}
         opened: set[str] = set()
-        now = 0
+        now = next_turn = 0
         while len(over) < len(self.graph.steps):
             lost = [p for p in pods if p.end == now and p.attempt < self.fails.get(p.step, 0)]
             pods += [Pod(p.step, p.item, p.attempt + 1, now + self.back_off) for p in lost]
@@ -64,8 +65,8 @@ class Engine:
                         over[spec.name] = now
                         moved = True
             for pod in sorted((p for p in pods if p.slot is None), key=lambda p: p.due or 0):
-                if pod.due is not None and pod.due <= now and self._room(pods, pod, now):
-                    pod.slot = now
+                if pod.due is not None and pod.due <= now and next_turn <= now and self._room(pods, pod, now):
+                    pod.slot, next_turn = now, now + self.pace
                     pod.end = now + self._lag(pod) + self.pending + self.starting + self.work[pod.step][pod.item]
             now += 1
         return self._record(name, pods, max(over.values()))

@@ -81,7 +81,7 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
         chains = run.chains[step]
         if len(chains) == 1 and len(chains[0]) == 1:  # one pod: the common case
             first = chains[0][0]
-            delay, held = lag_parts(first, run.shared_lag)
+            delay, held = run.pieces[step][0][0][0], lag_parts(first, run.shared_lag)[1]
             start_up = (first.pending + first.starting) * wait
             seconds.append(delay + (held + start_up) + _work(first, math.inf, factor, cpu))
         else:
@@ -167,14 +167,14 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     rows: list[Chain] = [
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,
-            lag_parts(chain[0], run.shared_lag),
+            (pieces[0][0], lag_parts(chain[0], run.shared_lag)[1]),
             most,
             factor,
             cpu,
             wait,
             joined,
         )
-        for chain in chains
+        for chain, pieces in zip(chains, run.pieces[step], strict=True)
     ]
     if name in hits:  # hits need no pod; spread evenly so that neither short nor long items are favoured
         all_of_it = len(run.chains_of(name))

@@ -19,7 +19,7 @@ from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, 
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
-from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
+from concertmaster.core.analysis.replay.simulate import chain_length, in_order, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
 
@@ -87,10 +87,13 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     for row in rows:
         grouped[layout.index[row.execution.step]].append(row)
     placed = places(layout, grouped)
-    parents, chains, done, problems = _timeline(placed, start, _slot_free(rows, limits))
+    free = _slot_free(rows, limits)
+    parents, chains, done, problems = _timeline(placed, start, free)
     shared = min([chain[0].lag for items in chains for chain in items])
-    limits = (*limits, *_capacity(chains, shared))
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
+    if free:
+        pieces = in_order(placed.names, chains, pieces, limits)
+    limits = (*limits, *_capacity(chains, shared))
     lengths = tuple([_longest(items) for items in pieces])
     ranks = _ranks(placed)
     replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last

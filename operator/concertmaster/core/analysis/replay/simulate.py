@@ -7,6 +7,7 @@ the same result as the event loop at a fraction of its cost.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
@@ -17,6 +18,7 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
 from concertmaster.core.arrays import Floats
 
 END, DUE = 0, 1  # at the same time, slots are released before they are requested
+_NEXT = 1e-6  # seconds from one request to the next: too short to matter, longer than rounding errors
 
 
 def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
@@ -30,7 +32,7 @@ def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
     return lag - held, held
 
 
-def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
+def pieces_of(chain: Sequence[Attempt], shared: float) -> Chain:
     """Attempts as pieces; a back-off occupies no slot."""
     first = chain[0]
     delay, held = lag_parts(first, shared)
@@ -38,6 +40,35 @@ def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
     if len(chain) == 1:
         return (head,)
     return (head, *[(a.lag, a.pending + a.starting, a.work) for a in chain[1:]])
+
+
+def in_order(
+    names: Sequence[str],
+    chains: Sequence[Sequence[Sequence[Attempt]]],
+    pieces: Sequence[Sequence[Chain]],
+    limits: Sequence[Limit],
+) -> tuple[tuple[Chain, ...], ...]:
+    """``pieces`` of ``chains`` with the delays of the first pods that waited for a slot, up to the request for it.
+
+    The times of such a pod do not show its request. It had not come while other pods still found a free slot: so it follows
+    the requests of all pods under the same limit that were ready no later and did not wait, at most until its slot became
+    free. Pods that waited request their slots in the order in which they were ready, then created.
+    """
+    placed = [list(rows) for rows in pieces]
+    for limit in limits:
+        pods = [
+            (first.ready, first.queued > 0.0, first.finished - first.span, step, k)
+            for step in _under(limit, names)
+            for k, (first, *_) in enumerate(chains[step])
+        ]
+        latest = -math.inf
+        for ready, waited, _, step, k in sorted(pods):
+            (delay, head, work), *retries = placed[step][k]
+            if waited and latest >= ready:
+                delay = max(delay, min(latest + _NEXT - ready, chains[step][k][0].queued))
+                placed[step][k] = ((delay, head, work), *retries)
+            latest = max(latest, ready + delay)
+    return tuple(map(tuple, placed))
 
 
 def chain_length(chain: Chain) -> float:
