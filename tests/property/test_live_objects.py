@@ -115,6 +115,8 @@ def changed(objects: list[dict[str, Any]], changes: list[tuple[tuple[Any, ...], 
         try:
             for key in place[:-1]:
                 holder = holder[key]
+            if isinstance(holder, dict) and not isinstance(place[-1], str):
+                continue  # a place in what was a list: keys of JSON are strings
             if value is REMOVED:
                 del holder[place[-1]]
             else:
