@@ -7,7 +7,7 @@ shows the value of a constant duration, mainly at the 95th percentile: an upper 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
@@ -25,6 +25,7 @@ from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import day, utc
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
+_MOSTLY = 0.6  # share of the slow ones that makes a property theirs
 _CHANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
@@ -53,22 +54,28 @@ def _throttled(execution: StepExecution) -> float:
 def _clause(label: str, slow: Sequence[bool], fast: Sequence[bool]) -> str | None:
     """What is true of most slow executions and of less than half as many of the others; None when this is not."""
     share, beside = sum(slow) / len(slow), sum(fast) / len(fast)
-    if share < 0.6 or share < 2 * beside:
+    if share < _MOSTLY or share < 2 * beside:
         return None
     return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
 
 
-def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
-    """The same of their most frequent value, None where unknown: few slow ones may share one by chance."""
+def _usual(slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
+    """The most frequent value of the slow ones (None: unknown), if that is no chance: few slow ones may share any."""
     values = {*slow, *fast} - {None}
     value = max(sorted(filter(None, values)), key=slow.count, default=None)
     if value is None:
         return None
-    has, others = [v == value for v in slow], [v == value for v in fast]
-    chance = fisher(sum(has), len(has) - sum(has), sum(others), len(others) - sum(others))
-    if chance is None or chance * len(values) > _CHANCE:
+    has, others = slow.count(value), fast.count(value)
+    chance = fisher(has, len(slow) - has, others, len(fast) - others)
+    return value if chance is not None and chance * len(values) <= _CHANCE else None
+
+
+def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
+    """The clause on their usual value; None without one."""
+    value = _usual(slow, fast)
+    if value is None:
         return None
-    return _clause(label.format(value), has, others)
+    return _clause(label.format(value), [v == value for v in slow], [v == value for v in fast])
 
 
 def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float) -> str:
@@ -96,10 +103,35 @@ def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | N
     if images.isdisjoint(others_images):
         return "all slow ones ran another image"
     for label, name in (("on {} (UTC)", day), ("between {} UTC", _hour), ("on a {} (UTC)", _weekday)):
-        when = ([name(at) if (at := starts.get(run)) is not None else None for run in part] for part in (slow, fast))
+        when = (_named(part, starts, name) for part in (slow, fast))
         if (found := _shared(f"were in runs that began {label}", *when)) is not None:
             return found
     return f"{len(slow)} of {len(longest)} take twice the median or more; no recorded property explains them"
+
+
+def _named(runs: Iterable[str], starts: Mapping[str, float | None], name: Callable[[float], str]) -> list[str | None]:
+    return [name(at) if (at := starts.get(run)) is not None else None for run in runs]
+
+
+def _in_rhythm(
+    longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float, threshold: float
+) -> bool:
+    """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour
+    or day of the week, and elsewhere does not: a full load every night is no surprise."""
+    slow = [run for run, e in longest.items() if (e.duration or 0.0) > limit]
+    fast = [run for run in longest if run not in {*slow}]
+    if not slow or not fast:
+        return False
+    for name in (_hour, _weekday):
+        usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
+        then = [run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual]
+        if usual is None or len({*then} & {*slow}) < _MOSTLY * len(then):
+            continue
+        sides = [[e.duration or 0.0 for run, e in longest.items() if (run in then) is at] for at in (True, False)]
+        alike = [seconds / middle for side in sides if (middle := median(side)) for seconds in side]
+        if (summarize(alike).cv or 0.0) <= threshold:
+            return True
+    return False
 
 
 def _hour(start: float) -> str:
@@ -158,6 +190,9 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     explained = _by_size(rows)
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
         return None
+    starts = {run.run: run.start for run in analysis.runs}
+    if _in_rhythm(longest, starts, 2 * middle, threshold):
+        return None
     replayed, now, then = _steady(evidence.recent(), step.step, longest, middle)
     bound = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if bound is None:
@@ -166,7 +201,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     name = evidence.title(step.step)
     unit = analysis.policy.input_unit(step.step)
     sizes = "input sizes" if unit != text.READ else text.input_name(unit)
-    starts = {run.run: run.start for run in analysis.runs}
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,
