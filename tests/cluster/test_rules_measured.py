@@ -32,7 +32,6 @@ MEASURED = sorted(set(SCENARIOS) - ELSEWHERE)
 # gained, as the disk is seen to be busy. Use after the last sample is not seen either: 0.87 of the limit does not count as
 # used up, so that the likely gain is the one of the throttled share.
 UNSEEN = {"io-bound": HALF * 270.0, "cpu-request": 49.1}
-MERGED = {"variance": "node-skew"}  # all of it lies on one node, and that recommendation comes first
 
 
 def namespace_of(rule: str) -> str:
@@ -176,15 +175,13 @@ def _of(recommended: AnalysisResult, rule: str) -> list[Recommendation]:
 @pytest.mark.parametrize("rule", MEASURED)
 def test_it_fires_with_the_number_the_scenario_was_made_with(recommended: dict[str, AnalysisResult], rule: str) -> None:
     wanted = scenarios()[rule].recommended(rule)
-    found = _of(recommended[rule], MERGED.get(rule, rule))
-    assert rule in MERGED or [r.id for r in wanted] == [r.id for r in found]
+    found = _of(recommended[rule], rule)
+    assert [r.id for r in wanted] == [r.id for r in found]
     for item, got in zip(wanted, found, strict=True):
         if item.gain_seconds is not None:
             assert got.gain_seconds is not None
-            # What is merged names the cause, which then is removed as a whole.
-            seconds = UNSEEN.get(rule, item.gain_seconds.likely / (HALF if rule in MERGED else 1.0))
-            assert got.gain_seconds.likely == pytest.approx(seconds, rel=0.1)
-        assert rule in MERGED or [e.pointer for e in got.edits] == [e.pointer for e in item.edits]
+            assert got.gain_seconds.likely == pytest.approx(UNSEEN.get(rule, item.gain_seconds.likely), rel=0.1)
+        assert [e.pointer for e in got.edits] == [e.pointer for e in item.edits]
 
 
 @pytest.mark.timeout(600)

@@ -9,8 +9,9 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_quantile
 
 _NORMAL = NormalDist()
-# Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see ``authors.INDEX``).
-_INDEX = 1.0
+# Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see ``authors.INDEX``), and
+# at the low end. Nothing tells how much is needed then, except that more is.
+_INDEX, _HEAVY = 1.0, 0.5
 
 
 def ended(killed: float, usual: float | None, died: float, size: float) -> Interval:
@@ -22,7 +23,7 @@ def ended(killed: float, usual: float | None, died: float, size: float) -> Inter
     """
     further = math.log(size / died)
     if usual is None or not 0.0 < usual < died or not 0.0 < killed < 1.0:
-        return Interval(0.0, 1.0 - math.exp(-_INDEX * further), 1.0)
+        return Interval(1.0 - math.exp(-_HEAVY * further), 1.0 - math.exp(-_INDEX * further), 1.0)
     apart = math.log(died / usual)
     median, limit = normal_quantile((1.0 - killed) / 2.0), normal_quantile(1.0 - killed)
     left = _NORMAL.cdf(-limit - (limit - median) * further / apart) / killed

@@ -64,7 +64,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         expected=(
             f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
             f" {text.memory(died)}"
-            + (f", {more} of them probably more than {proposed}" if enough_for.likely < _NEARLY_ALL else "")
+            + (f", {more} of them probably more than {proposed}" if usual and enough_for.likely < _NEARLY_ALL else "")
             + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.model import Recommendation
 from tests.support.builders import MI
-from tests.support.core.scenario_builder import Pod, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 LIMIT = 2048.0
@@ -48,3 +48,17 @@ def test_a_size_above_all_that_runs_need_ends_every_kill() -> None:
     assert item.impact.failed_runs is not None
     assert item.impact.failed_runs.likely / 90.0 == pytest.approx(6 / 40, rel=0.05)
     assert item.expected.endswith("the killed runs needed an unknown amount above 2Gi")
+
+
+def test_a_step_that_is_killed_in_every_run_is_published() -> None:
+    """Nothing tells what it needs, but that is more than its limit."""
+    limited = resources(requests={"cpu": "1", "memory": "48Mi"}, limits={"memory": "64Mi"})
+    full = measured(memory_limit=64 * MI, memory_sampled_peak=63 * MI)
+    kill = Pod(20.0, containers=full, fails="OOMKilled")
+    item = scenario(argo(task("a"), templates={"a": limited}), 12, lambda _: {"a": kill}).one("memory-request")
+    assert not item.minor
+    assert item.expected.endswith("the killed runs needed an unknown amount above 64Mi")
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert 0.0 < avoided.low < avoided.likely < avoided.high
+    assert avoided.likely == pytest.approx(1 / 3)
