@@ -21,7 +21,7 @@ def ended(killed: float, usual: float | None, died: float, size: float) -> Inter
     None where there are none. A log-normal distribution through both is likely. At the low end, needs beyond the limit have
     a Pareto-type tail that falls as it did from the median to the limit; at the high end, all need at most ``size``.
     """
-    further = math.log(size / died)
+    further = math.log(size / died) if died > 0.0 else math.inf
     if usual is None or not 0.0 < usual < died or not 0.0 < killed < 1.0:
         return Interval(1.0 - math.exp(-_HEAVY * further), 1.0 - math.exp(-_INDEX * further), 1.0)
     apart = math.log(died / usual)

@@ -47,14 +47,15 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
     """Every volume mounted by the runs, the fullest first."""
     seen: dict[tuple[str, bool], list[tuple[float, VolumeUse]]] = {}
     steps: dict[tuple[str, bool], set[str]] = {}
-    runs: dict[tuple[str, bool], set[str]] = {}
+    runs: dict[tuple[str, bool], dict[str, float]] = {}  # with the least use in each
     for run, mounted in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True):
         for e, volume in mounted:
             key = _name(run, volume.claim)
             seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
             steps.setdefault(key, set()).add(e.step)
-            runs.setdefault(key, set()).add(run.run)
-    fills = [_fill(key, rows, sorted(steps[key]), len(runs[key]), analysis.now) for key, rows in seen.items()]
+            least = runs.setdefault(key, {})
+            least[run.run] = min(volume.used, least.get(run.run, volume.used))
+    fills = [_fill(key, rows, sorted(steps[key]), [*runs[key].values()], analysis.now) for key, rows in seen.items()]
     return tuple(sorted(fills, key=lambda f: (-f.share, f.claim)))
 
 
@@ -69,27 +70,31 @@ def _name(run: RunRecord, claim: str) -> tuple[str, bool]:
 
 
 def _fill(
-    key: tuple[str, bool], rows: Sequence[tuple[float, VolumeUse]], steps: Sequence[str], runs: int, now: float
+    key: tuple[str, bool],
+    rows: Sequence[tuple[float, VolumeUse]],
+    steps: Sequence[str],
+    least: Sequence[float],
+    now: float,
 ) -> VolumeFill:
     claim, shared = key
     rows = sorted(rows, key=lambda row: row[0])
     # An enlarged claim is judged by its current capacity.
     shown = rows[-1][1] if shared else max((v for _, v in rows), key=lambda v: v.used / v.capacity)
     growth = full = None
-    if runs >= _FEWEST and not (shared and _cleaned(rows)):
+    if len(least) >= _FEWEST and not (shared and _cleaned(least)):
         growth = _growth(rows)
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
         at = Interval(*(rows[-1][0] + left / g * _DAY for g in (growth.high, growth.likely, growth.low)))
         full = at if at.likely <= now + _AHEAD else None
     peak = max(v.used for _, v in rows)
-    return VolumeFill(claim, tuple(steps), runs, shown.used, shown.capacity, shared, peak, growth, full)
+    return VolumeFill(claim, tuple(steps), len(least), shown.used, shown.capacity, shared, peak, growth, full)
 
 
-def _cleaned(rows: Sequence[tuple[float, VolumeUse]]) -> bool:
-    """Whether the use fell by more than half of its range (at least five rows, in order of time), and at once: by more than
-    it varies from run to run (outer fence of the changes, Tukey 1977)."""
-    used = np.array([v.used for _, v in rows])
+def _cleaned(least: Sequence[float]) -> bool:
+    """Whether the ``least`` use (bytes) of runs (at least five, oldest first) fell by more than half of its range, and at
+    once: by more than it varies from run to run (outer fence of the changes, Tukey 1977)."""
+    used = np.array(least)
     # Medians of three: temporary files of one run, and their end, are no cleanup.
     level = np.concatenate([used[:1], np.median(np.stack([used[:-2], used[1:-1], used[2:]]), axis=0), used[-1:]])
     fall = float(np.max(np.maximum.accumulate(level) - level))

@@ -78,7 +78,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or graph.inferred:
         return
     specs = {s.name: s for s in graph.steps}
-    read = {name for s in graph.steps for name in s.depends_on if name not in s.ordering_only}
+    read = {name for s in graph.steps if not s.on_exit for name in s.depends_on if name not in s.ordering_only}
     findings: list[Finding] = []
     for after in graph.steps:
         path = analysis.step(after.name)

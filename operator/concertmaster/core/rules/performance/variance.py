@@ -125,8 +125,9 @@ def _in_rhythm(
     for name in (_hour, _weekday):
         usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
         then = [run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual]
-        if usual is None or len({*then} & {*slow}) < _MOSTLY * len(then):
-            continue
+        often = [run for run in slow if run in then]
+        if usual is None or len(often) < _MOSTLY * len(then) or len({*_named(often, starts, day)}) < 2:
+            continue  # of one day: an incident
         sides = [[e.duration or 0.0 for run, e in longest.items() if (run in then) is at] for at in (True, False)]
         alike = [seconds / middle for side in sides if (middle := median(side)) for seconds in side]
         if (summarize(alike).cv or 0.0) <= threshold:

@@ -88,10 +88,15 @@ def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Co
 
 
 def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
-    """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; NaN
-    with too few of them."""
+    """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; of the
+    nearest runs within a few hours where that are too few, NaN without them."""
     change = min((r.start for r in after if r.start is not None), default=math.nan)
-    return _compared(*([r for r in part if r.start and abs(r.start - change) <= _HOUR] for part in (before, after)))
+    return _compared(_nearest(before, change), _nearest(after, change))
+
+
+def _nearest(runs: Sequence[RunRecord], moment: float) -> list[RunRecord]:
+    apart = sorted(((abs(r.start - moment), i) for i, r in enumerate(runs) if r.start is not None))
+    return [runs[i] for n, (away, i) in enumerate(apart) if away <= _HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
 
 
 def _as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:

@@ -14,7 +14,9 @@ _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hun
 _LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _TRIED = 3  # retries required before they can count as useless
-_EPISODES = 3  # of failures that are going on: any workflow may have had an outage or two, which are over
+_EPISODES = (
+    3  # of failures that go on, unless most runs fail: any workflow may have had an outage or two, which are over
+)
 _HELPED = 0.1  # share of retries that helped
 
 
@@ -110,7 +112,8 @@ def repeated(
         useless = retries >= _TRIED and helped <= _HELPED * retries
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
-        if at is None and not (useless and sum(recent) >= _LEAST and episodes(recent) >= _EPISODES):
+        goes_on = episodes(recent) >= _EPISODES or 2 * sum(recent) > len(recent)
+        if at is None and not (useless and sum(recent) >= _LEAST and goes_on):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(known[begin:], recent, strict=True) if failed)
         since = known[begin].start if at is not None else None

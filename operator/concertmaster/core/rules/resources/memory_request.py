@@ -34,7 +34,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
-    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor is not None]
+    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor]  # 0: none
     died = max(limits, default=peak)
     enough = max(peak * (1 + unseen(container, peak, options.memory_headroom)), _AFTER_KILL * died)
     request = plain_memory(max(size.automatic_request, enough))

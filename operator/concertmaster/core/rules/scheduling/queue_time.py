@@ -78,7 +78,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     share, seconds = attainable(bound)
     # A mean describes the runs only where most of them wait; else those that do are counted.
     waited = [own for run, own in zip(runs, totals, strict=True) if own >= least * run.makespan]
-    most = 2 * len(waited) > len(runs)
+    most = 2 * len(waited) >= len(runs)
     longest = text.duration(max(totals))
     all_of_it = text.duration(bound[1].likely) if most else f"up to {longest}"
     worst = max(steps, key=lambda n: (steps[n], n))
@@ -128,7 +128,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation each for suspension, scheduling, start-up and locks, if a significant share of the run time."""
-    runs = [run for run in evidence.analysis.executed if run.usable]
+    runs = [run for run in evidence.recent() if run.usable]
     if not evidence.analysis.enough:
         return
     held = suspended.find(evidence)

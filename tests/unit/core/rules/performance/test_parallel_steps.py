@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -108,3 +109,26 @@ def test_the_gain_is_that_of_the_runs_since_the_last_change(since: int, gained: 
     item = made.one("parallel-steps")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(gained, rel=0.06)
+
+
+@pytest.mark.parametrize("notify", [False, True])
+def test_a_task_that_runs_whatever_happened_reads_nothing(notify: bool) -> None:
+    """A Tekton ``finally`` task follows all tasks, so that it does not make the tests more than a check."""
+
+    def of(name: str, *reads: str, **more: Any) -> dict[str, Any]:
+        params = [{"name": "p", "value": f"$(tasks.{r}.results.r)"} for r in reads]
+        spec = {"results": [{"name": "r"}], "params": [{"name": "p"}] if reads else [], "steps": [{"image": "i"}]}
+        return {"name": name, "taskSpec": spec, "params": params, **more}
+
+    tasks = [of("build"), of("tests", "build"), of("deploy", "build", runAfter=["tests"])]
+    spec = {"tasks": tasks, **({"finally": [of("notify")]} if notify else {})}
+    pipeline = {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Pipeline",
+        "metadata": {"name": "p", "namespace": "demo"},
+        "spec": spec,
+    }
+    value = noise()
+    seconds = {"build": 60.0, "tests": 300.0, "deploy": 100.0} | ({"notify": 5.0} if notify else {})
+    made = scenario(pipeline, 20, lambda _: {n: value(s) for n, s in seconds.items()})
+    assert made.recommended("parallel-steps") == []

@@ -35,9 +35,9 @@ def test_a_node_is_named_that_a_few_others_ran_on_too() -> None:
     assert because.endswith("90% of the slow ones ran on node node-b-7, 3% of the others")
 
 
-def _at_times(every: float, slow: Callable[[datetime], bool]) -> Scenario:
-    """Two weeks of runs that take 25 minutes instead of three at these times."""
-    count, value = int(14 * DAY / every), noise(spread=0.1)
+def _at_times(every: float, slow: Callable[[datetime], bool], days: float = 14) -> Scenario:
+    """Runs of so many days that take 25 minutes instead of three at these times."""
+    count, value = int(days * DAY / every), noise(spread=0.1)
     starts = [utc(r.start or 0.0) for r in scenario(ONE, count, lambda _: {"load": 1.0}, every=every).runs]
 
     def work(i: int) -> dict[str, Pod | float]:
@@ -143,3 +143,8 @@ def test_a_spread_that_few_runs_show_by_accident_is_silent() -> None:
 
         found += scenario(ONE, 14 if seed % 2 else 28, work).recommended("variance")
     assert found == []
+
+
+def test_what_happened_in_one_hour_is_no_rhythm() -> None:
+    """Every five minutes for 17 hours: each hour is seen once."""
+    assert _at_times(DAY / 288, lambda t: t.hour == 4, days=0.7).one("variance")

@@ -338,3 +338,13 @@ def test_what_tells_a_regression_is_in_its_evidence() -> None:
     change, beside = item.evidence
     assert change.startswith("change of the median by a factor 1.")
     assert beside.startswith("beside earlier runs at comparable times a factor 1.")
+
+
+@pytest.mark.parametrize(("every", "count", "later"), [(1, 25, 9), (1, 20, 8), (0.5, 22, 8)])
+def test_a_clear_step_is_found_within_the_first_day(every: float, count: int, later: int) -> None:
+    """Every hour or half hour, so that an hour holds too few runs: the nearest ones tell that it came at once."""
+    value, period = noise(3, spread=0.05), every * DAY / 24
+    first = NOW // DAY * DAY - 3 * DAY
+    cut = first + (count - later) * period
+    case = _every(period, count, first, lambda t: value(900.0 if t >= cut else 300.0))
+    assert len(case.recommended("degradation")) == 1

@@ -232,3 +232,11 @@ def test_what_failures_cost_is_not_understated_where_nobody_can_tell_since_when(
                 within += item.failures_avoided.low <= 1 / 3 <= item.failures_avoided.high
     assert unclear > 10
     assert within / unclear >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("fails", "count"),
+    [({*range(42)} - {20, 41}, 42), ({*range(20)} - {9, 19}, 20), ({*range(20)} - {10}, 20)],
+)
+def test_a_step_at_which_most_runs_fail_is_reported_although_some_succeed(fails: set[int], count: int) -> None:
+    assert len(_retried(fails, count).recommended("failing-step")) == 1

@@ -62,3 +62,15 @@ def test_a_step_that_is_killed_in_every_run_is_published() -> None:
     assert avoided is not None
     assert 0.0 < avoided.low < avoided.likely < avoided.high
     assert avoided.likely == pytest.approx(1 / 3)
+
+
+def test_a_limit_of_zero_is_none() -> None:
+    """Kubernetes takes it for no limit; the node's memory is what such a container is killed for."""
+    unlimited = resources(requests={"cpu": "1", "memory": "500Mi"}, limits={"memory": "0"})
+    own = measured(memory_request=500 * MI, memory_limit=0.0, memory_sampled_peak=600 * MI)
+    made = scenario(
+        argo(task("a"), templates={"a": unlimited}),
+        12,
+        lambda i: {"a": Pod(20.0, containers=own, fails="OOMKilled" if i == 3 else None)},
+    )
+    assert made.recommended("memory-request") or made.recommended("right-size")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +16,7 @@ from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_executions, encode_executions
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY, NOW
-from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import GI, MI, SCENARIOS, STEPS, etl
 
 
@@ -170,3 +171,19 @@ def test_what_a_pod_used_is_kept_in_the_history_and_joined_by_its_maximum() -> N
     assert decode_executions(encode_executions([known])) == [known]
     bare = replace(known, volumes=())
     assert decode_executions(encode_executions([bare])) == [bare]
+
+
+def test_temporary_files_of_several_steps_of_each_run_are_no_cleanup() -> None:
+    """Six steps mount a claim that grows by 30Gi, and two of them hold 35Gi more while the run lasts."""
+    held = {"a": 0, "b": 0, "c": 35, "d": 35, "e": 0, "f": 0}
+
+    def work(i: int) -> dict[str, Pod]:
+        return {
+            name: Pod(60.0, volumes=(VolumeUse("data", (20 + 30 * i / 42 + more) * GI, 200 * GI),))
+            for name, more in held.items()
+        }
+
+    of = argo(task("a"), *(task(name, before) for before, name in pairwise("abcdef")))
+    (fill,) = volume_fills(scenario(of, 42, work).analysis())
+    assert fill.growth is not None
+    assert fill.growth.likely / GI == pytest.approx(30 / 14, rel=0.2)

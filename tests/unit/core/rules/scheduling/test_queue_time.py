@@ -136,3 +136,12 @@ def _later(e: StepExecution, seconds: float) -> StepExecution:
     """The execution, all of it so much later; what it depends on is done at the same time as before."""
     moved = {name: (getattr(e, name) or 0.0) + seconds for name in ("created", "scheduled", "started", "finished")}
     return replace(e, **moved, ready=e.ready if e.step == "c" else (e.ready or 0.0) + seconds)
+
+
+def test_since_a_change_all_runs_wait_and_not_some() -> None:
+    value = noise()
+    made = scenario(argo(task("a")), 42, lambda i: {"a": Pod(value(300), wait=400.0 if i >= 27 else 1.0)})
+    assert made.analysis().trend.points, "the case must tempt the rule"
+    item = made.one("queue-time")
+    assert "57% of the run time, 6m40s per run, is waiting for a node on the critical path in 15 runs" in item.because
+    assert item.otherwise.startswith("runs keep waiting 6m4")

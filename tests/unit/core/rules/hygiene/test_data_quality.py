@@ -1,0 +1,27 @@
+"""``data-quality``: runs whose end nobody saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import Outcome
+from tests.support.core.scenario_builder import argo, scenario, task
+
+
+@pytest.mark.parametrize(("reason", "found"), [(None, 1), ("Stopped", 0), ("Cancelled", 0), ("TaskRunCancelled", 0)])
+def test_ends_of_runs_that_were_stopped_are_not_missing(reason: str | None, found: int) -> None:
+    made = scenario(argo(task("a")), 20, lambda _: {"a": 60.0})
+    runs = tuple(
+        replace(
+            run,
+            outcome=Outcome.UNKNOWN,
+            steps=tuple(replace(e, outcome=Outcome.UNKNOWN, reason=reason) for e in run.steps),
+        )
+        if i % 4 == 0
+        else run
+        for i, run in enumerate(made.runs)
+    )
+    said = [r for r in replace(made, runs=runs).recommended("data-quality") if "without their end" in r.because]
+    assert len(said) == found
