@@ -27,6 +27,7 @@ from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
     ITEM_JOIN,
+    STOPPED,
     UNNAMED_ITEM,
     Outcome,
     RunRecord,
@@ -39,6 +40,7 @@ from concertmaster.core.model.runs import (
 __all__ = [
     "ITEM_JOIN",
     "POD",
+    "STOPPED",
     "TASK",
     "UNKNOWN_STEP",
     "UNNAMED_ITEM",

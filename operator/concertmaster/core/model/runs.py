@@ -50,6 +50,11 @@ class Outcome(StrEnum):
         return self.timed or self is Outcome.FAILED
 
 
+STOPPED = frozenset({"Stopped", "Cancelled", "TaskRunCancelled"})
+"""Reasons of executions and runs that a user, or the schedule, ended: they neither succeeded nor failed. The first is that
+of Argo's reader, the others are Tekton's own, of a PipelineRun (however it was cancelled) and of a TaskRun."""
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class StepExecution:

@@ -19,7 +19,8 @@ def ended(killed: float, usual: float | None, died: float, size: float) -> Inter
 
     ``killed``: share (0 to 1) of the runs that needed more than ``died`` (bytes, > 0); ``usual``: median peak of the others,
     None where there are none. A log-normal distribution through both is likely. At the low end, needs beyond the limit have
-    a Pareto-type tail that falls as it did from the median to the limit; at the high end, all need at most ``size``.
+    a Pareto-type tail that falls as it did from the median to the limit; at the high end, all need at most ``size``. Without
+    others, or with peaks above ``died``, the tail is that of runs unlike those observed.
     """
     further = math.log(size / died) if died > 0.0 else math.inf
     if usual is None or not 0.0 < usual < died or not 0.0 < killed < 1.0:

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import ContainerFact, Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import (
+    STOPPED,
+    ContainerFact,
+    Outcome,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowKey,
+)
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
@@ -22,7 +30,6 @@ _Waited = tuple[tuple[str, ...], float | None]
 """The dependencies of a step, and when the last of them had ended (unix seconds); None if unknown."""
 _LABEL = "tekton.dev/"
 _MOST_RETRIES = 100  # of one TaskRun
-_CANCELLED = ("Cancelled", "TaskRunCancelled")  # reasons of a PipelineRun, however it was cancelled, and of a TaskRun
 _TIMED_OUT = "TaskRun cancelled as the PipelineRun it belongs to has timed out."  # as the controller writes it
 
 
@@ -162,7 +169,7 @@ def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, 
         if row.get("type") == "Succeeded":
             outcome = {"True": Outcome.SUCCEEDED, "False": Outcome.FAILED}.get(str(row.get("status")), Outcome.RUNNING)
             reason = text(row.get("reason"), "reason", problems)
-            if outcome is Outcome.FAILED and reason in _CANCELLED:
+            if outcome is Outcome.FAILED and reason in STOPPED:
                 outcome = Outcome.UNKNOWN
             return outcome, reason, text(row.get("message"), "message", problems)
     return Outcome.RUNNING, None, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Finding, Level, Outcome
+from concertmaster.core.model import STOPPED, Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 
 _SHORTEST = 15.0  # seconds
@@ -35,13 +35,9 @@ def _coverage(evidence: Evidence) -> tuple[list[str], float]:
     return sentences, dark / total if total > 0 else 0.0
 
 
-# Reasons of executions that a user, or the schedule, ended: nothing was missed there.
-_STOPPED = frozenset({"Stopped", "Cancelled", "TaskRunCancelled"})
-
-
 def _unknown_ends(evidence: Evidence) -> str | None:
     runs = evidence.analysis.runs
-    unseen = sum(run.outcome is Outcome.UNKNOWN and not any(e.reason in _STOPPED for e in run.steps) for run in runs)
+    unseen = sum(run.outcome is Outcome.UNKNOWN and not any(e.reason in STOPPED for e in run.steps) for run in runs)
     if not unseen or unseen < 0.1 * len(runs):
         return None
     return f"{unseen} of {len(runs)} runs ended without their end being scraped"

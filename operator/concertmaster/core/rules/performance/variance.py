@@ -78,11 +78,18 @@ def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) 
     return _clause(label.format(value), [v == value for v in slow], [v == value for v in fast])
 
 
+def _split(
+    longest: Mapping[str, StepExecution], limit: float
+) -> tuple[dict[str, StepExecution], dict[str, StepExecution]]:
+    """The executions that take longer than ``limit`` (s), and the others."""
+    slow = {run: e for run, e in longest.items() if (e.duration or 0.0) > limit}
+    return slow, {run: e for run, e in longest.items() if run not in slow}
+
+
 def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float) -> str:
     """What distinguishes the executions that take longer than ``limit`` (s), as a clause; their share when nothing does.
     ``starts``: when the runs began (unix seconds)."""
-    slow = {run: e for run, e in longest.items() if (e.duration or 0.0) > limit}
-    fast = {run: e for run, e in longest.items() if run not in slow}
+    slow, fast = _split(longest, limit)
     if not slow or not fast:
         return "the spread has no single cause"
     parts = list(slow.values()), list(fast.values())
@@ -118,13 +125,12 @@ def _in_rhythm(
 ) -> bool:
     """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour
     or day of the week, and elsewhere does not: a full load every night is no surprise."""
-    slow = [run for run, e in longest.items() if (e.duration or 0.0) > limit]
-    fast = [run for run in longest if run not in {*slow}]
+    slow, fast = _split(longest, limit)
     if not slow or not fast:
         return False
     for name in (_hour, _weekday):
         usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
-        then = [run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual]
+        then = {run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual}
         often = [run for run in slow if run in then]
         if usual is None or len(often) < _MOSTLY * len(then) or len({*_named(often, starts, day)}) < 2:
             continue  # of one day: an incident

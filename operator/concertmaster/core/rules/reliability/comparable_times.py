@@ -1,0 +1,103 @@
+"""Runs before and after a change, compared at comparable times: the hour, the weekend or a Monday may be why they differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from concertmaster.core.known import upper_median
+from concertmaster.core.model import RunRecord
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
+from concertmaster.core.times import weekend
+
+_HOUR = 3600.0  # seconds
+_DAY = 24 * _HOUR
+_WEEK = 7 * _DAY
+_HOURS = 2 * _HOUR  # seconds apart that still count as the same time of day
+_OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
+
+_Same = Callable[[float | None, float | None], bool]
+"""Whether two starts (unix seconds) are alike."""
+
+
+def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
+    """Runs after compared with runs before that began at the same time of another day, on working days or weekends alike.
+    Each run, and its input where known, is divided by the median of its peers, which removes the effect of hour and kind of
+    day. With too few peers, any time of such days counts. Where a side then covers less than a day, other hours may be the
+    difference: None unless it is larger than hours usually make, and came at once. None without such days, too."""
+    for same in (_same_time, _same_days):
+        now, larger = _multiples(after, before, same)
+        if len(now) >= max(MIN_RUNS, len(after) / 2):
+            like = [r for r in before if any(same(r.start, a.start) for a in after)]
+            was, large = _multiples(like, like, _same_hours if same is _same_time else same)
+            if len(was) >= MIN_RUNS:
+                found = compare(was, now, inputs_before=large, inputs_after=larger, level=0.05)
+                apart = same is _same_time or min(_covered(like), _covered(after)) >= _DAY
+                return found if apart or (found.low >= _OTHER_HOURS <= _at_once(like, after)) else None
+    return None
+
+
+def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+    """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; of the
+    nearest runs within a few hours where that are too few, NaN without them."""
+    change = min((r.start for r in after if r.start is not None), default=math.nan)
+    return _compared(_nearest(before, change), _nearest(after, change))
+
+
+def _nearest(runs: Sequence[RunRecord], moment: float) -> list[RunRecord]:
+    apart = sorted(((abs(r.start - moment), i) for i, r in enumerate(runs) if r.start is not None))
+    return [runs[i] for n, (away, i) in enumerate(apart) if away <= _HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
+
+
+def as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
+    """Whether runs of the last one or two days take no longer than those of the same days of the week before."""
+    if _covered(after) >= 2 * _DAY:
+        return False
+    like = [r for r in before if any(_same_time(r.start, a.start, _WEEK) for a in after)]
+    return _compared(like, after) - 1 < least
+
+
+def _compared(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+    """How many times as long the runs after take, at equal input where it is known; NaN with too few of them."""
+    was, now = ([r.makespan for r in part] for part in (before, after))
+    small, large = ([r.input_total for r in part] for part in (before, after))
+    return compare(was, now, inputs_before=small, inputs_after=large).ratio
+
+
+def _covered(runs: Sequence[RunRecord]) -> float:
+    """Seconds from the first start to the last."""
+    starts = [r.start for r in runs if r.start is not None]
+    return max(starts) - min(starts) if starts else 0.0
+
+
+def _multiples(
+    runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same
+) -> tuple[list[float], list[float | None]]:
+    """Makespan and input of each run divided by the medians of its peers among ``others``; runs without peers are left out,
+    and inputs are None where they are unknown."""
+    multiples, inputs = [], list[float | None]()
+    size = {r.run: r.input_total for r in (*runs, *others)}
+    for run in runs:
+        like = [r for r in others if r is not run and r.makespan and same(r.start, run.start)]
+        if run.makespan and like:
+            multiples.append(run.makespan / upper_median([r.makespan for r in like if r.makespan]))
+            own, sizes = size[run.run], [known for r in like if (known := size[r.run])]
+            inputs.append(own / upper_median(sizes) if own and sizes else None)
+    return multiples, inputs
+
+
+def _same_days(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and weekend(one) == weekend(other)
+
+
+def _same_hours(one: float | None, other: float | None, every: float = _DAY) -> bool:
+    """The same time of day on days of a kind, or of the week."""
+    if one is None or other is None or not _same_days(one, other):
+        return False
+    apart = abs(one - other) % every
+    return min(apart, every - apart) <= _HOURS
+
+
+def _same_time(one: float | None, other: float | None, every: float = _DAY) -> bool:
+    """The same hours of another day, or week: those of the same day may be as long for the same reason."""
+    return one is not None and other is not None and abs(one - other) > _HOURS and _same_hours(one, other, every)
