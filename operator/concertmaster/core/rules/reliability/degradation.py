@@ -1,51 +1,29 @@
 """``degradation``: since when a workflow is slower, by how much, and because of which step.
 
-Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists. Names the step, and the
-change of template, image or requests, that the trend shows with it (``Analysis.causes``). Where input sizes are known, their
-effect is removed first: runs that take longer because of larger input are no degradation (see ``analysis.insights``).
+Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists, or of the runs with a step
+that others skip. Names the step, and the change of template, image or requests, that the trend shows with it
+(``Analysis.causes``). Where input sizes are known, their effect is removed first: runs that take longer because of larger
+input are no degradation (see ``analysis.insights``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import WhatIf, replay
-from concertmaster.core.analysis.runs.changes import PointCause
-from concertmaster.core.analysis.runs.starts import may_meet, starts_of
-from concertmaster.core.changepoint import ChangePoint
-from concertmaster.core.changepoint.clear import CHANCE, CLEAR, direction_if_clear, is_clear
-from concertmaster.core.known import upper_median
-from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
+from concertmaster.core.changepoint.clear import CHANCE, CLEAR
+from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.reliability import failing_step
-from concertmaster.core.rules.reliability.comparable_times import as_every_week, like_for_like
-from concertmaster.core.stats.comparison import MIN_RUNS, compare
+from concertmaster.core.rules.reliability.rises import Rise, regressions
+from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.noticed import once_noticed
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute
 
-_SMALL = 0.25  # of an increase, on logarithms
 _APART = 0.05  # of the former level
-
-
-def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
-    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
-    not significant, such as a weekend, as long as the increase stands with it."""
-    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
-    for point in reversed(points):
-        size, direction = math.log(point.ratio), direction_if_clear(point, least)
-        if direction:
-            return point if direction > 0 and size + after >= bar and largest <= _SMALL * size else None
-        after += size
-        if abs(size) < bar:
-            largest = max(largest, abs(size))
-    return None
 
 
 def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
@@ -63,38 +41,9 @@ def _deviations(chance: float) -> float:
     return -normal_quantile(max(chance, 1e-16) / 2.0)
 
 
-def _explained_by_company(
-    evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float
-) -> bool:
-    """Whether runs only take longer because more of them overlap others (``overlapping-runs``): those that overlap none do
-    not, or those that do always took that long."""
-    definition, runs, figures = evidence.analysis.definition, evidence.analysis.runs, evidence.analysis.figures
-    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
-    if starts is None or not starts.beside:
-        return False
-    company = {starts.spans[i].run.run for i in starts.company}
-    for beside in (False, True):
-        was, now = ([r.makespan for r in part if (r.run in company) is beside] for part in (before, after))
-        if min(len(was), len(now)) >= MIN_RUNS:
-            return compare(was, now).ratio - 1 < least
-    return False
-
-
-def _retries_alone(evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
-    """Whether runs replayed without their retried attempts do not take ``least`` longer, and ``failing-step`` reports the
-    failures."""
-    own = replace(evidence, settings=evidence.analysis.policy.rule(failing_step.RULE.name))
-    if not (own.settings.enabled and any(True for _ in failing_step.evaluate(own))):
-        return False
-    first = WhatIf.without_failed_attempts()
-    seconds = {r.run: replay(r, first) for r in evidence.analysis.executed if r.usable}
-    was, now = ([seconds.get(r.run) for r in part] for part in (before, after))
-    return compare(was, now).ratio - 1 < least
-
-
-def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
+def _broken(wanted: Objectives, rise: Rise) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
-    old, new = summarize(before), summarize(after)
+    old, new = (summarize([r.makespan or 0.0 for r in part]) for part in (rise.before, rise.after))
     for name, target, was, now in (
         ("p50", wanted.duration.p50, old.p50, new.p50),
         ("p95", wanted.duration.p95, old.p95, new.p95),
@@ -105,76 +54,82 @@ def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float])
     return None
 
 
-def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the workflow if its last change is a persistent slowdown."""
+def _factors(rise: Rise) -> tuple[float, Interval]:
+    """By which factor runs take longer: as seen, and the true one with its interval."""
+    point, like = rise.point, rise.like
+    alike = _truly(like.p_value, like.ratio, like.low, like.high)
+    if rise.only:  # the trend is that of the step
+        return like.ratio, alike
+    # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
+    trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
+    seen, likely = (like.ratio, alike.likely) if point.ratio - like.ratio >= _APART else (point.ratio, trend.likely)
+    return seen, Interval(min(trend.low, alike.low), likely, max(trend.high, alike.high))
+
+
+def _finding(evidence: Evidence, rise: Rise) -> Finding:
     analysis = evidence.analysis
-    least = evidence.settings.number("minIncreasePercent", 10.0) / 100
-    point = standing(analysis.trend.points, least)
-    if point is None or not analysis.enough:
-        return
-    good = [r for r in analysis.runs if r.outcome.timed and r.end is not None]
-    before = [r.makespan for r in good if (r.end or 0.0) < point.time and r.makespan is not None]
-    after = [r.makespan for r in good if (r.end or 0.0) >= point.time and r.makespan is not None]
-    if not before or not after:
-        return
-    was, now = upper_median(before), upper_median(after)
-    parts = [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
-    like = like_for_like(*parts)
-    if now <= was or like is None or like.ratio - 1 < least or not is_clear(like.p_value, like.ratio, like.low):
-        return  # explained by a busier hour or a working day, however significant the difference to the weekend before
-    if (
-        as_every_week(*parts, least)
-        or _explained_by_company(evidence, *parts, least)
-        or _retries_alone(evidence, *parts, least)
-    ):
-        return
-    cause = next((c for c in analysis.causes if c.time == point.time), PointCause(point.time))
-    name = cause.step
+    point, like, cause = rise.point, rise.like, rise.cause
+    was, now = rise.medians
+    seen, truly = _factors(rise)
     blame = (
-        f": {name} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
+        f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
         if cause.seconds is not None
         else "; no single step explains it"
     )
     changed = f"; changed at the same time: {cause.what}" if cause.what else ""
-    # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
-    trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
-    alike = _truly(like.p_value, like.ratio, like.low, like.high)
-    seen, likely = (like.ratio, alike.likely) if point.ratio - like.ratio >= _APART else (point.ratio, trend.likely)
-    ends = min(trend.low, alike.low), likely, max(trend.high, alike.high)
-    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in ends))
+    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
     seconds = share.scaled(now)
     slower = text.percent(seen - 1)
     apart = abs(seen - now / was) >= _APART  # the medians are of other hours or days
     alone = f"; +{slower} beside runs of the same hours and days" if apart else ""
-    if seen - likely >= _APART:
-        alone += f"; likely +{text.percent(likely - 1)}, since among such varied runs chance adds to what is noticed"
-    action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
+    if seen - truly.likely >= _APART:
+        more = text.percent(truly.likely - 1)
+        alone += f"; likely +{more}, since among such varied runs chance adds to what is noticed"
     rate = analysis.cost.runs_per_month
-    weekly = f" ({text.duration(seconds.likely * rate * 7 / 30)} a week at the present rate)" if rate else ""
-    broken = _broken(evidence.objectives, before, after)
-    yield Finding(
-        step=name,
-        action=action,
+    a_month = rate * rise.share.likely if rate is not None else None
+    weekly = f" ({text.duration(seconds.likely * a_month * 7 / 30)} a week at the present rate)" if a_month else ""
+    broken = None if rise.only else _broken(evidence.objectives, rise)
+    of_them = f" with {rise.only}" if rise.only else ""
+    gain_seconds, gain_share = _over_all_runs(evidence, rise, seconds) if rise.only else (seconds, share)
+    return Finding(
+        step=cause.step,
+        action=f"Investigate regression in {cause.step or 'this workflow'} since {to_minute(point.time)} (+{slower})",
         because=(
-            f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}{alone}) since {to_minute(point.time)}"
+            f"runs{of_them} take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs"
+            f" after against {len(rise.before)} before in {evidence.window()}{alone}) since {to_minute(point.time)}"
             f"{blame}{changed}"
         ),
-        otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly}"
+        otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{weekly}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
         proposed=f"{text.duration(now - seconds.likely)} median, as before",
-        expected=gain_sentence(share, seconds),
+        expected=gain_sentence(share, seconds, f"each run{of_them}")
+        + (f", {text.percent(rise.share.likely)} of all" if rise.only else ""),
         confidence=point.confidence,
         objective=f"duration {broken}" if broken else None,
-        gain_seconds=seconds,
-        gain_share=share,
+        gain_seconds=gain_seconds,
+        gain_share=gain_share,
         evidence=(
-            f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",
+            f"change of the median{f' of {rise.only}' if rise.only else ''} by a factor {point.ratio:.2f}, 95% interval"
+            f" {point.low:.2f} to {point.high:.2f}",
             "beside earlier runs at comparable times a factor"
             f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
         ),
     )
+
+
+def _over_all_runs(evidence: Evidence, rise: Rise, seconds: Interval) -> tuple[Interval, Interval]:
+    """Seconds gained on average over all runs, and as a share of their mean, of ``seconds`` in those with the step."""
+    saved = seconds.likely * rise.share.likely
+    mean = combined(saved, [seconds.scaled(rise.share.likely), rise.share.scaled(seconds.likely)])
+    return mean, mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf))
+
+
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
+    """The persistent slowdown of the workflow, else those of its conditional steps."""
+    if evidence.analysis.enough:
+        least = evidence.settings.number("minIncreasePercent", 10.0) / 100
+        yield from (_finding(evidence, rise) for rise in regressions(evidence, least))
 
 
 RULE = Rule("degradation", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=10, settings=("minIncreasePercent",))

@@ -16,7 +16,7 @@ from concertmaster.core import text
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.comparable_times import like_for_like
-from concertmaster.core.rules.reliability.degradation import standing
+from concertmaster.core.rules.reliability.rises import standing
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
