@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -29,6 +29,8 @@ from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.quick import quick
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.stats.means import combined, mean_with_interval
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,12 @@ class Evidence:
         """Display name of the time span covered by the runs."""
         return text.window(self.analysis.covered_seconds)
 
+    def recent_window(self) -> str:
+        """Display name of the time span covered by the ``recent`` runs."""
+        recent = self.since_change({run.run: run.start for run in self.analysis.runs if run.start is not None})
+        whole = self.analysis.recent is self.analysis.executed
+        return self.window() if whole or not recent else text.window(self.analysis.now - min(recent.values()))
+
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""
         return commands.explain(self.profile, self.namespace, recommendation)
@@ -127,6 +135,12 @@ class Evidence:
         names = {run.run for run in recent}
         return [run for run in runs if run.run in names] or runs
 
+    def since_change(self, by_run: Mapping[str, T]) -> Mapping[str, T]:
+        """What is kept ``by_run`` of the ``recent`` runs, and of all where no change is clear."""
+        if self.analysis.recent is self.analysis.executed:
+            return by_run
+        return {run.run: by_run[run.run] for run in self.analysis.recent if run.run in by_run}
+
     def worth(
         self, change: WhatIf, least_percent: float, runs: Sequence[ExecutedRun] | None = None
     ) -> tuple[Interval, Interval] | None:
@@ -136,6 +150,10 @@ class Evidence:
     def runs(self, count: int) -> str:
         """``in 38 runs (14d)``."""
         return f"in {text.count(count, 'run')} ({self.window()})"
+
+    def recent_runs(self, count: int) -> str:
+        """``in 12 runs (5d)``, of those since the last clear change."""
+        return f"in {text.count(count, 'run')} ({self.recent_window()})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" {slow.outside} {evidence.runs(slow.runs)} with pods on both, compared by step within each run"
             f" ({text.listing(steps)})"
         ),
-        otherwise=f"runs with pods there stay slower, by {text.duration(seconds.likely)} on average over all runs",
+        otherwise=f"runs with pods there stay slower, by {text.duration(seconds.likely)} on average",
         current=f"{text.percent(len(there) / len(executions))} of the executions run there",
         proposed="a nodeSelector or node affinity without it, or a repaired node",
         expected=gain_sentence(share, seconds),

@@ -47,7 +47,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per pair of stages over the same items."""
     analysis = evidence.analysis
     graph = analysis.definition.graph
-    runs = [run for run in analysis.executed if run.usable]
+    runs = [run for run in evidence.recent() if run.usable]
     if not analysis.enough or not runs:
         return
     wide = {s.name for s in graph.steps if s.fan_out}
@@ -58,7 +58,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         factors = {run.run: f for run in runs if (f := _factor(run, first, spec.name)) is not None}
         if len(factors) < 0.8 * len(runs):
             continue
-        replayed, _, _ = scaled(evidence.recent(runs), {run: {spec.name: f} for run, f in factors.items()})
+        replayed, _, _ = scaled(runs, {run: {spec.name: f} for run, f in factors.items()})
         gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
         if gains is None:
             continue
@@ -70,7 +70,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             because=(
                 f"both steps fan out over the same {items} items, and {spec.name} waits until the last item of"
                 f" {first} is done in"
-                f" {len(factors)} of {text.count(len(runs), 'run')} ({evidence.window()})"
+                f" {len(factors)} of {text.count(len(runs), 'run')} ({evidence.recent_window()})"
             ),
             otherwise=f"each run waits {text.duration(seconds.likely)} at the barrier between the two",
             risk=Level.MEDIUM,

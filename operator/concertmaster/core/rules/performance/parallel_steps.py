@@ -41,7 +41,7 @@ def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
 
 def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Interval, seconds: Interval) -> Finding:
     edits = _edits(after, before)
-    runs = sum(1 for run in evidence.analysis.executed if run.usable and {after.name, before.name} <= run.pods.keys())
+    runs = sum(1 for run in evidence.recent() if run.usable and {after.name, before.name} <= run.pods.keys())
     first, second = (evidence.analysis.step(n) for n in (before.name, after.name))
     times = [text.duration(s.duration.p50) for s in (first, second) if s is not None]
     return Finding(
@@ -49,8 +49,8 @@ def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Inter
         about=f"{before.name}.{after.name}",
         action=f"Run {before.name} and {after.name} in parallel",
         because=(
-            f"no data is passed between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
-            f" ({evidence.window()}); they take {' and '.join(times)} (medians)"
+            f"no data is passed between them, yet {after.name} waited for it {evidence.recent_runs(runs)}; they"
+            f" take {' and '.join(times)} (medians)"
         ),
         otherwise=f"each run takes {text.duration(seconds.likely)} longer than its dependencies require",
         risk=Level.MEDIUM,

@@ -72,10 +72,11 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         step=step.step,
         action=f"Balance the items of {name}; {todo}",
         because=(
-            f"its last item takes {measured.ratio:.1f} times as long as the median one (median over {measured.runs} runs,"
-            f" {evidence.window()}); {text.percent(measured.skewed_share)} of the runs wait for a straggler, and {why}"
+            f"its last item takes {measured.ratio:.1f} times as long as the median one (median over {measured.runs}"
+            f" runs, {evidence.recent_window()}); {text.percent(measured.skewed_share)} of the runs wait for a straggler,"
+            f" and {why}"
         ),
-        otherwise=f"runs stay longer than with balanced items, by {text.duration(seconds.likely)} on average over all runs",
+        otherwise=f"runs stay longer than with balanced items, by {text.duration(seconds.likely)} on average",
         current=f"last item {measured.ratio:.1f} x the median",
         proposed=f"no item above {_EVEN:g} x the median and above all others",
         expected=gain_sentence(share, seconds),
@@ -94,7 +95,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for step in evidence.analysis.steps:
-        by_run = evidence.rows.succeeded.get(step.step, {})
+        by_run = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
         if max(map(len, by_run.values()), default=0) >= 3:
             finding = _finding(evidence, step, by_run)
             if finding is not None:

@@ -120,7 +120,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         because=(
             f"at most {scope.limit} of its {least.width} pods run at a time; on the critical path pods waited"
             f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
-            f" ({evidence.window()})"
+            f" ({evidence.recent_window()})"
         ),
         otherwise=f"runs keep taking {text.duration(least.now)} instead of {text.duration(then)}",
         risk=Level.LOW if modest else Level.MEDIUM,
@@ -194,7 +194,8 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         action=f"{title} parallelism of {scope.name}: {before} -> {limit}",
         because=(
             f"its pods waited {text.duration(pending)} per run for a node, {text.percent(pending / busy)} of their life, in"
-            f" {len(crowded)} of {text.count(len(runs), 'run')} ({evidence.window()}); never more than {most} ran at a time"
+            f" {len(crowded)} of {text.count(len(runs), 'run')} ({evidence.recent_window()}); never more than"
+            f" {most} ran at a time"
         ),
         otherwise="waiting pods keep crowding the scheduler's queue, and delay other workflows on the same nodes",
         category=Category.SCALABILITY,
@@ -213,7 +214,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per field that limits pods, if another value is better."""
     analysis = evidence.analysis
-    runs = [run for run in analysis.executed if run.usable]
+    runs = [run for run in evidence.recent() if run.usable]
     if not analysis.enough or not runs:
         return
     crowded = any(limit.kind == "capacity" for run in runs for limit in run.limits)

@@ -109,7 +109,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         action=action,
         because=(
             f"{text.percent(share_now)} of the run time{f', {mean} per run,' if most else ''} is {noun} on the critical path"
-            f" {evidence.runs(len(runs))}, {where}{explained}"
+            f" {evidence.recent_runs(len(runs))}, {where}{explained}"
         ),
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median){'' if most else f', at most {longest}'}",

@@ -1,0 +1,38 @@
+"""What is counted beside a gain is counted in the runs that the gain is replayed on: those since the last clear change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import RunRecord
+from tests.support.core.scenarios import SCENARIOS
+
+_SINCE = 12  # of 42 runs, one every eight hours
+
+
+def _stretched(run: RunRecord, factor: float) -> RunRecord:
+    """The run with all its times that many times as long after its start."""
+
+    def at(time: float | None) -> float | None:
+        return None if time is None or run.start is None else run.start + factor * (time - run.start)
+
+    times = ("ready", "created", "scheduled", "started", "finished")
+    steps = tuple(replace(e, **{name: at(getattr(e, name)) for name in times}) for e in run.steps)
+    return replace(run, end=at(run.end), steps=steps)
+
+
+@pytest.mark.parametrize("rule", ["parallelism", "straggler", "parallel-steps", "overlap-stages", "queue-time"])
+def test_only_runs_since_the_last_clear_change_are_counted(rule: str) -> None:
+    made = SCENARIOS[rule]()
+    steady, count = made.one(rule).because, len(made.runs)
+    assert f"{count} runs" in steady
+    assert "14d" in steady
+    runs = tuple(_stretched(r, 2.0 if i >= count - _SINCE else 1.0) for i, r in enumerate(made.runs))
+    later = replace(made, runs=runs)
+    since, changed = len(later.analysis().recent), later.one(rule).because
+    assert since == pytest.approx(_SINCE, abs=1)
+    assert f"{since} runs" in changed
+    assert "4d" in changed
+    assert "14d" not in changed
