@@ -163,6 +163,11 @@ class StepSpec:
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The dependencies whose data it reads."""
+        return tuple(name for name in self.depends_on if name not in self.ordering_only)
+
+    @property
     def sized(self) -> tuple[ContainerSpec, ...]:
         """All that can have requests: its containers, and the pod if it has pod-level resources."""
         return self.containers if self.pod is None else (*self.containers, self.pod)

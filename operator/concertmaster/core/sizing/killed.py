@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.quantiles import normal_quantile
+from concertmaster.core.stats.quantiles import normal_cdf, normal_quantile
 
-_NORMAL = NormalDist()
 # Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see ``authors.INDEX``), and
 # at the low end. Nothing tells how much is needed then, except that more is.
 _INDEX, _HEAVY = 1.0, 0.5
@@ -27,6 +25,6 @@ def ended(killed: float, usual: float | None, died: float, size: float) -> Inter
         return Interval(1.0 - math.exp(-_HEAVY * further), 1.0 - math.exp(-_INDEX * further), 1.0)
     apart = math.log(died / usual)
     median, limit = normal_quantile((1.0 - killed) / 2.0), normal_quantile(1.0 - killed)
-    left = _NORMAL.cdf(-limit - (limit - median) * further / apart) / killed
+    left = normal_cdf(-limit - (limit - median) * further / apart) / killed
     index = math.log((1.0 + killed) / (2.0 * killed)) / apart
     return Interval(1.0 - math.exp(-index * further), 1.0 - left, 1.0)

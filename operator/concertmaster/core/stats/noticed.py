@@ -8,11 +8,10 @@ Fithian, Benjamini, JASA 108(501), 2013), which leaves estimates alone that woul
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.quantiles import normal_cdf, normal_density
 
-_NORMAL = NormalDist()
 _Z = 1.96  # standard errors from the estimate to each end of its interval
 # What decides whether a change is noticed (ranks, the fit) agrees with its estimate to about one standard error, so that the
 # threshold is as blurred as that: the difference of both has this standard deviation.
@@ -60,5 +59,5 @@ def _information(effect: float, least: float) -> float:
 
 def _hazard(z: float) -> float:
     """Density over distribution function of the standard normal distribution (inverse Mills ratio); -z far below 0."""
-    below = _NORMAL.cdf(z) if z > -30.0 else 0.0
-    return _NORMAL.pdf(z) / below if below > 0.0 else -z
+    below = normal_cdf(z) if z > -30.0 else 0.0
+    return normal_density(z) / below if below > 0.0 else -z

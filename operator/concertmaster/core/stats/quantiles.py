@@ -18,6 +18,16 @@ def normal_quantile(p: float) -> float:
     return _NORMAL.inv_cdf(p)
 
 
+def normal_cdf(z: float) -> float:
+    """P(Z <= z) of the standard normal distribution."""
+    return _NORMAL.cdf(z)
+
+
+def normal_density(z: float) -> float:
+    """Density of the standard normal distribution at ``z``."""
+    return _NORMAL.pdf(z)
+
+
 def student_tail(t: float, df: float) -> float:
     """P(T > t) of Student's t with ``df`` degrees of freedom (df > 0, not necessarily whole)."""
     if math.isnan(t) or not df > 0:

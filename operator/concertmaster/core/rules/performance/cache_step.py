@@ -163,7 +163,7 @@ def _unread(graph: WorkflowGraph, step: str) -> bool:
     """Whether the steps behind it read results, but none of this step: it runs for an effect that a cache would leave out.
     A step that reads from no other shows nothing by what it does not reference, nor does a handler."""
     behind = [s for s in graph.steps if step in s.depends_on and not s.on_exit]
-    return bool(behind) and all(step in s.ordering_only and len(s.ordering_only) < len(s.depends_on) for s in behind)
+    return bool(behind) and all(s.reads and step not in s.reads for s in behind)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -78,13 +78,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or graph.inferred:
         return
     specs = {s.name: s for s in graph.steps}
-    read = {name for s in graph.steps if not s.on_exit for name in s.depends_on if name not in s.ordering_only}
+    read = {name for s in graph.steps if not s.on_exit for name in s.reads}
     findings: list[Finding] = []
     for after in graph.steps:
         path = analysis.step(after.name)
         if after.on_exit or path is None or path.path is None or path.path.drag <= 0:
             continue  # a step with no impact on run duration gains nothing by starting earlier
-        if set(after.depends_on) <= set(after.ordering_only):
+        if not after.reads:
             continue  # it reads from no other step: its data are external, possibly also those behind this edge
         for name in after.ordering_only:
             before = specs.get(name)

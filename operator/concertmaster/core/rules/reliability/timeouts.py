@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 from concertmaster.core import arrays as np
+from concertmaster.core.stats.quantiles import normal_quantile
 
 _LEAST = 10  # executions
 _COVERAGE = 0.99  # share of future runs
@@ -40,8 +40,8 @@ def tolerance_factor(count: int, coverage: float, confidence: float) -> float | 
     """
     if count < 2:
         return None
-    z_coverage = NormalDist().inv_cdf(coverage)
-    z_confidence = NormalDist().inv_cdf(confidence)
+    z_coverage = normal_quantile(coverage)
+    z_confidence = normal_quantile(confidence)
     a = 1.0 - z_confidence**2 / (2.0 * (count - 1))
     b = z_coverage**2 - z_confidence**2 / count
     inside = z_coverage**2 - a * b
