@@ -159,6 +159,13 @@ def test_sidecars(run: Run, definitions: Definitions) -> None:
     assert spec is not None and [c.name for c in spec.containers if c.sidecar] == ["proxy"]
 
 
+@pytest.mark.parametrize("run", ["stopped-w5n8r", "stopped-y2c6f"], indirect=True)
+def test_a_run_that_its_user_stopped_or_terminated(run: Run) -> None:
+    """Neither the run nor the step it ended has failed: the controller says Failed of both."""
+    assert run.object["status"]["phase"] == "Failed"
+    assert run.step("long").reason == "Stopped"
+
+
 @about("overdue")
 def test_a_timeout_of_a_template(run: Run, definitions: Definitions) -> None:
     spec = definitions[run.key].graph.step("slow")

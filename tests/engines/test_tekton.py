@@ -19,7 +19,7 @@ from concertmaster.core.model import (
 from concertmaster.engines import run_kind, with_inputs
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.support.engines.expected import TEKTON, Row
-from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about
+from tests.support.engines.scenario import NAMESPACE, STOPPED, Object, Scenario, about
 from tests.support.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -61,8 +61,8 @@ def agree(run: Run) -> None:
     assert run.live.problems == ()
     assert run.live.complete
     assert (record.run, record.workflow, record.source) == (run.name, run.key, Source.LIVE)
-    good = status["conditions"][0]["status"] == "True"
-    assert record.outcome is (Outcome.SUCCEEDED if good else Outcome.FAILED)
+    good = Outcome.SUCCEEDED if status["conditions"][0]["status"] == "True" else Outcome.FAILED
+    assert record.outcome is (Outcome.UNKNOWN if ("PipelineRun", run.name) in STOPPED else good)
     found = {(e.step, e.item, e.attempt): e for e in record.steps}
     assert len(found) == len(record.steps)
     assert set(found) == {(row.step, row.item, row.attempt) for row in run.expected}
@@ -149,6 +149,12 @@ def test_retries_of_a_task(run: Run) -> None:
 def test_a_failing_task_stops_the_rest_but_not_finally(run: Run) -> None:
     assert run.step("unreached").message == "PipelineRun was stopping"
     assert run.step("bad").exit_code == 4
+
+
+@about("cancelled")
+def test_a_run_that_its_user_cancelled(run: Run) -> None:
+    """Neither the run nor the task it ended has failed, and the task after it has left nothing."""
+    assert run.step("long").reason == "TaskRunCancelled"
 
 
 @about("late")

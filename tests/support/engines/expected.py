@@ -171,6 +171,16 @@ ARGO: dict[str, tuple[Row, ...]] = {
         .query | query | | 0 | Succeeded |
         .after | after | | 0 | Succeeded | query
     """),
+    "stopped-w5n8r": rows("""
+        .before | before | | 0 | Succeeded |
+        .long   | long   | | 0 | Unknown   | before
+        .never  | never  | | 0 | Skipped   | long
+    """),
+    "stopped-y2c6f": rows("""
+        .before | before | | 0 | Succeeded |
+        .long   | long   | | 0 | Unknown   | before
+        .never  | never  | | 0 | Skipped   | long
+    """),
     "overdue": rows("""
         .slow  | slow  | | 0 | Failed  |
         .never | never | | 0 | Skipped | slow
@@ -220,6 +230,10 @@ TEKTON: dict[str, tuple[Row, ...]] = {
         -bad#0   | bad       | | 0 | Failed    |
         | unreached | | 0 | Skipped | bad
         -sweep#0 | sweep     | | 0 | Succeeded | bad
+    """),
+    "cancelled": rows("""
+        -before#0 | before | | 0 | Succeeded |
+        -long#0   | long   | | 0 | Unknown   | before
     """),
     "late": rows("""
         -slow#0 | slow | | 0 | Failed |

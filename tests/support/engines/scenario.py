@@ -7,6 +7,7 @@ deletion.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -27,6 +28,12 @@ DEFINITIONS = ("argo-graphs", "argo-behaviour", "tekton")
 RUNS = ("argo-runs", "argo-rounds", "tekton-runs", "jobs", "jobsets")
 RETRIED = "mended-c2v9x"
 SECOND_RUNS = "argo-second-runs"
+# Runs that their user ends while the step ``long`` runs, with the field of their spec that says so.
+STOPPED = {
+    ("Workflow", "stopped-w5n8r"): {"shutdown": "Stop"},
+    ("Workflow", "stopped-y2c6f"): {"shutdown": "Terminate"},
+    ("PipelineRun", "cancelled-7wm2b"): {"status": "Cancelled"},
+}
 SCHEDULES = ("cronworkflow/every-minute", "cronworkflow/trigger-single", "cronjob/each-minute")
 
 # Kinds read at the end; pods provide the times that neither engine reports.
@@ -127,6 +134,7 @@ def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None]
     expected = {(d["kind"], d["metadata"]["name"]) for name in RUNS for d in documents(name) if d["kind"] in RUN_KINDS}
     second = documents(SECOND_RUNS)
     deadline = scenario.begin + seconds
+    stopped: set[tuple[str, str]] = set()
     open_runs: list[str] = ["everything"]
     while open_runs:
         if time.time() > deadline:
@@ -134,6 +142,11 @@ def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None]
         time.sleep(1.5)
         runs = _read(cluster, RUN_KINDS)
         scenario.pods_ever.update({p["metadata"]["uid"]: p for p in _read(cluster, ("Pod",))["Pod"].values()})
+        for (kind, name), spec in STOPPED.items():
+            pod = _running(scenario, f"{name}-long") if (kind, name) not in stopped else None
+            if pod is not None:
+                stopped.add((kind, name))
+                _stop(cluster, kind, name, spec, pod)
         if second and all(ended(runs["Workflow"][_first_of(d)]) for d in second):
             cluster.apply(*second, namespace=NAMESPACE)
             expected |= {("Workflow", d["metadata"]["name"]) for d in second}
@@ -200,6 +213,40 @@ def _first_of(second: Object) -> str:
         for d in documents("argo-runs")
         if d["spec"].get("workflowTemplateRef", {}).get("name") == template
     )
+
+
+def _running(scenario: Scenario, prefix: str) -> Object | None:
+    """A running pod whose name starts like that."""
+    pods = (p for p in scenario.pods_ever.values() if p["metadata"]["name"].startswith(prefix))
+    return next((p for p in pods if p["status"].get("phase") == "Running"), None)
+
+
+def _stop(cluster: Cluster, kind: str, name: str, spec: Object, pod: Object) -> None:
+    """End a run as its user does. Argo then asks the containers to terminate, which simulated ones cannot be asked: their
+    node reports the exit code of the signal instead. Tekton deletes the pod."""
+    change = ("-n", NAMESPACE, "--type=merge", "-p")
+    cluster.kubectl("patch", KINDS[kind], name, *change, json.dumps({"spec": spec}))
+    if kind != "Workflow":
+        return
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    ended = [
+        {
+            **status,
+            "ready": False,
+            "state": {
+                "terminated": {
+                    "exitCode": 143,
+                    "reason": "Error",
+                    "startedAt": status["state"]["running"]["startedAt"],
+                    "finishedAt": now,
+                }
+            },
+        }
+        for status in pod["status"]["containerStatuses"]
+    ]
+    status = {"phase": "Failed", "containerStatuses": ended}
+    pod_name = pod["metadata"]["name"]
+    cluster.kubectl("patch", "pod", pod_name, "--subresource=status", *change, json.dumps({"status": status}))
 
 
 def _fired(schedule: str, done: set[tuple[str, str]]) -> bool:
