@@ -41,15 +41,18 @@ FORECAST_FEATURES: dict[str, Callable[[Work], tuple[float, ...]]] = {
     "tasks, machines": lambda w: shipped_features(w)[:2],
     "tasks, machines, input": shipped_features,
 }
-LEVELS, SLOPES, CURVES, REACHES = (0.3, 1.0), (0.25, 0.5, 1.0), (0.0, 0.15, 0.3), (0.5, 1.0, 2.0)
+LEVELS, SLOPES, REACHES = (0.3, 1.0), (0.25, 0.5, 1.0), (0.5, 1.0, 2.0)
+CURVES = ((0.0,), (0.15,), (0.3,), smooth.CURVES)
 
 
 @contextmanager
-def settings(level: float, slope: float, curve: float, reach: float, features: Any, own_terms: bool) -> Iterator[None]:
+def settings(
+    level: float, slope: float, curves: Sequence[float], reach: float, features: Any, own_terms: bool
+) -> Iterator[None]:
     """The product's functions with other settings; ``own_terms`` False: overhead terms per engine only."""
     terms = overhead.overhead_terms
     with (
-        patch.multiple(smooth, SLOPE=slope, CURVE=curve, REACH=reach),
+        patch.multiple(smooth, SLOPE=slope, CURVES=curves, REACH=reach),
         patch.multiple(overhead, FITTED_LEVEL=level),
         patch.object(forecasting, "LEVEL", level),
         patch.object(overhead, "overhead_terms", terms if own_terms else lambda runs, _: terms(runs, "")),
@@ -109,7 +112,7 @@ def main() -> None:
     def forecasted(i: int) -> Prediction:
         return forecasting.forecast(blind[i], works[:i] + works[i + 1 :])
 
-    grid = [g for g in itertools.product(LEVELS, SLOPES, CURVES, REACHES) if g[2] > 0.0 or g[3] == 1.0]
+    grid = [g for g in itertools.product(LEVELS, SLOPES, CURVES, REACHES) if max(g[2]) > 0.0 or g[3] == 1.0]
     found = []
     for features, own_terms, values in itertools.product(REPLAY_FEATURES.values(), (True, False), grid):
         with settings(*values, {"replay": features}, own_terms):

@@ -133,12 +133,21 @@ def test_durations_of_known_and_unknown_steps() -> None:
 
 
 def test_the_smoother_follows_a_power_law_and_knows_where_it_guesses() -> None:
-    x = [[math.log(n)] for n in (10, 20, 40, 80, 160)]
+    x = [[math.log(n / 40)] for n in (10, 20, 40, 80, 160)]
     y = [0.8 * row[0] for row in x]
-    inside, outside = smooth(x, y, [math.log(30)], 1.0), smooth(x, y, [math.log(3000)], 1.0)
-    assert inside.mean == pytest.approx(0.8 * math.log(30), abs=0.1)
-    assert outside.mean > smooth(x, y, [math.log(160)], 1.0).mean
+    inside, outside = smooth(x, y, [math.log(30 / 40)], 1.0), smooth(x, y, [math.log(40)], 1.0)
+    assert inside.mean == pytest.approx(0.8 * math.log(30 / 40), abs=0.02)
+    assert outside.mean > smooth(x, y, [math.log(160 / 40)], 1.0).mean
     assert outside.deviation > 2 * inside.deviation
+
+
+def test_the_runs_say_how_far_they_deviate_from_a_power_law() -> None:
+    """Beyond the largest run, straight ones are carried on, and bent ones are doubted."""
+    x = [[math.log(n / 40)] for n in (10, 14, 20, 28, 40, 56, 80, 112, 160)]
+    straight, bent = ([0.5 * row[0] + by * math.sin(2.5 * row[0]) for row in x] for by in (0.0, 0.2))
+    sure, doubtful = (smooth(x, y, [math.log(240 / 40)], 1.0) for y in (straight, bent))
+    assert sure.mean == pytest.approx(0.5 * math.log(240 / 40), abs=0.04)
+    assert doubtful.deviation > 1.2 * sure.deviation
 
 
 def test_the_smoother_without_data_is_the_prior() -> None:
