@@ -77,15 +77,21 @@ def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[An
 def judge(plant: Plant, tally: Tally) -> Answer:
     """Simulate, analyse and compare."""
     result, names = analyse(plant.flow, plant.policy, plant.others)
-    truth = worth(plant)
     tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
+    answer = compared(plant, result, names, worth(plant))
+    tally.answers.append(answer)
+    return answer
+
+
+def compared(plant: Plant, result: AnalysisResult, names: Mapping[str, str], truth: Worth) -> Answer:
+    """What was recommended against what is true."""
     answers, placed = answers_to(plant, result, names)
     best = next(iter(placed or answers), None)
     allowed = {*plant.rules, *plant.also}
     wrong = [r for r in result.recommendations if r.rule not in allowed]
     wrong += [r for r in answers if plant.step and r not in placed]
     right, inside, seen = _covers(best, plant, truth)
-    answer = Answer(
+    return Answer(
         plant.kind,
         plant.flow.name,
         bool(answers),
@@ -100,8 +106,6 @@ def judge(plant: Plant, tally: Tally) -> Answer:
         _width(best, plant),
         sum(r.rule in plant.also for r in result.recommendations),
     )
-    tally.answers.append(answer)
-    return answer
 
 
 def answers_to(
