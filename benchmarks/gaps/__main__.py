@@ -1,0 +1,71 @@
+"""``make bench-gaps``: what becomes of recommendations when data are missing, stale, partial or distorted?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from benchmarks.advice.healthy import healthy
+from benchmarks.advice.kinds import KINDS, planted
+from benchmarks.gaps import sightings, usage, values
+from benchmarks.gaps.compare import Case, cases
+from benchmarks.gaps.report import RESULT, lines, summary
+
+LAWS = (*usage.LAWS, *sightings.LAWS, *values.LAWS)
+_HEALTHY = 1000  # first number of a healthy workflow, as in bench-advice
+
+
+def one(task: tuple[int, int, frozenset[str]]) -> list[Case]:
+    """One workflow of a seed under the named laws (all where none is named)."""
+    seed, number, only = task
+    laws = [law for law in LAWS if not only or law.name in only]
+    if number < _HEALTHY:
+        plant = planted(seed, number)
+        return cases(plant.flow, laws, plant)
+    return cases(healthy(np.random.default_rng((seed, number)), f"healthy-{number - _HEALTHY}"), laws)
+
+
+def _verbose(row: Case) -> str:
+    """What is amiss in a case; empty if nothing is."""
+    found = [f"wrong {', '.join(row.new)}" if row.new else "", "lost" if row.lost else "", row.error]
+    note = row.seen.answer.note if row.seen is not None and row.seen.answer is not None else ""
+    found += [f"gain {note}" if row.gain_off else "", "number" if row.number_off else ""]
+    said = "; ".join(part for part in found if part)
+    return f"  {row.law}: {row.kind or row.workflow}: {said}" if said else ""
+
+
+def main() -> int:
+    """Simulate all seeds, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first", type=int, default=601, help="the first seed; others than those of other benchmarks")
+    parser.add_argument("--healthy", type=int, default=25, help="of each seed")
+    parser.add_argument("--only", nargs="+", default=[], help="names of kinds, or none for healthy workflows only")
+    parser.add_argument("--laws", nargs="+", default=[], help="names of laws")
+    parser.add_argument("--verbose", action="store_true", help="say what is amiss")
+    parser.add_argument("--dry", action="store_true", help="print only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    kinds = [i for i, kind in enumerate(KINDS) if not options.only or kind.__name__ in options.only]
+    numbers = [*kinds, *range(_HEALTHY, _HEALTHY + options.healthy)]
+    seeds = range(options.first, options.first + options.seeds)
+    tasks = [(seed, number, frozenset(options.laws)) for seed in seeds for number in numbers]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        rows = [row for found in pool.map(one, tasks, chunksize=2) for row in found]
+    laws = [law for law in LAWS if not options.laws or law.name in options.laws]
+    result = {"seeds": options.seeds, **summary(rows, laws)}
+    for said in filter(None, map(_verbose, rows)) if options.verbose else ():
+        print(said)
+    print("\n".join(lines(result)))
+    if not options.dry:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
