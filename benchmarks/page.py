@@ -16,6 +16,7 @@ from benchmarks.advice import fresh
 from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
+from benchmarks.gaps import report as gaps
 from benchmarks.nested import report as nested
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
@@ -40,6 +41,7 @@ _PARTS = (
     loop,
     advice,
     fresh,
+    gaps,
     chaos,
     torture,
 )
