@@ -1,1 +1,1 @@
-"""Missing, stale, partial and distorted data: what becomes of the recommendations of complete histories."""
+"""Missing, stale, partial and distorted data, and their effect on recommendations."""

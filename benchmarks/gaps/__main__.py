@@ -1,4 +1,4 @@
-"""``make bench-gaps``: what becomes of recommendations when data are missing, stale, partial or distorted?"""
+"""``make bench-gaps``: do recommendations hold when data are missing, stale, partial or distorted?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.gaps.compare import Case, cases
 from benchmarks.gaps.report import RESULT, lines, summary
 
 LAWS = (*usage.LAWS, *sightings.LAWS, *values.LAWS)
-_HEALTHY = 1000  # first number of a healthy workflow, as in bench-advice
+_HEALTHY = 1000  # first number of a healthy workflow
 
 
 def one(task: tuple[int, int, frozenset[str]]) -> list[Case]:
@@ -35,8 +35,8 @@ def _verbose(row: Case) -> str:
     found = [f"wrong {', '.join(row.new)}" if row.new else "", "lost" if row.lost else "", row.error]
     note = row.seen.answer.note if row.seen is not None and row.seen.answer is not None else ""
     found += [f"gain {note}" if row.gain_off else "", "number" if row.number_off else ""]
-    said = "; ".join(part for part in found if part)
-    return f"  {row.law}: {row.kind or row.workflow}: {said}" if said else ""
+    words = "; ".join(part for part in found if part)
+    return f"  {row.law}: {row.kind or row.workflow}: {words}" if words else ""
 
 
 def main() -> int:
@@ -59,8 +59,8 @@ def main() -> int:
         rows = [row for found in pool.map(one, tasks, chunksize=2) for row in found]
     laws = [law for law in LAWS if not options.laws or law.name in options.laws]
     result = {"seeds": options.seeds, **summary(rows, laws)}
-    for said in filter(None, map(_verbose, rows)) if options.verbose else ():
-        print(said)
+    for words in filter(None, map(_verbose, rows)) if options.verbose else ():
+        print(words)
     print("\n".join(lines(result)))
     if not options.dry:
         RESULT.write_text(json.dumps(result, indent=1) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.advice.law import NOW, Flow
@@ -21,18 +21,19 @@ from concertmaster.prometheus.facts.missing import absent
 
 COMPLETE = Law("complete", "", lambda _, run: run)
 SIZED = replace(COMPLETE, name="complete, with sizes of inputs", sized=True)
+MEASURES = ("money", "run_minutes", "failed_runs")
 FIGURES = ("runs_per_month", "cost_per_run", "success_rate", "makespan")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the product says of one workflow. ``gain``: the likely effect that is promised, in the measure of the planted
-    problem; ``said``: sentences on missing data; ``figures``: by the names of ``FIGURES``, None where unknown."""
+    """What the product says of one workflow. ``gains``: the likely monthly effects that are promised for the planted
+    problem, by measure; ``gaps``: sentences on missing data; ``figures``: those of ``FIGURES``, None where unknown."""
 
     answer: Answer | None
     published: frozenset[str]
-    gain: float | None
-    said: frozenset[str]
+    gains: Mapping[str, float]
+    gaps: frozenset[str]
     figures: dict[str, float | None]
 
 
@@ -76,11 +77,11 @@ class Case:
         return self._wrong_now("number")
 
     @property
-    def gain_ratio(self) -> float | None:
-        """Promised gain over that of complete data."""
-        if self.lost is not False or self.seen is None or not self.complete.gain:
-            return None
-        return None if self.seen.gain is None else self.seen.gain / self.complete.gain
+    def gain_ratios(self) -> dict[str, float]:
+        """Promised gains over those of complete data, by measure."""
+        if self.lost is not False or self.seen is None:
+            return {}
+        return {m: self.seen.gains[m] / was for m, was in self.complete.gains.items() if was and m in self.seen.gains}
 
     @property
     def affected(self) -> bool:
@@ -88,9 +89,9 @@ class Case:
         return bool(self.error or self.new or self.lost or self.gain_off or self.number_off)
 
     @property
-    def told(self) -> bool:
-        """Whether it is said that data are missing that are there with complete data."""
-        return self.seen is not None and bool(self.seen.said - self.complete.said)
+    def reported(self) -> bool:
+        """Whether a data gap is reported that complete data do not have."""
+        return self.seen is not None and bool(self.seen.gaps - self.complete.gaps)
 
     def ratio(self, figure: str) -> float | None:
         """A figure of the workflow over that of complete data; of the success rate, the difference. None where unknown."""
@@ -155,12 +156,12 @@ def _reading(
         environment=Environment(DataGaps(missing), fleet),
     )
     answer = compared(plant, result, known.names, truth) if plant else None
-    gain = _gain(plant, result, known) if plant else None
-    return Reading(answer, frozenset(r.id for r in result.recommendations), gain, _said(result), _figures(result))
+    gains = _gains(plant, result, known) if plant else {}
+    return Reading(answer, frozenset(r.id for r in result.recommendations), gains, _gaps(result), _figures(result))
 
 
 def _fact(flow: Flow, e: StepExecution) -> PodFact:
-    """The pod as the metrics source told of it."""
+    """The pod as the metrics source showed it."""
     vanished = e.outcome is Outcome.UNKNOWN and e.reason == "Vanished"
     phase = e.outcome.value if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) else None
     return PodFact(
@@ -170,14 +171,15 @@ def _fact(flow: Flow, e: StepExecution) -> PodFact:
     )  # fmt: skip
 
 
-def _gain(plant: Plant, result: AnalysisResult, known: Known) -> float | None:
+def _gains(plant: Plant, result: AnalysisResult, known: Known) -> dict[str, float]:
+    """Of the recommendation that is compared with the truth."""
     answers, placed = answers_to(plant, result, known.names)
     best = next(iter(placed or answers), None)
-    promised: Interval | None = getattr(best.impact, plant.measure) if best is not None and plant.measure else None
-    return None if promised is None else promised.likely
+    promised: dict[str, Interval | None] = {m: getattr(best.impact, m) for m in MEASURES} if best is not None else {}
+    return {measure: amount.likely for measure, amount in promised.items() if amount is not None}
 
 
-def _said(result: AnalysisResult) -> frozenset[str]:
+def _gaps(result: AnalysisResult) -> frozenset[str]:
     """Sentences on missing data, without the numbers in them."""
     items = [r for r in (*result.recommendations, *result.minor) if r.rule == "data-quality"]
     return frozenset(re.sub(r"\d+", "#", sentence) for item in items for sentence in item.evidence)

@@ -47,11 +47,11 @@ def _of_law(law: Law, rows: Sequence[Case]) -> dict[str, Any]:
         "gains_off": _kinds(row for row in gains if row.gain_off),
         "numbers": len(numbers),
         "numbers_off": _kinds(row for row in numbers if row.number_off),
-        "gain_ratio": _spread(row.gain_ratio for row in rows),
+        "gain_ratio": _spread(ratio for row in rows for ratio in row.gain_ratios.values()),
         "gains_moved": _moved(rows),
         "affected": sum(row.affected for row in rows),
-        "affected_and_said": sum(row.affected and row.told for row in rows),
-        "said": round(sum(row.told for row in rows) / len(rows), 4) if rows else 0.0,
+        "affected_and_reported": sum(row.affected and row.reported for row in rows),
+        "reported": round(sum(row.reported for row in rows) / len(rows), 4) if rows else 0.0,
         "figures": {name: _spread(row.ratio(name) for row in rows) for name in FIGURES},
         "unknown": {name: sum(row.becomes_unknown(name) for row in rows) for name in FIGURES},
     }
@@ -66,11 +66,11 @@ def _kinds(rows: Iterable[Case]) -> dict[str, int]:
 
 
 def _moved(rows: Iterable[Case]) -> dict[str, float]:
-    """Median ratio of the promised gain by kind, where it differs by a twentieth or more; smallest first."""
+    """Median ratio of the promised gains by kind and measure, where it differs by a twentieth or more; smallest first."""
     ratios: dict[str, list[float]] = {}
     for row in rows:
-        if row.gain_ratio is not None:
-            ratios.setdefault(row.kind, []).append(row.gain_ratio)
+        for measure, ratio in row.gain_ratios.items():
+            ratios.setdefault(f"{row.kind}: {measure}", []).append(ratio)
     middle = {kind: round(median(own), 3) for kind, own in ratios.items()}
     return {kind: ratio for kind, ratio in sorted(middle.items(), key=itemgetter(1)) if abs(ratio - 1.0) >= _MOVED}
 
@@ -93,11 +93,11 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         " *Lost*: problems that are not found any more (in brackets those that cannot be seen without what is missing);"
         " *gain*, *number*: promised effects and proposed numbers that were right and are not any more; *wrong*:"
         " recommendations about nothing that complete data do not lead to, and healthy workflows that have one. Ratios to"
-        " complete data are medians [10th and 90th percentile]; of the success rate, percentage points. *Said where it"
-        " matters*: of the workflows with any of these, those for which a data gap is reported; *said*: of all.",
+        " complete data are medians [10th and 90th percentile]; of the success rate, percentage points. *Reported where it"
+        " matters*: of the workflows with any of these, those for which a data gap is reported; *reported*: of all.",
         "",
         "| what is missing | errors | lost | gain | number | wrong, on healthy | promised gain | runs a month"
-        " | cost of a run | success rate | makespan | said where it matters | said |",
+        " | cost of a run | success rate | makespan | reported where it matters | reported |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(_row(name, law) for name, law in laws.items()),
         "",
@@ -119,8 +119,8 @@ def _row(name: str, law: Mapping[str, Any]) -> str:
         *(_ratio(figures[name]) + _also(unknown[name]) for name in FIGURES[:2]),
         _points(figures["success_rate"]) + _also(unknown["success_rate"]),
         _ratio(figures["makespan"]) + _also(unknown["makespan"]),
-        f"{law['affected_and_said']} of {law['affected']}",
-        f"{law['said']:.0%}",
+        f"{law['affected_and_reported']} of {law['affected']}",
+        f"{law['reported']:.0%}",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -145,7 +145,7 @@ def _also(unknown: int) -> str:
 
 
 def _most_affected(laws: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What becomes of which kinds, over all laws."""
+    """The kinds that are affected most, over all laws."""
     parts = (("lost", "Lost"), ("gains_off", "Gain"), ("numbers_off", "Number"), ("wrong", "Wrong"))
     found = []
     for part, title in parts:

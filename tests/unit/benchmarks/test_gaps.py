@@ -182,7 +182,7 @@ def _answer(**changes: object) -> Answer:
 
 
 def _reading(
-    answer: Answer | None, gain: float | None = 10.0, said: tuple[str, ...] = (), rate: float | None = 30.0
+    answer: Answer | None, gain: float = 10.0, gaps: tuple[str, ...] = (), rate: float | None = 30.0
 ) -> Reading:
     figures: dict[str, float | None] = {
         "runs_per_month": rate,
@@ -191,21 +191,22 @@ def _reading(
         "makespan": 60.0,
     }
     published = frozenset(answer.published if answer else ("a",))
-    return Reading(answer, published, gain, frozenset(said), figures)
+    return Reading(answer, published, {"money": gain} if gain else {}, frozenset(gaps), figures)
 
 
 def test_what_counts_as_a_difference() -> None:
     complete = _reading(_answer(wrong=("x",)))
     seen = _reading(_answer(interval=False, wrong=("x", "y")), 5.0, ("gone",), 15.0)
     row = Case("law", "kind", "w", 1, complete, seen)
-    assert (row.new, row.lost, row.gain_off, row.number_off, row.gain_ratio) == (("y",), False, True, False, 0.5)
-    assert (row.ratio("runs_per_month"), row.ratio("success_rate"), row.told) == (0.5, 0.0, True)
-    gone = replace(row, seen=_reading(_answer(found=False, step=False, number=None, interval=None), None, rate=None))
-    assert (gone.lost, gone.gain_off, gone.number_off, gone.gain_ratio) == (True, None, None, None)
+    assert (row.new, row.lost, row.gain_off, row.number_off) == (("y",), False, True, False)
+    assert row.gain_ratios == {"money": 0.5}
+    assert (row.ratio("runs_per_month"), row.ratio("success_rate"), row.reported) == (0.5, 0.0, True)
+    gone = replace(row, seen=_reading(_answer(found=False, step=False, number=None, interval=None), 0.0, rate=None))
+    assert (gone.lost, gone.gain_off, gone.number_off, gone.gain_ratios) == (True, None, None, {})
     assert gone.ratio("runs_per_month") is None
     assert gone.becomes_unknown("runs_per_month")
     broken = replace(row, seen=None, error="Traceback")
-    assert (broken.new, broken.lost, broken.gain_off, broken.told) == ((), None, None, False)
+    assert (broken.new, broken.lost, broken.gain_off, broken.reported) == ((), None, None, False)
     fine = Case("law", "", "h", 1, _reading(None), _reading(None))
     assert (fine.new, fine.lost, fine.gain_off) == ((), None, None)
 
@@ -235,7 +236,7 @@ def test_the_truth_is_that_of_the_complete_history() -> None:
 
 def test_a_row_for_each_law() -> None:
     law = Law("law", "why", COMPLETE.change, frozenset({"unseen"}))
-    complete, gone = _reading(_answer()), _reading(_answer(found=False, step=False), None)
+    complete, gone = _reading(_answer()), _reading(_answer(found=False, step=False), 0.0)
     rows = [
         Case("law", "kind", "w", 1, complete, _reading(_answer(interval=False), 5.0, rate=15.0)),
         Case("law", "unseen", "u", 1, complete, gone),
@@ -249,6 +250,7 @@ def test_a_row_for_each_law() -> None:
         {"kind": 1},
         {"healthy: timeout": 1},
     )
+    assert found["gains_moved"] == {"kind: money": 0.5}
     page = lines(result)
     row = next(line for line in page if line.startswith("| law: why |"))
     assert row.startswith("| law: why | 0 | 0 of 1 (1) | 1 of 1 | 0 of 1 | 1, 1 | 0.50 [0.50 0.50] |")
