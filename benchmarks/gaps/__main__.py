@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first", type=int, default=601, help="the first seed; others than those of other benchmarks")
     parser.add_argument("--healthy", type=int, default=25, help="of each seed")
-    parser.add_argument("--only", nargs="+", default=[], help="names of kinds, or none for healthy workflows only")
+    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
     parser.add_argument("--laws", nargs="+", default=[], help="names of laws")
     parser.add_argument("--verbose", action="store_true", help="say what is amiss")
     parser.add_argument("--dry", action="store_true", help="print only")
