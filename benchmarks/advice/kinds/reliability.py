@@ -56,6 +56,13 @@ def flaky_fan_out(rng: Rng, flow: Flow) -> Plant:
     return Plant("flaky-item", bad, mended, rules, "transform", "failed_runs", also=also, number=retried(1, 3))
 
 
+def flaky_but_retried(rng: Rng, flow: Flow) -> Plant:
+    """Attempts that often fail, with retries that help: runs succeed, but take longer."""
+    bad = flow.having("transform", transient=float(rng.uniform(0.2, 0.35)), retries=6)
+    mended = bad.having("transform", transient=0.0)
+    return Plant("flaky-retried", bad, mended, ("failing-step",), "transform", "run_minutes", also=("retry-policy",))
+
+
 def hang(rng: Rng, flow: Flow) -> Plant:
     """A step that hangs occasionally, without a time limit."""
     bad = flow.having("extract", hang=float(rng.uniform(0.04, 0.08)), hang_seconds=4 * HOUR, timeout=None)
@@ -130,5 +137,6 @@ def missed(rng: Rng, flow: Flow) -> Plant:
 
 
 KINDS: tuple[Kind, ...] = (
-    out_of_memory, leak, flaky, flaky_fan_out, hang, tight, broken_since, failure_rate, growth, missed,
+    out_of_memory, leak, flaky, flaky_fan_out, flaky_but_retried, hang, tight, broken_since, failure_rate, growth,
+    missed,
 )  # fmt: skip

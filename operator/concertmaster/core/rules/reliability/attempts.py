@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain
 
@@ -33,6 +33,16 @@ class Attempts:
 def episodes(failed: Iterable[bool]) -> int:
     """Number of rows of consecutive failures: an outage of an hour is one, however many runs it hit."""
     return sum(value for value, _ in groupby(failed))
+
+
+def usual_reason(failures: Sequence[StepExecution]) -> str:
+    """The most frequent failure, with exit code and message if known from live objects."""
+    reported: Counter[str] = Counter()
+    for e in failures:
+        kind = classify(e) or FailureClass.UNKNOWN
+        words = next(iter(reasons_of(e)), kind.value)
+        reported[f"{words}, exit code {e.exit_code}" if e.exit_code is not None else words] += 1
+    return reported.most_common(1)[0][0]
 
 
 def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, Attempts]:

@@ -1,5 +1,5 @@
 """``failing-step``: runs fail at one step, and neither retries nor sizes will fix it: every recent run, more runs since a
-certain day, or many runs despite retries.
+certain day, or many runs despite retries. Or attempts fail, and the retries that help make runs longer (``retried``).
 
 Reports what is needed for debugging: which step, with which reason and exit code, since when, what changed at that time, and
 what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM kills to ``memory-request``, deadlines to
@@ -8,16 +8,17 @@ what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
+from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, share_interval
+from concertmaster.core.rules.reliability import retried
+from concertmaster.core.rules.reliability.attempts import usual_reason
 from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
 from concertmaster.core.times import to_minute
 
@@ -64,26 +65,19 @@ def _lately(before: Sequence[RunRecord], streak: Sequence[RunRecord]) -> Sequenc
     return before if at is None else before[at:]
 
 
-def _reason(failures: Sequence[StepExecution]) -> str:
-    """The most frequent failure, with exit code and message if known from live objects."""
-    reported: Counter[str] = Counter()
-    for e in failures:
-        kind = classify(e) or FailureClass.UNKNOWN
-        words = next(iter(reasons_of(e)), kind.value)
-        reported[f"{words}, exit code {e.exit_code}" if e.exit_code is not None else words] += 1
-    return reported.most_common(1)[0][0]
-
-
 def _when(time: float | None) -> str:
     return to_minute(time) if time is not None else "an unknown time"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation when all recent runs failed at the same step, else one for each step at which many do."""
+    """One recommendation when all recent runs failed at the same step, else one for each step at which many do; and one for
+    each other step whose failed attempts make runs longer, although retries help."""
     if not evidence.rows.failing:
         return
-    findings = list(_always(evidence))
-    yield from findings or _often(evidence)
+    findings = list(_always(evidence)) or list(_often(evidence))
+    yield from findings
+    others = evidence.rows.failing - {finding.step for finding in findings}
+    yield from retried.find(evidence, others, evidence.settings.number("minGainPercent", 5.0))
 
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
@@ -158,7 +152,7 @@ def _since(failed: int, of: int) -> Interval | None:
 
 
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
-    name, reason = evidence.title(repeat.step), _reason(repeat.failures)
+    name, reason = evidence.title(repeat.step), usual_reason(repeat.failures)
     rose, runs = repeat.since is not None and repeat.before > 0, text.count(repeat.of, "run")
     usual = repeat.earlier / repeat.before if rose else 0.0
     share = repeat.failed / repeat.of
@@ -194,7 +188,7 @@ def _finding(
     failures: Sequence[StepExecution],
 ) -> Finding:
     analysis, name = evidence.analysis, evidence.title(step)
-    reason = _reason(failures)
+    reason = usual_reason(failures)
     currency = analysis.pricing.currency
     pods = median([sum(e.duration or 0.0 for e in r.steps) for r in streak]) or 0.0
     costs = [c.total for r in streak if (c := analysis.costs.run(r)) is not None]
@@ -234,4 +228,11 @@ def _finding(
     )
 
 
-RULE = Rule("failing-step", evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=10, settings=("minFailures",))
+RULE = Rule(
+    "failing-step",
+    evaluate,
+    Category.RELIABILITY,
+    Level.MEDIUM,
+    tie_break=10,
+    settings=("minFailures", "minGainPercent"),
+)

@@ -1,0 +1,83 @@
+"""Failed attempts that a retry makes good (part of ``failing-step``): runs succeed, but take longer than without them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.model import Category, Finding, Outcome, StepExecution
+from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes, usual_reason
+from concertmaster.core.rules.reliability.repeated import rise
+from concertmaster.core.times import to_minute
+
+_LEAST = 4  # runs with failed attempts
+_EPISODES = 3  # of such runs in a row, unless most runs have some: an outage or two are over
+_HELPED = 0.5  # share of the retries; where fewer help, there is more to say than that runs take longer
+# What the step cannot help, or rules of its own report.
+_ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
+
+
+def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding]:
+    """One recommendation for each of ``steps`` whose failed attempts cost at least that much of the run time."""
+    if not evidence.analysis.enough:
+        return
+    runs = evidence.since_change({run.run: run for run in evidence.rows.undisturbed})
+    attempts = collect(tuple(runs.values()), steps)
+    for step, own in sorted(attempts.items()):
+        failed = {
+            run: [e for e in rows if e.outcome is Outcome.FAILED] for run, rows in evidence.rows.all[step].items()
+        }
+        flags = [bool(failed[run]) for run in failed if run in runs]
+        failures = [e for run, rows in failed.items() if run in runs for e in rows]
+        goes_on = episodes(flags) >= _EPISODES or 2 * sum(flags) > len(flags)
+        if sum(flags) < _LEAST or not goes_on or own.helped < _HELPED * own.retries:
+            continue
+        if 2 * sum(classify(e) in _ELSEWHERE for e in failures) < len(failures):
+            at = rise([bool(rows) for rows in failed.values()])
+            first = list(failed)[at] if at is not None else None
+            finding = _finding(evidence, step, own, failures, first, least_percent)
+            if finding is not None:
+                yield finding
+
+
+def _finding(
+    evidence: Evidence,
+    step: str,
+    own: Attempts,
+    failures: Sequence[StepExecution],
+    first: str | None,
+    least_percent: float,
+) -> Finding | None:
+    """``first``: the run since which attempts fail more often."""
+    gains = evidence.worth(WhatIf.without_failed_attempts(step), least_percent)
+    if gains is None:
+        return None
+    share, seconds = gains
+    name, reason = evidence.title(step), usual_reason(failures)
+    tried = sum(len(chain.attempts) for chain in own.chains)
+    failed = sum(not good for chain in own.chains for good in chain.attempts)
+    start = evidence.rows.runs[first].start if first is not None else None
+    since = f", more often since {to_minute(start)}" if start is not None else ""
+    return Finding(
+        step=step,
+        action=f"Fix {name}: {text.percent(failed / tried)} of its attempts fail with {reason}, and runs wait for retries",
+        because=(
+            f"{failed} of {text.count(tried, 'attempt')} failed {evidence.recent_runs(len(own.items))}{since};"
+            f" {own.helped} of {text.count(own.retries, 'retry', 'retries')} helped, so that runs succeed, but later"
+        ),
+        otherwise=f"runs keep waiting {text.duration(seconds.likely)} on average for attempts that fail",
+        category=Category.PERFORMANCE,
+        current=f"{text.percent(failed / tried)} of the attempts fail",
+        proposed="attempts that succeed",
+        expected=gain_sentence(share, seconds),
+        confidence=0.8,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(
+            "replayed with each retried pod succeeding at its first attempt, without the pauses between attempts",
+            f"newest failed attempt: pod {failures[-1].pod or 'unknown'}",
+        ),
+    )
