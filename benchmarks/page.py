@@ -17,6 +17,7 @@ from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.gaps import report as gaps
+from benchmarks.healthy import report as healthy
 from benchmarks.nested import report as nested
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
@@ -42,6 +43,7 @@ _PARTS = (
     advice,
     fresh,
     gaps,
+    healthy,
     chaos,
     torture,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.advice.law import MI, Flow, Step
 from concertmaster.core.model import WorkflowDefinition
@@ -20,38 +21,67 @@ class Known:
     names: dict[str, str]
 
 
+class Pods(Protocol):
+    """What a manifest says of a step's pods, in cores, bytes, GPUs and seconds."""
+
+    @property
+    def cpu_request(self) -> float: ...
+    @property
+    def memory_request(self) -> float: ...
+    @property
+    def cpu_limit(self) -> float | None: ...
+    @property
+    def memory_limit(self) -> float | None: ...
+    @property
+    def gpus(self) -> int: ...
+    @property
+    def gpu_resource(self) -> str: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def timeout(self) -> float | None: ...
+
+
 def known(flow: Flow) -> Known:
     """The definition that the product reads from the workflow's manifest."""
-    made = define(manifest(flow))
-    assert made is not None, flow.name
-    made = complete(made, ())[0]
+    return read(manifest(flow), (s.name for s in flow.steps))
+
+
+def read(made: dict[str, Any], steps: Iterable[str]) -> Known:
+    """The definition that the product reads from a manifest with these steps; a CronJob has one."""
+    definition = define(made)
+    assert definition is not None, made["metadata"]["name"]
+    definition = complete(definition, ())[0]
     names: dict[str, str] = {}
-    steps = made.graph.steps
-    for step in flow.steps:
-        spec = steps[0] if flow.engine == "cronjob" else next(s for s in steps if s.name == step.name)
-        names[step.name] = spec.name
-        names[f"{step.name}/"] = next(c.name for c in spec.containers if not c.sidecar and not c.init)
-    return Known(made, names)
+    found = definition.graph.steps
+    for step in steps:
+        spec = found[0] if made["kind"] == _KINDS["cronjob"] else next(s for s in found if s.name == step)
+        names[step] = spec.name
+        names[f"{step}/"] = next(c.name for c in spec.containers if not c.sidecar and not c.init)
+    return Known(definition, names)
 
 
 def manifest(flow: Flow) -> dict[str, Any]:
     """The object as its owner would write it."""
-    kind = _KINDS[flow.engine]
-    metadata = {"name": flow.name, "namespace": flow.namespace, "uid": flow.name, "resourceVersion": "1"}
     if flow.engine == "tekton":
-        api = "tekton.dev/v1"
         spec: dict[str, Any] = {"tasks": [_task(s) for s in flow.steps]}
-    elif flow.engine == "cronjob":
-        api, spec = "batch/v1", _cronjob(flow)
     else:
-        api, spec = "argoproj.io/v1alpha1", _argo(flow)
-        if flow.engine == "cron":
-            meets = flow.meets or "Forbid"
-            spec = {"schedule": flow.schedule or "0 */4 * * *", "workflowSpec": spec, "concurrencyPolicy": meets}
-    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+        spec = _cronjob(flow) if flow.engine == "cronjob" else _argo(flow)
+    if flow.engine == "cron":
+        meets = flow.meets or "Forbid"
+        spec = {"schedule": flow.schedule or "0 */4 * * *", "workflowSpec": spec, "concurrencyPolicy": meets}
+    return document(flow.engine, flow.name, flow.namespace, spec)
 
 
-def _resources(step: Step) -> dict[str, Any]:
+def document(engine: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """The object with this specification (engine: argo, cron, tekton, cronjob)."""
+    api = {"tekton": "tekton.dev/v1", "cronjob": "batch/v1"}.get(engine, "argoproj.io/v1alpha1")
+    metadata = {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"}
+    return {"apiVersion": api, "kind": _KINDS[engine], "metadata": metadata, "spec": spec}
+
+
+def resources(step: Pods) -> dict[str, Any]:
+    """Requests and limits of its container."""
     found: dict[str, Any] = {"requests": _pair(step.cpu_request, step.memory_request)}
     limits = _pair(step.cpu_limit, step.memory_limit) | ({step.gpu_resource: str(step.gpus)} if step.gpus else {})
     return {**found, "limits": limits} if limits else found
@@ -84,7 +114,7 @@ def _argo(flow: Flow) -> dict[str, Any]:
         tasks.append(task)
         body: dict[str, Any] = {
             "name": step.name,
-            "container": {"image": "registry.example/etl:1", "command": ["work"], "resources": _resources(step)},
+            "container": {"image": "registry.example/etl:1", "command": ["work"], "resources": resources(step)},
             "outputs": {"parameters": [{"name": "out", "valueFrom": {"path": "/out"}}]},
         }
         if rows:
@@ -118,7 +148,7 @@ def _task(step: Step) -> dict[str, Any]:
                     "name": "main",
                     "image": "registry.example/etl:1",
                     "script": "work",
-                    "computeResources": _resources(step),
+                    "computeResources": resources(step),
                 }
             ],
         },
@@ -135,18 +165,22 @@ def _task(step: Step) -> dict[str, Any]:
 
 def _cronjob(flow: Flow) -> dict[str, Any]:
     step = flow.steps[0]
-    container = {"name": "main", "image": "registry.example/etl:1", "resources": _resources(step)}
-    job: dict[str, Any] = {
+    spec = job(step)
+    if step.items > 1:
+        spec |= {"completions": step.items, "parallelism": flow.parallelism or step.items, "completionMode": "Indexed"}
+    return {
+        "schedule": flow.schedule or "0 */4 * * *",
+        "concurrencyPolicy": flow.meets or "Forbid",
+        "jobTemplate": {"spec": spec},
+    }
+
+
+def job(step: Pods) -> dict[str, Any]:
+    """The specification of a Job."""
+    container = {"name": "main", "image": "registry.example/etl:1", "resources": resources(step)}
+    found: dict[str, Any] = {
         "backoffLimit": step.retries,
         "ttlSecondsAfterFinished": 3600,
         "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
     }
-    if step.timeout is not None:
-        job["activeDeadlineSeconds"] = int(step.timeout)
-    if step.items > 1:
-        job |= {"completions": step.items, "parallelism": flow.parallelism or step.items, "completionMode": "Indexed"}
-    return {
-        "schedule": flow.schedule or "0 */4 * * *",
-        "concurrencyPolicy": flow.meets or "Forbid",
-        "jobTemplate": {"spec": job},
-    }
+    return found if step.timeout is None else {**found, "activeDeadlineSeconds": int(step.timeout)}

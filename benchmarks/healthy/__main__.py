@@ -1,0 +1,48 @@
+"""``make bench-healthy``: workflows that are as they should be, and what is recommended for them all the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from benchmarks.healthy.kinds import KINDS
+from benchmarks.healthy.report import RESULT, plain
+from benchmarks.healthy.score import History, history, name_of, summary
+
+
+def _one(task: tuple[int, int]) -> History:
+    """The history of a kind, by its number, and a seed."""
+    index, seed = task
+    return history(KINDS[index], seed)
+
+
+def main() -> int:
+    """Simulate all histories, print and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
+    parser.add_argument("--verbose", action="store_true", help="print every recommendation")
+    parser.add_argument("--dry", action="store_true", help="print only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    kinds = [i for i, kind in enumerate(KINDS) if not options.only or name_of(kind) in options.only]
+    tasks = [(i, seed) for i in kinds for seed in range(options.first, options.first + options.seeds)]
+    found = []
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for (_, seed), one in zip(tasks, pool.map(_one, tasks, chunksize=4), strict=True):
+            found.append(one)
+            for item in one.published if options.verbose else ():
+                print(f"{one.kind}, seed {seed}, {one.runs} runs: {item.rule}: {item.words}", flush=True)
+    result = summary(found, options.seeds)
+    print(plain(result))
+    if not options.dry:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
