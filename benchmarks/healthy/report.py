@@ -19,10 +19,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         f"{result['kinds']} kinds of workflows that are as they should be, {seeds} histories of two weeks each"
         f" ({result['histories']:,} histories with {result['runs']:,} runs), by a law that shares nothing with that of the"
-        f" planted problems. Each is analysed once, at a random time of a fortnight. {wrong} of the histories have a"
-        f" recommendation that is wrong: in {avoidable} the metrics could have ruled it out, in the others they do not show"
-        f" why (the size of an input, say). {true} have one that is right, though nobody need follow it. Kinds without any"
-        " are not listed.",
+        " planted problems. Each is analysed once, as new to the operator, at a random time of a fortnight."
+        f" {wrong} of the histories have a recommendation that is wrong. In {avoidable} the metrics could have ruled it"
+        " out; in the others they do not show why (the size of an input, say)."
+        f" {true} have one that is right, though nobody need follow it. Kinds without any are not listed.",
         "",
         "Wrong:",
         "",
@@ -62,8 +62,11 @@ def plain(result: dict[str, Any]) -> str:
     """The figures as plain text for a terminal, with an example of each."""
     counts = ", ".join(f"{result[name]} {name}" for name in ("wrong", "avoidable", "true"))
     head = f"{result['histories']} histories of {result['kinds']} kinds: {counts}"
-    return "\n".join([head, *(f"{row['histories']:4d} {row['rule']} {row['kind']}{_mark(row)}: {row['example'][:200]}"
-                              for row in result["rows"])])  # fmt: skip
+    rows = [
+        f"{row['histories']:4d} {row['rule']} {row['kind']}{_mark(row)}, first in seed {row['seed']}: {row['example'][:200]}"
+        for row in result["rows"]
+    ]
+    return "\n".join([head, *rows])
 
 
 def _mark(row: dict[str, Any]) -> str:

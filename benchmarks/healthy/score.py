@@ -39,6 +39,7 @@ class History:
 
     kind: str
     what: str
+    seed: int
     runs: int
     published: tuple[Published, ...]
 
@@ -66,7 +67,7 @@ def history(kind: Kind, seed: int) -> History:
         known.definition, runs, Policy(), profile=flow.name, now=now, environment=Environment(capacity=capacity)
     )
     published = tuple(_published(item, flow) for item in result.recommendations)
-    return History(name, " ".join((kind.__doc__ or "").split()), len(runs), published)
+    return History(name, " ".join((kind.__doc__ or "").split()), seed, len(runs), published)
 
 
 def _published(item: Recommendation, flow: Flow) -> Published:
@@ -76,12 +77,13 @@ def _published(item: Recommendation, flow: Flow) -> Published:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a rule recommends for the workflows of a kind: in how many histories, and an example."""
+    """What a rule recommends for the workflows of a kind: in how many histories, and the first with its seed."""
 
     rule: str
     kind: str
     what: str
     histories: int
+    seed: int
     example: Published
 
     @property
@@ -92,13 +94,15 @@ class Row:
 
 def rows(histories: Sequence[History]) -> list[Row]:
     """A row for each rule and kind with recommendations."""
-    found: dict[tuple[str, str], list[Published]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[History, Published]]] = defaultdict(list)
     for one in histories:
         first = {item.rule: item for item in reversed(one.published)}
         for rule, item in first.items():
-            found[rule, one.kind].append(item)
-    what = {one.kind: one.what for one in histories}
-    made = [Row(rule, kind, what[kind], len(items), items[0]) for (rule, kind), items in found.items()]
+            found[rule, one.kind].append((one, item))
+    made = [
+        Row(rule, kind, cases[0][0].what, len(cases), cases[0][0].seed, cases[0][1])
+        for (rule, kind), cases in found.items()
+    ]
     return sorted(made, key=lambda row: row.order)
 
 

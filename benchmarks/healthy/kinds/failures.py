@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.healthy.kinds.pipelines import pipeline
+from benchmarks.healthy.kinds.pipelines import TAILS, pipeline
 from benchmarks.healthy.law import HOUR, Flow, Kind, Rng, Run, Step, in_sequence
 from benchmarks.healthy.starts import at_random, every, office
 
@@ -81,8 +81,7 @@ def heavy_tails(rng: Rng) -> Flow:
         Step("check", 250, 0.35, ("query",), slow=0.05, tail=1.5),
         Step("store", 60, 0.3, ("enrich", "check"), slow=0.03),
     )
-    true = dict.fromkeys(("variance", "timeout"), "some calls do take very long")
-    return Flow("heavy-tails", steps, at_random(10), true=true)
+    return Flow("heavy-tails", steps, at_random(10), true=dict.fromkeys(("variance", "timeout"), TAILS))
 
 
 def varied_steps(rng: Rng) -> Flow:
@@ -92,7 +91,7 @@ def varied_steps(rng: Rng) -> Flow:
         Step("solve", 900, 0.3, slow=0.08, memory_spread=0.06),
         Step("store", 300, 0.3, flaky=0.01),
     )
-    return Flow("varied", steps, at_random(4))
+    return Flow("varied", steps, at_random(4), true=dict.fromkeys(("variance", "timeout"), TAILS))
 
 
 KINDS: tuple[Kind, ...] = (

@@ -38,12 +38,12 @@ def fan_out(
 
 
 def items_of_unknown_size(rng: Rng) -> Flow:
-    """5 to 200 items whose sizes vary by half, as they come: the largest takes longest, and no metric shows it."""
+    """Five to 200 items whose sizes vary by half, as they come: the largest takes longest, and no metric shows it."""
     return fan_out(5, 200)
 
 
 def items_of_known_size(rng: Rng) -> Flow:
-    """The same, with sizes that the metrics show."""
+    """Five to 200 items whose sizes vary by half, as the metrics show."""
     return fan_out(5, 200, sized=True)
 
 
@@ -75,18 +75,18 @@ def very_short_items(rng: Rng) -> Flow:
 
 
 def limited_to_ten(rng: Rng) -> Flow:
-    """10 to 120 items under a limit of ten, which protects the database that they read."""
+    """Ten to 120 items under a limit of ten, which protects the database that they read."""
     return replace(fan_out(10, 120, parallelism=10), hidden=_SIZES | _PROTECTED)
 
 
 def limited_to_eight(rng: Rng) -> Flow:
-    """10 to 40 items under a limit of eight, for the same reason."""
+    """Ten to 40 items under a limit of eight, for the same reason."""
     made = fan_out(10, 40, spread=0.3, parallelism=8, starts=at_random(8))
     return replace(made, hidden=_SIZES | _PROTECTED)
 
 
 def limited_to_nodes(rng: Rng) -> Flow:
-    """30 to 60 items under a limit of 20, which is what its nodes hold."""
+    """Thirty to 60 items under a limit of 20, which is what its nodes hold."""
     made = fan_out(30, 60, spread=0.3, parallelism=20, starts=at_random(6))
     return replace(made, nodes={"cpu": 20.5, "memory": 24 * GI})
 
@@ -147,7 +147,7 @@ def two_stages(rng: Rng) -> Flow:
 
 
 def two_stages_of_any_size(rng: Rng) -> Flow:
-    """The same with twenty items whose sizes vary by 60%."""
+    """Two fan-outs over the same twenty items, whose sizes vary by 60%: a large item is large in both."""
     return _two_stages(20, 0.6)
 
 

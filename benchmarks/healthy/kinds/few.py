@@ -18,7 +18,7 @@ def seldom(kind: Kind) -> Kind:
         return replace(made, starts=few(5, 12), schedule=None, engine=engine)
 
     seldom_run.__name__ = f"few_{kind.__name__}"
-    seldom_run.__doc__ = f"Of these runs few are known: {kind.__doc__}"
+    seldom_run.__doc__ = f"Few runs are known. {kind.__doc__}"
     return seldom_run
 
 

@@ -42,7 +42,7 @@ def samples_of_known_size(rng: Rng) -> Flow:
 
 
 def samples_of_any_known_size(rng: Rng) -> Flow:
-    """The same with sizes that vary still more."""
+    """Each sample takes as long as it is large, as the metrics show; sizes vary still more."""
     return _alignment(at_random(12), spread=1.3, sized=True)
 
 

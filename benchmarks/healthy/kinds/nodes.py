@@ -42,7 +42,7 @@ def two_generations(rng: Rng) -> Flow:
 
 
 def two_generations_alike(rng: Rng) -> Flow:
-    """The same with 20%."""
+    """Half of the nodes are older and take 20% longer."""
     return _two_generations(1.2)
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from benchmarks.healthy.law import DAY, GI, HOUR, MI, Flow, Kind, Rng, Run, Starts, Step, in_sequence, light
 from benchmarks.healthy.starts import at_random, every, office, paused
 
+_PUSHES = {"variance": "how much each push changes"}
+TAILS = "some executions do take many times as long as the others"
+
 
 def _branch(run: Run) -> None:
     """A change of the documentation, of a feature, or of the main branch, which takes longer and is tested further."""
@@ -28,7 +31,7 @@ def pipeline(starts: Starts, engine: str = "tekton") -> Flow:
         Step("integration", 420, 0.2, ("unit", "build"), only="main", slow=0.03, flaky=0.02, retries=1),
         Step("publish", 35, 0.2, ("lint", "build"), only="code"),
     )
-    return Flow("ci", steps, starts, engine, prepare=_branch, hidden={"variance": "how much each push changes"})
+    return Flow("ci", steps, starts, engine, prepare=_branch, hidden=_PUSHES, true={"timeout": TAILS})
 
 
 def pipeline_tekton(rng: Rng) -> Flow:
@@ -37,12 +40,12 @@ def pipeline_tekton(rng: Rng) -> Flow:
 
 
 def pipeline_argo(rng: Rng) -> Flow:
-    """The same under Argo, with 30 pushes a day."""
+    """Tests of 30 pushes a day under Argo; each takes as long as what it changes."""
     return pipeline(office(30), "argo")
 
 
 def pipeline_with_limits(rng: Rng) -> Flow:
-    """The same with time limits of four to eight times the usual duration of each step."""
+    """Tests of small and large changes, with time limits of four to eight times the usual duration of each step."""
     limits = {"clone": 60, "lint": 300, "unit": 1500, "build": 1200, "integration": 1800, "publish": 180}
     made = pipeline(office(18))
     return replace(made, steps=tuple(replace(step, timeout=limits[step.name]) for step in made.steps))
@@ -69,7 +72,7 @@ def nightly_on_weekdays(rng: Rng) -> Flow:
 
 
 def nightly(rng: Rng) -> Flow:
-    """The same every night, with less data at weekends."""
+    """A load of each day's data, less at weekends and twice as much at the turn of the month."""
     return _etl(every(DAY, at=2 * HOUR), "0 2 * * *")
 
 
@@ -85,11 +88,12 @@ def hourly(rng: Rng) -> Flow:
         Step("aggregate", 420, 0.1, scales=1, slow=0.02),
         Step("push", 60, 0.15, flaky=0.01),
     )
-    return Flow("hourly", steps, every(HOUR), "cron", "0 * * * *", prepare=prepare)
+    true = {"variance": TAILS}
+    return Flow("hourly", steps, every(HOUR), "cron", "0 * * * *", prepare=prepare, true=true)
 
 
 def sparse_samples(rng: Rng) -> Flow:
-    """The same with usage samples of 60% of its pods, which is enough."""
+    """An hourly load with usage samples of 60% of its pods, which is enough."""
     return replace(hourly(rng), sampled=0.6)
 
 
@@ -106,7 +110,7 @@ def training(rng: Rng) -> Flow:
 
 
 def training_by_day(rng: Rng) -> Flow:
-    """The same, started by people on working days."""
+    """Trainings that end when they converge, started by people on working days."""
     return _training(office(4, weekend=0.3))
 
 
@@ -156,7 +160,7 @@ def checks_before_deployment_argo(rng: Rng) -> Flow:
 
 
 def checks_before_deployment_tekton(rng: Rng) -> Flow:
-    """The same as a Pipeline."""
+    """A deployment of Tekton that waits for tests whose data it does not read."""
     return _checked_deployment("tekton")
 
 

@@ -23,7 +23,7 @@ def throttled_a_little(rng: Rng) -> Flow:
 
 
 def throttled_hardly(rng: Rng) -> Flow:
-    """The same with 8% of the periods."""
+    """Short bursts against a CPU limit: 8% of the periods."""
     return _throttled(0.08)
 
 
@@ -54,7 +54,7 @@ def heap_of_92_percent(rng: Rng) -> Flow:
 
 
 def heap_of_96_percent(rng: Rng) -> Flow:
-    """The same with 96%."""
+    """A Java heap with a fixed maximum: 96% of the limit, and never more."""
     return _heap(0.96)
 
 
@@ -98,7 +98,7 @@ def cache_that_wanders(rng: Rng) -> Flow:
 
 
 def cache_that_wanders_quickly(rng: Rng) -> Flow:
-    """The same from day to day."""
+    """A cache that is used more on some days than on others, within bounds."""
     return _cache(rng, 0.95, 0.02)
 
 

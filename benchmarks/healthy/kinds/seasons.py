@@ -53,12 +53,12 @@ def by_day_every_five_minutes(rng: Rng) -> Flow:
 
 
 def strongly_by_day_every_five_minutes(rng: Rng) -> Flow:
-    """The same with 60%."""
+    """Runs every five minutes, whose work varies by 60% over the day."""
     return _frequent(0.6, 5)
 
 
 def by_day_every_quarter(rng: Rng) -> Flow:
-    """The same with 40%, every quarter of an hour."""
+    """Runs every quarter of an hour, whose work varies by 40% over the day."""
     return _frequent(0.4, 15)
 
 
