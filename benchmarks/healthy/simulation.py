@@ -6,7 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,16 +50,27 @@ def simulate(
     return runs
 
 
+class _Pod(NamedTuple):
+    """A pod that is to be created: when it is requested, as which of the run, and for which step (by position), item and
+    attempt."""
+
+    requested: float
+    order: int
+    step: int
+    item: int
+    attempt: int
+
+
 @dataclass(slots=True)
 class _Player:
-    """One run while it is simulated: pods that are to be created (time, order of request, step, item, attempt), and per
-    step the steps and the items it waits for."""
+    """One run while it is simulated. By step: the steps that are ``missing`` before it (by position), the ``sizes`` of its
+    items, how many of them are ``left``, and when it was ``ready`` and ``ended``."""
 
     flow: Flow
     run: Run
     definition: WorkflowDefinition
     names: dict[str, str]
-    queue: list[tuple[float, int, int, int, int]] = field(default_factory=list)
+    queue: list[_Pod] = field(default_factory=list)
     missing: list[set[str]] = field(default_factory=list)
     sizes: dict[str, Sequence[float]] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
@@ -79,15 +90,15 @@ class _Player:
             if not step.after:
                 self._launch(index, start, _FIRST)
         while self.queue:
-            requested, _, index, item, attempt = heapq.heappop(self.queue)
-            created = max(requested, creator, heapq.heappop(slots) if slots else 0.0)
+            pod = heapq.heappop(self.queue)
+            created = max(pod.requested, creator, heapq.heappop(slots) if slots else 0.0)
             creator = created + _CREATION
-            done = self._execute(self.flow.steps[index], item, attempt, requested, created)
+            done = self._execute(pod, created)
             self.rows.append(done)
             finished = done.finished or created
             if self.flow.parallelism:
                 heapq.heappush(slots, finished)
-            self._after(index, item, attempt, finished, done.outcome)
+            self._after(pod, finished, done.outcome)
         return self._record()
 
     def _record(self) -> RunRecord:
@@ -111,20 +122,20 @@ class _Player:
         sizes = () if skipped else step.items(self.run) if step.items is not None else (1.0,)
         self.sizes[step.name], self.left[step.name], self.ready[step.name] = sizes, len(sizes), at
         for item in range(len(sizes)):
-            self._request(at + delay, index, item, 0)
+            self._request(at + delay, index, item)
         if not sizes:
             self._complete(step.name, at)
 
-    def _request(self, at: float, index: int, item: int, attempt: int) -> None:
+    def _request(self, at: float, step: int, item: int, attempt: int = 0) -> None:
         self.requests += 1
-        heapq.heappush(self.queue, (at, self.requests, index, item, attempt))
+        heapq.heappush(self.queue, _Pod(at, self.requests, step, item, attempt))
 
-    def _after(self, index: int, item: int, attempt: int, finished: float, outcome: Outcome) -> None:
+    def _after(self, pod: _Pod, finished: float, outcome: Outcome) -> None:
         """What follows the end of a pod: a retry, or the steps after its own once all items have succeeded."""
-        step = self.flow.steps[index]
+        step = self.flow.steps[pod.step]
         self.ended[step.name] = max(self.ended.get(step.name, finished), finished)
-        if outcome is Outcome.FAILED and attempt < step.retries:
-            self._request(finished + _BACKOFF, index, item, attempt + 1)
+        if outcome is Outcome.FAILED and pod.attempt < step.retries:
+            self._request(finished + _BACKOFF, pod.step, pod.item, pod.attempt + 1)
         elif outcome is not Outcome.SUCCEEDED:
             self.outcome = outcome
         else:
@@ -140,9 +151,10 @@ class _Player:
                 if not self.missing[index]:
                     self._launch(index, max(self.ended[before] for before in other.after), _NEXT)
 
-    def _execute(self, step: Step, item: int, attempt: int, requested: float, created: float) -> StepExecution:
+    def _execute(self, pod: _Pod, created: float) -> StepExecution:
         run, rng = self.run, self.run.rng
-        size = self.sizes[step.name][item]
+        step = self.flow.steps[pod.step]
+        size = self.sizes[step.name][pod.item]
         node, pace = self.flow.node(run) if self.flow.node else (run.node or f"node-{rng.integers(0, _NODES)}", 1.0)
         scheduled = created + 0.1 + _waited(step.wait, run)
         started = scheduled + _pulled(step.pull, run)
@@ -152,12 +164,12 @@ class _Player:
             reason, peak, work = "OOMKilled", step.memory_limit, 0.6 * work
         if step.timeout is not None and started + work - created > step.timeout:
             reason, work = "DeadlineExceeded", max(0.0, step.timeout - (started - created))
-        uid = f"{self.flow.name}-{run.number}-{step.name}-{item}-{attempt}"
+        uid = f"{self.flow.name}-{run.number}-{step.name}-{pod.item}-{pod.attempt}"
         container = _container(step, run, started, work, peak, reason, self.names[f"{step.name}/"], self.flow.sampled)
         volume = step.volume
         return StepExecution(
-            self.names[step.name], str(item) if step.items else None, attempt=attempt, pod=uid, uid=uid, node=node,
-            ready=self.ready[step.name] if attempt == 0 else requested, created=created, scheduled=scheduled,
+            self.names[step.name], str(pod.item) if step.items else None, attempt=pod.attempt, pod=uid, uid=uid, node=node,
+            ready=self.ready[step.name] if pod.attempt == 0 else pod.requested, created=created, scheduled=scheduled,
             started=started, finished=started + work, outcome=_outcome(reason),
             reason=reason, containers=(container,), network_receive_bytes=step.network * work,
             input_size=1e9 * (size if step.items else run.load) if step.sized else None,

@@ -80,7 +80,7 @@ def limited_to_ten(rng: Rng) -> Flow:
 
 
 def limited_to_eight(rng: Rng) -> Flow:
-    """Ten to 40 items under a limit of eight, for the same reason."""
+    """Ten to 40 items under a limit of eight, which protects the database that they read."""
     made = fan_out(10, 40, spread=0.3, parallelism=8, starts=at_random(8))
     return replace(made, hidden=_SIZES | _PROTECTED)
 

@@ -85,7 +85,7 @@ def one_node_for_each_run(rng: Rng) -> Flow:
 
 
 def rarely_pending(rng: Rng) -> Flow:
-    """One run in 80 waits for a node for three hours, as long as a repair takes."""
+    """One run in 80 is pending for three hours, as long as the repair of a node takes."""
 
     def prepare(run: Run) -> None:
         run.marks |= {"pending"} if run.chance(0.012) else set()
@@ -106,12 +106,12 @@ def _queueing(seconds: float) -> Flow:
 
 
 def waits_of_15_seconds(rng: Rng) -> Flow:
-    """Pods of four minutes that wait for a node for a quarter of one."""
+    """Pods of four minutes that are pending for a quarter of one."""
     return _queueing(15)
 
 
 def waits_of_30_seconds(rng: Rng) -> Flow:
-    """Pods of four minutes that wait for a node for half of one."""
+    """Pods of four minutes that are pending for half of one."""
     return _queueing(30)
 
 
