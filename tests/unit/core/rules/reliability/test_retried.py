@@ -22,7 +22,7 @@ def _runs(
     good: float = 1.0,
 ) -> Scenario:
     """From run ``first`` to ``last``, ``share`` of the executions of ``step`` fail after 150 s; a retry helps with
-    probability ``good``. Fetching and transforming take 60 and 240 s; what runs aside has 200 s to spare."""
+    probability ``good``. Fetching and transforming take 60 and 240 s; what runs aside takes 100 s."""
     value, chance = noise(spread=0.03), random.Random(7)
 
     def work(i: int) -> Work:
