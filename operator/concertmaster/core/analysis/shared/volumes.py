@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.robust import quantiles, theil_sen
 
 _FEWEST = 5  # runs required for a trend
 _DAY = 86400.0
+_MANY = 15  # runs whose cleanups medians of three show
+_FASTER = 1.5
 _AHEAD = 90 * _DAY  # s; a volume that fills up later than that is not reported as filling
 
 
@@ -85,7 +88,8 @@ def _fill(
         growth = _growth(rows)
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
-        at = Interval(*(rows[-1][0] + left / g * _DAY for g in (growth.high, growth.likely, growth.low)))
+        # From the last run on; none has seen it full, so it is not before now.
+        at = Interval(*(max(now, rows[-1][0] + left / g * _DAY) for g in (growth.high, growth.likely, growth.low)))
         full = at if at.likely <= now + _AHEAD else None
     peak = max(v.used for _, v in rows)
     return VolumeFill(claim, tuple(steps), len(least), shown.used, shown.capacity, shared, peak, growth, full)
@@ -104,7 +108,24 @@ def _cleaned(least: Sequence[float]) -> bool:
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
-    """Bytes per day; None unless the 95% interval of the slope is entirely positive."""
-    times = np.array([at for at, _ in rows]) / _DAY
-    slope = theil_sen(times - times[0], np.array([v.used for _, v in rows]))
-    return Interval(slope.low, slope.likely, slope.high) if slope is not None and slope.low > 0 else None
+    """Bytes per day; None unless the 95% interval of the slope is entirely positive, and where the use falls back at
+    times, for it grows much faster between runs then."""
+    times, used = np.array([at for at, _ in rows]) / _DAY, np.array([v.used for _, v in rows])
+    slope = theil_sen(times - times[0], used)
+    if slope is None or slope.low <= 0 or _falls_back(times, used, slope.likely):
+        return None
+    return Interval(slope.low, slope.likely, slope.high)
+
+
+def _falls_back(times: Floats, used: Floats, slope: float) -> bool:
+    """Whether ``used`` (bytes, by days) of few runs fell by more than half of its range, and half of the time grew at more
+    than _FASTER times the ``slope`` (bytes a day) of all: a cleanup that ``_cleaned`` cannot tell from temporary files,
+    after which use goes on growing as before."""
+    if used.size >= _MANY or float(np.max(np.maximum.accumulate(used) - used)) <= float(used.max() - used.min()) / 2:
+        return False
+    apart = np.diff(times)
+    later = apart > 0
+    rates, weights = np.diff(used)[later] / apart[later], apart[later]
+    order = rates.argsort()
+    share = np.cumsum(weights[order]) / weights.sum()
+    return bool(rates[order][np.searchsorted(share, 0.5)] > _FASTER * slope)

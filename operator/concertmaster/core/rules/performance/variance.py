@@ -36,15 +36,17 @@ def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
     }
 
 
-def _by_size(rows: Sequence[StepExecution]) -> float | None:
-    """Share (0 to 1) of the variance of log durations explained by input size; None when sizes are unknown."""
+def _left_by_size(rows: Sequence[StepExecution]) -> float | None:
+    """Coefficient of variation of durations (s) over those that a power of the input size predicts; None when sizes are
+    unknown."""
     pairs = [(e.input_size, e.duration) for e in rows if e.input_size and e.duration]
     if len(pairs) < max(8, len(rows)):
         return None
     x, y = np.log(np.array(pairs)).T
-    if x.std() < 1e-9 or y.std() < 1e-9:
-        return 0.0
-    return float(np.corrcoef(x, y)[0, 1] ** 2)
+    centred = x - x.mean()
+    square = float(centred @ centred)
+    predicted = centred * (float(centred @ y) / square) if square > 1e-9 else 0.0 * x
+    return summarize(np.exp(y - predicted)).cv
 
 
 def _throttled(execution: StepExecution) -> float:
@@ -123,12 +125,12 @@ def _named(runs: Iterable[str], starts: Mapping[str, float | None], name: Callab
 def _in_rhythm(
     longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float, threshold: float
 ) -> bool:
-    """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour
-    or day of the week, and elsewhere does not: a full load every night is no surprise."""
+    """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour,
+    a day of the week, or an hour of it, and elsewhere does not: a full load every night is no surprise."""
     slow, fast = _split(longest, limit)
     if not slow or not fast:
         return False
-    for name in (_hour, _weekday):
+    for name in (_hour, _weekday, _hour_of_week):
         usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
         then = {run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual}
         often = [run for run in slow if run in then]
@@ -149,6 +151,10 @@ def _hour(start: float) -> str:
 
 def _weekday(start: float) -> str:
     return f"{utc(start):%A}"
+
+
+def _hour_of_week(start: float) -> str:
+    return f"{_weekday(start)}, {_hour(start)}"
 
 
 def _steady(
@@ -194,8 +200,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         return None
     if (_spread_of_others(rows) or 0.0) <= threshold:
         return None
-    explained = _by_size(rows)
-    if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
+    left = _left_by_size(rows)
+    if left is not None and left <= threshold:
         return None
     starts = {run.run: run.start for run in analysis.runs}
     if _in_rhythm(longest, starts, 2 * middle, threshold):
@@ -228,8 +234,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         gain_share=share,
         evidence=(
             "at most: replayed with the step at no more than its median",
-            f"{sizes} explain {text.percent(explained)} of the spread"
-            if explained is not None
+            f"{sizes} explain {text.percent(max(0.0, 1.0 - (left / summary.cv) ** 2))} of the spread"
+            if left is not None
             else "input sizes are unknown",
         ),
     )

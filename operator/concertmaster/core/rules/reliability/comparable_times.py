@@ -38,10 +38,18 @@ def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Co
 
 
 def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
-    """Times as long as in the hour before runs take in the hour after the change, which the time of day hardly shows; of the
-    nearest runs within a few hours where that are too few, NaN without them."""
+    """Times as long as in the hour before runs take in the hour after the change, less what the time of day adds from hour
+    to hour just before or after; of the nearest runs within a few hours where that are too few, NaN without them."""
     change = min((r.start for r in after if r.start is not None), default=math.nan)
-    return _compared(_nearest(before, change), _nearest(after, change))
+    step = _compared(_nearest(before, change), _nearest(after, change))
+    hours = [_between(runs, change + at * _HOUR) for runs, at in ((before, -2), (before, -1), (after, 0), (after, 1))]
+    drifts = [_compared(hours[0], hours[1]), _compared(hours[2], hours[3])]
+    return step / max([1.0, *(drift for drift in drifts if drift > 0.0)])
+
+
+def _between(runs: Sequence[RunRecord], since: float) -> list[RunRecord]:
+    """Runs of the hour from then on."""
+    return [r for r in runs if r.start is not None and since <= r.start < since + _HOUR]
 
 
 def _nearest(runs: Sequence[RunRecord], moment: float) -> list[RunRecord]:

@@ -20,6 +20,7 @@ from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 
 _SMALL = 0.25  # of an increase, on logarithms
 _SOME = 0.8  # share of the runs that executes a step, from which on all runs show its regression
+_NEWEST = 4  # runs
 _ALL = Interval(1.0, 1.0, 1.0)
 
 
@@ -99,11 +100,32 @@ def _regression(
     rise = Rise(point, before, after, like, cause)
     explained = (
         rise.medians[1] <= rise.medians[0]
+        or _over(rise)
+        or (not cause.what and _ends_dip(points, runs, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
         or _retries_alone(evidence, before, after, least)
     )
     return None if explained else rise
+
+
+def _over(rise: Rise) -> bool:
+    """Whether the newest runs are all nearer to the level before than to that after: it is back, if not clearly yet."""
+    newest = [r.makespan or 0.0 for r in rise.after[-_NEWEST:]]
+    return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
+
+
+def _ends_dip(points: Sequence[ChangePoint], runs: Sequence[RunRecord], at: ChangePoint, least: float) -> bool:
+    """Whether the rise only ends a clear fall, such as a holiday, that did not last as long as what was usual before."""
+    begin = runs[0].end or 0.0
+    for place, point in enumerate(points):
+        if point.time >= at.time:
+            return False
+        back = sum(math.log(later.ratio) for later in points[place:]) < math.log1p(least)
+        if back and direction_if_clear(point, least) < 0 and at.time - point.time < point.time - begin:
+            return True
+        begin = point.time
+    return False
 
 
 def _explained_by_company(

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.shared.volumes import volume_fills
-from concertmaster.core.model import Category, PodFact, Severity, VolumeUse
+from concertmaster.core.model import Category, PodFact, Severity, StepExecution, VolumeUse
 from concertmaster.core.model.policy import Pricing
 from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_executions, encode_executions
@@ -121,6 +121,33 @@ def test_a_claim_that_is_cleaned_up_does_not_fill(every: float, first: float) ->
     (fill,) = volume_fills(of.analysis())
     assert (fill.growth, fill.full) == (None, None)
     assert of.recommended("volume-size") == []
+
+
+@pytest.mark.parametrize(
+    "days", [(0, 1.5, 3, 5, 6.5, 0.5, 2, 3.5, 5, 6.9), (2, 4, 6, 0.5, 2.5, 4.5, 6.5, 1, 3, 5, 6.8)]
+)
+def test_few_runs_show_that_a_claim_is_cleaned_up(days: tuple[float, ...]) -> None:
+    """Emptied weekly: more is used at the end than at the beginning, but it grows faster than that between runs."""
+    uses = [VolumeUse("scratch", (20 + 8 * day) * GI, 100 * GI) for day in days]
+    (fill,) = volume_fills(mounting(*uses).analysis())
+    assert (fill.growth, fill.full) == (None, None)
+
+
+def test_a_claim_that_no_run_has_seen_since_is_not_full_before_now() -> None:
+    uses = [VolumeUse("data", (50 + 4 * i) * GI, 100 * GI) for i in range(12)]
+    old = mounting(*uses)
+    runs = tuple(
+        replace(r, start=r.start - 8 * DAY, end=r.end - 8 * DAY, steps=tuple(_earlier(e, 8 * DAY) for e in r.steps))
+        for r in old.runs
+    )
+    (fill,) = volume_fills(replace(old, runs=runs).analysis())
+    assert fill.full is not None
+    assert fill.full.low == fill.full.likely == NOW
+
+
+def _earlier(e: StepExecution, by: float) -> StepExecution:
+    times = ("ready", "created", "scheduled", "started", "finished")
+    return replace(e, **{name: None if getattr(e, name) is None else getattr(e, name) - by for name in times})
 
 
 def test_a_claim_that_is_nearly_full_before_its_cleanup_is_enlarged_without_a_date() -> None:

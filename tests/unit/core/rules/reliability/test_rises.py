@@ -1,0 +1,93 @@
+"""Which rises of the run time are no regressions: the end of a dip, what is over again, and the slope of a day."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import RunRecord
+from concertmaster.core.times import weekend
+from tests.support.builders import DAY, NOW, container
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
+
+_ONE = argo(task("load"))
+_PER_DAY = 4
+
+
+def _levels(*stretches: tuple[float, float], seed: int = 1) -> Scenario:
+    """Every six hours for 14 days: (days, seconds) one after the other."""
+    value = noise(seed, spread=0.08)
+    seconds = [level for days, level in stretches for _ in range(round(days * _PER_DAY))]
+    assert len(seconds) == 14 * _PER_DAY
+    return scenario(_ONE, len(seconds), lambda i: {"load": value(seconds[i])}, every=DAY / _PER_DAY)
+
+
+def _holiday(image: bool = False) -> Scenario:
+    """Every two hours, less at weekends, and half as much on three days a week ago; they may end with another image."""
+    value, count = noise(0, spread=0.12), 168
+
+    def work(i: int) -> dict[str, Pod]:
+        at = NOW - (count - i) * DAY / 12
+        off = 0.45 if 5 * DAY < NOW - at <= 8 * DAY else 1.0
+        name = f"registry.example/etl:{2 if image and NOW - at <= 5 * DAY else 1}"
+        facts = (container(image=name, cpu_sampled_seconds=None, cpu_seconds=None),)
+        return {"load": Pod(value(600 * (0.6 if weekend(at) else 1.0) * off), containers=facts)}
+
+    return scenario(_ONE, count, work, every=DAY / 12)
+
+
+def test_the_end_of_a_holiday_is_no_regression() -> None:
+    made = _holiday()
+    fall, rise, _ = made.analysis().trend.points
+    assert fall.ratio < 0.6, "the case must tempt the rule"
+    assert rise.ratio > 1.6, "the case must tempt the rule"
+    assert made.recommended("degradation") == []
+
+
+def test_a_rise_with_a_change_of_the_image_is_one() -> None:
+    """What ended the dip is known then."""
+    assert "changed at the same time: image of load" in _holiday(image=True).one("degradation").because
+
+
+def test_the_end_of_what_lasted_longer_than_what_was_before_is_one() -> None:
+    assert _levels((3, 600), (7, 300), (4, 600)).one("degradation").id == "degradation.load"
+
+
+def test_a_rise_above_the_level_before_the_dip_is_one() -> None:
+    assert _levels((7, 600), (3, 300), (4, 900)).one("degradation").id == "degradation.load"
+
+
+@pytest.mark.parametrize(("back", "found"), [(2, 1), (5, 0)])
+def test_a_rise_that_is_over_again_is_none(back: int, found: int) -> None:
+    """The newest runs are as they were, if too few for a clear fall."""
+    value, count = noise(spread=0.15), 56
+    up = dict.fromkeys(range(32, count - back), 1.8)
+    made = scenario(_ONE, count, lambda i: {"load": value(300 * up.get(i, 1.0))}, every=DAY / 4)
+    newest = made.analysis().trend.points[-1]
+    if newest.ratio > 1:  # else the fall is a change point by now
+        assert len(made.recommended("degradation")) == found
+
+
+@pytest.mark.parametrize(("hour", "seed"), [(16, 1), (18, 0), (18, 3), (19, 3), (22, 0), (23, 0)])
+def test_the_slope_of_the_morning_is_no_step(hour: int, seed: int) -> None:
+    """Every five minutes for 17 hours from ``hour`` on: in the morning, runs get longer from hour to hour."""
+    value, first = noise(seed, spread=0.12), NOW // DAY * DAY - 5 * DAY + hour * DAY / 24
+    starts = [first + 300 * i for i in range(200)]
+
+    def work(i: int) -> dict[str, float]:
+        return {"load": value(60 * (1.0 + 0.6 * math.sin(2.0 * math.pi * (starts[i] / DAY - 1 / 3))))}
+
+    made = scenario(_ONE, 200, work, every=300)
+    runs = tuple(_moved(run, start) for run, start in zip(made.runs, starts, strict=True))
+    day = replace(made, runs=runs)
+    assert day.analysis().trend.points, "the case must tempt the rule"
+    assert day.recommended("degradation") == []
+
+
+def _moved(run: RunRecord, start: float) -> RunRecord:
+    by = start - (run.start or 0.0)
+    times = ("ready", "created", "scheduled", "started", "finished")
+    steps = tuple(replace(e, **{name: getattr(e, name) + by for name in times}) for e in run.steps)
+    return replace(run, start=start, end=(run.end or 0.0) + by, steps=steps)
