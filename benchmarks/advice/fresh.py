@@ -24,7 +24,7 @@ from benchmarks.advice.score import analyse, answers_to
 from benchmarks.advice.truth import worth
 from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
-from concertmaster.core.model import Interval
+from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.rules.base import share_interval
 from concertmaster.core.rules.upper_bound import assumption
 
@@ -59,6 +59,11 @@ class Kept:
         return self.low <= self.true <= self.high
 
 
+def says_at_most(item: Recommendation) -> bool:
+    """Whether its gain is said to be an upper bound."""
+    return _AT_MOST in item.expected
+
+
 def fresh_effect(plant: Plant, sets: int = SETS) -> float:
     """Mean monthly effect of fixing the problem, over sets of fresh runs."""
     if plant.amount is not None:  # no run shows it
@@ -77,9 +82,8 @@ def kept(plant: Plant, sets: int = SETS) -> Kept | None:
     promised: Interval | None = getattr(placed[0].impact, plant.measure) if placed else None
     if promised is None:
         return None
-    bound = _AT_MOST in placed[0].expected
     true = fresh_effect(plant, sets)
-    return Kept(placed[0].rule, plant.kind, bound, promised.low, promised.likely, promised.high, true)
+    return Kept(placed[0].rule, plant.kind, says_at_most(placed[0]), promised.low, promised.likely, promised.high, true)
 
 
 def _usual(task: tuple[int, int]) -> Kept | None:
@@ -127,24 +131,30 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         "![Promised and kept shares of effects by rule](results/fresh.svg)",
         "",
-        *_table(usual),
+        *by_rule(usual["rules"]),
         "",
         f"The same with daily runs, 14 in two weeks, that vary {VARIATION:.0f} times as much, so that the sampling error is"
         f" most of each interval (kinds with a schedule of their own keep it). {_overall(daily)} hold it.",
         "",
-        *_table(daily),
+        *by_rule(daily["rules"]),
     ]
 
 
-def _overall(part: Mapping[str, Any]) -> str:
-    own = [row for row in part["rules"] if not row["bound"]]
+def share_that_holds(rules: Sequence[Mapping[str, Any]]) -> tuple[float, int]:
+    """Percent of the intervals that hold, and their number, without upper bounds."""
+    own = [row for row in rules if not row["bound"]]
     every = sum(row["cases"] for row in own)
-    share = sum(row["kept"] * row["cases"] for row in own) / every if every else 0.0
+    return (sum(row["kept"] * row["cases"] for row in own) / every if every else 0.0), every
+
+
+def _overall(part: Mapping[str, Any]) -> str:
+    share, every = share_that_holds(part["rules"])
     published = f"An effect of {part['published']:,} of {part['planted']:,} problems is published"
     return f"{published}; of {every:,} intervals {share:.1f}%"
 
 
-def _table(part: Mapping[str, Any]) -> list[str]:
+def by_rule(rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rows of ``summary`` as a table."""
     return [
         "| rule | | kinds | intervals | hold [90% interval] | effect smaller, larger | width, % | worst kind |",
         "|---|---|---|---|---|---|---|---|",
@@ -152,7 +162,7 @@ def _table(part: Mapping[str, Any]) -> list[str]:
             f"| {row['rule']} | {'at most' if row['bound'] else ''} | {row['families']} | {row['cases']}"
             f" | {row['kept']:.1f}%{_error(row)} | {row['smaller']:.1f}, {row['larger']:.1f}% | {row['width']:.0f}"
             f" | {row['worst']} {row['worst_kept']:.0f}% |"
-            for row in part["rules"]
+            for row in rules
         ),
     ]
 

@@ -1,0 +1,138 @@
+"""What is recommended for a planted problem: whether it is the right thing, and whether its interval holds the effect."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import fmean, median
+from typing import Any
+
+from benchmarks.advice.fresh import Kept, says_at_most, summary
+from benchmarks.graphs.kinds import KINDS, planted
+from benchmarks.graphs.law import NOW, Flow
+from benchmarks.graphs.manifests import definition
+from benchmarks.graphs.plant import Plant
+from benchmarks.graphs.records import record
+from benchmarks.graphs.simulation import Played, history
+from benchmarks.graphs.truth import RUNS, worth
+from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow
+
+
+class Verdict(StrEnum):
+    """``FOUND``: published, by a right rule about the right step. ``SMALL``: not published, as its effect is below what is
+    material, or reported as a minor item. ``UNSEEN``: the window does not contain what it could be recognized by."""
+
+    FOUND = "found"
+    SMALL = "small"
+    UNSEEN = "unseen"
+    MISSED = "missed"
+    NOTHING = "nothing"  # there is nothing to find
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One planted problem. ``true``: its monthly effect in its measure, after what is recommended; ``kept``: the published
+    interval beside it (None: none is published); ``wrong``: ids of recommendations that answer neither it nor anything that
+    is acceptable beside it."""
+
+    kind: str
+    seed: int
+    verdict: Verdict
+    runs: int
+    true: float
+    kept: Kept | None
+    wrong: tuple[str, ...]
+    note: str
+
+    def __str__(self) -> str:
+        kept = self.kept
+        promised = "" if kept is None else f", {kept.low:.1f} {kept.likely:.1f} {kept.high:.1f}"
+        off = " OUTSIDE" if kept is not None and not kept.held else ""
+        wrong = f", wrong {' '.join(self.wrong)}" if self.wrong else ""
+        head = f"{self.kind} {self.seed} ({self.runs} runs; {self.note}): {self.verdict}"
+        return f"{head}, true {self.true:.1f}{promised}{off}{wrong}"
+
+
+def analyse(flow: Flow) -> tuple[AnalysisResult, list[Played]]:
+    """The product's answer to the runs of the window, and these runs."""
+    read, runs = definition(flow), history(flow)
+    records = [record(run, read) for run in runs]
+    result = analyze_workflow(read, records, Policy(), profile=flow.name, now=NOW, environment=Environment())
+    return result, runs
+
+
+def judge(kind: str, seed: int, fresh_runs: int = RUNS) -> Case:
+    """Plant, analyse and compare."""
+    plant = planted(kind, seed)
+    result, runs = analyse(plant.flow)
+    best = next((r for r in result.recommendations if answers(plant, r)), None)
+    minor = next((r for r in result.minor if answers(plant, r)), None)
+    true, verdict = 0.0, Verdict.NOTHING
+    if plant.rules:
+        effect = worth(plant, best, fresh_runs)
+        true = effect.of(plant.measure)
+        if best is not None:
+            verdict = Verdict.FOUND
+        elif not plant.shown(runs):
+            verdict = Verdict.UNSEEN
+        elif minor is not None or not effect.material(plant.measure, result.analysis.options.materiality):
+            verdict = Verdict.SMALL
+        else:
+            verdict = Verdict.MISSED
+    wrong = tuple(r.id for r in result.recommendations if r.rule not in plant.also and not answers(plant, r))
+    kept = _kept(kind, plant, best, true) if best is not None else None
+    return Case(kind, seed, verdict, len(runs), true, kept, wrong, plant.note)
+
+
+def answers(plant: Plant, item: Recommendation) -> bool:
+    """Whether the recommendation is of a right rule, and about the right step."""
+    if item.rule not in plant.rules:
+        return False
+    if plant.step is None:
+        return True
+    step = plant.flow.step(plant.step).path
+    return item.step == step or any(row.step == step for row in item.items)
+
+
+def _kept(kind: str, plant: Plant, item: Recommendation, true: float) -> Kept | None:
+    promised: Interval | None = getattr(item.impact, plant.measure)
+    if promised is None:
+        return None
+    return Kept(item.rule, kind, says_at_most(item), promised.low, promised.likely, promised.high, true)
+
+
+def table(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """A row for each kind, in the order of KINDS, and one over all."""
+    rows = [_row(kind, [c for c in cases if c.kind == kind]) for kind in KINDS if any(c.kind == kind for c in cases)]
+    return [*rows, _row("all", cases)]
+
+
+def _row(kind: str, cases: Sequence[Case]) -> dict[str, Any]:
+    kept = [c.kept for c in cases if c.kept is not None]
+    ratios = [k.likely / k.true for k in kept if k.true > 0.0]
+    return {
+        "kind": kind,
+        "cases": len(cases),
+        **{str(v): sum(c.verdict is v for c in cases) for v in Verdict},
+        "intervals": len(kept),
+        "held": 100.0 * fmean(k.held for k in kept) if kept else None,
+        "smaller": sum(k.true < k.low for k in kept),
+        "larger": sum(k.true > k.high for k in kept),
+        "ratio": median(ratios) if ratios else None,
+        "wrong": dict(Counter(w.partition(".")[0] for c in cases for w in c.wrong).most_common()),
+    }
+
+
+def result(cases: Sequence[Case], seeds: int) -> dict[str, Any]:
+    """The content of the result file."""
+    return {
+        "seeds": seeds,
+        "fresh_runs": RUNS,
+        "kinds": table(cases),
+        "rules": summary([c.kept for c in cases if c.kept is not None], "effect on fresh runs"),
+        "open": [str(c) for c in cases if c.verdict is Verdict.MISSED or c.wrong],
+    }
