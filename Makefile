@@ -165,6 +165,10 @@ bench-healthy: $(READY) ## 140 kinds of healthy workflows: what is recommended f
 	@nice -n 5 $(BIN)/python -m benchmarks.healthy
 	@$(BIN)/python -m benchmarks.page
 
+bench-graphs: $(READY) ## planted problems in graphs of any shape: are they found, and do intervals hold? (about 15 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.graphs
+	@$(BIN)/python -m benchmarks.page
+
 bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
 	@$(BIN)/python -m benchmarks.accuracy.late_runs
 	@$(BIN)/python -m benchmarks.page

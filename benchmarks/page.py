@@ -17,6 +17,7 @@ from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.gaps import report as gaps
+from benchmarks.graphs import report as graphs
 from benchmarks.healthy import report as healthy
 from benchmarks.nested import report as nested
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
@@ -44,6 +45,7 @@ _PARTS = (
     fresh,
     gaps,
     healthy,
+    graphs,
     chaos,
     torture,
 )
