@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
 
 from benchmarks.graphs.draws import stream
 from benchmarks.graphs.law import DAY, NOW, Container, Flow, Step
@@ -64,7 +66,7 @@ class Events:
         where, moment, fails, hangs, queue, start = (float(u) for u in self._uniform[item, row])
         time, memory, cpu = (float(n) for n in self._normal[item, row])
         node = int(where * run.flow.nodes)
-        work = self._work(item, time, node)
+        work = min(self._work(item, time, node), self._longest())
         peaks = {c.name: _peak(c, run.size, memory) for c in step.containers}
         killed = next((c.name for c in step.containers if c.memory_limit and peaks[c.name] > c.memory_limit), None)
         reason, cores = None, math.exp(0.04 * cpu)
@@ -82,6 +84,15 @@ class Events:
             reason, work = "DeadlineExceeded", max(1.0, step.timeout - queued - startup)
         return Course(work, reason, killed or "main", peaks, node, queued, startup, cores)
 
+    def _longest(self) -> float:
+        """Most seconds of an item."""
+        if self._step.evened is None:
+            return math.inf
+        draws = zip(self._normal[:, 0, 0], self._uniform[:, 0, 0] * self._run.flow.nodes, strict=True)
+        works = [self._work(item, float(time), int(node)) for item, (time, node) in enumerate(draws)]
+        others = [work for item, work in enumerate(works) if self._unlike(item) == 1.0]
+        return max(self._step.evened * median(works), *others)
+
     def _work(self, item: int, time: float, node: int) -> float:
         run, step = self._run, self._step
         work = step.seconds * run.pace * math.exp(step.elasticity * math.log(run.size))
@@ -89,7 +100,7 @@ class Events:
         if step.change is not None and step.change.holds(run.days_ago, item, run.size):
             work *= step.change.factor
         if step.item_spread:
-            work *= math.exp(step.item_spread * float(stream(run.flow.seed, step.name, item).standard_normal()))
+            work *= math.exp(step.item_spread * _lasting(run.flow.seed, step.name, item))
         if step.items > 1:
             work *= self._unlike(item)
         if node < run.flow.slow_nodes:
@@ -109,6 +120,12 @@ class Events:
         changed = step.change is not None and step.change.holds(run.days_ago, item, run.size)
         share = step.change.broken if changed and step.change is not None else step.broken
         return float(self._of_item[item]) < share
+
+
+@lru_cache(maxsize=4096)
+def _lasting(seed: int, step: str, item: int) -> float:
+    """What makes an item differ in all runs (standard normal)."""
+    return float(stream(seed, step, item).standard_normal())
 
 
 def _peak(container: Container, size: float, normal: float) -> float:

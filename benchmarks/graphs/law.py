@@ -98,7 +98,8 @@ class Step:
 
     ``seconds`` of work for an input of 1, log-normal with ``spread`` and following the input with ``elasticity``.
     ``item_spread``: lasting differences between items; the last one takes ``last_item`` times as long, and in a share
-    ``slow_item_share`` of the runs a random one ``slow_item`` times. ``loose``: dependencies without data. ``pipelined``:
+    ``slow_item_share`` of the runs a random one ``slow_item`` times; where ``evened``, only up to so many times the median
+    item, or as long as the longest other one. ``loose``: dependencies without data. ``pipelined``:
     an item starts when the same item of the step before has ended. ``in_runs``: share of the runs in which it runs.
     ``transient``: share of attempts that fail, ``broken``: of executions that fail for good, both after a share of the work
     between ``fails_at``. ``hang``: share of attempts that wait idle for
@@ -118,6 +119,7 @@ class Step:
     last_item: float = 1.0
     slow_item_share: float = 0.0
     slow_item: float = 1.0
+    evened: float | None = None
     containers: tuple[Container, ...] = (Container(),)
     startup: float = 3.0
     wait: float = 0.3

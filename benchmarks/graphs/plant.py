@@ -32,7 +32,8 @@ class Plant:
     workflow); none where there is nothing to recommend. ``also``: acceptable beside it. ``measure``: the unit of its effect
     (a field of Impact). ``remedy``: the workflow after exactly what is recommended, where that need not be all of the fix.
     ``shown``: whether the runs of the window contain what the problem can be recognized by at all. ``amount``: the effect
-    per month by the law, where no run shows it yet."""
+    per month by the law, where no run shows it yet. ``least_share``: of the makespan (0 to 1), from which on its rule
+    reports it by default, where that is more than what is material."""
 
     flow: Flow
     fixed: Flow
@@ -43,6 +44,7 @@ class Plant:
     remedy: Remedy | None = None
     shown: Shown = always
     amount: float | None = None
+    least_share: float = 0.0
     note: str = ""
 
 

@@ -17,6 +17,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     *kinds, whole = result["kinds"]
     planted = whole["cases"] - whole["nothing"]
     different = sum(row["nothing"] == 0 for row in kinds)
+    fresh = result["fresh_runs"]
     share, intervals = share_that_holds(result["rules"])
     return [
         "",
@@ -27,7 +28,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         " steps of some runs only, log-normal times that follow the input, 10 to 200 runs in two weeks, and pairs of"
         f" problems. {_found(whole)}. Small: the true effect is below what is published, or a minor item names the problem;"
         f" unseen: the window has no two failures, or fewer than {ENOUGH} runs on one side of the change. The true effect is"
-        f" that on {result['fresh_runs']} fresh runs: once with the problem, and once after exactly what is recommended.",
+        f" that on fresh runs, {fresh['times']} times as many as were read and at least {fresh['least']}: once with the"
+        " problem, and once after exactly what is recommended.",
         "",
         f"Of {intervals:,} published intervals {share:.1f}% hold it (promised: 90%), without any tolerance, those that are"
         " said to be upper bounds (*at most*) not counted. Likely / true: median. Wrong: recommendations that answer neither"

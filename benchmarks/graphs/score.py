@@ -16,7 +16,7 @@ from benchmarks.graphs.manifests import definition
 from benchmarks.graphs.plant import Plant
 from benchmarks.graphs.records import record
 from benchmarks.graphs.simulation import Played, history
-from benchmarks.graphs.truth import RUNS, worth
+from benchmarks.graphs.truth import LEAST, TIMES, Worth, worth
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow
@@ -50,11 +50,11 @@ class Case:
 
     def __str__(self) -> str:
         kept = self.kept
-        promised = "" if kept is None else f", {kept.low:.1f} {kept.likely:.1f} {kept.high:.1f}"
+        promised = "" if kept is None else f", {kept.low:.4g} {kept.likely:.4g} {kept.high:.4g}"
         off = " OUTSIDE" if kept is not None and not kept.held else ""
         wrong = f", wrong {' '.join(self.wrong)}" if self.wrong else ""
         head = f"{self.kind} {self.seed} ({self.runs} runs; {self.note}): {self.verdict}"
-        return f"{head}, true {self.true:.1f}{promised}{off}{wrong}"
+        return f"{head}, true {self.true:.4g}{promised}{off}{wrong}"
 
 
 def analyse(flow: Flow) -> tuple[AnalysisResult, list[Played]]:
@@ -65,7 +65,7 @@ def analyse(flow: Flow) -> tuple[AnalysisResult, list[Played]]:
     return result, runs
 
 
-def judge(kind: str, seed: int, fresh_runs: int = RUNS) -> Case:
+def judge(kind: str, seed: int, fresh_runs: int | None = None) -> Case:
     """Plant, analyse and compare."""
     plant = planted(kind, seed)
     result, runs = analyse(plant.flow)
@@ -79,7 +79,7 @@ def judge(kind: str, seed: int, fresh_runs: int = RUNS) -> Case:
             verdict = Verdict.FOUND
         elif not plant.shown(runs):
             verdict = Verdict.UNSEEN
-        elif minor is not None or not effect.material(plant.measure, result.analysis.options.materiality):
+        elif minor is not None or _small(plant, effect, result):
             verdict = Verdict.SMALL
         else:
             verdict = Verdict.MISSED
@@ -96,6 +96,12 @@ def answers(plant: Plant, item: Recommendation) -> bool:
         return True
     step = plant.flow.step(plant.step).path
     return item.step == step or any(row.step == step for row in item.items)
+
+
+def _small(plant: Plant, effect: Worth, result: AnalysisResult) -> bool:
+    """Whether the effect is less than what is reported by default."""
+    least = result.analysis.options.materiality
+    return effect.run_share < plant.least_share or not effect.material(plant.measure, least)
 
 
 def _kept(kind: str, plant: Plant, item: Recommendation, true: float) -> Kept | None:
@@ -131,7 +137,7 @@ def result(cases: Sequence[Case], seeds: int) -> dict[str, Any]:
     """The content of the result file."""
     return {
         "seeds": seeds,
-        "fresh_runs": RUNS,
+        "fresh_runs": {"least": LEAST, "times": TIMES},
         "kinds": table(cases),
         "rules": summary([c.kept for c in cases if c.kept is not None], "effect on fresh runs"),
         "open": [str(c) for c in cases if c.verdict is Verdict.MISSED or c.wrong],

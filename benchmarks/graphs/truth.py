@@ -7,12 +7,13 @@ from statistics import fmean
 
 from benchmarks.graphs.law import Flow
 from benchmarks.graphs.plant import FAILURES, MINUTES, MONEY, Plant
-from benchmarks.graphs.simulation import fresh
+from benchmarks.graphs.simulation import fresh, starts
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Materiality
 
-# Fresh runs of either workflow. A share of 10% of them that fails is then known within a tenth of it.
-RUNS = 800
+# Fresh runs of either workflow: at least so many, and a multiple of those that were read, so that their own error is small
+# beside that of the prediction.
+LEAST, TIMES = 800, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,19 @@ class Worth:
         return self.failed_runs >= least.failed_runs
 
 
-def worth(plant: Plant, followed: Recommendation | None = None, runs: int = RUNS) -> Worth:
-    """Effect of the fix, or (where it depends on that) of exactly what is recommended."""
+def worth(plant: Plant, followed: Recommendation | None = None, runs: int | None = None) -> Worth:
+    """Effect of the fix, or (where it depends on that) of exactly what is recommended. ``runs``: fresh runs of either
+    workflow (None: enough)."""
     if plant.amount is not None:
         return Worth(failed_runs=plant.amount)
     fixed = plant.fixed
     if followed is not None and plant.remedy is not None:
         fixed = plant.remedy(plant.flow, followed)
-    return difference(plant.flow, fixed, runs)
+    enough = max(LEAST, TIMES * len(starts(plant.flow)))
+    return difference(plant.flow, fixed, enough if runs is None else runs)
 
 
-def difference(bad: Flow, good: Flow, runs: int = RUNS) -> Worth:
+def difference(bad: Flow, good: Flow, runs: int) -> Worth:
     """Effect of the difference between two workflows. Run time is compared where both runs succeed."""
     before, after = fresh(bad, runs), fresh(good, runs)
     rate = bad.runs_per_month

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from benchmarks.graphs.draws import Rng
 from benchmarks.graphs.kinds.cost import INJECTED
+from benchmarks.graphs.kinds.regressions import LEAST_SHARE
 from benchmarks.graphs.law import GI, Change, Container, Flow
 from benchmarks.graphs.plant import MINUTES, MONEY, Kind, Plant, changed, ran
 from benchmarks.graphs.remedies import edited
@@ -38,7 +39,7 @@ def conditional_regressed(rng: Rng, name: str) -> Plant:
     drawn = _branch(rng, name, 0.25, 3)
     change = Change(float(rng.uniform(3, 10)), factor=float(rng.uniform(1.5, 2.5)))
     bad = drawn.having("deep", change=change)
-    return replace(_plant(bad, drawn, "degradation", MINUTES), shown=changed("deep"))
+    return replace(_plant(bad, drawn, "degradation", MINUTES), shown=changed("deep"), least_share=LEAST_SHARE)
 
 
 def conditional_throttled(rng: Rng, name: str) -> Plant:

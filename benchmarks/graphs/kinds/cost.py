@@ -11,9 +11,9 @@ from benchmarks.graphs.remedies import edited
 from benchmarks.graphs.shapes import any_of, between, diamond, flow
 
 INJECTED = Container(
-    "proxy", cpu=0.02, cpu_request=0.02, memory=50 * MI, memory_request=64 * MI, declared=False, paces=False
+    "proxy", cpu=0.02, cpu_request=0.02, memory=50 * MI, memory_request=50 * MI, declared=False, paces=False
 )
-"""A sidecar whose requests fit, which ends with the step."""
+"""A sidecar that reserves what it uses and ends with the step."""
 
 
 def oversized(rng: Rng, name: str) -> Plant:

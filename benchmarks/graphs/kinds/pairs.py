@@ -35,11 +35,11 @@ def few_slots_with_straggler(rng: Rng, name: str) -> Plant:
 
 
 def straggler_with_few_slots(rng: Rng, name: str) -> Plant:
-    """The same, and the fix is a last item a quarter longer than the others."""
+    """The same, and the fix is a last item that is no straggler any more."""
     drawn, factor = _uneven(rng, name)
-    bad, fixed = (drawn.having("work", last_item=f) for f in (factor, EVEN))
+    bad = drawn.having("work", last_item=factor)
     return Plant(
-        bad, fixed, ("straggler",), "work", MINUTES, also=("parallelism",),
+        bad, bad.having("work", evened=EVEN), ("straggler",), "work", MINUTES, also=("parallelism",),
         note=f"{drawn.step('work').items} items, parallelism {drawn.parallelism}, x {factor:.1f}",
     )  # fmt: skip
 

@@ -175,12 +175,24 @@ def test_a_pipelined_item_waits_for_its_own_item_only() -> None:
     assert seconds(flow.having("train", pipelined=True, seconds=240.0)) == 540
 
 
+def test_an_evened_item_is_as_long_as_the_longest_other_one() -> None:
+    flow = exact(Step("a", items=5, last_item=4.0))
+    assert seconds(flow) == 240
+    assert seconds(flow.having("a", evened=1.25)) == round(1.25 * 60, -1)
+    varied = flow.having("a", item_spread=0.8)
+    works = {e.item: e.course.work for e in one(varied.having("a", last_item=1.0)).executions}
+    longest = max(work for item, work in works.items() if item != 4)
+    evened = {e.item: e.course.work for e in one(varied.having("a", evened=0.1)).executions}
+    assert evened[4] == pytest.approx(min(4.0 * works[4], longest))
+    assert [evened[item] for item in range(4)] == [works[item] for item in range(4)]
+
+
 def test_a_cache_answers_repeated_inputs_until_its_entry_is_too_old() -> None:
-    flow = exact(Step("a", repeats=1.0 - 1e-9), Step("b", ("a",)), every=HOUR)
+    flow = exact(Step("a", repeats=0.99), Step("b", ("a",)), every=HOUR)
     assert seconds(flow) == 120
     cached = flow.having("a", cached=3.5 * HOUR)
     hits = ["a" not in {e.step.name for e in run.executions} for run in fresh(cached, 40)]
-    assert fmean(hits) == pytest.approx(3 / 4, abs=0.1)
+    assert fmean(hits) == pytest.approx(3 / 4, abs=0.2)
     assert fmean(r.makespan for r in fresh(cached, 40)) < 90
     never = cached.having("a", repeats=0.0)
     assert seconds(never) == 120
@@ -230,6 +242,15 @@ def test_the_effect_is_the_difference_and_material_by_its_measure() -> None:
     assert not Worth(run_minutes=31.0, run_share=0.01, money=50.0, failed_runs=9.0).material("run_minutes", least)
     assert Worth(cost_share=0.2).material("money", least) and Worth(failed_runs=2.0).material("failed_runs", least)
     assert worth(replace(planted("filling-volume", 1), amount=7.0)).of("failed_runs") == 7.0
+    plant = planted("conditional-gpus", 1)
+    assert worth(plant, runs=5).of("money") == difference(plant.flow, plant.fixed, 5).money
+
+
+def test_the_effect_of_a_remedy_is_that_of_what_is_recommended() -> None:
+    plant = planted("few-slots", 1)
+    edit = Edit("/spec/parallelism", str(plant.flow.parallelism), str((plant.flow.parallelism or 0) + 1))
+    some, all_of_it = worth(plant, replace(RECOMMENDATION, edits=(edit,)), 20), worth(plant, runs=20)
+    assert 0.0 < some.run_minutes < all_of_it.run_minutes
 
 
 def test_an_answer_is_of_the_right_rule_and_step() -> None:
