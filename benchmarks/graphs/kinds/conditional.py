@@ -77,7 +77,7 @@ def conditional_sidecar(rng: Rng, name: str) -> Plant:
 
 
 def conditional_queueing(rng: Rng, name: str) -> Plant:
-    """Its pods wait for a node for minutes. The fix is no wait; the gain is said to be at most that."""
+    """Its pods are pending for minutes. The fix is no queueing; the gain is said to be at most that."""
     drawn = _branch(rng, name, 0.25, 3)
     bad = drawn.having("deep", wait=2 * drawn.step("b").seconds)
     return _plant(bad, drawn.having("deep", wait=0.0), "queue-time", MINUTES, None)

@@ -178,7 +178,7 @@ def repeated_inputs(rng: Rng, name: str) -> Plant | None:
 
 
 def queueing(rng: Rng, name: str) -> Plant | None:
-    """Pods of one step wait for a node about as long as they work. The fix is to wait as the others do."""
+    """Pods of one step are pending about as long as they work. The fix is a queueing time like that of the others."""
     drawn = flow(rng, name, any_of(rng))
     at = placed(rng, drawn, 0.05)
     if at is None:
