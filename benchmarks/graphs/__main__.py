@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.graphs.kinds import KINDS
 from benchmarks.graphs.report import RESULT, lines
-from benchmarks.graphs.score import Case, Verdict, judge, result
+from benchmarks.graphs.score import Case, Verdict, judge, summarize
 
 
 def _one(task: tuple[str, int]) -> Case:
@@ -35,7 +35,7 @@ def main() -> int:
             off = case.kept is not None and not case.kept.held
             if options.verbose or off or case.wrong or case.verdict is Verdict.MISSED:
                 print(case, flush=True)
-    found = result(cases, options.seeds)
+    found = summarize(cases, options.seeds)
     print("\n".join(lines(found)))
     if not options.dry:
         RESULT.write_text(json.dumps(found, indent=1) + "\n")

@@ -10,6 +10,7 @@ from benchmarks.advice.fresh import by_rule, share_that_holds
 from benchmarks.graphs.plant import ENOUGH
 
 RESULT = Path(__file__).parents[1] / "results" / "graphs.json"
+_COUNTS = ("found", "small", "unseen", "missed")
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
@@ -59,6 +60,3 @@ def _line(row: Mapping[str, Any]) -> str:
     wrong = ", ".join(f"{rule} {count}" for rule, count in row["wrong"].items()) or "0"
     counts = [row["cases"], *("-" if row["nothing"] == row["cases"] else row[c] for c in _COUNTS), row["intervals"]]
     return f"| {row['kind']} | {' | '.join(str(c) for c in counts)} | {held} | {sides} | {ratio} | {wrong} |"
-
-
-_COUNTS = ("found", "small", "unseen", "missed")

@@ -70,22 +70,16 @@ def judge(kind: str, seed: int, fresh_runs: int | None = None) -> Case:
     plant = planted(kind, seed)
     result, runs = analyse(plant.flow)
     best = next((r for r in result.recommendations if answers(plant, r)), None)
-    minor = next((r for r in result.minor if answers(plant, r)), None)
-    true, verdict = 0.0, Verdict.NOTHING
-    if plant.rules:
-        effect = worth(plant, best, fresh_runs)
-        true = effect.of(plant.measure)
-        if best is not None:
-            verdict = Verdict.FOUND
-        elif not plant.shown(runs):
-            verdict = Verdict.UNSEEN
-        elif minor is not None or _small(plant, effect, result):
-            verdict = Verdict.SMALL
-        else:
-            verdict = Verdict.MISSED
     wrong = tuple(r.id for r in result.recommendations if r.rule not in plant.also and not answers(plant, r))
-    kept = _kept(kind, plant, best, true) if best is not None else None
-    return Case(kind, seed, verdict, len(runs), true, kept, wrong, plant.note)
+    if not plant.rules:
+        return Case(kind, seed, Verdict.NOTHING, len(runs), 0.0, None, wrong, plant.note)
+    effect = worth(plant, best, fresh_runs)
+    true = effect.of(plant.measure)
+    if best is not None:
+        return Case(kind, seed, Verdict.FOUND, len(runs), true, _kept(kind, plant, best, true), wrong, plant.note)
+    small = any(answers(plant, r) for r in result.minor) or _small(plant, effect, result)
+    verdict = Verdict.UNSEEN if not plant.shown(runs) else Verdict.SMALL if small else Verdict.MISSED
+    return Case(kind, seed, verdict, len(runs), true, None, wrong, plant.note)
 
 
 def answers(plant: Plant, item: Recommendation) -> bool:
@@ -133,7 +127,7 @@ def _row(kind: str, cases: Sequence[Case]) -> dict[str, Any]:
     }
 
 
-def result(cases: Sequence[Case], seeds: int) -> dict[str, Any]:
+def summarize(cases: Sequence[Case], seeds: int) -> dict[str, Any]:
     """The content of the result file."""
     return {
         "seeds": seeds,

@@ -20,7 +20,7 @@ from benchmarks.graphs.plant import changed, dependence, failed, hung, ran
 from benchmarks.graphs.records import record
 from benchmarks.graphs.remedies import edited
 from benchmarks.graphs.report import lines
-from benchmarks.graphs.score import Verdict, answers, judge, result
+from benchmarks.graphs.score import Verdict, answers, judge, summarize
 from benchmarks.graphs.shapes import SHAPES, Shape, flow
 from benchmarks.graphs.simulation import Played, fresh, history, play, starts
 from benchmarks.graphs.truth import Worth, difference, worth
@@ -291,7 +291,7 @@ def test_the_command_writes_a_table_with_a_cell_for_every_column(
 
 def test_wrong_recommendations_and_missed_problems_are_kept_by_name() -> None:
     case = replace(judge("healthy", 1, 50), wrong=("variance.a", "variance.b"))
-    written = result([case], 1)
+    written = summarize([case], 1)
     assert written["kinds"][0]["wrong"] == {"variance": 2}
     assert written["open"] == [str(case)]
     assert "wrong variance.a variance.b" in str(case)
