@@ -52,6 +52,11 @@ class Plant:
 Kind = Callable[[Rng, str], Plant | None]
 
 
+def unexplained(flow: Flow) -> tuple[str, ...]:
+    """What is acceptable beside any problem where inputs vary much and are unknown: run times vary for no visible reason."""
+    return () if flow.inputs_known else ("variance",)
+
+
 def dependence(flow: Flow) -> dict[str, float]:
     """Share of the makespan that a run is shorter if a step takes half as long, by step."""
 

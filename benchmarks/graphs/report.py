@@ -18,6 +18,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     *kinds, whole = result["kinds"]
     planted = whole["cases"] - whole["nothing"]
     different = sum(row["nothing"] == 0 for row in kinds)
+    touched = sum(sum(row["wrong"].values()) for row in kinds if row["nothing"])
     fresh = result["fresh_runs"]
     share, intervals = share_that_holds(result["rules"])
     return [
@@ -28,9 +29,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         " shares nothing with the one above: chains, diamonds, layers and fan-outs, graphs inside fan-outs,"
         " steps of some runs only, log-normal times that follow the input, 10 to 200 runs in two weeks, and pairs of"
         f" problems. {_found(whole)}. Small: the true effect is below what is published, or a minor item names the problem;"
-        f" unseen: the window has no two failures, or fewer than {ENOUGH} runs on one side of the change. The true effect is"
-        f" that on fresh runs, {fresh['times']} times as many as were read and at least {fresh['least']}: once with the"
-        " problem, and once after exactly what is recommended.",
+        f" unseen: the window has no two failures, or fewer than {ENOUGH} runs with the step or on one side of its change."
+        f" The true effect is that on fresh runs, {fresh['times']} times as many as were read and at least {fresh['least']}:"
+        " once with the problem, and once after exactly what is recommended."
+        f" {whole['nothing']} workflows without a problem, or with one that is over, have {touched} recommendations.",
         "",
         f"Of {intervals:,} published intervals {share:.1f}% hold it (promised: 90%), without any tolerance, those that are"
         " said to be upper bounds (*at most*) not counted. Likely / true: median. Wrong: recommendations that answer neither"

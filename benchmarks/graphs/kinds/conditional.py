@@ -7,6 +7,7 @@ from dataclasses import replace
 from benchmarks.graphs.draws import Rng
 from benchmarks.graphs.kinds.cost import INJECTED
 from benchmarks.graphs.kinds.regressions import LEAST_SHARE
+from benchmarks.graphs.kinds.speed import WAITING
 from benchmarks.graphs.law import GI, Change, Container, Flow
 from benchmarks.graphs.plant import MINUTES, MONEY, Kind, Plant, changed, ran
 from benchmarks.graphs.remedies import edited
@@ -80,7 +81,8 @@ def conditional_queueing(rng: Rng, name: str) -> Plant:
     """Its pods are pending for minutes. The fix is no queueing; the gain is said to be at most that."""
     drawn = _branch(rng, name, 0.25, 3)
     bad = drawn.having("deep", wait=2 * drawn.step("b").seconds)
-    return _plant(bad, drawn.having("deep", wait=0.0), "queue-time", MINUTES, None)
+    plant = _plant(bad, drawn.having("deep", wait=0.0), "queue-time", MINUTES, None)
+    return replace(plant, least_share=WAITING)
 
 
 KINDS: tuple[Kind, ...] = (

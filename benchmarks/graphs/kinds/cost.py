@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.graphs.draws import Rng
 from benchmarks.graphs.law import GI, MI, Container
-from benchmarks.graphs.plant import MINUTES, MONEY, Kind, Plant, anywhere
+from benchmarks.graphs.plant import MINUTES, MONEY, Kind, Plant, anywhere, unexplained
 from benchmarks.graphs.remedies import edited
 from benchmarks.graphs.shapes import any_of, between, diamond, flow
 
@@ -27,7 +27,9 @@ def oversized(rng: Rng, name: str) -> Plant:
     )  # fmt: skip
     bad = drawn.having(at, containers=(large,), seconds=400.0)
     small = replace(large, cpu_request=1.3 * large.cpu, memory_request=4.0 * large.memory)
-    return Plant(bad, bad.having(at, containers=(small,)), ("right-size",), at, MONEY, remedy=edited)
+    return Plant(
+        bad, bad.having(at, containers=(small,)), ("right-size",), at, MONEY, also=unexplained(drawn), remedy=edited
+    )
 
 
 def idle_gpus(rng: Rng, name: str) -> Plant:

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from benchmarks.graphs.draws import Rng
 from benchmarks.graphs.law import DAY, GI, HOUR, MONTH, Change, Container, Flow, Volume
-from benchmarks.graphs.plant import FAILURES, MINUTES, Kind, Plant, anywhere, changed, failed, hung, placed
+from benchmarks.graphs.plant import FAILURES, MINUTES, Kind, Plant, anywhere, changed, failed, hung, placed, unexplained
 from benchmarks.graphs.remedies import edited
 from benchmarks.graphs.shapes import any_of, chain, diamond, fan, flow, layers, two_paths
 from concertmaster.core.model import Recommendation
@@ -23,7 +23,10 @@ def out_of_memory(rng: Rng, name: str) -> Plant:
     pod = Container(memory=usual, memory_elasticity=1.0, memory_spread=0.02, memory_request=limit, memory_limit=limit)
     bad = drawn.having(at, containers=(pod,), retries=int(rng.choice([0, 0, 2])))
     fixed = bad.having(at, containers=(replace(pod, memory_limit=None),))
-    return Plant(bad, fixed, ("memory-request",), at, FAILURES, remedy=edited, shown=failed(at), note=f"{share:.0%}")
+    return Plant(
+        bad, fixed, ("memory-request",), at, FAILURES, also=unexplained(drawn), remedy=edited, shown=failed(at),
+        note=f"{share:.0%}",
+    )  # fmt: skip
 
 
 def useless_retries(rng: Rng, name: str) -> Plant:
@@ -104,13 +107,12 @@ def failing_since(rng: Rng, name: str) -> Plant:
 
 
 def filling_volume(rng: Rng, name: str) -> Plant:
-    """A volume that is full in days or weeks. The fix is room for a month; without it all runs fail from that day on."""
+    """A volume that is full within 13 days. The fix is room for a month; without it all runs fail from that day on."""
     drawn = flow(rng, name, any_of(rng, (chain, layers, two_paths)))
     at, capacity = anywhere(rng, drawn), 100 * GI
-    growth, free = float(rng.uniform(0.3, 3)) * GI, float(rng.uniform(1, 20)) * GI
-    bad = drawn.having(at, volume=Volume("work", capacity, capacity - free, growth))
-    days = free / growth
-    lost = max(0.0, MONTH / DAY - days) * DAY / bad.every
+    growth, days = float(rng.uniform(0.3, 3)) * GI, float(rng.uniform(1, 13))
+    bad = drawn.having(at, volume=Volume("work", capacity, capacity - days * growth, growth))
+    lost = (MONTH - days * DAY) / bad.every
     return Plant(bad, drawn, ("volume-size",), None, FAILURES, amount=lost, note=f"full in {days:.1f} d")
 
 

@@ -16,6 +16,8 @@ from concertmaster.core.model import Recommendation
 
 EVEN = 1.25
 """Times the median that an item may take and still count as balanced."""
+WAITING = 0.1
+"""Of the makespan: waiting for nodes and startup are reported from there on (``minSharePercent``)."""
 
 
 def throttled(rng: Rng, name: str) -> Plant | None:
@@ -184,14 +186,14 @@ def queueing(rng: Rng, name: str) -> Plant | None:
     if at is None:
         return None
     bad = drawn.having(at, wait=drawn.step(at).seconds * float(rng.uniform(0.5, 1.5)))
-    return Plant(bad, drawn, ("queue-time",), None, MINUTES)
+    return Plant(bad, drawn, ("queue-time",), None, MINUTES, least_share=WAITING)
 
 
 def slow_startup(rng: Rng, name: str) -> Plant:
     """Containers take 40% of the time of their work to start. The fix is all of it; the gain is said to be at most that."""
     drawn = flow(rng, name, any_of(rng, (chain, nested, layers)))
     bad = replace(drawn, steps=tuple(replace(s, startup=0.4 * s.seconds) for s in drawn.steps))
-    return Plant(bad, drawn.everywhere(startup=0.0), ("queue-time",), None, MINUTES)
+    return Plant(bad, drawn.everywhere(startup=0.0), ("queue-time",), None, MINUTES, least_share=WAITING)
 
 
 KINDS: tuple[Kind, ...] = (
