@@ -165,7 +165,7 @@ bench-healthy: $(READY) ## 140 kinds of healthy workflows: what is recommended f
 	@nice -n 5 $(BIN)/python -m benchmarks.healthy
 	@$(BIN)/python -m benchmarks.page
 
-bench-graphs: $(READY) ## planted problems in graphs of any shape: are they found, and do intervals hold? (about 15 minutes)
+bench-graphs: $(READY) ## planted problems in graphs of any shape: are they found, and do intervals hold? (about 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.graphs
 	@$(BIN)/python -m benchmarks.page
 
