@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from concertmaster.core.known import upper_median
-from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.times import weekend
 
@@ -20,7 +20,22 @@ _Same = Callable[[float | None, float | None], bool]
 """Whether two starts (unix seconds) are alike."""
 
 
-def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
+class Timed(Protocol):
+    """A run, or what it spent on a step: its name, start and end (unix seconds), seconds, and input (None: unknown)."""
+
+    @property
+    def run(self) -> str: ...
+    @property
+    def start(self) -> float | None: ...
+    @property
+    def end(self) -> float | None: ...
+    @property
+    def makespan(self) -> float | None: ...
+    @property
+    def input_total(self) -> float | None: ...
+
+
+def like_for_like(before: Sequence[Timed], after: Sequence[Timed]) -> Comparison | None:
     """Runs after compared with runs before that began at the same time of another day, on working days or weekends alike.
     Each run, and its input where known, is divided by the median of its peers, which removes the effect of hour and kind of
     day. With too few peers, any time of such days counts. Where a side then covers less than a day, other hours may be the
@@ -37,7 +52,7 @@ def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Co
     return None
 
 
-def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+def _at_once(before: Sequence[Timed], after: Sequence[Timed]) -> float:
     """Times as long as in the hour before runs take in the hour after the change, less what the time of day adds from hour
     to hour just before or after; of the nearest runs within a few hours where that are too few, NaN without them."""
     change = min((r.start for r in after if r.start is not None), default=math.nan)
@@ -47,17 +62,17 @@ def _at_once(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
     return step / max([1.0, *(drift for drift in drifts if drift > 0.0)])
 
 
-def _between(runs: Sequence[RunRecord], since: float) -> list[RunRecord]:
+def _between(runs: Sequence[Timed], since: float) -> list[Timed]:
     """Runs of the hour from then on."""
     return [r for r in runs if r.start is not None and since <= r.start < since + _HOUR]
 
 
-def _nearest(runs: Sequence[RunRecord], moment: float) -> list[RunRecord]:
+def _nearest(runs: Sequence[Timed], moment: float) -> list[Timed]:
     apart = sorted(((abs(r.start - moment), i) for i, r in enumerate(runs) if r.start is not None))
     return [runs[i] for n, (away, i) in enumerate(apart) if away <= _HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
 
 
-def as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
+def as_every_week(before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
     """Whether runs of the last one or two days take no longer than those of the same days of the week before."""
     if _covered(after) >= 2 * _DAY:
         return False
@@ -65,22 +80,20 @@ def as_every_week(before: Sequence[RunRecord], after: Sequence[RunRecord], least
     return _compared(like, after) - 1 < least
 
 
-def _compared(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+def _compared(before: Sequence[Timed], after: Sequence[Timed]) -> float:
     """How many times as long the runs after take, at equal input where it is known; NaN with too few of them."""
     was, now = ([r.makespan for r in part] for part in (before, after))
     small, large = ([r.input_total for r in part] for part in (before, after))
     return compare(was, now, inputs_before=small, inputs_after=large).ratio
 
 
-def _covered(runs: Sequence[RunRecord]) -> float:
+def _covered(runs: Sequence[Timed]) -> float:
     """Seconds from the first start to the last."""
     starts = [r.start for r in runs if r.start is not None]
     return max(starts) - min(starts) if starts else 0.0
 
 
-def _multiples(
-    runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same
-) -> tuple[list[float], list[float | None]]:
+def _multiples(runs: Sequence[Timed], others: Sequence[Timed], same: _Same) -> tuple[list[float], list[float | None]]:
     """Makespan and input of each run divided by the medians of its peers among ``others``; runs without peers are left out,
     and inputs are None where they are unknown."""
     multiples, inputs = [], list[float | None]()

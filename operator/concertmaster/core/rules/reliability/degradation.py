@@ -1,7 +1,7 @@
 """``degradation``: since when a workflow is slower, by how much, and because of which step.
 
-Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists, or of the runs with a step
-that others skip. Names the step, and the change of template, image or requests, that the trend shows with it
+Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists, or of a step where what
+other steps add hides it. Names the step, and the change of template, image or requests, that the trend shows with it
 (``Analysis.causes``). Where input sizes are known, their effect is removed first: runs that take longer because of larger
 input are no degradation (see ``analysis.insights``).
 """
@@ -9,13 +9,15 @@ input are no degradation (see ``analysis.insights``).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
+from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.changepoint.clear import CHANCE, CLEAR
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
 from concertmaster.core.rules.reliability.rises import Rise, regressions
 from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.noticed import once_noticed
@@ -55,81 +57,134 @@ def _broken(wanted: Objectives, rise: Rise) -> str | None:
 
 
 def _factors(rise: Rise) -> tuple[float, Interval]:
-    """By which factor runs take longer: as seen, and the true one with its interval."""
+    """By which factor seconds rose: as seen, and the true one with its interval."""
     point, like = rise.point, rise.like
     alike = _truly(like.p_value, like.ratio, like.low, like.high)
-    if rise.only:  # the trend is that of the step
-        return like.ratio, alike
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
     trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
     seen, likely = (like.ratio, alike.likely) if point.ratio - like.ratio >= _APART else (point.ratio, trend.likely)
     return seen, Interval(min(trend.low, alike.low), likely, max(trend.high, alike.high))
 
 
-def _finding(evidence: Evidence, rise: Rise) -> Finding:
-    analysis = evidence.analysis
-    point, like, cause = rise.point, rise.like, rise.cause
-    was, now = rise.medians
+def _lost(truly: Interval) -> Interval:
+    """The share (0 to 1) of the present time that a factor adds."""
+    return Interval(*(max(0.0, 1.0 - 1.0 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
+
+
+def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
+    """The runs as a whole take longer."""
+    cause, (was, now) = rise.cause, rise.medians
     seen, truly = _factors(rise)
+    share = _lost(truly)
+    seconds = share.scaled(now)
+    broken = _broken(evidence.objectives, rise)
     blame = (
         f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
         if cause.seconds is not None
         else "; no single step explains it"
     )
-    changed = f"; changed at the same time: {cause.what}" if cause.what else ""
-    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
-    seconds = share.scaled(now)
-    slower = text.percent(seen - 1)
-    apart = abs(seen - now / was) >= _APART  # the medians are of other hours or days
-    alone = f"; +{slower} beside runs of the same hours and days" if apart else ""
-    if seen - truly.likely >= _APART:
-        more = text.percent(truly.likely - 1)
-        alone += f"; likely +{more}, since among such varied runs chance adds to what is noticed"
-    rate = analysis.cost.runs_per_month
-    a_month = rate * rise.share.likely if rate is not None else None
-    weekly = f" ({text.duration(seconds.likely * a_month * 7 / 30)} a week at the present rate)" if a_month else ""
-    broken = None if rise.only else _broken(evidence.objectives, rise)
-    of_them = f" with {rise.only}" if rise.only else ""
-    gain_seconds, gain_share = _over_all_runs(evidence, rise, seconds) if rise.only else (seconds, share)
     return Finding(
         step=cause.step,
-        action=f"Investigate regression in {cause.step or 'this workflow'} since {to_minute(point.time)} (+{slower})",
+        action=f"Investigate regression in {cause.step or 'this workflow'} since {to_minute(rise.point.time)}"
+        f" (+{text.percent(seen - 1)})",
         because=(
-            f"runs{of_them} take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs"
-            f" after against {len(rise.before)} before in {evidence.window()}{alone}) since {to_minute(point.time)}"
-            f"{blame}{changed}"
+            f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs after against"
+            f" {len(rise.before)} before in {evidence.window()}{_alone(rise, seen, truly)}) since"
+            f" {to_minute(rise.point.time)}{blame}{_changed(rise)}"
         ),
-        otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{weekly}"
+        otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
         proposed=f"{text.duration(now - seconds.likely)} median, as before",
-        expected=gain_sentence(share, seconds, f"each run{of_them}")
-        + (f", {text.percent(rise.share.likely)} of all" if rise.only else ""),
-        confidence=point.confidence,
+        expected=gain_sentence(share, seconds),
+        confidence=rise.point.confidence,
         objective=f"duration {broken}" if broken else None,
-        gain_seconds=gain_seconds,
-        gain_share=gain_share,
-        evidence=(
-            f"change of the median{f' of {rise.only}' if rise.only else ''} by a factor {point.ratio:.2f}, 95% interval"
-            f" {point.low:.2f} to {point.high:.2f}",
-            "beside earlier runs at comparable times a factor"
-            f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
-        ),
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=_evidence(rise),
     )
 
 
-def _over_all_runs(evidence: Evidence, rise: Rise, seconds: Interval) -> tuple[Interval, Interval]:
-    """Seconds gained on average over all runs, and as a share of their mean, of ``seconds`` in those with the step."""
-    saved = seconds.likely * rise.share.likely
-    mean = combined(saved, [seconds.scaled(rise.share.likely), rise.share.scaled(seconds.likely)])
-    return mean, mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf))
+def _of_step(evidence: Evidence, rise: Rise, least: float) -> Finding | None:
+    """A step takes longer, which does not show in the runs as a whole; None where its runs lose less than ``least``."""
+    later = {r.run for r in evidence.analysis.runs if (r.end or 0.0) >= rise.point.time}
+    since = [run for run in evidence.analysis.executed if run.usable and run.run in later]
+    with_it = [run for run in since if rise.step in run.pods]
+    (was, now), (seen, truly) = rise.medians, _factors(rise)
+    likely, low, high = (_undone(evidence, with_it, rise.step, r) for r in (truly.likely, truly.low, truly.high))
+    often = share_interval(len(with_it), len(since))
+    if not (likely.share and likely.seconds and low.seconds and high.seconds and often):
+        return None
+    if likely.share.likely < _lost(Interval(*[1.0 + least] * 3)).likely or likely.seconds.low <= 0:
+        return None
+    middle = likely.seconds.likely
+    seconds = combined(middle, [likely.seconds, Interval(low.seconds.likely, middle, high.seconds.likely)])
+    share = seconds.scaled(likely.share.likely / middle)
+    some = len(with_it) < len(since)
+    name, of_them = evidence.title(rise.step), f" with {rise.step}" if some else ""
+    mean = in_share(seconds.scaled(often.likely), len(with_it), len(since))
+    return Finding(
+        step=rise.step,
+        action=f"Investigate regression in {name} since {to_minute(rise.point.time)} (+{text.percent(seen - 1)})",
+        because=(
+            f"{name} takes {text.duration(now)} instead of {text.duration(was)} (median of its longest execution in"
+            f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
+            f"{_alone(rise, seen, truly)}) since {to_minute(rise.point.time)}{_changed(rise)}; other steps vary by more, so"
+            " that run times do not show it"
+        ),
+        otherwise=f"every run{of_them} stays {text.duration(middle)} longer{_weekly(evidence, mean.likely)}",
+        current=f"{text.duration(now)} median",
+        proposed=f"{text.duration(now / truly.likely)} median, as before",
+        expected=gain_sentence(share, seconds, f"each run{of_them}")
+        + (f", {text.percent(often.likely)} of all" if some else ""),
+        confidence=rise.point.confidence,
+        gain_seconds=mean,
+        gain_share=mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf)) if some else share,
+        evidence=(*_evidence(rise), "replayed with the step as long as before in the runs since then"),
+    )
+
+
+def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: float) -> Gain:
+    return gain(runs, evidence.analysis.definition.graph, WhatIf.scale_step(step, 1.0 / max(1.0, ratio)))
+
+
+def _alone(rise: Rise, seen: float, truly: Interval) -> str:
+    """What the medians do not say of the rise."""
+    was, now = rise.medians
+    apart = abs(seen - now / was) >= _APART  # the medians are of other hours or days
+    alone = f"; +{text.percent(seen - 1)} beside runs of the same hours and days" if apart else ""
+    if seen - truly.likely < _APART:
+        return alone
+    return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
+
+
+def _changed(rise: Rise) -> str:
+    return f"; changed at the same time: {rise.cause.what}" if rise.cause.what else ""
+
+
+def _weekly(evidence: Evidence, seconds: float) -> str:
+    rate = evidence.analysis.cost.runs_per_month
+    return f" ({text.duration(seconds * rate * 7 / 30)} a week at the present rate)" if rate else ""
+
+
+def _evidence(rise: Rise) -> tuple[str, ...]:
+    point, like = rise.point, rise.like
+    return (
+        f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",
+        "beside earlier runs at comparable times a factor"
+        f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
+    )
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """The persistent slowdown of the workflow, else those of its conditional steps."""
-    if evidence.analysis.enough:
-        least = evidence.settings.number("minIncreasePercent", 10.0) / 100
-        yield from (_finding(evidence, rise) for rise in regressions(evidence, least))
+    """The persistent slowdown of the workflow, else those of its steps."""
+    if not evidence.analysis.enough:
+        return
+    least = evidence.settings.number("minIncreasePercent", 10.0) / 100
+    for rise in regressions(evidence, least):
+        finding = _of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule("degradation", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=10, settings=("minIncreasePercent",))

@@ -5,46 +5,51 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from concertmaster.core.analysis.replay import WhatIf, replay
-from concertmaster.core.analysis.runs.changes import PointCause, point_causes
+from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint
 from concertmaster.core.changepoint.clear import direction_if_clear, is_clear
 from concertmaster.core.known import upper_median
-from concertmaster.core.model import Interval, RunRecord
-from concertmaster.core.rules.base import Evidence, share_interval
+from concertmaster.core.model import RunRecord
+from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.reliability import failing_step
-from concertmaster.core.rules.reliability.comparable_times import as_every_week, like_for_like
+from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 
 _SMALL = 0.25  # of an increase, on logarithms
-_SOME = 0.8  # share of the runs that executes a step, from which on all runs show its regression
 _NEWEST = 4  # runs
-_ALL = Interval(1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Rise:
     """A regression at ``point``: the runs before and after it, their comparison at comparable times, and its cause.
-
-    ``only``: the step that all of these execute and other runs do not (empty: these are all runs); ``share``: of the runs
-    since then, with its 90% interval.
-    """
+    ``step``: the one whose longest executions these are, instead of runs; empty for runs."""
 
     point: ChangePoint
-    before: Sequence[RunRecord]
-    after: Sequence[RunRecord]
+    before: Sequence[Timed]
+    after: Sequence[Timed]
     like: Comparison
     cause: PointCause
-    only: str = ""
-    share: Interval = _ALL
+    step: str = ""
 
     @property
     def medians(self) -> tuple[float, float]:
-        """Makespans before and after, in seconds."""
+        """Seconds before and after."""
         was, now = (upper_median([r.makespan or 0.0 for r in part]) for part in (self.before, self.after))
         return was, now
+
+
+class _Spent(NamedTuple):
+    """What a run spent on one step: its longest execution."""
+
+    run: str
+    start: float | None
+    end: float | None
+    makespan: float
+    input_total: float | None
 
 
 def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
@@ -63,40 +68,49 @@ def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
 
 
 def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
-    """That of all runs, else those of the runs with a step that others skip: half of the runs with one level and half with
-    another have a median that does not tell when the upper one rises. ``least``: share by which run times rise."""
+    """That of the runs, else those of their steps: inputs or nodes that concern other steps, and steps that some runs skip,
+    may vary run times by more than a step adds. ``least``: share by which seconds rise."""
     analysis = evidence.analysis
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
-    of_all = _regression(evidence, good, analysis.trend.points, analysis.causes, least)
-    if of_all is not None:
-        yield of_all
+    of_runs = _regression(evidence, good, analysis.trend.points, analysis.causes, least)
+    if of_runs is not None:
+        if not _retries_alone(evidence, of_runs, least):
+            yield of_runs
         return
     for step in analysis.steps:
         points = step.trend.points
-        if step.ran <= _SOME * len(good) and standing(points, least) is not None:
-            runs = [r for r in good if any(e.step == step.step and e.outcome.timed for e in r.steps)]
-            own = _regression(evidence, runs, points, point_causes(runs, points, analysis.figures), least)
-            if own is not None and own.cause.step == step.step:
-                since = sum((r.end or 0.0) >= own.point.time for r in good)
-                yield replace(own, only=step.step, share=share_interval(len(own.after), since) or _ALL)
+        if standing(points, least) is not None:
+            of_step = _regression(evidence, _spent(evidence, good, step.step), points, (), least, len(analysis.steps))
+            if of_step is not None:
+                yield replace(of_step, step=step.step)
+
+
+def _spent(evidence: Evidence, runs: Sequence[RunRecord], step: str) -> list[_Spent]:
+    figures = evidence.analysis.figures
+    rows = zip(runs, figures.of_each(longest, runs), figures.of_each(inputs, runs), strict=True)
+    return [
+        _Spent(r.run, r.start, r.end, seconds[step], given.get(step)) for r, seconds, given in rows if step in seconds
+    ]
 
 
 def _regression(
     evidence: Evidence,
-    runs: Sequence[RunRecord],
+    runs: Sequence[Timed],
     points: Sequence[ChangePoint],
     causes: Sequence[PointCause],
     least: float,
+    compared: int = 1,
 ) -> Rise | None:
-    """The rise of ``runs`` at the standing one of ``points``; None without it, or if something else explains it."""
+    """The rise of ``runs`` at the standing one of ``points``; None without it, or if something else explains it.
+    ``compared``: series that are looked at, any of which may rise by chance."""
     point = standing(points, least)
     if point is None:
         return None
     before, after = ([r for r in runs if ((r.end or 0.0) >= point.time) is later] for later in (False, True))
     like = like_for_like(before, after) if before and after else None
-    if like is None or like.ratio - 1 < least or not is_clear(like.p_value, like.ratio, like.low):
+    if like is None or like.ratio - 1 < least or not is_clear(compared * like.p_value, like.ratio, like.low):
         return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
-    cause = next((c for c in causes if c.time == point.time), PointCause(point.time))
+    cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
     rise = Rise(point, before, after, like, cause)
     explained = (
         rise.medians[1] <= rise.medians[0]
@@ -104,9 +118,14 @@ def _regression(
         or (not cause.what and _ends_dip(points, runs, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
-        or _retries_alone(evidence, before, after, least)
     )
     return None if explained else rise
+
+
+def _changed(evidence: Evidence, point: ChangePoint) -> PointCause:
+    """What was changed in the workflow at that time."""
+    good = [r for r in evidence.analysis.runs if r.outcome.timed]
+    return replace(point_causes(good, [point], evidence.analysis.figures)[0], step=None, seconds=None)
 
 
 def _over(rise: Rise) -> bool:
@@ -115,7 +134,7 @@ def _over(rise: Rise) -> bool:
     return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
 
 
-def _ends_dip(points: Sequence[ChangePoint], runs: Sequence[RunRecord], at: ChangePoint, least: float) -> bool:
+def _ends_dip(points: Sequence[ChangePoint], runs: Sequence[Timed], at: ChangePoint, least: float) -> bool:
     """Whether the rise only ends a clear fall, such as a holiday, that did not last as long as what was usual before."""
     begin = runs[0].end or 0.0
     for place, point in enumerate(points):
@@ -128,9 +147,7 @@ def _ends_dip(points: Sequence[ChangePoint], runs: Sequence[RunRecord], at: Chan
     return False
 
 
-def _explained_by_company(
-    evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float
-) -> bool:
+def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
     """Whether runs only take longer because more of them overlap others (``overlapping-runs``): those that overlap none do
     not, or those that do always took that long."""
     definition, runs, figures = evidence.analysis.definition, evidence.analysis.runs, evidence.analysis.figures
@@ -145,7 +162,7 @@ def _explained_by_company(
     return False
 
 
-def _retries_alone(evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
+def _retries_alone(evidence: Evidence, rise: Rise, least: float) -> bool:
     """Whether runs replayed without their retried attempts do not take ``least`` longer, and ``failing-step`` reports the
     failures."""
     own = replace(evidence, settings=evidence.analysis.policy.rule(failing_step.RULE.name))
@@ -153,5 +170,5 @@ def _retries_alone(evidence: Evidence, before: Sequence[RunRecord], after: Seque
         return False
     first = WhatIf.without_failed_attempts()
     seconds = {r.run: replay(r, first) for r in evidence.analysis.executed if r.usable}
-    was, now = ([seconds.get(r.run) for r in part] for part in (before, after))
+    was, now = ([seconds.get(r.run) for r in part] for part in (rise.before, rise.after))
     return compare(was, now).ratio - 1 < least

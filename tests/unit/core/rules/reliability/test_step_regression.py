@@ -1,4 +1,4 @@
-"""``degradation`` of a step that some runs skip: the median of all runs does not show it."""
+"""``degradation`` of a step where the run times do not show it: some runs skip it, or other steps vary by more."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def _flow(slower: float, *, share_later: float = _FULL, quick: float = 1.0, seed
 def test_a_conditional_step_that_became_slower_is_found_in_the_runs_that_have_it(seed: int) -> None:
     item = _flow(1.5, seed=seed).one("degradation")
     assert item.id == "degradation.rebuild"
-    assert "runs with rebuild take" in item.because
-    assert "rebuild went from" in item.because
+    assert item.because.startswith("rebuild takes ")
     assert "of each run with rebuild" in item.expected
 
 
@@ -59,13 +58,24 @@ def test_a_step_that_runs_more_or_less_often_is_no_regression(share_later: float
         assert _flow(1.0, share_later=share_later, seed=seed).recommended("degradation") == []
 
 
-def test_a_step_that_is_slower_in_runs_that_are_not_is_no_regression() -> None:
-    """What the step lost, the others gained."""
-    made = _flow(1.2, quick=0.2)
-    rebuild = made.analysis().step("rebuild")
-    assert rebuild is not None
-    assert rebuild.trend.points, "the case must tempt the rule"
-    assert made.recommended("degradation") == []
+def test_what_other_steps_gained_does_not_hide_what_a_step_lost() -> None:
+    assert _flow(1.2, quick=0.2).one("degradation").id == "degradation.rebuild"
+
+
+@pytest.mark.parametrize(("aside", "found"), [(300, 0), (100, 1)])
+def test_a_step_beside_a_longer_one_costs_nothing(aside: float, found: int) -> None:
+    """Half as long again beside one of 300 or 100 s, while inputs nobody knows double the run time now and then."""
+    value, vary = noise(3, spread=0.05), noise(5, spread=0.5)
+    flow = argo(task("scan"), task("load", "scan"), task("check", "scan"))
+
+    def work(i: int) -> Work:
+        return {"scan": vary(300), "load": value(200 * (1.5 if i >= 42 else 1.0)), "check": value(aside)}
+
+    made = scenario(flow, 84, work, every=4 * 3600.0)
+    step = made.analysis().step("load")
+    assert step is not None
+    assert step.trend.points, "the case must tempt the rule"
+    assert len(made.recommended("degradation")) == found
 
 
 def test_a_regression_of_all_runs_is_told_once() -> None:
