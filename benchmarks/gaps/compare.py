@@ -153,7 +153,7 @@ def _reading(
         plant.policy if plant else Policy(),
         profile=flow.name,
         now=NOW,
-        environment=Environment(DataGaps(missing), fleet),
+        environment=Environment(DataGaps(missing), fleet, blind=law.blind),
     )
     answer = compared(plant, result, known.names, truth) if plant else None
     gains = _gains(plant, result, known) if plant else {}

@@ -29,7 +29,8 @@ ChangeContainer = Callable[[ContainerFact], ContainerFact]
 class Law:
     """One way in which data get lost, and its ``cause``. ``hides``: kinds of planted problems that cannot be seen without
     what it takes away; ``sized``: the steps know the sizes of their inputs; ``read_live``: whether the engine's object of a
-    run was read, which knows outcomes and ends that the metrics may lack."""
+    run was read, which knows outcomes and ends that the metrics may lack; ``outage``: in which time the operator knows that
+    nothing was seen, in days before the end of the history."""
 
     name: str
     cause: str
@@ -37,6 +38,12 @@ class Law:
     hides: frozenset[str] = frozenset()
     sized: bool = False
     read_live: Callable[[RunRecord], bool] = lambda _: False
+    outage: tuple[float, float] | None = None
+
+    @property
+    def blind(self) -> tuple[tuple[float, float], ...]:
+        """The outage in unix seconds, as a metrics source reports it."""
+        return () if self.outage is None else ((NOW - self.outage[0] * DAY, NOW - self.outage[1] * DAY),)
 
     def apply(self, runs: Sequence[RunRecord], seed: int) -> list[RunRecord]:
         """The runs as far as they are seen. A run has the same random events whichever others are seen."""

@@ -58,8 +58,18 @@ def _unphased(_: Rng, e: StepExecution) -> StepExecution:
 
 
 LAWS: tuple[Law, ...] = (
-    Law("runs-3-days-gap", "Prometheus was down for three days", _runs(lambda _, days: not 4.0 < days <= 7.0)),
-    Law("runs-1-day-gap", "Prometheus was down for a day", _runs(lambda _, days: not 2.0 < days <= 3.0)),
+    Law(
+        "runs-3-days-gap",
+        "Prometheus was down for three days",
+        _runs(lambda _, days: not 4.0 < days <= 7.0),
+        outage=(7.0, 4.0),
+    ),
+    Law(
+        "runs-1-day-gap",
+        "Prometheus was down for a day",
+        _runs(lambda _, days: not 2.0 < days <= 3.0),
+        outage=(3.0, 2.0),
+    ),
     Law("runs-newest-day", "the newest day has not been read yet", _runs(lambda _, days: days > 1.0)),
     Law("runs-newest-5-days", "nothing has been read for five days", _runs(lambda _, days: days > 5.0), _BEGUN_LATELY),
     Law("runs-last-2-days", "metrics are kept for two days", _runs(lambda _, days: days <= 2.0), _BEGUN_EARLIER),

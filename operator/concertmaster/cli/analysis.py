@@ -91,6 +91,7 @@ class FactsAnalysis:
                 DataGaps(tuple(self._facts.missing)),
                 self._fleet,
                 self._capacity.get(definition.key.namespace, UNBOUND),
+                self._facts.blind,
             ),
         )
         return AnalyzedWorkflow(result, tuple(runs))

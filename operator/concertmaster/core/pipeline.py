@@ -65,11 +65,13 @@ class AnalysisResult:
 class Environment:
     """Where a workflow runs. ``gaps``: series the metrics source lacks, and parts of the workflow's objects and pods that
     could not be read; ``fleet``: the workflows that share nodes with it (None: rules that compare workflows are skipped);
-    ``capacity``: of its namespace."""
+    ``capacity``: of its namespace; ``blind``: spans (unix seconds) in which the metrics source was not read or saw no
+    pods."""
 
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
     capacity: Capacity = UNBOUND
+    blind: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def analyze_workflow(
     """Analyse and recommend. ``definition``: with a graph (see ``engines.complete``). ``figures``: cache of earlier analyses
     of the same records."""
     figures = figures or RunFigures()
-    analysis = analyze(definition, runs, now=now, policy=policy, figures=figures)
+    blind = environment.blind
+    analysis = analyze(definition, runs, now=now, policy=policy, figures=figures, blind=blind)
     warnings = (*data_warnings(definition, runs, now, figures), *environment.gaps.notes)
     evidence = Evidence(
         analysis,
@@ -111,7 +114,8 @@ def analyze_workflow(
     published = earlier.published
 
     def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:
-        then = analyze(definition, [*earlier.older, *runs], now=now - lag, policy=policy, figures=figures)
+        past = [*earlier.older, *runs]
+        then = analyze(definition, past, now=now - lag, policy=policy, figures=figures, blind=blind)
         return assessed(replace(evidence, analysis=then), ids)
 
     def settled(recommendations: list[Recommendation]) -> list[Recommendation]:

@@ -6,16 +6,20 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from concertmaster import engines
-from concertmaster.cli.gather import from_prometheus
+from concertmaster.cli.analysis import analyze
+from concertmaster.cli.gather import from_file, from_prometheus
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Labels, running, vector
 
 NOW = 1_000_000.0
+FACTS = Path(__file__).resolve().parents[3] / "examples" / "facts" / "demo.jsonl.gz"
 TEKTON = {
     "label_tekton_dev_pipeline": "build",
     "label_tekton_dev_pipeline_run": "build-x7k2z",
@@ -96,3 +100,16 @@ def test_metrics_are_read_without_the_client_of_the_cluster() -> None:
         timeout=60,
     )
     assert found.stdout.strip() == "False"
+
+
+def test_an_analysis_leaves_out_the_time_of_which_the_source_has_nothing() -> None:
+    whole = from_file(FACTS)
+    outage = (whole.until - 7 * 86400.0, whole.until - 4 * 86400.0)
+    pods = tuple(p for p in whole.pods if p.finished is None or not outage[0] <= p.finished <= outage[1])
+    rates = [
+        {r.analysis.definition.key: r.analysis.cost.runs_per_month for r in analyze(facts)}
+        for facts in (whole, replace(whole, pods=pods), replace(whole, pods=pods, blind=(outage,)))
+    ]
+    for key, rate in rates[0].items():
+        assert (rates[1][key] or 0.0) < 0.85 * (rate or 0.0)
+        assert rates[2][key] == pytest.approx(rate, rel=0.03)

@@ -329,6 +329,17 @@ def test_a_source_tells_when_it_could_not_see() -> None:
     assert spans[2:] == [((began, began + 2 * INTERVAL),), ((began, began + 3 * INTERVAL),)]
 
 
+def test_an_analysis_knows_when_nothing_was_seen() -> None:
+    bed = seen_once()
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    known = outages(bed, True, False, True)[-1]
+    assert known
+    bed.history.runs_of["etl"].append(run("etl", 2))
+    bed.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    bed.run(seconds=INTERVAL)
+    assert bed.analyzer.cases[-1].environment.blind == known
+
+
 @pytest.mark.parametrize("sees", [True, False])
 def test_a_process_that_starts_in_an_outage_knows_since_when_nothing_was_seen(sees: bool) -> None:
     bed = seen_once()

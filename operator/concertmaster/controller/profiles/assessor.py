@@ -199,7 +199,8 @@ class Assessor:
                 self._first.too_few(subject, self._revisions)
                 return replace(known, ready=backfilling(definition, policy, report, now))
             bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
-            environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound)
+            outages = report.outages if report is not None else ()
+            environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
             case = Case(
                 subject.profile, policy, definition, (), now, known.data_until, environment,
                 provisional=early, was_provisional=provisional,

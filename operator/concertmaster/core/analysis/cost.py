@@ -17,8 +17,6 @@ from concertmaster.core.model import ContainerFact, MetricRole, Outcome, RunReco
 from concertmaster.core.model.policy import Policy, Pricing
 
 _GIB = 1024.0**3
-_DAY_SECONDS = 86400.0
-_MONTH_SECONDS = 30 * _DAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,25 +234,9 @@ def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tupl
     return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
 
 
-def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:
-    """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
-
-    Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is taken
-    over the time since it, at least one day.
-    """
-    starts = sorted(r.start for r in runs if r.start is not None)
-    if len(starts) < 2:
-        return None
-    span = starts[-1] - starts[0]
-    if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
-        return len(starts) / max(_DAY_SECONDS, now - starts[0]) * _MONTH_SECONDS
-    return (len(starts) - 1) / span * _MONTH_SECONDS
-
-
-def summarize_cost(runs: Sequence[RunRecord], costs: Costs, now: float) -> CostSummary:
-    """Mean cost per run, and cost per month at the run rate observed at ``now`` (unix seconds)."""
+def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: float | None) -> CostSummary:
+    """Mean cost per run, and cost per month at the ``rate`` (runs per 30 days; None: unknown)."""
     known = [c for c in (costs.run(r) for r in runs) if c is not None]
-    rate = runs_per_month(runs, now)
     if not known:
         parts = {step for r in runs if (c := costs.known(r)) is not None for step in c.lacking}
         return CostSummary(0, None, rate, None, tuple(sorted(parts)))

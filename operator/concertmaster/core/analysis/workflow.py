@@ -16,6 +16,7 @@ from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
+from concertmaster.core.analysis.runs.coverage import Span, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
@@ -140,9 +141,11 @@ def analyze(
     now: float,
     policy: Policy | None = None,
     figures: RunFigures | None = None,
+    blind: Sequence[Span] = (),
 ) -> Analysis:
     """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds). ``figures``:
-    cache of earlier analyses of the same records, extended by this one."""
+    cache of earlier analyses of the same records, extended by this one. ``blind``: spans (unix seconds) in which runs may
+    have come that were not seen."""
     policy, figures = policy or Policy(), figures or RunFigures()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
@@ -160,7 +163,7 @@ def analyze(
     makespan = summarize([r.run_time for r in timed if r.run_time is not None])
     queue = summarize([w for w in figures.of_each(_queue_time, finished) if w is not None])
     costs = figures.costs(pricing)
-    cost = summarize_cost(finished, costs, now)
+    cost = summarize_cost(finished, costs, runs_per_month(finished, now, definition, blind))
     objectives = evaluate_objectives(
         policy.objectives,
         finished,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.cost import runs_per_month
 from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.runs.coverage import runs_per_month
 from concertmaster.core.analysis.score import UNSAMPLED, attainable
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome

@@ -1,0 +1,114 @@
+"""How often a workflow runs, without the time that was not seen."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.schedule import due, readable
+
+_DAY_SECONDS = 86400.0
+_MONTH_SECONDS = 30 * _DAY_SECONDS
+_UNUSUAL = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
+_DUE = 3000  # scheduled starts that are counted
+Span = tuple[float, float]
+
+
+class _Pause(NamedTuple):
+    """A pause between two starts that lacks runs, the spans in it that were not seen, and for how many seconds runs are
+    missing."""
+
+    begin: float
+    end: float
+    unseen: Sequence[Span]
+    seconds: float
+
+
+def runs_per_month(
+    runs: Sequence[RunRecord], now: float, definition: WorkflowDefinition | None = None, blind: Sequence[Span] = ()
+) -> float | None:
+    """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
+
+    Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is taken
+    over the time since it, at least one day. ``blind``: spans (unix seconds) in which the metrics source was not read or saw
+    no pods. They are left out as far as they explain why there are no runs.
+    """
+    starts = _starts(runs)
+    if len(starts) < 2:
+        return None
+    span = starts[-1] - starts[0]
+    if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
+        return len(starts) / max(_DAY_SECONDS, now - starts[0]) * _MONTH_SECONDS
+    if blind:
+        span *= 1.0 - _unseen(starts, _merged(blind), definition)
+    return (len(starts) - 1) / span * _MONTH_SECONDS
+
+
+def _starts(runs: Sequence[RunRecord]) -> list[float]:
+    return sorted([r.start for r in runs if r.start is not None])
+
+
+def _merged(spans: Sequence[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for low, high in sorted(spans):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], high)
+        elif high > low:
+            merged.append((low, high))
+    return merged
+
+
+def _unseen(starts: Sequence[float], blind: Sequence[Span], definition: WorkflowDefinition | None) -> float:
+    """Share (0 to 1) of the time between the first and the last start that was not seen."""
+    hidden = _hidden(starts, blind)
+    if not hidden:
+        return 0.0
+    share = _of_schedule(starts, hidden, definition)
+    if share is None:
+        share = sum(pause.seconds for pause in hidden) / (starts[-1] - starts[0])
+    return min(share, 1.0 - 1.0 / len(starts))
+
+
+def _hidden(starts: Sequence[float], blind: Sequence[Span]) -> list[_Pause]:
+    """Pauses that lack runs because of what was not seen. What a source that was down has kept is read afterwards, and pods
+    may outlive an outage: a span counts where most of it is in one pause, which is longer than those that were seen in
+    full, and mostly for that reason."""
+    within: dict[int, list[Span]] = {}
+    touched: set[int] = set()
+    for low, high in blind:
+        first, last = max(0, bisect_right(starts, low) - 1), min(bisect_left(starts, high), len(starts) - 1)
+        parts = [(i, max(low, starts[i]), min(high, starts[i + 1])) for i in range(first, last)]
+        touched.update(i for i, *_ in parts)
+        for i, begin, end in parts:
+            if end - begin >= 0.5 * (high - low):
+                within.setdefault(i, []).append((begin, end))
+    seen = [b - a for i, (a, b) in enumerate(pairwise(starts)) if i not in touched]
+    longest, usual = max(seen, default=0.0), median(seen) if seen else 0.0
+    hidden: list[_Pause] = []
+    for i, spans in within.items():
+        length, unseen = starts[i + 1] - starts[i], sum(b - a for a, b in spans)
+        if length > _UNUSUAL * longest and unseen >= 0.5 * (length - usual):
+            hidden.append(_Pause(starts[i], starts[i + 1], spans, min(unseen, length - usual)))
+    return hidden
+
+
+def _of_schedule(
+    starts: Sequence[float], hidden: Sequence[_Pause], definition: WorkflowDefinition | None
+) -> float | None:
+    """Share (0 to 1) of the scheduled starts that were not seen; None where the schedule does not tell. A weekend without
+    starts hides none."""
+    if definition is None or not definition.schedule or definition.suspended or not readable(definition):
+        return None
+    moments = due(definition, starts[0], starts[-1], most=_DUE)
+    if not moments or len(moments) >= _DUE or len(starts) - 1 > _UNUSUAL * len(moments):
+        return None  # most of its runs are started otherwise
+    missed = 0
+    for pause in hidden:
+        # The last one due in a pause is the start that ends it.
+        late = moments[bisect_right(moments, pause.begin) : max(0, bisect_right(moments, pause.end) - 1)]
+        missed += sum(any(low <= moment <= high for low, high in pause.unseen) for moment in late)
+    return missed / len(moments)

@@ -1,0 +1,109 @@
+"""How often a workflow runs when there are times of which nothing was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from concertmaster.core.analysis.runs.coverage import runs_per_month
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import RunRecord
+from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.pipeline import Environment, analyze_workflow
+from tests.support.builders import DAY, NOW, definition, run, step
+
+HOUR = 3600.0
+GRAPH = definition(step("load")).graph
+MONDAY = NOW - NOW % DAY - 3 * DAY  # a Monday, 00:00 UTC
+START = MONDAY - 14 * DAY
+
+
+def at(moments: Iterable[float], seconds: float = 300.0) -> list[RunRecord]:
+    return [run(GRAPH, {"load": seconds}, number=i, start=moment) for i, moment in enumerate(moments)]
+
+
+def every(seconds: float, days: int = 14) -> list[float]:
+    return [START + 2 * HOUR + i * seconds for i in range(int(days * DAY / seconds))]
+
+
+def without(moments: Iterable[float], *spans: tuple[float, float]) -> list[float]:
+    return [m for m in moments if not any(low <= m <= high for low, high in spans)]
+
+
+def days(first: float, last: float) -> tuple[float, float]:
+    """From the begin of one day of the history to that of another."""
+    return START + first * DAY, START + last * DAY
+
+
+@pytest.mark.parametrize("interval", [600.0, HOUR, 4 * HOUR, DAY])
+@pytest.mark.parametrize("outage", [days(5, 8), days(5.1, 6.1), days(2, 9)])
+def test_an_outage_of_the_metrics_source_does_not_lower_the_rate(interval: float, outage: tuple[float, float]) -> None:
+    seen = at(without(every(interval), outage))
+    assert runs_per_month(seen, NOW, None, [outage]) == pytest.approx(30 * DAY / interval, rel=0.01)
+    assert (runs_per_month(seen, NOW) or 0.0) < 0.96 * 30 * DAY / interval
+
+
+def test_what_was_read_after_the_outage_counts() -> None:
+    """The operator was down, and the source has all of the time."""
+    for moments in (every(HOUR), every(DAY), [m + i for m in every(DAY) for i in range(10)]):
+        for outage in (days(5, 8), days(5, 6.5), days(1, 12)):
+            seen = at(moments)
+            assert runs_per_month(seen, NOW, None, [outage]) == runs_per_month(seen, NOW)
+
+
+def test_pods_that_outlive_the_outage_do_not_show_that_it_was_seen() -> None:
+    """A CronJob keeps its last three Jobs."""
+    outage = days(5, 8)
+    kept = [m for m in every(HOUR) if not outage[0] <= m <= outage[1] - 3 * HOUR]
+    assert runs_per_month(at(kept), NOW, None, [outage]) == pytest.approx(720.0, rel=0.01)
+
+
+def test_runs_of_every_night_in_batches() -> None:
+    outage = days(5, 8)
+    moments = [m + i for m in every(DAY) for i in range(10)]
+    seen = at(without(moments, outage), seconds=2.0)
+    assert runs_per_month(seen, NOW, None, [outage]) == pytest.approx(300.0, rel=0.1)
+
+
+@pytest.mark.parametrize("schedule", ["0 2 * * 1-5", None])
+@pytest.mark.parametrize("outage", [(START + 5.2 * DAY, START + 5.8 * DAY), days(6, 6.5)])
+def test_a_weekend_without_runs_is_no_gap(schedule: str | None, outage: tuple[float, float]) -> None:
+    weekdays = at(m for i, m in enumerate(every(DAY)) if i % 7 < 5)
+    of = definition(step("load"), schedule=schedule)
+    assert runs_per_month(weekdays, NOW, of, [outage]) == runs_per_month(weekdays, NOW, of)
+
+
+def test_only_what_the_schedule_had_due_was_missed() -> None:
+    """Nothing seen from Friday to Sunday, of which one run was due."""
+    weekdays = [m for i, m in enumerate(every(DAY)) if i % 7 < 5]
+    of, outage = definition(step("load"), schedule="0 2 * * 1-5"), days(4, 7)
+    seen = at(without(weekdays, outage))
+    assert len(seen) == len(weekdays) - 1
+    assert runs_per_month(seen, NOW, of, [outage]) == pytest.approx(runs_per_month(at(weekdays), NOW, of))
+
+
+def test_a_pause_without_an_outage_counts() -> None:
+    """Its schedule was suspended, as far as anybody knows."""
+    paused = at(without(every(HOUR), days(5, 8)))
+    of = definition(step("load"), schedule="0 * * * *")
+    assert runs_per_month(paused, NOW, of) == pytest.approx(720.0 * 11 / 14, rel=0.01)
+    elsewhere = [days(1, 1.02), days(12, 12.01)]
+    assert runs_per_month(paused, NOW, of, elsewhere) == pytest.approx(720.0 * 11 / 14, rel=0.01)
+
+
+def test_two_runs_on_both_sides_of_an_outage() -> None:
+    seen = at([START, START + 10 * DAY])
+    assert runs_per_month(seen, NOW, None, [(START - DAY, NOW)]) == pytest.approx(6.0), "at most half is left out"
+    assert runs_per_month(seen, NOW, None, [days(2, 4)]) == pytest.approx(3.0), "explains too little of the pause"
+    assert runs_per_month(seen, NOW, None, [days(2, 6), days(5, 8)]) == pytest.approx(30 / 5)
+
+
+def test_the_rate_is_that_of_the_runs_kept_where_there_are_many() -> None:
+    outage = days(9, 12)
+    of, seen = definition(step("load")), at(without(every(HOUR), outage))
+    policy = Policy(analysis=AnalysisSettings(max_runs=100))
+    rate = analyze(of, seen, now=NOW, policy=policy, blind=[outage]).cost.runs_per_month
+    assert rate == pytest.approx(720.0, rel=0.01)
+    known = analyze_workflow(of, seen, policy, profile="p", now=NOW, environment=Environment(blind=(outage,)))
+    assert known.analysis.cost.runs_per_month == rate
