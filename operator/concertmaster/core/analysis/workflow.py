@@ -16,7 +16,7 @@ from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
-from concertmaster.core.analysis.runs.coverage import Span, runs_per_month
+from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
@@ -42,6 +42,7 @@ class Analysis:
     clear change of the makespan, which show what a change gains from now on (all, where there are fewer than
     ``policy.analysis.min_runs``). ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations
     require them, figures do not. ``causes``: of the newest change points of ``trend``, oldest first.
+    ``covered_seconds``: the window, or the part of it that the runs cover where they began later.
     """
 
     definition: WorkflowDefinition
@@ -64,6 +65,7 @@ class Analysis:
     enough: bool
     first_run: float | None
     last_run: float | None
+    covered_seconds: float
     inferred: bool
     problems: tuple[str, ...]
     costs: Costs = field(compare=False, repr=False)
@@ -113,14 +115,6 @@ class Analysis:
     def unsampled(self) -> bool:
         """Whether containers ran and none of them has usage samples."""
         return unsampled([c for s in self.steps for c in s.containers])
-
-    @property
-    def covered_seconds(self) -> float:
-        """Seconds covered by the runs: the window, or less when only the newest ``max_runs`` were analysed."""
-        window = self.options.window_seconds
-        if len(self.runs) < self.options.max_runs or self.first_run is None:
-            return window
-        return min(window, self.now - self.first_run)
 
 
 def _finished(runs: Sequence[RunRecord], options: AnalysisSettings, now: float) -> tuple[RunRecord, ...]:
@@ -210,6 +204,7 @@ def analyze(
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
         first_run=min((r.start for r in finished if r.start is not None), default=None),
         last_run=max((r.end for r in finished if r.end is not None), default=None),
+        covered_seconds=covered_seconds(finished, now, options.window_seconds, options.min_runs),
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,
         costs=costs,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.core import text
 from concertmaster.core.fleet.materiality import SEVERITIES
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model.policy import Materiality, Pricing
@@ -80,10 +81,12 @@ def test_the_example_is_what_the_rule_says(name: str, request: pytest.FixtureReq
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sentence_carries_number_window_cause_command_and_consequence(name: str) -> None:
-    for item in SCENARIOS[name]().recommended(name):
+    scenario = SCENARIOS[name]()
+    window = text.window(scenario.analysis().covered_seconds)
+    for item in scenario.recommended(name):
         assert item.rule == name
         assert item.id == name or item.id.startswith(f"{name}."), item.id
-        checklist.check(item)
+        checklist.check(item, window)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)

@@ -1,4 +1,4 @@
-"""How often a workflow runs, without the time that was not seen."""
+"""How often a workflow runs, and which time its runs cover, without the time that was not seen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from concertmaster.core.schedule import due, readable
 _DAY_SECONDS = 86400.0
 _MONTH_SECONDS = 30 * _DAY_SECONDS
 _UNUSUAL = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
+_CLEARLY = 0.25  # share of the window
 _DUE = 3000  # scheduled starts that are counted
 Span = tuple[float, float]
 
@@ -46,6 +47,17 @@ def runs_per_month(
     if blind:
         span *= 1.0 - _unseen(starts, _merged(blind), definition)
     return (len(starts) - 1) / span * _MONTH_SECONDS
+
+
+def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least: int = 2) -> float:
+    """Seconds before ``now`` (unix seconds) that the runs cover: the ``window``, or the time since the first of them where
+    they cover clearly less, which no pause between runs explains. Fewer than ``least`` runs do not tell."""
+    starts = _starts(runs)
+    if len(starts) < max(2, least):
+        return window
+    pause = max(later - earlier for earlier, later in pairwise(starts))
+    begun = now - starts[0]
+    return window if begun + max(_UNUSUAL * pause, _CLEARLY * window) >= window else begun
 
 
 def _starts(runs: Sequence[RunRecord]) -> list[float]:

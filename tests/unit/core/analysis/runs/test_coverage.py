@@ -1,4 +1,4 @@
-"""How often a workflow runs when there are times of which nothing was seen."""
+"""How often a workflow runs, and what its runs cover, when there are times of which nothing was seen."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from concertmaster.core.analysis.runs.coverage import runs_per_month
+from concertmaster.core.analysis.runs.coverage import covered_seconds, runs_per_month
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
+from concertmaster.core.rules import Evidence
 from tests.support.builders import DAY, NOW, definition, run, step
 
 HOUR = 3600.0
@@ -107,3 +108,36 @@ def test_the_rate_is_that_of_the_runs_kept_where_there_are_many() -> None:
     assert rate == pytest.approx(720.0, rel=0.01)
     known = analyze_workflow(of, seen, policy, profile="p", now=NOW, environment=Environment(blind=(outage,)))
     assert known.analysis.cost.runs_per_month == rate
+
+
+def newest(seconds: float, since: float, until: float = 0.0) -> list[RunRecord]:
+    """A run each so many seconds, from so many days ago on."""
+    return at([NOW - since * DAY + i * seconds for i in range(int((since - until) * DAY / seconds))])
+
+
+@pytest.mark.parametrize(
+    ("runs", "covered"),
+    [
+        (newest(DAY, 13.9), 14.0),
+        (newest(DAY, 13.1), 14.0),
+        (newest(HOUR, 13.99), 14.0),
+        (newest(HOUR, 2), 2.0),
+        (newest(600.0, 0.5), 0.5),
+        (newest(DAY, 5), 5.0),
+        (newest(HOUR, 5), 5.0),
+        (newest(3.5 * DAY, 10.5), 14.0),  # twice a week: none was due before
+        (newest(HOUR, 14, until=6), 14.0),  # and none since
+        (newest(DAY, 2), 14.0),  # too few to tell
+        ([], 14.0),
+    ],
+)
+def test_the_window_of_figures_is_the_time_that_runs_cover(runs: list[RunRecord], covered: float) -> None:
+    assert covered_seconds(runs, NOW, 14 * DAY, 3) == pytest.approx(covered * DAY)
+
+
+def test_a_recommendation_about_two_days_says_so() -> None:
+    of = definition(step("load"))
+    analysis = analyze(of, newest(HOUR, 2), now=NOW)
+    assert Evidence(analysis, "p").runs(48) == "in 48 runs (2d)"
+    few = analyze(of, newest(HOUR, 14), now=NOW, policy=Policy(analysis=AnalysisSettings(max_runs=24)))
+    assert Evidence(few, "p").runs(24) == "in 24 runs (1d)"

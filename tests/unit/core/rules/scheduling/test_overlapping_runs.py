@@ -121,7 +121,7 @@ def replacing(count: int = 40, each: int = 3) -> Scenario:
 
 def test_runs_that_are_replaced_should_end() -> None:
     item = replacing().one("overlapping-runs")
-    assert item.because.startswith("13 of 40 runs (14d) were stopped after 9m")
+    assert item.because.startswith("13 of 40 runs (7h) were stopped after 9m")
     (edit,) = item.edits
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/concurrencyPolicy", '"Replace"', '"Forbid"')
     assert item.failures_avoided is not None
@@ -164,7 +164,7 @@ def beside(factor: float, policy: str | None = None) -> Scenario:
 
 def test_runs_beside_another_are_kept_apart() -> None:
     item = beside(1.3).one("overlapping-runs")
-    assert item.because.startswith("20 of 80 runs (14d) began while another was in progress, up to 2 at once")
+    assert item.because.startswith("20 of 80 runs (13h) began while another was in progress, up to 2 at once")
     (edit,) = item.edits
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/concurrencyPolicy", None, '"Forbid"')
     assert item.gain_seconds is not None
