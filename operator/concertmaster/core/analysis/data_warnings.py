@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 
 # Timestamps have a resolution of one second, and clocks in a healthy cluster agree to within a second.
 CLOCK_SECONDS = 5.0
 LONG_SECONDS = 86400.0
+_LEAST = 3  # runs without a request that are no coincidence
 _TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 
 
@@ -27,6 +29,7 @@ def data_warnings(
         _strange_steps(definition, runs, figures),
         _endless(runs, now),
         _unjudged(definition, runs),
+        _unrequested(definition, runs, figures),
     )
     return tuple(sentence for sentence in groups if sentence)
 
@@ -101,6 +104,25 @@ def _unjudged(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
     return (
         f"the outcome of {text.count(unjudged, 'run')} is unknown and no part of success figures: add outcomeQuery to"
         f" {text.listing(silent)}"
+    )
+
+
+def _unrequested(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> str:
+    """Newest runs without a request of any container, although the definition has some and is theirs, as far as is known."""
+    seen = figures.of_each(requests_seen, runs)
+    without = 0
+    for run, has in sorted(zip(runs, seen, strict=True), key=lambda row: -(row[0].end or row[0].start or 0.0)):
+        if has or (has is False and not same_template(run.fingerprint, definition.fingerprint)):
+            break
+        without += has is False
+    if without < _LEAST:
+        return ""
+    declared = declared_requests(definition.graph)
+    if not any((e.step, c.name) in declared for run in runs for e in run.steps for c in e.containers):
+        return ""
+    return (
+        f"kube_pod_container_resource_requests: requests are unknown in the newest {without} runs, and those of the"
+        f" definition are used; keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
     )
 
 

@@ -18,6 +18,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critic
 from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.requests import with_requests
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
@@ -143,7 +144,8 @@ def analyze(
     policy, figures = policy or Policy(), figures or RunFigures()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
-    definition, finished = with_pods(definition, _finished(runs, options, now))
+    finished = with_requests(definition, _finished(runs, options, now), figures)
+    definition, finished = with_pods(definition, finished)
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)

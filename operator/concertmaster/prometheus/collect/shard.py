@@ -89,6 +89,7 @@ class QueryShard:
                 *(self.shape.notes if self.shape else ()),
                 *missing.state_metrics(targets, len(held)),
                 *missing.absent(facts),
+                *missing.ends(ended),
                 *(missing.prices(facts) if self.options.nodes else ()),
             ),
             warnings=(*self._questions.notes, *given_up),

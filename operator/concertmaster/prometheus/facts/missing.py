@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanish import ScrapeTargets
 
 LEAST = 3  # pods or containers needed before "none of them has it" is significant
@@ -67,6 +68,7 @@ SERIES: tuple[RequiredSeries, ...] = (
     RequiredSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
     RequiredSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
 )
+_COMPLETION = "kube_pod_completion_time"
 _BY_NAME = {series.name: series for series in SERIES}
 
 _PODS: dict[str, Callable[[PodFact], object]] = {
@@ -85,7 +87,8 @@ _CONTAINERS: dict[str, Callable[[ContainerFact], object]] = {
 
 
 def absent(facts: Sequence[PodFact]) -> list[Missing]:
-    """Series that none of the facts has although they could, and containers whose series cannot be attributed."""
+    """Series that none of the facts has although they could, and containers whose series cannot be attributed. A container
+    may have no requests: whether theirs are missing, the definition tells (``core.analysis.data_warnings``)."""
     ended = [pod for pod in facts if not pod.vanished]
     missing = []
     if len(ended) >= LEAST:
@@ -124,6 +127,14 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
                 )
             )
     return missing
+
+
+def ends(drafts: Sequence[PodDraft]) -> list[Missing]:
+    """That no pod has its completion time, although some succeeded: a pod that failed may not have had a container."""
+    succeeded = [draft for draft in drafts if "Succeeded" in draft.phases]
+    if len(succeeded) < LEAST or any(_COMPLETION in draft.times for draft in succeeded):
+        return []
+    return [_BY_NAME[_COMPLETION].missing]
 
 
 def prices(facts: Sequence[PodFact]) -> list[Missing]:

@@ -24,10 +24,15 @@ def without_requests(run: RunRecord) -> RunRecord:
 
 def test_the_cost_a_saving_is_a_share_of_does_not_shrink_where_metrics_lack_requests() -> None:
     whole = reserved_per_month(analyze(ONE, RUNS, now=NOW))
-    holes = analyze(ONE, [*map(without_requests, RUNS[:3]), *RUNS[3:]], now=NOW)
+    bare, others = [without_requests(r) for r in RUNS[:3]], RUNS[3:]
+    holes = analyze(ONE, [*bare, *others], now=NOW)
     assert whole is not None and whole > 0
     assert reserved_per_month(holes) == pytest.approx(whole)
-    assert holes.cost.per_month is not None and holes.cost.per_month < 0.95 * whole
+    assert holes.cost.per_month == pytest.approx(whole)
+    marked = [replace(r, fingerprint="old" if r in bare else "new") for r in (*bare, *others)]
+    changed = analyze(replace(ONE, fingerprint="new"), marked, now=NOW)  # another template may have had no requests
+    assert reserved_per_month(changed) == pytest.approx(whole)
+    assert changed.cost.per_month is not None and changed.cost.per_month < 0.95 * whole
 
 
 def test_a_step_of_some_runs_is_reserved_for_in_those_only() -> None:

@@ -993,6 +993,16 @@ def test_failures_without_reasons_are_named() -> None:
     assert note.series == "kube_pod_container_status_terminated_reason"
 
 
+def test_pods_without_completion_times_are_named() -> None:
+    bare = [PodDraft("n", f"p{i}", f"u{i}", phases={"Succeeded"}, ended=9.0) for i in range(3)]
+    (note,) = missing.ends(bare)
+    assert (note.series, note.essential) == ("kube_pod_completion_time", True)
+    assert missing.ends(bare[1:]) == []
+    known = PodDraft("n", "p", "u", phases={"Succeeded"}, times={"kube_pod_completion_time": 8.0})
+    assert missing.ends([*bare, known]) == []
+    assert missing.ends([PodDraft("n", f"p{i}", f"u{i}", phases={"Failed"}) for i in range(9)]) == [], "evicted, say"
+
+
 def test_a_store_whose_up_is_hidden_says_so() -> None:
     (note,) = missing.state_metrics(targets(), 2)
     assert note.series == "up"
