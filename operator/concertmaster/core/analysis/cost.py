@@ -17,6 +17,7 @@ from concertmaster.core.model import ContainerFact, MetricRole, Outcome, RunReco
 from concertmaster.core.model.policy import Policy, Pricing
 
 _GIB = 1024.0**3
+_OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ class Costs:
         cost = self._known(run)[1]
         return None if cost is None or cost.lacking else cost
 
+    def whole(self, runs: Sequence[RunRecord]) -> list[Cost]:
+        """Costs of the runs that have a price and of which all steps were seen, or of all that have a price where there is
+        none such: then the definition may have gained a step."""
+        priced = [(run, cost) for run in runs if (cost := self.run(run)) is not None]
+        return [cost for run, cost in priced if not steps_unseen(run)] or [cost for _, cost in priced]
+
     def known(self, run: RunRecord) -> Cost | None:
         """Cost of those steps of a run that have a price: to compare it with other runs of the same steps."""
         return self._known(run)[1]
@@ -103,6 +110,11 @@ class Costs:
             executions = [_amounts(e, e.containers, self.pricing) for e in run.steps]
             known = self._runs[id(run)] = run, _of_run(run, executions, self.pricing), executions
         return known
+
+
+def steps_unseen(run: RunRecord) -> bool:
+    """Whether steps of the run were not seen: of all that were the outcome is known, and the run's is not."""
+    return run.outcome is Outcome.UNKNOWN and all(e.outcome not in _OPEN for e in run.steps)
 
 
 def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
@@ -236,7 +248,7 @@ def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tupl
 
 def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: float | None) -> CostSummary:
     """Mean cost per run, and cost per month at the ``rate`` (runs per 30 days; None: unknown)."""
-    known = [c for c in (costs.run(r) for r in runs) if c is not None]
+    known = costs.whole(runs)
     if not known:
         parts = {step for r in runs if (c := costs.known(r)) is not None for step in c.lacking}
         return CostSummary(0, None, rate, None, tuple(sorted(parts)))

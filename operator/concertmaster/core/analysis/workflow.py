@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
-from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, summarize_cost
+from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, steps_unseen, summarize_cost
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
@@ -100,8 +100,13 @@ class Analysis:
 
     def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
         """Share of the runs (0 to 1) in which ``container`` ran: those with the step and, where other steps share its
-        resource settings, those with these steps."""
-        return max(step.ran, len(container.runs)) / len(self.runs) if self.runs else 0.0
+        resource settings, those with these steps. Runs of which some steps were not seen do not tell about a step."""
+        if not self.runs:
+            return 0.0
+        lacking = self.figures.of_each(steps_unseen, self.runs)
+        whole = [run for run, lacks in zip(self.runs, lacking, strict=True) if not lacks] if any(lacking) else ()
+        ran = sum([step.step in steps for steps in self.figures.of_each(_ran, whole)]) / len(whole) if whole else 0.0
+        return max(ran or step.ran / len(self.runs), len(container.runs) / len(self.runs))
 
     @property
     def success_rate(self) -> float | None:
@@ -116,6 +121,13 @@ class Analysis:
     def unsampled(self) -> bool:
         """Whether containers ran and none of them has usage samples."""
         return unsampled([c for s in self.steps for c in s.containers])
+
+
+def _ran(run: RunRecord) -> frozenset[str]:
+    """The steps that ran."""
+    return frozenset(
+        {e.step for e in run.steps if e.outcome is not Outcome.SKIPPED and e.outcome is not Outcome.CACHED}
+    )
 
 
 def _finished(runs: Sequence[RunRecord], options: AnalysisSettings, now: float) -> tuple[RunRecord, ...]:

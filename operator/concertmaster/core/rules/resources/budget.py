@@ -142,7 +142,7 @@ def _positive(saving: Interval | None) -> Interval | None:
 
 def _money(evidence: Evidence, most: float) -> Finding | None:
     analysis = evidence.analysis
-    costs = [c for c in (analysis.costs.run(r) for r in analysis.runs) if c is not None]
+    costs = analysis.costs.whole(analysis.runs)
     totals = [c.total for c in costs]
     over = [t for t in totals if t > most]
     if len(totals) < analysis.options.min_runs or not over:
