@@ -58,6 +58,11 @@ class Attempt(NamedTuple):
         return self.pending + self.starting + self.work
 
     @property
+    def before_work(self) -> float:
+        """Seconds from creation until the main container ran: known where the binding to a node is not."""
+        return self.pending + self.starting
+
+    @property
     def total(self) -> float:
         """Seconds from ready to finished."""
         return self.queued + self.lag + self.span

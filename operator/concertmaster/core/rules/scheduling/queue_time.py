@@ -1,7 +1,8 @@
 """``queue-time``: time spent waiting for nodes, pod start-up or locks, and its causes.
 
 Only waiting on the critical path counts: a pod that waits in parallel to a longer step delays nothing. The remedies differ:
-scheduling latency needs room (smaller requests, other hours, more nodes), start-up depends on images and volumes.
+scheduling latency needs room (smaller requests, other hours, more nodes), start-up depends on images and volumes. Without
+the time of binding only their sum is known, and which of the two it is remains to be found out.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling import locks, suspended
-from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
-from concertmaster.core.rules.upper_bound import assumption, attainable
+from concertmaster.core.rules.scheduling.waits import (
+    BEFORE_WORK,
+    PENDING,
+    STARTING,
+    measured,
+    pod_requests,
+    worst_hour,
+)
+from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
-    """Seconds on the critical path by step (mean per run), and in total per run. ``field``: pending or starting."""
+    """Seconds on the critical path by step (mean per run), and in total per run. ``field``: see ``waits``."""
     steps: dict[str, float] = {}
     totals: list[float] = []
     waited = attrgetter("step", field)
@@ -42,7 +50,7 @@ def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
         for chains in run.chains:
             for a in (a for chain in chains for a in chain):
                 part[a.step] = part.get(a.step, 0.0) + getattr(a, field)
-                whole[a.step] = whole.get(a.step, 0.0) + a.pending + a.starting
+                whole[a.step] = whole.get(a.step, 0.0) + a.before_work
     return WhatIf(start_up=tuple((s, 1.0 - part[s] / whole[s]) for s in part if whole[s] > 0))
 
 
@@ -75,7 +83,8 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     bound = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
     if bound is None:
         return None
-    share, seconds = attainable(bound)
+    part = QUARTER if field == BEFORE_WORK else HALF
+    share, seconds = attainable(bound, part)
     # A mean describes the runs only where most of them wait; else those that do are counted.
     waited = [own for run, own in zip(runs, totals, strict=True) if own >= least * run.makespan]
     most = 2 * len(waited) >= len(runs)
@@ -89,7 +98,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         if most
         else f"{text.percent(sum(waited) / sum(totals))} of it in {len(waited)} of them (up to {longest}), mainly at {name}"
     )
-    if field == "pending":
+    if field == PENDING:
         about, noun, kind = None, "waiting for a node", "wait"
         action = f"Reduce scheduling latency ({text.percent(share_now)} of run time), mainly for {name}"
         remedy = "smaller requests, other hours or more nodes"
@@ -97,6 +106,12 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         otherwise = (
             f"{'runs' if most else 'some runs'} keep waiting {all_of_it} for capacity, longer when the cluster fills up"
         )
+    elif field == BEFORE_WORK:
+        about, noun, kind = None, "waiting for a node or starting pods", "time"
+        action = f"Reduce the time before pods work ({text.percent(share_now)} of run time), mainly for {name}"
+        remedy = "collect kube_pod_status_scheduled_time, which shows whether nodes are lacking or pods start slowly"
+        explained = _room(step)
+        otherwise = f"{'runs' if most else 'some runs'} keep spending {all_of_it} before their work begins"
     else:
         about, noun, kind = "start", "pulling images and starting pods", "startup"
         action = f"Reduce startup time ({text.percent(share_now)} of run time), mainly for {name}"
@@ -114,7 +129,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median){'' if most else f', at most {longest}'}",
         proposed=remedy,
-        expected=f"{gain_sentence(share, seconds, 'each run' if most else 'an average run')}, {assumption(kind)}",
+        expected=f"{gain_sentence(share, seconds, 'each run' if most else 'an average run')}, {assumption(kind, part)}",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
@@ -136,8 +151,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         yield held
     if not runs:
         return
-    for field in ("pending", "starting"):
-        finding = _finding(evidence, runs, field)
+    known = {field: measured(evidence, runs, field) for field in (PENDING, STARTING)}
+    if not any(known.values()):
+        known = {BEFORE_WORK: measured(evidence, runs, BEFORE_WORK)}
+    for field, of in known.items():
+        finding = _finding(evidence, of, field) if of else None
         if finding is not None:
             yield finding
     locked = locks.find(evidence, runs)

@@ -17,6 +17,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
+from concertmaster.core.rules.scheduling.waits import PENDING, measured
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _MINUTE = 60.0
@@ -47,9 +48,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
     schedule = analysis.definition.schedule
-    runs = [run for run in analysis.executed if run.usable]
-    if fleet is None or not schedule or not analysis.enough or not runs:
+    if fleet is None or not schedule or not analysis.enough:
         return
+    runs = measured(evidence, [run for run in analysis.executed if run.usable], PENDING)
     wait = median(_waits(runs)) or 0.0
     if wait < evidence.settings.number("minWaitSeconds", 30.0):
         return
@@ -69,7 +70,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             best = (round(load, 3), abs(minutes), minutes, line)
     if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
         return
-    bound = evidence.worth(without(runs, "pending"), evidence.settings.number("minGainPercent", 5.0), runs)
+    bound = evidence.worth(without(runs, PENDING), evidence.settings.number("minGainPercent", 5.0), runs)
     if bound is None:
         return
     (load, _, minutes, line), (share, seconds) = best, attainable(bound)

@@ -1,14 +1,56 @@
-"""Shared by rules on waiting: the hour that stands out, and the requests of a pod."""
+"""Shared by rules on waiting: runs whose waits are known, the hour that stands out, and the requests of a pod.
+
+The replay takes an unknown creation or binding for the next known time, so a wait that it leaves without seconds is not
+always a wait of zero.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
+from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.rules.base import Evidence
 
 _FEWEST = 3  # waits required in an hour
+
+PENDING = "pending"  # from creation to binding
+STARTING = "starting"  # from binding to the start of a main container
+BEFORE_WORK = "before_work"  # both, which are known together where the binding is not
+
+
+def measured(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> list[ExecutedRun]:
+    """Those of ``runs`` in which ``field`` (PENDING, STARTING or BEFORE_WORK) of every pod on the critical path is known;
+    none where they are too few for a recommendation."""
+    records = evidence.analysis.runs
+    lacking = evidence.analysis.figures.of_each(_lacking, records)
+    unknown = {record.run: found for record, found in zip(records, lacking, strict=True) if found}
+    found = [run for run in runs if run.run not in unknown or _complete(run, unknown[run.run], field)]
+    return found if len(found) >= min(len(runs), evidence.analysis.policy.analysis.min_runs) else []
+
+
+def _complete(run: ExecutedRun, lacking: Mapping[int, StepExecution], field: str) -> bool:
+    return all(a.source not in lacking or _known(lacking[a.source], field) for a in critical_chain(run))
+
+
+def _lacking(run: RunRecord) -> dict[int, StepExecution]:
+    """The pods of the run without one of the times, by their position."""
+    return {
+        position: e
+        for position, e in enumerate(run.steps)
+        if (e.created is None or e.scheduled is None or e.started is None) and e.pod is not None
+    }
+
+
+def _known(e: StepExecution, field: str) -> bool:
+    """Whether this part of the pod's time is known, or is none: one that got no node has no binding, and one that failed
+    may have no start."""
+    created = e.created is not None or field == STARTING
+    bound = e.scheduled is not None or field == BEFORE_WORK or (e.node is None and e.started is None)
+    return created and bound and (e.started is not None or field == PENDING or not e.outcome.timed)
 
 
 def worst_hour(waits: Iterable[tuple[float, float]]) -> int | None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.insights import insights
-from concertmaster.core.model import RunRecord, StepExecution, Suspension
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, Suspension
 from concertmaster.report.insights import sentences
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 
 
 def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
@@ -145,3 +145,46 @@ def test_since_a_change_all_runs_wait_and_not_some() -> None:
     item = made.one("queue-time")
     assert "57% of the run time, 6m40s per run, is waiting for a node on the critical path in 15 runs" in item.because
     assert item.otherwise.startswith("runs keep waiting 6m4")
+
+
+def _without(of: Scenario, since: int, *names: str) -> Scenario:
+    """The scenario without these times of the pods of all runs before this one."""
+
+    def hidden(run: RunRecord) -> RunRecord:
+        return replace(run, steps=tuple(replace(e, **dict.fromkeys(names)) for e in run.steps))  # type: ignore[arg-type]
+
+    return replace(of, runs=tuple(hidden(r) if k < since else r for k, r in enumerate(of.runs)))
+
+
+def test_without_the_time_of_binding_the_wait_is_not_said_to_be_start_up() -> None:
+    item = _without(scenarios.queue_time(), 42, "scheduled").one("queue-time")
+    assert item.id == "queue-time"
+    assert item.action.startswith("Reduce the time before pods work (33% of run time)")
+    assert "is waiting for a node or starting pods on the critical path in 42 runs (14d)" in item.because
+    assert item.proposed is not None
+    assert item.proposed.startswith("collect kube_pod_status_scheduled_time")
+    assert item.expected.endswith("if a quarter of the time is removed, at most all of it")
+
+
+@pytest.mark.parametrize("absent", ["created", "scheduled"])
+def test_runs_of_unknown_waits_do_not_count_as_without_one(absent: str) -> None:
+    every = scenarios.queue_time().one("queue-time")
+    some = _without(scenarios.queue_time(), 21, absent).one("queue-time")
+    assert "32% of the run time, 3m0" in some.because
+    assert "in 21 runs" in some.because
+    assert some.gain_seconds is not None
+    assert every.gain_seconds is not None
+    assert some.gain_seconds.likely == pytest.approx(every.gain_seconds.likely, rel=0.05)
+
+
+def test_too_few_known_waits_are_silent() -> None:
+    assert _without(scenarios.queue_time(), 38, "created").recommended("queue-time") == []
+    assert _without(scenarios.queue_time(), 42, "created").recommended("queue-time") == []
+
+
+def test_a_pod_that_never_got_a_node_has_no_unknown_binding() -> None:
+    value = noise()
+    made = scenario(argo(task("a")), 42, lambda _: {"a": Pod(value(300), wait=400.0)})
+    lost = replace(made.runs[3].steps[0], node=None, scheduled=None, started=None, outcome=Outcome.FAILED)
+    item = replace(made, runs=tuple(replace(r, steps=(lost,)) if k == 3 else r for k, r in enumerate(made.runs)))
+    assert "in 42 runs" in item.one("queue-time").because

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.model import RunRecord
 from concertmaster.core.rules import Fleet
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
 from tests.support.core import scenarios
@@ -46,3 +47,17 @@ def test_a_line_that_is_not_plain_is_not_moved(line: str) -> None:
     """The API server takes any text for a schedule; a superscript two is a digit to some and no number."""
     assert _moved(line, 30) is None
     assert _moved("0 2 * * *", 30) == "30 2 * * *"
+
+
+def test_runs_of_unknown_waits_do_not_count_as_without_one() -> None:
+    whole = scenarios.schedule_clash()
+
+    def hidden(run: RunRecord) -> RunRecord:
+        return replace(run, steps=tuple(replace(e, created=None) for e in run.steps))
+
+    half = replace(whole, runs=tuple(hidden(r) if k % 2 else r for k, r in enumerate(whole.runs)))
+    every, some = whole.one("schedule-clash"), half.one("schedule-clash")
+    assert every.gain_seconds is not None
+    assert some.gain_seconds is not None
+    assert some.gain_seconds.likely == pytest.approx(every.gain_seconds.likely, rel=0.05)
+    assert replace(whole, runs=tuple(map(hidden, whole.runs))).recommended("schedule-clash") == []
