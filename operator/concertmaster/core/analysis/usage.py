@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from operator import itemgetter
 from typing import Any
 
@@ -32,6 +33,8 @@ class ContainerUsage:
     """A container of a step over runs: current requests, per-run usage, and sample coverage.
 
     ``coverage``: share of executions (0 to 1) with usable memory samples; ``ambiguous`` and ``unsampled`` count the others.
+    ``unsampled_before``: those of the unsampled before the first run with samples, when nothing was collected yet or of
+    which the metrics have expired.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ContainerUsage:
     gpu_request: float | None = None
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
+    unsampled_before: int = 0
 
     @cached_property
     def columns(self) -> UsageColumns:
@@ -91,6 +95,15 @@ class ContainerUsage:
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
         return _share(self.known("storage_peak"), self.storage_request)
+
+    def covered(self, least: float, least_runs: int) -> bool:
+        """Whether at least the share ``least`` (0 to 1) of the executions has usable memory samples, or of those since the
+        first run with samples, if ``least_runs`` have some. Pods that leave samples by chance, which long ones do more
+        often than short ones, do so all the time; what begins on a day is what was collected."""
+        if self.coverage is None or self.coverage >= least:
+            return True
+        since = self.executions - self.unsampled_before
+        return self.coverage * self.executions >= least * since and len(self.known("memory_peak")) >= least_runs
 
     @property
     def sampled(self) -> bool:
@@ -166,8 +179,15 @@ def _container(
         unsampled=unsampled if covered else 0,
         coverage=(executions - ambiguous - unsampled) / executions if covered else None,
         runs=tuple(sorted([run.usage for run in runs], key=itemgetter(0))),
+        unsampled_before=_before(runs) if unsampled and covered else 0,
         **_extended(declared, newest),
     )
+
+
+def _before(runs: Sequence[InRun]) -> int:
+    """Executions in the runs (oldest first) before the first that has samples; 0 where none has."""
+    dark = list(takewhile(lambda run: run.unsampled == run.executions, runs))
+    return sum([run.executions for run in dark]) if len(dark) < len(runs) else 0
 
 
 def _extended(declared: ContainerSpec | None, newest: ContainerFact) -> dict[str, Any]:

@@ -35,6 +35,16 @@ def _coverage(evidence: Evidence) -> tuple[list[str], float]:
     return sentences, dark / total if total > 0 else 0.0
 
 
+def _sizes(evidence: Evidence) -> str:
+    """What a lack of samples means for sizes."""
+    options = evidence.analysis.options
+    containers = [c for step in evidence.analysis.steps for c in step.containers]
+    poor = [c for c in containers if c.coverage is not None and c.coverage < options.min_coverage]
+    if poor and all(c.covered(options.min_coverage, options.min_runs) for c in poor):
+        return "sizes rest on the runs since the first with samples"
+    return "these steps get no size recommendations"
+
+
 def _unknown_ends(evidence: Evidence) -> str | None:
     runs = evidence.analysis.runs
     unseen = sum(run.outcome is Outcome.UNKNOWN and not any(e.reason in STOPPED for e in run.steps) for run in runs)
@@ -67,7 +77,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         action=f"Fix missing metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
         f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
-        otherwise="these steps get no size recommendations, and figures that depend on the missing data stay unknown",
+        otherwise=f"{_sizes(evidence)}, and figures that depend on the missing data stay unknown",
         current=f"{text.count(len(sentences), 'gap')}",
         proposed="no gap",
         expected=f"recommendations on {text.count(len(sentences), 'more point')} that have none today",

@@ -71,6 +71,7 @@ def _merged(rows: list[ContainerUsage]) -> ContainerUsage:
         executions=executions,
         ambiguous=ambiguous,
         unsampled=unsampled,
+        unsampled_before=sum(c.unsampled_before for c in rows),
         coverage=(executions - ambiguous - unsampled) / executions if executions else None,
         runs=tuple(_one_run(time, of_time) for time, of_time in sorted(by_time.items())),
     )

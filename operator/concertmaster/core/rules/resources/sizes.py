@@ -72,7 +72,7 @@ def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | No
         return "no execution was observed"
     if container.ambiguous > container.executions / 2:
         return f"{container.ambiguous} of {container.executions} executions cannot be distinguished from other pods"
-    if container.coverage is not None and container.coverage < options.min_coverage:
+    if container.coverage is not None and not container.covered(options.min_coverage, options.min_runs):
         seen = container.executions - container.ambiguous - container.unsampled
         return (
             f"only {seen} of {container.executions} executions have memory samples "

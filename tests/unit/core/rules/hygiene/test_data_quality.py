@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Outcome
-from tests.support.core.scenario_builder import argo, scenario, task
+from tests.support.builders import container
+from tests.support.core.scenario_builder import Pod, argo, scenario, task
+
+_DARK = container(cpu_seconds=0.0, cpu_sampled_seconds=None, memory_sampled_peak=None, samples=0)
 
 
 @pytest.mark.parametrize(("reason", "found"), [(None, 1), ("Stopped", 0), ("Cancelled", 0), ("TaskRunCancelled", 0)])
@@ -25,3 +28,11 @@ def test_ends_of_runs_that_were_stopped_are_not_missing(reason: str | None, foun
     )
     said = [r for r in replace(made, runs=runs).recommended("data-quality") if "without their end" in r.because]
     assert len(said) == found
+
+
+@pytest.mark.parametrize(("since", "sizes"), [(24, "sizes rest on the runs"), (38, "these steps get no size")])
+def test_says_what_unsampled_runs_mean_for_sizes(since: int, sizes: str) -> None:
+    made = scenario(argo(task("a")), 40, lambda i: {"a": Pod(60.0, containers=(_DARK if i < since else container(),))})
+    item = made.one("data-quality")
+    assert f"a, {40 - since} of 40 executions have memory samples" in item.because
+    assert item.otherwise.startswith(sizes)

@@ -286,6 +286,28 @@ def test_unsampled_runs_give_no_size() -> None:
     assert sized([spec("a", 0)], {"a": fact(memory_sampled_peak=100 * MI, ambiguous=True)}) == []
 
 
+def _sampled(seen: Callable[[int], bool]) -> dict[str, Callable[[int], ContainerFact]]:
+    def of(i: int) -> ContainerFact:
+        if seen(i):
+            return fact(memory_sampled_peak=200 * MI, cpu_seconds=95.0)(i)
+        return fact(memory_sampled_peak=None, cpu_seconds=None, samples=0)(i)
+
+    return {"a": of}
+
+
+def test_runs_before_the_first_with_samples_do_not_lower_the_coverage() -> None:
+    """Sampling was fixed, or usage expires earlier than times: the newest runs are complete."""
+    begun = only(sized([spec("a", 0)], _sampled(lambda i: i >= 16), count=24))
+    whole = only(sized([spec("a", 0)], _sampled(lambda i: True), count=8))
+    assert [e.proposed for e in begun.edits] == [e.proposed for e in whole.edits]
+    assert sized([spec("a", 0)], _sampled(lambda i: i >= 21), count=24) == []  # 3 runs, 5 are required
+
+
+def test_runs_that_are_sampled_by_chance_give_no_size() -> None:
+    """Long ones are sampled more often: they do not stand for the others."""
+    assert sized([spec("a", 0)], _sampled(lambda i: i >= 6 and i % 3 == 0), count=30) == []
+
+
 @given(st.floats(1.0, 60.0 * 1024))
 @settings(max_examples=200)
 def test_plain_figures_are_never_below_the_size_and_never_far_above(mib: float) -> None:
