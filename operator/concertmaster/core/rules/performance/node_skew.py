@@ -130,15 +130,38 @@ def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> _
 
 
 def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:
-    """By run and step, the factor by which its last pod would be shorter if the slow nodes were like the others."""
+    """By run and step, the factor by which its last pod would be shorter if the slow nodes were like the others. A pod of
+    unknown node takes part as those of its step with a known one do on average, and one that was the longest of its run
+    as the longest do, since these are more often on slow nodes."""
     out: dict[str, dict[str, float]] = {}
     for step, by_run in evidence.rows.succeeded.items():
+        known = [[e for e in rows if e.node is not None] for rows in by_run.values()]
+        usual = _average([e for rows in known for e in rows], slow)
+        last = _average([max(rows, key=_seconds) for rows in known if rows], slow)
         for run, rows in by_run.items():
-            now = max(e.duration or 0.0 for e in rows)
-            then = max((e.duration or 0.0) / (slow.ratio if e.node in slow.nodes else 1.0) for e in rows)
+            longest = max(rows, key=_seconds)
+            now = _seconds(longest)
+            then = max(_seconds(e) * _factor(e, slow, last if e is longest else usual) for e in rows)
             if now > 0 and then < now:
                 out.setdefault(run, {})[step] = then / now
     return out
+
+
+def _factor(e: StepExecution, slow: _Slow, unknown: float) -> float:
+    """What the execution would take elsewhere, in parts of what it took; ``unknown``: where its node is."""
+    if e.node is None:
+        return unknown
+    return 1.0 / slow.ratio if e.node in slow.nodes else 1.0
+
+
+def _average(known: Sequence[StepExecution], slow: _Slow) -> float:
+    """``_factor`` over executions with a known node, by their time; 1 where there are none."""
+    now = sum(map(_seconds, known))
+    return sum(_seconds(e) * _factor(e, slow, 1.0) for e in known) / now if now > 0 else 1.0
+
+
+def _seconds(e: StepExecution) -> float:
+    return e.duration or 0.0
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

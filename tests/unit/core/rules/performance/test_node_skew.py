@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
+import pytest
+
+from concertmaster.core.model import RunRecord
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl
@@ -123,3 +127,17 @@ def test_runs_that_vary_as_a_whole_are_no_fault_of_the_nodes_they_met() -> None:
 
         blamed += bool(scenario(etl(), 28, work).recommended("node-skew"))
     assert blamed == 0
+
+
+def test_pods_of_unknown_node_do_not_count_as_elsewhere() -> None:
+    chance, whole = random.Random(5), scenarios.node_skew()
+
+    def hidden(run: RunRecord) -> RunRecord:
+        rows = [replace(e, node=None) if chance.random() < 0.3 else e for e in run.steps]
+        return replace(run, steps=tuple(rows))
+
+    item = replace(whole, runs=tuple(map(hidden, whole.runs))).one("node-skew")
+    every = whole.one("node-skew").gain_seconds
+    assert every is not None
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(every.likely, rel=0.1)
