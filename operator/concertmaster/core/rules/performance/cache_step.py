@@ -35,8 +35,16 @@ _LONGEST_NAME = 253  # of a ConfigMap
 
 
 def _keyed(rows: list[StepExecution]) -> list[Keyed]:
+    """Executions as a cache sees them. One of unknown outcome has an unknown key: whether it left a result is not known, so
+    it is no execution without a hit either."""
     return [
-        Keyed(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
+        Keyed(
+            e.started,
+            e.finished,
+            e.duration or 0.0,
+            e.input_fingerprint if e.outcome is not Outcome.UNKNOWN else None,
+            e.outcome is Outcome.SUCCEEDED,
+        )
         for e in rows
         if e.started is not None and e.finished is not None
     ]
@@ -74,16 +82,18 @@ def _config_map(name: str) -> str:
     return f"{valid[: _LONGEST_NAME - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
 
 
-def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:
-    """Money per month: the mean cost of an execution for each hit, at the current run rate."""
+def _saving(evidence: Evidence, rows: list[StepExecution], advice: CacheAdvice) -> Interval | None:
+    """Money per month: the mean cost of an execution for each hit, at the current run rate. Executions of unknown inputs are
+    taken to repeat as often as the others."""
     analysis = evidence.analysis
     priced = [(analysis.costs.execution(e), execution_units(e, analysis.pricing)) for e in rows]
     costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
+    hits = advice.hits * (len(_keyed(rows)) / advice.known)
     likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
     # Hits per month are a count like those observed: standard deviation is its square root.
-    spread = 1.645 / max(1.0, float(hits)) ** 0.5
+    spread = 1.645 / max(1.0, float(advice.hits)) ** 0.5
     return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
 
 
@@ -114,7 +124,7 @@ def _finding(
     ratio, age = advice.hit_ratio or 0.0, text.duration(advice.max_age).removesuffix("m00s").removesuffix("h00m")
     hours = f"{round((advice.max_age or 0.0) / 3600)}h"
     gains = _gains(evidence, step.step, advice)
-    saving = _saving(evidence, rows, advice.hits)
+    saving = _saving(evidence, rows, advice)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
     if gains is None and not worthwhile:

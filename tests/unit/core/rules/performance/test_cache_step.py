@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Level
+from concertmaster.core.model import Level, Outcome, StepExecution
 from concertmaster.core.rules.base import share_interval
+from tests.support.builders import DAY
 from tests.support.core import scenarios
 from tests.support.core.cached_steps import FORMS, inline
 from tests.support.core.scenario_builder import Manifest, Pod, Scenario, argo, noise, reads, scenario, task
@@ -127,3 +128,29 @@ def test_no_cache_saves_more_than_the_run_takes() -> None:
     gained = runs.one("cache-step").gain_share
     assert gained is not None
     assert 0.5 < gained.low < gained.likely < gained.high < 1.0
+
+
+def _changed(of: Scenario, change: Callable[[int, StepExecution], StepExecution]) -> Scenario:
+    runs = [replace(r, steps=tuple(change(k, e) for e in r.steps)) for k, r in enumerate(of.runs)]
+    return replace(of, runs=tuple(runs))
+
+
+def test_executions_of_unknown_inputs_are_taken_to_repeat_like_the_others() -> None:
+    """The gain is a share of what is known, and so is the money."""
+    value = noise()
+    made = scenario(
+        argo(task("model")), 84, lambda i: {"model": Pod(value(600), inputs=f"{i // 2 % 3}")}, every=DAY / 6
+    )
+    half = _changed(made, lambda k, e: replace(e, input_fingerprint=None) if k % 4 > 1 else e)
+    every, some = made.one("cache-step"), half.one("cache-step")
+    assert "39 of its 42 executions with known inputs" in some.because
+    assert every.saving_per_month is not None
+    assert some.saving_per_month is not None
+    assert some.saving_per_month.likely == pytest.approx(every.saving_per_month.likely, rel=0.05)
+
+
+def test_executions_of_unknown_outcome_are_neither_hits_nor_misses() -> None:
+    value = noise()
+    made = scenario(argo(task("model")), 84, lambda i: {"model": Pod(value(600), inputs=f"{i % 3}")}, every=DAY / 6)
+    half = _changed(made, lambda k, e: replace(e, outcome=Outcome.UNKNOWN) if k < 42 else e)
+    assert "39 of its 42 executions with known inputs" in half.one("cache-step").because
