@@ -37,25 +37,28 @@ class _Seen(NamedTuple):
 
 
 def _seen(execution: StepExecution) -> _Seen | None:
-    seconds = execution.duration
-    network = None
+    """None where its CPU use is unknown. All counters stand as they were at the last sample, so they are divided by the time
+    until then, not by the whole life of a pod of which the samples ended earlier."""
+    seconds, moved = execution.duration, None
     if execution.network_receive_bytes is not None or execution.network_transmit_bytes is not None:
         moved = execution.network_bytes
-        network = moved / seconds if moved is not None and seconds else None
     if len(execution.containers) == 1:
-        return _seen_alone(execution.step, execution.containers[0], seconds, network)
+        return _seen_alone(execution.step, execution.containers[0], seconds, moved)
     main = [c for c in execution.containers if not c.init]
     cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
     if not seconds or not cores or any(c.ambiguous for c in main):
         return None
-    stalls = [c.io_waiting_seconds for c in main if c.io_waiting_seconds is not None]
+    covered = max([c.cpu_sampled_seconds or seconds for c in main if c.cpu_seconds is not None])
+    stalls = [
+        c.io_waiting_seconds / (c.cpu_sampled_seconds or seconds) for c in main if c.io_waiting_seconds is not None
+    ]
     sizes = [v for c in main for v in (c.fs_read_bytes, c.fs_write_bytes) if v is not None]
     return _Seen(
         execution.step,
         sum(cores),
-        min(1.0, max(stalls) / seconds) if stalls else None,
-        sum(sizes) / seconds if sizes else None,
-        network,
+        min(1.0, max(stalls)) if stalls else None,
+        sum(sizes) / covered if sizes else None,
+        moved / covered if moved is not None else None,
     )
 
 
@@ -72,11 +75,15 @@ def _seen_alone(step: str, container: ContainerFact, seconds: float | None, netw
     covered = container.cpu_sampled_seconds or seconds
     if covered <= 0:
         return None
-    cores = spent / covered
     stalled, read, written = container.io_waiting_seconds, container.fs_read_bytes, container.fs_write_bytes
     moved = None if read is None and written is None else (read or 0.0) + (written or 0.0)
-    share = None if stalled is None else min(1.0, stalled / seconds)
-    return _Seen(step, cores, share, moved / seconds if moved is not None else None, network)
+    return _Seen(
+        step,
+        spent / covered,
+        None if stalled is None else min(1.0, stalled / covered),
+        None if moved is None else moved / covered,
+        None if network is None else network / covered,
+    )
 
 
 def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str, bool]:

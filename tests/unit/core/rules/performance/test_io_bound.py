@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model.policy import Objectives, Quantiles
+from tests.support.builders import MI
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import etl, measured, resources
@@ -116,3 +117,26 @@ def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:
 
     item = scenario(etl(transform=resources(requests={"cpu": "200m", "memory": "1Gi"})), 20, work).one("io-bound")
     assert "stalled on the disk 60% of the time" in item.because
+
+
+@pytest.mark.parametrize("sidecar", [False, True])
+def test_figures_refer_to_the_time_that_was_sampled(sidecar: bool) -> None:
+    """The samples of each pod end after half of its life."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        half = 0.5 * seconds
+        quiet = measured(
+            cpu_seconds=0.1 * half, cpu_sampled_seconds=half, io_waiting_seconds=0.6 * half, fs_read_bytes=6 * MI * half
+        )
+        more = measured(name="log", cpu_seconds=0.0, cpu_sampled_seconds=half) if sidecar else ()
+        slow = Pod(seconds, containers=(*quiet, *more), network=(30 * MI * half, 0.0))
+        return {"extract": value(60), "transform": slow, "load": value(30)}
+
+    item = scenario(etl(), 20, work).one("io-bound")
+    assert item.action == "transform is I/O-bound: 60% off-CPU"
+    assert "uses 0.1 cores" in item.because
+    assert "stalled on the disk: 60% of the time (PSI)" in item.evidence
+    assert "disk: 6.0 MiB a second" in item.evidence
+    assert "network: 30.0 MiB a second" in item.evidence
