@@ -6,6 +6,7 @@ import math
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.stats.modes import of_one_unit
 from concertmaster.core.stats.quantiles import normal_quantile
 
 MIN_VALUES = 12
@@ -21,12 +22,13 @@ def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
 
     Start-up may dominate small runs: of several amounts of it, the one with the least spread between runs is chosen. The
     exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs only. None
-    when input sizes are unknown for some value, do not vary, or have no significant effect (Kendall's test on disjoint
-    pairs of runs).
+    when input sizes are unknown for some value, do not vary, are not of one unit, or have no significant effect (Kendall's
+    test on disjoint pairs of runs).
     """
     if inputs.size != logs.size or logs.size < MIN_VALUES or not np.all(np.isfinite(inputs) & (inputs > 0)):
         return None
-    if not _related(logs, np.log(inputs)):
+    sizes = np.log(inputs)
+    if not of_one_unit(sizes, logs) or not _related(logs, sizes):
         return None
     up = np.concatenate([logs[lag:] - logs[:-lag] for lag in range(1, NEIGHBOURS + 1)])
     middle = float(np.median(inputs))

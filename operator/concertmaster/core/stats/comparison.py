@@ -16,6 +16,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.exact import fisher
+from concertmaster.core.stats.modes import of_one_unit
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.stats.shift import GroupShift, group_shift
 from concertmaster.core.stats.summary import as_floats
@@ -87,9 +88,9 @@ def compare(
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
 
     Worse or Improved when the interval lies on one side of 1; Same when it lies within ``MARGIN``; else Inconclusive.
-    Missing, infinite and non-positive values are ignored. With input sizes for at least three quarters of the runs of both
-    sides, durations are compared at equal input size (log-linear in the size). The ``common`` factor is removed, and its
-    interval is added to that of the ratio.
+    Missing, infinite and non-positive values are ignored. With input sizes of one unit for at least three quarters of the
+    runs of both sides, durations are compared at equal input size (log-linear in the size). The ``common`` factor is
+    removed, and its interval is added to that of the ratio.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
     if groups is None:
@@ -251,8 +252,9 @@ def _prepared(
     known = [np.isfinite(inputs) for _, inputs in sides]
     if all(k.sum() >= max(MIN_RUNS, 0.75 * k.size) for k in known):
         logs, sizes = zip(*((d[k], i[k]) for (d, i), k in zip(sides, known, strict=True)), strict=True)
-        groups = group_shift(logs[0], logs[1], (sizes[0], sizes[1]))
-        return groups, groups.covariate is not None, counts
+        if of_one_unit(np.concatenate(sizes), np.concatenate(logs)):
+            groups = group_shift(logs[0], logs[1], (sizes[0], sizes[1]))
+            return groups, groups.covariate is not None, counts
     return group_shift(sides[0][0], sides[1][0]), False, counts
 
 

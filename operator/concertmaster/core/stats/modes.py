@@ -10,6 +10,9 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import array_median, quantiles
 
 GRID = 512
+_APART = math.log(1000.0)  # between the sizes of two units; what real inputs rarely leave empty
+_LONGER = math.log(2.0)  # what runs above the gap take longer at least if their inputs are larger indeed
+_LEAST = 3  # runs on either side: one odd size is no unit
 DEPTH = 0.3  # a gap has less than this share of the density of the lower of its two neighbouring modes
 SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as equal
 
@@ -61,3 +64,17 @@ def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
     reach = min(max(1, math.ceil(4.0 * bandwidth / width)), GRID // 2 - 1)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * width / bandwidth) ** 2)
     return (edges[:-1] + edges[1:]) / 2.0, np.convolve(counts, kernel, "same")
+
+
+def of_one_unit(sizes: Floats, logs: Floats) -> bool:
+    """Whether ``sizes`` (logs of input sizes, shape (n,)) can explain ``logs`` (logs of the times of the same runs): not
+    where they form two groups a thousandfold apart, as bytes and megabytes do, and the times do not follow."""
+    if sizes.size < 2 * _LEAST or np.ptp(sizes) < _APART:
+        return True
+    ordered = np.sort(sizes)
+    between = np.diff(ordered)
+    at = int(np.argmax(between))
+    if between[at] < _APART or not _LEAST <= at + 1 <= sizes.size - _LEAST:
+        return True
+    large = sizes > ordered[at]
+    return array_median(logs[large]) - array_median(logs[~large]) >= _LONGER

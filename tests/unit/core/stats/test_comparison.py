@@ -66,6 +66,17 @@ def test_inputs_known_for_too_few_runs_are_not_used() -> None:
     assert not compare(before, after, inputs_before=[1.0], inputs_after=[2.0]).adjusted
 
 
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, Verdict.INCONCLUSIVE), (1.6, Verdict.WORSE)])
+def test_inputs_in_another_unit_are_not_used(factor: float, expected: Verdict) -> None:
+    rng = np.random.default_rng(6)
+    sizes = [np.exp(rng.normal(20.0, 0.3, 25)) for _ in range(2)]
+    before, after = (runs(rng, 25, f, 0.1) * s / np.exp(20.0) for f, s in zip((1.0, factor), sizes, strict=True))
+    assert compare(before, after, inputs_before=sizes[0], inputs_after=sizes[1]).adjusted
+    found = compare(before, after, inputs_before=sizes[0], inputs_after=sizes[1] / 1e6)
+    assert not found.adjusted
+    assert found.verdict is expected
+
+
 def test_outliers_do_not_decide() -> None:
     rng = np.random.default_rng(5)
     before, after = runs(rng, 25, sigma=0.05), runs(rng, 25, 0.8, sigma=0.05)
