@@ -8,65 +8,36 @@ from collections import Counter
 from collections.abc import Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.replay.run import ExecutedRun
+from concertmaster.core.analysis.runs import clocks
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 
-# Timestamps have a resolution of one second, and clocks in a healthy cluster agree to within a second.
-CLOCK_SECONDS = 5.0
 LONG_SECONDS = 86400.0
 _LEAST = 3  # runs without a request that are no coincidence
 _TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 
 
 def data_warnings(
-    definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float, figures: RunFigures
+    definition: WorkflowDefinition,
+    runs: Sequence[RunRecord],
+    now: float,
+    figures: RunFigures,
+    executed: Sequence[ExecutedRun] = (),
 ) -> tuple[str, ...]:
-    """Warnings about ``runs`` at ``now`` (unix seconds), one sentence each; empty when the data are plausible."""
+    """Warnings about ``runs`` at ``now`` (unix seconds), one sentence each; empty when the data are plausible.
+    ``executed``: the graphs of those that were analysed."""
     groups = (
-        _clocks(runs, figures),
+        clocks.behind(runs, figures),
+        clocks.ahead(definition.graph, runs, executed, figures),
         _strange_steps(definition, runs, figures),
         _endless(runs, now),
         _unjudged(definition, runs),
         _unrequested(definition, runs, figures),
     )
     return tuple(sentence for sentence in groups if sentence)
-
-
-def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
-    """Nodes stamp container starts, the control plane stamps creation: a start before creation means clock skew."""
-    behind: dict[str, list[float]] = {}
-    for of_run in figures.of_each(_behind, runs):
-        for node, seconds in of_run:
-            behind.setdefault(node, []).append(seconds)
-    if not behind:
-        return ""
-    worst = max(behind, key=lambda node: max(behind[node]))
-    pods = text.count(sum(map(len, behind.values())), "pod")
-    return (
-        f"the clock of {text.listing(sorted(behind), 3)} is behind by up to {text.duration(max(behind[worst]))}: "
-        f"{pods} started before they existed; keep the nodes' clocks in step (NTP)"
-    )
-
-
-def _behind(run: RunRecord) -> list[tuple[str, float]]:
-    """(node, seconds) for each pod of the run that started before it was created or bound."""
-    early: list[tuple[str, float]] = []
-    for e in run.steps:
-        if e.started is None:
-            continue
-        for earlier in (e.created, e.scheduled):
-            if earlier is not None and earlier - e.started > CLOCK_SECONDS:
-                early.append((e.node or "an unknown node", _early(e)))
-                break
-    return early
-
-
-def _early(e: StepExecution) -> float:
-    """Seconds by which the pod's containers started before the pod was created or bound."""
-    created = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
-    return 0.0 if created is None or e.started is None else created - e.started
 
 
 def _pods(run: RunRecord) -> tuple[str, ...]:

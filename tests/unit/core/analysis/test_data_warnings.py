@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.data_warnings import data_warnings
+from concertmaster.core.analysis.replay import prepare
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord
 from tests.support.builders import DAY, NOW, definition, run, step
@@ -79,3 +80,42 @@ def test_later_rounds_of_a_recursion_and_calls_that_were_skipped_are_not_strange
     again = replace(first, step="round.next.next.work", pod="p2")
     skipped = replace(first, step="round.next.stop", pod=None, outcome=Outcome.SKIPPED)
     assert data_warnings(loop, (replace(RUN, steps=(first, again, skipped)),), NOW, RunFigures()) == ()
+
+
+def _chains(lead: float, slow: frozenset[str] = frozenset(), apart: float = 1.0) -> list[RunRecord]:
+    """Runs of extract on n0 to n3 in turn and load ``apart`` seconds after its end; the clock of n1 is ``lead`` seconds
+    ahead, and pods on ``slow`` nodes take 30 s longer, which load does not wait for."""
+    runs = []
+    for i in range(20):
+        node = f"n{i % 4}"
+        made = run(CHAIN.graph, {"extract": 60, "load": 30}, number=i)
+        extract, load = made.steps
+        more = 30.0 if node in slow else 0.0
+        start, end = (extract.started or 0.0), (extract.finished or 0.0)
+        gap = end + apart - (load.created or 0.0)
+        load = replace(
+            load,
+            node=f"n{(i + 2) % 4}",
+            **{name: getattr(load, name) + gap for name in ("created", "scheduled", "started", "finished")},
+        )
+        off = lead if node == "n1" else 0.0
+        extract = replace(extract, node=node, started=start + off, finished=end + off + more)
+        runs.append(replace(made, steps=(extract, load), end=load.finished))
+    return runs
+
+
+def _of_executed(runs: list[RunRecord]) -> tuple[str, ...]:
+    return data_warnings(CHAIN, runs, NOW, RunFigures(), prepare(runs, CHAIN.graph))
+
+
+def test_the_clock_of_a_node_that_is_ahead() -> None:
+    (found,) = _of_executed(_chains(20.0))
+    assert found.startswith("the clock of n1 is ahead by about 19s: 5 pods ended after pods that waited for them")
+    assert "NTP" in found
+
+
+def test_what_is_no_clock_ahead() -> None:
+    assert _of_executed(_chains(0.0)) == ()
+    assert _of_executed(_chains(3.0)) == ()
+    assert _of_executed(_chains(0.0, frozenset({"n1"}))) == ()  # slower, and load does not wait for it
+    assert _of_executed(_chains(20.0, apart=-30.0)) == ()  # load waits for it on no node
