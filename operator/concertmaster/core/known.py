@@ -36,7 +36,13 @@ def largest(values: Iterable[float | None]) -> float | None:
     return max((v for v in values if v is not None), default=None)
 
 
-def success_rate(succeeded: int, failed: int) -> float | None:
-    """Succeeded share (0 to 1) of known outcomes; None without any."""
+_OPEN = 0.05  # of a share: what unknown outcomes may leave open
+
+
+def success_rate(succeeded: int, failed: int, unseen: int = 0) -> float | None:
+    """Succeeded share (0 to 1) of known outcomes; None without any, and where it says too little: of the ``unseen``, all may
+    have succeeded, which would change it by more than five points."""
     ended = succeeded + failed
-    return succeeded / ended if ended else None
+    if not ended or failed / ended - failed / (ended + unseen) > _OPEN:
+        return None
+    return succeeded / ended

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.exact import shift
 
@@ -75,19 +76,22 @@ def classify(execution: StepExecution) -> FailureClass | None:
 
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
-    """Counts of step executions. ``retried``: failed attempts followed by a successful one."""
+    """Counts of step executions. ``unknown``: neither failed nor succeeded, as far as is known; of the ``unseen`` of them
+    each may have. ``retried``: failed attempts followed by a successful one."""
 
     executions: int
     failed: int
     unknown: int
     by_class: tuple[tuple[FailureClass, int], ...]
     retried: int
+    unseen: int = 0
 
     @property
     def error_rate(self) -> float | None:
-        """Failed share (0 to 1) of the executions with a known outcome."""
-        known = self.executions - self.unknown
-        return self.failed / known if known else None
+        """Failed share (0 to 1) of the executions; None where too few outcomes are known."""
+        succeeded = self.executions - self.unknown - self.failed
+        share = success_rate(succeeded, self.failed, self.unseen)
+        return None if share is None else self.failed / (succeeded + self.failed)
 
     def lasting(self, runs: int) -> int:
         """Of ``runs`` with a failed attempt, about how many had no successful retry."""
@@ -101,7 +105,7 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
     """
     if [e.outcome for e in executions].count(Outcome.SUCCEEDED) == len(executions):
         return FailureSummary(len(executions), 0, 0, (), 0)
-    total = failed = unknown = retried = 0
+    total = failed = unknown = unseen = retried = 0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()
     failures: list[tuple[str, str | None]] = []
@@ -118,8 +122,9 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
                 classes[kind] += 1
         else:
             unknown += 1
+            unseen += execution.unseen
     retried = sum(1 for key in failures if key in successes)
-    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried)
+    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, unseen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost import Costs, CostSummary
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
+from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
@@ -172,7 +173,9 @@ def _failures(
     """Success rate of the runs, and failure rate of the step that fails most."""
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     good = [r.outcome is Outcome.SUCCEEDED for r in known]
-    yield _at_least("success", objectives.min_success, sum(good) / len(good) if good else None, _percent, _rate(good))
+    unseen = sum([r.unseen for r in runs])
+    share = success_rate(sum(good), len(good) - sum(good), unseen)
+    yield _at_least("success", objectives.min_success, share, _percent, Trend.UNKNOWN if share is None else _rate(good))
     rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
     worst = max(rates, key=lambda s: (rates[s], s), default=None)
     ended = [e for r in known for e in r.steps if e.step == worst and e.outcome in _ENDED]

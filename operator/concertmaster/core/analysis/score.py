@@ -16,6 +16,7 @@ from concertmaster.core.analysis.cost import CostSummary
 from concertmaster.core.analysis.objectives import COUNTED_ELSEWHERE, ObjectiveAssessment, ObjectiveResult
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.changepoint import Detection
+from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
@@ -88,10 +89,15 @@ def compute_score(
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
     weights = policy.analysis.score_weights
-    if known:
-        rate = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known)
+    succeeded, unseen = sum(r.outcome is Outcome.SUCCEEDED for r in known), sum([r.unseen for r in runs])
+    rate = success_rate(succeeded, len(known) - succeeded, unseen)
+    if rate is not None:
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
         parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f}% of {len(known)} runs"))
+    elif known:
+        parts.append(
+            ScorePart("success", weights["success"], None, f"the ends of {unseen} of {len(runs)} runs were not seen")
+        )
     else:
         parts.append(ScorePart("success", weights["success"], None, "no run with a known outcome"))
     if makespan.cv is not None and makespan.count >= 3:

@@ -38,7 +38,8 @@ _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 class Analysis:
     """All figures of one workflow in one window.
 
-    ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
+    ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes,
+    ``unseen`` those of ``unknown`` that may have failed or not.
     ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last
     clear change of the makespan, which show what a change gains from now on (all, where there are fewer than
     ``policy.analysis.min_runs``). ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations
@@ -55,6 +56,7 @@ class Analysis:
     succeeded: int
     failed: int
     unknown: int
+    unseen: int
     makespan: Summary
     queue: Summary
     steps: tuple[StepAnalysis, ...]
@@ -110,8 +112,8 @@ class Analysis:
 
     @property
     def success_rate(self) -> float | None:
-        """Succeeded share (0 to 1) of the runs with a known outcome; None without any."""
-        return success_rate(self.succeeded, self.failed)
+        """Succeeded share (0 to 1) of the runs; None where too few outcomes are known."""
+        return success_rate(self.succeeded, self.failed, self.unseen)
 
     def step(self, name: str) -> StepAnalysis | None:
         """The analysis of that step; None if there is none."""
@@ -207,6 +209,7 @@ def analyze(
         succeeded=succeeded,
         failed=failed,
         unknown=len(finished) - succeeded - failed,
+        unseen=sum([r.unseen for r in finished]),
         makespan=makespan,
         queue=queue,
         steps=steps,

@@ -96,6 +96,11 @@ class StepExecution:
     serving: float | None = None
 
     @property
+    def unseen(self) -> bool:
+        """Whether it may have failed or not: its end was not seen, and nobody stopped it."""
+        return (self.outcome is Outcome.UNKNOWN or self.outcome is Outcome.ENDED) and self.reason not in STOPPED
+
+    @property
     def network_bytes(self) -> float | None:
         """Bytes received plus sent; None when neither is known."""
         return total((self.network_receive_bytes, self.network_transmit_bytes))
@@ -155,6 +160,13 @@ class RunRecord:
         None  # before the first pod, so not part of the run's time; None: unknown (no live object)
     )
     created: float | None = None
+
+    @property
+    def unseen(self) -> bool:
+        """Whether its end was not seen: it may have failed or not. Nobody stopped it, as far as is known."""
+        if self.outcome is not Outcome.UNKNOWN and self.outcome is not Outcome.ENDED:
+            return False
+        return not any(e.reason in STOPPED for e in self.steps)
 
     @property
     def input_total(self) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from concertmaster.core import text
@@ -245,6 +245,17 @@ def share_interval(count: int, of: int) -> Interval | None:
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
     return Interval(max(0.0, middle - half), share, 1.0 if count >= of else min(1.0, middle + half))
+
+
+def failed_share(failed: int, of: int, unseen: int) -> Interval | None:
+    """Share (0 to 1) of ``of`` runs that failed, of which ``unseen`` may have failed or not; None for ``failed`` = 0.
+
+    The convention of all rules: an end that was not seen counts as no failure, since a wrong promise is worse than a small
+    one. The high end leaves it out instead: that is the share of those whose end was seen.
+    """
+    share = share_interval(failed, of)
+    seen = share_interval(failed, max(failed, of - unseen)) if unseen else None
+    return replace(share, high=max(share.high, seen.high)) if share is not None and seen is not None else share
 
 
 def in_share(amount: Interval, count: int, of: int) -> Interval:

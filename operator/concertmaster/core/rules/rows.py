@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from concertmaster.core.analysis.runs.executions import RunExecutions, executions_by_step
+from concertmaster.core.analysis.runs.executions import RunExecutions, executions_by_step, unseen_at
 from concertmaster.core.analysis.runs.starts import stopped_runs
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import RunRecord, StepExecution
@@ -41,6 +41,10 @@ class Rows:
         step."""
         stopped = stopped_runs(self._definition, self._runs, self._figures)
         return tuple(run for run in self._runs if run.run not in stopped) if stopped else self._runs
+
+    def unseen(self, step: str) -> int:
+        """Number of runs that may have failed at the step or not."""
+        return sum([unseen_at(run, step) for run in self._runs])
 
     @property
     def _executions(self) -> Mapping[str, Sequence[RunExecutions]]:

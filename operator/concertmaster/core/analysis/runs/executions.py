@@ -42,6 +42,22 @@ def executions_by_step(run: RunRecord) -> list[RunExecutions]:
     return [_told_apart(step, run.run, rows) for step, rows in ran.items()]
 
 
+def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
+    """The last attempt of each item of each step."""
+    last: dict[tuple[str, str | None], StepExecution] = {}
+    for e in sorted(executions, key=lambda e: (e.attempt, e.started or 0.0)):
+        last[e.step, e.item] = e
+    return list(last.values())
+
+
+def unseen_at(run: RunRecord, step: str) -> bool:
+    """Whether the run may have failed at the step: neither its end was seen, nor that the step succeeded."""
+    if not run.unseen:
+        return False
+    ends = last_attempts([e for e in run.steps if e.step == step])
+    return not ends or any(e.outcome is not Outcome.SUCCEEDED for e in ends)
+
+
 def _told_apart(step: str, run: str, ran: list[StepExecution]) -> RunExecutions:
     succeeded = [e for e in ran if e.outcome.timed]
     timed = [e for e in succeeded if e.started is not None and e.finished is not None]

@@ -12,27 +12,46 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain
 
 _AT_ONCE = AttemptChain((True,))
+_UNSEEN = AttemptChain((), unseen=True)
+_CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
 @dataclass(slots=True)
 class Attempts:
     """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``.
-    ``failed``: for each run with the step, oldest first, whether an item failed for good."""
+    ``failed``: for each run with the step, oldest first, whether an item failed for good (None: that was not seen).
+    ``retries`` are those whose end was seen, ``unseen_retries`` the others."""
 
     chains: list[AttemptChain] = field(default_factory=list)
     items: list[int] = field(default_factory=list)  # chains per run
     classes: Counter[FailureClass] = field(default_factory=Counter)
     out_of_memory: int = 0
     retries: int = 0
+    unseen_retries: int = 0
     helped: int = 0
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
-    failed: list[bool] = field(default_factory=list)
+    failed: list[bool | None] = field(default_factory=list)
+
+    @property
+    def lasting(self) -> int:
+        """Chains that failed for good."""
+        return sum([chain.failed for chain in self.chains])
+
+    @property
+    def unseen(self) -> int:
+        """Chains whose end was not seen."""
+        return sum([chain.unseen for chain in self.chains])
 
 
-def episodes(failed: Iterable[bool]) -> int:
-    """Number of rows of consecutive failures: an outage of an hour is one, however many runs it hit."""
-    return sum(value for value, _ in groupby(failed))
+def episodes(failed: Iterable[bool | None]) -> int:
+    """Number of rows of consecutive failures: an outage of an hour is one, however many runs it hit. One run between two
+    failures of which it is unknown (None) belongs to their row."""
+    ends = list(failed)
+    if None in ends:
+        around = zip([False, *ends[:-1]], ends, [*ends[1:], False], strict=True)
+        ends = [(before and after) if own is None else own for before, own, after in around]
+    return sum(bool(value) for value, _ in groupby(ends, key=bool))
 
 
 def usual_reason(failures: Sequence[StepExecution]) -> str:
@@ -51,10 +70,10 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
     for run in runs:
         groups: dict[tuple[str, str | None], list[StepExecution]] = {}
         for e in run.steps:
-            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+            if e.step in steps and (e.outcome in _CHAINED or e.unseen):
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
-        ended: dict[str, bool] = {}  # by step that ran, whether an item failed for good
+        ended: dict[str, bool | None] = {}  # by step that ran, whether an item failed for good
         for (step, _), rows in groups.items():
             if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
                 own = attempts.setdefault(step, Attempts())
@@ -72,12 +91,15 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
                 own.out_of_memory += 1
                 continue
             own.classes.update(classes)
-            succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
+            succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows if not e.unseen)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
-            own.chains.append(AttemptChain(succeeded))
-            own.retries += len(rows) - 1
-            own.helped += len(rows) > 1 and succeeded[-1]
-            ended[step] = ended.get(step, False) or not succeeded[-1]
+            chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN
+            own.chains.append(chain)
+            own.retries += max(0, len(succeeded) - 1)
+            own.unseen_retries += sum([e.unseen for e in rows[1:]])
+            own.helped += len(succeeded) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
+            before = ended.get(step, False)
+            ended[step] = True if chain.failed or before else None if chain.unseen else before
             own.repeated_seconds += sum(failed[2:])
         for step, count in counts.items():
             attempts[step].items.append(count)

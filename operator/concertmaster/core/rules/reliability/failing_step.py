@@ -14,12 +14,13 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.runs.changes import differences
+from concertmaster.core.analysis.runs.executions import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried
 from concertmaster.core.rules.reliability.attempts import usual_reason
-from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
+from concertmaster.core.rules.reliability.repeated import Repeated, Retries, repeated, rise
 from concertmaster.core.times import to_minute
 
 _CHANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
@@ -28,20 +29,19 @@ _ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # not c
 
 
 def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
-    """The failed runs since the last success, and all runs before them; runs with unknown outcome are ignored."""
-    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
-    at = next((i + 1 for i in range(len(known) - 1, -1, -1) if known[i].outcome is Outcome.SUCCEEDED), 0)
-    return known[at:], known[:at]
+    """The failed runs since the last one that succeeded, or may have, since its end was not seen; and all runs before
+    them. Runs that somebody stopped are ignored."""
+    ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
+    at = next((i + 1 for i in range(len(ended) - 1, -1, -1) if ended[i].outcome is not Outcome.FAILED), 0)
+    return ended[at:], ended[:at]
 
 
 def _culprits(run: RunRecord) -> dict[str, StepExecution]:
     """By step, the failure that ended the run: the last attempt of an item without a later success."""
     if not any(e.outcome is Outcome.FAILED for e in run.steps):
         return {}
-    last: dict[tuple[str, str | None], StepExecution] = {}
-    for e in sorted(run.steps, key=lambda e: (e.attempt, e.started or 0.0)):
-        last[e.step, e.item] = e
-    failed = sorted((e for e in last.values() if e.outcome is Outcome.FAILED), key=lambda e: e.finished or 0.0)
+    failed = [e for e in last_attempts(run.steps) if e.outcome is Outcome.FAILED]
+    failed.sort(key=lambda e: e.finished or 0.0)
     executions: dict[str, StepExecution] = {}
     for e in failed:
         executions.setdefault(e.step, e)
@@ -61,7 +61,7 @@ def _chance(streak: int, before: Sequence[RunRecord]) -> float:
 
 def _lately(before: Sequence[RunRecord], streak: Sequence[RunRecord]) -> Sequence[RunRecord]:
     """The runs of ``before`` since failures increased (the streak may be part of that); all of them without an increase."""
-    at = rise([r.outcome is Outcome.FAILED for r in (*before, *streak)])
+    at = rise([None if r.unseen else r.outcome is Outcome.FAILED for r in (*before, *streak)])
     return before if at is None else before[at:]
 
 
@@ -100,21 +100,21 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     yield _finding(evidence, step, streak, before, failures)
 
 
-def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, tuple[int, int]]:
-    """For each of ``steps``: retries seen, and how many of them succeeded."""
+def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, Retries]:
+    """For each of ``steps``, its retries."""
     chains: dict[tuple[str, str, str | None], list[StepExecution]] = {}
     for run in runs:
         for e in run.steps:
-            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+            if e.step in steps and (e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or e.unseen):
                 chains.setdefault((run.run, e.step, e.item), []).append(e)
-    counts: dict[str, tuple[int, int]] = {}
+    counts: dict[str, Retries] = {}
     for (_, step, _), rows in chains.items():
         if len(rows) == 1:
-            counts.setdefault(step, (0, 0))
             continue
-        tried, helped = counts.get(step, (0, 0))
-        good = any(e.outcome is Outcome.SUCCEEDED for e in rows)
-        counts[step] = (tried + len(rows) - 1, helped + (good and len(rows) > 1))
+        tried, helped, unseen = counts.get(step, Retries())
+        good, dark = any(e.outcome is Outcome.SUCCEEDED for e in rows), sum(e.unseen for e in rows)
+        retries = max(0, len(rows) - dark - 1)
+        counts[step] = Retries(tried + retries, helped + (good and retries > 0), unseen + len(rows) - 1 - retries)
     return counts
 
 
@@ -136,19 +136,20 @@ def _avoided(repeat: Repeated) -> Interval | None:
     """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
     its upper end is that of the runs since then."""
     if repeat.since is not None:
-        share = _since(repeat.failed, repeat.of)
+        share = _since(repeat.failed, repeat.of, repeat.unseen)
         usual = (repeat.earlier + 0.5) / (repeat.before + 1)
         return share and Interval(*(max(0.0, v - usual) for v in (share.low, share.likely, share.high)))
-    share = share_interval(repeat.failed, repeat.of)
+    share = failed_share(repeat.failed, repeat.of, repeat.unseen)
     lately = repeat.lately and _since(*repeat.lately)
     return replace(share, high=max(share.high, lately.high)) if share and lately else share
 
 
-def _since(failed: int, of: int) -> Interval | None:
+def _since(failed: int, of: int, unseen: int = 0) -> Interval | None:
     """Failed share of the runs since an increase. Its start is chosen with hindsight, so that failures lie behind it and
     successes before it: of the failures one is taken for a success, and one run more is counted (before it, half a failure
-    more)."""
-    return share_interval(max(1, failed - 1), of + 1)
+    more). Where all failed that were seen, all may have."""
+    share = failed_share(max(1, failed - 1), of + 1, unseen)
+    return replace(share, high=1.0) if share is not None and unseen and failed + unseen == of else share
 
 
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
@@ -160,13 +161,15 @@ def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
     avoided = _avoided(repeat)
     since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
     earlier = f", {repeat.earlier} of the {repeat.before} before" if rose else ""
-    tried = f"; {repeat.helped} of {text.count(repeat.retries, 'retry', 'retries')} helped" if repeat.retries else ""
+    retries = repeat.retries
+    tried = f"; {retries.helped} of {text.count(retries.tried, 'retry', 'retries')} helped" if retries.tried else ""
+    unseen = f"; whether {text.count(repeat.unseen, 'run')} failed is unknown" if repeat.unseen else ""
     pods = median([e.duration or 0.0 for e in repeat.failures]) or 0.0
     message = next((e.message for e in reversed(repeat.failures) if e.message), None)
     return Finding(
         step=repeat.step,
         action=f"Fix {name}: {rate} failed there with {reason}{since}",
-        because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
+        because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}{unseen}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
         current=f"{text.percent(share)} of the runs fail there",
         proposed=f"{text.percent(usual)} of the runs, as before" if rose else "runs that succeed",
@@ -198,6 +201,10 @@ def _finding(
     changed = differences(good, streak[0]) if good is not None else ""
     since = f"since {_when(streak[0].end)}" + (f", when {changed} had changed" if changed else "")
     last = f"the last success ended {_when(good.end)}" if good is not None else "no run succeeded"
+    unseen = sum(r.unseen for r in before)
+    if unseen:
+        seen = last if good is not None else "no success was seen"
+        last = f"{seen}; whether {text.count(unseen, 'run')} failed is unknown"
     wasted = text.duration(pods) + (
         f" of pod time and {text.money(sum(costs) / len(costs), currency)}" if costs else " of pod time"
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.attempts import episodes
 
@@ -13,6 +15,7 @@ _LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
+_SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
 _TRIED = 3  # retries required before they can count as useless
 _EPISODES = (
     3  # of failures that go on, unless most runs fail: any workflow may have had an outage or two, which are over
@@ -20,33 +23,66 @@ _EPISODES = (
 _HELPED = 0.1  # share of retries that helped
 
 
+class Retries(NamedTuple):
+    """``tried`` retries whose end was seen, ``helped`` of which succeeded; and ``unseen`` ones, which may have."""
+
+    tried: int = 0
+    helped: int = 0
+    unseen: int = 0
+
+    @property
+    def useless(self) -> bool:
+        """Whether they did not help, whatever came of those that were not seen."""
+        return self.tried >= _TRIED and self.helped + self.unseen <= _HELPED * (self.tried + self.unseen)
+
+
 @dataclass(frozen=True, slots=True)
 class Repeated:
     """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds), ``earlier`` of ``before`` runs until
     then. Without ``since`` failures did not increase: ``before`` is 0, or the runs in which they were more frequent.
-    ``lately``: failed runs and runs since a likely increase, where none is significant. ``retries``: attempted for them;
-    ``helped``: those that succeeded."""
+    ``unseen`` of ``of``: runs that may have failed there or not. ``lately``: failed runs and runs since a likely increase,
+    where none is significant. ``retries``: attempted at the step."""
 
     step: str
     failures: tuple[StepExecution, ...]
     failed: int
     of: int
+    unseen: int
     since: float | None
     earlier: int
     before: int
     lately: tuple[int, int] | None
-    retries: int
-    helped: int
+    retries: Retries
 
 
-def rise(flags: Sequence[bool]) -> int | None:
-    """Position from which failures (True) are more frequent; None when not significant or no longer the case."""
+def rise(failed: Sequence[bool | None]) -> int | None:
+    """Position from which failures (True) are more frequent; None when not significant or no longer the case.
+
+    Where it is unknown whether a run failed (None), it counts as not failed. An increase that may only be one of what is
+    seen is none.
+    """
+    flags = [own is True for own in failed]
     at = _increase(flags, _RATIO)
-    if at is None:
+    if at is None or (None in failed and not _seen_alike(failed, at) and not _seen_to_rise(failed, at)):
         return None
     since = flags[at:]
     newest = _newer_half(since)
     return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
+
+
+def _seen_alike(failed: Sequence[bool | None], at: int) -> bool:
+    """Whether no smaller share of the runs that are not known to have failed was seen before ``at`` than since then."""
+    before, since = ([own for own in part if own is not True] for part in (failed[:at], failed[at:]))
+    return before.count(False) * len(since) >= (since.count(False) - _SEEN * len(since)) * len(before)
+
+
+def _seen_to_rise(failed: Sequence[bool | None], at: int) -> bool:
+    """Whether failures increased at ``at`` among the runs of which it is known."""
+    before, since = ([own for own in part if own is not None] for part in (failed[:at], failed[at:]))
+    if not before or sum(since) / len(since) - sum(before) / len(before) < _RISE:
+        return False
+    apart = _likelihood(sum(before), len(before)) + _likelihood(sum(since), len(since))
+    return apart - _likelihood(sum(before) + sum(since), len(before) + len(since)) >= _RATIO
 
 
 def _fall(flags: Sequence[bool]) -> int:
@@ -91,35 +127,42 @@ def _likelihood(hits: int, of: int) -> float:
     return sum(k * math.log(k / of) for k in (hits, of - hits) if k)
 
 
+def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, StepExecution]]) -> bool | None:
+    """Whether the run failed at the step; None where that is unknown."""
+    if step in culprits.get(run.run, {}):
+        return True
+    return None if unseen_at(run, step) else False
+
+
 def repeated(
     runs: Sequence[RunRecord],
     culprits: Mapping[str, Mapping[str, StepExecution]],
-    counts: Mapping[str, tuple[int, int]],
+    counts: Mapping[str, Retries],
 ) -> list[Repeated]:
     """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
 
     Without an increase, failures count in episodes, and from where on they are as frequent as now: an outage that is over
     is not going on, however many runs it hit.
 
-    ``culprits``: for each failed run, the final failure by step. ``counts``: by step, retries and successful retries.
+    ``culprits``: for each failed run, the final failure by step. ``counts``: retries by step.
     """
-    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
     out = []
     for step in dict.fromkeys(s for own in culprits.values() for s in own):
-        flags = [step in culprits.get(r.run, {}) for r in known]
-        at = rise(flags)
-        retries, helped = counts.get(step, (0, 0))
-        useless = retries >= _TRIED and helped <= _HELPED * retries
+        failed = [_failed_at(step, r, culprits) for r in ended]
+        flags = [own is True for own in failed]
+        at = rise(failed)
+        retries = counts.get(step, Retries())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
-        goes_on = episodes(recent) >= _EPISODES or 2 * sum(recent) > len(recent)
+        useless = retries.useless
+        goes_on = episodes(failed[begin:]) >= _EPISODES or 2 * sum(recent) > len(recent)
         if at is None and not (useless and sum(recent) >= _LEAST and goes_on):
             continue
-        failures = tuple(culprits[r.run][step] for r, failed in zip(known[begin:], recent, strict=True) if failed)
-        since = known[begin].start if at is not None else None
+        failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
+        since = ended[begin].start if at is not None else None
         lately = _lately(recent) if at is None else None
         earlier = sum(flags[:begin])
-        out.append(
-            Repeated(step, failures, len(failures), len(known) - begin, since, earlier, begin, lately, retries, helped)
-        )
+        of, unseen = len(recent), failed[begin:].count(None)
+        out.append(Repeated(step, failures, len(failures), of, unseen, since, earlier, begin, lately, retries))
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

@@ -36,11 +36,16 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         if sum(flags) < _LEAST or not goes_on or own.helped < _HELPED * own.retries:
             continue
         if 2 * sum(classify(e) in _ELSEWHERE for e in failures) < len(failures):
-            at = rise([bool(rows) for rows in failed.values()])
+            at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
             first = list(failed)[at] if at is not None else None
             finding = _finding(evidence, step, own, failures, first, least_percent)
             if finding is not None:
                 yield finding
+
+
+def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) -> bool | None:
+    """Whether an attempt failed; None where the end of one was not seen."""
+    return bool(failures) or (None if any(e.unseen for e in rows) else False)
 
 
 def _finding(

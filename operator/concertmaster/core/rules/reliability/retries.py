@@ -16,9 +16,16 @@ MOST = 5  # beyond five retries, fix the cause instead
 
 @dataclass(frozen=True, slots=True)
 class AttemptChain:
-    """Attempts of one item of one run, in order: True for success. ``wasted``: seconds of failed attempts."""
+    """Attempts of one item of one run whose ends were seen, in order: True for success. ``unseen``: the end of the last
+    one was not, and counts as no failure."""
 
     attempts: tuple[bool, ...]
+    unseen: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the item failed for good."""
+        return not self.unseen and not self.attempts[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,12 @@ class RetryLimit:
 
 def retry_limit(chains: Sequence[AttemptChain], target: float) -> RetryLimit:
     """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1)."""
-    usable = [c for c in chains if c.attempts]
-    if len(usable) < _LEAST:
-        return RetryLimit(None, None, None, False, f"{len(usable)} executions, {_LEAST} are needed")
-    failed_first = sum(not c.attempts[0] for c in usable)
+    usable = [c for c in chains if c.attempts or c.unseen]
+    if (seen := sum([bool(c.attempts) for c in usable])) < _LEAST:
+        return RetryLimit(None, None, None, False, f"{seen} executions, {_LEAST} are needed")
+    failed_first = sum([c.attempts[:1] == (False,) for c in usable])
     later = [ok for c in usable for ok in c.attempts[1:]]
-    now = sum(c.attempts[-1] for c in usable) / len(usable)
+    now = 1.0 - sum([c.failed for c in usable]) / len(usable)
     first = failed_first / len(usable)
     if not failed_first:
         return RetryLimit(0, 1.0, now, False, "no attempt failed")

@@ -24,7 +24,7 @@ from concertmaster.core.model import (
     Outcome,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes
 from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
@@ -81,7 +81,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     limit = recommended.limit or 0
     edits = _edits(evidence, spec, limit, own.classes)
     name, chains = evidence.title(step), len(own.chains)
-    failed = sum(not c.attempts[-1] for c in own.chains)
+    failed, unseen = own.lasting, own.unseen
     items = median([float(i) for i in own.items]) or 1.0
     runs_now, runs_then = ((p or 0.0) ** items for p in (recommended.success_now, recommended.success))
     seen = (
@@ -94,7 +94,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         action=f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}",
         because=(
             f"{failed} of its {text.count(chains, 'execution')} failed permanently {evidence.runs(len(analysis.runs))}:"
-            f" {_why(own.classes)}; {seen}"
+            f" {_why(own.classes)}; {seen}{f'; the ends of {unseen} were not seen' if unseen else ''}"
         ),
         otherwise=(
             f"about {text.percent(1 - runs_now)} of the runs keep failing at {name}, each after"
@@ -106,9 +106,11 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         expected=(
             f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
         ),
-        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0),
+        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0) * (1 - unseen / chains),
         failures_avoided=_avoided(
-            share_interval(min(failed, analysis.failed), len(analysis.runs)), runs_now, runs_then
+            failed_share(min(failed, analysis.failed), len(analysis.runs), evidence.rows.unseen(step)),
+            runs_now,
+            runs_then,
         ),
         edits=edits,
         snippet=analysis.definition.engine.retries(step, limit),
@@ -148,14 +150,19 @@ def _memory_note(own: Attempts) -> tuple[str, ...]:
 def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Finding | None:
     """Reduces useless retries to one."""
     analysis = evidence.analysis
-    if own.retries < _SEEN or own.helped / own.retries > _USELESS_SHARE or (now is not None and now < 2):
+    most = own.helped + own.unseen_retries
+    if (
+        own.retries < _SEEN
+        or most > _USELESS_SHARE * (own.retries + own.unseen_retries)
+        or (now is not None and now < 2)
+    ):
         return None
     if not own.seconds or own.repeated_seconds / own.seconds < evidence.settings.number("minWastedPercent", 2.0) / 100:
         return None
     spec = analysis.definition.graph.step(step)
     alone = spec is not None and not shared(analysis, spec)  # retries may help another step of the template
     wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
-    failed = sum(not c.attempts[-1] for c in own.chains)
+    failed = own.lasting
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)
     name = evidence.title(step)
@@ -215,9 +222,16 @@ def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> 
 
 def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> float:
     """Success each execution must reach, so that all failing steps together reach ``success`` per run."""
-    failing = sum(any(not c.attempts[-1] for c in a.chains) for a in attempts.values())
+    failing = sum(a.lasting > 0 for a in attempts.values())
     items = median([float(i) for i in own.items]) or 1.0
     return float(success ** (1.0 / max(1.0, items * failing)))
+
+
+def _may_help(own: Attempts) -> bool:
+    """Whether a retry can be expected to help. A time limit that stopped executions may be too tight for all of them where
+    the times of most others are unknown."""
+    stopped = 2 * own.classes[FailureClass.DEADLINE] > own.classes.total()
+    return own.helped > 0 or not (stopped and 2 * own.unseen > len(own.chains))
 
 
 def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:
@@ -237,7 +251,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     attempts = collect(evidence.rows.undisturbed, evidence.rows.failing)
     for name, own in attempts.items():
-        failed = sum(not c.attempts[-1] for c in own.chains)
+        failed = own.lasting
         spec = analysis.definition.graph.step(name)
         if not own.classes or spec is None:
             continue
@@ -247,11 +261,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue
         now = spec.retry_limit
         if now is None:  # a limit known only at run time: use the retries made before giving up
-            now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
+            now = max((len(c.attempts) - 1 for c in own.chains if c.failed), default=None)
         if failed < evidence.settings.number("minFailures", 2) or now is None:
             continue
         enough = _enough(_goals(evidence, attempts, own), own)
-        if enough is not None and (enough[1].limit or 0) > now:
+        if enough is not None and (enough[1].limit or 0) > now and _may_help(own):
             goal, recommended = enough
             yield _more(evidence, name, own, recommended, goal, now)
 

@@ -14,7 +14,7 @@ from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, all_hung, spans
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
@@ -196,7 +196,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
             else "fewer than 1% of executions reach the limit"
         ),
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
-        failures_avoided=share_interval(failed, runs),
+        failures_avoided=failed_share(failed, runs, evidence.rows.unseen(row.step.step)),
         edits=edits,
         evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
-from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, container_id, failed_share, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
@@ -68,7 +69,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
             + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,
-        failures_avoided=_avoided(evidence, step.failures.lasting(killed), enough_for),
+        failures_avoided=_avoided(evidence, step, killed, enough_for),
         items=tuple(
             SizeItem(
                 step.step,
@@ -86,10 +87,11 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     )
 
 
-def _avoided(evidence: Evidence, failed: int, enough_for: Interval) -> Interval | None:
-    """Share of the runs whose failure the size avoids: those that ``failed`` for good by a kill, times the share of killed
-    runs that it is enough for."""
-    share = share_interval(min(failed, evidence.analysis.failed), len(evidence.analysis.runs))
+def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, enough_for: Interval) -> Interval | None:
+    """Share of the runs whose failure the size avoids: those of the ``killed`` that failed for good, times the share of
+    killed runs that it is enough for."""
+    failed = min(step.failures.lasting(killed), evidence.analysis.failed)
+    share = failed_share(failed, len(evidence.analysis.runs), evidence.rows.unseen(step.step))
     if share is None:
         return None
     found = combined(
