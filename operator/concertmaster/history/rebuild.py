@@ -24,6 +24,8 @@ from concertmaster.engines import RunBuilder, span
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 _SECOND = 1.0  # resolution of the times of objects
+_OOM = "OOMKilled"
+_MAIN = "main"  # the container of an Argo template, beside those of its executor
 
 
 def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, builder: RunBuilder) -> list[RunRecord]:
@@ -154,7 +156,7 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         if live.outcome is Outcome.RUNNING and vanished
         else next((t for t in ends if t is not None), None),
         reason=live.reason or seen.reason,
-        containers=_containers(live.containers, seen.containers),
+        containers=_killed(live.reason, _containers(live.containers, seen.containers)),
         network_receive_bytes=seen.network_receive_bytes,
         network_transmit_bytes=seen.network_transmit_bytes,
         instance_type=seen.instance_type,
@@ -180,6 +182,16 @@ def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) ->
     ]
     known = {c.name for c in seen}
     return (*joined, *(c for c in live if c.name not in known))
+
+
+def _killed(reason: str | None, containers: tuple[ContainerFact, ...]) -> tuple[ContainerFact, ...]:
+    """The containers of a pod of which the engine's object says that it ran out of memory. Where its end was not scraped no
+    container says so: it was the one that does the work."""
+    if reason != _OOM or any(c.reason == _OOM for c in containers):
+        return containers
+    working = [c for c in containers if not (c.init or c.sidecar)]
+    main = next((c for c in working if c.name == _MAIN), working[0] if len(working) == 1 else None)
+    return tuple(replace(c, reason=_OOM) if c is main and c.reason is None else c for c in containers)
 
 
 def _in_effect(live: ContainerFact | None) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history import Store
-from tests.support.builders import run_record
+from concertmaster.history.rebuild import join
+from tests.support.builders import container, run_record
 from tests.support.data.history_rows import ran
 from tests.support.history_places import Place
 
@@ -107,3 +108,24 @@ def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age(store: Store
     store.add({}, records=[end(until=None, source=Source.HISTORY)])
     store.prune(max_runs=10, before=1e6 + place.stays)
     assert store.stats().records == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "killed"),
+    [
+        (["main", "wait"], "main"),
+        (["work", "log-shipper"], "work"),  # the other one is a sidecar
+        (["work"], "work"),
+        (["one", "other"], None),  # nothing tells which
+    ],
+)
+def test_what_an_engine_says_of_memory_is_about_the_container_that_works(names: list[str], killed: str | None) -> None:
+    """Its pod was deleted before the metrics showed why it ended."""
+    inside = tuple(container(name=name, reason=None, sidecar=name == "log-shipper") for name in names)
+    seen = StepExecution("load", pod="p", created=10.0, finished=15.0, reason="Vanished", containers=inside)
+    known = replace(seen, outcome=Outcome.FAILED, reason="OOMKilled", containers=())
+    live = run_record([known], run="r1", start=10.0, end=20.0, outcome=Outcome.FAILED, source=Source.LIVE)
+    (e,) = join(live, [seen]).steps
+    assert [c.name for c in e.containers if c.reason == "OOMKilled"] == ([killed] if killed else [])
+    (of_error,) = join(replace(live, steps=(replace(known, reason="Error"),)), [seen]).steps
+    assert all(c.reason is None for c in of_error.containers)

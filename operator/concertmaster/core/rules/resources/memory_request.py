@@ -1,12 +1,14 @@
 """``memory-request``: the memory needed by a step that was OOM-killed.
 
-A killed run needed more than its limit; how much more is unknown. Request and limit are raised together. A request that is
-merely far from usage belongs to ``right-size``.
+A killed run needed more than its limit; how much more is unknown. Request and limit are raised together, also where too
+few executions have samples for a size: that more than the limit is needed is known all the same. A request that is merely
+far from usage belongs to ``right-size``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
@@ -14,6 +16,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, failed_share, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.size_rows import unseen
@@ -24,51 +27,85 @@ from concertmaster.core.stats.means import combined
 
 _AFTER_KILL = 1.5  # times the limit at which a run was killed
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
+_UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
-def _finding(evidence: Evidence, place: Place) -> Finding | None:
-    step, container = place.step, place.container
-    options, killed = evidence.analysis.options, sum(container.columns["oom_killed"])
-    if not killed or size_guard(container, options) is not None:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """``size``: at least what is needed; ``died``: the largest limit at which runs were killed; ``peak``: the largest seen;
+    ``usual``: the median of the runs that were not killed; bytes, None where too little is known. ``measured``: whether
+    enough executions have samples."""
+
+    size: float
+    died: float
+    peak: float | None
+    usual: float | None
+    confidence: float
+    measured: bool
+
+
+def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
+    """What OOM kills call for; None where too little is known."""
+    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor]  # 0: none
+    others = [r.memory_peak for r in container.runs if r.memory_peak is not None and not r.oom_killed]
+    if size_guard(container, options) is not None:
+        if not limits or 2 * container.ambiguous > container.executions:
+            return None
+        died, peak = max(limits), max(container.known("memory_peak"), default=None)
+        room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
+        usual = median(others) if len(others) >= options.min_runs else None
+        return _Need(max(room, _AFTER_KILL * died), died, peak, usual, _UNMEASURED, measured=False)
     size = memory_size(container, options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
-    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor]  # 0: none
     died = max(limits, default=peak)
     enough = max(peak * (1 + unseen(container, peak, options.memory_headroom)), _AFTER_KILL * died)
-    request = plain_memory(max(size.automatic_request, enough))
-    current = container.memory_request
+    needed = max(size.automatic_request, enough)
+    return _Need(needed, died, peak, median(others), size.coverage_confidence, measured=True)
+
+
+def _finding(evidence: Evidence, place: Place) -> Finding | None:
+    step, container = place.step, place.container
+    killed = sum(container.columns["oom_killed"])
+    need = _need(container, evidence.analysis.options) if killed else None
+    if need is None:
+        return None
+    request, current = plain_memory(need.size), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
     proposed, runs = text.memory_quantity(request), len(container.runs)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
-    usual = median([r.memory_peak for r in container.runs if r.memory_peak is not None and not r.oom_killed])
-    enough_for = ended(share, usual, died, request)
+    enough_for = ended(share, need.usual, need.died, request)
     more = text.percent(1.0 - enough_for.likely)
     first = evidence.above_capacity("memory", request, request) or evidence.above_bounds("memory", request)
     if first is not None:
         edits = ()
+    known = f"the largest peak seen is {text.memory(need.peak)}"
+    if not need.measured:
+        known = size_guard(container, evidence.analysis.options) or ""
     return Finding(
         step=step.step,
         about=container_id(step, container),
         action=f"Raise memory request of {evidence.title(step.step)}: {before} -> {proposed}",
-        because=(
-            f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); the largest peak seen is {text.memory(peak)}"
-        ),
+        because=(f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); {known}"),
+        risk=Level.LOW if need.measured else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=before,
         proposed=proposed,
         expected=(
             f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
-            f" {text.memory(died)}"
-            + (f", {more} of them probably more than {proposed}" if usual and enough_for.likely < _NEARLY_ALL else "")
+            f" {text.memory(need.died)}"
+            + (
+                f", {more} of them probably more than {proposed}"
+                if need.usual and enough_for.likely < _NEARLY_ALL
+                else ""
+            )
             + (f"; {first}" if first is not None else "")
         ),
-        confidence=size.coverage_confidence,
+        confidence=need.confidence,
         failures_avoided=_avoided(evidence, step, killed, enough_for),
         items=tuple(
             SizeItem(
@@ -77,13 +114,13 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
                 f"{section}.memory",
                 text.memory_quantity(old) if old is not None else None,
                 proposed,
-                text.memory(peak),
-                text.percent(request / peak - 1),
+                text.memory(need.peak) if need.peak is not None else "unknown",
+                text.percent(request / need.peak - 1) if need.peak is not None else "unknown",
             )
             for section, old in (("requests", current), ("limits", container.memory_limit))
         ),
         edits=edits,
-        evidence=(*_evidence(container, size.coverage_confidence), *memory_outlook(evidence, place, request)),
+        evidence=(*_evidence(container, need), *(memory_outlook(evidence, place, request) if need.measured else ())),
     )
 
 
@@ -105,14 +142,18 @@ def _sure(confidence: float) -> str:
     return "more than 99.9%" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
 
 
-def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
+def _evidence(container: ContainerUsage, need: _Need) -> Iterator[str]:
     peaks = sorted(container.known("memory_peak"))
-    return (
-        f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
-        f" {text.memory(peaks[-1])} over {len(peaks)} runs",
-        f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(confidence)} confidence",
-        f"{text.percent(container.coverage)} of the executions have memory samples",
-    )
+    if peaks:
+        yield (
+            f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
+            f" {text.memory(peaks[-1])} over {len(peaks)} runs"
+        )
+    if need.measured:
+        yield f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(need.confidence)} confidence"
+    else:
+        yield f"{text.memory(need.size)} is one and a half times the limit, or what the largest peak seen calls for"
+    yield f"{text.percent(container.coverage)} of the executions have memory samples"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from concertmaster.core.model import Recommendation
+from concertmaster.core.model import Level, Recommendation
 from tests.support.builders import MI
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
@@ -74,3 +74,44 @@ def test_a_limit_of_zero_is_none() -> None:
         lambda i: {"a": Pod(20.0, containers=own, fails="OOMKilled" if i == 3 else None)},
     )
     assert made.recommended("memory-request") or made.recommended("right-size")
+
+
+def unsampled(seen: int, limit: float | None = LIMIT) -> list[Recommendation]:
+    """Every seventh of 42 runs is OOM-killed at this limit (MiB); only the newest ``seen`` runs have samples."""
+    limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
+    value = noise()
+
+    def work(i: int) -> Work:
+        peak = {"memory_sampled_peak": 1600 * MI} if i >= 42 - seen else {"memory_sampled_peak": None, "samples": 0}
+        own = measured(memory_limit=limit and limit * MI, **peak)
+        kill = "OOMKilled" if i % 7 == 3 else None
+        return {n: Pod(value(s), containers=own, fails=kill if n == "transform" else None) for n, s in STEPS.items()}
+
+    return scenario(etl(transform=limited), 42, work).recommended("memory-request")
+
+
+def test_kills_call_for_more_than_the_limit_where_nothing_was_sampled() -> None:
+    (item,) = unsampled(0)
+    assert item.action == "Raise memory request of transform: 2Gi -> 3Gi"
+    assert "6 of 42 runs were OOM-killed (14d); only 0 of 42 executions have memory samples" in item.because
+    assert [str(i).partition(" (")[2] for i in item.items] == ["peak unknown, headroom unknown)"] * 2
+    assert (item.risk, item.confidence, item.automatic) == (Level.MEDIUM, 0.5, False)
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert avoided.likely == pytest.approx(6 / 42 / 3)  # of needs that nothing is known of, a third is below 1.5 limits
+    assert avoided.low < 0.7 * avoided.likely
+    assert avoided.high > 6 / 42
+
+
+def test_a_few_peaks_of_other_runs_tell_how_many_kills_the_size_ends() -> None:
+    (item,) = unsampled(12)
+    assert item.risk is Level.MEDIUM
+    assert "only 12 of 42 executions have memory samples" in item.because
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely > 0.9 * 6 / 42
+    (measured_enough,) = unsampled(42)
+    assert (measured_enough.risk, measured_enough.proposed) == (Level.LOW, item.proposed)
+
+
+def test_kills_at_an_unknown_limit_without_samples_are_silent() -> None:
+    assert unsampled(0, None) == []
