@@ -57,6 +57,11 @@ def reasons_of(execution: StepExecution) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reasons))
 
 
+def unexplained(execution: StepExecution) -> bool:
+    """Whether it failed and nothing is known of why: it may have been its memory, a time limit, its node or its program."""
+    return execution.outcome is Outcome.FAILED and execution.exit_code is None and not reasons_of(execution)
+
+
 def classify(execution: StepExecution) -> FailureClass | None:
     """Failure class of an execution; None when it did not fail. OOM takes precedence over generic reasons."""
     if execution.outcome is not Outcome.FAILED:
@@ -77,7 +82,8 @@ def classify(execution: StepExecution) -> FailureClass | None:
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
     """Counts of step executions. ``unknown``: neither failed nor succeeded, as far as is known; of the ``unseen`` of them
-    each may have. ``retried``: failed attempts followed by a successful one."""
+    each may have. ``retried``: failed attempts followed by a successful one; ``unexplained``: failed ones of which nothing
+    is known of why."""
 
     executions: int
     failed: int
@@ -85,6 +91,7 @@ class FailureSummary:
     by_class: tuple[tuple[FailureClass, int], ...]
     retried: int
     unseen: int = 0
+    unexplained: int = 0
 
     @property
     def error_rate(self) -> float | None:
@@ -105,7 +112,7 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
     """
     if [e.outcome for e in executions].count(Outcome.SUCCEEDED) == len(executions):
         return FailureSummary(len(executions), 0, 0, (), 0)
-    total = failed = unknown = unseen = retried = 0
+    total = failed = unknown = unseen = retried = dark = 0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()
     failures: list[tuple[str, str | None]] = []
@@ -117,6 +124,7 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
         elif execution.outcome is Outcome.FAILED:
             failed += 1
             failures.append(key)
+            dark += unexplained(execution)
             kind = classify(execution)
             if kind is not None:
                 classes[kind] += 1
@@ -124,7 +132,7 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
             unknown += 1
             unseen += execution.unseen
     retried = sum(1 for key in failures if key in successes)
-    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, unseen)
+    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, unseen, dark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """``data-quality``: gaps in the data of this workflow, each with the setting that fixes it.
 
-Fires on facts only: steps without samples, ambiguous executions, unknown outcomes, series missing from the metrics source,
-anomalies of runs and objects. It never blocks other rules, which have guards of their own.
+Fires on facts only: steps without samples, ambiguous executions, unknown outcomes and reasons, series missing from the
+metrics source, anomalies of runs and objects. It never blocks other rules, which have guards of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from concertmaster.core.model import STOPPED, Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 
 _SHORTEST = 15.0  # seconds
+_REASONS = "kube_pod_container_status_terminated_reason"
+_LEAST = 3  # failed executions without a reason
 
 
 def _coverage(evidence: Evidence) -> tuple[list[str], float]:
@@ -53,6 +55,19 @@ def _unknown_ends(evidence: Evidence) -> str | None:
     return f"{unseen} of {len(runs)} runs ended without their end being scraped"
 
 
+def _unexplained(evidence: Evidence) -> str | None:
+    """Failures without any reason, where no other sentence names the series that has them."""
+    if any(_REASONS in series for series in evidence.gaps.missing):
+        return None
+    steps = [step.failures for step in evidence.analysis.steps]
+    failed, dark = sum(step.failed for step in steps), sum(step.unexplained for step in steps)
+    return (
+        f"the reasons of {dark} of {failed} failed executions are unknown"
+        if dark >= _LEAST and 2 * dark > failed
+        else None
+    )
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation that lists every gap, most severe first, with the setting that fixes the first."""
     sentences, dark = _coverage(evidence)
@@ -65,6 +80,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         cures.append(
             "keep finished pods for two scrapes (podGC.deleteDelayDuration: 120s, ttlSecondsAfterFinished: 300)"
         )
+    reasons = _unexplained(evidence)
+    if reasons:
+        sentences.append(reasons)
+        cures.append(f"keep {_REASONS} in the metric allow-list of the kube-state-metrics scrape")
     if evidence.gaps.missing:
         sentences += list(evidence.gaps.missing)
         cures.append("add the named series to the kube-state-metrics or kubelet allow-list")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
+from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain
 
@@ -25,6 +25,7 @@ class Attempts:
     chains: list[AttemptChain] = field(default_factory=list)
     items: list[int] = field(default_factory=list)  # chains per run
     classes: Counter[FailureClass] = field(default_factory=Counter)
+    unexplained: int = 0  # failed attempts of ``classes`` of which nothing is known of why
     out_of_memory: int = 0
     retries: int = 0
     unseen_retries: int = 0
@@ -55,12 +56,11 @@ def episodes(failed: Iterable[bool | None]) -> int:
 
 
 def usual_reason(failures: Sequence[StepExecution]) -> str:
-    """The most frequent failure, with exit code and message if known from live objects."""
+    """The most frequent reason, with the exit code if known from live objects."""
     reported: Counter[str] = Counter()
     for e in failures:
-        kind = classify(e) or FailureClass.UNKNOWN
-        words = next(iter(reasons_of(e)), kind.value)
-        reported[f"{words}, exit code {e.exit_code}" if e.exit_code is not None else words] += 1
+        words = [*reasons_of(e)[:1], *([f"exit code {e.exit_code}"] if e.exit_code is not None else [])]
+        reported[", ".join(words) or "an unknown reason"] += 1
     return reported.most_common(1)[0][0]
 
 
@@ -91,6 +91,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
                 own.out_of_memory += 1
                 continue
             own.classes.update(classes)
+            own.unexplained += sum([unexplained(e) for e in rows])
             succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows if not e.unseen)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
             chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN

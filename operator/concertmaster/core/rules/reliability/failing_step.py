@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.failures import FailureClass, classify, unexplained
 from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.analysis.runs.executions import last_attempts
 from concertmaster.core.known import median
@@ -152,6 +152,23 @@ def _since(failed: int, of: int, unseen: int = 0) -> Interval | None:
     return replace(share, high=1.0) if share is not None and unseen and failed + unseen == of else share
 
 
+def _remedy(name: str, failures: Sequence[StepExecution]) -> str:
+    """What to do: without a reason of most failures, find that first."""
+    return f"Find out why {name} fails" if _mostly_unexplained(failures) else f"Fix {name}"
+
+
+def _mostly_unexplained(failures: Sequence[StepExecution]) -> bool:
+    return 2 * sum(map(unexplained, failures)) > len(failures)
+
+
+def _unknown_reasons(failures: Sequence[StepExecution]) -> tuple[str, ...]:
+    dark = sum(map(unexplained, failures))
+    if not dark:
+        return ()
+    causes = "memory, a time limit, a node or the step itself"
+    return (f"the reasons of {dark} of {text.count(len(failures), 'failure')} are unknown: {causes}",)
+
+
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
     name, reason = evidence.title(repeat.step), usual_reason(repeat.failures)
     rose, runs = repeat.since is not None and repeat.before > 0, text.count(repeat.of, "run")
@@ -168,15 +185,16 @@ def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
     message = next((e.message for e in reversed(repeat.failures) if e.message), None)
     return Finding(
         step=repeat.step,
-        action=f"Fix {name}: {rate} failed there with {reason}{since}",
+        action=f"{_remedy(name, repeat.failures)}: {rate} failed there with {reason}{since}",
         because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}{unseen}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
         current=f"{text.percent(share)} of the runs fail there",
         proposed=f"{text.percent(usual)} of the runs, as before" if rose else "runs that succeed",
         expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail",
-        confidence=0.8,
+        confidence=0.4 if _mostly_unexplained(repeat.failures) else 0.8,
         failures_avoided=avoided,
         evidence=(
+            *_unknown_reasons(repeat.failures),
             f"newest failure: pod {repeat.failures[-1].pod or 'unknown'}, ended {_when(repeat.failures[-1].finished)}",
             *((f"its message: {message[:200]}",) if message else ()),
         ),
@@ -212,7 +230,7 @@ def _finding(
     message = next((e.message for e in reversed(failures) if e.message), None)
     return Finding(
         step=step,
-        action=f"Fix {name}: the last {len(streak)} runs in a row failed there with {reason}",
+        action=f"{_remedy(name, failures)}: the last {len(streak)} runs in a row failed there with {reason}",
         because=(
             f"{len(streak)} of {len(streak) + len(before)} runs ({evidence.window()}) failed at {name}, one after the other"
             f" {since}; {last}"
@@ -226,6 +244,7 @@ def _finding(
         saving_per_month=saving,
         failures_avoided=share_interval(len(streak), len(streak)),  # every run fails and will keep failing
         evidence=(
+            *_unknown_reasons(failures),
             f"newest failure: run {streak[-1].run}, pod {failures[-1].pod or 'unknown'}, ended {_when(streak[-1].end)}",
             *((f"its message: {message[:200]}",) if message else ()),
             f"chance of such a row at the earlier rate: {text.percent(_chance(len(streak), before), 1)}"

@@ -228,10 +228,11 @@ def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> flo
 
 
 def _may_help(own: Attempts) -> bool:
-    """Whether a retry can be expected to help. A time limit that stopped executions may be too tight for all of them where
-    the times of most others are unknown."""
-    stopped = 2 * own.classes[FailureClass.DEADLINE] > own.classes.total()
-    return own.helped > 0 or not (stopped and 2 * own.unseen > len(own.chains))
+    """Whether a retry can be expected to help, if none was seen to. Failures of unknown reason may be ones of memory or of a
+    time limit; and such a limit may be too tight for all executions where the times of most others are unknown."""
+    failed = own.classes.total()
+    stopped = 2 * own.classes[FailureClass.DEADLINE] > failed and 2 * own.unseen > len(own.chains)
+    return own.helped > 0 or not (stopped or 2 * own.unexplained > failed)
 
 
 def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Severity
+from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, scenario
@@ -240,3 +240,63 @@ def test_what_failures_cost_is_not_understated_where_nobody_can_tell_since_when(
 )
 def test_a_step_at_which_most_runs_fail_is_reported_although_some_succeed(fails: set[int], count: int) -> None:
     assert len(_retried(fails, count).recommended("failing-step")) == 1
+
+
+def unexplained(fails: dict[int, str]) -> Scenario:
+    """Runs that fail at ``transform``, of which nothing is known of why."""
+    of = made(fails)
+    return replace(of, runs=tuple(replace(r, steps=tuple(map(_without_reason, r.steps))) for r in of.runs))
+
+
+def _without_reason(e: StepExecution) -> StepExecution:
+    return replace(e, reason=None, containers=tuple(replace(c, reason=None) for c in e.containers))
+
+
+def test_failures_of_unknown_reason_are_no_case_for_retries() -> None:
+    """They may be OOM kills, or executions that a time limit stopped."""
+    fails = dict.fromkeys(range(3, 42, 6), "Error")
+    assert [r.id for r in made(fails).recommended("retry-policy")] == ["retry-policy.transform"]
+    of = unexplained(fails)
+    assert of.recommended("retry-policy") == []
+    (gap,) = of.recommended("data-quality")
+    assert "the reasons of 7 of 7 failed executions are unknown" in gap.because
+    assert "kube_pod_container_status_terminated_reason" in gap.action
+
+
+def test_retries_that_were_seen_to_help_need_no_reason() -> None:
+    def work(i: int) -> Work:
+        tried = Pod(300, failures=((200.0, "Error"),) if i % 4 else (), fails="Error" if i % 7 == 3 else None)
+        return {"extract": 60.0, "transform": tried, "load": 30.0}
+
+    of = scenario(etl(), 42, work)
+    known = of.recommended("retry-policy")
+    runs = tuple(replace(r, steps=tuple(map(_without_reason, r.steps))) for r in of.runs)
+    assert [r.action for r in replace(of, runs=runs).recommended("retry-policy")] == [r.action for r in known]
+    assert len(known) == 1
+
+
+def test_exit_codes_are_reasons() -> None:
+    of = unexplained(dict.fromkeys(range(3, 42, 6), "Error"))
+    coded = tuple(
+        replace(r, steps=tuple(replace(e, exit_code=3) if e.outcome is Outcome.FAILED else e for e in r.steps))
+        for r in of.runs
+    )
+    of = replace(of, runs=coded)
+    assert len(of.recommended("retry-policy")) == 1
+    assert of.recommended("data-quality") == []
+
+
+def test_an_increase_of_failures_of_unknown_reason_says_so() -> None:
+    fails = {i: "Error" for i in range(25, 42) if i % 3}
+    known, item = made(fails).one("failing-step"), unexplained(fails).one("failing-step")
+    assert item.action.startswith(
+        "Find out why transform fails: 12 of 17 runs failed there with an unknown reason since"
+    )
+    assert "the reasons of 12 of 12 failures are unknown" in item.evidence[0]
+    assert item.confidence == known.confidence / 2
+    assert item.failures_avoided == known.failures_avoided
+
+
+def test_a_row_of_failures_of_unknown_reason_says_so() -> None:
+    item = unexplained(dict.fromkeys(range(34, 42), "OOMKilled")).one("failing-step")
+    assert item.action == "Find out why transform fails: the last 8 runs in a row failed there with an unknown reason"
