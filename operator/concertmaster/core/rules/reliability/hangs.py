@@ -1,7 +1,8 @@
 """Whether long executions hung. Their length alone does not show it: a full load at the weekend takes as long as a hang.
 
 An execution hung that did not end by itself, or that was idle: it took many times as long as the others while it spent no
-more CPU than they did. One that succeeded is no hang where its CPU is unknown, and none is where its input explains it.
+more CPU than they did. None is a hang where its input explains it. One that succeeded, or whose end was not seen, and whose
+CPU is unknown is judged by the others that took as long, if enough of them are known.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from concertmaster.core.model import POD, RunRecord, StepExecution, StepSpec
 BEYOND = 2.0
 """Times what the other executions call for, in time, CPU or time per input: a slow execution is no hang."""
 
+_ENOUGH = 3  # long executions of which it is known that they hung; or most of them
+
 
 class DeadlineSpan(NamedTuple):
     """What a time limit applies to: one execution of a step, or a run with several. ``seconds`` from creation to end,
-    ``pending`` of them without a node; ``good``: whether it succeeded, with known start and end."""
+    ``pending`` of them without a node; ``good``: whether it succeeded, with known start and end; ``unseen``: whether it may
+    have."""
 
     step: str
     item: str | None
@@ -28,12 +32,15 @@ class DeadlineSpan(NamedTuple):
     pending: float
     good: bool
     executions: tuple[StepExecution, ...]
+    unseen: bool = False
 
 
 def spans(run: RunRecord) -> list[DeadlineSpan]:
     """Of the executions of a run that ran and ended."""
     return [
-        DeadlineSpan(e.step, e.item, seconds, _pending(e, seconds), e.outcome.timed and e.started is not None, (e,))
+        DeadlineSpan(
+            e.step, e.item, seconds, _pending(e, seconds), e.outcome.timed and e.started is not None, (e,), e.unseen
+        )
         for e in run.steps
         if e.outcome not in ABSENT and (seconds := e.span) is not None
     ]
@@ -47,13 +54,18 @@ def _pending(e: StepExecution, seconds: float) -> float:
     return min(seconds, max(0.0, begin - e.created))
 
 
-def all_hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: StepSpec) -> bool:
-    """Whether all of the longest hung, compared with the others of the same step that succeeded."""
+def hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: StepSpec) -> int:
+    """How many of the longest are known to have hung, compared with the others of the same step that succeeded; 0 if one of
+    them did not, or if too few are known."""
     good = [span for span in others if span.good]
     cpu = median(_cpu_seconds(span, spec) for span in good)
     rate = median(span.seconds / size for span in good if (size := _input(span)))
     least = BEYOND * max((span.seconds for span in good), default=0.0)
-    return not any(_explained(span, rate) or (span.good and not _idle(span, spec, least, cpu)) for span in longest)
+    if any(_explained(span, rate) for span in longest):
+        return 0
+    verdicts = [_idle(span, spec, least, cpu) if span.good or span.unseen else True for span in longest]
+    known = verdicts.count(True)
+    return known if False not in verdicts and (known >= _ENOUGH or 2 * known > len(verdicts)) else 0
 
 
 def _explained(span: DeadlineSpan, rate: float | None) -> bool:
@@ -62,12 +74,13 @@ def _explained(span: DeadlineSpan, rate: float | None) -> bool:
     return size is not None and rate is not None and span.seconds <= BEYOND * rate * size
 
 
-def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None) -> bool:
-    """Whether one pod ran for ``least`` seconds, pending time excluded, with the ``usual`` CPU seconds at most."""
-    spent = _cpu_seconds(span, spec)
-    if spent is None or usual is None or (largest(e.duration for e in span.executions) or 0.0) < least:
+def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None) -> bool | None:
+    """Whether one pod ran for ``least`` seconds, pending time excluded, with the ``usual`` CPU seconds at most; None where
+    that is unknown."""
+    if (largest(e.duration for e in span.executions) or 0.0) < least:
         return False
-    return spent <= BEYOND * usual
+    spent = _cpu_seconds(span, spec)
+    return None if spent is None or usual is None else spent <= BEYOND * usual
 
 
 def _cpu_seconds(span: DeadlineSpan, spec: StepSpec) -> float | None:

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
-from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, all_hung, spans
+from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, hung, spans
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -53,7 +53,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             continue
         if of_run and spec.has_timeout is not None:
             rows = [
-                DeadlineSpan(step.step, None, r.run_time, 0.0, r.outcome.value == "Succeeded", r.steps)
+                DeadlineSpan(step.step, None, r.run_time, 0.0, r.outcome.value == "Succeeded", r.steps, r.unseen)
                 for r in analysis.runs
                 if r.run_time is not None
             ]
@@ -96,9 +96,9 @@ def _limit(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
     return limit if limit.seconds is None else replace(limit, seconds=max(_LEAST, limit.seconds))
 
 
-def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]] | None:
-    """The limit derived from the normal executions, and the hung ones: the largest group of executions far beyond it.
-    Considering groups prevents several hangs from masking each other."""
+def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float], int] | None:
+    """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
+    it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
     ended = row.ended
     for count in range(min(max(1, round(_MOST_HUNG * len(ended))), len(ended)), 0, -1):
         others, longest = ended[:-count], ended[-count:]
@@ -106,8 +106,11 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
         if (others and least < BEYOND * others[-1].seconds) or row.usual(least):
             continue
         limit = _limit(evidence, [span.seconds for span in others if span.good])
-        if limit.seconds is not None and least >= BEYOND * limit.seconds and all_hung(longest, others, row.spec):
-            return limit, [span.seconds for span in longest]
+        if limit.seconds is None or least < BEYOND * limit.seconds:
+            continue
+        known = hung(longest, others, row.spec)
+        if known:
+            return limit, [span.seconds for span in longest], known
     return None
 
 
@@ -116,29 +119,30 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     apart = _apart(evidence, row)
     if apart is None:
         return None
-    limit, beyond_it = apart
+    limit, beyond_it, known = apart
     if limit.seconds is None or (row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= limit.seconds):
         return None
-    hung, longest = len(beyond_it), beyond_it[-1]
+    count, longest = len(beyond_it), beyond_it[-1]
     name = evidence.title(row.step.step)
     edits = _edit(evidence, row.spec, limit.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
-    share = share_interval(min(hung, runs), runs)
-    beyond = sum(v - limit.seconds for v in beyond_it) / hung
-    gain = share.scaled(beyond) if share is not None else None
+    share, least = share_interval(min(count, runs), runs), share_interval(min(known, runs), runs)
+    beyond = sum(v - limit.seconds for v in beyond_it) / count
+    gain = replace(share, low=least.low).scaled(beyond) if share is not None and least is not None else None
+    unclear = f" (of {count - known} it is not known whether they were idle)" if known < count else ""
     return Finding(
         step=row.step.step,
         action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(limit.seconds)}",
         because=(
-            f"{hung} of {text.count(len(row.ended), 'execution')} hung, the longest for {text.duration(longest)},"
+            f"{count} of {text.count(len(row.ended), 'execution')} hung{unclear}, the longest for {text.duration(longest)},"
             " while no"
             f" other took more than {text.duration(limit.longest)} {evidence.runs(row.step.runs)}"
         ),
         otherwise=(
             f"the next hang holds the run and its nodes until somebody intervenes, as one did for {text.duration(longest)}"
         ),
-        risk=Level.LOW if limit.runs >= 20 else Level.MEDIUM,
+        risk=Level.LOW if limit.runs >= 20 and known == count else Level.MEDIUM,
         current=_limit_now(row.spec, longest),
         proposed=text.duration(limit.seconds),
         expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier",

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.model import ContainerFact
+from concertmaster.core.model import ContainerFact, Level, Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.rules import Evidence, recommend
+from concertmaster.core.rules.base import share_interval
 from tests.support.builders import NOW, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
@@ -213,3 +214,66 @@ def test_several_hangs_do_not_hide_each_other() -> None:
     item = next(r for r in found if r.id == "timeout.a")
     assert "3 of 42 executions hung, the longest for 4h10m" in item.because
     assert int(item.edits[0].proposed or "") < 300
+
+
+@pytest.mark.parametrize(
+    ("idle", "unknown", "busy", "hung"),
+    [
+        pytest.param((5, 12, 20, 30), (35,), (), "5 of 42 executions hung (of 1 it is not known", id="most are known"),
+        pytest.param((5, 12), (35,), (), "3 of 42 executions hung (of 1 it is not known", id="two of three"),
+        pytest.param((5, 12, 20), (), (), "3 of 42 executions hung, the longest", id="all"),
+        pytest.param((5,), (12, 20, 35), (), None, id="one of four"),
+        pytest.param((5,), (12,), (), None, id="one of two"),
+        pytest.param((5, 12, 20), (30,), (35,), None, id="one was busy"),
+        pytest.param((), (5, 12, 20), (), None, id="none is known"),
+    ],
+)
+def test_hangs_of_unknown_use_are_judged_by_those_that_are_known(
+    idle: tuple[int, ...], unknown: tuple[int, ...], busy: tuple[int, ...], hung: str | None
+) -> None:
+    value = noise()
+    dark = Pod(10800, containers=(container(cpu_seconds=None, cpu_sampled_seconds=1.0, samples=0),))
+
+    def work(i: int) -> Work:
+        pods = {
+            **dict.fromkeys(idle, _idle(10800, 300)),
+            **dict.fromkeys(unknown, dark),
+            **dict.fromkeys(busy, Pod(10800)),
+        }
+        return {"extract": 60.0, "transform": pods.get(i, Pod(value(300))), "load": 30.0}
+
+    found = [r for r in scenario(scenarios.etl(), 42, work).recommended("timeout") if r.step == "transform"]
+    assert [r.because.partition(" whether")[0][: len(hung or "")] for r in found] == ([hung] if hung else [])
+    for item in found:
+        assert item.risk is (Level.MEDIUM if unknown else Level.LOW)
+        assert item.gain_seconds is not None
+        known = share_interval(len(idle), 42)
+        assert known is not None
+        assert item.gain_seconds.low / item.gain_seconds.likely == pytest.approx(
+            known.low / ((len(idle) + len(unknown)) / 42)
+        )
+
+
+@pytest.mark.parametrize("cpu", [270.0, None, 9720.0])
+def test_a_long_execution_whose_end_was_not_seen_may_have_succeeded(cpu: float | None) -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        long = Pod(10800, containers=_used(cpu)) if i in (5, 12, 30) else Pod(value(300))
+        return {"extract": 60.0, "transform": long, "load": 30.0}
+
+    of = scenario(scenarios.etl(), 42, work)
+    runs = tuple(
+        replace(
+            r,
+            outcome=Outcome.UNKNOWN,
+            steps=tuple(
+                replace(e, outcome=Outcome.UNKNOWN, reason="Vanished") if e.step == "transform" else e for e in r.steps
+            ),
+        )
+        if i in (5, 12, 30)
+        else r
+        for i, r in enumerate(of.runs)
+    )
+    found = replace(of, runs=runs).recommended("timeout")
+    assert ["hung" in r.because for r in found if r.step == "transform"] == [True] * (cpu == 270.0)
