@@ -23,6 +23,7 @@ from concertmaster.core.rules.reliability.attempts import usual_reason
 from concertmaster.core.rules.reliability.repeated import Repeated, Retries, repeated, rise
 from concertmaster.core.times import to_minute
 
+_FEW = 4  # failed runs for each that may have succeeded, for the workflow to count as one that does not succeed
 _CHANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
 _ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # not caused by the step
@@ -152,6 +153,11 @@ def _since(failed: int, of: int, unseen: int = 0) -> Interval | None:
     return replace(share, high=1.0) if share is not None and unseen and failed + unseen == of else share
 
 
+def _no_success(repeat: Repeated) -> bool:
+    """Whether every run failed there but a few of which it is unknown: what would be a streak, had their ends been seen."""
+    return 0 < _FEW * repeat.unseen <= repeat.failed == repeat.of - repeat.unseen
+
+
 def _remedy(name: str, failures: Sequence[StepExecution]) -> str:
     """What to do: without a reason of most failures, find that first."""
     return f"Find out why {name} fails" if _mostly_unexplained(failures) else f"Fix {name}"
@@ -188,6 +194,7 @@ def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
         action=f"{_remedy(name, repeat.failures)}: {rate} failed there with {reason}{since}",
         because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}{unseen}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
+        severity=Severity.CRITICAL if _no_success(repeat) else Severity.LOW,
         current=f"{text.percent(share)} of the runs fail there",
         proposed=f"{text.percent(usual)} of the runs, as before" if rose else "runs that succeed",
         expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail",
