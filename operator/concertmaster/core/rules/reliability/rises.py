@@ -80,7 +80,11 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
     for step in analysis.steps:
         points = step.trend.points
         if standing(points, least) is not None:
-            of_step = _regression(evidence, _spent(evidence, good, step.step), points, (), least, len(analysis.steps))
+            spent = _spent(evidence, good, step.step)
+            known = {s.input_total is not None for s in spent}
+            if len(known) > 1:
+                continue  # inputs that are not known yet may be why
+            of_step = _regression(evidence, spent, points, (), least, len(analysis.steps))
             if of_step is not None:
                 yield replace(of_step, step=step.step)
 
