@@ -10,6 +10,7 @@ from typing import NamedTuple
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.attempts import episodes
+from concertmaster.core.rules.reliability.retries import MOST
 
 _LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
@@ -21,6 +22,7 @@ _EPISODES = (
     3  # of failures that go on, unless most runs fail: any workflow may have had an outage or two, which are over
 )
 _HELPED = 0.1  # share of retries that helped
+_LEFT = 0.05  # share of runs that retries may leave failing
 
 
 class Retries(NamedTuple):
@@ -134,6 +136,11 @@ def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, St
     return None if unseen_at(run, step) else False
 
 
+def _too_many(failing: float) -> bool:
+    """Whether so large a share of runs (0 to 1) fails that no limit of retries would leave few of them."""
+    return failing ** (MOST + 1) > _LEFT
+
+
 def repeated(
     runs: Sequence[RunRecord],
     culprits: Mapping[str, Mapping[str, StepExecution]],
@@ -155,9 +162,9 @@ def repeated(
         retries = counts.get(step, Retries())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
-        useless = retries.useless
-        goes_on = episodes(failed[begin:]) >= _EPISODES or 2 * sum(recent) > len(recent)
-        if at is None and not (useless and sum(recent) >= _LEAST and goes_on):
+        most = 2 * sum(recent) > len(recent)
+        useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
+        if at is None and not (useless and sum(recent) >= _LEAST and (most or episodes(failed[begin:]) >= _EPISODES)):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None

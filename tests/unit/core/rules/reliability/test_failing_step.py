@@ -162,6 +162,14 @@ def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:
     assert item.failures_avoided.likely == pytest.approx(9 / 42)
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.75, 1), (0.35, 0)])
+def test_a_step_without_retries_at_which_most_runs_fail_is_reported(share: float, found: int) -> None:
+    """No number of retries would be enough; where fewer fail, a retry may be."""
+    chance = random.Random(4)
+    of = made({i: "Error" for i in range(42) if chance.random() < share})
+    assert len(of.recommended("failing-step")) == found
+
+
 def _retried(fails: set[int], count: int) -> Scenario:
     """Run i of these fails at ``transform``, and two retries do not help. All runs are within two weeks."""
     value = noise()
