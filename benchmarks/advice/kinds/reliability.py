@@ -57,10 +57,12 @@ def flaky_fan_out(rng: Rng, flow: Flow) -> Plant:
 
 
 def flaky_but_retried(rng: Rng, flow: Flow) -> Plant:
-    """Attempts that often fail, with retries that help: runs succeed, but take longer."""
-    bad = flow.having("transform", transient=float(rng.uniform(0.2, 0.35)), retries=6)
+    """Attempts of a long step that often fail, with retries that help: runs succeed, but take longer."""
+    flow = flow.having("transform", seconds=0.6 * chain_seconds(flow))
+    bad = flow.having("transform", transient=float(rng.uniform(0.25, 0.4)), retries=6)
     mended = bad.having("transform", transient=0.0)
-    return Plant("flaky-retried", bad, mended, ("failing-step",), "transform", "run_minutes", also=("retry-policy",))
+    rules, also = ("failing-step",), ("retry-policy", "bottleneck", "split-long-step")
+    return Plant("flaky-retried", bad, mended, rules, "transform", "run_minutes", also=also)
 
 
 def hang(rng: Rng, flow: Flow) -> Plant:

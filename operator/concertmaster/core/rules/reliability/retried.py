@@ -15,7 +15,9 @@ from concertmaster.core.times import to_minute
 
 _LEAST = 4  # runs with failed attempts
 _EPISODES = 3  # of such runs in a row, unless most runs have some: an outage or two are over
-_HELPED = 0.5  # share of the retries; where fewer help, there is more to say than that runs take longer
+_HELPED = (
+    0.5  # share of those that failed at first; where fewer succeed, there is more to say than that runs take longer
+)
 # What the step cannot help, or rules of its own report.
 _ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 
@@ -33,7 +35,7 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         flags = [bool(failed[run]) for run in failed if run in runs]
         failures = [e for run, rows in failed.items() if run in runs for e in rows]
         goes_on = episodes(flags) >= _EPISODES or 2 * sum(flags) > len(flags)
-        if sum(flags) < _LEAST or not goes_on or own.helped < _HELPED * own.retries:
+        if sum(flags) < _LEAST or not goes_on or _recovered(own)[0] < _HELPED * _recovered(own)[1]:
             continue
         if 2 * sum(classify(e) in _ELSEWHERE for e in failures) < len(failures):
             at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
@@ -46,6 +48,12 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
 def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) -> bool | None:
     """Whether an attempt failed; None where the end of one was not seen."""
     return bool(failures) or (None if any(e.unseen for e in rows) else False)
+
+
+def _recovered(own: Attempts) -> tuple[int, int]:
+    """Executions that succeeded after a failed attempt, and all with one."""
+    tried = [chain.attempts for chain in own.chains if not all(chain.attempts)]
+    return sum(attempts[-1] for attempts in tried), len(tried)
 
 
 def _finding(
@@ -62,6 +70,7 @@ def _finding(
         return None
     share, seconds = gains
     name, reason = evidence.title(step), usual_reason(failures)
+    good, of = _recovered(own)
     tried = sum(len(chain.attempts) for chain in own.chains)
     failed = sum(not good for chain in own.chains for good in chain.attempts)
     start = evidence.rows.runs[first].start if first is not None else None
@@ -71,7 +80,7 @@ def _finding(
         action=f"Fix {name}: {text.percent(failed / tried)} of its attempts fail with {reason}, and runs wait for retries",
         because=(
             f"{failed} of {text.count(tried, 'attempt')} failed {evidence.recent_runs(len(own.items))}{since};"
-            f" {own.helped} of {text.count(own.retries, 'retry', 'retries')} helped, so that runs succeed, but later"
+            f" {good} of {text.count(of, 'execution')} with failed attempts succeeded in the end, but later"
         ),
         otherwise=f"runs keep waiting {text.duration(seconds.likely)} on average for attempts that fail",
         category=Category.PERFORMANCE,
