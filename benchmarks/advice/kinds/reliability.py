@@ -139,6 +139,5 @@ def missed(rng: Rng, flow: Flow) -> Plant:
 
 
 KINDS: tuple[Kind, ...] = (
-    out_of_memory, leak, flaky, flaky_fan_out, flaky_but_retried, hang, tight, broken_since, failure_rate, growth,
-    missed,
+    out_of_memory, leak, flaky, flaky_fan_out, hang, tight, broken_since, failure_rate, growth, missed,
 )  # fmt: skip

@@ -26,7 +26,7 @@ from concertmaster.core.pipeline import analyze_workflow
 
 LAWS = {law.name: law for law in command.LAWS}
 # Read twice is read as once, and this workflow has neither limits nor pods of less than a minute.
-_NOTHING_HERE = {"read-twice", "live-3-days", "throttling-absent"}
+_NOTHING_HERE = {"read-twice", "live-3-days", "throttling-absent", "pods-unseen-at-60s"}
 _USAGE = ("cpu_seconds", "cpu_sampled_seconds", "memory_sampled_peak", "memory_kernel_peak")
 
 
