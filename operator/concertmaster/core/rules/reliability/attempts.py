@@ -11,6 +11,11 @@ from concertmaster.core.analysis.failures import FailureClass, classify, reasons
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain
 
+LEAST = 4
+"""Runs with failures before these are called frequent."""
+ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
+"""What the step did not cause, or rules of its own report."""
+_EPISODES = 3
 _AT_ONCE = AttemptChain((True,))
 _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
@@ -53,6 +58,11 @@ def episodes(failed: Iterable[bool | None]) -> int:
         around = zip([False, *ends[:-1]], ends, [*ends[1:], False], strict=True)
         ends = [(before and after) if own is None else own for before, own, after in around]
     return sum(bool(value) for value, _ in groupby(ends, key=bool))
+
+
+def goes_on(failed: Sequence[bool | None]) -> bool:
+    """Whether failures are not one outage or two, which are over: three separate episodes, or most runs."""
+    return episodes(failed) >= _EPISODES or 2 * sum(own is True for own in failed) > len(failed)
 
 
 def usual_reason(failures: Sequence[StepExecution]) -> str:

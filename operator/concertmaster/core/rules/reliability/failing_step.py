@@ -19,14 +19,13 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried
-from concertmaster.core.rules.reliability.attempts import usual_reason
+from concertmaster.core.rules.reliability.attempts import ELSEWHERE, usual_reason
 from concertmaster.core.rules.reliability.repeated import Repeated, Retries, repeated, rise
 from concertmaster.core.times import to_minute
 
 _FEW = 4  # failed runs for each that may have succeeded, for the workflow to count as one that does not succeed
 _CHANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
-_ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # not caused by the step
 
 
 def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
@@ -128,7 +127,7 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
     for repeat in repeated(runs, culprits, _retried(runs, evidence.rows.failing)):
         if repeat.step in tolerated:
             continue
-        own = sum(classify(e) not in _ELSEWHERE for e in repeat.failures)
+        own = sum(classify(e) not in ELSEWHERE for e in repeat.failures)
         if own > len(repeat.failures) / 2:
             yield _frequent(evidence, repeat)
 

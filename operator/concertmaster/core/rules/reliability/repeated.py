@@ -9,18 +9,14 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.attempts import episodes
+from concertmaster.core.rules.reliability.attempts import LEAST, goes_on
 from concertmaster.core.rules.reliability.retries import MOST
 
-_LEAST = 4  # failed runs
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
 _TRIED = 3  # retries required before they can count as useless
-_EPISODES = (
-    3  # of failures that go on, unless most runs fail: any workflow may have had an outage or two, which are over
-)
 _HELPED = 0.1  # share of retries that helped
 _LEFT = 0.05  # share of runs that retries may leave failing
 
@@ -108,7 +104,7 @@ def _newer_half(flags: Sequence[bool]) -> Sequence[bool]:
 
 def _increase(flags: Sequence[bool], ratio: float) -> int | None:
     """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller, or
-    fewer than ``_LEAST`` lie behind it."""
+    fewer than ``LEAST`` lie behind it."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -121,7 +117,7 @@ def _increase(flags: Sequence[bool], ratio: float) -> int | None:
         likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
         if likelihood > best:
             best, at = likelihood, i
-    return at if at is not None and best >= ratio and sum(flags[at:]) >= _LEAST else None
+    return at if at is not None and best >= ratio and sum(flags[at:]) >= LEAST else None
 
 
 def _likelihood(hits: int, of: int) -> float:
@@ -162,9 +158,8 @@ def repeated(
         retries = counts.get(step, Retries())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
-        most = 2 * sum(recent) > len(recent)
         useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
-        if at is None and not (useless and sum(recent) >= _LEAST and (most or episodes(failed[begin:]) >= _EPISODES)):
+        if at is None and not (useless and sum(recent) >= LEAST and goes_on(failed[begin:])):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None

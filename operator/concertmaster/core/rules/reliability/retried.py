@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.failures import classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Category, Finding, Outcome, StepExecution
 from concertmaster.core.rules.base import Evidence, gain_sentence
-from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes, usual_reason
+from concertmaster.core.rules.reliability.attempts import ELSEWHERE, LEAST, Attempts, collect, goes_on, usual_reason
 from concertmaster.core.rules.reliability.repeated import rise
 from concertmaster.core.times import to_minute
 
-_LEAST = 4  # runs with failed attempts
-_EPISODES = 3  # of such runs in a row, unless most runs have some: an outage or two are over
-_HELPED = (
-    0.5  # share of those that failed at first; where fewer succeed, there is more to say than that runs take longer
-)
-# What the step cannot help, or rules of its own report.
-_ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
+# Share of those that failed at first; where fewer succeed, there is more to say than that runs take longer.
+_HELPED = 0.5
 
 
 def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding]:
@@ -34,10 +29,10 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         }
         flags = [bool(failed[run]) for run in failed if run in runs]
         failures = [e for run, rows in failed.items() if run in runs for e in rows]
-        goes_on = episodes(flags) >= _EPISODES or 2 * sum(flags) > len(flags)
-        if sum(flags) < _LEAST or not goes_on or _recovered(own)[0] < _HELPED * _recovered(own)[1]:
+        good, of = _recovered(own)
+        if sum(flags) < LEAST or not goes_on(flags) or good < _HELPED * of:
             continue
-        if 2 * sum(classify(e) in _ELSEWHERE for e in failures) < len(failures):
+        if 2 * sum(classify(e) in ELSEWHERE for e in failures) < len(failures):
             at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
             first = list(failed)[at] if at is not None else None
             finding = _finding(evidence, step, own, failures, first, least_percent)
