@@ -8,6 +8,7 @@ deletion.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +22,7 @@ import yaml
 from testbed.process import TestbedError
 from testbed.services.cluster import Cluster
 from tests.support.engines.argo_retry import retry
+from tests.support.engines.times import unix
 
 NAMESPACE = "engines"
 WORKFLOWS = Path(__file__).with_name("workflows")
@@ -34,6 +36,7 @@ STOPPED = {
     ("Workflow", "stopped-y2c6f"): {"shutdown": "Terminate"},
     ("PipelineRun", "cancelled-7wm2b"): {"status": "Cancelled"},
 }
+SEEN_FOR = 20.0  # seconds its pod runs before that: how long one was there is not known if it was between two steps
 SCHEDULES = ("cronworkflow/every-minute", "cronworkflow/trigger-single", "cronjob/each-minute")
 
 # Kinds read at the end; pods provide the times that neither engine reports.
@@ -216,9 +219,12 @@ def _first_of(second: Object) -> str:
 
 
 def _running(scenario: Scenario, prefix: str) -> Object | None:
-    """A running pod whose name starts like that."""
-    pods = (p for p in scenario.pods_ever.values() if p["metadata"]["name"].startswith(prefix))
-    return next((p for p in pods if p["status"].get("phase") == "Running"), None)
+    """A pod whose name starts like that and that has run long enough for the metrics to know when it was last there."""
+    for pod in scenario.pods_ever.values():
+        since = unix(pod["status"].get("startTime")) or math.inf
+        if pod["metadata"]["name"].startswith(prefix) and pod["status"].get("phase") == "Running":
+            return pod if time.time() - since >= SEEN_FOR else None
+    return None
 
 
 def _stop(cluster: Cluster, kind: str, name: str, spec: Object, pod: Object) -> None:
