@@ -21,6 +21,7 @@ from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_int
 from concertmaster.core.rules.reliability import retried
 from concertmaster.core.rules.reliability.attempts import ELSEWHERE, usual_reason
 from concertmaster.core.rules.reliability.repeated import Repeated, Retries, repeated, rise
+from concertmaster.core.stats.increase import increase
 from concertmaster.core.times import to_minute
 
 _FEW = 4  # failed runs for each that may have succeeded, for the workflow to count as one that does not succeed
@@ -136,20 +137,28 @@ def _avoided(repeat: Repeated) -> Interval | None:
     """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
     its upper end is that of the runs since then."""
     if repeat.since is not None:
-        share = _since(repeat.failed, repeat.of, repeat.unseen)
-        usual = (repeat.earlier + 0.5) / (repeat.before + 1)
-        return share and Interval(*(max(0.0, v - usual) for v in (share.low, share.likely, share.high)))
+        return _increased(repeat)
     share = failed_share(repeat.failed, repeat.of, repeat.unseen)
     lately = repeat.lately and _since(*repeat.lately)
     return replace(share, high=max(share.high, lately.high)) if share and lately else share
 
 
-def _since(failed: int, of: int, unseen: int = 0) -> Interval | None:
-    """Failed share of the runs since an increase. Its start is chosen with hindsight, so that failures lie behind it and
-    successes before it: of the failures one is taken for a success, and one run more is counted (before it, half a failure
-    more). Where all failed that were seen, all may have."""
-    share = failed_share(max(1, failed - 1), of + 1, unseen)
-    return replace(share, high=1.0) if share is not None and unseen and failed + unseen == of else share
+def _increased(repeat: Repeated) -> Interval | None:
+    """By how much the failed share has increased, by the convention of ``failed_share`` for ends that were not seen. Where
+    all failed that were seen since then, all may have."""
+    share = increase([own is True for own in repeat.ends])
+    if share is None or not repeat.unseen:
+        return share
+    if repeat.failed + repeat.unseen == repeat.of:
+        return replace(share, high=1.0)
+    seen = increase([own for own in repeat.ends if own is not None])
+    return replace(share, high=max(share.high, seen.high)) if seen is not None else share
+
+
+def _since(failed: int, of: int) -> Interval | None:
+    """Failed share of the runs since a likely increase. Its start is chosen with hindsight, so that failures lie behind it
+    and successes before it: of the failures one is taken for a success, and one run more is counted."""
+    return share_interval(max(1, failed - 1), of + 1)
 
 
 def _no_success(repeat: Repeated) -> bool:

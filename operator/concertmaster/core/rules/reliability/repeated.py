@@ -39,7 +39,8 @@ class Repeated:
     """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds), ``earlier`` of ``before`` runs until
     then. Without ``since`` failures did not increase: ``before`` is 0, or the runs in which they were more frequent.
     ``unseen`` of ``of``: runs that may have failed there or not. ``lately``: failed runs and runs since a likely increase,
-    where none is significant. ``retries``: attempted at the step."""
+    where none is significant. ``retries``: attempted at the step. ``ends``: for every run of the window, oldest first,
+    whether it failed there (None: unknown)."""
 
     step: str
     failures: tuple[StepExecution, ...]
@@ -51,6 +52,7 @@ class Repeated:
     before: int
     lately: tuple[int, int] | None
     retries: Retries
+    ends: tuple[bool | None, ...]
 
 
 def rise(failed: Sequence[bool | None]) -> int | None:
@@ -166,5 +168,6 @@ def repeated(
         lately = _lately(recent) if at is None else None
         earlier = sum(flags[:begin])
         of, unseen = len(recent), failed[begin:].count(None)
-        out.append(Repeated(step, failures, len(failures), of, unseen, since, earlier, begin, lately, retries))
+        counted = (len(failures), of, unseen)
+        out.append(Repeated(step, failures, *counted, since, earlier, begin, lately, retries, tuple(failed)))
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

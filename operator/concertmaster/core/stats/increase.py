@@ -1,0 +1,59 @@
+"""How much more frequent something has become since an unknown position of a sequence.
+
+The position that explains the sequence best is chosen with hindsight: an occurrence lies behind it, none before it, and the
+share since then is too large. Here every position counts by its posterior probability (a change of a Bernoulli rate with an
+unknown position and Jeffreys priors; Smith, "A Bayesian approach to inference about a change-point in a sequence of random
+variables", Biometrika 1975).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
+from concertmaster.core.model import Interval
+
+_CELLS = 256  # of a rate between 0 and 1
+_LEAST = 1e-3  # of the most likely position's weight, from which another one counts
+_TAIL = 0.05  # on each side of a 90% interval
+
+
+def increase(flags: Sequence[bool]) -> Interval | None:
+    """By how much the share of true ``flags`` (oldest first) has increased (0 to 1), with its 90% interval; None where no
+    position has a larger share behind it than before it."""
+    hits, count = np.concatenate([[0], np.cumsum(np.array(flags, dtype=np.float64))]), len(flags)
+    before = np.arange(1, count)
+    early, since = hits[1:-1], count - before
+    late = hits[-1] - early
+    risen = late * before > early * since
+    if not risen.any():
+        return None
+    weights = _evidence(early[risen], before[risen]) + _evidence(late[risen], since[risen])
+    weights = np.exp(weights - weights.max())
+    kept = np.flatnonzero(weights >= _LEAST)
+    rates = (np.arange(_CELLS) + 0.5) / _CELLS
+    shape = np.zeros(2 * _CELLS - 1)
+    for k in kept:
+        at = int(np.flatnonzero(risen)[k])
+        old, new = _rate(rates, early[at], before[at]), _rate(rates, late[at], since[at])
+        shape += weights[k] * np.convolve(new, old[::-1])
+    shape = shape[_CELLS - 1 :] / shape[_CELLS - 1 :].sum()  # it has increased
+    steps, below = np.arange(_CELLS) / _CELLS, np.cumsum(shape)
+    low, high = (float(steps[min(int(np.searchsorted(below, p)), _CELLS - 1)]) for p in (_TAIL, 1.0 - _TAIL))
+    return Interval(low, float(shape @ steps), high)
+
+
+def _evidence(hits: Floats, of: Floats) -> Floats:
+    """Logarithm of the marginal likelihood of ``hits`` of ``of`` at a rate with Jeffreys' prior."""
+    return np.array(
+        [math.lgamma(h + 0.5) + math.lgamma(n - h + 0.5) - math.lgamma(n + 1.0) for h, n in zip(hits, of, strict=True)]
+    )
+
+
+def _rate(rates: Floats, hits: float, of: float) -> Floats:
+    """Posterior probability of each of ``rates``."""
+    logs = (hits - 0.5) * np.log(rates) + (of - hits - 0.5) * np.log1p(-rates)
+    shape = np.exp(logs - logs.max())
+    return np.asarray(shape / shape.sum())
