@@ -8,80 +8,20 @@ silently, and objects deleted while it was down, show up as a difference to the 
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
+from concertmaster.controller.reporting.status_view import StatusView, as_it_stands
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.fleet.ranking import Headline
-from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource, plain
-from concertmaster.kube.writer import fingerprint, semantic
-from concertmaster.report import recommendation_log as memory
-from concertmaster.report.fleet import headlines, minor_count
 
-_FRAME = frozenset({"conditions", "observedGeneration", "running"})
-_RULE = re.compile(r" \(([a-z-]+)\)$")
-
-
-@dataclass(frozen=True, slots=True)
-class StatusView:
-    """The part of a status that is kept: enough to decide whether a new one differs and which transitions it makes."""
-
-    digest: str | None = None
-    body: str | None = None  # the same without _FRAME: what the last analysis said
-    conditions: tuple[Mapping[str, Any], ...] = ()
-    recommendations: tuple[str, ...] = ()  # that are Active
-    data_until: str | None = None
-    outcomes: tuple[Mapping[str, Any], ...] = ()  # of recommendations that were implemented
-    noted: tuple[str, ...] = ()  # rules whose observations are among the insights
-    headlines: tuple[Headline, ...] = ()  # Active recommendations, to be ranked across profiles
-    minor: int = 0
-    running: tuple[Mapping[str, Any], ...] = ()  # runs in progress
-    packed: bytes | None = None  # what it remembers of earlier recommendations, compressed
-    document: bytes = field(default=b"", compare=False)  # a fingerprint of the whole as it stands, timestamps included
-
-    @property
-    def ready(self) -> str:
-        """Its condition Ready."""
-        return next((str(c.get("status")) for c in self.conditions if c.get("type") == "Ready"), "Unknown")
-
-    @property
-    def memory(self) -> RecommendationHistory:
-        """The states of earlier recommendations in the status."""
-        return memory.unpacked(self.packed) if self.packed is not None else RecommendationHistory()
-
-    @classmethod
-    def of(cls, status: Mapping[str, Any] | None, ref: ObjectRef | None = None) -> StatusView:
-        """The view of a status document; an absent one has no digest. ``ref``: the profile it belongs to."""
-        status = plain(status or {})
-        said = semantic(status)
-        listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
-        return cls(
-            digest=fingerprint(said) if status else None,
-            body=fingerprint({k: v for k, v in said.items() if k not in _FRAME}) if set(status) - _FRAME else None,
-            conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
-            recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
-            data_until=status.get("dataUntil"),
-            outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
-            packed=memory.packed(status),
-            document=_as_it_stands(status),
-            running=tuple(dict(r) for r in status.get("running") or () if isinstance(r, Mapping)),
-            noted=tuple(match[1] for i in status.get("insights") or () if (match := _RULE.search(str(i)))),
-            headlines=tuple(headlines({"metadata": {"namespace": ref.namespace, "name": ref.name}, "status": status}))
-            if ref is not None
-            else (),
-            minor=minor_count([{"status": status}]),
-        )
+_LATE = 60.0  # seconds after a write within which an event that precedes it may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +37,8 @@ class Entry:
     status: StatusView = field(default_factory=StatusView)
     recorded: float = field(default=0.0, compare=False)
     line: Line | None = None  # of the ledger, for a change with a verdict
+    written: tuple[str, float] | None = field(default=None, compare=False)
+    """The resource version of the object after this process wrote its status, and when (monotonic seconds)."""
 
     @property
     def uid(self) -> str:
@@ -190,7 +132,10 @@ class Registry:
             if event == "DELETED" or meta.get("deletionTimestamp"):
                 return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
-            entry = entries[uid] = _entry(resource, obj, self._clock(), known)
+            entry = _entry(resource, obj, self._clock(), known)
+            if known is not None and _precedes(entry, known.written):
+                entry = replace(entry, status=known.status, written=known.written)
+            entries[uid] = entry
         if resource.namespaced and not self._owns(entry.namespace):
             return EventEffect.NOTHING
         if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
@@ -205,17 +150,21 @@ class Registry:
                 self._entries[resource][entry.uid] = entry
                 self._snapshot = None
 
-    def wrote(self, ref: ObjectRef, status: Mapping[str, Any] | None) -> StatusView:
-        """Remember a status just written, whether its watch event comes later or came before: it is worked out once."""
+    def wrote(self, ref: ObjectRef, status: Mapping[str, Any] | None, version: str = "") -> StatusView:
+        """Remember a status just written, whether its watch event comes later or came before: it is worked out once.
+
+        ``version``: the object's resource version since then. The status of an earlier event that comes later is old.
+        """
         with self._lock:
             kind = next((entries for entries in self._entries.values() if ref.uid in entries), {})
             known = kind.get(ref.uid)
-            same = known is not None and known.status.document == _as_it_stands(status or {})
+            same = known is not None and known.status.document == as_it_stands(status or {})
             if known is not None and same:
                 return known.status
             view = StatusView.of(status, ref)
             if known is not None:
-                kind[ref.uid], self._snapshot = replace(known, status=view), None
+                written = (version, self._clock()) if version else None
+                kind[ref.uid], self._snapshot = replace(known, status=view, written=written), None
             return view
 
     def snapshot(self) -> Snapshot:
@@ -267,13 +216,21 @@ def _older(held: str, listed: str) -> bool:
     return held != listed
 
 
+def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
+    """Whether the object is from before that write. Versions begin anew when etcd is restored: only lately written ones
+    are compared."""
+    if written is None or entry.recorded - written[1] > _LATE:
+        return False
+    return entry.resource_version.isdecimal() and _older(entry.resource_version, written[0])
+
+
 def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry | None = None) -> Entry:
     """What is kept of an object; what has not changed is that of ``known``."""
     meta = obj.get("metadata") or {}
     ref = known.ref if known is not None else ObjectRef.of(resource, obj)
     spec_text = json.dumps(plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True)
     status = plain(obj.get("status") or {})
-    same = known is not None and known.status.document == _as_it_stands(status)  # own writes come back as events
+    same = known is not None and known.status.document == as_it_stands(status)  # own writes come back as events
     return Entry(
         ref=ref,
         generation=int(meta.get("generation") or 0),
@@ -285,10 +242,6 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry 
         recorded=now,
         line=WorkflowChangeView(obj).line() if resource == CHANGES else None,
     )
-
-
-def _as_it_stands(status: Mapping[str, Any]) -> bytes:
-    return blake2b(msgspec.json.encode(status), digest_size=12).digest()
 
 
 def _unix(timestamp: Any) -> float:

@@ -58,12 +58,14 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """The result of one update; ``message`` says why when it was not written, ``status`` is the server's answer."""
+    """The result of one update; ``message`` says why when it was not written, ``status`` and ``version`` (of the object)
+    are the server's answer."""
 
     ref: ObjectRef
     outcome: WriteOutcome
     message: str = ""
     status: Mapping[str, Any] | None = None
+    version: str = ""
 
 
 def semantic(value: Any) -> Any:
@@ -161,7 +163,8 @@ class StatusWriter:
         except KubeError as error:
             return StatusResult(ref, WriteOutcome.FAILED, str(error))
         self._refused.pop(ref.uid, None)
-        return StatusResult(ref, WriteOutcome.WRITTEN, status=answer.get("status") or {})
+        version = str((answer.get("metadata") or {}).get("resourceVersion", ""))
+        return StatusResult(ref, WriteOutcome.WRITTEN, status=answer.get("status") or {}, version=version)
 
     def _wait_for_turn(self) -> None:
         """Space the writes evenly, whatever the number of threads."""

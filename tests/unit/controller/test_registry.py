@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.registry import EventEffect, Registry, StatusView
+from concertmaster.controller.registry import EventEffect, Registry
+from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 
 
@@ -120,6 +121,28 @@ def test_a_status_whose_event_came_first_is_worked_out_once(
     monkeypatch.setattr(StatusView, "of", classmethod(lambda cls, *given: made.append(given)))
     assert registry.wrote(entry.ref, status) is entry.status
     assert made == []
+
+
+def test_an_event_from_before_a_write_does_not_undo_it(registry: Registry, clock: Clock) -> None:
+    """On a busy machine it comes after the write. The rest of it counts."""
+    registry.observe(PROFILES, None, obj())
+    status = {"recommendations": [{"id": "right-size", "action": "Right-size CPU request of search"}]}
+    registry.wrote(registry.snapshot().profiles[0].ref, status, "8")
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status={"minor": 1})) is EventEffect.NOTHING
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", spec={})) is EventEffect.MEANING
+    entry = registry.snapshot().profiles[0]
+    assert (entry.spec, entry.status.recommendations) == ({}, ("right-size",))
+    registry.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 1}))
+    assert registry.snapshot().profiles[0].status.recommendations == ()
+
+
+def test_versions_may_begin_anew(registry: Registry, clock: Clock) -> None:
+    """As after etcd was restored: what the server holds counts."""
+    registry.observe(PROFILES, None, obj(version="700"))
+    registry.wrote(registry.snapshot().profiles[0].ref, {"minor": 1}, "701")
+    clock.now += 90.0
+    registry.observe(PROFILES, "MODIFIED", obj(version="12", status={"minor": 2}))
+    assert registry.snapshot().profiles[0].status.minor == 2
 
 
 def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Entry, Registry, StatusView
+from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.cycle_log import CycleLog
+from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.kube.events import EventRecorder, Note
 from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, WriteOutcome
@@ -80,7 +81,7 @@ class Publisher:
             record.writes[result.outcome.value] += 1
             if result.outcome is WriteOutcome.WRITTEN:
                 entry = batch.entries[result.ref.uid]
-                self._remember(entry, self._registry.wrote(entry.ref, result.status))
+                self._remember(entry, self._registry.wrote(entry.ref, result.status, result.version))
             elif result.outcome in _FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
         seconds = perf_counter() - begun

@@ -15,8 +15,9 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.enums import ApplyMode

@@ -15,7 +15,8 @@ from concertmaster.controller.profiles.status_update import (
     notes,
     status_update,
 )
-from concertmaster.controller.registry import Entry, Registry, StatusView
+from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import PROFILES
 
