@@ -25,7 +25,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
 from concertmaster.core.changepoint import Detection, Series
 from concertmaster.core.changepoint.clear import last_clear
-from concertmaster.core.known import success_rate
+from concertmaster.core.known import median, success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
@@ -205,7 +205,7 @@ def analyze(
         now=now,
         runs=finished,
         executed=executed,
-        recent=_recent(timed, executed, trend, options.min_runs),
+        recent=_recent(timed, executed, trend, steps, options.min_runs),
         succeeded=succeeded,
         failed=failed,
         unknown=len(finished) - succeeded - failed,
@@ -238,13 +238,24 @@ def _executed(
     return ExecutedRuns([replace(run, late=late.get(run.run, 0.0)) for run in executed] if late else executed)
 
 
-def _recent(timed: Sequence[RunRecord], executed: ExecutedRuns, trend: Detection, least: int) -> ExecutedRuns:
-    """The usable ones of the ``timed`` runs since the last clear change, if at least ``least``, else all."""
-    change = last_clear(trend.points, _MATERIAL)
-    if change is None:
+def _recent(
+    timed: Sequence[RunRecord], executed: ExecutedRuns, trend: Detection, steps: Sequence[StepAnalysis], least: int
+) -> ExecutedRuns:
+    """The usable ones of the ``timed`` runs since the last clear change, if at least ``least``, else all.
+
+    A step may change by much where the makespan does not: beside longer ones, or while others vary.
+    """
+    makespan = median(run.makespan for run in timed)
+    changes = [last_clear(trend.points, _MATERIAL)]
+    for step in steps:
+        share = step.duration.p50 / makespan if step.duration.p50 and makespan else 0.0
+        if share > _MATERIAL:
+            changes.append(last_clear(step.trend.points, _MATERIAL / share, len(steps)))
+    times = [change.time for change in changes if change is not None]
+    if not times:
         return executed
     since = [
-        graph for run, graph in zip(timed, executed, strict=True) if graph.usable and (run.end or 0.0) >= change.time
+        graph for run, graph in zip(timed, executed, strict=True) if graph.usable and (run.end or 0.0) >= max(times)
     ]
     return ExecutedRuns(since) if len(since) >= least else executed
 

@@ -19,15 +19,16 @@ def is_clear(chance: float, ratio: float, low: float) -> bool:
     return chance < CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= CLEAR
 
 
-def direction_if_clear(point: ChangePoint, least: float) -> int:
+def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> int:
     """1 for an increase that is clear and at least ``least`` (a share), -1 for such a decrease (to one over 1 + ``least``),
-    else 0."""
-    size, bar = math.log(point.ratio), math.log1p(least)
-    if size >= bar and is_clear(1.0 - point.confidence, point.ratio, point.low):
+    else 0. ``compared``: series that are looked at, any of which may change by chance."""
+    size, bar, chance = math.log(point.ratio), math.log1p(least), compared * (1.0 - point.confidence)
+    if size >= bar and is_clear(chance, point.ratio, point.low):
         return 1
-    return -1 if size <= -bar and is_clear(1.0 - point.confidence, 1.0 / point.ratio, 1.0 / point.high) else 0
+    return -1 if size <= -bar and is_clear(chance, 1.0 / point.ratio, 1.0 / point.high) else 0
 
 
-def last_clear(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any."""
-    return next((point for point in reversed(points) if direction_if_clear(point, least)), None)
+def last_clear(points: Sequence[ChangePoint], least: float, compared: int = 1) -> ChangePoint | None:
+    """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any.
+    ``compared``: as in ``direction_if_clear``."""
+    return next((point for point in reversed(points) if direction_if_clear(point, least, compared)), None)
