@@ -143,6 +143,7 @@ class Pod:
     network: tuple[float, float] | None = None  # bytes received and sent
     message: str | None = None
     volumes: tuple[VolumeUse, ...] = ()
+    item: str | None = None  # its name (None: its position)
 
 
 Work = Mapping[str, float | Pod | Sequence[Pod | float]]
@@ -195,7 +196,7 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
                 rows.append(
                     StepExecution(
                         step=spec.name,
-                        item=str(place) if len(pods) > 1 else None,
+                        item=pod.item or (str(place) if len(pods) > 1 else None),
                         attempt=attempt,
                         pod=f"run-{number}-{spec.name}-{place}-{attempt}",
                         uid=f"uid-{number}-{spec.name}-{place}-{attempt}",

@@ -34,6 +34,7 @@ from concertmaster.core.model.runs import (
     Source,
     StepExecution,
     Suspension,
+    in_group,
     without_pauses,
 )
 
@@ -80,5 +81,6 @@ __all__ = [
     "WorkflowDefinition",
     "WorkflowGraph",
     "WorkflowKey",
+    "in_group",
     "without_pauses",
 ]

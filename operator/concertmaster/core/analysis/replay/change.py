@@ -16,7 +16,10 @@ from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, al
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
 from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
+from concertmaster.core.model import in_group
 from concertmaster.core.stats.robust import straggler_level
+
+_COMPARABLE = 3  # items of which one may be a straggler
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -155,20 +158,28 @@ def _balanced(works: Sequence[float], ratio: float) -> float:
     return max(ratio * median(worked), float(left[-1]))
 
 
+def _caps(chains: Iterable[Sequence[Attempt]], ratio: float) -> dict[str, float]:
+    """The cap on the work of an item, by group of a nested fan-out; the same for all where every group is small."""
+    works: dict[str, list[float]] = {}
+    for chain in chains:
+        works.setdefault(in_group(chain[-1].item or "")[0], []).append(chain[-1].work)
+    if max(map(len, works.values())) < _COMPARABLE:
+        return dict.fromkeys(works, _balanced([work for group in works.values() for work in group], ratio))
+    return {group: _balanced(own, ratio) for group, own in works.items()}
+
+
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:
     """The chains of one step with the change applied."""
     name, chains = run.names[step], run.chains[step]
     clean = None in tables.clean or name in tables.clean
     factor, cpu, wait = tables.factors(name)
     joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
-    most = math.inf
-    if chains and name in tables.capped:
-        most = _balanced([chain[-1].work for chain in run.chains_of(name)], tables.capped[name])
+    most = _caps(run.chains_of(name), tables.capped[name]) if chains and name in tables.capped else {}
     rows: list[Chain] = [
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,
             (pieces[0][0], lag_parts(chain[0], run.shared_lag)[1]),
-            most,
+            most.get(in_group(chain[-1].item or "")[0], math.inf),
             factor,
             cpu,
             wait,

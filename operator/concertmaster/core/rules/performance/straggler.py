@@ -6,15 +6,15 @@ More workers do not help here; splitting the work evenly does. The recommendatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
-from concertmaster.core.model import Category, Finding, Level, StepExecution
+from concertmaster.core.model import Category, Finding, Level, StepExecution, in_group
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
+from concertmaster.core.rules.performance.skew import LEAST_ITEMS, FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ExecutionsByRun
 
 _EVEN = 1.25  # times the median up to which items count as balanced
@@ -43,6 +43,19 @@ def _cause(skewed: Skew, by_run: ExecutionsByRun, unit: str) -> tuple[str, str]:
     return "split its work into even parts", "no single item or node explains them"
 
 
+def _name(e: StepExecution) -> str | None:
+    return in_group(e.item)[1] if e.item is not None else None
+
+
+def _waited_for(rows: Sequence[StepExecution]) -> Sequence[StepExecution]:
+    """The items that ran side by side: those of the group of a nested fan-out that ended last; all without such groups."""
+    groups: dict[str, list[StepExecution]] = {}
+    for e in rows:
+        groups.setdefault(in_group(e.item or "")[0], []).append(e)
+    comparable = [own for own in groups.values() if len(own) >= LEAST_ITEMS]
+    return max(comparable, key=lambda own: max(e.finished or 0.0 for e in own)) if comparable else rows
+
+
 def _relative_size(by_run: ExecutionsByRun) -> float | None:
     """Input of the slowest item divided by the median item's, median over runs; None when sizes are unknown."""
     ratios = []
@@ -50,13 +63,13 @@ def _relative_size(by_run: ExecutionsByRun) -> float | None:
         sizes = [e.input_size for e in rows if e.input_size]
         top: StepExecution = max(rows, key=lambda e: e.duration or 0.0)
         middle = median(sizes)
-        if len(sizes) == len(rows) >= 3 and middle and top.input_size:
+        if len(sizes) == len(rows) >= LEAST_ITEMS and middle and top.input_size:
             ratios.append(top.input_size / middle)
     return median(ratios)
 
 
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
-    items = {run: [FanOutItem(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
+    items = {run: [FanOutItem(_name(e), e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
     measured = skew(items, least_runs=evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
     if measured.skewed_share is None or measured.skewed_share < least or measured.ratio is None:
@@ -95,8 +108,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for step in evidence.analysis.steps:
-        by_run = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
-        if max(map(len, by_run.values()), default=0) >= 3:
+        every = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
+        if max(map(len, every.values()), default=0) >= LEAST_ITEMS:
+            by_run = {run: _waited_for(rows) for run, rows in every.items()}
             finding = _finding(evidence, step, by_run)
             if finding is not None:
                 yield finding

@@ -423,6 +423,25 @@ def test_items_are_balanced_down_to_the_largest_that_is_no_straggler(items: list
     assert predicted(base, WhatIf.without_stragglers("split")) == actual(even)
 
 
+@pytest.mark.parametrize(
+    ("groups", "longest"),
+    [
+        # Of the second none is a straggler; of all together three would be.
+        pytest.param({"a": [20, 21, 19, 80], "b": [100, 102, 98, 180]}, 180, id="each for itself"),
+        pytest.param({"a": [20, 21], "b": [98, 180]}, 59.5, id="small ones together"),
+    ],
+)
+def test_groups_of_a_nested_fan_out_are_balanced(groups: dict[str, list[int]], longest: float) -> None:
+    succeeded = {"created": BEGIN, "started": BEGIN, "outcome": Outcome.SUCCEEDED}
+    rows = tuple(
+        StepExecution("part", item=f"{group} / {k}", finished=BEGIN + seconds, **succeeded)
+        for group, own in groups.items()
+        for k, seconds in enumerate(own)
+    )
+    run = executed(run_of(rows), WorkflowGraph((StepSpec("part", fan_out=True),)))
+    assert replay(run, WhatIf.without_stragglers("part")) == longest
+
+
 def test_the_smallest_limit_that_is_enough() -> None:
     fan = WorkflowGraph((StepSpec("split", fan_out=True), StepSpec("long")), parallelism=1)
     base = engine(graph=fan, work={"split": [10] * 8, "long": [66]}, limit=1)

@@ -25,6 +25,26 @@ def test_names_the_item_its_input_and_the_gain_of_balance() -> None:
     assert item.otherwise == f"runs stay longer than with balanced items, by {longer} on average"
 
 
+def test_groups_of_a_nested_fan_out_are_compared_each_for_itself() -> None:
+    """Beside the small items of one group all of another look like stragglers."""
+    value = noise()
+
+    def work(_: int) -> dict[str, list[Pod]]:
+        usual = {"0:small": 20, "1:large": 100}
+        return {
+            "search": [
+                Pod(value(4 * seconds if k == 3 else seconds), item=f"{group} / {k}:x")
+                for group, seconds in usual.items()
+                for k in range(4)
+            ]
+        }
+
+    item = scenario(WIDE, 30, work).one("straggler")
+    assert "item 3:x is the last in 100% of them" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(400 - 125, rel=0.05)
+
+
 def test_another_item_each_time_has_no_common_cause() -> None:
     value, chance = noise(), random.Random(3)
 
