@@ -238,13 +238,19 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
 
 
 def share_interval(count: int, of: int) -> Interval | None:
-    """A share (0 to 1) with its 90% Wilson interval; None for ``of`` = 0."""
+    """A share (0 to 1) with its 90% interval (Wilson 1927); None for none.
+
+    Its low end is corrected for continuity (Newcombe 1998): only what was seen is reported, and where that is little, chance
+    may have added to it.
+    """
     if of <= 0 or count <= 0:
         return None
     share, z2 = count / of, 1.645**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return Interval(max(0.0, middle - half), share, 1.0 if count >= of else min(1.0, middle + half))
+    root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / of + 4.0 * share * (of - count + 1.0)))
+    low = (2.0 * count + z2 - 1.0 - 1.645 * root) / (2.0 * (of + z2))
+    return Interval(max(0.0, low), share, 1.0 if count >= of else min(1.0, middle + half))
 
 
 def failed_share(failed: int, of: int, unseen: int) -> Interval | None:
