@@ -102,7 +102,8 @@ def analyze_workflow(
     figures = figures or RunFigures()
     blind = environment.blind
     analysis = analyze(definition, runs, now=now, policy=policy, figures=figures, blind=blind)
-    warnings = (*data_warnings(definition, runs, now, figures, analysis.executed), *environment.gaps.notes)
+    found = data_warnings(definition, runs, now, figures, analysis.executed, blind)
+    warnings = (*found, *environment.gaps.notes)
     evidence = Evidence(
         analysis,
         profile,

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.runs import clocks
+from concertmaster.core.analysis.runs.coverage import Span, missed_seconds
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 
 LONG_SECONDS = 86400.0
+_OUTAGE = 6 * 3600.0  # seconds without data of which nobody would expect that the runs are missing
 _LEAST = 3  # runs without a request that are no coincidence
 _TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 
@@ -26,9 +28,10 @@ def data_warnings(
     now: float,
     figures: RunFigures,
     executed: Sequence[ExecutedRun] = (),
+    blind: Sequence[Span] = (),
 ) -> tuple[str, ...]:
     """Warnings about ``runs`` at ``now`` (unix seconds), one sentence each; empty when the data are plausible.
-    ``executed``: the graphs of those that were analysed."""
+    ``executed``: the graphs of those that were analysed; ``blind``: spans (unix seconds) in which nothing was seen."""
     groups = (
         clocks.behind(runs, figures),
         clocks.ahead(definition.graph, runs, executed, figures),
@@ -36,6 +39,7 @@ def data_warnings(
         _endless(runs, now),
         _unjudged(definition, runs),
         _unrequested(definition, runs, figures),
+        _missed(runs, blind),
     )
     return tuple(sentence for sentence in groups if sentence)
 
@@ -94,6 +98,17 @@ def _unrequested(definition: WorkflowDefinition, runs: Sequence[RunRecord], figu
     return (
         f"kube_pod_container_resource_requests: requests are unknown in the newest {without} runs, and those of the"
         f" definition are used; keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
+    )
+
+
+def _missed(runs: Sequence[RunRecord], blind: Sequence[Span]) -> str:
+    """Time of which the metrics source has nothing, and no runs came in."""
+    seconds = missed_seconds(runs, blind)
+    if seconds < _OUTAGE:
+        return ""
+    return (
+        f"the metrics source was down or had no pods for {text.window(seconds)}: runs of that time are missing, and what a"
+        " recommendation promises a month leaves it out; keep Prometheus and kube-state-metrics up, or load their history"
     )
 
 

@@ -47,6 +47,24 @@ def test_stamps_cut_to_seconds_are_no_clocks_apart(cut: float) -> None:
     assert of(behind(cut)) == ()
 
 
+def test_an_outage_whose_runs_are_missing() -> None:
+    """Not one that history was read of afterwards, nor a short one."""
+    hourly = [replace(RUN, run=f"r{k}", start=NOW - k * 3600.0, end=NOW - k * 3600.0 + 90.0) for k in range(24 * 14)]
+    outage = (NOW - 5 * DAY, NOW - 2 * DAY)
+    seen = [r for r in hourly if not outage[0] <= (r.start or 0.0) <= outage[1]]
+
+    def said(runs: list[RunRecord], *blind: tuple[float, float]) -> tuple[str, ...]:
+        return data_warnings(CHAIN, runs, NOW, RunFigures(), blind=blind)
+
+    (found,) = said(seen, outage)
+    assert found.startswith("the metrics source was down or had no pods for 3d: runs of that time are missing")
+    assert said(hourly, outage) == ()
+    assert (
+        said([r for r in hourly if not 3 <= (NOW - (r.start or 0.0)) / 3600 <= 7], (NOW - 7 * 3600, NOW - 3 * 3600))
+        == ()
+    )
+
+
 def test_steps_the_template_does_not_have() -> None:
     renamed = replace(RUN, steps=tuple(replace(e, step=f"old-{e.step}") for e in RUN.steps))
     (found,) = of(RUN, renamed)

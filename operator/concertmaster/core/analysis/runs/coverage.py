@@ -49,6 +49,12 @@ def runs_per_month(
     return (len(starts) - 1) / span * _MONTH_SECONDS
 
 
+def missed_seconds(runs: Sequence[RunRecord], blind: Sequence[Span]) -> float:
+    """Seconds between the first and the last start in which runs are missing since nothing was seen."""
+    starts = _starts(runs)
+    return sum(pause.seconds for pause in _hidden(starts, _merged(blind))) if blind and len(starts) > 1 else 0.0
+
+
 def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least: int = 2) -> float:
     """Seconds before ``now`` (unix seconds) that the runs cover: the ``window``, or the time since the first of them where
     they cover clearly less, which no pause between runs explains. Fewer than ``least`` runs do not tell."""
