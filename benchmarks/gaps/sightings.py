@@ -52,9 +52,10 @@ def _read_twice(rng: Rng, e: StepExecution) -> StepExecution:
     return merge_executions(vanished(rng, e), e)
 
 
-def _unphased(_: Rng, e: StepExecution) -> StepExecution:
-    """Without phases a failure is known by the reason of its container, and a success by nothing."""
-    return replace(e, outcome=Outcome.UNKNOWN) if e.outcome is Outcome.SUCCEEDED else e
+def _unjudged(_: Rng, e: StepExecution) -> StepExecution:
+    """Neither a phase nor the reason of a container tells how it ended."""
+    containers = tuple(replace(c, reason=None) for c in e.containers)
+    return replace(e, outcome=Outcome.UNKNOWN, reason=None, containers=containers) if e.outcome.over else e
 
 
 LAWS: tuple[Law, ...] = (
@@ -88,7 +89,7 @@ LAWS: tuple[Law, ...] = (
         read_live=lambda _: True,
     ),
     Law("live-3-days", "the operator is new", lambda _, run: run, read_live=lambda run: age(run.end) <= 3.0),
-    Law("phases-7-days-absent", "allow-list that lacked the phase", of_pods(between(99.0, 7.0, _unphased))),
-    Law("phases-absent", "allow-list that lacks the phase", of_pods(_unphased)),
+    Law("outcomes-7-days-absent", "allow-list that lacked phases and reasons", of_pods(between(99.0, 7.0, _unjudged))),
+    Law("outcomes-absent", "allow-list that lacks phases and reasons", of_pods(_unjudged)),
     Law("read-twice", "kube-state-metrics was restarted", of_pods(_read_twice)),
 )

@@ -12,7 +12,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.queries.scope import MOST_NAMESPACES
 from concertmaster.settings import MetricsSource
-from testbed.series.lives import Grid, PodLife
+from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.histories import END, main, pod
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.cluster
 PHASED, BARE, OTHER = "phased", "bare", "other"
 SINCE = END - 600.0
 HOUR = 3600.0
-ENDED = ["ended", "evicted", "gone", "sidecar"]
+ENDED = ["ended", "evicted", "failed", "gone", "sidecar"]
 
 
 def harness(namespace: str) -> list[PodLife]:
@@ -31,15 +31,21 @@ def harness(namespace: str) -> list[PodLife]:
         namespace, "evicted", -500, 100, containers=[replace(main(END - 492, 0), started=None, finished=None)]
     )
     both = [main(END - 1992, 600), main(END - 1992, 1700, name="proxy")]
-    return [
+    pods = [
         pod(namespace, "ended", -800, 500),
         pod(namespace, "kept", -3000, 600),
         pod(namespace, "failed before", -3000, 600, phase="Failed"),
+        pod(namespace, "failed", -800, 500, phase="Failed"),
         pod(namespace, "gone", -800, 500, keep=-60.0),
         pod(namespace, "sidecar", -2000, 1700, containers=both),
         pod(namespace, "running", -900, 3000),
         replace(evicted, phase="Failed", status_reason="Evicted"),
     ]
+    return [replace(p, containers=[_with_reason(c, p) for c in p.containers]) for p in pods]
+
+
+def _with_reason(container: ContainerLife, of: PodLife) -> ContainerLife:
+    return replace(container, terminated_reason="Error" if of.phase == "Failed" else "Completed")
 
 
 def without_phases(lines: Iterator[str]) -> Iterator[str]:
@@ -97,6 +103,19 @@ def test_pods_without_a_phase_are_found_by_the_ends_of_their_containers(
     assert asking.unphased == END
     assert found.queries == same.queries + 1, "the list is asked for once more, and only once"
     assert read(asking, *namespaces).queries == same.queries
+
+
+def test_what_a_phase_says_is_known_from_its_containers_where_it_is_missing(prometheus: PrometheusServer) -> None:
+    bare, phased = (
+        {
+            fact.pod: (fact.phase, fact.reason, [c.reason for c in fact.containers])
+            for fact in read(client(prometheus), n).facts
+        }
+        for n in (BARE, PHASED)
+    )
+    assert bare["ended"] == phased["ended"] == ("Succeeded", None, [None])
+    assert bare["failed"] == (None, None, ["Error"])
+    assert bare["gone"] == phased["gone"] == (None, None, [None])
 
 
 @pytest.mark.parametrize("namespaces", [(BARE,), (BARE, PHASED)])

@@ -6,11 +6,14 @@ in (``queries.ended.finished``). A pod without a phase cannot get lost by that: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.hourly import HOUR
-from concertmaster.prometheus.facts.drafts import PodDraft
+from concertmaster.prometheus.collect.questions import Questions
+from concertmaster.prometheus.facts.drafts import PodDraft, read_ends
+from concertmaster.prometheus.queries import ended
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 
 def exposed(client: PrometheusClient, at: float) -> bool:
@@ -23,3 +26,18 @@ def lacking(drafts: Iterable[PodDraft]) -> bool:
     """Whether any of the pods that were found has no phase: one that is still exposed without having ended, or of which only
     its containers say that it has. Pods that vanished while they ran say nothing of it."""
     return any(not draft.phases and (draft.there or draft.terminal) for draft in drafts)
+
+
+def stand_in(questions: Questions, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
+    """Take those that have ended without a phase, and whose containers all completed, for succeeded: so would their phase
+    say. Raises MetricsError."""
+    bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}
+    names = [draft.pod for draft in bare.values()]
+    for answer in questions.by_name("completed", names, lambda some: ended.completed(scope, window, some)):
+        read_ends(answer, scope.state, bare)
+    for draft in bare.values():
+        working = [inside for inside in draft.containers.values() if not inside.init]
+        if working and not draft.reasons and all(inside.reasons == {"Completed"} for inside in working):
+            draft.phases.add("Succeeded")
+        for inside in working:
+            inside.reasons.discard("Completed")

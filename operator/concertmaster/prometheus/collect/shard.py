@@ -124,13 +124,14 @@ class QueryShard:
 
     def _ended(self, window: TimeRange) -> dict[str, PodDraft]:
         """Drafts of the pods that ended or vanished, found by their phases where the source exposes these."""
-        if not phases.exposed(self.client, self.end):
-            return self._describe(*self._finished(window), window)
-        drafts = self._describe(*self._finished(window, phased=True), window)
-        if phases.lacking(drafts.values()):
-            self.client.unphased = self.end
+        phased = phases.exposed(self.client, self.end)
+        drafts = self._describe(*self._finished(window, phased=phased), window)
+        if phased and phases.lacking(drafts.values()):
+            self.client.unphased, phased = self.end, False
             names, _ = self._finished(window)
             drafts = {uid: draft for uid, draft in drafts.items() if uid in names}
+        if not phased:
+            phases.stand_in(self._questions, self.scope, window, drafts)
         return drafts
 
     def _finished(self, window: TimeRange, *, phased: bool = False) -> tuple[dict[str, str], dict[str, float]]:

@@ -63,6 +63,15 @@ def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     )
 
 
+def completed(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
+    """Containers of the pods named that ended with success, which ``bulk.pods`` leaves out: only where a pod's phase is not
+    exposed does it say anything."""
+    reason = scope.state.match("reason", "=", "Completed")
+    done = selector("kube_pod_container_status_terminated_reason", scope.of_pods(scope.state, pods, reason))
+    key = scope.state.names((*POD, "container", "reason"))
+    return f"max by ({key}) (last_over_time({done}{window.range})) > 0"
+
+
 def namespaces(scope: QueryScope, window: TimeRange) -> str:
     """Namespaces that had pods of runs in the window, with their number: how to split a scope that is too large."""
     return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window.range)})"
