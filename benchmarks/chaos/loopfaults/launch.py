@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from concertmaster.controller import main as controller
-from concertmaster.controller.leader_election import LeaderElection
 from concertmaster.controller.main import run
+from concertmaster.controller.shards.leader_election import LeaderElection
 from concertmaster.core.model.scalars import Duration
 from concertmaster.kube.client import ClientLimits
 from concertmaster.settings import load

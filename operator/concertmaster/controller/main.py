@@ -24,8 +24,6 @@ from concertmaster.controller import watches
 from concertmaster.controller.assembly import Assembly, Background
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.leader_election import LIMITS as ELECTION_LIMITS
-from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
 from concertmaster.controller.loop import CyclePace, Loop, Worker
 from concertmaster.controller.malloc import collect_seldom, leave_out_what_stays, share_one_heap
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
@@ -35,6 +33,8 @@ from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry, configure_logging
 from concertmaster.controller.shards.election import ShardElection
+from concertmaster.controller.shards.leader_election import LIMITS as ELECTION_LIMITS
+from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from concertmaster.controller.reporting.status_view import StatusView, as_it_stands
+from concertmaster.controller.status_view import StatusView, as_it_stands
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.times import parse_time

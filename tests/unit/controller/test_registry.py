@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.registry import EventEffect, Registry
-from concertmaster.controller.reporting.status_view import StatusView
+from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 
 

@@ -12,7 +12,7 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import Past
 from concertmaster.controller.registry import Entry, Snapshot
-from concertmaster.controller.reporting.status_view import StatusView
+from concertmaster.controller.status_view import StatusView
 from concertmaster.core.changes.ledger import Ledger, Line, merged
 from concertmaster.core.lifecycle.implementation import whole
 from concertmaster.report import recommendation_log as memory

@@ -19,7 +19,7 @@ from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry
-from concertmaster.controller.reporting.status_view import StatusView
+from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember

@@ -16,7 +16,7 @@ from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.remembered import Remembered
 from concertmaster.controller.registry import Entry
-from concertmaster.controller.reporting.status_view import StatusView
+from concertmaster.controller.status_view import StatusView
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.conditions import SOURCE_FAULTS

@@ -10,8 +10,8 @@ from time import perf_counter
 from concertmaster.controller.health import Health
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.cycle_log import CycleLog
-from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.events import EventRecorder, Note
 from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, WriteOutcome
 

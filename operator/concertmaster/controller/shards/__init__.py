@@ -1,1 +1,1 @@
-"""Several processes of one operator, each looking after its share of the namespaces."""
+"""Several processes of one operator: one works while others stand by, or each looks after its share of the namespaces."""

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
+from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.shards.summaries import Summaries

@@ -54,7 +54,9 @@ class RequiredSeries:
 
 SERIES: tuple[RequiredSeries, ...] = (
     RequiredSeries("kube_pod_info", "no pod can be assigned to a run", _KEEP, True),
-    RequiredSeries("kube_pod_status_phase", "how pods ended is known from the reasons of their containers only", _KEEP, True),
+    RequiredSeries(
+        "kube_pod_status_phase", "how pods ended is known from the reasons of their containers only", _KEEP, True
+    ),
     RequiredSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
     RequiredSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
     RequiredSeries(

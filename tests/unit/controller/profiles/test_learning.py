@@ -20,8 +20,8 @@ from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_update import notes
 from concertmaster.controller.registry import Entry, Registry
-from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.status_view import StatusView
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan

@@ -17,8 +17,8 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
-from concertmaster.controller.reporting.status_view import StatusView
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
+from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import MetricsSettings

@@ -16,7 +16,7 @@ from concertmaster.controller.profiles.status_update import (
     status_update,
 )
 from concertmaster.controller.registry import Entry, Registry
-from concertmaster.controller.reporting.status_view import StatusView
+from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import PROFILES
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.election import LASTS, ShardElection
+from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.ownership import Ownership, places
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
+from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable
 from concertmaster.kube.lease import Lease, LeaseState
