@@ -125,6 +125,14 @@ class _Tables:
             dict(whatif.hits),
         )
         self.names = {name for table in named for name in table} | {after for _, after in self.joins}
+        self._caps: dict[tuple[int, str], dict[str, float]] = {}  # by run and step: a nested fan-out has many places
+
+    def caps(self, run: ExecutedRun, name: str) -> dict[str, float]:
+        """The cap on the work of an item of a step, by group of a nested fan-out."""
+        key = id(run), name
+        if key not in self._caps:
+            self._caps[key] = _caps(run.chains_of(name), self.capped[name])
+        return self._caps[key]
 
     def factors(self, name: str) -> tuple[float, float, float]:
         """Factors for the work, the CPU limit and the start-up of a step."""
@@ -174,7 +182,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     clean = None in tables.clean or name in tables.clean
     factor, cpu, wait = tables.factors(name)
     joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
-    most = _caps(run.chains_of(name), tables.capped[name]) if chains and name in tables.capped else {}
+    most = tables.caps(run, name) if chains and name in tables.capped else {}
     rows: list[Chain] = [
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,
