@@ -129,6 +129,13 @@ def test_a_long_reading_finds_the_same_without_phases(
     assert "running" not in names(found) and {"kept", "failed before"} <= {*names(found)}
 
 
+def test_that_phases_are_missing_is_said_all_the_same(prometheus: PrometheusServer) -> None:
+    def lacking(namespace: str) -> list[str]:
+        return [note.series for note in read(client(prometheus), namespace, since=END - 1.5 * HOUR).missing]
+
+    assert "kube_pod_status_phase" in lacking(BARE) and "kube_pod_status_phase" not in lacking(PHASED)
+
+
 def test_pods_of_the_same_names_elsewhere_change_nothing(prometheus: PrometheusServer) -> None:
     """Where many namespaces are read their names are not matched beside those of the pods."""
     many = (PHASED, *(f"empty-{n}" for n in range(MOST_NAMESPACES)))

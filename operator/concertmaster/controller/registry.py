@@ -159,8 +159,8 @@ class Registry:
             kind = next((entries for entries in self._entries.values() if ref.uid in entries), {})
             known = kind.get(ref.uid)
             same = known is not None and known.status.document == as_it_stands(status or {})
-            if known is not None and same:
-                return known.status
+            if known is not None and (same or _before(version, known.resource_version)):
+                return known.status  # or somebody has written a newer one
             view = StatusView.of(status, ref)
             if known is not None:
                 written = (version, self._clock()) if version else None
@@ -211,9 +211,11 @@ class Registry:
 
 def _older(held: str, listed: str) -> bool:
     """Whether the version held precedes the listed one; versions that are not numbers can only be tested for equality."""
-    if held.isdecimal() and listed.isdecimal():
-        return int(held) < int(listed)
-    return held != listed
+    return _before(held, listed) if held.isdecimal() and listed.isdecimal() else held != listed
+
+
+def _before(version: str, other: str) -> bool:
+    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
 
 
 def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
@@ -221,7 +223,7 @@ def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
     are compared."""
     if written is None or entry.recorded - written[1] > _LATE:
         return False
-    return entry.resource_version.isdecimal() and _older(entry.resource_version, written[0])
+    return _before(entry.resource_version, written[0])
 
 
 def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry | None = None) -> Entry:

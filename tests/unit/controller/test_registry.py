@@ -136,6 +136,15 @@ def test_an_event_from_before_a_write_does_not_undo_it(registry: Registry, clock
     assert registry.snapshot().profiles[0].status.recommendations == ()
 
 
+def test_an_answer_does_not_undo_what_somebody_wrote_since(registry: Registry) -> None:
+    """The answers to a batch are processed after all its writes."""
+    registry.observe(PROFILES, None, obj())
+    registry.observe(PROFILES, "MODIFIED", obj(version="8", status={"minor": 1}))
+    registry.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 2}))
+    assert registry.wrote(registry.snapshot().profiles[0].ref, {"minor": 1}, "8").minor == 2
+    assert registry.snapshot().profiles[0].status.minor == 2
+
+
 def test_versions_may_begin_anew(registry: Registry, clock: Clock) -> None:
     """As after etcd was restored: what the server holds counts."""
     registry.observe(PROFILES, None, obj(version="700"))

@@ -39,7 +39,7 @@ def data_warnings(
         _endless(runs, now),
         _unjudged(definition, runs),
         _unrequested(definition, runs, figures),
-        _missed(runs, blind),
+        _missed(definition, runs, blind),
     )
     return tuple(sentence for sentence in groups if sentence)
 
@@ -101,14 +101,14 @@ def _unrequested(definition: WorkflowDefinition, runs: Sequence[RunRecord], figu
     )
 
 
-def _missed(runs: Sequence[RunRecord], blind: Sequence[Span]) -> str:
-    """Time of which the metrics source has nothing, and no runs came in."""
-    seconds = missed_seconds(runs, blind)
+def _missed(definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Sequence[Span]) -> str:
+    """Time of which nothing was read, and in which runs are missing."""
+    seconds = missed_seconds(runs, definition, blind)
     if seconds < _OUTAGE:
         return ""
     return (
-        f"the metrics source was down or had no pods for {text.window(seconds)}: runs of that time are missing, and what a"
-        " recommendation promises a month leaves it out; keep Prometheus and kube-state-metrics up, or load their history"
+        f"the metrics source or the operator was down, or there were no pods, for {text.window(seconds)}: runs of that"
+        " time are missing, and monthly figures leave it out; keep Prometheus, kube-state-metrics and the operator up"
     )
 
 

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.cost import Component, Costs, CostSummary, comp
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
-from concertmaster.core.analysis.runs.changes import PointCause, point_causes
+from concertmaster.core.analysis.runs.changes import PointCause, longest, point_causes
 from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
@@ -41,9 +41,10 @@ class Analysis:
     ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes,
     ``unseen`` those of ``unknown`` that may have failed or not.
     ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last
-    clear change of the makespan, which show what a change gains from now on (all, where there are fewer than
-    ``policy.analysis.min_runs``). ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations
-    require them, figures do not. ``causes``: of the newest change points of ``trend``, oldest first.
+    clear change of the makespan, or of a step that is much of it, which show what a change gains from now on
+    (``policy.analysis.min_runs`` or more, else those since an earlier change or all). ``enough`` is False below
+    ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
+    change points of ``trend``, oldest first.
     ``covered_seconds``: the window, or the part of it that the runs cover where they began later.
     """
 
@@ -205,7 +206,7 @@ def analyze(
         now=now,
         runs=finished,
         executed=executed,
-        recent=_recent(timed, executed, trend, steps, options.min_runs),
+        recent=_recent(timed, executed, trend, steps, options.min_runs, figures),
         succeeded=succeeded,
         failed=failed,
         unknown=len(finished) - succeeded - failed,
@@ -239,25 +240,31 @@ def _executed(
 
 
 def _recent(
-    timed: Sequence[RunRecord], executed: ExecutedRuns, trend: Detection, steps: Sequence[StepAnalysis], least: int
+    timed: Sequence[RunRecord],
+    executed: ExecutedRuns,
+    trend: Detection,
+    steps: Sequence[StepAnalysis],
+    least: int,
+    figures: RunFigures,
 ) -> ExecutedRuns:
-    """The usable ones of the ``timed`` runs since the last clear change, if at least ``least``, else all.
+    """The usable ones of the ``timed`` runs since the last clear change that at least ``least`` followed; all without one.
 
     A step may change by much where the makespan does not: beside longer ones, or while others vary.
     """
-    makespan = median(run.makespan for run in timed)
     changes = [last_clear(trend.points, _MATERIAL)]
-    for step in steps:
-        share = step.duration.p50 / makespan if step.duration.p50 and makespan else 0.0
-        if share > _MATERIAL:
+    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL, len(steps))]
+    spent = figures.of_each(longest, timed) if changed else ()
+    makespan = median(run.makespan for run in timed)
+    for step in changed:
+        share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
+        if share > 0.0:
             changes.append(last_clear(step.trend.points, _MATERIAL / share, len(steps)))
-    times = [change.time for change in changes if change is not None]
-    if not times:
-        return executed
-    since = [
-        graph for run, graph in zip(timed, executed, strict=True) if graph.usable and (run.end or 0.0) >= max(times)
-    ]
-    return ExecutedRuns(since) if len(since) >= least else executed
+    for time in sorted({change.time for change in changes if change is not None}, reverse=True):
+        runs = zip(timed, executed, strict=True)
+        since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]
+        if len(since) >= least:
+            return ExecutedRuns(since)
+    return executed
 
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:

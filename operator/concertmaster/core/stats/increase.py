@@ -32,17 +32,17 @@ def increase(flags: Sequence[bool]) -> Interval | None:
         return None
     weights = _evidence(early[risen], before[risen]) + _evidence(late[risen], since[risen])
     weights = np.exp(weights - weights.max())
-    kept = np.flatnonzero(weights >= _LEAST)
+    places = np.flatnonzero(risen)
     rates = (np.arange(_CELLS) + 0.5) / _CELLS
     shape = np.zeros(2 * _CELLS - 1)
-    for k in kept:
-        at = int(np.flatnonzero(risen)[k])
+    for k in np.flatnonzero(weights >= _LEAST):
+        at = places[k]
         old, new = _rate(rates, early[at], before[at]), _rate(rates, late[at], since[at])
         shape += weights[k] * np.convolve(new, old[::-1])
     shape = shape[_CELLS - 1 :] / shape[_CELLS - 1 :].sum()  # it has increased
     steps, below = np.arange(_CELLS) / _CELLS, np.cumsum(shape)
     low, high = (float(steps[min(int(np.searchsorted(below, p)), _CELLS - 1)]) for p in (_TAIL, 1.0 - _TAIL))
-    return Interval(low, float(shape @ steps), high)
+    return Interval(low, min(max(float(shape @ steps), low), high), high)
 
 
 def _evidence(hits: Floats, of: Floats) -> Floats:

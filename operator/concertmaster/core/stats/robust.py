@@ -43,6 +43,10 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
     return result
 
 
+COMPARABLE = 3
+"""Values of which one may be a straggler."""
+
+
 def straggler_level(others: Floats) -> float:
     """From where on one more value is a straggler beside these (at least one): twice their median, or their upper outer
     fence (Tukey 1977: third quartile and 3 interquartile ranges), whichever is larger."""

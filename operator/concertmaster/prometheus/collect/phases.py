@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.hourly import HOUR
 from concertmaster.prometheus.collect.questions import Questions
-from concertmaster.prometheus.facts.drafts import PodDraft, read_ends
+from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
@@ -30,14 +30,13 @@ def lacking(drafts: Iterable[PodDraft]) -> bool:
 
 def stand_in(questions: Questions, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
     """Take those that have ended without a phase, and whose containers all completed, for succeeded: so would their phase
-    say. Raises MetricsError."""
+    say. A container that failed before was started again until it completed. Raises MetricsError."""
     bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}
-    names = [draft.pod for draft in bare.values()]
+    names, completed = [draft.pod for draft in bare.values()], set[tuple[str, ...]]()
     for answer in questions.by_name("completed", names, lambda some: ended.completed(scope, window, some)):
-        read_ends(answer, scope.state, bare)
-    for draft in bare.values():
-        working = [inside for inside in draft.containers.values() if not inside.init]
-        if working and not draft.reasons and all(inside.reasons == {"Completed"} for inside in working):
+        completed.update(labels for labels, _ in answer.select(*scope.state.columns("uid", "container")))
+    for uid, draft in bare.items():
+        working = [name for name, inside in draft.containers.items() if not inside.init]
+        if working and not draft.reasons and all((uid, name) in completed for name in working):
             draft.phases.add("Succeeded")
-        for inside in working:
-            inside.reasons.discard("Completed")
+            draft.stood_in = True

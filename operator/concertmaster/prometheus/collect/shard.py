@@ -6,7 +6,7 @@ jobs, finished, pods and life. At most ten while one batch holds all pods, in th
 labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
 classes. A quiet shard costs three, cheaper ones where it is expected to be quiet. Pods that request GPUs or ephemeral
 storage, or mount persistent volumes, cost one more for each of the three; a source that hides ``up`` costs one more, as does
-one with recording rules, and one whose pods have no phase one more an hour.
+one with recording rules, and one whose pods have no phase, and a second one once an hour.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.

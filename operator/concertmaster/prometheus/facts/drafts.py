@@ -49,6 +49,7 @@ class PodDraft:
     labels: dict[str, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     phases: set[str] = field(default_factory=set)
+    stood_in: bool = False  # its phase is not exposed, and stands for the ends of its containers
     reasons: set[str] = field(default_factory=set)
     containers: dict[str, ContainerDraft] = field(default_factory=dict)
     ended: float | None = None  # first time seen terminal

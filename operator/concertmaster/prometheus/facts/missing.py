@@ -55,7 +55,7 @@ class RequiredSeries:
 SERIES: tuple[RequiredSeries, ...] = (
     RequiredSeries("kube_pod_info", "no pod can be assigned to a run", _KEEP, True),
     RequiredSeries(
-        "kube_pod_status_phase", "how pods ended is known from the reasons of their containers only", _KEEP, True
+        "kube_pod_status_phase", "how pods ended is unknown but for the reasons of their containers", _KEEP, True
     ),
     RequiredSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
     RequiredSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
@@ -70,7 +70,7 @@ SERIES: tuple[RequiredSeries, ...] = (
     RequiredSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
     RequiredSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
 )
-_COMPLETION = "kube_pod_completion_time"
+_COMPLETION, _PHASE = "kube_pod_completion_time", "kube_pod_status_phase"
 _BY_NAME = {series.name: series for series in SERIES}
 
 _PODS: dict[str, Callable[[PodFact], object]] = {
@@ -132,11 +132,15 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
 
 
 def ends(drafts: Sequence[PodDraft]) -> list[Missing]:
-    """That no pod has its completion time, although some succeeded: a pod that failed may not have had a container."""
+    """That no pod has its completion time, although some succeeded: a pod that failed may not have had a container. Or that
+    none has a phase."""
     succeeded = [draft for draft in drafts if "Succeeded" in draft.phases]
-    if len(succeeded) < LEAST or any(_COMPLETION in draft.times for draft in succeeded):
-        return []
-    return [_BY_NAME[_COMPLETION].missing]
+    lacking = []
+    if len(succeeded) >= LEAST and not any(_COMPLETION in draft.times for draft in succeeded):
+        lacking.append(_BY_NAME[_COMPLETION].missing)
+    if len(succeeded) >= LEAST and all(draft.stood_in or not draft.phases for draft in drafts):
+        lacking.append(_BY_NAME[_PHASE].missing)
+    return lacking
 
 
 def prices(facts: Sequence[PodFact]) -> list[Missing]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import RunRecord
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS
 
 _SINCE = 12  # of 42 runs, one every eight hours
@@ -36,3 +37,29 @@ def test_only_runs_since_the_last_clear_change_are_counted(rule: str) -> None:
     assert f"{since} runs" in changed
     assert "4d" in changed
     assert "14d" not in changed
+
+
+BESIDE = argo(task("load"), task("export"))
+
+
+def test_a_step_that_the_makespan_does_not_show_changes_what_is_recent() -> None:
+    """It is half as long as the one beside it, and then longer than its half."""
+    value = noise()
+    made = scenario(
+        BESIDE, 60, lambda i: {"load": value(400), "export": [value(20)] * 9 + [value(200 if i < 30 else 320)]}
+    )
+    assert len(made.analysis().recent) == 30
+
+
+def test_of_two_changes_the_last_with_enough_runs_counts() -> None:
+    value = noise()
+    fails = Pod(150, fails="Error")
+    made = scenario(
+        BESIDE,
+        60,
+        lambda i: {
+            "load": value(600 if i < 25 else 300),
+            "export": value(100 if i < 52 else 150) if i < 52 or i % 2 else fails,
+        },
+    )
+    assert len(made.analysis().recent) == 31

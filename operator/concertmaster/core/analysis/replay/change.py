@@ -17,9 +17,7 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import in_group
-from concertmaster.core.stats.robust import straggler_level
-
-_COMPARABLE = 3  # items of which one may be a straggler
+from concertmaster.core.stats.robust import COMPARABLE, straggler_level
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -167,13 +165,13 @@ def _balanced(works: Sequence[float], ratio: float) -> float:
 
 
 def _caps(chains: Iterable[Sequence[Attempt]], ratio: float) -> dict[str, float]:
-    """The cap on the work of an item, by group of a nested fan-out; the same for all where every group is small."""
+    """The cap on the work of an item, by group of a nested fan-out that is not small; the same for all where each is."""
     works: dict[str, list[float]] = {}
     for chain in chains:
         works.setdefault(in_group(chain[-1].item or "")[0], []).append(chain[-1].work)
-    if max(map(len, works.values())) < _COMPARABLE:
+    if max(map(len, works.values())) < COMPARABLE:
         return dict.fromkeys(works, _balanced([work for group in works.values() for work in group], ratio))
-    return {group: _balanced(own, ratio) for group, own in works.items()}
+    return {group: _balanced(own, ratio) for group, own in works.items() if len(own) >= COMPARABLE}
 
 
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:

@@ -49,10 +49,14 @@ def runs_per_month(
     return (len(starts) - 1) / span * _MONTH_SECONDS
 
 
-def missed_seconds(runs: Sequence[RunRecord], blind: Sequence[Span]) -> float:
-    """Seconds between the first and the last start in which runs are missing since nothing was seen."""
+def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:
+    """Seconds between the first and the last start in which runs are missing since nothing was seen; none where none was
+    due."""
     starts = _starts(runs)
-    return sum(pause.seconds for pause in _hidden(starts, _merged(blind))) if blind and len(starts) > 1 else 0.0
+    if not blind or len(starts) < 2:
+        return 0.0
+    hidden = _hidden(starts, _merged(blind))
+    return 0.0 if _of_schedule(starts, hidden, definition) == 0.0 else sum(pause.seconds for pause in hidden)
 
 
 def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least: int = 2) -> float:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.stats.exact import binomial_tail
-from concertmaster.core.stats.robust import array_median, straggler_level
+from concertmaster.core.stats.robust import COMPARABLE, array_median, straggler_level
 
-LEAST_ITEMS = 3
-"""Items of which one may be a straggler."""
 _MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
 _CHANCE = 0.05  # probability that any item or node has so many of them by chance
 
@@ -67,7 +65,7 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 
     skewed: list[tuple[FanOutItem, list[FanOutItem]]] = []
     for items in items_by_run.values():
         usable = [i for i in items if np.isfinite(i.seconds) and i.seconds > 0.0]
-        if len(usable) < LEAST_ITEMS:
+        if len(usable) < COMPARABLE:
             continue
         seconds = np.array([i.seconds for i in usable])
         top = int(np.argmax(seconds))

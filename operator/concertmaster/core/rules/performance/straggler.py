@@ -6,16 +6,18 @@ More workers do not help here; splitting the work evenly does. The recommendatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution, in_group
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.performance.skew import LEAST_ITEMS, FanOutItem, Skew, skew
+from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ExecutionsByRun
+from concertmaster.core.stats.robust import COMPARABLE, straggler_level
 
 _EVEN = 1.25  # times the median up to which items count as balanced
 
@@ -43,17 +45,35 @@ def _cause(skewed: Skew, by_run: ExecutionsByRun, unit: str) -> tuple[str, str]:
     return "split its work into even parts", "no single item or node explains them"
 
 
-def _name(e: StepExecution) -> str | None:
-    return in_group(e.item)[1] if e.item is not None else None
-
-
-def _waited_for(rows: Sequence[StepExecution]) -> Sequence[StepExecution]:
-    """The items that ran side by side: those of the group of a nested fan-out that ended last; all without such groups."""
+def _least_even(rows: Sequence[StepExecution]) -> Sequence[StepExecution]:
+    """The items that belong together: those of the group of a nested fan-out whose longest stands out most; all without
+    groups of some size."""
     groups: dict[str, list[StepExecution]] = {}
     for e in rows:
         groups.setdefault(in_group(e.item or "")[0], []).append(e)
-    comparable = [own for own in groups.values() if len(own) >= LEAST_ITEMS]
-    return max(comparable, key=lambda own: max(e.finished or 0.0 for e in own)) if comparable else rows
+    comparable = [own for own in groups.values() if len(own) >= COMPARABLE]
+    return max(comparable, key=_stands_out) if len(comparable) > 1 else comparable[0] if comparable else rows
+
+
+def _stands_out(rows: Sequence[StepExecution]) -> float:
+    seconds = sorted(e.duration or 0.0 for e in rows)
+    level = straggler_level(np.array(seconds[:-1]))
+    return seconds[-1] / level if level > 0.0 else 0.0
+
+
+def _skew(by_run: ExecutionsByRun, least_runs: int) -> Skew:
+    """Whose same item is that of one group, or the one of the same name in every group where that is it more often."""
+
+    def of(name: Callable[[str], str]) -> Skew:
+        items = {
+            run: [FanOutItem(name(e.item) if e.item is not None else None, e.node, e.duration or 0.0) for e in rows]
+            for run, rows in by_run.items()
+        }
+        return skew(items, least_runs=least_runs)
+
+    return max(
+        of(str), of(lambda item: in_group(item)[1]), key=lambda found: found.same_item[1] if found.same_item else 0.0
+    )
 
 
 def _relative_size(by_run: ExecutionsByRun) -> float | None:
@@ -63,14 +83,13 @@ def _relative_size(by_run: ExecutionsByRun) -> float | None:
         sizes = [e.input_size for e in rows if e.input_size]
         top: StepExecution = max(rows, key=lambda e: e.duration or 0.0)
         middle = median(sizes)
-        if len(sizes) == len(rows) >= LEAST_ITEMS and middle and top.input_size:
+        if len(sizes) == len(rows) >= COMPARABLE and middle and top.input_size:
             ratios.append(top.input_size / middle)
     return median(ratios)
 
 
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
-    items = {run: [FanOutItem(_name(e), e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
-    measured = skew(items, least_runs=evidence.analysis.options.min_runs)
+    measured = _skew(by_run, evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
     if measured.skewed_share is None or measured.skewed_share < least or measured.ratio is None:
         return None
@@ -109,8 +128,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     for step in evidence.analysis.steps:
         every = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
-        if max(map(len, every.values()), default=0) >= LEAST_ITEMS:
-            by_run = {run: _waited_for(rows) for run, rows in every.items()}
+        if max(map(len, every.values()), default=0) >= COMPARABLE:
+            by_run = {run: _least_even(rows) for run, rows in every.items()}
             finding = _finding(evidence, step, by_run)
             if finding is not None:
                 yield finding

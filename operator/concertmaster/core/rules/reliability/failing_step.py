@@ -135,30 +135,29 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 def _avoided(repeat: Repeated) -> Interval | None:
     """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
-    its upper end is that of the runs since then."""
+    its upper end is that of the runs since then, of whose failures one is taken for a success: the start is chosen with
+    hindsight."""
     if repeat.since is not None:
         return _increased(repeat)
     share = failed_share(repeat.failed, repeat.of, repeat.unseen)
-    lately = repeat.lately and _since(*repeat.lately)
-    return replace(share, high=max(share.high, lately.high)) if share and lately else share
+    if share is None or repeat.lately is None:
+        return share
+    failed, of = repeat.lately
+    lately = share_interval(max(1, failed - 1), of + 1)
+    return replace(share, high=max(share.high, lately.high)) if lately is not None else share
 
 
 def _increased(repeat: Repeated) -> Interval | None:
-    """By how much the failed share has increased, by the convention of ``failed_share`` for ends that were not seen. Where
-    all failed that were seen since then, all may have."""
-    share = increase([own is True for own in repeat.ends])
-    if share is None or not repeat.unseen:
-        return share
+    """By how much the failed share has increased. Ends that were not seen count as no failure (``failed_share``), or are
+    left out; where all failed that were seen since then, all may have."""
+    likely = increase([own is True for own in repeat.ends])
+    if likely is None or None not in repeat.ends:
+        return likely
+    others = [increase([own for own in repeat.ends if own is not None])]
     if repeat.failed + repeat.unseen == repeat.of:
-        return replace(share, high=1.0)
-    seen = increase([own for own in repeat.ends if own is not None])
-    return replace(share, high=max(share.high, seen.high)) if seen is not None else share
-
-
-def _since(failed: int, of: int) -> Interval | None:
-    """Failed share of the runs since a likely increase. Its start is chosen with hindsight, so that failures lie behind it
-    and successes before it: of the failures one is taken for a success, and one run more is counted."""
-    return share_interval(max(1, failed - 1), of + 1)
+        others.append(increase([own is not False for own in repeat.ends]))
+    known = [likely, *(share for share in others if share is not None)]
+    return replace(likely, low=min(share.low for share in known), high=max(share.high for share in known))
 
 
 def _no_success(repeat: Repeated) -> bool:

@@ -429,6 +429,7 @@ def test_items_are_balanced_down_to_the_largest_that_is_no_straggler(items: list
         # Of the second none is a straggler; of all together three would be.
         pytest.param({"a": [20, 21, 19, 80], "b": [100, 102, 98, 180]}, 180, id="each for itself"),
         pytest.param({"a": [20, 21], "b": [98, 180]}, 59.5, id="small ones together"),
+        pytest.param({"a": [20, 20, 20, 100], "b": [20, 200]}, 200, id="a small one beside a larger one not at all"),
     ],
 )
 def test_groups_of_a_nested_fan_out_are_balanced(groups: dict[str, list[int]], longest: float) -> None:

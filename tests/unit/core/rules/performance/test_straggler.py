@@ -45,6 +45,34 @@ def test_groups_of_a_nested_fan_out_are_compared_each_for_itself() -> None:
     assert item.gain_seconds.likely == pytest.approx(400 - 125, rel=0.05)
 
 
+def test_a_group_beside_even_ones_is_named_with_its_item() -> None:
+    """Also where a limit has the groups run one after another, so that its end is not the last."""
+    value = noise()
+
+    def work(_: int) -> dict[str, list[Pod]]:
+        return {
+            "search": [
+                Pod(value(400 if (group, k) == ("0:a", 3) else 100), item=f"{group} / {k}:x")
+                for group in ("0:a", "1:b", "2:c")
+                for k in range(4)
+            ]
+        }
+
+    item = scenario(argo(task("search", withItems=list("abc")), parallelism=4), 30, work).one("straggler")
+    assert "4.0 times as long as the median one" in item.because
+    assert "item 0:a / 3:x is the last in 100% of them" in item.because
+
+
+def test_items_may_themselves_look_like_nested_ones() -> None:
+    value = noise()
+
+    def work(_: int) -> dict[str, list[Pod]]:
+        texts = ("0:eu / full", "1:us / full", "2:asia / full", "3:africa / full")
+        return {"search": [Pod(value(400 if "asia" in text else 100), item=text) for text in texts]}
+
+    assert "item 2:asia / full is the last in 100% of them" in scenario(WIDE, 30, work).one("straggler").because
+
+
 def test_another_item_each_time_has_no_common_cause() -> None:
     value, chance = noise(), random.Random(3)
 
