@@ -84,7 +84,7 @@ def test_a_row_for_each_rule_says_which_kind_is_worst_and_on_which_side() -> Non
     assert (bound["kept"], bound["smaller"], bound["what"]) == (0.0, 100.0, "effect (at most)")
     usual = {"planted": 5, "published": 4, "rules": [plain, bound]}
     page = lines({"seeds": 1, "usual": usual, "daily": {"planted": 5, "published": 3, "rules": [plain]}})
-    assert "| timeout |  | 2 | 3 | 66.7% [16 92] | 0.0, 33.3% | 100 | tight 50% |" in page
+    assert "| timeout |  | 2 | 3 | 66.7% [25 92] | 0.0, 33.3% | 100 | tight 50% |" in page
     assert "| timeout | at most | 1 | 1 | 0.0% | 100.0, 0.0% | 100 | hang 0% |" in page
     assert "An effect of 4 of 5 problems is published; of 3 intervals 66.7% hold it (promised: 90%)" in " ".join(page)
     assert "An effect of 3 of 5 problems is published; of 3 intervals 66.7% hold it." in " ".join(page)
