@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from benchmarks.advice.truth import worth
 from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
 from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.rules.base import wilson
 from concertmaster.core.rules.upper_bound import assumption
 
 RESULT = Path(__file__).parents[1] / "results" / "fresh.json"
@@ -168,11 +168,9 @@ def by_rule(rules: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _error(row: Mapping[str, Any]) -> str:
-    """The 90% interval of the share that holds (Wilson 1927)."""
-    kept, of, z2 = row["kept"] / 100.0, row["cases"], 1.645**2
-    middle = (kept + z2 / (2 * of)) / (1 + z2 / of)
-    half = 1.645 * math.sqrt(kept * (1 - kept) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return f" [{100.0 * (middle - half):.0f} {100.0 * (middle + half):.0f}]" if kept > 0.0 else ""
+    """The 90% interval of the share that holds."""
+    low, high = wilson(row["kept"] / 100.0, row["cases"])
+    return f" [{100.0 * low:.0f} {100.0 * high:.0f}]" if row["kept"] > 0.0 else ""
 
 
 def main() -> int:

@@ -211,11 +211,14 @@ class Registry:
 
 def _older(held: str, listed: str) -> bool:
     """Whether the version held precedes the listed one; versions that are not numbers can only be tested for equality."""
-    return _before(held, listed) if held.isdecimal() and listed.isdecimal() else held != listed
+    if held.isdecimal() and listed.isdecimal():
+        return int(held) < int(listed)
+    return held != listed
 
 
 def _before(version: str, other: str) -> bool:
-    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
+    """The same of versions of which nothing is assumed where they are not numbers."""
+    return version.isdecimal() and other.isdecimal() and _older(version, other)
 
 
 def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:

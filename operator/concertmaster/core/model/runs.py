@@ -17,9 +17,9 @@ UNNAMED_ITEM = "#"
 """Begins the item of an execution of unknown name: what follows distinguishes it from the others of its step."""
 
 
-def in_group(item: str) -> tuple[str, str]:
+def in_group(item: str | None) -> tuple[str, str]:
     """The items of the outer fan-outs that an item of a nested one belongs to (empty where there are none), and its own."""
-    group, _, own = item.rpartition(ITEM_JOIN)
+    group, _, own = (item or "").rpartition(ITEM_JOIN)
     return group, own
 
 

@@ -237,6 +237,14 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
     return interval.scaled(scale) if interval is not None else None
 
 
+def wilson(share: float, of: int) -> tuple[float, float]:
+    """The ends of the 90% interval of a share (0 to 1) of ``of`` > 0 (Wilson 1927)."""
+    z2 = 1.645**2
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    return max(0.0, middle - half), 1.0 if share >= 1.0 else min(1.0, middle + half)
+
+
 def share_interval(count: int, of: int) -> Interval | None:
     """A share (0 to 1) with its 90% interval (Wilson 1927); None for none.
 
@@ -246,11 +254,10 @@ def share_interval(count: int, of: int) -> Interval | None:
     if of <= 0 or count <= 0:
         return None
     share, z2 = count / of, 1.645**2
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    _, high = wilson(share, of)
     root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / of + 4.0 * share * (of - count + 1.0)))
     low = (2.0 * count + z2 - 1.0 - 1.645 * root) / (2.0 * (of + z2))
-    return Interval(max(0.0, low), share, 1.0 if count >= of else min(1.0, middle + half))
+    return Interval(max(0.0, low), share, high)
 
 
 def failed_share(failed: int, of: int, unseen: int) -> Interval | None:

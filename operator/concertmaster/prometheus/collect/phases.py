@@ -2,6 +2,7 @@
 
 Where it does, five series of each pod tell which ended, where it takes eight if the end of the containers may have to stand
 in (``queries.ended.finished``). A pod without a phase cannot get lost by that: it is found too often, and then seen here.
+Where it does not, containers that completed tell which pods succeeded.
 """
 
 from __future__ import annotations

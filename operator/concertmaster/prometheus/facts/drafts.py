@@ -49,7 +49,7 @@ class PodDraft:
     labels: dict[str, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     phases: set[str] = field(default_factory=set)
-    stood_in: bool = False  # its phase is not exposed, and stands for the ends of its containers
+    stood_in: bool = False  # the ends of its containers stand in for its phase, which is not exposed
     reasons: set[str] = field(default_factory=set)
     containers: dict[str, ContainerDraft] = field(default_factory=dict)
     ended: float | None = None  # first time seen terminal

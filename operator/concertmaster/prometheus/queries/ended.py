@@ -68,7 +68,7 @@ def completed(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     exposed does it say anything."""
     reason = scope.state.match("reason", "=", "Completed")
     done = selector("kube_pod_container_status_terminated_reason", scope.of_pods(scope.state, pods, reason))
-    key = scope.state.names((*POD, "container", "reason"))
+    key = scope.state.names((*POD, "container"))
     return f"max by ({key}) (last_over_time({done}{window.range})) > 0"
 
 

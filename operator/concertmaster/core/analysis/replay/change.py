@@ -168,7 +168,7 @@ def _caps(chains: Iterable[Sequence[Attempt]], ratio: float) -> dict[str, float]
     """The cap on the work of an item, by group of a nested fan-out that is not small; the same for all where each is."""
     works: dict[str, list[float]] = {}
     for chain in chains:
-        works.setdefault(in_group(chain[-1].item or "")[0], []).append(chain[-1].work)
+        works.setdefault(in_group(chain[-1].item)[0], []).append(chain[-1].work)
     if max(map(len, works.values())) < COMPARABLE:
         return dict.fromkeys(works, _balanced([work for group in works.values() for work in group], ratio))
     return {group: _balanced(own, ratio) for group, own in works.items() if len(own) >= COMPARABLE}
@@ -185,7 +185,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,
             (pieces[0][0], lag_parts(chain[0], run.shared_lag)[1]),
-            most.get(in_group(chain[-1].item or "")[0], math.inf),
+            most.get(in_group(chain[-1].item)[0], math.inf),
             factor,
             cpu,
             wait,

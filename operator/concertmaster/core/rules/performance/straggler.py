@@ -50,9 +50,11 @@ def _least_even(rows: Sequence[StepExecution]) -> Sequence[StepExecution]:
     groups of some size."""
     groups: dict[str, list[StepExecution]] = {}
     for e in rows:
-        groups.setdefault(in_group(e.item or "")[0], []).append(e)
+        groups.setdefault(in_group(e.item)[0], []).append(e)
     comparable = [own for own in groups.values() if len(own) >= COMPARABLE]
-    return max(comparable, key=_stands_out) if len(comparable) > 1 else comparable[0] if comparable else rows
+    if len(comparable) < 2:  # the common case
+        return comparable[0] if comparable else rows
+    return max(comparable, key=_stands_out)
 
 
 def _stands_out(rows: Sequence[StepExecution]) -> float:
@@ -71,9 +73,11 @@ def _skew(by_run: ExecutionsByRun, least_runs: int) -> Skew:
         }
         return skew(items, least_runs=least_runs)
 
-    return max(
-        of(str), of(lambda item: in_group(item)[1]), key=lambda found: found.same_item[1] if found.same_item else 0.0
-    )
+    whole = of(str)
+    if not any(in_group(e.item)[0] for rows in by_run.values() for e in rows):
+        return whole
+    own = of(lambda item: in_group(item)[1])
+    return max(whole, own, key=lambda found: found.same_item[1] if found.same_item else 0.0)
 
 
 def _relative_size(by_run: ExecutionsByRun) -> float | None:
