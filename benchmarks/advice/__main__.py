@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Collection
@@ -19,14 +17,17 @@ from benchmarks.advice.law import Flow
 from benchmarks.advice.report import RESULT, plain
 from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
 from benchmarks.advice.weeks import replay_one, together
+from benchmarks.options import by_kind_and_seed, publishes
 from concertmaster.core.model.policy import Policy
+
+NAMES = [kind.__name__ for kind in KINDS]
 
 
 def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:
     """One fleet: a workflow for each kind of problem, among healthy ones."""
     tally = Tally()
     for index, kind in enumerate(KINDS):
-        if only and kind.__name__ not in only:
+        if kind.__name__ not in only:
             continue
         plant = planted(seed, index)
         answer = judge(plant, tally)
@@ -60,7 +61,7 @@ def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow,
     rows = []
     for index, kind in enumerate(KINDS):
         plant = planted(seed, index)
-        if not plant.others and (not only or kind.__name__ in only):
+        if not plant.others and kind.__name__ in only:
             rows.append((plant.kind, plant.flow, plant.policy))
     for index in range(count):
         flow = healthy(np.random.default_rng((seed, 1000 + index)), f"healthy-{index}")
@@ -70,9 +71,7 @@ def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow,
 
 def main() -> int:
     """Simulate all seeds, print and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser = by_kind_and_seed(__doc__, NAMES, seeds=5)
     parser.add_argument(
         "--healthy", type=int, default=200, help="of each seed (-1: nor anything planted, earlier figures stay)"
     )
@@ -82,10 +81,6 @@ def main() -> int:
         default=8,
         help="healthy workflows of each seed followed for two weeks (-1: none at all, earlier figures stay)",
     )
-    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
-    parser.add_argument("--verbose", action="store_true", help="say what was missed")
-    parser.add_argument("--dry", action="store_true", help="print only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     only = frozenset(options.only)
     numbers = range(options.first, options.first + options.seeds)
@@ -100,7 +95,7 @@ def main() -> int:
     print("\n".join([*seen.flickers, *seen.small]) if options.verbose else "", seen.summary())
     if tallies:
         print(plain(result))
-    if not options.dry:
+    if publishes(options):
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

@@ -6,9 +6,7 @@ those of the same two weeks by the same law, with other random events: once with
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ from benchmarks.advice.score import analyse, answers_to
 from benchmarks.advice.truth import worth
 from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
+from benchmarks.options import by_kind_and_seed, publishes
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.rules.base import wilson
 from concertmaster.core.rules.upper_bound import assumption
@@ -175,14 +174,9 @@ def _error(row: Mapping[str, Any]) -> str:
 
 def main() -> int:
     """Simulate all seeds, print and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=24)
-    parser.add_argument("--first", type=int, default=401, help="the first seed; others than those of bench-advice")
-    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
-    parser.add_argument("--dry", action="store_true", help="print only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
-    kinds = [i for i, kind in enumerate(KINDS) if not options.only or kind.__name__ in options.only]
+    # Seeds other than those of bench-advice.
+    options = by_kind_and_seed(__doc__, [kind.__name__ for kind in KINDS], seeds=24, first=401).parse_args()
+    kinds = [i for i, kind in enumerate(KINDS) if kind.__name__ in options.only]
     kinds = [i for i in kinds if (plant := planted(options.first, i)).measure and not plant.minor]
     tasks = [(seed, i) for seed in range(options.first, options.first + options.seeds) for i in kinds]
     result: dict[str, Any] = {"seeds": options.seeds}
@@ -192,9 +186,12 @@ def main() -> int:
             ("daily", _daily, "daily runs that vary more"),
         ):
             rows = [row for row in pool.map(one, tasks, chunksize=4) if row is not None]
+            for row in rows if options.verbose else ():
+                if not row.held:
+                    print(f"{name}: {row}", flush=True)
             result[name] = {"planted": len(tasks), "published": len(rows), "rules": summary(rows, what)}
     print("\n".join(lines(result)))
-    if not options.dry:
+    if publishes(options):
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
         PLOT.write_text(svg([*result["usual"]["rules"], *result["daily"]["rules"]]))
     return 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
@@ -15,15 +13,16 @@ from benchmarks.advice.kinds import KINDS, planted
 from benchmarks.gaps import sightings, usage, values
 from benchmarks.gaps.compare import Case, cases
 from benchmarks.gaps.report import RESULT, lines, summary
+from benchmarks.options import by_kind_and_seed, publishes
 
 LAWS = (*usage.LAWS, *sightings.LAWS, *values.LAWS)
 _HEALTHY = 1000  # first number of a healthy workflow
 
 
 def one(task: tuple[int, int, frozenset[str]]) -> list[Case]:
-    """One workflow of a seed under the named laws (all where none is named)."""
+    """One workflow of a seed under the named laws."""
     seed, number, only = task
-    laws = [law for law in LAWS if not only or law.name in only]
+    laws = [law for law in LAWS if law.name in only]
     if number < _HEALTHY:
         plant = planted(seed, number)
         return cases(plant.flow, laws, plant)
@@ -41,28 +40,23 @@ def _verbose(row: Case) -> str:
 
 def main() -> int:
     """Simulate all seeds, print and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--first", type=int, default=601, help="the first seed; others than those of other benchmarks")
-    parser.add_argument("--healthy", type=int, default=25, help="of each seed")
-    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
-    parser.add_argument("--laws", nargs="+", default=[], help="names of laws")
-    parser.add_argument("--verbose", action="store_true", help="say what is amiss")
-    parser.add_argument("--dry", action="store_true", help="print only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser = by_kind_and_seed(__doc__, [kind.__name__ for kind in KINDS], seeds=2, first=601)
+    parser.add_argument("--healthy", type=int, default=25, help="healthy workflows of each seed (default: %(default)s)")
+    names = [law.name for law in LAWS]
+    parser.add_argument("--laws", nargs="+", default=names, metavar="LAW", choices=names, help="default: all")
     options = parser.parse_args()
-    kinds = [i for i, kind in enumerate(KINDS) if not options.only or kind.__name__ in options.only]
+    kinds = [i for i, kind in enumerate(KINDS) if kind.__name__ in options.only]
     numbers = [*kinds, *range(_HEALTHY, _HEALTHY + options.healthy)]
     seeds = range(options.first, options.first + options.seeds)
     tasks = [(seed, number, frozenset(options.laws)) for seed in seeds for number in numbers]
     with ProcessPoolExecutor(options.jobs) as pool:
         rows = [row for found in pool.map(one, tasks, chunksize=2) for row in found]
-    laws = [law for law in LAWS if not options.laws or law.name in options.laws]
+    laws = [law for law in LAWS if law.name in options.laws]
     result = {"seeds": options.seeds, **summary(rows, laws)}
     for words in filter(None, map(_verbose, rows)) if options.verbose else ():
         print(words)
     print("\n".join(lines(result)))
-    if not options.dry:
+    if publishes(options) and options.laws == names:
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

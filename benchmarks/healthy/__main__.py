@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.healthy.kinds import KINDS
 from benchmarks.healthy.report import RESULT, plain
 from benchmarks.healthy.score import History, history, name_of, summary
+from benchmarks.options import by_kind_and_seed, publishes
 
 
 def _one(task: tuple[int, int]) -> History:
@@ -21,15 +20,8 @@ def _one(task: tuple[int, int]) -> History:
 
 def main() -> int:
     """Simulate all histories, print and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=60)
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
-    parser.add_argument("--verbose", action="store_true", help="print every recommendation")
-    parser.add_argument("--dry", action="store_true", help="print only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
-    kinds = [i for i, kind in enumerate(KINDS) if not options.only or name_of(kind) in options.only]
+    options = by_kind_and_seed(__doc__, map(name_of, KINDS), seeds=60).parse_args()
+    kinds = [i for i, kind in enumerate(KINDS) if name_of(kind) in options.only]
     tasks = [(i, seed) for i in kinds for seed in range(options.first, options.first + options.seeds)]
     found = []
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -39,7 +31,7 @@ def main() -> int:
                 print(f"{one.kind}, seed {seed}, {one.runs} runs: {item.rule}: {item.words}", flush=True)
     result = summary(found, options.seeds)
     print(plain(result))
-    if not options.dry:
+    if publishes(options):
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 

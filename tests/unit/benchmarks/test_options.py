@@ -1,0 +1,26 @@
+"""Options shared by the benchmarks that simulate histories by kind and seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.options import by_kind_and_seed, publishes
+
+KINDS = ("hang", "retry")
+
+
+@pytest.mark.parametrize(
+    ("given", "published"),
+    [([], True), (["--seeds", "3"], True), (["--dry"], False), (["--only", "hang"], False), (["--only", *KINDS], True)],
+)
+def test_only_a_result_of_all_kinds_replaces_the_published_one(given: list[str], published: bool) -> None:
+    options = by_kind_and_seed("", KINDS, seeds=20).parse_args(given)
+    assert publishes(options) is published
+
+
+def test_a_misspelt_kind_is_refused_with_the_names_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        by_kind_and_seed("", KINDS, seeds=20).parse_args(["--only", "hangs"])
+    assert refused.value.code == 2
+    said = capsys.readouterr().err
+    assert all(f"'{kind}'" in said for kind in ("hangs", *KINDS))
