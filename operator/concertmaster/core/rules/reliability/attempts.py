@@ -1,4 +1,4 @@
-"""Attempts of the steps that failed: the evidence of ``retry-policy``."""
+"""Attempts of the steps that failed: the evidence of ``retry-policy`` and ``failing-step``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -16,9 +17,24 @@ LEAST = 4
 ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 """What the step did not cause, or rules of its own report."""
 _EPISODES = 3
+_TRIED = 3  # retries required before they can count as useless
+_HELPED = 0.1  # share of retries that helped
 _AT_ONCE = AttemptChain((True,))
 _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
+
+
+class Retries(NamedTuple):
+    """``tried`` retries whose end was seen, ``helped`` of which succeeded; and ``unseen`` ones, which may have."""
+
+    tried: int = 0
+    helped: int = 0
+    unseen: int = 0
+
+    @property
+    def useless(self) -> bool:
+        """Whether they did not help, whatever came of those that were not seen."""
+        return self.tried >= _TRIED and self.helped + self.unseen <= _HELPED * (self.tried + self.unseen)
 
 
 @dataclass(slots=True)
@@ -38,6 +54,11 @@ class Attempts:
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
+
+    @property
+    def retried(self) -> Retries:
+        """All retries of the step."""
+        return Retries(self.retries, self.helped, self.unseen_retries)
 
     @property
     def lasting(self) -> int:

@@ -8,7 +8,7 @@ what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
@@ -19,8 +19,8 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried
-from concertmaster.core.rules.reliability.attempts import ELSEWHERE, usual_reason
-from concertmaster.core.rules.reliability.repeated import Repeated, Retries, repeated, rise
+from concertmaster.core.rules.reliability.attempts import ELSEWHERE, collect, usual_reason
+from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
 from concertmaster.core.stats.increase import increase
 from concertmaster.core.times import to_minute
 
@@ -101,31 +101,13 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     yield _finding(evidence, step, streak, before, failures)
 
 
-def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, Retries]:
-    """For each of ``steps``, its retries."""
-    chains: dict[tuple[str, str, str | None], list[StepExecution]] = {}
-    for run in runs:
-        for e in run.steps:
-            if e.step in steps and (e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or e.unseen):
-                chains.setdefault((run.run, e.step, e.item), []).append(e)
-    counts: dict[str, Retries] = {}
-    for (_, step, _), rows in chains.items():
-        if len(rows) == 1:
-            continue
-        tried, helped, unseen = counts.get(step, Retries())
-        good, dark = any(e.outcome is Outcome.SUCCEEDED for e in rows), sum(e.unseen for e in rows)
-        retries = max(0, len(rows) - dark - 1)
-        counts[step] = Retries(tried + retries, helped + (good and retries > 0), unseen + len(rows) - 1 - retries)
-    return counts
-
-
 def _often(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     runs = evidence.rows.undisturbed
     culprits = {r.run: _culprits(r) for r in runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(runs)
-    for repeat in repeated(runs, culprits, _retried(runs, evidence.rows.failing)):
+    for repeat in repeated(runs, culprits, collect(runs, evidence.rows.failing)):
         if repeat.step in tolerated:
             continue
         own = sum(classify(e) not in ELSEWHERE for e in repeat.failures)
@@ -184,13 +166,13 @@ def _unknown_reasons(failures: Sequence[StepExecution]) -> tuple[str, ...]:
 
 def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
     name, reason = evidence.title(repeat.step), usual_reason(repeat.failures)
-    rose, runs = repeat.since is not None and repeat.before > 0, text.count(repeat.of, "run")
-    usual = repeat.earlier / repeat.before if rose else 0.0
+    rose, runs = repeat.since is not None and repeat.begin > 0, text.count(repeat.of, "run")
+    usual = repeat.earlier / repeat.begin if rose else 0.0
     share = repeat.failed / repeat.of
-    rate = f"{repeat.failed} of {'the newest ' if repeat.before and not rose else ''}{runs}"
+    rate = f"{repeat.failed} of {'the newest ' if repeat.begin and not rose else ''}{runs}"
     avoided = _avoided(repeat)
     since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
-    earlier = f", {repeat.earlier} of the {repeat.before} before" if rose else ""
+    earlier = f", {repeat.earlier} of the {repeat.begin} before" if rose else ""
     retries = repeat.retries
     tried = f"; {retries.helped} of {text.count(retries.tried, 'retry', 'retries')} helped" if retries.tried else ""
     unseen = f"; whether {text.count(repeat.unseen, 'run')} failed is unknown" if repeat.unseen else ""

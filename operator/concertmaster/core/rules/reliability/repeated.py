@@ -5,54 +5,53 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.attempts import LEAST, goes_on
+from concertmaster.core.rules.reliability.attempts import LEAST, Attempts, Retries, goes_on
 from concertmaster.core.rules.reliability.retries import MOST
 
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
-_TRIED = 3  # retries required before they can count as useless
-_HELPED = 0.1  # share of retries that helped
 _LEFT = 0.05  # share of runs that retries may leave failing
-
-
-class Retries(NamedTuple):
-    """``tried`` retries whose end was seen, ``helped`` of which succeeded; and ``unseen`` ones, which may have."""
-
-    tried: int = 0
-    helped: int = 0
-    unseen: int = 0
-
-    @property
-    def useless(self) -> bool:
-        """Whether they did not help, whatever came of those that were not seen."""
-        return self.tried >= _TRIED and self.helped + self.unseen <= _HELPED * (self.tried + self.unseen)
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds), ``earlier`` of ``before`` runs until
-    then. Without ``since`` failures did not increase: ``before`` is 0, or the runs in which they were more frequent.
-    ``unseen`` of ``of``: runs that may have failed there or not. ``lately``: failed runs and runs since a likely increase,
-    where none is significant. ``retries``: attempted at the step. ``ends``: for every run of the window, oldest first,
-    whether it failed there (None: unknown)."""
+    """The step at which runs fail. ``ends``: for every run of the window, oldest first, whether it failed there (None:
+    unknown); ``begin``: position of the first one that counts, with the ``failures`` since then. ``since``: its start (unix
+    seconds) where failures have increased; without it failures were more frequent before it, if any run is. ``lately``:
+    failed runs and runs since a likely increase, where none is significant. ``retries``: attempted at the step."""
 
     step: str
+    ends: tuple[bool | None, ...]
+    begin: int
     failures: tuple[StepExecution, ...]
-    failed: int
-    of: int
-    unseen: int
     since: float | None
-    earlier: int
-    before: int
     lately: tuple[int, int] | None
     retries: Retries
-    ends: tuple[bool | None, ...]
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed there."""
+        return len(self.failures)
+
+    @property
+    def of(self) -> int:
+        """Runs that count."""
+        return len(self.ends) - self.begin
+
+    @property
+    def unseen(self) -> int:
+        """Runs among them that may have failed there or not."""
+        return self.ends[self.begin :].count(None)
+
+    @property
+    def earlier(self) -> int:
+        """Runs before them that failed there."""
+        return self.ends[: self.begin].count(True)
 
 
 def rise(failed: Sequence[bool | None]) -> int | None:
@@ -142,14 +141,14 @@ def _too_many(failing: float) -> bool:
 def repeated(
     runs: Sequence[RunRecord],
     culprits: Mapping[str, Mapping[str, StepExecution]],
-    counts: Mapping[str, Retries],
+    attempts: Mapping[str, Attempts],
 ) -> list[Repeated]:
     """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
 
     Without an increase, failures count in episodes, and from where on they are as frequent as now: an outage that is over
     is not going on, however many runs it hit.
 
-    ``culprits``: for each failed run, the final failure by step. ``counts``: retries by step.
+    ``culprits``: for each failed run, the final failure by step. ``attempts``: of each step that failed.
     """
     ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
     out = []
@@ -157,7 +156,7 @@ def repeated(
         failed = [_failed_at(step, r, culprits) for r in ended]
         flags = [own is True for own in failed]
         at = rise(failed)
-        retries = counts.get(step, Retries())
+        retries = attempts[step].retried if step in attempts else Retries()
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
         useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
@@ -166,8 +165,5 @@ def repeated(
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None
         lately = _lately(recent) if at is None else None
-        earlier = sum(flags[:begin])
-        of, unseen = len(recent), failed[begin:].count(None)
-        counted = (len(failures), of, unseen)
-        out.append(Repeated(step, failures, *counted, since, earlier, begin, lately, retries, tuple(failed)))
+        out.append(Repeated(step, tuple(failed), begin, failures, since, lately, retries))
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))
