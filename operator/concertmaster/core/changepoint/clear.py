@@ -11,6 +11,7 @@ CHANCE = 0.0005
 """Highest p-value to report: nobody should investigate a chance finding."""
 CLEAR = 6.0
 """Standard errors, for few runs: ranks of a dozen values cannot reach lower p-values."""
+_SMALL = 0.25  # of an increase, on logarithms
 
 
 def is_clear(chance: float, ratio: float, low: float) -> bool:
@@ -32,3 +33,31 @@ def last_clear(points: Sequence[ChangePoint], least: float, compared: int = 1) -
     """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any.
     ``compared``: as in ``direction_if_clear``."""
     return next((point for point in reversed(points) if direction_if_clear(point, least, compared)), None)
+
+
+def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
+    """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
+    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
+    not significant, such as a weekend, as long as the increase stands with it."""
+    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
+    for point in reversed(points):
+        size, direction = math.log(point.ratio), direction_if_clear(point, least)
+        if direction:
+            return point if direction > 0 and size + after >= bar and largest <= _SMALL * size else None
+        after += size
+        if abs(size) < bar:
+            largest = max(largest, abs(size))
+    return None
+
+
+def ends_dip(points: Sequence[ChangePoint], begin: float, at: ChangePoint, least: float) -> bool:
+    """Whether the increase ``at`` only ends a clear fall, such as a holiday, that did not last as long as what was usual
+    before, from the time ``begin`` on."""
+    for place, point in enumerate(points):
+        if point.time >= at.time:
+            return False
+        back = sum(math.log(later.ratio) for later in points[place:]) < math.log1p(least)
+        if back and direction_if_clear(point, least) < 0 and at.time - point.time < point.time - begin:
+            return True
+        begin = point.time
+    return False

@@ -11,7 +11,7 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint
-from concertmaster.core.changepoint.clear import direction_if_clear, is_clear
+from concertmaster.core.changepoint.clear import ends_dip, is_clear, standing
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.base import Evidence
@@ -19,7 +19,6 @@ from concertmaster.core.rules.reliability import failing_step
 from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 
-_SMALL = 0.25  # of an increase, on logarithms
 _NEWEST = 4  # runs
 
 
@@ -50,21 +49,6 @@ class _Spent(NamedTuple):
     end: float | None
     makespan: float
     input_total: float | None
-
-
-def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
-    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
-    not significant, such as a weekend, as long as the increase stands with it."""
-    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
-    for point in reversed(points):
-        size, direction = math.log(point.ratio), direction_if_clear(point, least)
-        if direction:
-            return point if direction > 0 and size + after >= bar and largest <= _SMALL * size else None
-        after += size
-        if abs(size) < bar:
-            largest = max(largest, abs(size))
-    return None
 
 
 def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
@@ -119,7 +103,7 @@ def _regression(
     explained = (
         rise.medians[1] <= rise.medians[0]
         or _over(rise)
-        or (not cause.what and _ends_dip(points, runs, point, least))
+        or (not cause.what and ends_dip(points, runs[0].end or 0.0, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
     )
@@ -136,19 +120,6 @@ def _over(rise: Rise) -> bool:
     """Whether the newest runs are all nearer to the level before than to that after: it is back, if not clearly yet."""
     newest = [r.makespan or 0.0 for r in rise.after[-_NEWEST:]]
     return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
-
-
-def _ends_dip(points: Sequence[ChangePoint], runs: Sequence[Timed], at: ChangePoint, least: float) -> bool:
-    """Whether the rise only ends a clear fall, such as a holiday, that did not last as long as what was usual before."""
-    begin = runs[0].end or 0.0
-    for place, point in enumerate(points):
-        if point.time >= at.time:
-            return False
-        back = sum(math.log(later.ratio) for later in points[place:]) < math.log1p(least)
-        if back and direction_if_clear(point, least) < 0 and at.time - point.time < point.time - begin:
-            return True
-        begin = point.time
-    return False
 
 
 def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
