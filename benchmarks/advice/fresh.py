@@ -174,7 +174,7 @@ def _error(row: Mapping[str, Any]) -> str:
 
 def main() -> int:
     """Simulate all seeds, print and write the result."""
-    # Seeds other than those of bench-advice.
+    # Seeds other than those of ``make bench-advice``.
     options = by_kind_and_seed(__doc__, [kind.__name__ for kind in KINDS], seeds=24, first=401).parse_args()
     kinds = [i for i, kind in enumerate(KINDS) if kind.__name__ in options.only]
     kinds = [i for i in kinds if (plant := planted(options.first, i)).measure and not plant.minor]

@@ -29,12 +29,12 @@ from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.profiles.reconcile import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.attribution import LoweredMemory
-from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.changes.verification import Verification, scheduled, verify
+from concertmaster.core.changes.verification.attribution import LoweredMemory
+from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings

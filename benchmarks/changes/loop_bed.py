@@ -23,9 +23,9 @@ from benchmarks.changes.campaigns import Campaign
 from benchmarks.changes.loop_scenarios import Scenario
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.plan import Predicted
-from concertmaster.core.changes.verification import verify
+from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
+from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import OnSame
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.engines.define import define

@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.changes.campaign_simulation import APPLIED, BASELINE, HOUR, new_simulation, play
 from benchmarks.changes.campaigns import GOOD, change, share
 from benchmarks.changes.publishing import options_of, publish
-from concertmaster.core.changes.before_after import split_runs
-from concertmaster.core.changes.control import common
-from concertmaster.core.changes.verification import Verification
+from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
 

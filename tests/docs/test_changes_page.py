@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from concertmaster.core.changes.checks import CHECKS, run_checks
-from concertmaster.core.changes.power import needed
 from concertmaster.core.changes.situation import Situation
+from concertmaster.core.changes.verification.power import needed
 from tests.support.core.change_samples import planned
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.score import attainable
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.plan import expected_change
-from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
+from concertmaster.core.changes.verification.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.fleet.together import contributions
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of

@@ -16,11 +16,11 @@ from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
-from concertmaster.core.changes.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.plan import ChangeTarget, Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
+from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy

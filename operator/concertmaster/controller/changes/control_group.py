@@ -9,14 +9,14 @@ from itertools import chain
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, split_runs
-from concertmaster.core.changes.control import common
+from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
+from concertmaster.core.changes.verification.control import common
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import Common
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
 _LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
-_RUNS = 60  # the newest, of one workflow
+_RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as many as tell them
 
 
 class ControlGroup:
@@ -30,7 +30,7 @@ class ControlGroup:
         self._until = {source: report.data_until or now for source, report in reports.items()}
         self._now = now
         self._beat = heartbeat
-        self._runs: dict[WorkflowKey, Sequence[RunRecord]] = {}
+        self._runs: dict[tuple[WorkflowKey, int], Sequence[RunRecord]] = {}
         changed: dict[tuple[str, str], float] = {}
         for change in changes:
             at = (change.namespace, change.profile)
@@ -52,17 +52,21 @@ class ControlGroup:
     def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> Common | None:
         """How the run times of the other workflows moved since ``applied``, over the span of the runs of
         ``subject``."""
-        first = min((r.start for r in before_after.before[-BASELINE:] if r.start is not None), default=applied)
+        first = _first(before_after.before[-BASELINE:], applied)
+        # Hours and weekends are removed from the runs of `subject`, so they have to be from those of the others.
+        begin, most = (_first(before_after.before, applied), SEASONS) if seasonal(before_after) else (first, _RUNS)
         until = self._until.get(subject.source, self._now)
         control_group: list[BeforeAfter] = []
         for definition, changed in self._near(subject):
             if definition.key == subject.key or changed >= first:
                 continue
-            if definition.key not in self._runs and len(self._runs) >= _LOOKED_AT:
+            if (definition.key, most) not in self._runs and len(self._runs) >= _LOOKED_AT:
                 continue
-            beside = split_runs(self._read(definition, until), applied=applied, since=first, now=until)
+            runs = self._read(definition, until, most)
+            beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
-            marks = {r.fingerprint for r in (*beside.before, *beside.after)} - {None}
+            sides = (*beside.before, *beside.after)
+            marks = {r.fingerprint for r in sides if r.start is not None and r.start >= first} - {None}
             if beside.before and beside.after and len(marks) <= 1:
                 control_group.append(beside)
             if len(control_group) >= _WORKFLOWS:
@@ -76,8 +80,14 @@ class ControlGroup:
         yield from spaces.get(own, ())
         yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)
 
-    def _read(self, definition: WorkflowDefinition, until: float) -> Sequence[RunRecord]:
-        if definition.key not in self._runs:
+    def _read(self, definition: WorkflowDefinition, until: float, most: int) -> Sequence[RunRecord]:
+        key = definition.key, most
+        if key not in self._runs:
             self._beat("changes")
-            self._runs[definition.key] = self._history.runs(definition, limit=_RUNS, since=0.0, as_of=until)
-        return self._runs[definition.key]
+            self._runs[key] = self._history.runs(definition, limit=most, since=0.0, as_of=until)
+        return self._runs[key]
+
+
+def _first(runs: Sequence[RunRecord], applied: float) -> float:
+    """When the first of the runs began."""
+    return min((r.start for r in runs if r.start is not None), default=applied)

@@ -12,7 +12,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core import text
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.plan import Plan, Predicted
-from concertmaster.core.changes.verification import Verification
+from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.lifecycle.measured_gain import MEASURES
 from concertmaster.core.model.scalars import ScalarError, SignedPercent
 from concertmaster.kube.objects import CHANGES

@@ -13,9 +13,6 @@ from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.changes.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.before_after import BeforeAfter, requested, silent
-from concertmaster.core.changes.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.phases import written
@@ -28,13 +25,17 @@ from concertmaster.core.changes.reconcile import (
     before_verification,
     in_flight,
 )
-from concertmaster.core.changes.verification import SOONEST, scheduled, verify
+from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
+from concertmaster.core.changes.verification.before_after import BeforeAfter, requested, silent
+from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
+from concertmaster.core.changes.verification.harm import SOONEST
+from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
 from concertmaster.engines import PATCHABLE
 
-_MOST_RUNS = 400  # of one workflow for one verification
+_MOST_RUNS = 600  # of one workflow for one verification: a fortnight of runs every half an hour tells weekends
 
 
 class Verifier:

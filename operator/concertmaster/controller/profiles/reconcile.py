@@ -13,7 +13,7 @@ from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.core.changes.verification import scheduled
+from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING

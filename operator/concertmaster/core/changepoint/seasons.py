@@ -28,6 +28,7 @@ MIN_AT_HOUR = 7.0  # runs; few take up the noise as well, and changes of level l
 SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
+BRIEF = 3, 1  # such days, and weekends, where a change of level is known not to lie among them
 CLEAR = 4.0  # standard errors of the effect of a weekend
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
@@ -46,17 +47,18 @@ class _Groups(NamedTuple):
 
 class Calendar:
     """The days, hours and weekends (UTC) of ``times``: ascending unix seconds, shape (n,). The steps of a workflow share
-    theirs as a rule."""
+    theirs as a rule. ``level``: they have one level, so that a few days tell hours, and one weekend."""
 
-    def __init__(self, times: Floats) -> None:
+    def __init__(self, times: Floats, *, level: bool = False) -> None:
         self._times = times
+        self._least_days, self._least_weekends = BRIEF if level else (MIN_DAYS, MIN_WEEKENDS)
         self._dated = times.size > 0 and bool(np.isfinite(times).all())
 
     @cached_property
     def days(self) -> _Groups | None:
         """Values by their day; None for too few days or runs a day."""
-        times = self._times
-        if not self._dated or times.size < MIN_DAYS * MIN_A_DAY or times[-1] - times[0] < (MIN_DAYS - 1) * DAY:
+        times, least = self._times, self._least_days
+        if not self._dated or times.size < least * MIN_A_DAY or times[-1] - times[0] < (least - 1) * DAY:
             return None
         day = times // DAY
         places = np.zeros(day.size, np.intp)
@@ -82,12 +84,12 @@ class Calendar:
     def weekends(self) -> list[tuple[int, int, int, int]]:
         """For each weekend with runs on it and beside it, the positions at which the two days before it, itself and the two
         days after it begin, and where they end; empty if there are too few weekends."""
-        if not self._dated or self._times[-1] - self._times[0] < WEEK + 2 * DAY:
+        if not self._dated or self._times[-1] - self._times[0] < (self._least_weekends - 1) * WEEK + 2 * DAY:
             return []
         begins = np.asarray(sorted(set((self._since // WEEK).tolist()))) * WEEK
         bounds: list[list[int]] = np.searchsorted(self._since, begins[:, None] + np.array(_AROUND)).tolist()
         known = [(a, b, c, d) for a, b, c, d in bounds if b < c and (a < b or c < d)]
-        return known if len(known) >= MIN_WEEKENDS else []
+        return known if len(known) >= self._least_weekends else []
 
     def on_weekends(self, effect: float) -> Floats:
         """``effect`` for each value of a weekend, 0 for the others; shape (n,)."""
@@ -98,10 +100,10 @@ class Calendar:
         return self._times - SATURDAY
 
 
-def without_seasons(times: Floats, logs: Sequence[Floats]) -> list[Floats]:
+def without_seasons(times: Floats, logs: Sequence[Floats], *, level: bool = False) -> list[Floats]:
     """Each of ``logs`` (series of values at the same ``times``: ascending unix seconds, all of shape (n,)) without the parts
-    explained by the hour of the day and by weekends."""
-    calendar = Calendar(times)
+    explained by the hour of the day and by weekends. ``level``: as of ``Calendar``."""
+    calendar = Calendar(times, level=level)
     by_hour = _differing(calendar, as_rows(logs))
     left = [_less(values, explained_by_hour(calendar, values, differ=k in by_hour)) for k, values in enumerate(logs)]
     return [_less(values, explained_by_weekend(calendar, values)) for values in left]
@@ -138,7 +140,7 @@ def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
 
     Each weekend is compared with the mean of the two days before and the two days after it, so that growth cancels. A
     change of level nearby does not: the weekends between days that are most alike decide, and all must agree in direction.
-    None with fewer than two weekends, or when the effect is not significant.
+    None with too few weekends, or when the effect is not significant.
     """
     weekends = calendar.weekends
     if not weekends:

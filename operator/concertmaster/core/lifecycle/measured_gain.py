@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.changes.attribution import LoweredMemory
-from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
-from concertmaster.core.changes.verification import Verification, verify
+from concertmaster.core.changes.verification.attribution import LoweredMemory
+from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord

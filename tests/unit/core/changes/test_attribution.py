@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.changes.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.before_after import BeforeAfter
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification import verify
+from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
+from concertmaster.core.changes.verification.before_after import BeforeAfter
+from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.changes.before_after import requested, silent, split_runs
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification import verify
+from concertmaster.core.changes.verification.before_after import requested, silent, split_runs
+from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.before_after import BeforeAfter
-from concertmaster.core.changes.control import common
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification import verify
+from concertmaster.core.changes.verification.before_after import BeforeAfter
+from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import Common, compare, watch

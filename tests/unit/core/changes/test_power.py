@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.power import POWER, TOLERATED, needed, outlook, power, spread
+from concertmaster.core.changes.verification.power import POWER, TOLERATED, needed, outlook, power, spread
 from concertmaster.core.stats.comparison import LAST_LEVEL, SEQUENTIAL_LEVEL, anytime_critical
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.shift import group_shift

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.changes.prediction_error import LATER_RUNS, effect_error, reserved_per_month
+from concertmaster.core.changes.verification.prediction_error import LATER_RUNS, effect_error, reserved_per_month
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from tests.support.builders import DAY, NOW, container, daily, definition, step
 from tests.support.core.verification_runs import series

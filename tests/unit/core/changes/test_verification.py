@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.attribution import LoweredMemory
-from concertmaster.core.changes.before_after import BeforeAfter, foresee, split_runs
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification import verify
+from concertmaster.core.changes.verification.attribution import LoweredMemory
+from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee, split_runs
+from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings

@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.core.changes.phases.transition import C, ChangeEvent, JournalAction, Transition, conflict
 from concertmaster.core.changes.reconcile import TargetState
-from concertmaster.core.changes.verification import Verification
+from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
 

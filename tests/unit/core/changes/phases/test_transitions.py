@@ -11,7 +11,7 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import JournalAction, Transition, conflict, orphaned
 from concertmaster.core.changes.reconcile import FINISHED, ChangeState, TargetState, target_state
 from concertmaster.core.changes.situation import CheckResult
-from concertmaster.core.changes.verification import Verification
+from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.model.conditions import ConditionType, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
 

@@ -11,7 +11,8 @@ from statistics import median
 from typing import Any
 
 from concertmaster.core.changes.operations import tested, written
-from concertmaster.core.changes.power import POWER, Outlook, outlook, power, spread
+from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.schedule import readable, upcoming
@@ -20,6 +21,7 @@ from concertmaster.core.text import duration
 
 BASELINE = 60  # runs: the newest before a change
 NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
+SEASONS = 600  # runs: those of a fortnight every half an hour, to tell hours and weekends
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
 _QUIET = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts
@@ -33,6 +35,7 @@ _SAME = 1e-6  # relative difference of amounts that are equal
 STUCK = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 InputSizes = dict[str, float]
+AmountsByRun = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def split_runs(
     later = applied + _AT_ONCE
     before = [r for r in dated if _finished(r) and (r.end or 0.0) <= later and begin <= (r.start or 0.0) < applied]
     spans = [(a, b + _AT_ONCE) for a, b in without]
-    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in spans)][-NOISY_BASELINE:]
+    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in spans)][-SEASONS:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
     begun = sum(later <= (r.start or 0.0) <= now for r in dated)
@@ -160,26 +163,51 @@ def silent(
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     """The power of a verification of a change made now; None with too few runs before it."""
-    sizes = comparable(BeforeAfter(tuple(before), ()))
-    return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
+    sides = BeforeAfter(tuple(before), ())
+    figures = at_any_time(sides, comparable(sides))
+    return outlook(*_timed(baseline(before, *figures, max_runs), *figures), max_runs)
 
 
-def baseline(before: Sequence[RunRecord], sizes: InputSizes, max_runs: int) -> tuple[RunRecord, ...]:
+def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[AmountsByRun, InputSizes]:
+    """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them (``even``)."""
+    before, after = before_after.before, before_after.after
+    names = [[r.run for r in side] for side in (before, after)]
+    seconds = even(before, after, *([r.makespan for r in side] for side in (before, after)))
+    inputs = even(before, after, *([sizes[run] for run in side] for side in names))
+    return (
+        {run: v for side, values in zip(names, seconds, strict=True) for run, v in zip(side, values, strict=True)},
+        {
+            run: v or 0.0
+            for side, values in zip(names, inputs, strict=True)
+            for run, v in zip(side, values, strict=True)
+        },
+    )
+
+
+def seasonal(before_after: BeforeAfter) -> bool:
+    """Whether the hour of the day or weekends explain how long runs before the change took."""
+    took = [r.makespan for r in before_after.before]
+    return even(before_after.before, (), took, ())[0] != took
+
+
+def baseline(
+    before: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputSizes, max_runs: int
+) -> tuple[RunRecord, ...]:
     """The newest runs, and older ones of the same kind when the noise requires more. The choice depends only on runs before
     the change, so it cannot favour a verdict."""
-    newest, older = tuple(before[-BASELINE:]), before[:-BASELINE]
-    (seconds, inputs), (earlier, their_inputs) = _logged(newest, sizes), _logged(older, sizes)
-    if min(len(seconds), len(earlier)) < MIN_RUNS:
+    newest, older = tuple(before[-BASELINE:]), before[-NOISY_BASELINE:-BASELINE]
+    (durations, inputs), (earlier, their_inputs) = _timed(newest, seconds, sizes), _timed(older, seconds, sizes)
+    if min(len(durations), len(earlier)) < MIN_RUNS:
         return newest
-    if power(spread(seconds, inputs), len(seconds), max_runs) >= POWER:
+    if power(spread(durations, inputs), len(durations), max_runs) >= POWER:
         return newest
-    alike = compare(earlier, seconds, inputs_before=their_inputs, inputs_after=inputs, level=_ALIKE)
-    return newest if alike.low > 1.0 or alike.high < 1.0 else tuple(before)
+    alike = compare(earlier, durations, inputs_before=their_inputs, inputs_after=inputs, level=_ALIKE)
+    return newest if alike.low > 1.0 or alike.high < 1.0 else tuple(before[-NOISY_BASELINE:])
 
 
-def _logged(runs: Sequence[RunRecord], sizes: InputSizes) -> tuple[list[float], list[float]]:
-    """Log durations of the succeeded runs that have any, and their sizes."""
-    rows = [(r.makespan, sizes[r.run]) for r in good(runs) if r.makespan]
+def _timed(runs: Sequence[RunRecord], seconds: AmountsByRun, sizes: InputSizes) -> tuple[list[float], list[float]]:
+    """Durations of the succeeded runs that have any, and their sizes."""
+    rows = [(spent, sizes[r.run]) for r in good(runs) if (spent := seconds[r.run])]
     return [s for s, _ in rows], [size for _, size in rows]
 
 

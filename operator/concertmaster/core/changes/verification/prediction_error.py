@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, comparable, good
-from concertmaster.core.changes.power import spread
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, comparable, good
+from concertmaster.core.changes.verification.power import spread
 from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.stats.quantiles import student_quantile

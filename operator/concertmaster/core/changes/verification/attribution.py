@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from concertmaster.core.changes.before_after import BeforeAfter
+from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Policy
 

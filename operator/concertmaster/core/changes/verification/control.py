@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from concertmaster.core.changes.before_after import BeforeAfter, comparable, good
+from concertmaster.core.changes.verification.before_after import BeforeAfter, at_any_time, comparable, good
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, compare
 
 LEAST = 5  # workflows; with fewer even unanimity is no evidence
@@ -36,14 +36,14 @@ def common(others: Sequence[BeforeAfter]) -> Common | None:
 
 
 def _ratio(before_after: BeforeAfter) -> float | None:
-    """Ratio of durations after to before at equal input size; None with too few runs."""
-    sizes = comparable(before_after)
+    """Ratio of durations after to before at equal input size and time; None with too few runs."""
+    seconds, sizes = at_any_time(before_after, comparable(before_after))
     before, after = good(before_after.before), good(before_after.after)
     if min(len(before), len(after)) < MIN_RUNS:
         return None
     seen = compare(
-        [r.makespan for r in before],
-        [r.makespan for r in after],
+        [seconds[r.run] for r in before],
+        [seconds[r.run] for r in after],
         inputs_before=[sizes[r.run] for r in before],
         inputs_after=[sizes[r.run] for r in after],
     )

@@ -1,0 +1,131 @@
+"""Harm that ends a verification, whatever the aim of the change: kills, failures, requests that are too small, runs that are
+clearly slower.
+
+Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction, Jeffreys prior); the
+k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it for any number of failures. Runs that use more
+memory than the change left them are judged alike, against the share of runs that a size accepts: the runs before say nothing
+of it, for they had more. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline)
+all take half as long again as the longest run before, on no larger input, chance explains it once in hundreds of changes (by
+ranks alone: 1 in 496 after 30 runs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+from concertmaster.core.changes.verification.attribution import LoweredMemory, killed_for_memory
+from concertmaster.core.changes.verification.before_after import BeforeAfter, InputSizes, good
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.stats.comparison import MIN_RUNS, Common
+from concertmaster.core.text import count, duration, memory, memory_quantity
+
+FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
+QUIET_RUNS = 10  # runs without an OOM kill before the change for one kill after it to count as evidence
+CLEARLY = 1.5  # times the longest run before
+SOONEST = 2  # runs after a change before their duration can end its verification
+
+
+def killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> str | None:
+    """A new OOM kill after a lower memory request."""
+    if lowered is None:
+        return None
+    each: list[Collection[str]] = [(s,) for s in steps] or [()]  # by step: earlier kills of one do not hide new ones
+    new = [
+        n
+        for s in each
+        if (n := killed_for_memory(before_after.after, s)) and not killed_for_memory(before_after.before, s)
+    ]
+    if not new or len(before_after.before) < QUIET_RUNS:
+        return None
+    killed = count(max(new), "run")
+    return f"{killed} after it had a container killed for lack of memory, none of {len(before_after.before)} before"
+
+
+def failing(before_after: BeforeAfter) -> str | None:
+    """More failing runs than the failure rate before explains."""
+    earlier = sum(_bad(r) for r in before_after.before)
+    found = _more([_bad(r) for r in before_after.after], earlier, len(before_after.before))
+    if found is None:
+        return None
+    return f"{found[0]} of {found[1]} runs after it failed, {earlier} of {len(before_after.before)} before"
+
+
+def too_small(
+    before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None, *, certain: bool
+) -> str | None:
+    """Use above a lowered memory request, by containers that never used more than they requested before. ``certain``: in
+    more runs than chance explains; else in any."""
+    if lowered is None or not lowered.requests:
+        return None
+    known = {
+        (e.step, c.name)
+        for run in before_after.before
+        for e in run.steps
+        for c in e.containers
+        if (c.memory_peak or 0.0) > (c.memory_request or math.inf)
+    }
+    each = [lowered.exceeded(run, steps) for run in before_after.after]
+    new = [(key, *found[key]) for found in each for key in found.keys() - known]
+    bad = [not found.keys() <= known for found in each]
+    before = len(before_after.before)
+    worth = (
+        max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
+    )  # runs that this share is worth
+    times = _more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
+    if times is None or not new:
+        return None
+    (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])
+    used = f"{step} used {memory(peak)} of {memory_quantity(request)}"
+    return f"{times[0]} of {times[1]} runs after it needed more memory than the new request: {used}"
+
+
+def _more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
+    """The number of bad runs among the first runs after a change that ``earlier`` bad ones of ``before`` do not explain, and
+    of those first runs; None while they do."""
+    if before < MIN_RUNS:
+        return None
+    a, b = earlier + 0.5, before - earlier + 0.5
+    found = 0
+    for number, wrong in enumerate(bad, start=1):
+        found += wrong
+        if wrong and _at_least(found, number, a, b) <= FAILURE_LEVEL / (found * (found + 1)):
+            return found, number
+    return None
+
+
+def clearly_slower(before_after: BeforeAfter, sizes: InputSizes, common: Common | None) -> str | None:
+    """The first runs after the change all far exceed anything before it."""
+    before, after = good(before_after.before), good(before_after.after)
+    looked = SOONEST if len(before) >= 20 else MIN_RUNS
+    if len(before) < 8 or len(after) < looked:
+        return None
+    longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
+    first, factor = after[:looked], CLEARLY * (max(1.0, common.high) if common is not None else 1.0)
+    if any((r.makespan or 0.0) < factor * longest or sizes[r.run] > largest for r in first):
+        return None
+    shortest = min(r.makespan or 0.0 for r in first)
+    span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"
+    return f"slower: the first {looked} runs {span}"
+
+
+def _at_least(k: int, n: int, a: float, b: float) -> float:
+    """P(at least k of n) if the rate is distributed as Beta(a, b)."""
+    lead = math.lgamma(n + 1) - _log_beta(a, b)
+    tail = 0.0
+    for i in range(k, n + 1):
+        tail += math.exp(lead - math.lgamma(i + 1) - math.lgamma(n - i + 1) + _log_beta(a + i, b + n - i))
+    return min(1.0, tail)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _bad(run: RunRecord) -> bool:
+    return run.outcome is Outcome.FAILED
+
+
+def failed_share(runs: Sequence[RunRecord]) -> float:
+    """Share of failed runs (0 to 1)."""
+    return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0

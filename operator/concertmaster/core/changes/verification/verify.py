@@ -1,0 +1,206 @@
+"""Whether a change reached its aim: runs started after it against those ended before it, evaluated after every run.
+
+*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin, and are improvements only if runs
+reserve less, or fail less. Harm overrides every aim: OOM kills, more failing runs, use above a lowered memory request, a
+clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the sequential test of
+``stats.comparison.watch``, at equal times of the day and week (``even``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.changes.plan import Aim, Predicted
+from concertmaster.core.changes.verification.attribution import LoweredMemory
+from concertmaster.core.changes.verification.before_after import (
+    AmountsByRun,
+    BeforeAfter,
+    InputSizes,
+    at_any_time,
+    baseline,
+    comparable,
+    good,
+)
+from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
+from concertmaster.core.changes.verification.power import TOLERATED
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.enums import OnSame, Verdict
+from concertmaster.core.model.policy import Pricing, VerifySettings
+from concertmaster.core.schedule import interval
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, Common, Comparison, compare, watch
+from concertmaster.core.text import count, duration, percent
+
+HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
+_LEAST_INTERVALS = 10  # schedule intervals that a verification waits at least
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """State of a verification. ``verdict``: None while more runs are needed; ``restore``: whether to roll back.
+
+    ``measured``: the effect so far in the measure of the aim; ``harmed``: steps that show harm.
+    """
+
+    verdict: Verdict | None
+    restore: bool
+    reason: str
+    baseline_runs: int
+    verified_runs: int
+    measured: Predicted | None = None
+    harmed: tuple[str, ...] = ()
+
+
+def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, now: float) -> VerifySettings:
+    """The settings, extended to ten intervals for rare schedules."""
+    seconds = interval(definition, now) if definition is not None else None
+    return replace(settings, max_age_seconds=max(settings.max_age_seconds, _LEAST_INTERVALS * (seconds or 0.0)))
+
+
+def verify(
+    aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
+    steps: Collection[str] = (), lowered: LoweredMemory | None = None, pricing: Pricing | None = None,
+    common: Common | None = None, silence: str | None = None, timed: bool = True,
+) -> Verification:  # fmt: skip
+    """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
+    unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``);
+    ``silence``: why the absence of runs counts as harm (``before_after.silent``). ``timed``: whether durations can be
+    compared yet; else only other harm ends it."""
+    sizes, whole = comparable(before_after), before_after
+    figures = at_any_time(whole, sizes)
+    before_after = replace(whole, before=baseline(whole.before, *figures, settings.max_runs))
+    runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
+    harm = (
+        silence
+        or killed(before_after, steps, lowered)
+        or failing(before_after)
+        or too_small(before_after, steps, lowered, certain=True)
+        or (clearly_slower(before_after, sizes, common) if timed else None)
+    )
+    if harm:
+        measured = _measured(aim, whole, before_after, figures, pricing, common)
+        return Verification(Verdict.WORSE, True, harm, *runs, measured)
+    if not timed:
+        return Verification(None, False, _waiting(runs, settings), *runs)
+    over = age >= settings.max_age_seconds
+    seconds = _watched(before_after, figures, settings, over, common)
+    measured = _measured(aim, whole, before_after, figures, pricing, common)
+    slower = seconds.verdict is Verdict.WORSE and (
+        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
+    )
+    if slower:
+        return Verification(Verdict.WORSE, True, seconds.reason, *runs, measured)
+    if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
+        if not over:
+            return Verification(None, False, _waiting(runs, settings), *runs, measured)
+        limit = duration(settings.max_age_seconds)
+        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
+        return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
+    last = runs[1] >= settings.max_runs or over
+    found = _judged(aim, before_after, seconds, settings, last, measured)
+    above = too_small(before_after, steps, lowered, certain=False)
+    if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
+        waiting, restore = _waiting(runs, settings), settings.on_inconclusive is OnSame.RESTORE
+        found = (
+            Verification(Verdict.INCONCLUSIVE, restore, above, *runs)
+            if last
+            else Verification(None, False, waiting, *runs)
+        )
+    return replace(found, measured=measured)
+
+
+def _judged(
+    aim: Aim,
+    before_after: BeforeAfter,
+    seconds: Comparison,
+    settings: VerifySettings,
+    last: bool,
+    measured: Predicted | None,
+) -> Verification:
+    runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
+    durations = seconds.reason.removeprefix(UNDECIDED)  # it is decided here
+    if aim is Aim.FASTER:
+        if seconds.verdict is Verdict.IMPROVED:
+            return Verification(Verdict.IMPROVED, False, seconds.reason, *runs)
+        if seconds.verdict is Verdict.SAME:
+            return Verification(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
+    elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
+        reason = f"runs are not slower by more than {percent(HARMLESS)}: {durations}"
+        better = failed_share(before_after.after) < failed_share(before_after.before)
+        if aim is Aim.CHEAPER:
+            better = measured is None or measured.high < 0.0
+            reason += "" if better else "; no saving can be measured either"
+        return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
+    if not last:
+        return Verification(None, False, _waiting(runs, settings), *runs)
+    reason = f"after {count(runs[1], 'run')} it still cannot be verified: {durations}"
+    return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
+
+
+def _watched(
+    before_after: BeforeAfter,
+    figures: tuple[AmountsByRun, InputSizes],
+    settings: VerifySettings,
+    final: bool,
+    common: Common | None,
+) -> Comparison:
+    before, after = good(before_after.before), good(before_after.after)
+    seconds, sizes = figures
+    return watch(
+        [seconds[r.run] for r in before],
+        [seconds[r.run] for r in after],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        min_runs=MIN_RUNS,
+        max_runs=settings.max_runs,
+        final=final,
+        common=common,
+    )
+
+
+def _measured(
+    aim: Aim,
+    whole: BeforeAfter,
+    before_after: BeforeAfter,
+    figures: tuple[AmountsByRun, InputSizes],
+    pricing: Pricing | None,
+    common: Common | None,
+) -> Predicted | None:
+    """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. ``whole``:
+    with all runs before, which tell hours and weekends."""
+    if aim is Aim.SAFER:
+        if not before_after.after or not before_after.before:
+            return None
+        low = likely = high = failed_share(before_after.after) - failed_share(before_after.before)
+        return Predicted("Failures", low, likely, high)
+    before, after = good(before_after.before), good(before_after.after)
+    amounts, sizes = figures
+    if aim is Aim.CHEAPER:
+        amounts = _costs(whole, pricing or Pricing())
+    seen = compare(
+        [amounts[r.run] for r in before],
+        [amounts[r.run] for r in after],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        level=0.10,
+        common=common,
+    )
+    if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
+        return None
+    measure = "Cost" if aim is Aim.CHEAPER else "Duration"
+    return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
+
+
+def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:
+    """What the requests of each run cost, without what hours and weekends explain."""
+    of, sides = Costs(pricing), (whole.before, whole.after)
+    was, now = ([c.requested if (c := of.known(r)) is not None else None for r in side] for side in sides)
+    rows = zip(sides, even(*sides, was, now), strict=True)
+    return {run.run: cost for side, values in rows for run, cost in zip(side, values, strict=True)}
+
+
+def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:
+    return f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"

@@ -1,0 +1,128 @@
+"""A verification compares runs at equal times of the day and the week: neither a weekend nor a busy hour is an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.core.changes.plan import Aim
+from concertmaster.core.changes.verification.before_after import BeforeAfter, seasonal
+from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.verify import verify
+from concertmaster.core.model import RunRecord
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.policy import VerifySettings
+from concertmaster.core.times import weekend
+from tests.support.builders import DAY
+from tests.support.core.verification_runs import HOUR, run
+
+MONDAY = 1_767_571_200.0  # 2026-01-05 00:00 UTC
+FRIDAY_EVENING, SUNDAY_EVENING = MONDAY + 4 * DAY + 21 * HOUR, MONDAY + 6 * DAY + 21 * HOUR
+SETTINGS = VerifySettings()
+
+
+def less_on_weekends(time: float) -> float:
+    return 0.7 if weekend(time) else 1.0
+
+
+def busy_by_day(time: float) -> float:
+    return 1.0 + 0.25 * float(np.sin(2 * np.pi * time / DAY))
+
+
+def life(
+    applied: float, every: float, season: Callable[[float], float], *, effect: float = 1.0, after: int = 24,
+    days: float = 14.0, seed: int = 1, cpu: float = 1.0,
+) -> BeforeAfter:  # fmt: skip
+    """Runs of ten minutes times ``season``, and times ``effect`` from ``applied`` on, when they request ``cpu`` cores."""
+    rng = np.random.default_rng(seed)
+    begins = [applied + every * (k + 0.5) for k in range(-round(days * DAY / every), after)]
+    took = [600.0 * season(t) * float(np.exp(0.08 * rng.standard_normal())) for t in begins]
+    rows = [
+        run(i, t, s * (effect if t > applied else 1.0), cpu=cpu if t > applied else 1.0)
+        for i, (t, s) in enumerate(zip(begins, took, strict=True))
+    ]
+    before = [r for r in rows if (r.start or 0.0) < applied]
+    return BeforeAfter(tuple(before), tuple(rows[len(before) :]), after)
+
+
+CASES = [
+    pytest.param(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, id="before a weekend"),
+    pytest.param(SUNDAY_EVENING, 4 * HOUR, less_on_weekends, id="after a weekend"),
+    pytest.param(MONDAY + 2 * DAY + 6 * HOUR, HOUR / 2, busy_by_day, id="before the quiet hours"),
+    pytest.param(MONDAY + 2 * DAY + 20 * HOUR, HOUR / 2, busy_by_day, id="before the busy hours"),
+]
+
+
+@pytest.mark.parametrize(("applied", "every", "season"), CASES)
+@pytest.mark.parametrize("looked", [6, 12, 24])
+def test_a_change_without_effect_is_neither_harm_nor_gain(
+    applied: float, every: float, season: Callable[[float], float], looked: int
+) -> None:
+    rows = life(applied, every, season, after=looked)
+    found = verify(Aim.FASTER, rows, SETTINGS, age=DAY)
+    assert found.verdict not in (Verdict.WORSE, Verdict.IMPROVED)
+    assert found.measured is not None
+    assert found.measured.low < 0.0 < found.measured.high
+
+
+@pytest.mark.parametrize(("applied", "every", "season"), CASES)
+def test_harm_and_gain_show_at_any_time(applied: float, every: float, season: Callable[[float], float]) -> None:
+    slower = verify(Aim.CHEAPER, life(applied, every, season, effect=1.25), SETTINGS, age=DAY)
+    assert (slower.verdict, slower.restore) == (Verdict.WORSE, True)
+    faster = verify(Aim.FASTER, life(applied, every, season, effect=0.8), SETTINGS, age=DAY)
+    assert faster.verdict is Verdict.IMPROVED
+    assert faster.measured is not None
+    assert faster.measured.low < -0.2 < faster.measured.high
+
+
+@pytest.mark.parametrize("applied", [FRIDAY_EVENING, SUNDAY_EVENING])
+def test_what_runs_reserve_is_measured_at_equal_times_too(applied: float) -> None:
+    found = verify(Aim.CHEAPER, life(applied, 4 * HOUR, less_on_weekends, cpu=0.5), SETTINGS, age=DAY)
+    assert found.verdict is Verdict.IMPROVED
+    assert found.measured is not None
+    assert found.measured.measure == "Cost"
+    whole = life(applied, 4 * HOUR, lambda _: 1.0, cpu=0.5)
+    alike = verify(Aim.CHEAPER, whole, SETTINGS, age=DAY).measured
+    assert alike is not None
+    assert found.measured.likely == pytest.approx(alike.likely, abs=0.03)
+
+
+@pytest.mark.parametrize("effect", [1.0, 1.3])
+def test_other_workflows_with_the_same_weekends_are_no_common_shift(effect: float) -> None:
+    others = [life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, effect=effect, after=10, seed=s) for s in range(8)]
+    found = common(others)
+    if effect == 1.0:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.ratio == pytest.approx(effect, rel=0.06)
+
+
+@given(
+    st.lists(st.floats(10.0, 1000.0), min_size=1, max_size=60),
+    st.lists(st.floats(10.0, 1000.0), min_size=1, max_size=20),
+    st.floats(0.1, 10.0),
+)
+def test_the_effect_of_a_change_is_never_taken_for_a_season(was: list[float], now: list[float], effect: float) -> None:
+    sides = [_rows(was, MONDAY), _rows(now, MONDAY + 30 * DAY)]
+    first = even(*sides, was, now)
+    second = even(*sides, was, [v * effect for v in now])
+    assert first[0] == second[0]
+    assert second[1] == pytest.approx([v * effect for v in first[1] if v is not None])
+
+
+def test_runs_that_no_hour_or_weekend_explains_stay_as_they_are() -> None:
+    rows = life(FRIDAY_EVENING, 4 * HOUR, lambda _: 1.0)
+    assert not seasonal(rows)
+    assert seasonal(life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends))
+    unknown = [None] * len(rows.before)
+    assert even(rows.before, rows.after, unknown, [1.0] * len(rows.after)) == (unknown, [1.0] * len(rows.after))
+
+
+def _rows(seconds: list[float], begin: float) -> list[RunRecord]:
+    return [run(i, begin + i * 5 * HOUR, s) for i, s in enumerate(seconds)]
