@@ -15,6 +15,7 @@ from concertmaster.core.model import Recommendation, RunRecord, Severity, Workfl
 DAY = 86400.0
 LAGS = (1 * DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
 _STATES = ("failing-step", "data-quality", "best-practices")
+_ENDING = ("degradation",)  # says that something lasts, so what ended a day ago is not held for longer
 _AT_ONCE = (Severity.CRITICAL, Severity.HIGH)
 _MOST = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 
@@ -68,6 +69,8 @@ def _held(published: Collection[str], recommendations: Collection[Recommendation
     for lag in LAGS:
         if not missing:
             break
+        if lag > LAGS[0]:
+            missing = {i for i in missing if i.partition(".")[0] not in _ENDING}
         again = [r for r in at(lag, missing) if r.id in missing and not r.minor]
         kept += again
         missing -= {r.id for r in again}

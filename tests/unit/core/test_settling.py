@@ -63,6 +63,12 @@ def test_a_state_that_is_over_is_over() -> None:
     assert settle(("failing-step.load",), [], at, confirm=True) == []
 
 
+def test_what_lasts_is_not_said_to_last_for_days_after_its_end() -> None:
+    for lag, said in (("d1", ["degradation.load"]), ("d2", []), ("d4", [])):
+        kept = settle(("degradation.load",), [], before(**{lag: [item("degradation")]}), confirm=True)
+        assert published(kept) == said
+
+
 def test_what_is_new_waits_for_a_second_day_unless_much_is_at_stake() -> None:
     alone = before()
     (waits,) = settle((), [item()], alone, confirm=True)

@@ -82,6 +82,8 @@ def _way(field: Field, now: str | None) -> float:
     if now == field.new:
         return 1.0
     old, here, new = quantity(field.old), quantity(now), quantity(field.new)
+    if now is None and "/limits/" in field.path and old is not None and new is not None and new > old:
+        return 1.0  # a limit that is removed holds nothing back
     if here is None or new is None:
         return 0.0
     if old is None or old == new:

@@ -1,23 +1,25 @@
 """Measured effect of implementations: the before/after test of changes, for everything people implemented. Pure.
 
 Fields set at the same time have one common effect. It is divided in proportion to their predictions, since their parts
-cannot be separated.
+cannot be separated. Nor can those of a recommendation and of an image that was released with it.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
-from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
@@ -61,22 +63,36 @@ def _proven(
     stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)
     lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
+    sides = split_runs(
+        runs,
+        applied=outcome.since,
+        since=max(stayed, default=None),
+        now=now if outcome.until is None else min(now, outcome.until),
+        without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
+    )
     proof = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
-        split_runs(
-            runs,
-            applied=outcome.since,
-            since=max(stayed, default=None),
-            now=now if outcome.until is None else min(now, outcome.until),
-            without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
-        ),
+        sides,
         settings,
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
         steps=(step,) if step is not None else (),
         lowered=LoweredMemory.of(lowered, policy),
         pricing=pricing,
     )
+    if proof.verdict is not None and _released(sides):
+        outcome, proof = replace(outcome, measured=None), replace(proof, verdict=Verdict.INCONCLUSIVE, measured=None)
     return _reported(outcome, proof, _share(outcome, outcomes), now)
+
+
+def _released(sides: BeforeAfter) -> bool:
+    """Whether a container that always had one image before the change has another one after it: what runs show is then the
+    effect of both."""
+    before, after = (
+        {(e.step, c.name, c.image) for r in side for e in r.steps for c in e.containers if c.image}
+        for side in (sides.before, sides.after)
+    )
+    had = Counter((step, name) for step, name, _ in before)
+    return any(had[step, name] == 1 and (step, name, image) not in before for step, name, image in after)
 
 
 def _reported(

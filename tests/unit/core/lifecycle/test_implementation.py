@@ -113,3 +113,17 @@ def test_long_values_are_compared_by_digest() -> None:
 
 def test_a_list_that_is_too_short_gives_no_fields() -> None:
     assert fields([Edit("/spec/templates/9/parallelism", None, "3")], template()) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "done"),
+    [
+        ("/spec/x/resources/limits/cpu", "1", "2", True),  # "Raise CPU limit ..., or remove it"
+        ("/spec/x/resources/limits/memory", "1Gi", "2Gi", True),
+        ("/spec/x/resources/limits/cpu", "2", "1", False),
+        ("/spec/x/resources/limits/cpu", None, "1", False),
+        ("/spec/x/resources/requests/cpu", "1", "2", False),
+    ],
+)
+def test_a_limit_to_raise_that_was_removed_is_implemented(path: str, old: str | None, new: str, done: bool) -> None:
+    assert follows(Field(path, old, new), None) is done

@@ -9,6 +9,7 @@ import pytest
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import DAY, NOW
@@ -49,6 +50,27 @@ def test_too_few_runs_are_waited_for_and_then_it_cannot_be_known() -> None:
     assert waiting.line("w") is None
     late = one(BEFORE + after(3), now=NOW + 8 * DAY)
     assert late.verdict is Verdict.INCONCLUSIVE
+
+
+def of_image(image: str, runs: list[RunRecord]) -> list[RunRecord]:
+    """The runs with that image in all their containers."""
+
+    def changed(e: StepExecution) -> StepExecution:
+        return replace(e, containers=tuple(replace(c, image=image) for c in e.containers))
+
+    return [replace(r, steps=tuple(map(changed, r.steps))) for r in runs]
+
+
+def test_a_release_in_the_same_commit_is_neither_credited_nor_blamed_on_the_recommendation() -> None:
+    for factor in (0.5, 1.5):
+        found = one(of_image("etl:1", BEFORE) + of_image("etl:2", after(10, factor)))
+        assert (found.verdict, found.measured) == (Verdict.INCONCLUSIVE, None)
+        assert one(of_image("etl:1", BEFORE) + of_image("etl:1", after(10, factor))).measured is not None
+
+
+def test_images_that_change_with_every_run_are_no_release() -> None:
+    runs = [r for i, run in enumerate(BEFORE + after(10)) for r in of_image(f"etl:{i}", [run])]
+    assert one(runs).verdict is Verdict.IMPROVED
 
 
 def test_a_verdict_is_final() -> None:
