@@ -1,8 +1,8 @@
 """Combined gain of the recommendations of one workflow: overlapping time and failures are counted once.
 
 Recommendations for one step share its time: the largest counts. Those for the whole run (all waiting, all start-up) include
-those for single steps of the same kind: only the excess counts. Waiting for nodes, limits, locks and other workflows is the
-same time: a pod waits only once.
+those for single steps of the same kind: only the excess counts; those for all of its time include its waiting and start-up
+as well. Waiting for nodes, limits, locks and other workflows is the same time: a pod waits only once.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ def contributions(gains: Iterable[tuple[str, float]]) -> list[float]:
         steps[root] = max(steps[root], gain)
         for kind in (_RUN, *([_PARTS[rule]] if (rule := identifier.partition(".")[0]) in _PARTS else ())):
             parts[kind, root] = max(parts[kind, root], gain)
-    beyond = [gain - sum(v for (of, _), v in parts.items() if of == kind) for kind, gain in wholes.items()]
-    return [gain for gain in (*steps.values(), *beyond) if gain > 0]
+    beyond = {kind: gain - sum(v for (of, _), v in parts.items() if of == kind) for kind, gain in wholes.items()}
+    if _RUN in beyond:  # whatever made the run longer may have made it wait
+        beyond[_RUN] -= sum(max(0.0, beyond.get(kind, 0.0)) for kind in (_WAITING, _STARTUP))
+    return [gain for gain in (*steps.values(), *beyond.values()) if gain > 0]
 
 
 def together(items: Iterable[tuple[str, Impact]]) -> Impact:

@@ -12,7 +12,7 @@ from concertmaster.core.model import Impact, Interval
 
 IDS = ("parallelism", "parallelism.a", "queue-time", "queue-time.start", "queue-time.lock", "queue-time.suspended",
        "schedule-clash", "batch-small-steps.a", "batch-small-steps.b", "cpu-request.a.main", "io-bound.a", "variance.b",
-       "degradation", "node-skew")  # fmt: skip
+       "degradation", "node-skew", "overlapping-runs")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,9 @@ IDS = ("parallelism", "parallelism.a", "queue-time", "queue-time.start", "queue-
         ({"io-bound.a": 30, "queue-time": 20}, 50),
         ({"degradation": 30, "io-bound.a": 20}, 30),  # what became slower is somewhere in the steps
         ({"degradation": 10, "io-bound.a": 20}, 20),
+        ({"overlapping-runs": 60, "queue-time": 40}, 60),  # runs beside another wait for its nodes
+        ({"overlapping-runs": 60, "queue-time": 40, "queue-time.start": 30}, 70),
+        ({"overlapping-runs": 60, "queue-time": 40, "parallelism.a": 30, "io-bound.b": 10}, 60),
         ({"cache-step.a": -5, "io-bound.b": 0}, 0),
     ],
 )
