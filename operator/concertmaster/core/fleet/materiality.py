@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fleet.together import precedes
 from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
 
@@ -94,7 +95,7 @@ def _meets(item: Recommendation, analysis: Analysis) -> bool:
 def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Analysis) -> bool:
     """Whether its gain closes the gap; ``margin``: relative distance to the target, negative."""
     if objective.startswith("duration"):
-        return _reaches(item.gain_share, -margin / (1.0 - margin))
+        return not precedes(item.id) and _reaches(item.gain_share, -margin / (1.0 - margin))
     if objective == "success":
         return _reaches(item.failures_avoided, -margin * analysis.policy.objectives.min_success)
     if objective == "cost per run" and analysis.cost.per_month:

@@ -26,6 +26,11 @@ _WHOLES = {
 _PARTS = {"batch-small-steps": _STARTUP, "parallelism": _WAITING}
 
 
+def precedes(identifier: str) -> bool:
+    """Whether the time that a recommendation gains precedes the run, and is no part of its makespan."""
+    return _WHOLES.get(identifier) == _SUSPENDED
+
+
 def contributions(gains: Iterable[tuple[str, float]]) -> list[float]:
     """Contribution of each recommendation, given (id, gain) pairs with ids like ``cpu-request.train``, in the unit of the
     gain: one positive number per step and per kind of the run's own time."""

@@ -76,6 +76,13 @@ def test_a_gain_that_reaches_a_missed_objective_is_material_however_small_it_is(
     assert assess(faster(5), missed).minor
 
 
+def test_time_before_a_run_closes_no_gap_of_its_duration() -> None:
+    missed = analysis(Policy(objectives=Objectives(duration=Quantiles(p95=590.0))))
+    suspended = replace(faster(25), id="queue-time.suspended", rule="queue-time")
+    assert assess(suspended, missed).minor
+    assert not assess(replace(suspended, id="queue-time"), missed).minor
+
+
 def test_fewer_failures_that_reach_a_missed_success_objective_are_material_however_rare_the_runs_are() -> None:
     """A weekly workflow that fails once in seven runs has less than one failed run a month."""
     weekly = [
