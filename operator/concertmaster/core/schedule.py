@@ -32,6 +32,7 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = 5
+MOST_AHEAD = 500  # scheduled starts that are listed
 MOST_SCHEDULES = 50
 """Of one workflow: each is played forward by the minute, and an object may name thousands."""
 _LONGEST = 1000  # characters of a schedule: a field may list a value thousands of times
@@ -68,7 +69,7 @@ def same_starts(definition: WorkflowDefinition) -> Hashable:
     return definition.schedule, definition.schedule_time_zone, definition.suspended
 
 
-def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
+def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = MOST_AHEAD) -> tuple[float, ...]:
     """The scheduled starts (unix seconds) after ``now`` and up to ``until``, at most ``most`` of them, from the first
     ``MOST_SCHEDULES`` schedules."""
     return () if definition.suspended else due(definition, now, until, most=most)

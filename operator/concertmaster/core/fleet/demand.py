@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.schedule import MOST_AHEAD
 from concertmaster.core.times import weekend
 
 HOUR = 3600.0
@@ -150,12 +151,24 @@ def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
     )
 
 
+def _continued(upcoming: Sequence[float], until: float) -> Sequence[float]:
+    """The starts at least up to ``until``: those of a frequent schedule are listed less far, and go on like the last day of
+    the list, or its last hour if it is shorter."""
+    if len(upcoming) < MOST_AHEAD or upcoming[-1] >= until:
+        return upcoming
+    period = DAY if upcoming[-1] - upcoming[0] >= DAY else HOUR
+    last = [t for t in upcoming if t > upcoming[-1] - period]
+    times = math.ceil((until - upcoming[-1]) / period)
+    return [*upcoming, *(t + k * period for k in range(1, times + 1) for t in last)]
+
+
 def _starts(
     upcoming: Sequence[float], begins: Floats, now: float, first: float, hours: int
 ) -> Iterable[tuple[float, float]]:
     """Future starts with their weight: 1 each if scheduled, else the rate observed at that hour."""
     if upcoming:
-        return [(t, 1.0) for t in upcoming if now < t < first + hours * HOUR]
+        until = first + hours * HOUR
+        return [(t, 1.0) for t in _continued(upcoming, until) if now < t < until]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:
         return []

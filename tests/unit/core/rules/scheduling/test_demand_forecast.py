@@ -8,10 +8,12 @@ import pytest
 
 from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
 from concertmaster.core.rules import Fleet
+from concertmaster.core.schedule import MOST_AHEAD
 from tests.support.builders import NOW
 from tests.support.core import scenarios
 
 MIDNIGHT = NOW - NOW % DAY
+DAYS = 2
 
 
 def _every_day(name: str, hour: float, cores: float, seconds: float, days: int = 28, kind: str = "CronJob") -> Workload:
@@ -28,6 +30,18 @@ def test_a_schedule_puts_its_cores_into_its_hours() -> None:
     assert hours[MIDNIGHT + DAY + 3 * HOUR].gib == pytest.approx(16.0)
     assert hours[MIDNIGHT + DAY + 3 * HOUR].runs == 1.0
     assert sum(h.cores for h in found.hours) == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [(1, range(24)), (5, range(24)), (2, range(8, 20))])
+def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: int, hours: range) -> None:
+    """It has more starts in three days than are listed."""
+    every = [MIDNIGHT + k * 60.0 * minutes for k in range(-DAYS * 1440 // minutes, 4 * 1440 // minutes)]
+    starts = [t for t in every if t % DAY // HOUR in hours]
+    past = [PastRun(t, t + 60.0, 120.0, 0.0) for t in starts if t < NOW - 60.0]
+    ahead = [t for t in starts if t > NOW][:MOST_AHEAD]
+    found = forecast_demand([Workload("poll", "CronWorkflow", past, ahead)], NOW, 72)
+    assert {h.start % DAY // HOUR for h in found.hours if h.cores} == set(hours)
+    assert sum(h.runs for h in found.hours) == pytest.approx(3 * len(hours) * 60 / minutes, abs=1)
 
 
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
