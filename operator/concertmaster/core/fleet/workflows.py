@@ -19,6 +19,7 @@ from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, for
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
 _GIB = 1024.0**3
+_PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +69,22 @@ class Fleet:
         if beyond:
             delays[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
         return sorted(delays.items(), key=lambda kv: (-kv[1], kv[0]))
+
+    def turn(self, key: WorkflowKey, spans: Floats) -> tuple[int, float]:
+        """How many of the workflows that it clashes with during the spans move before this one, the smallest first, and the
+        longest usual run (s) of them all. Such a workflow is scheduled about as often and reserves a tenth of what all
+        others do."""
+        own = next((m for m in self.members if m.key == key and m.upcoming and len(m.runs)), None)
+        if own is None:
+            return 0, 0.0
+        others = [(self.members[place], cores) for place, cores in self._shares(spans)]
+        others = [(m, cores) for m, cores in others if m.key != key]
+        least = _PART * sum(cores for _, cores in others)
+        starts = len(own.upcoming)
+        met = [m for m, cores in others if cores >= least and starts < 2 * len(m.upcoming) < 4 * starts]
+        sizes = [(float(np.median(m.runs[:, 2])), str(m.key)) for m in (own, *met)]
+        longest = max(float(np.median(m.runs[:, 1] - m.runs[:, 0])) for m in (own, *met))
+        return sum(size < sizes[0] for size in sizes), longest
 
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
         """(index, mean cores) of the members that reserve cores during the spans: one pass over all runs per span,

@@ -1,16 +1,18 @@
 """``schedule-clash``: a scheduled workflow that waits for nodes because others run at the same time.
 
 Requires both: waiting on the critical path, and reservations of other workflows at the hours of the runs. Proposes the start
-time with the least overlap, no further away than necessary.
+time with the least overlap, no further away than necessary. Of workflows that clash, each gets another one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.arrays import Floats
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level
@@ -23,6 +25,14 @@ from concertmaster.core.rules.upper_bound import assumption, attainable
 _MINUTE = 60.0
 _HOURLY = (10, 20, 30, 40, 50)
 _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
+
+
+class _Start(NamedTuple):
+    """Another start: the mean cores it would meet, how many minutes later it is, and its cron line."""
+
+    load: float
+    minutes: int
+    line: str
 
 
 def _moved(schedule: str, minutes: int) -> str | None:
@@ -44,6 +54,25 @@ def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
     return [sum(a.pending for a in critical_chain(run)) for run in runs]
 
 
+def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> list[_Start]:
+    """The starts nearby that would meet at most ``most`` cores and lie ``seconds`` apart: the one that meets least first, of
+    equal ones the nearest."""
+    definition, fleet = evidence.analysis.definition, evidence.fleet
+    hourly = (definition.schedule or "").split()[1:2] == ["*"]
+    starts = []
+    for minutes in _HOURLY if hourly else _DAILY:
+        line = _moved(definition.schedule or "", minutes)
+        load = fleet.load(definition.key, spans + minutes * _MINUTE) if fleet is not None and line is not None else None
+        if line is not None and load is not None and load <= most:
+            starts.append(_Start(round(load, 3), minutes, line))
+    apart: list[_Start] = []
+    for start in sorted(starts, key=lambda s: (s.load, abs(s.minutes))):
+        gaps = [abs(start.minutes - other.minutes) for other in apart]
+        if all((min(gap, 60 - gap) if hourly else gap) * _MINUTE >= seconds for gap in gaps):
+            apart.append(start)
+    return apart
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
@@ -60,20 +89,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     total = sum(cores for _, cores in now)
     if total <= 0:
         return
-    best: tuple[float, int, int, str] | None = None
-    for minutes in _HOURLY if schedule.split()[1:2] == ["*"] else _DAILY:
-        line = _moved(schedule, minutes)
-        if line is None:
-            continue
-        load = fleet.load(key, spans + minutes * _MINUTE)
-        if best is None or (round(load, 3), abs(minutes)) < best[:2]:
-            best = (round(load, 3), abs(minutes), minutes, line)
-    if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
+    ahead, longest = fleet.turn(key, spans)
+    free = _free(evidence, spans, (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total, longest)
+    if ahead >= len(free):
         return
     bound = evidence.worth(without(runs, PENDING), evidence.settings.number("minGainPercent", 5.0), runs)
     if bound is None:
         return
-    (load, _, minutes, line), (share, seconds) = best, attainable(bound)
+    (load, minutes, line), (share, seconds) = free[ahead], attainable(bound)
     literal = analysis.definition.declared.get("schedule")
     edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
     names = [name for name, _ in now]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import Recommendation, RunRecord
 from concertmaster.core.rules import Fleet
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
+from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import cron_job, noise, scenario
 from tests.support.core.scenarios import at_two, daily_member
@@ -23,6 +25,22 @@ def test_moves_the_start_to_where_it_meets_nobody() -> None:
     (edit,) = item.edits
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedule", '"0 2 * * *"', '"30 1 * * *"')
     assert item.expected.endswith(", if half of the wait is removed, at most all of it")
+
+
+def clashing_with(cores: float, **other: Any) -> Recommendation:
+    """What is recommended to the report beside a crawl of that many cores at the same time."""
+    fleet = Fleet((daily_member("report", 2.0, 4.0, 1500), daily_member("crawl", 2.0, cores, 1500, **other)))
+    return replace(at_two(600.0), fleet=fleet).one("schedule-clash")
+
+
+def test_workflows_that_clash_move_to_different_starts() -> None:
+    """Each is told to move, and both were told the same minute: the smaller one gets the better start."""
+    assert clashing_with(5.0).proposed == "30 1 * * *"
+    assert clashing_with(3.0).proposed == "30 2 * * *"
+
+
+def test_what_runs_far_more_often_is_not_expected_to_move() -> None:
+    assert clashing_with(3.0, upcoming=tuple(NOW + 600.0 * k for k in range(500))).proposed == "30 1 * * *"
 
 
 def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
