@@ -6,16 +6,18 @@ time with the least overlap, no further away than necessary. Of workflows that c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
 from concertmaster.core.arrays import Floats
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level
+from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
@@ -73,6 +75,17 @@ def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> lis
     return apart
 
 
+def _on_new_nodes(runs: Sequence[RunRecord], fewest: int) -> bool:
+    """Whether pods waited for at least so many nodes, none of which another run has seen: an autoscaler adds them."""
+    waited = [
+        {e.node for e in run.steps if e.created is not None and (e.scheduled or 0.0) - e.created > FULL_CLUSTER_SECONDS}
+        for run in runs
+    ]
+    nodes = [node for found in waited for node in found if node is not None]
+    seen = Counter(node for run in runs for node in {e.node for e in run.steps})
+    return len(nodes) >= fewest and all(seen[node] == 1 for node in nodes)
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
@@ -88,6 +101,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     now = fleet.meets(key, spans)
     total = sum(cores for _, cores in now)
     if total <= 0:
+        return
+    if _on_new_nodes(analysis.runs, analysis.options.min_runs):
         return
     ahead, longest = fleet.turn(key, spans)
     free = _free(evidence, spans, (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total, longest)

@@ -43,6 +43,16 @@ def test_what_runs_far_more_often_is_not_expected_to_move() -> None:
     assert clashing_with(3.0, upcoming=tuple(NOW + 600.0 * k for k in range(500))).proposed == "30 1 * * *"
 
 
+def test_a_node_that_an_autoscaler_adds_for_each_run_is_no_clash() -> None:
+    clash = scenarios.schedule_clash()
+    runs = tuple(
+        replace(run, steps=tuple(replace(e, node=f"node-{i}") for e in run.steps)) for i, run in enumerate(clash.runs)
+    )
+    assert replace(clash, runs=runs).recommended("schedule-clash") == []
+    some = (*runs[:5], *clash.runs[5:])
+    assert replace(clash, runs=some).recommended("schedule-clash") != []
+
+
 def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
     fleet = scenarios.schedule_clash().fleet
     assert replace(at_two(2.0), fleet=fleet).recommended("schedule-clash") == []
