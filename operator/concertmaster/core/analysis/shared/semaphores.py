@@ -2,16 +2,19 @@
 
 Each execution holds the semaphore from the start of its pod to its end. With first come, first served, request times and
 holding times determine the waits for any size. Where the current size does not explain the observed waits, other workflows
-hold the semaphore too, and no size can be derived from these runs.
+hold the semaphore too, and no size can be derived from these runs. What shorter waits are worth is replayed: a step may wait
+for others as well.
 """
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
+from concertmaster.core.analysis.replay.simulate import chain_length, simulate
 from concertmaster.core.model import Outcome, RunRecord
 
 MOST = 1000  # places
@@ -22,45 +25,54 @@ _EXPLAINED = 0.5  # share of the observed wait that the current size must explai
 @dataclass(frozen=True, slots=True)
 class Holding:
     """One execution that needed the semaphore: when it could have begun, how long it waited beyond the usual delay, and how
-    long it held the semaphore; seconds."""
+    long it held the semaphore; seconds. ``place``: of the execution among the steps of its ``run``."""
 
     asked: float
     waited: float
     held: float
+    run: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EnoughPlaces:
-    """``size``: the smallest with (almost) no wait; ``left``: mean wait (s) with it, ``now``: with the current size."""
+    """``size``: the smallest with (almost) no wait; ``left``: mean wait (s) with it, ``now``: with the current size;
+    ``saved``: by run and place in its steps, the seconds that an execution waits less."""
 
     size: int
     now: float
     left: float
+    saved: Mapping[str, Mapping[int, float]]
 
 
 def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[Holding]:
     """Executions of ``steps`` that held the semaphore; ``usual``: seconds from ready to created without any lock."""
     rows = []
     for run in runs:
-        for e in run.steps:
+        for place, e in enumerate(run.steps):
             if e.step not in steps or e.ready is None or e.created is None or e.finished is None or e.attempt:
                 continue
             if e.outcome in (Outcome.SKIPPED, Outcome.CACHED):
                 continue
             waited = max(0.0, e.created - e.ready - usual)
-            rows.append(Holding(e.ready, waited, max(0.0, e.finished - e.created)))
+            rows.append(Holding(e.ready, waited, max(0.0, e.finished - e.created), run.run, place))
     return sorted(rows, key=lambda h: h.asked)
+
+
+def waits(rows: Sequence[Holding], size: int) -> list[float]:
+    """Wait of each in seconds with ``size`` places."""
+    free = [float("-inf")] * size
+    found = []
+    for row in rows:
+        begin = max(row.asked, heapq.heappop(free))
+        found.append(begin - row.asked)
+        heapq.heappush(free, begin + row.held)
+    return found
 
 
 def mean_wait(rows: Sequence[Holding], size: int) -> float:
     """Mean wait in seconds with ``size`` places."""
-    free = [float("-inf")] * size
-    total = 0.0
-    for row in rows:
-        begin = max(row.asked, heapq.heappop(free))
-        total += begin - row.asked
-        heapq.heappush(free, begin + row.held)
-    return total / len(rows) if rows else 0.0
+    return sum(waits(rows, size)) / len(rows) if rows else 0.0
 
 
 def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> EnoughPlaces | None:
@@ -74,7 +86,35 @@ def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> Enoug
         return None
     low, high = size + 1, max(size + 1, min(most, size + len(rows)))
     least = mean_wait(rows, high)
-    if least > _LEFT * now:
-        return EnoughPlaces(high, now, least) if least < now else None
-    enough = low + bisect_left(range(low, high), True, key=lambda n: mean_wait(rows, n) <= _LEFT * now)
-    return EnoughPlaces(enough, now, mean_wait(rows, enough))
+    if least >= now:
+        return None
+    enough = high
+    if least <= _LEFT * now:
+        enough = low + bisect_left(range(low, high), True, key=lambda n: mean_wait(rows, n) <= _LEFT * now)
+    return EnoughPlaces(enough, now, mean_wait(rows, enough), _saved(rows, size, enough))
+
+
+def _saved(rows: Sequence[Holding], size: int, more: int) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for row, before, after in zip(rows, waits(rows, size), waits(rows, more), strict=True):
+        found.setdefault(row.run, {})[row.place] = min(row.waited, before - after)
+    return found
+
+
+def sooner(run: ExecutedRun, saved: Mapping[int, float]) -> float:
+    """Makespan in seconds, replayed, of a run whose first pods are created earlier by the seconds ``saved`` of each, by
+    ``Attempt.source``."""
+    pieces = [
+        [_earlier(chain, first, saved.get(first.source, 0.0)) for chain, (first, *_) in zip(row, chains, strict=True)]
+        for row, chains in zip(run.pieces, run.chains, strict=True)
+    ]
+    lengths = [max(map(chain_length, row), default=0.0) for row in pieces]
+    return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
+
+
+def _earlier(chain: Chain, first: Attempt, saved: float) -> Chain:
+    """The chain without so many seconds of the controller's lag, those before it requests its slots first."""
+    (delay, head, work), *retries = chain
+    before = min(delay, saved)
+    holding = min(max(0.0, head - first.before_work), saved - before)
+    return ((delay - before, head - holding, work), *retries)

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
-from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
-from concertmaster.core.changes.admission.quotas import pods_within
+from concertmaster.core.analysis.replay.gain import paired_interval
+from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings, sooner
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
@@ -34,9 +35,12 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         return None
     worst = max(steps, key=lambda n: (steps[n], n))
     size, enough, capped = _enough(evidence, locks[worst], locks, usual)
-    if enough is not None:
-        seconds = seconds.scaled(1.0 - enough.left / enough.now)
-    share = seconds.scaled(1.0 / spans)
+    saved = enough.saved if enough is not None else {run.run: _lags(run, locks, usual) for run in runs}
+    base = np.array([run.replayed for run in runs])
+    then = np.array([sooner(run, saved.get(run.run, {})) for run in runs])
+    seconds, share = paired_interval(base - then, base)
+    if seconds.low <= 0 or share.likely < evidence.settings.number("minGainPercent", 5.0) / 100:
+        return None
     held_up = text.duration(seconds.likely)
     if enough is None:
         share, seconds = attainable((share, seconds))
@@ -82,6 +86,12 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     return finding
 
 
+def _lags(run: ExecutedRun, locks: Mapping[str, object], usual: float) -> dict[int, float]:
+    """Seconds that first attempts waited beyond the ``usual``, by place in the run's steps."""
+    firsts = [chain[0] for step in locks for chain in run.chains_of(step)]
+    return {a.source: max(0.0, a.lag - usual) for a in firsts}
+
+
 def _waits(
     runs: Sequence[ExecutedRun], locks: Mapping[str, object], usual: float
 ) -> tuple[list[float], dict[str, float]]:
@@ -106,13 +116,13 @@ def _enough(
         return None, None, ""
     size = sizes[names[0]]
     holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
-    fits = pods_within(evidence.capacity.quotas, holders, evidence.capacity.ranges)
+    fits = evidence.capacity.pods(holders)
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
     most, by = fits if fits is not None else (MOST, "")
     enough = enough_places(rows, size, most)
     if enough is None:
         return size, None, ""
-    return size, enough, f" (limited by ResourceQuota {by})" if by and enough.size == most else ""
+    return size, enough, f" (limited by {by})" if by and enough.size == most else ""
 
 
 def _config_map(names: Sequence[str]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from concertmaster.core.analysis.shared.semaphores import Holding, enough_places, mean_wait
-from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.definitions import NamedConfigMaps
@@ -17,15 +18,24 @@ from tests.support.builders import NOW
 from tests.support.core.semaphore_scenario import waiting_scenario
 
 
-def lock(size: int | None, *, reported: int | None = None, capacity: Capacity | None = None) -> Recommendation:
-    """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``reported``."""
-    of = waiting_scenario(size or 2)
+def locks(
+    size: int | None, *, reported: int | None = None, capacity: Capacity | None = None, beside: float = 0.0
+) -> list[Recommendation]:
+    """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``reported``; ``beside``: seconds of
+    a step that needs none."""
+    of = waiting_scenario(size or 2, beside=beside)
     known = reported if reported is not None else size
     maps = NamedConfigMaps({"semaphore/limits/db": known} if known else {})
     definition = replace(of.definition, config_maps=maps)
     environment = Environment(capacity=capacity or Capacity())
     result = analyze_workflow(definition, of.runs, Policy(), profile="wfp", now=NOW, environment=environment)
-    return next(r for r in result.recommendations if r.id == "queue-time.lock")
+    return [r for r in (*result.recommendations, *result.minor) if r.id == "queue-time.lock"]
+
+
+def lock(size: int | None, **more: Any) -> Recommendation:
+    """The only one of ``locks``."""
+    (item,) = locks(size, **more)
+    return item
 
 
 def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
@@ -37,9 +47,34 @@ def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
     assert "2 at a time" in item.current
 
 
-def test_a_quota_bounds_the_size() -> None:
-    item = lock(2, capacity=Capacity(quotas=(ResourceQuota("team", {"requests.cpu": 3.0, "cpu": 3.0}, {}),)))
-    assert item.action == "Raise semaphore db: 2 -> 3 (limited by ResourceQuota team)"
+CORES = {"requests.cpu": 2.0, "cpu": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("capacity", "by"),
+    [
+        (Capacity(quotas=(ResourceQuota("team", CORES),)), "ResourceQuota team"),
+        (Capacity(nodes=Nodes(all={"cpu": 2.0})), "what all nodes have allocatable"),
+    ],
+)
+def test_what_the_namespace_and_the_nodes_hold_bounds_the_size(capacity: Capacity, by: str) -> None:
+    item = lock(1, capacity=capacity)
+    assert item.action == f"Raise semaphore db: 1 -> 2 (limited by {by})"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(2 * 302, rel=0.1)  # two rounds instead of four
+
+
+def test_a_size_that_leaves_runs_as_long_is_not_recommended() -> None:
+    """Four equal holders take two rounds with three places, as with two."""
+    assert locks(2, capacity=Capacity(nodes=Nodes(all={"cpu": 3.0}))) == []
+
+
+@pytest.mark.parametrize(("beside", "gain"), [(400.0, 206), (500.0, 106)])
+def test_the_gain_ends_where_a_run_waits_for_another_step(beside: float, gain: float) -> None:
+    item = lock(2, beside=beside)
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(gain, rel=0.15)
+    assert locks(2, beside=605.0) == []
 
 
 def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
