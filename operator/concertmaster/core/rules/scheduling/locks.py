@@ -13,7 +13,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.replay.gain import paired_interval
 from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings, sooner
 from concertmaster.core.known import median
-from concertmaster.core.model import Finding, Level
+from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
@@ -27,7 +27,8 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     if not locks:
         return None
     usual = median([a.lag for run in runs for cs in run.chains for c in cs for a in c if a.step not in locks]) or 0.0
-    waits, steps = _waits(runs, locks, usual)
+    approvals = _approvals(analysis.definition.graph)
+    waits, steps = _waits(runs, approvals, usual)
     spans = sum(run.makespan for run in runs) / len(runs)
     seconds = mean_interval(waits)
     least = evidence.settings.number("minSharePercent", 10.0) / 100
@@ -35,7 +36,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         return None
     worst = max(steps, key=lambda n: (steps[n], n))
     size, enough, capped = _enough(evidence, locks[worst], locks, usual)
-    saved = enough.saved if enough is not None else {run.run: _lags(run, locks, usual) for run in runs}
+    saved = enough.saved if enough is not None else {run.run: _lags(run, approvals, usual) for run in runs}
     base = np.array([run.replayed for run in runs])
     then = np.array([sooner(run, saved.get(run.run, {})) for run in runs])
     seconds, share = paired_interval(base - then, base)
@@ -86,21 +87,29 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     return finding
 
 
-def _lags(run: ExecutedRun, locks: Mapping[str, object], usual: float) -> dict[int, float]:
-    """Seconds that first attempts waited beyond the ``usual``, by place in the run's steps."""
-    firsts = [chain[0] for step in locks for chain in run.chains_of(step)]
+def _approvals(graph: WorkflowGraph) -> dict[str, list[str]]:
+    """Steps that need a lock, each with the steps without a pod that it waits for, such as an approval."""
+    podless = {s.name for s in graph.steps if s.waits}
+    return {s.name: [name for name in s.depends_on if name in podless] for s in graph.steps if s.locks}
+
+
+def _lags(run: ExecutedRun, approvals: Mapping[str, Sequence[str]], usual: float) -> dict[int, float]:
+    """Seconds that first attempts waited for a lock, beyond the ``usual``, by place in the run's steps. Where nobody saw
+    when an approval came, those that needed it are left out."""
+    seen = [step for step, names in approvals.items() if all(run.chains_of(name) for name in names)]
+    firsts = [chain[0] for step in seen for chain in run.chains_of(step)]
     return {a.source: max(0.0, a.lag - usual) for a in firsts}
 
 
 def _waits(
-    runs: Sequence[ExecutedRun], locks: Mapping[str, object], usual: float
+    runs: Sequence[ExecutedRun], approvals: Mapping[str, Sequence[str]], usual: float
 ) -> tuple[list[float], dict[str, float]]:
-    """Seconds that first attempts on the critical path waited beyond the ``usual``: per run, and by step as a mean over the
-    runs."""
+    """Seconds that first attempts on the critical path waited for a lock: per run, and by step as a mean over the runs."""
     waits: list[float] = []
     steps: dict[str, float] = {}
     for run in runs:
-        waited = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
+        lags = _lags(run, approvals, usual)
+        waited = {a.step: lags[a.source] for a in critical_chain(run) if a.source in lags}
         waits.append(sum(waited.values()))
         for step, wait in waited.items():
             steps[step] = steps.get(step, 0.0) + wait / len(runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,15 @@ import pytest
 from concertmaster.core.analysis.shared.semaphores import Holding, enough_places, mean_wait
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.model import Recommendation
+from concertmaster.core.model import Recommendation, RunRecord, StepExecution
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
 from tests.support.builders import NOW
+from tests.support.core.scenario_builder import Scenario, argo, noise, scenario, task
 from tests.support.core.semaphore_scenario import waiting_scenario
+
+MUTEX = {"synchronization": {"mutexes": [{"name": "production"}]}}
 
 
 def locks(
@@ -84,6 +88,38 @@ def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
     others = lock(2, reported=4)  # four places would have been enough for these runs
     assert others.action.startswith("Hold lock db for less time")
     assert "other workflows hold db too" in " ".join(others.evidence)
+
+
+def approved(*, seen: bool, held: float) -> Scenario:
+    """``build``, an approval after half an hour, and ``deploy``, which then waits ``held`` seconds for a mutex; ``seen``:
+    whether the run was read while the approval was there, which has no pod."""
+    of = argo(
+        task("build"),
+        task("approve", "build"),
+        task("deploy", "approve"),
+        templates={"approve": {"container": None, "suspend": {}}, "deploy": MUTEX},
+    )
+    value = noise()
+    plain = scenario(of, 20, lambda _: {"build": value(300), "approve": value(1800), "deploy": value(100)})
+
+    def steps(run: RunRecord) -> Iterator[StepExecution]:
+        for e in run.steps:
+            if e.step == "deploy":
+                moved = {n: getattr(e, n) + held for n in ("created", "scheduled", "started", "finished")}
+                yield replace(e, **moved, ready=e.ready if seen else None)
+            elif e.step != "approve":
+                yield e
+            elif seen:
+                yield replace(e, pod=None, uid=None, node=None, containers=())
+
+    runs = (replace(r, steps=tuple(steps(r)), end=(r.end or 0.0) + held) for r in plain.runs)
+    return replace(plain, runs=tuple(runs))
+
+
+@pytest.mark.parametrize(("seen", "held", "found"), [(True, 0.0, []), (False, 0.0, []), (True, 900.0, ["deploy"])])
+def test_waiting_for_an_approval_is_no_waiting_for_a_lock(seen: bool, held: float, found: list[str]) -> None:
+    of = approved(seen=seen, held=held)
+    assert [r.step for r in of.recommended("queue-time") if r.id == "queue-time.lock"] == found
 
 
 def test_the_queue_serves_in_order() -> None:
