@@ -41,24 +41,23 @@ class RunSpan:
 class Starts:
     """``spans`` in order of begin. ``due``: number of scheduled starts that took place or were skipped; ``skipped``: due
     times (unix seconds) of starts that never took place because a run was in progress; ``behind``: by run name, seconds it
-    waited for a run in progress. ``beside``: indices in ``spans`` of runs that began while another was in progress;
-    ``most``: most concurrent runs; ``replaced``: indices of runs that ended without success as the next one began;
-    ``interval``: median seconds between scheduled starts."""
+    waited for a run in progress. ``company``: indices in ``spans`` of runs during which another was in progress;
+    ``scheduled``: of those that the schedule started, since one started by hand obeys no ``concurrencyPolicy``. Of these,
+    ``beside`` began while another was in progress, and ``ahead`` were in progress when the next began; ``most``: most
+    concurrent ones. ``replaced``: indices of runs that ended without success as the next one began; ``interval``: median
+    seconds between scheduled starts."""
 
     spans: tuple[RunSpan, ...]
     due: int
     skipped: tuple[float, ...]
     behind: Mapping[str, float]
+    company: frozenset[int]
+    scheduled: tuple[int, ...]
     beside: tuple[int, ...]
+    ahead: frozenset[int]
     most: int
     replaced: tuple[int, ...]
     interval: float
-
-    @property
-    def company(self) -> frozenset[int]:
-        """Indices in ``spans`` of runs during which another was in progress: those of ``beside``, and those they overlap."""
-        late = frozenset(self.beside)
-        return late | {i - 1 for i in late if self.spans[i].begin < self.spans[i - 1].end}
 
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[RunSpan, ...]:
@@ -130,10 +129,12 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     if len(moments) < 2:
         return None
     served: dict[int, RunSpan] = {}
-    for span in spans:
+    scheduled = []
+    for place, span in enumerate(spans):
         at = bisect_right(moments, span.begin + _SECOND) - 1
-        if at >= 0:
-            served.setdefault(at, span)
+        if at >= 0 and at not in served:
+            served[at] = span
+            scheduled.append(place)
     skipped = []
     behind = {}
     for i, moment in enumerate(moments):
@@ -147,13 +148,17 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         else:
             behind[served[i].run.run] = wait
     gaps = sorted(b - a for a, b in pairwise(moments))
-    beside, most = _beside(spans)
+    beside, ahead, most = _beside(spans, scheduled)
+    after, before, _ = _beside(spans, range(len(spans)))
     return Starts(
         spans=spans,
         due=len(served) + len(skipped),
         skipped=tuple(skipped),
         behind=behind,
+        company=before.union(after),
+        scheduled=tuple(scheduled),
         beside=beside,
+        ahead=ahead,
         most=most,
         replaced=_replaced(spans, moments, gaps[0]),
         interval=gaps[len(gaps) // 2],
@@ -170,17 +175,19 @@ def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[
     return due(definition, first, last, most=MOST)
 
 
-def _beside(spans: Sequence[RunSpan]) -> tuple[tuple[int, ...], int]:
-    beside = []
+def _beside(spans: Sequence[RunSpan], places: Sequence[int]) -> tuple[tuple[int, ...], frozenset[int], int]:
+    beside: list[int] = []
+    ahead: set[int] = set()
     most = 1
-    running: list[float] = []
-    for i, span in enumerate(spans):
-        running = [end for end in running if end > span.begin + _HANDOVER]
+    running: list[int] = []
+    for i in places:
+        running = [k for k in running if spans[k].end > spans[i].begin + _HANDOVER]
         if running:
             beside.append(i)
-        running.append(span.end)
+            ahead.add(running[-1])
+        running.append(i)
         most = max(most, len(running))
-    return tuple(beside), most
+    return tuple(beside), frozenset(ahead), most
 
 
 def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) -> tuple[int, ...]:

@@ -127,7 +127,7 @@ def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Se
     not, or those that do always took that long."""
     definition, runs, figures = evidence.analysis.definition, evidence.analysis.runs, evidence.analysis.figures
     starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
-    if starts is None or not starts.beside:
+    if starts is None or not starts.company:
         return False
     company = {starts.spans[i].run.run for i in starts.company}
     for beside in (False, True):

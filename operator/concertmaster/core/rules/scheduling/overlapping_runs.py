@@ -153,12 +153,12 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
 
 def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Allow: concurrent runs, and how much they slow each other down."""
-    runs, places = len(starts.spans), set(starts.beside)
+    runs, places = len(starts.scheduled), set(starts.beside)
     if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
-    timed = [(i, s) for i, s in enumerate(starts.spans) if s.run.outcome.timed]
+    timed = [(i, starts.spans[i]) for i in starts.scheduled if starts.spans[i].run.outcome.timed]
     # A run that another one overlaps is slowed down too: the reference is runs without overlap at either end.
-    company = starts.company
+    company = starts.ahead | places
     both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
     effect = compare(_makespans(alone), _makespans(both))
     share = len(company) / runs

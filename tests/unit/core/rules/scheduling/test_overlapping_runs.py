@@ -180,6 +180,19 @@ def test_a_run_that_is_overlapped_because_it_is_long_is_slowed_by_nobody() -> No
     assert 0 < item.gain_seconds.low < 160 / 4 < item.gain_seconds.likely < item.gain_seconds.high
 
 
+def test_runs_started_by_hand_are_no_matter_of_the_schedule() -> None:
+    """A backfill of twenty runs at once: no concurrencyPolicy keeps them apart, and no schedule."""
+    value = noise()
+    starts = [DUE - (60 - i) * 600 + 2.0 for i in range(60)]
+    backfill = [starts[30] + 60.0 + i for i in range(20)]
+    lengths = [value(300.0) for _ in starts] + [value(3000.0) for _ in backfill]
+    made = of(cron("Allow"), starts + backfill, lengths)
+    assert made.recommended("overlapping-runs") == []
+    found = starts_of(made.definition, made.runs)
+    assert found is not None
+    assert (len(found.scheduled), found.beside, len(found.company)) == (60, (), 26)
+
+
 def test_how_often_runs_overlap_is_known_from_as_many_events_as_there_were() -> None:
     widths = []
     for count in (24, 240):
