@@ -19,7 +19,6 @@ from concertmaster.core.stats.means import combined
 
 _FEWEST = 3  # starts or runs
 _ROOM = 1.1  # times the duration that 95% of the runs do not exceed
-_LEAST = 0.1  # share of the loss of overlapping runs that is the least gain
 _MOST_BESIDE = 0.5  # share of starts; above it, Forbid would skip every other one
 
 
@@ -157,10 +156,14 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
     timed = [(i, starts.spans[i]) for i in starts.scheduled if starts.spans[i].run.outcome.timed]
-    # A run that another one overlaps is slowed down too: the reference is runs without overlap at either end.
     company = starts.ahead | places
     both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
-    effect = compare(_makespans(alone), _makespans(both))
+    # Long runs overlap the next one simply because they are long, so only the later of two tells what the other does to it:
+    # beside all runs that began alone, or, if these vary too much, of both those that are over before the next begins.
+    ahead, behind = ([s for i, s in timed if (i in places) is later] for later in (False, True))
+    over = [s for i, s in timed if i in places and i not in starts.ahead]
+    effects = (compare(_makespans(a), _makespans(b)) for a, b in ((ahead, behind), (alone, over)))
+    effect = max(effects, key=lambda e: e.low)
     share = len(company) / runs
     part, interval = text.percent(len(places) / runs), starts.interval
     needed = _upper([s.length for s in (alone if len(alone) >= MIN_RUNS else both or starts.spans)])
@@ -174,17 +177,14 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
         current = "Allow"
     seconds = gain = None
-    if alone and effect.low > 1.0 and math.isfinite(effect.high):
-        slowed = _lost(both, effect, share)
-        # Longer runs are also more often overlapped by the next one: at the least, only the later of two is slowed down.
-        behind, ahead = ([s for i, s in timed if (i in places) is later] for later in (True, False))
-        least = _lost(behind, compare(_makespans(ahead), _makespans(behind)), len(places) / runs)
-        slowed = replace(slowed, low=min(slowed.low, max(least.low, _LEAST * slowed.low)))
+    if effect.low > 1.0 and math.isfinite(effect.high):
+        # The earlier one of two may be slowed down as much as the later one; at the least, it is not.
+        slowed = replace(_lost(behind, effect, share), low=_lost(behind, effect, len(places) / runs).low)
         seconds = combined(slowed.likely, [slowed, _often(company, places, runs).scaled(slowed.likely / share)])
         whole = sum(s.run.makespan or 0.0 for _, s in timed) / len(timed)
         gain = Interval(seconds.low / whole, seconds.likely / whole, seconds.high / whole)
     slower = (
-        f"; runs with another beside them take {text.percent(effect.ratio - 1)} longer (90% CI"
+        f"; runs that begin beside another take {text.percent(effect.ratio - 1)} longer (90% CI"
         f" {text.percent(effect.low - 1)} to {text.percent(effect.high - 1)})"
         if seconds is not None
         else ""

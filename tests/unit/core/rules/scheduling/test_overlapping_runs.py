@@ -180,6 +180,23 @@ def test_a_run_that_is_overlapped_because_it_is_long_is_slowed_by_nobody() -> No
     assert 0 < item.gain_seconds.low < 160 / 4 < item.gain_seconds.likely < item.gain_seconds.high
 
 
+def test_long_runs_that_overlap_the_next_one_without_effect_gain_nothing() -> None:
+    item = beside(1.0).one("overlapping-runs")
+    assert item.gain_seconds is None
+    assert item.minor
+    assert item.expected.endswith("no gain in time was measured")
+
+
+def test_an_effect_is_found_where_hardly_a_run_ends_before_the_next_begins() -> None:
+    """Chains of six: runs of about 660 s, of which those that begin beside another take half as long again."""
+    value = noise(spread=0.2)
+    lengths = [value(500.0 if i % 6 == 5 else 660.0) * (1.5 if i % 6 else 1.0) for i in range(120)]
+    starts = [DUE - (120 - i - i // 6) * 600 + 2.0 for i in range(120)]
+    item = of(cron("Allow"), starts, lengths).one("overlapping-runs")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low > 0
+
+
 def test_runs_started_by_hand_are_no_matter_of_the_schedule() -> None:
     """A backfill of twenty runs at once: no concurrencyPolicy keeps them apart, and no schedule."""
     value = noise()
