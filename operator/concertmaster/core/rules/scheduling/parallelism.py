@@ -26,6 +26,8 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
+_ELSEWHERE = 0.25  # most of the wait for nodes, as a share, that other workflows caused
+
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
@@ -152,6 +154,20 @@ def _running(run: ExecutedRun, *, pending: bool = False) -> int:
     return most
 
 
+def _elsewhere(run: ExecutedRun, limit: int) -> float:
+    """Seconds that pods waited for a node while fewer than ``limit`` pods of the run had one: others held the nodes."""
+    edges: list[tuple[float, int, int]] = []  # time, change of the pods on nodes, of those waiting
+    for a in (a for chains in run.chains for chain in chains for a in chain):
+        bound = a.finished - a.starting - a.work
+        edges += [(bound - a.pending, 0, 1), (bound, 1, -1), (a.finished, -1, 0)]
+    waited, running, waiting, last = 0.0, 0, 0, 0.0
+    for time, more, queued in sorted(edges):
+        if running < limit:
+            waited += waiting * (time - last)
+        running, waiting, last = running + more, waiting + queued, time
+    return waited
+
+
 def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, float, float]:
     """Smallest limit (at most ``most``) that keeps the runs within 2% of their current duration when admitted pods find a
     node at once, with the replayed mean makespan and the current one (s)."""
@@ -186,6 +202,8 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         or seconds > (1.0 + TOLERANCE) * now
     ):
         return None
+    if sum(_elsewhere(run, limit) for run in runs) > _ELSEWHERE * pending * len(runs):
+        return None  # with fewer pods at a time, each would still wait for others
     edits = _edit(scope, limit)
     title = "Set" if scope.limit is None else "Lower"
     before = "not set" if scope.limit is None else str(scope.limit)

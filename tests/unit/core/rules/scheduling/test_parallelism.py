@@ -184,6 +184,14 @@ def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
     assert "never more than 2 ran at a time" in item.because
 
 
+def test_pods_that_wait_for_nodes_of_others_keep_their_limit() -> None:
+    """Every 100 s another workflow leaves a node to a pod of 40 s: one at a time would wait for each of them in turn."""
+    of = argo(task("search", withItems=list("abcdefgh")), parallelism=8)
+    value = noise()
+    waiting = scenario(of, 12, lambda _: {"search": [Pod(value(40), wait=1.0 + 100.0 * i) for i in range(8)]})
+    assert waiting.recommended("parallelism") == []
+
+
 def test_silence_where_the_limit_does_not_bind_or_room_is_left() -> None:
     value = noise()
     wide = argo(task("search", withItems=list("abcd")), templates={"main": {"parallelism": 8}})
