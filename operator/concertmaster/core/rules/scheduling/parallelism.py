@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import (
     EnoughParallelism,
@@ -23,10 +24,11 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level, WorkflowDefinition
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 _ELSEWHERE = 0.25  # most of the wait for nodes, as a share, that other workflows caused
+_AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,27 @@ def _locks(definition: WorkflowDefinition, wanted: int) -> tuple[tuple[Limit, ..
     return tuple(limits.values()), text.listing([f"{n.partition('/')[0]} {n.rpartition('/')[2]}" for n in limits])
 
 
+def _beside(evidence: Evidence, scope: _Scope) -> tuple[int, float] | None:
+    """How many pods of the scope fit on all nodes beside what other workflows reserve on average while it runs, and that
+    (cores); None where either is unknown."""
+    nodes, fleet, key = evidence.capacity.nodes, evidence.fleet, evidence.analysis.definition.key
+    spans = [(r.start, r.end) for r in evidence.analysis.runs if r.start is not None and r.end is not None]
+    if fleet is None or "cpu" not in nodes.all or not spans:
+        return None
+    others = fleet.load(key, np.array(spans))
+    left = {**nodes.all, "cpu": max(0.0, nodes.all["cpu"] - others)}
+    steps = evidence.analysis.definition.graph.steps
+    inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
+    fits = replace(evidence.capacity, nodes=replace(nodes, all=left)).pods(inside)
+    return (fits[0], others) if fits is not None else None
+
+
+def _between(beside: Interval | None, alone: Interval) -> Interval:
+    """A gain between that ``beside`` other workflows (None: none) and that if they leave all nodes ``alone``."""
+    likely = min(beside.likely, alone.likely) if beside is not None else 0.0
+    return Interval(min(_AT_TIMES * beside.low, likely) if beside is not None else 0.0, likely, alone.high)
+
+
 def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or least.limit is None or least.limit <= scope.limit:
         return None
@@ -106,10 +129,21 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         return None
     bound = f" (limited by {by})" if least.limit < wanted else ""
     change = WhatIf(parallelism=tuple((s, least.limit) for s in scope.limits))
-    gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
+    percent = evidence.settings.number("minGainPercent", 5.0)
+    gains = evidence.worth(change, percent, runs)
     if gains is None:
         return None
-    share, seconds = gains
+    (share, seconds), others, beside = gains, "", _beside(evidence, scope)
+    if beside is not None and beside[0] < least.limit:
+        room = Limit(max(beside[0], scope.limit), None, "capacity")
+        there = evidence.gain(change, [replace(run, limits=(*run.limits, room)) for run in runs])
+        share, seconds = _between(there.share, share), _between(there.seconds, seconds)
+        if share.likely < percent / 100:
+            return None
+        others = (
+            f"other workflows reserve {text.cores(beside[1])} on average meanwhile, which leaves nodes for"
+            f" {text.count(beside[0], 'pod')}"
+        )
     held, wait = _held_back(runs)
     then = (least.now or 0.0) - seconds.likely
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
@@ -137,6 +171,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
             f"replayed without any limit a run takes {text.duration(least.best)}; {least.limit} is the "
             + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
+            *([others] if others else []),
         ),
         automatic=True,
     )

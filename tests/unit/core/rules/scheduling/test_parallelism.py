@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.model import Level, Recommendation
+from concertmaster.core.model import Level, Recommendation, WorkflowKey
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
 from concertmaster.core.pipeline import analyze_workflow
-from tests.support.builders import NOW
+from concertmaster.core.rules import Fleet, FleetMember
+from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
 
@@ -84,6 +86,27 @@ def test_all_nodes_together_bind(cores: float, limit: int) -> None:
     item = replace(scenarios.parallelism(), capacity=Capacity(nodes=Nodes(all={"cpu": cores}))).one("parallelism")
     assert item.proposed == f"{limit} pods at a time"
     assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
+
+
+def _beside(cores: float) -> list[Recommendation]:
+    """What is recommended on nodes of eight cores of which another workflow always reserves so many."""
+    seconds = 30 * DAY
+    other = FleetMember(WorkflowKey("demo", "Job", "x"), np.array([(NOW - seconds, NOW, cores * seconds, 0.0)]))
+    nodes = Capacity(nodes=Nodes(all={"cpu": 8.0}))
+    return replace(scenarios.parallelism(), capacity=nodes, fleet=Fleet((other,))).recommended("parallelism")
+
+
+def test_the_gain_leaves_other_workflows_their_nodes() -> None:
+    (alone,), (beside,) = _beside(0.0), _beside(5.0)
+    assert alone.gain_seconds is not None
+    assert beside.gain_seconds is not None
+    assert beside.proposed == alone.proposed == "8 pods at a time"
+    assert alone.gain_seconds.likely == pytest.approx(3 * 103, rel=0.1)
+    assert beside.gain_seconds.likely == pytest.approx(103, rel=0.1)  # three rounds instead of four
+    assert 0 < beside.gain_seconds.low < 0.6 * 103
+    assert beside.gain_seconds.high == alone.gain_seconds.high
+    assert "other workflows reserve 5 cores on average meanwhile, which leaves nodes for 3 pods" in beside.evidence
+    assert _beside(6.5) == []
 
 
 def test_nothing_is_recommended_that_a_quota_leaves_no_room_for() -> None:
