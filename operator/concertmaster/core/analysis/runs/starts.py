@@ -43,9 +43,9 @@ class Starts:
     times (unix seconds) of starts that never took place because a run was in progress; ``behind``: by run name, seconds it
     waited for a run in progress. ``company``: indices in ``spans`` of runs during which another was in progress;
     ``scheduled``: of those that the schedule started, since one started by hand obeys no ``concurrencyPolicy``. Of these,
-    ``beside`` began while another was in progress, and ``ahead`` were in progress when the next began; ``most``: most
-    concurrent ones. ``replaced``: indices of runs that ended without success as the next one began; ``interval``: median
-    seconds between scheduled starts."""
+    ``beside`` began while another was in progress, and ``ahead`` were in progress when the next began; ``met``: how many
+    were in progress as each of them began. ``replaced``: indices of runs that ended without success as the next one began;
+    ``interval``: median seconds between scheduled starts."""
 
     spans: tuple[RunSpan, ...]
     due: int
@@ -55,7 +55,7 @@ class Starts:
     scheduled: tuple[int, ...]
     beside: tuple[int, ...]
     ahead: frozenset[int]
-    most: int
+    met: tuple[int, ...]
     replaced: tuple[int, ...]
     interval: float
 
@@ -148,7 +148,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         else:
             behind[served[i].run.run] = wait
     gaps = sorted(b - a for a, b in pairwise(moments))
-    beside, ahead, most = _beside(spans, scheduled)
+    beside, ahead, met = _beside(spans, scheduled)
     after, before, _ = _beside(spans, range(len(spans)))
     return Starts(
         spans=spans,
@@ -159,7 +159,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         scheduled=tuple(scheduled),
         beside=beside,
         ahead=ahead,
-        most=most,
+        met=met,
         replaced=_replaced(spans, moments, gaps[0]),
         interval=gaps[len(gaps) // 2],
     )
@@ -175,19 +175,21 @@ def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[
     return due(definition, first, last, most=MOST)
 
 
-def _beside(spans: Sequence[RunSpan], places: Sequence[int]) -> tuple[tuple[int, ...], frozenset[int], int]:
+def _beside(spans: Sequence[RunSpan], places: Sequence[int]) -> tuple[tuple[int, ...], frozenset[int], tuple[int, ...]]:
+    """Of the runs at these places: those that began beside others of them, those that were in progress as the next began,
+    and how many of them were as each began."""
     beside: list[int] = []
     ahead: set[int] = set()
-    most = 1
+    met: list[int] = []
     running: list[int] = []
     for i in places:
         running = [k for k in running if spans[k].end > spans[i].begin + _HANDOVER]
         if running:
             beside.append(i)
             ahead.add(running[-1])
+        met.append(len(running))
         running.append(i)
-        most = max(most, len(running))
-    return tuple(beside), frozenset(ahead), most
+    return tuple(beside), frozenset(ahead), tuple(met)
 
 
 def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) -> tuple[int, ...]:

@@ -150,9 +150,18 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
     return _with_edit(finding, evidence, by, _policy(by, "Forbid"))
 
 
+def _growth(met: Sequence[int]) -> tuple[int, int] | None:
+    """The most that runs of the first fifth met as they began, and the least that those of the last fifth did, where ever
+    more are in progress; else None."""
+    part = len(met) // 5
+    first, middle, last = (met[k * part : (k + 1) * part] for k in (0, 2, 4))
+    more = part >= _FEWEST and max(first) < min(middle) and max(middle) < min(last)
+    return (max(first), min(last)) if more else None
+
+
 def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Allow: concurrent runs, and how much they slow each other down."""
-    runs, places = len(starts.scheduled), set(starts.beside)
+    runs, places, most = len(starts.scheduled), set(starts.beside), 1 + max(starts.met, default=0)
     if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
     timed = [(i, starts.spans[i]) for i in starts.scheduled if starts.spans[i].run.outcome.timed]
@@ -168,7 +177,10 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     part, interval = text.percent(len(places) / runs), starts.interval
     needed = _upper([s.length for s in (alone if len(alone) >= MIN_RUNS else both or starts.spans)])
     name, line = evidence.analysis.definition.key.name, _line(by)
-    new = widened(line[1], needed * _ROOM) if line is not None and len(places) > _MOST_BESIDE * runs else None
+    growth = _growth(starts.met)
+    # Runs that pile up take ever longer, so they do not tell which interval would be long enough.
+    rare = growth is None and len(places) > _MOST_BESIDE * runs
+    new = widened(line[1], needed * _ROOM) if line is not None and rare else None
     if line is not None and new is not None:
         edit = commands.field_edit(line[0], line[1], new)
         action, current = f"Start {name} less often: {line[1]} -> {new} ({part} of its runs overlap)", line[1]
@@ -189,23 +201,33 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         if seconds is not None
         else ""
     )
+    more = (
+        f"; ever more are in progress: {growth[0]} at most at first, now {growth[1]} or more"
+        if growth is not None
+        else ""
+    )
     finding = Finding(
         about="",
         action=action,
         because=(
             f"{len(places)} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
-            f" {starts.most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}"
+            f" {most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}{more}"
         ),
-        otherwise="a run that takes longer than usual keeps adding to the load of those after it",
+        otherwise=(
+            "a run that takes longer than usual keeps adding to the load of those after it"
+            if growth is None
+            else "runs keep piling up, and each takes longer than the one before"
+        ),
         risk=Level.MEDIUM,
         current=current,
         proposed=new or "Forbid",
         expected=(
             f"at most {gain_sentence(gain, seconds)}"
             if gain is not None and seconds is not None
-            else f"one run at a time instead of up to {starts.most}; no gain in time was measured"
+            else f"one run at a time instead of up to {most}; no gain in time was measured"
         ),
         confidence=0.5,
+        urgent=growth is not None,
         gain_seconds=seconds,
         gain_share=gain,
         evidence=(

@@ -245,6 +245,18 @@ def test_of_many_that_overlap_the_schedule_is_changed() -> None:
     assert item.minor
 
 
+def test_runs_that_pile_up_are_published_and_kept_apart() -> None:
+    """Each takes two minutes longer than the one before: none runs alone that would tell what this costs."""
+    starts = [DUE - (60 - i) * 600 + 2.0 for i in range(60)]
+    growing = of(cron("Allow"), starts, [700.0 + 120.0 * i for i in range(60)]).one("overlapping-runs")
+    assert (growing.minor, growing.proposed, growing.gain_seconds) == (False, "Forbid", None)
+    assert "ever more are in progress: 2 at most at first, now 7 or more" in growing.because
+    steady = of(cron("Allow"), starts, [4000.0] * 60).one("overlapping-runs")
+    assert steady.minor
+    longer = of(cron("Allow"), starts, [700.0 if i < 30 else 4000.0 for i in range(60)]).one("overlapping-runs")
+    assert longer.minor, "a change that is over is none that goes on"
+
+
 def test_a_cron_workflow_that_only_starts_a_template_is_the_object_to_patch() -> None:
     template = argo(task("fetch"), task("load", "fetch"))
     starter = every_ten_minutes("Forbid")
