@@ -28,7 +28,9 @@ class Aligned:
         self._values = values
         self._after = np.arange(values.size) >= index
         self._together = values - self._shift * self._after
-        sigma = mad_sigma(self._together) or float(self._together.std())
+        # Where one side hardly varies, half of the values together are nearly equal: the other side sets the scale.
+        sigma = max(mad_sigma(part) for part in (self._together, values[:index], values[index:]))
+        sigma = sigma or float(self._together.std())
         self._width = BANDWIDTH * sigma
 
     def gain(self) -> float:

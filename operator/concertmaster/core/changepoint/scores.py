@@ -57,18 +57,28 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
 def split_p_value(z: float, n: int, minimum: int) -> float:
     """Probability that the best split of n exchangeable values is at least as significant as ``z``.
 
-    The tail at one position follows Student's t closely (the permutation distribution of a correlation); it is multiplied by
-    the number of effectively independent positions. The correlation of a standardised bridge decays at a constant rate on
-    the scale of log odds of the position (Csorgo, Horvath, Limit Theorems in Change-Point Analysis, 1997), so that number
-    grows with the log odds searched; both constants were fitted to simulations of normal, exponential, heavy-tailed,
-    clustered and real noise for n from 12 to 320, where the formula holds within a factor of two.
+    The tail at one position is multiplied by the number of effectively independent ones (``independent_places``).
     """
     if n < 3 or n < 2 * minimum:
         return 1.0
+    return min(1.0, place_p_value(z, n) * independent_places(n, minimum))
+
+
+def place_p_value(z: float, n: int) -> float:
+    """Probability at one position: the tail follows Student's t closely (the permutation distribution of a correlation)."""
     share = min(z * z / (n - 1.0), 1.0 - 1e-12)
-    t = math.sqrt(share * (n - 2.0) / (1.0 - share))
-    places = 5.0 + 30.0 * math.log((n - minimum) / minimum)
-    return min(1.0, 2.0 * student_tail(t, n - 2.0) * places)
+    return 2.0 * student_tail(math.sqrt(share * (n - 2.0) / (1.0 - share)), n - 2.0)
+
+
+def independent_places(n: int, minimum: int) -> float:
+    """Positions of a split of n values that count as independent.
+
+    The correlation of a standardised bridge decays at a constant rate on the scale of log odds of the position (Csorgo,
+    Horvath, Limit Theorems in Change-Point Analysis, 1997), so that number grows with the log odds searched; both constants
+    were fitted to simulations of normal, exponential, heavy-tailed, clustered and real noise for n from 12 to 320, where the
+    p-value holds within a factor of two.
+    """
+    return 5.0 + 30.0 * math.log((n - minimum) / minimum)
 
 
 def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
@@ -76,7 +86,7 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     ``scratch``: three arrays of at least (rows, n, points) to work in."""
     ordered = np.sort(values, axis=1)
     far = np.sort(np.abs(values - _middle(ordered)), axis=1)
-    sigma, spread = MAD_TO_SIGMA * _middle(far), _centred(values)[1]
+    sigma, spread = MAD_TO_SIGMA * _middle(far), deviations(values)[1]
     sigma = np.where(sigma <= 1e-6 * spread, spread, sigma)  # if most values are equal, the others set the scale
     sigma[sigma <= 0] = 1.0  # all values are equal: all scores become 0
     n = values.shape[1]
@@ -89,7 +99,7 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     scores = np.empty((len(values), 1 + HALVINGS, n))
     scores[:, 0] = ranked
     _density_scores(apart, kernel, product, scores[:, 1:])
-    return _unit(np.clip(_unit(scores), -BOUND, BOUND))
+    return unit(np.clip(unit(scores), -BOUND, BOUND))
 
 
 def _middle(ordered: Floats) -> Floats:
@@ -99,16 +109,16 @@ def _middle(ordered: Floats) -> Floats:
     return middle
 
 
-def _centred(values: Floats) -> tuple[Floats, Floats]:
+def deviations(values: Floats) -> tuple[Floats, Floats]:
     """Deviations from the mean along the last axis, and their standard deviation (the length of that axis becomes 1)."""
     n = values.shape[-1]  # sums, because NumPy's mean is several times as slow on small arrays
     centred = values - values.sum(axis=-1, keepdims=True) / n
     return centred, np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
 
 
-def _unit(scores: Floats) -> Floats:
+def unit(scores: Floats) -> Floats:
     """Scores of mean 0 and variance 1 along the last axis."""
-    centred, spread = _centred(scores)
+    centred, spread = deviations(scores)
     spread[spread <= 1e-12] = np.inf  # without spread all scores become 0
     centred /= spread
     return centred

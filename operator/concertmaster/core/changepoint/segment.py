@@ -1,6 +1,7 @@
 """Segmentation of a series into stretches of one level each, or of one slope each when its values are correlated.
 
-Binary segmentation: the most significant split of the whole series first, then of both parts. Runs of a workflow are mostly
+Binary segmentation: the most significant split of the whole series first, then of both parts; where no split is significant,
+the stretch inside that differs most from both of its sides (``arcs``). Runs of a workflow are mostly
 independent; where they are not (slow drift, carried-over state), a plain test would detect changes everywhere. The
 dependence is therefore estimated first, in a way that is robust to level changes, and raises the threshold.
 """
@@ -8,13 +9,16 @@ dependence is therefore estimated first, in a way that is robust to level change
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.aligned import Aligned
+from concertmaster.core.changepoint.arcs import Arc, arc_p_value, best_arcs
 from concertmaster.core.changepoint.lines import best_break
 from concertmaster.core.changepoint.scores import best_split, best_splits, split_p_value
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
@@ -74,6 +78,14 @@ def splits(
         if significant:
             breaks.append(Split(start + index, p, drifting))
             todo += [(start, start + index), (start + index, end)]
+        elif not drifting:
+            whole_arc = seen.arc if seen is not None and part.size == n else None
+            arc = whole_arc or best_arcs(normal_scores(part)[None, :], minimum)[0]
+            if arc.z / bar > _clear_arc(part.size, minimum, significance):
+                p = arc_p_value(arc.z / bar, part.size, minimum)
+                ends = [start, start + arc.first, start + arc.last, end]
+                breaks += [Split(at, p) for at in ends[1:-1]]
+                todo += pairwise(ends)
     breaks.sort(key=lambda split: split.index)
     return breaks if drifting else _placed(values, breaks, minimum)
 
@@ -114,10 +126,21 @@ def _level_split(
 def _insignificant_split(n: int, minimum: int) -> float:
     """The most significant split of n values with a probability above ``INSIGNIFICANT``. Most series have no change, and are
     compared with it instead of computing their own probability."""
+    return _most_with(lambda z: split_p_value(z, n, minimum) > INSIGNIFICANT, n)
+
+
+@lru_cache(maxsize=256)
+def _clear_arc(n: int, minimum: int, significance: float) -> float:
+    """The most significant stretch inside n values with a probability of ``significance`` and more."""
+    return _most_with(lambda z: arc_p_value(z, n, minimum) >= significance, n)
+
+
+def _most_with(holds: Callable[[float], bool], n: int) -> float:
+    """The largest z of n scores for which it holds."""
     low, high = 0.0, math.sqrt(n)
     while high - low > 1e-9:
         middle = (low + high) / 2.0
-        if split_p_value(middle, n, minimum) > INSIGNIFICANT:
+        if holds(middle):
             low = middle
         else:
             high = middle
@@ -125,17 +148,19 @@ def _insignificant_split(n: int, minimum: int) -> float:
 
 
 class FirstLook(NamedTuple):
-    """First tests of a series: serial dependence of its values, and its best split (index and z; see ``best_split``)."""
+    """First tests of a series: serial dependence of its values, its best split (index and z; see ``best_split``), and its
+    best stretch."""
 
     dependence: float
     split: tuple[int, float]
+    arc: Arc
 
 
 def first_looks(values: Floats) -> list[FirstLook]:
     """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
     best = best_splits(values, ranked, MIN_SEGMENT)
-    return [FirstLook(*look) for look in zip(_dependences(ranked), best, strict=True)]
+    return list(map(FirstLook, _dependences(ranked), best, best_arcs(ranked, MIN_SEGMENT)))
 
 
 def serial_dependence(values: Floats) -> float:

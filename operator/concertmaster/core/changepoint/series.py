@@ -119,4 +119,4 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
     positive = values[values > 0]
     if low < 0 or positive.size == 0:
         return values / max(float(np.max(np.abs(values))), 1e-300), False  # so that no square overflows
-    return np.log(np.maximum(values, positive.min())), True
+    return np.log(np.maximum(values, positive.min() / 2.0)), True

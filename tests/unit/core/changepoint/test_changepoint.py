@@ -324,3 +324,20 @@ def test_growth_cut_into_one_step_still_reaches_the_limit() -> None:
         sudden += outlook(times, stepped, 1236.0, now=now).state is OutlookState.AT_RISK
     assert reached >= 48
     assert sudden == 0
+
+
+@pytest.mark.parametrize("noisy_first", [False, True])
+def test_a_change_is_placed_where_it_is_though_one_side_hardly_varies(noisy_first: bool) -> None:
+    places = []
+    for seed in range(20):
+        still, noisy = np.full(30, 10.0), 17.0 + np.random.default_rng(seed).exponential(3.0, 30)
+        values = np.concatenate([noisy, still] if noisy_first else [still, noisy])
+        places += [p.index for p in detect(days(60), values).points]
+    assert len(places) == 20
+    assert max(abs(place - 30) for place in places) <= 2
+
+
+@pytest.mark.parametrize("level", [1.0, 7.0])
+def test_a_level_that_starts_at_zero_is_a_change(level: float) -> None:
+    (point,) = detect(days(60), np.asarray([0.0] * 30 + [level] * 30)).points
+    assert (point.index, point.direction) == (30, Direction.UP)

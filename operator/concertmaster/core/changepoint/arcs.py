@@ -1,0 +1,81 @@
+"""Test of whether a level rises or falls and returns: a stretch inside the values differs from those on both sides.
+
+Such a stretch leaves no single split that is significant, and the more it differs the less (circular binary segmentation:
+Olshen, Venkatraman, Lucito, Wigler, Biostatistics 5(4), 2004). Normal scores only: sums of the other scores over a few
+values are far from normal where values are skewed or rounded.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.changepoint.scores import (
+    BOUND,
+    MOST_AT_ONCE,
+    deviations,
+    independent_places,
+    place_p_value,
+    unit,
+)
+
+PLACES = 96  # ends of a stretch that are tried; the likelihood places them exactly
+
+
+class Arc(NamedTuple):
+    """First index of a stretch, first index after it, and its significance: standard normal for one at fixed places."""
+
+    first: int
+    last: int
+    z: float
+
+
+def best_arcs(ranked: Floats, minimum: int) -> list[Arc]:
+    """The stretch inside each row of normal scores (shape (rows, n)) that differs most from all before and after it
+    together, each of the three at least ``minimum`` values long. Significance 0 where n is too small."""
+    rows, n = ranked.shape
+    if n < 3 * minimum:
+        return [Arc(0, n, 0.0)] * rows
+    ends = _ends(n, minimum)
+    at_once = max(1, MOST_AT_ONCE // ends.first.size)
+    arcs: list[Arc] = []
+    for row in range(0, rows, at_once):
+        # Of many equal values and a few others, those few have scores of any size.
+        scores = deviations(np.clip(unit(ranked[row : row + at_once]), -BOUND, BOUND))[0]
+        sums = np.cumsum(scores, axis=1)
+        apart = np.abs(sums[:, ends.last - 1] - sums[:, ends.first - 1]) / ends.scale
+        best = apart.argmax(axis=1)
+        arcs += map(
+            Arc, ends.first[best].tolist(), ends.last[best].tolist(), apart[np.arange(len(best)), best].tolist()
+        )
+    return arcs
+
+
+class _Ends(NamedTuple):
+    """First index of each stretch that is tried, the one after it, and the standard deviation of a sum of scores over it;
+    shape (stretches,) each."""
+
+    first: Indices
+    last: Indices
+    scale: Floats
+
+
+@lru_cache(maxsize=64)
+def _ends(n: int, minimum: int) -> _Ends:
+    places = np.linspace(minimum, n - minimum, min(n - 2 * minimum + 1, PLACES)).round().astype(np.intp)
+    one, other = np.triu_indices(places.size, 1)
+    first, last = places[one], places[other]
+    length = last - first
+    fits = (length >= minimum) & (n - length >= 2 * minimum)
+    length = length[fits]
+    return _Ends(first[fits], last[fits], np.sqrt(length * (n - length) / (n - 1.0)))
+
+
+def arc_p_value(z: float, n: int, minimum: int) -> float:
+    """Probability that the best stretch of n exchangeable values is at least as significant as ``z``: as of a split, but
+    both of its ends are searched, in either order."""
+    if n < 3 * minimum:
+        return 1.0
+    return min(1.0, place_p_value(z, n) * independent_places(n, minimum) ** 2 / 4.0)
