@@ -217,6 +217,8 @@ def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]
     if math.isinf(critical):
         return _exp(likely), 0.0, math.inf
     low, high = groups.solve(critical, likely), groups.solve(-critical, likely)
+    if abs(groups.t()) <= critical:  # with equal values the search may miss by its tolerance the one shift that fits
+        low, high = min(low, 0.0), max(high, 0.0)
     return _exp(likely), _exp(min(low, likely)), _exp(max(high, likely))
 
 

@@ -18,11 +18,11 @@ SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as eq
 
 
 def gaps(values: Floats) -> list[float]:
-    """Values at the bottom of the gaps between modes of positive ``values`` (shape (n,)), ascending.
+    """Values at the bottom of the gaps between modes of positive ``values`` (seconds, shape (n,)), ascending.
 
     Minima of a Gaussian kernel density of the logs (bandwidth by Silverman's rule of thumb, 1986, never below the
-    resolution of the values). Empty with fewer than eight values or a single mode. Zeros count as the smallest positive
-    value.
+    resolution of the values, a second at most). Empty with fewer than eight values or a single mode. Zeros count as the
+    smallest positive value.
     """
     positive = values[values > 0]
     if positive.size < 8:
@@ -48,7 +48,7 @@ def _bandwidth(logs: Floats, values: Floats) -> float:
     ordered = np.sort(values)
     apart = ordered[1:] - ordered[:-1]
     apart = apart[apart > 0.0]
-    resolution = array_median(apart) / math.exp(middle) if apart.size else 0.0
+    resolution = min(1.0, float(apart.min())) / math.exp(middle) if apart.size else 0.0
     silverman = float(0.9 * spread * logs.size**-0.2)
     return max(silverman, 0.6 * min(resolution, 1.0), SMALLEST_BANDWIDTH)
 

@@ -94,7 +94,9 @@ class InputRelation:
         predicted = alternatives.predictions(x[places], x[rest], y[rest], self.spans, levels=self.levels)
         off = np.abs(predicted - np.log(y[places]))
         lines = len(self.spans)
-        return likelihoods(off, lines), likelihoods(off[:, int(places.size * (1.0 - UPPER)) :], lines)
+        return likelihoods(off, lines), likelihoods(
+            off[:, x[places] >= x[places[int(places.size * (1.0 - UPPER))]]], lines
+        )
 
 
 def likelihoods(off: Floats, lines: int) -> Floats:
@@ -125,7 +127,7 @@ def _fit(
         return InputRelation((), (), spans, False, False, levels)
     good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
     x, y = x[good], y[good]
-    order = np.argsort(x, kind="stable")
+    order = np.lexsort((y, x))  # the order in which runs of equal inputs come must not matter
     x, y = x[order], y[order]
     enough = y.size >= FEWEST_RUNS
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z

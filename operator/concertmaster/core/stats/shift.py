@@ -23,7 +23,8 @@ class GroupShift:
     """Two groups prepared for testing.
 
     ``y``, ``group`` (0 or 1) and ``covariate`` (centred, or None) have shape (n,). ``degrees``: n minus the number of
-    parameters; ``information``: sum of squares of the group indicator not explained by the covariate.
+    parameters; ``information``: sum of squares of the group indicator not explained by the covariate. ``grain``: see
+    ``_grain``.
     """
 
     y: Floats
@@ -31,11 +32,12 @@ class GroupShift:
     covariate: Floats | None
     degrees: int
     information: float
+    grain: float
 
     def t(self, shift: float = 0.0) -> float:
         """Score statistic of the hypothesis that the second group lies ``shift`` above the first: Student's t with
         ``degrees`` degrees of freedom if true, positive if the difference is larger. Decreases in ``shift``."""
-        bounded, weights = _bounded_residuals(self.y - shift * self.group, self.covariate)
+        bounded, weights = _bounded_residuals(self.y - shift * self.group, self.covariate, self.grain)
         group = self.group - _line(self.group, self.covariate, weights)
         scale = float(group @ group) * float(bounded @ bounded)
         if scale <= 0:
@@ -113,17 +115,25 @@ def group_shift(before: Floats, after: Floats, covariates: tuple[Floats, Floats]
             covariate = x
     rest = group - _line(group, covariate, np.ones(y.size))
     degrees = y.size - (2 if covariate is None else 3)
-    return GroupShift(y, group, covariate, max(degrees, 1), float(rest @ rest))
+    return GroupShift(y, group, covariate, max(degrees, 1), float(rest @ rest), _grain(y))
 
 
 def residuals(y: Floats, x: Floats | None) -> Floats:
     """Residuals of the robust line of y over x (of a constant without x)."""
-    _, weights = _bounded_residuals(y, x)
+    _, weights = _bounded_residuals(y, x, _grain(y))
     return y - _line(y, x, weights)
 
 
-def _bounded_residuals(y: Floats, x: Floats | None) -> tuple[Floats, Floats]:
-    """Bounded residuals of y over x in robust standard deviations, and the weights of the fit."""
+def _grain(y: Floats) -> float:
+    """Half the distance from the median to the next value, which a clock may have rounded away: where most values are equal,
+    a smaller shift would separate them completely."""
+    values = np.unique(y)
+    at = int(np.searchsorted(values, array_median(y)))
+    return 0.5 * float(np.diff(values)[max(0, at - 1) : at + 1].min()) if values.size > 1 else 0.0
+
+
+def _bounded_residuals(y: Floats, x: Floats | None, grain: float) -> tuple[Floats, Floats]:
+    """Bounded residuals of y over x in robust standard deviations, at least ``grain``, and the weights of the fit."""
     weights = np.ones(y.size)
     residuals = y - _line(y, x, weights)
     for _ in range(6):  # least absolute deviations, a starting point robust to outliers
@@ -135,7 +145,7 @@ def _bounded_residuals(y: Floats, x: Floats | None) -> tuple[Floats, Floats]:
         residuals = y - _line(y, x, weights)
     parameters = 1 if x is None else 2
     scale = 1.4826 * array_median(np.sort(np.abs(residuals))[parameters:])
-    scale = max(scale, 1e-9)
+    scale = max(scale, grain, 1e-9)
     for _ in range(30):
         weights = np.minimum(1.0, BOUND * scale / np.maximum(np.abs(residuals), 1e-300))
         refined = y - _line(y, x, weights)

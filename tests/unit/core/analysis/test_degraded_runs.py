@@ -80,3 +80,17 @@ def test_too_little_or_wrong_data_shows_no_problem(durations: object, totals: li
 def test_constants_and_zeros() -> None:
     assert find_degraded(STEPS, np.ones((50, 4)), np.ones(50)).problems == ()
     assert find_degraded(STEPS, np.zeros((50, 4)), np.zeros(50)).problems == ()
+
+
+@pytest.mark.parametrize(("seconds", "spread", "extra"), [(5.0, 0.15, 10.0), (20.0, 0.3, 20.0), (60.0, 2.0, 30.0)])
+def test_steps_of_nearly_constant_whole_seconds_have_degraded_runs(seconds: float, spread: float, extra: float) -> None:
+    rng = np.random.default_rng(5)
+    right, slow, called = 0, 0, 0
+    for _ in range(20):
+        bad = rng.random(100) < 0.1
+        step = np.maximum(1.0, np.round(rng.normal(seconds, spread, 100) + extra * bad))
+        other = np.maximum(1.0, np.round(rng.normal(8.0, 0.5, 100)))
+        table = np.column_stack([step, other])
+        found = set(find_degraded(["extract", "load"], table, table.sum(axis=1)).runs)
+        right, slow, called = right + len(found & set(np.flatnonzero(bad))), slow + int(bad.sum()), called + len(found)
+    assert 2 * right / (slow + called) > 0.8

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import (
@@ -218,3 +220,27 @@ def test_false_alarms_about_amounts() -> None:
     draws = (np.where(rng.random(40) < 0.6, 0.0, rng.lognormal(0, 1, 40)) for _ in range(400))
     called = sum(compare_amounts(d[:20], d[20:]).verdict is not Verdict.INCONCLUSIVE for d in draws)
     assert called <= 24  # 4% nominal
+
+
+@pytest.mark.parametrize(("seconds", "spread"), [(5.0, 0.7), (3.0, 0.5), (20.0, 0.6)])
+def test_whole_seconds_are_no_change(seconds: float, spread: float) -> None:
+    """As engines write times: many runs take equally long, and a change of any size separates them completely."""
+    rng = np.random.default_rng(1)
+    verdicts, watched = [], []
+    for _ in range(60):
+        before, after = (np.maximum(1.0, rng.normal(seconds, spread, n).round()) for n in (40, 30))
+        verdicts.append(compare(before, after).verdict)
+        looks = (watch(before, after[:k], max_runs=30) for k in range(5, 31))
+        watched.append(next(look.verdict for look in looks if look.decided))
+    for found in (verdicts, watched):
+        assert sum(v in (Verdict.WORSE, Verdict.IMPROVED) for v in found) <= 6
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=3, max_size=40),
+    st.lists(st.integers(1, 6), min_size=3, max_size=40),
+)
+def test_an_interval_excludes_no_change_only_if_the_test_does(before: list[int], after: list[int]) -> None:
+    found = compare([float(v) for v in before], [float(v) for v in after], level=0.05)
+    if found.p_value > 0.05:
+        assert found.low <= 1.0 <= found.high

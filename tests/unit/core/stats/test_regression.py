@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.nested.input_laws import LAWS, wide_relations
 from concertmaster.core.stats.regression import fit_memory, fit_runtime, likelihoods
@@ -214,3 +216,16 @@ def test_lengths_that_differ_give_no_model() -> None:
 
 def test_models_can_be_compared() -> None:
     assert fit_runtime(SIZES, SIZES) == fit_runtime(SIZES, SIZES)
+
+
+@given(st.data())
+def test_the_order_of_runs_with_equal_inputs_does_not_matter(data: st.DataObject) -> None:
+    counts = data.draw(st.lists(st.integers(1, 12), min_size=2, max_size=4))
+    sizes = np.repeat(1e8 * 3.0 ** np.arange(len(counts)), counts)
+    seconds = np.asarray(data.draw(st.lists(st.floats(1.0, 1e4), min_size=sizes.size, max_size=sizes.size)))
+    order = np.asarray(data.draw(st.permutations(range(sizes.size))))
+    asked = [5e7, 2e8, 2e9, 4e10]
+    for fit in (fit_runtime, fit_memory):
+        one, other = fit(sizes, seconds), fit(sizes[order], seconds[order])
+        assert one.explained is other.explained
+        np.testing.assert_allclose(one.predict(asked), other.predict(asked), rtol=1e-6)
