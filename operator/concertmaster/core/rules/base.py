@@ -220,6 +220,12 @@ def container_id(step: StepAnalysis, container: ContainerUsage) -> str:
     return f"{step.step}.{container.name}" if len(step.containers) > 1 else step.step
 
 
+def container_title(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> str:
+    """Display name of a container: its step, followed by its own name only when the step has several."""
+    title = evidence.title(step.step)
+    return f"{title}/{container.name}" if len(step.containers) > 1 else title
+
+
 def resource_edits(
     step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
 ) -> tuple[Edit, ...]:

@@ -19,7 +19,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
-from concertmaster.core.rules.base import Evidence, Rule, container_id, gain_sentence, resource_edits
+from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
@@ -52,7 +52,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     expected = "no shorter run: other steps run beside it; the step itself gets faster"
     if gain[0] is not None and gain[1] is not None:
         expected = gain_sentence(gain[0], gain[1])
-    proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
+    proposed, name = text.cpu_quantity(limit), container_title(evidence, step, container)
     first = evidence.above_capacity("cpu", container.cpu_request or limit, limit) or evidence.above_bounds("cpu", limit)
     return Finding(
         step=step.step,
@@ -128,7 +128,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     gain = _unhindered(evidence, step.step, share) if request is not None else None
     if request is None or gain is None:
         return None
-    proposed, name = text.cpu_quantity(request), evidence.title(step.step)
+    proposed, name = text.cpu_quantity(request), container_title(evidence, step, container)
     first = evidence.above_capacity("cpu", request, container.cpu_limit) or evidence.above_bounds("cpu", request)
     return Finding(
         step=step.step,

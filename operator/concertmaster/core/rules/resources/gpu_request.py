@@ -12,7 +12,15 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
-from concertmaster.core.rules.base import Evidence, Rule, container_id, in_share, mean_interval, resource_edits
+from concertmaster.core.rules.base import (
+    Evidence,
+    Rule,
+    container_id,
+    container_title,
+    in_share,
+    mean_interval,
+    resource_edits,
+)
 from concertmaster.core.rules.resources.places import Place, by_place
 
 _HOUR = 3600.0
@@ -44,7 +52,7 @@ def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: 
     """Fewer GPUs: some were never busy."""
     container = place.container
     held = container.gpu_request or 0.0
-    name = evidence.title(place.step.step)
+    name = container_title(evidence, place.step, container)
     idle = "its GPU was never busy" if held == 1 else f"none of its {held:g} GPUs was ever busy"
     busy = f"at most {needed:g} of its {held:g} GPUs was busy at any time" if needed else idle
     # Request and limit of extended resources must be equal: set whichever is declared.
@@ -73,11 +81,14 @@ def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: i
     if "mig" in resource:
         return None  # a slice already
     freed, saving = _saving(evidence, place, held - held / _SHARING)
-    common = _common(evidence, place, resource, freed, saving)
+    common, name = (
+        _common(evidence, place, resource, freed, saving),
+        container_title(evidence, place.step, place.container),
+    )
     return replace(
         common,
         expected=f"{common.expected.partition(';')[0]}, with {_SHARING} pods on each GPU",
-        action=f"Share the {'GPU' if held == 1 else 'GPUs'} of {evidence.title(place.step.step)}, or use a smaller kind",
+        action=f"Share the {'GPU' if held == 1 else 'GPUs'} of {name}, or use a smaller kind",
         because=f"mean utilization of {_gpus(held)} is {text.percent(use)} (median) {evidence.runs(runs)}",
         risk=Level.MEDIUM,
         effort=Level.MEDIUM,

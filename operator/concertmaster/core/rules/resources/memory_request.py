@@ -17,7 +17,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.base import Evidence, Rule, container_id, failed_share, resource_edits
+from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
@@ -89,7 +89,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise memory request of {evidence.title(step.step)}: {before} -> {proposed}",
+        action=f"Raise memory request of {container_title(evidence, step, container)}: {before} -> {proposed}",
         because=(f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); {known}"),
         risk=Level.LOW if need.measured else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",

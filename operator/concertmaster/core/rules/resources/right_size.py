@@ -13,7 +13,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.amounts import STORAGE
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Evidence, Rule, container_title
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, RequestRow, rows
@@ -163,7 +163,8 @@ def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
     if len(sizes) == 1:
         row, kind = sizes[0], _KINDS[sizes[0].resource]
         old = _amount(row, row.old) if row.old is not None else "not set"
-        return f"Right-size {kind} request of {evidence.title(row.place.step.step)}: {old} -> {_amount(row, row.new)}"
+        name = container_title(evidence, row.place.step, row.place.container)
+        return f"Right-size {kind} request of {name}: {old} -> {_amount(row, row.new)}"
     steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in sizes))
     counts = [
         (sum(r.lowered for r in sizes), "lower"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model.policy import Pricing
+from tests.support.builders import container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
@@ -65,6 +66,14 @@ def test_a_gpu_that_is_never_busy_is_given_back() -> None:
     assert "none of its GPU was" not in item.because
     assert "its GPU was never busy" in item.because
     assert [e.proposed for e in item.edits] == ["0"]
+
+
+def test_of_several_containers_the_one_that_holds_them_is_named() -> None:
+    own = container(name="train", gpu_resource="nvidia.com/gpu", gpu_request=4.0, gpu_used=0.5, gpus_active=1.0)
+    pods = {n: Pod(s, containers=(*measured(), *([own] if n == "transform" else []))) for n, s in STEPS.items()}
+    item = scenario(etl(), 20, lambda _: pods).one("gpu-request")
+    assert item.id == "gpu-request.transform.train"
+    assert item.action == "Lower GPU request of transform/train: 4 -> 1"
 
 
 def test_one_that_is_used_little_is_shared() -> None:
