@@ -5,6 +5,7 @@ The unit is the run, not the sample; usage within one run is computed in ``runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ from concertmaster.core.analysis.runs.usage import InRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
+
+_SAME = 1e-3  # relative difference of amounts that are equal but for rounding
 
 UsageColumns = Mapping[str, tuple[Any, ...]]
 """By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
@@ -75,6 +78,14 @@ class ContainerUsage:
         if len(self.known(name)) == len(self.runs):
             return self.columns
         return _columns([r for r in self.runs if getattr(r, name) is not None])
+
+    def runs_with(self, name: str) -> list[RunUsage]:
+        """The runs with the present ``cpu_request``, ``cpu_limit`` or ``gpu_request``, as far as it is known: too little of
+        it, or too much, under another value says nothing about this one."""
+        now: float | None = getattr(self, name)
+        if now is None:
+            return list(self.runs)
+        return [r for r in self.runs if (had := getattr(r, name)) is None or math.isclose(had, now, rel_tol=_SAME)]
 
     @cached_property
     def memory_utilization(self) -> float | None:

@@ -23,7 +23,8 @@ class RunUsage(NamedTuple):
     lies between them; bytes. ``memory_floor``: the limit at which the container was OOM-killed, if it was.
     ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
     ``reserved_seconds``: lifetime of its pods, for which requests are charged. ``gpus_used``: mean number of busy GPUs;
-    ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer.
+    ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``
+    and ``gpu_request``: what it had then, in cores and GPUs.
     """
 
     time: float
@@ -41,6 +42,9 @@ class RunUsage(NamedTuple):
     gpus_used: float | None = None
     gpus_active: float | None = None
     storage_peak: float | None = None
+    cpu_request: float | None = None
+    cpu_limit: float | None = None
+    gpu_request: float | None = None
 
 
 _usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per container and run
@@ -78,7 +82,8 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
         waiting = _larger(waiting, one.waiting_share)
         gpus, active = _larger(gpus, fact.gpu_used), _larger(active, fact.gpus_active)
         disk = _larger(disk, fact.storage_peak)
-    more = (gpus, active, disk)
+    newest = rows[-1][0]  # attempts and items of a run have the same resources
+    more = (gpus, active, disk, newest.cpu_request, newest.cpu_limit, newest.gpu_request)
     return RunUsage(
         time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved, *more
     )
@@ -110,6 +115,9 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
             fact.gpu_used,
             fact.gpus_active,
             fact.storage_peak,
+            fact.cpu_request,
+            fact.cpu_limit,
+            fact.gpu_request,
         )
     )
 

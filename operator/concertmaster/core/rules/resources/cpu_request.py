@@ -9,19 +9,20 @@ from usage belongs to ``right-size``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.known import median
+from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
-from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
+from concertmaster.core.rules.resources.sizes import size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 
 _SURELY = (
@@ -32,7 +33,7 @@ _MOST = 4.0  # times the current request: usage without waiting has not been obs
 
 
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
-    shares = container.known("throttled_share")
+    shares = known(r.throttled_share for r in container.runs_with("cpu_limit"))
     share = median(shares)
     least = evidence.settings.number("throttledPercent", 10.0) / 100
     if (
@@ -95,7 +96,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time
     is then the likely value, and the upper end is the whole factor."""
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
-    used = median(container.known("mean_cores")) or 0.0
+    used = median(r.mean_cores for r in container.runs_with("cpu_limit")) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
     freed = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     most = evidence.gain(WhatIf.scale_step(step, 1.0 / factor)) if full else freed
@@ -115,7 +116,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
     current = container.cpu_request
-    seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
+    seen = [r for r in container.runs_with("cpu_request") if r.waiting_share is not None and r.mean_cores is not None]
     share = median(r.waiting_share for r in seen)
     used = median(r.mean_cores for r in seen)
     least = evidence.settings.number("waitingPercent", 10.0) / 100
@@ -124,7 +125,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         return None
     if not least <= share < 1.0 or len(seen) < options.min_runs:
         return None
-    request = _without_waiting(evidence, step, container, current, share)
+    request = _without_waiting(evidence, container, current, seen)
     gain = _unhindered(evidence, step.step, share) if request is not None else None
     if request is None or gain is None:
         return None
@@ -167,15 +168,13 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
 
 
 def _without_waiting(
-    evidence: Evidence, step: StepAnalysis, container: ContainerUsage, current: float, share: float
+    evidence: Evidence, container: ContainerUsage, current: float, seen: Sequence[RunUsage]
 ) -> float | None:
-    """The request (cores) that covers what the container would use without waiting ``share`` of its time; None when that
-    is about the ``current`` one."""
-    used = max(
-        cpu_size(container, step).wanted or 0.0,
-        *(r.mean_cores or 0.0 for r in container.runs if r.waiting_share is not None),
-    )
-    rounded = round_cpu(min(used / (1.0 - share), container.cpu_limit or math.inf, _MOST * current))
+    """The request (cores) that covers what the container would have used in each of the runs ``seen`` without waiting; None
+    when that is about the ``current`` one. Runs that waited least used most, so that each has its own wait."""
+    waits = [(r.mean_cores or 0.0, r.waiting_share or 0.0) for r in seen]
+    used = max(cores / (1.0 - wait) for cores, wait in waits if wait < 1.0)
+    rounded = round_cpu(min(used, container.cpu_limit or math.inf, _MOST * current))
     if rounded is None:
         return None
     request = at_most(rounded, container.cpu_limit, MILLI)

@@ -94,6 +94,9 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         gpus_used=largest(r.gpus_used for r in rows),
         gpus_active=largest(r.gpus_active for r in rows),
         storage_peak=largest(r.storage_peak for r in rows),
+        cpu_request=rows[-1].cpu_request,
+        cpu_limit=rows[-1].cpu_limit,
+        gpu_request=rows[-1].gpu_request,
     )
 
 

@@ -23,13 +23,8 @@ def _floats(values: tuple[float | None, ...]) -> list[float] | None:
     return [math.nan if v is None else v for v in values]
 
 
-def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
-    """CPU request (cores) from per-run means, peaks and throttling; the critical path decides how tight it may be."""
-    return cpu_sizes([(container, step)])[0]
-
-
 def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize]:
-    """``cpu_size`` of each container."""
+    """CPU requests (cores) from per-run means, peaks and throttling; the critical path decides how tight one may be."""
     return cpu_requests([_cpu_use(container, step) for container, step in containers])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 
@@ -30,3 +32,45 @@ def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:
     item = scenario(etl(transform=limited), 42, work).one("cpu-request")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(300 * (0.4 - 0.4 / 1.7), rel=0.05)
+
+
+def starved(now: str, run: Callable[[int], tuple[float, float, float]]) -> Scenario:
+    """``transform`` requests ``now`` cores; in each of 40 runs it requested, used and waited (share of its time) so much."""
+
+    def work(i: int) -> Work:
+        requested, used, wait = run(i)
+        own = measured(
+            cpu_request=requested, cpu_seconds=300 * used, cpu_sampled_seconds=300.0, cpu_waiting_seconds=300 * wait
+        )
+        return {n: Pod(s, containers=own) if n == "transform" else s for n, s in STEPS.items()}
+
+    return scenario(etl(transform=resources(requests={"cpu": now, "memory": "1Gi"})), 40, work)
+
+
+@pytest.mark.parametrize(("raised", "says"), [(40, ["cpu-request.transform"]), (28, []), (37, [])])
+def test_a_wait_under_an_earlier_request_is_not_one_of_today(raised: int, says: list[str]) -> None:
+    """From run ``raised`` on it requests what it uses, and waits no more."""
+    before, since = (1.0, 1.0, 0.5), (2.0, 1.95, 0.0)
+    made = starved("2" if raised < 40 else "1", lambda i: before if i < raised else since)
+    assert [r.id for r in made.recommended("cpu-request")] == says
+
+
+def test_throttling_under_an_earlier_limit_is_not_one_of_today() -> None:
+    def made(raised: int) -> Scenario:
+        def work(i: int) -> Work:
+            limit, share = (1.0, 0.4) if i < raised else (2.0, 0.0)
+            own = measured(cpu_limit=limit, throttled_share=share, cpu_seconds=270.0, cpu_sampled_seconds=300.0)
+            return {n: Pod(s, containers=own) if n == "transform" else s for n, s in STEPS.items()}
+
+        limits = {"cpu": "2" if raised < 40 else "1"}
+        return scenario(etl(transform=resources(requests={"cpu": "1", "memory": "1Gi"}, limits=limits)), 40, work)
+
+    assert made(40).one("cpu-request").action.startswith("Raise CPU limit of transform: 1 -> ")
+    assert made(28).recommended("cpu-request") == []
+
+
+def test_a_request_covers_what_each_run_would_have_used_with_its_own_wait() -> None:
+    """Every run needs 2 cores: those that waited least used most, and not because they needed more."""
+    waits = [0.1, 0.4, 0.5, 0.6]
+    item = starved("1", lambda i: (1.0, 2.0 * (1.0 - waits[i % 4]), waits[i % 4])).one("cpu-request")
+    assert item.proposed == "2"
