@@ -48,11 +48,15 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     limit = round_cpu(container.cpu_limit * factor)
     if limit is None:
         return None
-    predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
-    gain = (predicted.share, predicted.seconds) if predicted.seconds and predicted.seconds.likely > 0 else (None, None)
-    expected = "no shorter run: other steps run beside it; the step itself gets faster"
-    if gain[0] is not None and gain[1] is not None:
-        expected = gain_sentence(gain[0], gain[1])
+    gain: tuple[Interval | None, Interval | None] = (None, None)
+    if _beside(step, container):
+        expected = "no shorter run is predicted: it runs beside the step's own container"
+    else:
+        expected = "no shorter run: other steps run beside it; the step itself gets faster"
+        predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
+        if predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0:
+            gain = predicted.share, predicted.seconds
+            expected = gain_sentence(*gain)
     proposed, name = text.cpu_quantity(limit), container_title(evidence, step, container)
     first = evidence.above_capacity("cpu", container.cpu_request or limit, limit) or evidence.above_bounds("cpu", limit)
     return Finding(
@@ -90,6 +94,12 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     )
 
 
+def _beside(step: StepAnalysis, container: ContainerUsage) -> bool:
+    """Whether it is a sidecar, declared or injected: how long its pod takes does not follow from its speed."""
+    declared = step.spec.sized if step.spec is not None else ()
+    return bool(declared) and all(c.sidecar or c.name != container.name for c in declared)
+
+
 def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
     """Gain of ``factor`` times the limit. A throttled period does not show how much CPU was missing: the interval runs from
     half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
@@ -115,6 +125,8 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
+    if _beside(step, container):
+        return None
     current = container.cpu_request
     seen = [r for r in container.runs_with("cpu_request") if r.waiting_share is not None and r.mean_cores is not None]
     share = median(r.waiting_share for r in seen)

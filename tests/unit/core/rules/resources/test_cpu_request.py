@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from tests.support.builders import container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
@@ -74,3 +76,25 @@ def test_a_request_covers_what_each_run_would_have_used_with_its_own_wait() -> N
     waits = [0.1, 0.4, 0.5, 0.6]
     item = starved("1", lambda i: (1.0, 2.0 * (1.0 - waits[i % 4]), waits[i % 4])).one("cpu-request")
     assert item.proposed == "2"
+
+
+def test_a_sidecar_short_of_cpu_promises_no_run_time() -> None:
+    """How long its pod takes depends on the step's own container, which lacks nothing."""
+    proxy = {
+        "name": "proxy",
+        "image": "registry.example/proxy:1",
+        "resources": {"requests": {"cpu": "300m"}, "limits": {"cpu": "500m"}},
+    }
+    declared = resources(requests={"cpu": "1", "memory": "1Gi"}) | {"sidecars": [proxy]}
+
+    def made(**short: float) -> Scenario:
+        side = container(name="proxy", cpu_request=0.3, cpu_limit=0.5, cpu_seconds=90.0, cpu_sampled_seconds=300.0)
+        pods = (*measured(), replace(side, **short))  # type: ignore[arg-type]
+        work = {n: Pod(s, containers=pods) if n == "transform" else s for n, s in STEPS.items()}
+        return scenario(etl(transform=declared), 40, lambda _: work)
+
+    assert made(cpu_waiting_seconds=150.0).recommended("cpu-request") == []
+    item = made(throttled_share=0.4).one("cpu-request")
+    assert item.action.startswith("Raise CPU limit of transform/proxy: 500m -> ")
+    assert item.gain_seconds is None
+    assert item.expected == "no shorter run is predicted: it runs beside the step's own container"
