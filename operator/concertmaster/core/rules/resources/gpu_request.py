@@ -35,11 +35,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
     container, analysis = place.container, evidence.analysis
-    seen = [r for r in container.runs if r.gpus_used is not None and r.gpus_active is not None]
+    seen = [r for r in container.runs_with("gpu_request") if r.gpus_used is not None and r.gpus_active is not None]
     held, resource = container.gpu_request, container.gpu_resource
     if not held or resource is None or len(seen) < analysis.options.min_runs:
         return None
-    needed = max(r.gpus_active or 0.0 for r in seen)
+    needed = max(container.known("gpus_active"))  # also with more GPUs than today
     use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
     if needed < held:
         return _fewer(evidence, place, resource, needed, use, len(seen))

@@ -98,6 +98,20 @@ def test_busy_unknown_and_sliced_ones_are_left_alone(
     assert held(gpus, used, active, resource).recommended("gpu-request") == []
 
 
+@pytest.mark.parametrize("since", [30, 39])
+def test_use_of_an_earlier_number_of_gpus_is_not_that_of_today(since: int) -> None:
+    """From run ``since`` on it holds four GPUs, and uses most of all of them."""
+
+    def work(i: int) -> Work:
+        gpus = 4.0 if i >= since else 1.0
+        own = measured(gpu_resource="nvidia.com/gpu", gpu_request=gpus, gpu_used=0.8 * gpus, gpus_active=gpus)
+        return {n: Pod(s, containers=own) if n == "transform" else s for n, s in STEPS.items()}
+
+    limits = {"nvidia.com/gpu": "4"}
+    manifest = etl(transform=resources(requests={"cpu": "1", "memory": "1Gi"}, limits=limits))
+    assert scenario(manifest, 42, work).recommended("gpu-request") == []
+
+
 def test_too_few_runs_say_nothing() -> None:
     assert held(4, 0.5, 1.0, runs=4).recommended("gpu-request") == []
 
