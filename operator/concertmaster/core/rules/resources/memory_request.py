@@ -7,6 +7,7 @@ far from usage belongs to ``right-size``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ from concertmaster.core.stats.means import combined
 
 _AFTER_KILL = 1.5  # times the limit at which a run was killed
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
+# Kills have ended after so many runs without one, if chance leaves that many without one less often than this; above the
+# limits at which runs were killed (but for rounding), a larger chance is enough.
+_QUIET, _CHANCE, _CHANCE_RAISED, _LOWER = 5, 0.01, 0.1, 0.99
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
@@ -68,7 +72,7 @@ def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
     step, container = place.step, place.container
     killed = sum(container.columns["oom_killed"])
-    need = _need(container, evidence.analysis.options) if killed else None
+    need = _need(container, evidence.analysis.options) if killed and not _ended(container) else None
     if need is None:
         return None
     request, current = plain_memory(need.size), container.memory_request
@@ -122,6 +126,16 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         edits=edits,
         evidence=(*_evidence(container, need), *(memory_outlook(evidence, place, request) if need.measured else ())),
     )
+
+
+def _ended(container: ContainerUsage) -> bool:
+    """Whether the kills have ended: in none of the runs since the last one, which is hardly chance in so many. Where the
+    limit is higher than all of those at which runs were killed, that explains it, and a larger chance is enough."""
+    kills = container.columns["oom_killed"]
+    quiet, killed, runs = kills[::-1].index(True), sum(kills), len(kills)
+    chance = math.comb(runs - quiet, killed) / math.comb(runs, killed)
+    raised = max(container.known("memory_floor"), default=math.inf) < _LOWER * (container.memory_limit or 0.0)
+    return quiet >= _QUIET and chance < (_CHANCE_RAISED if raised else _CHANCE)
 
 
 def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, enough_for: Interval) -> Interval | None:

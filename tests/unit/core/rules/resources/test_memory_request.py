@@ -64,6 +64,29 @@ def test_a_step_that_is_killed_in_every_run_is_published() -> None:
     assert avoided.likely == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize(
+    ("kills", "raised", "says"),
+    [
+        ({0, 4, 8, 12}, None, 0),  # none in 27 runs: the cause is gone, whatever it was
+        ({5, 15, 25, 35}, None, 1),
+        ({35, 38}, None, 1),  # the last ones
+        ({3, 11}, None, 1),  # 28 runs without one may be chance
+        ({3, 11}, 12, 0),  # but not with a higher limit since
+        ({11, 35}, 36, 1),  # too few runs have it
+    ],
+)
+def test_kills_that_have_ended_are_no_reason(kills: set[int], raised: int | None, says: int) -> None:
+    def work(i: int) -> Work:
+        limit = 1.25 * LIMIT * MI if raised is not None and i >= raised else LIMIT * MI
+        own = measured(memory_request=limit, memory_limit=limit, memory_sampled_peak=0.9 * LIMIT * MI)
+        fails = "OOMKilled" if i in kills else None
+        return {n: Pod(s, containers=own, fails=fails) if n == "transform" else s for n, s in STEPS.items()}
+
+    now = "2Gi" if raised is None else "2560Mi"
+    limited = resources(requests={"cpu": "1", "memory": now}, limits={"memory": now})
+    assert len(scenario(etl(transform=limited), 40, work).recommended("memory-request")) == says
+
+
 def test_a_limit_of_zero_is_none() -> None:
     """Kubernetes takes it for no limit; the node's memory is what such a container is killed for."""
     unlimited = resources(requests={"cpu": "1", "memory": "500Mi"}, limits={"memory": "0"})
