@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
@@ -29,6 +30,20 @@ def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> fl
     weights = np.exp(logs - logs.max())
     seen = weights[good_before - first]
     return float(min(1.0, weights[weights <= seen * (1 + 1e-9)].sum() / weights.sum()))
+
+
+def all_within(part: int, count: int, of: int) -> float:
+    """Probability that ``count`` drawn from ``of`` are all among ``part`` of them."""
+    return math.comb(part, count) / math.comb(of, count)
+
+
+_QUIET = 3  # values since the last one
+
+
+def is_over(seen: Sequence[bool], level: float) -> bool:
+    """Whether what was ``seen`` at times (oldest first) is over: in none of the newest, which is chance below ``level``."""
+    quiet = [*reversed(seen), True].index(True)
+    return len(seen) > quiet >= _QUIET and all_within(len(seen) - quiet, sum(seen), len(seen)) < level
 
 
 NEWER = (1 / 2, 1 / 3, 1 / 4)  # shares of the end of a sequence that are compared with the rest

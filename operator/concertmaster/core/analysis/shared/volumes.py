@@ -7,19 +7,21 @@ full, unless it was cleaned up meanwhile: whether it fills before the next clean
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
+from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.robust import quantiles, theil_sen
 
 _FEWEST = 5  # runs required for a trend
 _DAY = 86400.0
 _MANY = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
+_CHANCE = 0.01  # below which the newest runs lack a claim because another one took its place
 _AHEAD = 90 * _DAY  # s; a volume that fills up later than that is not reported as filling
 
 
@@ -58,8 +60,19 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
             steps.setdefault(key, set()).add(e.step)
             least = runs.setdefault(key, {})
             least[run.run] = min(volume.used, least.get(run.run, volume.used))
-    fills = [_fill(key, rows, sorted(steps[key]), [*runs[key].values()], analysis.now) for key, rows in seen.items()]
+    fills = [
+        _fill(key, rows, sorted(steps[key]), [*runs[key].values()], analysis.now)
+        for key, rows in seen.items()
+        if not (key[1] and _replaced(analysis, steps[key], runs[key]))
+    ]
     return tuple(sorted(fills, key=lambda f: (-f.share, f.claim)))
+
+
+def _replaced(analysis: Analysis, steps: Collection[str], runs: Collection[str]) -> bool:
+    """Whether the newest runs whose ``steps`` mount volumes mount others, and not this one, as ``runs`` did."""
+    mounted = analysis.figures.of_each(_mounted, analysis.runs)
+    own = [run.run for run, rows in zip(analysis.runs, mounted, strict=True) if any(e.step in steps for e, _ in rows)]
+    return is_over([run in runs for run in own], _CHANCE)
 
 
 def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:

@@ -24,13 +24,14 @@ from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
+from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 
 _AFTER_KILL = 1.5  # times the limit at which a run was killed
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
-# Kills have ended after so many runs without one, if chance leaves that many without one less often than this; above the
-# limits at which runs were killed (but for rounding), a larger chance is enough.
-_QUIET, _CHANCE, _CHANCE_RAISED, _LOWER = 5, 0.01, 0.1, 0.99
+# Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
+# at which runs were killed, a larger chance is enough.
+_CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
@@ -129,13 +130,10 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
 
 
 def _ended(container: ContainerUsage) -> bool:
-    """Whether the kills have ended: in none of the runs since the last one, which is hardly chance in so many. Where the
-    limit is higher than all of those at which runs were killed, that explains it, and a larger chance is enough."""
-    kills = container.columns["oom_killed"]
-    quiet, killed, runs = kills[::-1].index(True), sum(kills), len(kills)
-    chance = math.comb(runs - quiet, killed) / math.comb(runs, killed)
-    raised = max(container.known("memory_floor"), default=math.inf) < _LOWER * (container.memory_limit or 0.0)
-    return quiet >= _QUIET and chance < (_CHANCE_RAISED if raised else _CHANCE)
+    """Whether the kills have ended. A limit above all of those at which runs were killed would explain it."""
+    died = max(container.known("memory_floor"), default=math.inf)
+    raised = container.memory_limit is not None and died < _LOWER * container.memory_limit
+    return is_over(container.columns["oom_killed"], _CHANCE_RAISED if raised else _CHANCE)
 
 
 def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, enough_for: Interval) -> Interval | None:

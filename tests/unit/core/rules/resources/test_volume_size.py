@@ -172,6 +172,14 @@ def test_a_claim_that_grows_in_spite_of_what_is_deleted_fills(besides: Callable[
     assert "full around" in mounting(*uses).one("volume-size").because
 
 
+@pytest.mark.parametrize(("moved", "claims"), [(20, ["data-2"]), (37, ["data-2"]), (39, ["data", "data-2"])])
+def test_a_claim_that_another_one_replaced_is_no_longer_full(moved: int, claims: list[str]) -> None:
+    full, roomy = VolumeUse("data", 19 * GI, 20 * GI), VolumeUse("data-2", 19 * GI, 40 * GI)
+    made = mounting(*(full if i < moved else roomy for i in range(40)))
+    assert sorted(f.claim for f in volume_fills(made.analysis())) == claims
+    assert [r.id for r in made.recommended("volume-size")] == [f"volume-size.{c}" for c in claims if c == "data"]
+
+
 def test_a_claim_that_was_enlarged_is_measured_against_what_it_holds_now() -> None:
     rows = [*[VolumeUse("data", 9 * GI, 10 * GI)] * 10, *[VolumeUse("data", 9 * GI, 20 * GI)] * 2]
     assert mounting(*rows).recommended("volume-size") == []
