@@ -16,10 +16,12 @@ from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, in_share, mean_interval
+from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 
 _GIB = 1024.0**3
 _LEAST_FREED = 0.5  # share of what it does not use that a smaller request frees at least
+_CHANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
 _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 
@@ -85,7 +87,13 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                         own.used[run] = own.used.get(run, 0.0) + min(used, reserved)
                     if c.finished is not None and ends:
                         own.late.append(c.finished - max(ends))
-    return sidecars
+    return {name: own for name, own in sidecars.items() if not _gone(evidence, own)}
+
+
+def _gone(evidence: Evidence, own: _Sidecar) -> bool:
+    """Whether the newest runs of its steps no longer have it: it was removed, or has another name."""
+    ran = set[str]().union(*(evidence.rows.all[step] for step in own.steps))
+    return is_over([run.run in own.reserved for run in evidence.analysis.runs if run.run in ran], _CHANCE)
 
 
 def _life(e: StepExecution, c: ContainerFact) -> float:

@@ -44,6 +44,14 @@ def test_how_often_pods_with_the_sidecar_run_is_uncertain() -> None:
     assert seldom.low < 0.69 * seldom.likely
 
 
+@pytest.mark.parametrize(("removed", "says"), [(20, 0), (39, 0), (40, 1)])
+def test_a_sidecar_that_the_newest_runs_lack_was_removed(removed: int, says: int) -> None:
+    full = scenarios.sidecar_overhead()
+    without = [replace(r, steps=tuple(replace(e, containers=e.containers[:-1]) for e in r.steps)) for r in full.runs]
+    made = replace(full, runs=(*full.runs[:removed], *without[removed:]))
+    assert len(made.recommended("sidecar-overhead", minCostPercent="5")) == says
+
+
 def test_a_sidecar_is_paid_for_the_whole_life_of_its_pod() -> None:
     """The pod waits ten minutes for a node, before any of its containers starts."""
     at_once, waits = scenarios.sidecar_overhead(), scenarios.sidecar_overhead()
