@@ -6,7 +6,7 @@ reservations. Even without a ceiling it reports steps that would cost less on an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.known import median
@@ -14,6 +14,9 @@ from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.rules.resources import model_choice
+from concertmaster.core.stats.exact import all_within, is_over, shift
+
+_CLEAR = 0.01  # significance of a change of how many runs are over budget
 
 
 def _amount(value: float, unit: str) -> str:
@@ -52,11 +55,33 @@ def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
     return f" ({' and '.join(parts)})" if parts else ""
 
 
+def _begun(amounts: Sequence[float], most: float) -> int:
+    """Position of the first run (oldest first) of those that are like the runs to come: since when clearly more or fewer of
+    them are over budget, their number when no longer any is, and 0 without a change."""
+    over = [a > most for a in amounts]
+    if is_over(over, _CLEAR):
+        return len(over)
+    first = over.index(True) if any(over) else 0
+    if all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
+        return first
+    change = shift([not o for o in over], _CLEAR)
+    return change[0] if change is not None else 0
+
+
+def _exceeded(evidence: Evidence, over: int, runs: int, verb: str, *, changed: bool) -> str:
+    """``12 of 42 runs cost more (14d)``, or of the last runs since a change."""
+    if changed:
+        return f"{over} of the last {text.count(runs, 'run')} {verb} more"
+    return f"{over} of {text.count(runs, 'run')} {verb} more ({evidence.window()})"
+
+
 def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
     analysis = evidence.analysis
-    amounts = [r.extra[metric] for r in analysis.runs if metric in r.extra]
+    known = [r.extra[metric] for r in analysis.runs if metric in r.extra]
+    begun = _begun(known, most)
+    amounts = known[begun:]
     over = [a for a in amounts if a > most]
-    if len(amounts) < analysis.options.min_runs or not over:
+    if len(known) < analysis.options.min_runs or not over:
         return None
     steps = _steps(evidence, metric)
     total = sum(steps.values())
@@ -76,7 +101,7 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
         action=f"Bring {metric} below the budget of {_amount(most, '').strip()} per run"
         + (f", first in {evidence.title(top)}" if top else ""),
         because=(
-            f"{len(over)} of {text.count(len(amounts), 'run')} used more ({evidence.window()}): median"
+            f"{_exceeded(evidence, len(over), len(amounts), 'used', changed=begun > 0)}: median"
             f" {_amount(median(amounts) or 0, metric)},"
             f" largest {_amount(max(amounts), metric)}{where}"
         ),
@@ -142,10 +167,12 @@ def _positive(saving: Interval | None) -> Interval | None:
 
 def _money(evidence: Evidence, most: float) -> Finding | None:
     analysis = evidence.analysis
-    costs = analysis.costs.whole(analysis.runs)
+    known = analysis.costs.whole(analysis.runs)
+    begun = _begun([c.total for c in known], most)
+    costs = known[begun:]
     totals = [c.total for c in costs]
     over = [t for t in totals if t > most]
-    if len(totals) < analysis.options.min_runs or not over:
+    if len(known) < analysis.options.min_runs or not over:
         return None
     currency, n = analysis.pricing.currency, len(costs)
     parts = {
@@ -163,7 +190,7 @@ def _money(evidence: Evidence, most: float) -> Finding | None:
         about="cost",
         action=f"Bring the cost of a run below {text.money(most, currency)}",
         because=(
-            f"{len(over)} of {text.count(n, 'run')} cost more ({evidence.window()}), {text.money(mean, currency)}"
+            f"{_exceeded(evidence, len(over), n, 'cost', changed=begun > 0)}, {text.money(mean, currency)}"
             " on average, of which"
             f" {text.money(parts[top], currency)} is {top}"
         ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Objectives
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import scenario
+from tests.support.core.scenario_builder import Work, scenario
 from tests.support.core.scenarios import STEPS, etl
 
 
@@ -31,6 +33,27 @@ def test_money_per_run() -> None:
     assert "20 of 20 runs cost more" in item.because
     assert item.current.startswith("0.0039 USD")
     assert replace(base, objectives=Objectives(max_cost_per_run=1.0)).recommended("budget") == []
+
+
+@pytest.mark.parametrize("ceiling", [Objectives(budgets={"tokens": 1000.0}), Objectives(max_cost_per_run=0.002)])
+def test_runs_before_a_clear_change_say_nothing_of_those_to_come(ceiling: Objectives) -> None:
+    """Runs that cost 0.004 USD and 1500 tokens, and such that cost a quarter."""
+
+    def made(over: Callable[[int], bool]) -> list[Recommendation]:
+        def work(i: int) -> Work:
+            part = 1.0 if over(i) else 0.25
+            return {n: part * s for n, s in STEPS.items()}
+
+        base = scenario(etl(), 40, work, objectives=ceiling)
+        tokens = [1500.0 if over(i) else 375.0 for i in range(40)]
+        runs = tuple(replace(r, extra={"tokens": t}) for r, t in zip(base.runs, tokens, strict=True))
+        return replace(base, runs=runs).recommended("budget")
+
+    assert made(lambda i: i < 25) == []
+    (late,) = made(lambda i: i >= 25)
+    (always,) = made(lambda _: True)
+    assert "15 of the last 15 runs" in late.because
+    assert "40 of 40 runs" in always.because
 
 
 def test_within_budget_unknown_metrics_and_no_budget_are_silent() -> None:
