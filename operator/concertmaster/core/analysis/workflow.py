@@ -6,6 +6,7 @@ from runs with a known outcome, sizes from every sampled execution.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from concertmaster.core.changepoint.clear import last_clear
 from concertmaster.core.known import median, success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
+from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.summary import Summary, summarize
 
 _MATERIAL = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
@@ -106,10 +108,20 @@ class Analysis:
         resource settings, those with these steps. Runs of which some steps were not seen do not tell about a step."""
         if not self.runs:
             return 0.0
-        lacking = self.figures.of_each(steps_unseen, self.runs)
-        whole = [run for run, lacks in zip(self.runs, lacking, strict=True) if not lacks] if any(lacking) else ()
+        runs = self.since_added(container.columns["time"])
+        lacking = self.figures.of_each(steps_unseen, runs)
+        whole = [run for run, lacks in zip(runs, lacking, strict=True) if not lacks] if any(lacking) else ()
         ran = sum([step.step in steps for steps in self.figures.of_each(_ran, whole)]) / len(whole) if whole else 0.0
-        return max(ran or step.ran / len(self.runs), len(container.runs) / len(self.runs))
+        return min(1.0, max(ran or step.ran / len(runs), len(container.runs) / len(runs)))
+
+    def since_added(self, times: Sequence[float]) -> tuple[RunRecord, ...]:
+        """The runs that tell how often something runs that did in those that ended at ``times``: where it is hardly chance
+        that no earlier one has it, the definition gained it then, and the runs since then count; else all."""
+        first = min(times, default=-math.inf)
+        later = tuple([run for run in self.runs if run.end is not None and run.end >= first])
+        if len(times) < self.options.min_runs or all_within(len(later), len(times), len(self.runs)) >= _CHANCE:
+            return self.runs
+        return later
 
     @property
     def success_rate(self) -> float | None:
@@ -124,6 +136,9 @@ class Analysis:
     def unsampled(self) -> bool:
         """Whether containers ran and none of them has usage samples."""
         return unsampled([c for s in self.steps for c in s.containers])
+
+
+_CHANCE = 0.001  # below which what only later runs have was added to the definition
 
 
 def _ran(run: RunRecord) -> frozenset[str]:

@@ -128,7 +128,7 @@ def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Inte
     freed = fewer * sum(held) / max(1, len(held)) / _HOUR * present
     rate = analysis.cost.runs_per_month
     price = fewer / _HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
-    saving, runs = mean_interval(held, price) if price else None, len(analysis.runs)
+    saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(container.columns["time"]))
     return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
 
 

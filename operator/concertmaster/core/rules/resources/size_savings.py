@@ -72,7 +72,8 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
     if seen is not None and seen.likely * likely > 0.0:
         errors.append(seen.scaled(likely / seen.likely))
-    return in_share(combined(likely, errors), len(held), len(evidence.analysis.runs))
+    of = max(len(evidence.analysis.since_added(p.times)) for p in parts)
+    return in_share(combined(likely, errors), len(held), of)
 
 
 def _of_runs(parts: Sequence[RowSaving]) -> list[float]:

@@ -479,6 +479,25 @@ def test_a_step_that_runs_at_times_saves_an_uncertain_amount_and_surely_some() -
     assert first.low > 0.95 * first.likely
 
 
+@pytest.mark.parametrize(("added", "share"), [(0, 1.0), (16, 1.0), (19, 1.0), (None, 1 / 3)])
+def test_a_step_that_was_added_runs_in_every_run_to_come(added: int | None, share: float) -> None:
+    """``b`` runs since run ``added`` of 24, or in every third run."""
+    of = definition(spec("a", 0), spec("b", 1, memory="8Gi"))
+    used = {"a": fact()(0), "b": fact(memory_request=8 * GI, memory_sampled_peak=600 * MI)(0)}
+    runs = []
+    for i in range(24):
+        ran = i % 3 == 0 if added is None else i >= added
+        graph = of.graph if ran else definition(spec("a", 0)).graph
+        start = NOW - (24 - i) * DAY / 2
+        runs.append(run(graph, dict.fromkeys("ab", 600.0), number=i, start=start, containers=lambda n: (used[n],)))
+    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+    item = only(recommend(Evidence(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp")))
+    saving = item.saving_per_month
+    new = quantity(item.items[0].new) or 0.0
+    assert saving is not None
+    assert saving.likely == pytest.approx(share * 10.0 * (8 * GI - new) / GI * 0.004, rel=0.02)  # 60 runs a month
+
+
 @pytest.mark.parametrize("lacking", [0, 1])
 def test_runs_that_end_in_the_same_second_save_as_two(lacking: int) -> None:
     """Also where a step was not part of each run."""
