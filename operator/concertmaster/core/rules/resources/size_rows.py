@@ -19,14 +19,15 @@ from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.size_bounds import (
     LIMITED,
-    SizeBounds,
+    bounded,
     is_guaranteed,
     least_accepted,
     limit_of,
     size_bounds,
+    standing,
 )
 from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard
-from concertmaster.core.sizing import MIB, MILLI, CpuSize, MemorySize, at_most, plain_memory, round_cpu
+from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
 LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
@@ -36,6 +37,8 @@ _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod 
 _FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
+_THROTTLED = CpuOptions().throttled_bound
+_SOME = 0.05  # share of such runs, above which a limit that moves with the request stays
 # Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones are late.
 _LACKING = 3
 
@@ -152,16 +155,17 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
         target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
     bounds = size_bounds(evidence, place, "memory")
     target = max(target, least_accepted(place, "memory"), bounds.enough(peak))
-    new, bound_by = bounds.inside(plain_memory(target))
+    new, bound_by, first = bounded(evidence, place, "memory", bounds, target, plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
         new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
     if new is None or new < max(peak, least_accepted(place, "memory")):
         return None
     right = max(_room(container) * peak, least_accepted(place, "memory"), bounds.enough(peak))
-    new = _standing(evidence, place, "memory", new, least, bounds, enough=right)
+    new = standing(evidence, place, "memory", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
+    lowered = None if first else bounds.lowered_limit("memory", new)
     return RequestRow(
         place,
         "memory",
@@ -170,9 +174,10 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
         peak,
         len(container.runs),
         size.coverage_confidence,
-        _edits(place, "memory", new, current, peak, lowered := bounds.lowered_limit("memory", new)),
+        () if first else _edits(place, "memory", new, current, peak, lowered),
         clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
+        first=first,
         limit=lowered,
         limit_by=bounds.ratio_by if lowered is not None else "",
     )
@@ -185,23 +190,28 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
         return None
     peak, typical = max(means), median(means) or 0.0
     target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
+    burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
-        target = max(target, LIMITED * peak)
+        target = max(target, LIMITED * burst)  # the limit moves with it, and throttles what is above
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
     bounds = size_bounds(evidence, place, "cpu")
-    target = max(target, least_accepted(place, "cpu"), bounds.enough(peak))
-    new, bound_by = bounds.inside(round_cpu(target))
+    target = max(target, least_accepted(place, "cpu"), bounds.enough(burst))
+    if current is not None and target < current and _held_back(container):
+        return None
+    new, bound_by, first = bounded(evidence, place, "cpu", bounds, target, round_cpu(target))
     if new is None or new < least_accepted(place, "cpu"):
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(peak))
-    new = _standing(evidence, place, "cpu", new, least, bounds, enough=right)
+    right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(burst))
+    if is_guaranteed(container):
+        right = max(right, LIMITED * burst)
+    new = standing(evidence, place, "cpu", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
-    runs = len(means)
+    runs, lowered_limit = len(means), None if first else bounds.lowered_limit("cpu", new)
     lowered = current is not None and new < current
     return RequestRow(
         place,
@@ -211,13 +221,21 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
         peak,
         runs,
         min(0.9, runs / (runs + 5.0)),
-        _edits(place, "cpu", new, current, peak, lowered_limit := bounds.lowered_limit("cpu", new)),
+        () if first else _edits(place, "cpu", new, current, peak, lowered_limit),
         clear=_clear(current, typical, peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
+        first=first,
         limit=lowered_limit,
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
         slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
     )
+
+
+def _held_back(container: ContainerUsage) -> bool:
+    """Whether its limit held it back, so that it would have used more: in most runs, or in some where a lower request lowers
+    the limit too."""
+    shares = container.known("throttled_share")
+    return sum(s > _THROTTLED for s in shares) > (_SOME if is_guaranteed(container) else 0.5) * len(shares)
 
 
 def _is_own(evidence: Evidence, place: Place) -> bool:
@@ -234,18 +252,6 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 def _room(container: ContainerUsage) -> float:
     return _HEADROOM if is_guaranteed(container) else LEAST_ROOM
-
-
-def _standing(
-    evidence: Evidence, place: Place, resource: str, new: float, least: float, bounds: SizeBounds, *, enough: float
-) -> float:
-    """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one."""
-    before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
-    if before is None or before < enough or bounds.inside(before)[0] != before:
-        return new
-    if bounds.limit is not None and new <= bounds.limit < before:
-        return new
-    return before if abs(new / before - 1) < least else new
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:

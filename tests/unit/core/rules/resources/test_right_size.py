@@ -248,6 +248,49 @@ def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() ->
     assert not item.automatic  # a change sets no limit: nothing of the table is left for one
 
 
+@pytest.mark.parametrize(
+    ("bursts", "throttled", "least"),
+    [
+        (None, lambda i: 0.0, 0.24),  # nothing says how much it uses at once
+        (0.45, lambda i: 0.0, 0.54),
+        (0.95, lambda i: 0.0, None),
+        (None, lambda i: 0.5 if i % 5 == 0 else 0.0, None),  # in some runs the limit held it back
+        (None, lambda i: 0.08, None),
+    ],
+)
+def test_a_limit_that_goes_with_the_request_has_room_for_bursts(
+    bursts: float | None, throttled: Callable[[int], float], least: float | None
+) -> None:
+    """It uses a fifth of its core on average."""
+    declared = spec("a", 0, cpu_limit="1", memory_limit="1Gi")
+    used = fact(cpu_limit=1.0, memory_limit=GI, cpu_seconds=20.0, cpu_peak_cores=bursts)
+    found = sized([declared], {"a": lambda i: replace(used(i), throttled_share=throttled(i))})
+    if least is None:
+        assert found == []
+    else:
+        limit = next(quantity(i.new) or 0.0 for i in only(found).items if i.field == "limits.cpu")
+        assert least <= limit <= 1.3 * least
+
+
+@pytest.mark.parametrize("resource", ["cpu", "memory"])
+def test_no_maximum_lowers_a_request_below_what_is_needed(resource: str) -> None:
+    """A quarter of what is requested is used, and an eighth of it is the most that the policy allows."""
+    declared = {"a": spec("a", 0, cpu="40", memory="40Gi")}
+    used = fact(cpu_request=40.0, memory_request=40 * GI, cpu_seconds=1000.0, memory_sampled_peak=10 * GI)
+    facts = {
+        "cpu": {"a": lambda i: replace(used(i), memory_sampled_peak=39 * GI)},
+        "memory": {"a": lambda i: replace(used(i), cpu_seconds=3900.0)},
+    }
+    small = Bounds(cpu=Range(0.1, 5.0), memory=Range(GI, 5 * GI))
+    item = only(sized([*declared.values()], facts[resource], apply=ApplySettings(bounds=small)))
+    (row,) = item.items
+    assert row.field == f"requests.{resource}"
+    assert (quantity(row.new) or 0.0) > 10 * (1 if resource == "cpu" else GI)
+    assert f"raise apply.bounds.{resource}.max of the policy from " in item.expected
+    assert item.edits == ()
+    assert not item.automatic
+
+
 @pytest.mark.parametrize(("ratio", "lowered"), [(None, False), (16.0, False), (4.0, True), (1.5, True), (1.0, True)])
 def test_limits_go_with_requests_where_a_limit_range_has_a_ratio(ratio: float | None, lowered: bool) -> None:
     """The limit of 4 cores and 8Gi is within ``ratio`` times what is requested, and not of what is needed."""
