@@ -74,6 +74,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
+    certain = certain and all(_above_limit(r) is None for r in ordered)
     place = ordered[0].place
     others = f"; {text.listing(list(place.others))} use the same template" if place.others else ""
     steps = {r.place.step.step for r in ordered}
@@ -123,6 +124,15 @@ def _headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
 def _kept_from_failing(row: RequestRow) -> bool:
     """Whether its size is the one that keeps the policy's bound on failures."""
     return row.resource == "memory" and not row.bound_by
+
+
+def _above_limit(row: RequestRow) -> float | None:
+    """The kernel's high-water mark (bytes) where the memory limit moves below it. It has page cache, which the kernel takes
+    back, and peaks between two samples, which get the container killed."""
+    if row.resource != "memory" or not row.limited:
+        return None
+    most = max(row.place.container.known("memory_most"), default=0.0)
+    return most if most > (row.new if row.limit is None else row.limit) else None
 
 
 def _failures(evidence: Evidence) -> str:
@@ -189,24 +199,44 @@ def _observed(evidence: Evidence, row: RequestRow) -> str:
 
 
 def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval | None) -> str:
-    hours = {kind: math.fsum(r.freed for r in sizes if r.resource == kind) for kind in ("cpu", "memory")}
-    freed = [
-        f"{hours[kind]:.2g} {unit}"
-        for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours"))
-        if hours[kind] > 0
-    ]
     first = "".join(f"; {r.first}" for r in sizes if r.first)
-    if not freed:
+    reserved = _reserved(sizes, saving, evidence.analysis.pricing.currency)
+    if reserved is None:
         return f"requests cover the largest peak of all {text.count(min(r.runs for r in sizes), 'run')}{first}"
-    money = f" ({text.money(saving.likely, evidence.analysis.pricing.currency)} a month)" if saving else ""
     slower = max(r.slower for r in sizes)
     effect = (
         f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
     )
+    marks = [(r.title, most) for r in sizes if (most := _above_limit(r)) is not None]
+    for title, most in marks:
+        effect += (
+            f"; check {title} first: its memory with page cache reached {text.memory(most)}, above its new limit, and"
+            " samples may miss a short peak"
+        )
     memory = [_kept_from_failing(r) for r in sizes if r.resource == "memory" and r.lowered]
-    if memory and all(memory):
+    if memory and all(memory) and not marks:
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory"
-    return f"{' and '.join(freed)} less reserved per run{money}; {effect}{first}"
+    return f"{reserved}; {effect}{first}"
+
+
+def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: str) -> str | None:
+    """``0.5 core-hours less and 0.2 GiB-hours more reserved per run (1.20 USD less a month)``; None where none is less."""
+    parts: dict[str, list[str]] = {"less": [], "more": []}
+    for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours")):
+        hours = math.fsum(r.freed for r in sizes if r.resource == kind)
+        if hours:
+            amount = f"{abs(hours):.2g}" if abs(hours) < 100 else f"{abs(hours):,.0f}"
+            parts["less" if hours > 0 else "more"].append(f"{amount} {unit}")
+    if not parts["less"]:
+        return None
+    money = ""
+    if saving is not None:
+        sign = (" less" if parts["more"] else "") if saving.likely >= 0 else " more"
+        money = f" ({text.money(abs(saving.likely), currency)}{sign} a month)"
+    return (
+        " and ".join(f"{' and '.join(amounts)} {word}" for word, amounts in parts.items() if amounts)
+        + f" reserved per run{money}"
+    )
 
 
 def _amount(row: RequestRow, value: float | None) -> str:

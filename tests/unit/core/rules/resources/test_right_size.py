@@ -21,7 +21,7 @@ from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_history
-from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
+from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Level, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import (
@@ -270,6 +270,30 @@ def test_a_limit_that_goes_with_the_request_has_room_for_bursts(
     else:
         limit = next(quantity(i.new) or 0.0 for i in only(found).items if i.field == "limits.cpu")
         assert least <= limit <= 1.3 * least
+
+
+@pytest.mark.parametrize(("mark", "says"), [(420, False), (900, True)])
+def test_a_limit_below_the_mark_of_the_kernel_is_to_be_checked_first(mark: float, says: bool) -> None:
+    """What the kernel counted beyond the samples is page cache, or a peak between two of them."""
+    declared = spec("a", 0, cpu_limit="1", memory_limit="1Gi")
+    used = fact(cpu_limit=1.0, memory_limit=GI, memory_sampled_peak=400 * MI, memory_kernel_peak=mark * MI)
+    item = only(sized([declared], {"a": used}))
+    assert (
+        "check a/main first: its memory with page cache reached 900Mi, above its new limit" in item.expected
+    ) is says
+    assert ("of later attempts run out of memory" in item.expected) is not says
+    assert (item.risk is Level.MEDIUM) is says
+    plain = only(sized([spec("a", 0)], {"a": fact(memory_sampled_peak=400 * MI, memory_kernel_peak=mark * MI)}))
+    assert "check" not in plain.expected  # no limit moves
+
+
+def test_what_is_reserved_more_is_not_called_less() -> None:
+    facts = {"a": fact(cpu_request=0.2, cpu_seconds=150.0), "b": fact(memory_sampled_peak=200 * MI)}
+    item = only(sized([spec("a", 0, cpu="200m"), spec("b", 1)], facts))
+    saving = item.saving_per_month
+    assert saving is not None and saving.likely < 0
+    less, more = "0.13 GiB-hours less", "0.26 core-hours more"
+    assert item.expected.startswith(f"{less} and {more} reserved per run ({-saving.likely:.2f} USD more a month); ")
 
 
 @pytest.mark.parametrize("resource", ["cpu", "memory"])
