@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def by_kind_and_seed(
     description: str | None, kinds: Iterable[str], *, seeds: int, first: int = 1
 ) -> argparse.ArgumentParser:
-    """A parser with ``--seeds``, ``--first``, ``--only``, ``--verbose``, ``--dry`` and ``--jobs``, to which a benchmark adds
-    its own. ``kinds``: names that ``--only`` accepts; ``seeds`` and ``first``: what is published."""
+    """A parser with ``--seeds``, ``--first``, ``--only``, ``--verbose``, ``--dry``, ``--out`` and ``--jobs``, to which a
+    benchmark adds its own. ``kinds``: names that ``--only`` accepts; ``seeds`` and ``first``: what is published."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help="seeds of each kind (default: %(default)s)")
     parser.add_argument("--first", type=int, default=first, help="the first seed (default: %(default)s)")
@@ -19,11 +20,15 @@ def by_kind_and_seed(
     parser.add_argument("--only", nargs="+", default=names, metavar="KIND", choices=names, help="kinds (default: all)")
     parser.add_argument("--verbose", action="store_true", help="print what was missed, and what is wrong")
     parser.add_argument("--dry", action="store_true", help="print only, and leave the published result")
+    parser.add_argument("--out", metavar="FILE", help="write the result there, and leave the published one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     parser.set_defaults(kinds=names)
     return parser
 
 
-def publishes(options: argparse.Namespace) -> bool:
-    """Whether the result may replace the published one: it is of all kinds, and not a dry run."""
-    return not options.dry and options.only == options.kinds
+def target(options: argparse.Namespace, published: Path, *, whole: bool = True) -> Path | None:
+    """Where the result is written: where ``--out`` says, or over the ``published`` one if it is of all kinds (and
+    otherwise ``whole``); None: nowhere."""
+    if options.out is not None:
+        return Path(options.out)
+    return published if whole and not options.dry and options.only == options.kinds else None

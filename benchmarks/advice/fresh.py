@@ -22,13 +22,12 @@ from benchmarks.advice.score import analyse, answers_to
 from benchmarks.advice.truth import worth
 from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
-from benchmarks.options import by_kind_and_seed, publishes
+from benchmarks.options import by_kind_and_seed, target
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.rules.base import wilson
 from concertmaster.core.rules.upper_bound import assumption
 
 RESULT = Path(__file__).parents[1] / "results" / "fresh.json"
-PLOT = RESULT.with_suffix(".svg")
 # Sets of fresh runs whose mean is the true effect: its own error widens the comparison by a sixtieth.
 SETS = 30
 # Further apart than the seeds of workflows, which are below.
@@ -191,9 +190,10 @@ def main() -> int:
                     print(f"{name}: {row}", flush=True)
             result[name] = {"planted": len(tasks), "published": len(rows), "rules": summary(rows, what)}
     print("\n".join(lines(result)))
-    if publishes(options):
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        PLOT.write_text(svg([*result["usual"]["rules"], *result["daily"]["rules"]]))
+    path = target(options, RESULT)
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        path.with_suffix(".svg").write_text(svg([*result["usual"]["rules"], *result["daily"]["rules"]]))
     return 0
 
 

@@ -13,7 +13,7 @@ from benchmarks.advice.kinds import KINDS, planted
 from benchmarks.gaps import sightings, usage, values
 from benchmarks.gaps.compare import Case, cases
 from benchmarks.gaps.report import RESULT, lines, summary
-from benchmarks.options import by_kind_and_seed, publishes
+from benchmarks.options import by_kind_and_seed, target
 
 LAWS = (*usage.LAWS, *sightings.LAWS, *values.LAWS)
 _HEALTHY = 1000  # first number of a healthy workflow
@@ -56,8 +56,9 @@ def main() -> int:
     for words in filter(None, map(_verbose, rows)) if options.verbose else ():
         print(words)
     print("\n".join(lines(result)))
-    if publishes(options) and options.laws == names:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    path = target(options, RESULT, whole=options.laws == names)
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 

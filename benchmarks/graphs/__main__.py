@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from benchmarks.graphs.kinds import KINDS
 from benchmarks.graphs.report import RESULT, lines
 from benchmarks.graphs.score import Case, Verdict, judge, summarize
-from benchmarks.options import by_kind_and_seed, publishes
+from benchmarks.options import by_kind_and_seed, target
 
 
 def _one(task: tuple[str, int]) -> Case:
@@ -29,8 +29,9 @@ def main() -> int:
                 print(case, flush=True)
     found = summarize(cases, options.seeds)
     print("\n".join(lines(found)))
-    if publishes(options):
-        RESULT.write_text(json.dumps(found, indent=1) + "\n")
+    path = target(options, RESULT)
+    if path is not None:
+        path.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 
 

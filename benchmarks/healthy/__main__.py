@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from benchmarks.healthy.kinds import KINDS
 from benchmarks.healthy.report import RESULT, plain
 from benchmarks.healthy.score import History, history, name_of, summary
-from benchmarks.options import by_kind_and_seed, publishes
+from benchmarks.options import by_kind_and_seed, target
 
 
 def _one(task: tuple[int, int]) -> History:
@@ -31,8 +31,9 @@ def main() -> int:
                 print(f"{one.kind}, seed {seed}, {one.runs} runs: {item.rule}: {item.words}", flush=True)
     result = summary(found, options.seeds)
     print(plain(result))
-    if publishes(options):
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    path = target(options, RESULT)
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 

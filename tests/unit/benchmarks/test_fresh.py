@@ -102,10 +102,8 @@ def test_runs_are_rarer_and_vary_more_and_nothing_else_differs() -> None:
 
 def test_the_command_writes_both_parts_and_the_plot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = tmp_path / "fresh.json"
-    monkeypatch.setattr(fresh, "RESULT", result)
-    monkeypatch.setattr(fresh, "PLOT", tmp_path / "fresh.svg")
     command = ["fresh", "--seeds", "1", "--first", "1", "--only", "pending", "volume_large", "--jobs", "1"]
-    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(sys, "argv", [*command, "--out", str(result)])
     assert fresh.main() == 0
     written = json.loads(result.read_text())
     assert written["usual"]["planted"] == written["usual"]["published"] == 2

@@ -260,8 +260,9 @@ def test_a_row_for_each_law() -> None:
 
 def test_the_command_writes_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = tmp_path / "gaps.json"
-    monkeypatch.setattr(command, "RESULT", result)
     options = [
+        "--out",
+        str(result),
         "--seeds",
         "1",
         "--healthy",

@@ -275,8 +275,18 @@ def test_the_command_writes_a_table_with_a_cell_for_every_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "graphs.json"
-    monkeypatch.setattr(command, "RESULT", path)
-    options = ["--seeds", "1", "--jobs", "1", "--only", "small-chain", "healthy", "conditional-gpus"]
+    options = [
+        "--out",
+        str(path),
+        "--seeds",
+        "1",
+        "--jobs",
+        "1",
+        "--only",
+        "small-chain",
+        "healthy",
+        "conditional-gpus",
+    ]
     monkeypatch.setattr(sys, "argv", ["graphs", *options])
     assert command.main() == 0
     written = json.loads(path.read_text())

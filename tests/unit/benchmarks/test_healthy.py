@@ -197,8 +197,8 @@ def _unbounded(rng: np.random.Generator) -> Flow:
 
 def test_the_command_writes_the_kinds_that_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = tmp_path / "healthy.json"
-    monkeypatch.setattr(command, "RESULT", result)
-    monkeypatch.setattr(sys, "argv", ["healthy", "--seeds", "2", "--only", "download", "nightly", "--jobs", "1"])
+    options = ["--out", str(result), "--seeds", "2", "--only", "download", "nightly", "--jobs", "1"]
+    monkeypatch.setattr(sys, "argv", ["healthy", *options])
     assert command.main() == 0
     written = json.loads(result.read_text())
     assert (written["kinds"], written["histories"], written["wrong"], written["true"]) == (2, 4, 0, 2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.options import by_kind_and_seed, publishes
+from benchmarks.options import by_kind_and_seed, target
 
 KINDS = ("hang", "retry")
+RESULT = Path("result.json")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +18,10 @@ KINDS = ("hang", "retry")
 )
 def test_only_a_result_of_all_kinds_replaces_the_published_one(given: list[str], published: bool) -> None:
     options = by_kind_and_seed("", KINDS, seeds=20).parse_args(given)
-    assert publishes(options) is published
+    assert target(options, RESULT) == (RESULT if published else None)
+    assert target(options, RESULT, whole=False) is None
+    elsewhere = by_kind_and_seed("", KINDS, seeds=20).parse_args([*given, "--out", "some.json"])
+    assert target(elsewhere, RESULT) == Path("some.json")
 
 
 def test_a_misspelt_kind_is_refused_with_the_names_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ class Holding:
 @dataclass(frozen=True, slots=True)
 class EnoughPlaces:
     """``size``: the smallest with (almost) no wait; ``left``: mean wait (s) with it, ``now``: with the current size;
-    ``saved``: by run and place in its steps, the seconds that an execution waits less."""
+    ``saved``: by run and place in its steps, the seconds by which the wait of an execution is shorter."""
 
     size: int
     now: float

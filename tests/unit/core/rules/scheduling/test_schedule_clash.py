@@ -34,7 +34,7 @@ def clashing_with(cores: float, **other: Any) -> Recommendation:
 
 
 def test_workflows_that_clash_move_to_different_starts() -> None:
-    """Each is told to move, and both were told the same minute: the smaller one gets the better start."""
+    """Both were to move to the same minute: the smaller one gets the better start."""
     assert clashing_with(5.0).proposed == "30 1 * * *"
     assert clashing_with(3.0).proposed == "30 2 * * *"
 
