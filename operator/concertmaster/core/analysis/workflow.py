@@ -33,6 +33,7 @@ from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.summary import Summary, summarize
 
 _MATERIAL = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
+_CHANCE = 0.001  # below which what only later runs have was added to the definition
 _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 
 
@@ -136,9 +137,6 @@ class Analysis:
     def unsampled(self) -> bool:
         """Whether containers ran and none of them has usage samples."""
         return unsampled([c for s in self.steps for c in s.containers])
-
-
-_CHANCE = 0.001  # below which what only later runs have was added to the definition
 
 
 def _ran(run: RunRecord) -> frozenset[str]:
