@@ -232,8 +232,8 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
 
 
 def _held_back(container: ContainerUsage) -> bool:
-    """Whether its limit held it back, so that it would have used more: in most runs, or in some where a lower request lowers
-    the limit too."""
+    """Whether it would have used more without its limit: in most runs, or in some where a lower request lowers the limit
+    too."""
     shares = container.known("throttled_share")
     return sum(s > _THROTTLED for s in shares) > (_SOME if is_guaranteed(container) else 0.5) * len(shares)
 

@@ -100,7 +100,7 @@ def test_busy_unknown_and_sliced_ones_are_left_alone(
 
 @pytest.mark.parametrize("since", [30, 39])
 def test_use_of_an_earlier_number_of_gpus_is_not_that_of_today(since: int) -> None:
-    """From run ``since`` on it holds four GPUs, and uses most of all of them."""
+    """From run ``since`` on it holds four GPUs, and keeps all of them busy."""
 
     def work(i: int) -> Work:
         gpus = 4.0 if i >= since else 1.0

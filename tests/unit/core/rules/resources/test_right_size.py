@@ -254,7 +254,7 @@ def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() ->
         (None, lambda i: 0.0, 0.24),  # nothing says how much it uses at once
         (0.45, lambda i: 0.0, 0.54),
         (0.95, lambda i: 0.0, None),
-        (None, lambda i: 0.5 if i % 5 == 0 else 0.0, None),  # in some runs the limit held it back
+        (None, lambda i: 0.5 if i % 5 == 0 else 0.0, None),  # the limit throttled some runs
         (None, lambda i: 0.08, None),
     ],
 )
