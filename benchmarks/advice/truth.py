@@ -45,10 +45,10 @@ def ended_so(flow: Flow, outcome: Outcome) -> float:
 
 
 def cost(run: RunRecord) -> float:
-    """Cost of the resources that a run reserves, from creation to end of its pods."""
+    """Cost of the resources that a run reserves, from scheduling to end of its pods."""
     total = 0.0
     for e in run.steps:
-        hours = ((e.finished or 0.0) - (e.created or 0.0)) / 3600.0
+        hours = ((e.finished or 0.0) - (e.scheduled or 0.0)) / 3600.0
         for c in e.containers:
             total += hours * ((c.cpu_request or 0.0) * _CORE_HOUR + (c.memory_request or 0.0) / GI * _GIB_HOUR)
             total += hours * (c.gpu_request or 0.0) * _GPU_HOUR

@@ -61,7 +61,7 @@ class Played:
     @property
     def cost(self) -> float:
         """What its pods reserve, at the default prices."""
-        return sum((e.gone - e.created) / 3600.0 * _price(e.step) for e in self.executions)
+        return sum((e.gone - e.scheduled) / 3600.0 * _price(e.step) for e in self.executions)
 
 
 def _price(step: Step) -> float:

@@ -1,7 +1,7 @@
 """Cost of runs in the policy's currency: requested, used and wasted.
 
-Like a cloud bill, a pod is charged for the larger of request and usage over its lifetime. Waste is the unused part of the
-request plus everything spent on failed attempts. Priced extra metrics are added per run.
+Like a cloud bill, a pod is charged for the larger of request and usage while it is on a node. Waste is the unused part of
+the request plus everything spent on failed attempts. Priced extra metrics are added per run.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
 
 def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing) -> ExecutionCost | None:
     """Cost of an execution, or of some of its containers; None when nothing can be priced."""
-    seconds = execution.span
+    seconds = execution.held
     if seconds is None:
         return None
     if pricing.by_node:
@@ -242,7 +242,7 @@ def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tupl
     """Steps whose containers ran and of which no execution has a price."""
     if None not in executions:
         return ()
-    ran = {e.step for e in run.steps if e.span is not None and any(not c.init for c in e.containers)}
+    ran = {e.step for e in run.steps if e.held is not None and any(not c.init for c in e.containers)}
     return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
 
 

@@ -175,7 +175,7 @@ def _past(run: RunRecord) -> PastRun | None:
         return None
     cores = memory = 0.0
     for execution in run.steps:
-        seconds = execution.span
+        seconds = execution.held
         if seconds is None:
             continue
         for container in execution.containers:

@@ -78,8 +78,8 @@ class Pricing:
         return next((self._with(row) for row in self.nodes if row.fits(kind, spot)), self)
 
     def mean(self, executions: Sequence[StepExecution]) -> Pricing:
-        """Mean prices on the nodes of the executions, weighted by time."""
-        rows = [(self.at(e), e.span) for e in executions if e.span] if self.source is not PriceSource.FLAT else []
+        """Mean prices on the nodes of the executions, weighted by the time they held them."""
+        rows = [(self.at(e), e.held) for e in executions if e.held] if self.source is not PriceSource.FLAT else []
         held = sum(seconds for _, seconds in rows)
         if not held:
             return self

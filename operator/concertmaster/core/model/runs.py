@@ -128,6 +128,15 @@ class StepExecution:
         seconds = self.finished - begin
         return seconds if seconds > 0.0 else 0.0
 
+    @property
+    def held(self) -> float | None:
+        """Seconds for which its requests are reserved: on a node, that is from its scheduling to its end; from its creation
+        where that is unknown."""
+        if self.scheduled is None or self.finished is None:
+            return self.span
+        seconds = self.finished - self.scheduled
+        return seconds if seconds > 0.0 else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Suspension:

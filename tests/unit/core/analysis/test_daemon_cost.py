@@ -24,7 +24,7 @@ def test_the_life_of_a_daemon_is_paid_as_that_of_any_pod(daemon: bool) -> None:
     found = scenario(manifest, 12, work)
     prices = Pricing(cpu_core_hour=1.0, memory_gib_hour=0.0)
     run = found.runs[0]
-    lives = {e.step: (e.finished or 0.0) - (e.created or 0.0) for e in run.steps}
+    lives = {e.step: (e.finished or 0.0) - (e.scheduled or 0.0) for e in run.steps}
     assert lives["db"] >= 3000.0
     cost, cores = run_cost(run, prices), {e.step: e.containers[0].cpu_request or 0.0 for e in run.steps}
     assert cost is not None

@@ -110,7 +110,7 @@ class TestTrends:
         assert (times.count, times.minimum, times.mean, times.maximum) == (4, 103.0, 253.0, 403.0)  # 3 s to start
         assert times.p95 == pytest.approx(388.0)
         assert times.p99 == pytest.approx(400.0)
-        assert day.figures["cost"].mean == pytest.approx(sum(s + 3 for s in [*seconds, 50.0]) / 5 * 0.001)
+        assert day.figures["cost"].mean == pytest.approx(sum(s + 2 for s in [*seconds, 50.0]) / 5 * 0.001)
         assert day.figures["cpuSeconds"].maximum == 200.0
 
     def test_steps_have_their_own_figures(self) -> None:

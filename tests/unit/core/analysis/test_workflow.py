@@ -148,7 +148,7 @@ def test_the_score_is_the_weighted_sum_of_its_printed_parts() -> None:
 
 def test_cost_counts_request_or_use_whichever_is_larger_and_splits_the_waste() -> None:
     one = definition(step("load"))
-    runs = daily(one.graph, 5, lambda _: {"load": 3600.0 - 3.0}, containers=lambda _: (container(cpu_seconds=1800.0),))
+    runs = daily(one.graph, 5, lambda _: {"load": 3600.0 - 2.0}, containers=lambda _: (container(cpu_seconds=1800.0),))
     cost = analyze(one, runs, now=NOW).cost
     assert cost.per_run is not None
     cpu, memory = 0.031, 0.004

@@ -22,8 +22,8 @@ class RunUsage(NamedTuple):
     ``memory_peak``: the highest sample; ``memory_most``: the kernel's high-water mark (including page cache); the true peak
     lies between them; bytes. ``memory_floor``: the limit at which the container was OOM-killed, if it was.
     ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
-    ``reserved_seconds``: lifetime of its pods, for which requests are charged. ``gpus_used``: mean number of busy GPUs;
-    ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``
+    ``reserved_seconds``: for which its pods are on a node, and their requests charged. ``gpus_used``: mean number of busy
+    GPUs; ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``
     and ``gpu_request``: what it had then, in cores and GPUs.
     """
 
@@ -111,7 +111,7 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
             floor,
             size,
             _waiting(fact, own),
-            execution.span or own or 0.0,
+            execution.held or own or 0.0,
             fact.gpu_used,
             fact.gpus_active,
             fact.storage_peak,

@@ -1,7 +1,8 @@
 """``sidecar-overhead``: sidecar containers that cost too much, or keep their pod alive.
 
 Sidecars are declared by the template or injected into the pod (service mesh proxy, log shipper). Their requests count for
-the whole life of each pod, and a pod ends only when they do. What a declared one requests is a row of ``right-size``.
+as long as each pod is on its node, and a pod ends only when they do. What a declared one requests is a row of
+``right-size``.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     own.pods += 1
                     own.steps.add(step)
                     own.injected |= c.name not in declared
-                    seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
+                    seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.held
                     hours = max(seconds or 0.0, _life(e, c)) / 3600
                     reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
                     own.reserved[run] = own.reserved.get(run, 0.0) + reserved
@@ -97,9 +98,11 @@ def _gone(evidence: Evidence, own: _Sidecar) -> bool:
 
 
 def _life(e: StepExecution, c: ContainerFact) -> float:
-    """Seconds from the creation of a pod to its end, for which its requests are charged; 0 when unknown."""
+    """Seconds from the scheduling of a pod (else its creation) to its end, for which its requests are charged; 0 when
+    unknown."""
     ends = [t for t in (e.finished, c.finished) if t is not None]
-    return max(0.0, max(ends) - e.created) if ends and e.created is not None else 0.0
+    begin = e.scheduled if e.scheduled is not None else e.created
+    return max(0.0, max(ends) - begin) if ends and begin is not None else 0.0
 
 
 def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:

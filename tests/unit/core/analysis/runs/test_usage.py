@@ -25,8 +25,8 @@ def usage(**fact: object) -> RunUsage:
     return one
 
 
-def test_a_request_costs_as_long_as_the_pod_is_there_and_not_only_while_it_works() -> None:
-    assert (usage().seconds, usage().reserved_seconds) == (100.0, 125.0)
+def test_a_request_costs_as_long_as_the_pod_is_on_a_node_and_not_only_while_it_works() -> None:
+    assert (usage().seconds, usage().reserved_seconds) == (100.0, 105.0)
 
 
 @pytest.mark.parametrize(("waited", "share"), [(None, None), (0.0, 0.0), (25.0, 0.25), (170.0, 1.0)])

@@ -44,7 +44,7 @@ def test_the_busiest_run_says_how_many_are_needed() -> None:
     assert not item.automatic
     assert item.saving_per_month is not None
     hours = (
-        sum(e.span or 0.0 for r in scenarios.gpu_request().runs for e in r.steps if e.step == "transform") / 42 / 3600
+        sum(e.held or 0.0 for r in scenarios.gpu_request().runs for e in r.steps if e.step == "transform") / 42 / 3600
     )
     rate = scenarios.gpu_request().analysis().cost.runs_per_month
     assert rate is not None
@@ -122,6 +122,6 @@ def test_gpus_are_part_of_what_a_run_costs() -> None:
     free = replace(busy, pricing=Pricing(gpu_hour=0.0)).analysis().cost.per_run
     assert dear is not None
     assert free is not None
-    hours = sum(e.span or 0.0 for r in busy.runs for e in r.steps if e.step == "transform") / 42 / 3600
+    hours = sum(e.held or 0.0 for r in busy.runs for e in r.steps if e.step == "transform") / 42 / 3600
     assert dear.total - free.total == pytest.approx(10.0 * hours, rel=0.01)
     assert dear.wasted == pytest.approx(free.wasted)

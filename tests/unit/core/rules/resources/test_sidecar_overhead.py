@@ -52,17 +52,24 @@ def test_a_sidecar_that_the_newest_runs_lack_was_removed(removed: int, says: int
     assert len(made.recommended("sidecar-overhead", minCostPercent="5")) == says
 
 
-def test_a_sidecar_is_paid_for_the_whole_life_of_its_pod() -> None:
-    """The pod waits ten minutes for a node, before any of its containers starts."""
-    at_once, waits = scenarios.sidecar_overhead(), scenarios.sidecar_overhead()
-    waits = replace(
-        waits,
-        runs=tuple(
-            replace(r, steps=tuple(replace(e, created=(e.created or 0.0) - 600.0) for e in r.steps)) for r in waits.runs
-        ),
-    )
-    first, second = (s.one("sidecar-overhead").saving_per_month for s in (at_once, waits))
-    assert first is not None and second is not None and second.likely > 2 * first.likely
+def test_a_sidecar_is_paid_for_as_long_as_its_pod_is_on_a_node() -> None:
+    """The pod waits ten minutes for a node, or on it, before any of its containers starts."""
+
+    def saving(**earlier: float) -> float:
+        full = scenarios.sidecar_overhead()
+        moved = [
+            replace(e, **{k: (getattr(e, k) or 0.0) - by for k, by in earlier.items()})
+            for r in full.runs
+            for e in r.steps
+        ]
+        by_pod = {e.pod: e for e in moved}
+        runs = tuple(replace(r, steps=tuple(by_pod[e.pod] for e in r.steps)) for r in full.runs)
+        found = replace(full, runs=runs).one("sidecar-overhead").saving_per_month
+        assert found is not None
+        return found.likely
+
+    assert saving(created=600.0) == pytest.approx(saving())
+    assert saving(created=600.0, scheduled=600.0) > 2 * saving()
 
 
 def test_what_a_declared_sidecar_requests_is_told_once_by_right_size() -> None:
