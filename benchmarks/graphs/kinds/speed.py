@@ -21,7 +21,8 @@ WAITING = 0.1
 
 
 def throttled(rng: Rng, name: str) -> Plant | None:
-    """The CPU limit of one container of a step is below its bursts. The fix is a limit above them."""
+    """The CPU limit of a step's own container is below its bursts; it may have a sidecar, which ends with it. The fix is a
+    limit above them."""
     drawn = flow(rng, name, any_of(rng))
     at = placed(rng, drawn, 0.1)
     if at is None:
@@ -30,11 +31,7 @@ def throttled(rng: Rng, name: str) -> Plant | None:
         cpu=0.4, bursts=float(rng.uniform(0.2, 0.9)), burst=float(rng.uniform(1.5, 4)), cpu_request=1.0, cpu_limit=1.0
     )
     cool = Container("helper", cpu=0.2, cpu_request=0.3, cpu_limit=0.5)
-    containers: tuple[Container, ...] = (hot,)
-    if rng.random() < 0.6:
-        containers = (hot, cool)
-        if rng.random() < 0.5:
-            containers = (replace(cool, name="main"), replace(hot, name="helper"))
+    containers = (hot, cool) if rng.random() < 0.6 else (hot,)
     bad = drawn.having(at, containers=containers)
     fixed = drawn.having(at, containers=tuple(replace(c, cpu_limit=None) for c in containers))
     note = f"{hot.bursts:.0%} of the time {hot.burst:.1f} cores"
