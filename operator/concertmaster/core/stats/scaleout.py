@@ -31,6 +31,9 @@ PRIOR_WEIGHT = 0.1
 FIXED_WEIGHT = 0.05
 # Part of the work that an uneven division adds at the largest number of workers measured: one task in seventy.
 UNEVEN = 1.0 / 70.0
+# Share of the shortest time measured that this is at most: its size at twelve workers, the most it was compared with. Beyond
+# 35 it would exceed all that a doubling gains, although a job that scales that far has more than seventy tasks.
+MOST_UNEVEN = 1.0 / 6.0
 # A job on fewer workers than the coordination takes still progresses, on what is left of one worker.
 LEAST_CAPACITY = 0.5
 # Superlinear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
@@ -143,7 +146,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         reason=reason,
         starved=tuple((float(a), float(b)) for a, b in zip(n[:first], t[:first], strict=True)),
         measured=tuple((float(a), float(b)) for a, b in zip(n, t, strict=True)),
-        uneven=UNEVEN * float(weights[1]),
+        uneven=min(UNEVEN * float(weights[1]), MOST_UNEVEN * float(t.min())),
     )
     return replace(fitted, error=float(np.max(np.abs(fitted.curve(used) / times - 1.0))))
 

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
+from concertmaster.core.stats.scaleout import MOST_UNEVEN, fit_scaleout, recommend_workers
 
 
 def test_perfect_scaling_is_recognised() -> None:
@@ -40,6 +42,22 @@ def test_a_job_that_hardly_scales_gets_hardly_an_allowance() -> None:
 def test_between_measured_points_the_allowance_exceeds_the_curve() -> None:
     model = fit_scaleout([2, 8, 12], [930.0, 184.0, 140.0])
     assert model.seconds(10) > 1.05 * float(model.curve(10))
+
+
+@pytest.mark.parametrize("most", [8, 32, 128])
+def test_a_job_that_scales_gains_from_twice_as_many_workers(most: int) -> None:
+    n = [most // 4, most // 2, most]
+    recommended = recommend_workers(fit_scaleout(n, [1000.0 / k for k in n]), [*n, 2 * most])
+    assert recommended.workers == 2 * most
+    assert recommended.seconds is not None and recommended.seconds < 0.8 * 1000.0 / most
+
+
+@given(st.integers(1, 200), st.floats(1.0, 1e5), st.floats(0.0, 1e5))
+def test_beyond_what_was_measured_the_allowance_is_a_small_share(fewest: int, work: float, fixed: float) -> None:
+    n = np.array([fewest, 2 * fewest, 4 * fewest])
+    model = fit_scaleout(n, fixed + work / n)
+    asked = np.array([5, 8, 100]) * fewest
+    assert (model.seconds(asked) <= model.curve(asked) + MOST_UNEVEN * (fixed + work / n[-1]) * (1.0 + 1e-9)).all()
 
 
 def test_many_points_without_a_coordinator_overrule_the_expectation() -> None:
