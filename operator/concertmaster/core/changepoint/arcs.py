@@ -21,7 +21,7 @@ from concertmaster.core.changepoint.scores import (
     unit,
 )
 
-PLACES = 96  # ends of a stretch that are tried; the likelihood places them exactly
+PLACES = 64  # ends of a stretch that are tried; the likelihood places them exactly
 
 
 class Arc(NamedTuple):

@@ -78,7 +78,7 @@ def splits(
         if significant:
             breaks.append(Split(start + index, p, drifting))
             todo += [(start, start + index), (start + index, end)]
-        elif not drifting:
+        elif not drifting and part.size >= 3 * minimum:
             whole_arc = seen.arc if seen is not None and part.size == n else None
             arc = whole_arc or best_arcs(normal_scores(part)[None, :], minimum)[0]
             if arc.z / bar > _clear_arc(part.size, minimum, significance):
