@@ -9,6 +9,7 @@ from itertools import chain
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changepoint.seasons import DAY
 from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
 from concertmaster.core.changes.verification.control import common
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -16,6 +17,7 @@ from concertmaster.core.stats.comparison import Common
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
 _LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
+_TOLD = 2 * DAY  # before a change: the least span that tells hours; runs of a shorter one keep their season
 _RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as many as tell them
 
 
@@ -54,24 +56,27 @@ class ControlGroup:
         ``subject``."""
         first = _first(before_after.before[-BASELINE:], applied)
         # Hours and weekends are removed from the runs of `subject`, so they have to be from those of the others.
-        begin, most = (_first(before_after.before, applied), SEASONS) if seasonal(before_after) else (first, _RUNS)
+        seasons = seasonal(before_after)
+        begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
         until = self._until.get(subject.source, self._now)
         control_group: list[BeforeAfter] = []
         for definition, changed in self._near(subject):
             if definition.key == subject.key or changed >= first:
                 continue
-            if (definition.key, most) not in self._runs and len(self._runs) >= _LOOKED_AT:
+            read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
+            if not read and len(self._runs) >= _LOOKED_AT:
                 continue
             runs = self._read(definition, until, most)
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
             marks = {r.fingerprint for r in sides if r.start is not None and r.start >= first} - {None}
-            if beside.before and beside.after and len(marks) <= 1:
+            told = not seasons or _first(beside.before, applied) <= applied - _TOLD
+            if beside.before and beside.after and len(marks) <= 1 and told:
                 control_group.append(beside)
             if len(control_group) >= _WORKFLOWS:
                 break
-        return common(control_group)
+        return common(control_group, first)
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
         """Those of its source and when each was changed last, of the same namespace first: they share most with it. A
@@ -81,7 +86,9 @@ class ControlGroup:
         yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)
 
     def _read(self, definition: WorkflowDefinition, until: float, most: int) -> Sequence[RunRecord]:
-        key = definition.key, most
+        key, longer = (definition.key, most), self._runs.get((definition.key, SEASONS))
+        if longer is not None:
+            return longer[-most:]
         if key not in self._runs:
             self._beat("changes")
             self._runs[key] = self._history.runs(definition, limit=most, since=0.0, as_of=until)

@@ -35,7 +35,9 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
 from concertmaster.engines import PATCHABLE
 
-_MOST_RUNS = 600  # of one workflow for one verification: a fortnight of runs every half an hour tells weekends
+_MOST_RUNS = (
+    600  # of one workflow for one verification, to tell weekends: those of twelve days, at one every half an hour
+)
 
 
 class Verifier:

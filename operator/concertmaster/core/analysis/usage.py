@@ -79,13 +79,15 @@ class ContainerUsage:
             return self.columns
         return _columns([r for r in self.runs if getattr(r, name) is not None])
 
-    def runs_with(self, name: str) -> list[RunUsage]:
+    def runs_with(self, *names: str) -> list[RunUsage]:
         """The runs with the present ``cpu_request``, ``cpu_limit`` or ``gpu_request``, as far as it is known: too little of
-        it, or too much, under another value says nothing about this one."""
-        now: float | None = getattr(self, name)
-        if now is None:
-            return list(self.runs)
-        return [r for r in self.runs if (had := getattr(r, name)) is None or math.isclose(had, now, rel_tol=_SAME)]
+        it, or too much, under another value says nothing about this one. What is not declared is that of the newest run."""
+        runs = list(self.runs)
+        for name in names if runs else ():
+            declared: float | None = getattr(self, name)
+            now = declared if declared is not None else getattr(self.runs[-1], name)
+            runs = [r for r in runs if _alike(getattr(r, name), now)]
+        return runs
 
     @cached_property
     def memory_utilization(self) -> float | None:
@@ -120,6 +122,10 @@ class ContainerUsage:
     def sampled(self) -> bool:
         """Whether any run has samples of its CPU or memory."""
         return bool(self.known("mean_cores") or self.known("memory_peak"))
+
+
+def _alike(had: float | None, now: float | None) -> bool:
+    return had is None or (now is not None and math.isclose(had, now, rel_tol=_SAME))
 
 
 def unsampled(containers: Sequence[ContainerUsage]) -> bool:

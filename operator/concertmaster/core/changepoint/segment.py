@@ -24,7 +24,7 @@ from concertmaster.core.changepoint.scores import best_split, best_splits, split
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 
 MIN_SEGMENT = 6  # values required for a level
-SIGNIFICANCE = 0.004  # at most one series in 250 without change gets a change point
+SIGNIFICANCE = 0.004  # of each test: fewer than one in a hundred series without change get a change point
 DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
 TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
 INSIGNIFICANT = 0.3  # p-value of the rank test above which the likelihood cannot make up for it

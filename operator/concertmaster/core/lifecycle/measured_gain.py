@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
-from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, split_runs
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
@@ -79,8 +79,9 @@ def _proven(
         lowered=LoweredMemory.of(lowered, policy),
         pricing=pricing,
     )
-    if proof.verdict is not None and _released(sides):
-        outcome, proof = replace(outcome, measured=None), replace(proof, verdict=Verdict.INCONCLUSIVE, measured=None)
+    if _released(sides):
+        verdict = None if proof.verdict is None else Verdict.INCONCLUSIVE
+        outcome, proof = replace(outcome, measured=None), replace(proof, verdict=verdict, measured=None)
     return _reported(outcome, proof, _share(outcome, outcomes), now)
 
 
@@ -89,7 +90,7 @@ def _released(sides: BeforeAfter) -> bool:
     effect of both."""
     before, after = (
         {(e.step, c.name, c.image) for r in side for e in r.steps for c in e.containers if c.image}
-        for side in (sides.before, sides.after)
+        for side in (sides.before[-BASELINE:], sides.after)
     )
     had = Counter((step, name) for step, name, _ in before)
     return any(had[step, name] == 1 and (step, name, image) not in before for step, name, image in after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,21 @@ def test_other_workflows_with_the_same_weekends_are_no_common_shift(effect: floa
     else:
         assert found is not None
         assert found.ratio == pytest.approx(effect, rel=0.06)
+
+
+def test_a_common_shift_before_the_runs_compared_with_is_none() -> None:
+    """Runs before them only tell hours and weekends."""
+    others = [life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, after=10, seed=s) for s in range(8)]
+    since = FRIDAY_EVENING - 7 * DAY
+    slower = [
+        replace(o, before=tuple(_longer(r, 1.5) if (r.start or 0.0) < since else r for r in o.before)) for o in others
+    ]
+    assert common(slower) is not None
+    assert common(slower, since) is None
+
+
+def _longer(record: RunRecord, factor: float) -> RunRecord:
+    return replace(record, end=(record.start or 0.0) + factor * (record.makespan or 0.0))
 
 
 @given(

@@ -68,6 +68,14 @@ def test_a_release_in_the_same_commit_is_neither_credited_nor_blamed_on_the_reco
         assert one(of_image("etl:1", BEFORE) + of_image("etl:1", after(10, factor))).measured is not None
 
 
+def test_an_earlier_release_and_few_runs_do_not_hide_one() -> None:
+    old = of_image("etl:0", series(noisy(3, 90), NOW - 200 * HOUR, 300))
+    runs = old + of_image("etl:1", series(noisy(1, 70), NOW - 71 * HOUR)) + of_image("etl:2", after(10, 0.5))
+    assert one(runs).verdict is Verdict.INCONCLUSIVE
+    waiting = one(of_image("etl:1", BEFORE) + of_image("etl:2", after(3, 0.5)))
+    assert (waiting.verdict, waiting.measured) == (None, None)
+
+
 def test_images_that_change_with_every_run_are_no_release() -> None:
     runs = [r for i, run in enumerate(BEFORE + after(10)) for r in of_image(f"etl:{i}", [run])]
     assert one(runs).verdict is Verdict.IMPROVED

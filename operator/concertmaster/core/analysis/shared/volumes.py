@@ -7,8 +7,9 @@ full, unless it was cleaned up meanwhile: whether it fills before the next clean
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
@@ -60,19 +61,24 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
             steps.setdefault(key, set()).add(e.step)
             least = runs.setdefault(key, {})
             least[run.run] = min(volume.used, least.get(run.run, volume.used))
+    in_run = {
+        run.run: {e.step for e, _ in rows}
+        for run, rows in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True)
+    }
+    mounting = cache(lambda own: [run for run, found in in_run.items() if not found.isdisjoint(own)])
     fills = [
         _fill(key, rows, sorted(steps[key]), [*runs[key].values()], analysis.now)
         for key, rows in seen.items()
-        if not (key[1] and _replaced(analysis, steps[key], runs[key]))
+        if not (key[1] and _replaced(mounting, steps[key], runs[key]))
     ]
     return tuple(sorted(fills, key=lambda f: (-f.share, f.claim)))
 
 
-def _replaced(analysis: Analysis, steps: Collection[str], runs: Collection[str]) -> bool:
-    """Whether the newest runs whose ``steps`` mount volumes mount others, and not this one, as ``runs`` did."""
-    mounted = analysis.figures.of_each(_mounted, analysis.runs)
-    own = [run.run for run, rows in zip(analysis.runs, mounted, strict=True) if any(e.step in steps for e, _ in rows)]
-    return is_over([run in runs for run in own], _CHANCE)
+def _replaced(
+    mounting: Callable[[frozenset[str]], Sequence[str]], steps: Collection[str], runs: Collection[str]
+) -> bool:
+    """Whether the newest runs whose ``steps`` mount volumes (``mounting``) mount others, not this one as ``runs`` did."""
+    return is_over([run in runs for run in mounting(frozenset(steps))], _CHANCE)
 
 
 def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:

@@ -21,7 +21,7 @@ from concertmaster.core.text import duration
 
 BASELINE = 60  # runs: the newest before a change
 NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
-SEASONS = 600  # runs: those of a fortnight every half an hour, to tell hours and weekends
+SEASONS = 600  # runs, to tell hours and weekends: those of twelve days, at one every half an hour
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
 _QUIET = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts

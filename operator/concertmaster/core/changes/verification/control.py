@@ -18,13 +18,14 @@ LEAST = 5  # workflows; with fewer even unanimity is no evidence
 _COVERAGE = 0.90
 
 
-def common(others: Sequence[BeforeAfter]) -> Common | None:
-    """The common factor of unchanged workflows; None when there is no significant one, or too few workflows.
+def common(others: Sequence[BeforeAfter], since: float = -math.inf) -> Common | None:
+    """The common factor of unchanged workflows; None when there is no significant one, or too few workflows. Runs before
+    ``since`` (unix seconds) only tell hours and weekends.
 
     The interval is that of the median by the sign test (Conover, Practical Nonparametric Statistics, 1999): drift and noise
     of each workflow count by rank only, so that a few outliers have no effect.
     """
-    ratios = sorted(r for r in map(_ratio, others) if r is not None)
+    ratios = sorted(r for r in (_ratio(other, since) for other in others) if r is not None)
     if len(ratios) < LEAST:
         return None
     cut = _cut(len(ratios))
@@ -35,10 +36,13 @@ def common(others: Sequence[BeforeAfter]) -> Common | None:
     return Common(len(ratios), middle, low, high)
 
 
-def _ratio(before_after: BeforeAfter) -> float | None:
+def _ratio(before_after: BeforeAfter, since: float) -> float | None:
     """Ratio of durations after to before at equal input size and time; None with too few runs."""
     seconds, sizes = at_any_time(before_after, comparable(before_after))
-    before, after = good(before_after.before), good(before_after.after)
+    before, after = (
+        [r for r in good(side) if r.start is not None and r.start >= since]
+        for side in (before_after.before, before_after.after)
+    )
     if min(len(before), len(after)) < MIN_RUNS:
         return None
     seen = compare(

@@ -1,4 +1,4 @@
-"""What runs before and after a change would have taken without the hour of the day and weekends.
+"""Removes effects of the hour of the day and of weekends from runs before and after a change.
 
 A change on a Friday evening is followed by a weekend, one in the morning by the busy hours. The seasons are those of the
 runs before it alone, so that they cannot take up its effect.

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.known import median
-from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
 from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.rules.resources import model_choice
 from concertmaster.core.stats.exact import all_within, is_over, shift
 
+_FEWEST = 3  # runs over budget that can be a change
 _CLEAR = 0.01  # significance of a change of how many runs are over budget
 
 
@@ -24,10 +25,10 @@ def _amount(value: float, unit: str) -> str:
     return f"{shown} {unit}"
 
 
-def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
+def _steps(runs: Sequence[RunRecord], metric: str) -> Mapping[str, float]:
     """Total amount of the metric by step."""
     amounts: dict[str, float] = {}
-    for run in evidence.analysis.runs:
+    for run in runs:
         for e in run.steps:
             if metric in e.extra:
                 amounts[e.step] = amounts.get(e.step, 0.0) + e.extra[metric]
@@ -62,7 +63,7 @@ def _begun(amounts: Sequence[float], most: float) -> int:
     if is_over(over, _CLEAR):
         return len(over)
     first = over.index(True) if any(over) else 0
-    if all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
+    if sum(over) >= _FEWEST and all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
         return first
     change = shift([not o for o in over], _CLEAR)
     return change[0] if change is not None else 0
@@ -77,13 +78,13 @@ def _exceeded(evidence: Evidence, over: int, runs: int, verb: str, *, changed: b
 
 def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
     analysis = evidence.analysis
-    known = [r.extra[metric] for r in analysis.runs if metric in r.extra]
-    begun = _begun(known, most)
-    amounts = known[begun:]
+    known = [r for r in analysis.runs if metric in r.extra]
+    begun = _begun([r.extra[metric] for r in known], most)
+    amounts = [r.extra[metric] for r in known[begun:]]
     over = [a for a in amounts if a > most]
     if len(known) < analysis.options.min_runs or not over:
         return None
-    steps = _steps(evidence, metric)
+    steps = _steps(known[begun:], metric)
     total = sum(steps.values())
     top = max(steps, key=lambda n: (steps[n], n)) if total > 0 else None
     where = (

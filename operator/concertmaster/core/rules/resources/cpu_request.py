@@ -128,7 +128,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     if _beside(step, container):
         return None
     current = container.cpu_request
-    seen = [r for r in container.runs_with("cpu_request") if r.waiting_share is not None and r.mean_cores is not None]
+    comparable = container.runs_with("cpu_request", "cpu_limit")  # throttled time counts as waiting, too
+    seen = [r for r in comparable if r.waiting_share is not None and r.mean_cores is not None]
     share = median(r.waiting_share for r in seen)
     used = median(r.mean_cores for r in seen)
     least = evidence.settings.number("waitingPercent", 10.0) / 100

@@ -7,7 +7,7 @@ as long as each pod is on its node, and a pod ends only when they do. What a dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
@@ -97,6 +97,12 @@ def _gone(evidence: Evidence, own: _Sidecar) -> bool:
     return is_over([run.run in own.reserved for run in evidence.analysis.runs if run.run in ran], _CHANCE)
 
 
+def _since(evidence: Evidence, own: _Sidecar) -> Sequence[RunRecord]:
+    """The runs since pods have it."""
+    runs = evidence.analysis.runs
+    return evidence.analysis.since_added([r.end for r in runs if r.run in own.reserved and r.end is not None])
+
+
 def _life(e: StepExecution, c: ContainerFact) -> float:
     """Seconds from the scheduling of a pod (else its creation) to its end, for which its requests are charged; 0 when
     unknown."""
@@ -108,7 +114,7 @@ def _life(e: StepExecution, c: ContainerFact) -> float:
 def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
     """Money per month, at ``rate`` runs, for what it reserves and does not use; at the least, the request left is its use at
     the target utilization."""
-    of = len(evidence.analysis.runs)
+    of = len(_since(evidence, own))
     runs = [(reserved, own.used.get(run, 0.0)) for run, reserved in own.reserved.items()]
     seen = mean_interval([reserved - used for reserved, used in runs], rate * len(runs) / of)
     if seen is None or seen.likely <= 0:
@@ -127,10 +133,11 @@ def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
 
 def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     analysis = evidence.analysis
-    per_run, rate = analysis.cost.per_run, analysis.cost.runs_per_month
-    runs = max(1, len(analysis.runs))
-    reserved = sum(own.reserved.values()) / runs
-    share = reserved / per_run.total if per_run is not None and per_run.total > 0 else 0.0
+    rate, since = analysis.cost.runs_per_month, _since(evidence, own)
+    costs = [c.total for c in analysis.costs.whole(since)]
+    total = sum(costs) / len(costs) if costs else 0.0
+    reserved = sum(own.reserved.values()) / max(1, len(since))
+    share = reserved / total if total > 0 else 0.0
     late = max(0.0, median(own.late) or 0.0)
     costly = own.injected and share >= evidence.settings.number("minCostPercent", 15.0) / 100
     lingering = late >= evidence.settings.number("minLateSeconds", 10.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.known import median
+from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
@@ -234,7 +234,7 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
 def _held_back(container: ContainerUsage) -> bool:
     """Whether it would have used more without its limit: in most runs, or in some where a lower request lowers the limit
     too."""
-    shares = container.known("throttled_share")
+    shares = known(r.throttled_share for r in container.runs_with("cpu_limit"))
     return sum(s > _THROTTLED for s in shares) > (_SOME if is_guaranteed(container) else 0.5) * len(shares)
 
 

@@ -202,7 +202,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         else ""
     )
     more = (
-        f"; ever more are in progress: {growth[0]} at most at first, now {growth[1]} or more"
+        f"; concurrent runs keep increasing: at most {growth[0]} at first, at least {growth[1]} now"
         if growth is not None
         else ""
     )

@@ -71,6 +71,24 @@ def test_throttling_under_an_earlier_limit_is_not_one_of_today() -> None:
     assert made(28).recommended("cpu-request") == []
 
 
+@pytest.mark.parametrize("limit", ["4", None])
+def test_waiting_under_an_earlier_limit_is_not_one_of_today(limit: str | None) -> None:
+    """Time that is throttled counts as waited for CPU, too: from run 28 on the limit is higher, or none."""
+    later = None if limit is None else float(limit)
+
+    def work(i: int) -> Work:
+        early = i < 28
+        own = measured(
+            cpu_request=1.0, cpu_limit=1.0 if early else later, throttled_share=0.4 if early else 0.0,
+            cpu_waiting_seconds=135.0 if early else 0.0, cpu_seconds=270.0, cpu_sampled_seconds=300.0,
+        )  # fmt: skip
+        return {n: Pod(s, containers=own) if n == "transform" else s for n, s in STEPS.items()}
+
+    limits = {"cpu": limit} if limit is not None else {}
+    made = scenario(etl(transform=resources(requests={"cpu": "1", "memory": "1Gi"}, limits=limits)), 40, work)
+    assert made.recommended("cpu-request") == []
+
+
 def test_a_request_covers_what_each_run_would_have_used_with_its_own_wait() -> None:
     """Every run needs 2 cores: those that waited least used most, and not because they needed more."""
     waits = [0.1, 0.4, 0.5, 0.6]

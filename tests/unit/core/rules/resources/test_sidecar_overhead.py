@@ -52,6 +52,16 @@ def test_a_sidecar_that_the_newest_runs_lack_was_removed(removed: int, says: int
     assert len(made.recommended("sidecar-overhead", minCostPercent="5")) == says
 
 
+def test_a_sidecar_that_was_added_costs_what_it_does_since_then() -> None:
+    full = scenarios.sidecar_overhead()
+    without = [replace(r, steps=tuple(replace(e, containers=e.containers[:-1]) for e in r.steps)) for r in full.runs]
+    (always,) = full.recommended("sidecar-overhead", minCostPercent="5")
+    added = replace(full, runs=(*without[:25], *full.runs[25:]))
+    (later,) = added.recommended("sidecar-overhead", minCostPercent="5")
+    assert always.saving_per_month is not None and later.saving_per_month is not None
+    assert later.saving_per_month.likely == pytest.approx(always.saving_per_month.likely, rel=0.1)
+
+
 def test_a_sidecar_is_paid_for_as_long_as_its_pod_is_on_a_node() -> None:
     """The pod waits ten minutes for a node, or on it, before any of its containers starts."""
 

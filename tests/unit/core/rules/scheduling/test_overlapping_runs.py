@@ -250,7 +250,7 @@ def test_runs_that_pile_up_are_published_and_kept_apart() -> None:
     starts = [DUE - (60 - i) * 600 + 2.0 for i in range(60)]
     growing = of(cron("Allow"), starts, [700.0 + 120.0 * i for i in range(60)]).one("overlapping-runs")
     assert (growing.minor, growing.proposed, growing.gain_seconds) == (False, "Forbid", None)
-    assert "ever more are in progress: 2 at most at first, now 7 or more" in growing.because
+    assert "concurrent runs keep increasing: at most 2 at first, at least 7 now" in growing.because
     steady = of(cron("Allow"), starts, [4000.0] * 60).one("overlapping-runs")
     assert steady.minor
     longer = of(cron("Allow"), starts, [700.0 if i < 30 else 4000.0 for i in range(60)]).one("overlapping-runs")
