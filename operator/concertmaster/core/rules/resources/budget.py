@@ -63,7 +63,9 @@ def _begun(amounts: Sequence[float], most: float) -> int:
     if is_over(over, _CLEAR):
         return len(over)
     first = over.index(True) if any(over) else 0
-    if sum(over) >= _FEWEST and all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
+    if sum(over) < _FEWEST:
+        return 0
+    if all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
         return first
     change = shift([not o for o in over], _CLEAR)
     return change[0] if change is not None else 0
