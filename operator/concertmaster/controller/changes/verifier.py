@@ -26,9 +26,9 @@ from concertmaster.core.changes.reconcile import (
     in_flight,
 )
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.verification.before_after import BeforeAfter, requested, silent
+from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
-from concertmaster.core.changes.verification.harm import SOONEST
+from concertmaster.core.changes.verification.harm import SOONEST, silent
 from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition

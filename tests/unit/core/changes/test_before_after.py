@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification.before_after import requested, silent, split_runs
+from concertmaster.core.changes.verification.before_after import requested, split_runs
+from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.enums import Verdict

@@ -125,20 +125,22 @@ def _longer(record: RunRecord, factor: float) -> RunRecord:
     st.floats(0.1, 10.0),
 )
 def test_the_effect_of_a_change_is_never_taken_for_a_season(was: list[float], now: list[float], effect: float) -> None:
-    sides = [_rows(was, MONDAY), _rows(now, MONDAY + 30 * DAY)]
-    first = even(*sides, was, now)
-    second = even(*sides, was, [v * effect for v in now])
-    assert first[0] == second[0]
-    assert second[1] == pytest.approx([v * effect for v in first[1] if v is not None])
+    before, after = _rows(was, MONDAY), _rows(now, MONDAY + 30 * DAY, len(was))
+    took = {r.run: r.makespan or 0.0 for r in (*before, *after)}
+    first = even(before, after, took)
+    second = even(before, after, took | {r.run: effect * took[r.run] for r in after})
+    assert {r.run: first[r.run] for r in before} == {r.run: second[r.run] for r in before}
+    for r in after:
+        assert second[r.run] == pytest.approx(effect * (first[r.run] or 0.0))
 
 
 def test_runs_that_no_hour_or_weekend_explains_stay_as_they_are() -> None:
     rows = life(FRIDAY_EVENING, 4 * HOUR, lambda _: 1.0)
     assert not seasonal(rows)
     assert seasonal(life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends))
-    unknown = [None] * len(rows.before)
-    assert even(rows.before, rows.after, unknown, [1.0] * len(rows.after)) == (unknown, [1.0] * len(rows.after))
+    unknown = {r.run: None for r in rows.before} | {r.run: 1.0 for r in rows.after}
+    assert even(rows.before, rows.after, unknown) == unknown
 
 
-def _rows(seconds: list[float], begin: float) -> list[RunRecord]:
-    return [run(i, begin + i * 5 * HOUR, s) for i, s in enumerate(seconds)]
+def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]:
+    return [run(first + i, begin + i * 5 * HOUR, s) for i, s in enumerate(seconds)]

@@ -2,8 +2,7 @@
 
 Each execution holds the semaphore from the start of its pod to its end. With first come, first served, request times and
 holding times determine the waits for any size. Where the current size does not explain the observed waits, other workflows
-hold the semaphore too, and no size can be derived from these runs. What shorter waits are worth is replayed: a step may wait
-for others as well.
+hold the semaphore too, and no size can be derived from these runs.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
-from concertmaster.core.analysis.replay.simulate import chain_length, simulate
 from concertmaster.core.model import Outcome, RunRecord
 
 MOST = 1000  # places
@@ -99,22 +96,3 @@ def _saved(rows: Sequence[Holding], size: int, more: int) -> dict[str, dict[int,
     for row, before, after in zip(rows, waits(rows, size), waits(rows, more), strict=True):
         found.setdefault(row.run, {})[row.place] = min(row.waited, before - after)
     return found
-
-
-def sooner(run: ExecutedRun, saved: Mapping[int, float]) -> float:
-    """Makespan in seconds, replayed, of a run whose first pods are created earlier by the seconds ``saved`` of each, by
-    ``Attempt.source``."""
-    pieces = [
-        [_earlier(chain, first, saved.get(first.source, 0.0)) for chain, (first, *_) in zip(row, chains, strict=True)]
-        for row, chains in zip(run.pieces, run.chains, strict=True)
-    ]
-    lengths = [max(map(chain_length, row), default=0.0) for row in pieces]
-    return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
-
-
-def _earlier(chain: Chain, first: Attempt, saved: float) -> Chain:
-    """The chain without so many seconds of the controller's lag, those before it requests its slots first."""
-    (delay, head, work), *retries = chain
-    before = min(delay, saved)
-    holding = min(max(0.0, head - first.before_work), saved - before)
-    return ((delay - before, head - holding, work), *retries)

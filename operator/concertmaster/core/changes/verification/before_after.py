@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
-from statistics import median
 from typing import Any
 
 from concertmaster.core.changes.operations import tested, written
@@ -15,18 +13,12 @@ from concertmaster.core.changes.verification.even import even
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.schedule import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
-from concertmaster.core.text import duration
 
 BASELINE = 60  # runs: the newest before a change
 NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
 SEASONS = 600  # runs, to tell hours and weekends: those of twelve days, at one every half an hour
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
-_QUIET = 12  # runs before a change that show how often runs occur
-_MISSED = 2  # scheduled starts
-_LOOKED_AT = 200  # of these, where some may have been missed by the metrics source alone
-_GRACE = 600.0  # seconds until a started run is known
 _AT_ONCE = 1.0  # seconds: timestamps are whole seconds, so they do not order a run and a write of the same second
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
@@ -128,39 +120,6 @@ def requested(
     return of
 
 
-def silent(
-    before_after: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float,
-    blind: Sequence[tuple[float, float]] = (),
-) -> str | None:  # fmt: skip
-    """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
-    ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
-
-    Due means two starts of a schedule that can be read, or else three times the longest pause between runs before the
-    change (the next of eleven pauses is that long by chance once in hundreds of changes, even for a Poisson process). In
-    spans that are ``blind``, when the metrics source saw no pods, none was due: runs may have come.
-    """
-    starts = [r.start for r in before_after.before if r.start is not None]
-    if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
-        return None
-    pauses = [later - earlier for earlier, later in pairwise(starts)]
-    longest = max(r.makespan or 0.0 for r in before_after.before)
-    if definition is not None and definition.schedule and readable(definition):
-        due = [
-            t
-            for t in upcoming(definition, applied, until, most=_LOOKED_AT if blind else _MISSED)
-            if not any(a - longest <= t <= b for a, b in blind)
-        ][:_MISSED]
-        kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
-        if len(due) < _MISSED or not kept or until - due[-1] < longest + _GRACE:
-            return None
-        return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
-    pause = max(*pauses, applied - starts[-1])
-    hidden = sum(max(0.0, min(b, until) - max(a - longest, applied)) for a, b in blind)
-    if until - applied - hidden < 3.0 * pause + longest + _GRACE:
-        return None
-    return f"no run for {duration(until - applied)} since the change, never more than {duration(pause)} before it"
-
-
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     """The power of a verification of a change made now; None with too few runs before it."""
     sides = BeforeAfter(tuple(before), ())
@@ -170,24 +129,15 @@ def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
 
 def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[AmountsByRun, InputSizes]:
     """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them (``even``)."""
-    before, after = before_after.before, before_after.after
-    names = [[r.run for r in side] for side in (before, after)]
-    seconds = even(before, after, *([r.makespan for r in side] for side in (before, after)))
-    inputs = even(before, after, *([sizes[run] for run in side] for side in names))
-    return (
-        {run: v for side, values in zip(names, seconds, strict=True) for run, v in zip(side, values, strict=True)},
-        {
-            run: v or 0.0
-            for side, values in zip(names, inputs, strict=True)
-            for run, v in zip(side, values, strict=True)
-        },
-    )
+    sides = before_after.before, before_after.after
+    seconds = even(*sides, {r.run: r.makespan for side in sides for r in side})
+    return seconds, {run: size or 0.0 for run, size in even(*sides, sizes).items()}
 
 
 def seasonal(before_after: BeforeAfter) -> bool:
     """Whether the hour of the day or weekends explain how long runs before the change took."""
-    took = [r.makespan for r in before_after.before]
-    return even(before_after.before, (), took, ())[0] != took
+    took = {r.run: r.makespan for r in before_after.before}
+    return even(before_after.before, (), took) != took
 
 
 def baseline(

@@ -7,7 +7,7 @@ runs before it alone, so that they cannot take up its effect.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
@@ -17,25 +17,22 @@ from concertmaster.core.times import weekend
 
 
 def even(
-    before: Sequence[RunRecord], after: Sequence[RunRecord], was: Sequence[float | None], now: Sequence[float | None]
-) -> tuple[list[float | None], list[float | None]]:
-    """Positive amounts of the runs (None: unknown) before (``was``) and after (``now``) a change, without what the hour of
-    the day and weekends explain of those before. Runs are in order of start."""
-    known = [i for i, (r, v) in enumerate(zip(before, was, strict=True)) if r.start is not None and v]
-    times, logs = np.asarray([before[i].start for i in known]), np.log(np.asarray([was[i] for i in known], dtype=float))
+    before: Sequence[RunRecord], after: Sequence[RunRecord], amounts: Mapping[str, float | None]
+) -> dict[str, float | None]:
+    """Positive ``amounts`` by run (None: unknown) without what the hour of the day and weekends explain of the runs before.
+    Runs are in order of start."""
+    known = [(r.run, r.start, amounts[r.run]) for r in before if r.start is not None and amounts[r.run]]
+    times, logs = np.asarray([start for _, start, _ in known]), np.log(np.asarray([v for *_, v in known], dtype=float))
     part = logs - without_seasons(times, [logs], level=True)[0]
     if not part.any():
-        return [*was], [*now]
-    freed = [*was]
-    for i, amount in zip(known, np.exp(logs - part).tolist(), strict=True):
-        freed[i] = amount
+        return dict(amounts)
     weekends = np.asarray([weekend(t) for t in times.tolist()])
-    return freed, [
-        amount * math.exp(-_at(run.start, times, weekends, part))
-        if amount is not None and run.start is not None
-        else amount
-        for run, amount in zip(after, now, strict=True)
-    ]
+    freed = dict(amounts) | dict(zip([run for run, *_ in known], np.exp(logs - part).tolist(), strict=True))
+    for run in after:
+        amount = amounts[run.run]
+        if amount is not None and run.start is not None:
+            freed[run.run] = amount * math.exp(-_at(run.start, times, weekends, part))
+    return freed
 
 
 def _at(time: float, times: Floats, weekends: Floats, part: Floats) -> float:

@@ -1,5 +1,5 @@
 """Harm that ends a verification, whatever the aim of the change: kills, failures, requests that are too small, runs that are
-clearly slower.
+clearly slower, and runs that do not come.
 
 Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction, Jeffreys prior); the
 k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it for any number of failures. Runs that use more
@@ -13,16 +13,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from itertools import pairwise
+from statistics import median
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory, killed_for_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, InputSizes, good
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.schedule import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, Common
 from concertmaster.core.text import count, duration, memory, memory_quantity
 
 FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
 QUIET_RUNS = 10  # runs without an OOM kill before the change for one kill after it to count as evidence
 CLEARLY = 1.5  # times the longest run before
+_QUIET = 12  # runs before a change that show how often runs occur
+_MISSED = 2  # scheduled starts
+_LOOKED_AT = 200  # of these, where some may have been missed by the metrics source alone
+_GRACE = 600.0  # seconds until a started run is known
 SOONEST = 2  # runs after a change before their duration can end its verification
 
 
@@ -129,3 +136,36 @@ def _bad(run: RunRecord) -> bool:
 def failed_share(runs: Sequence[RunRecord]) -> float:
     """Share of failed runs (0 to 1)."""
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
+
+
+def silent(
+    before_after: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float,
+    blind: Sequence[tuple[float, float]] = (),
+) -> str | None:  # fmt: skip
+    """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
+    ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
+
+    Due means two starts of a schedule that can be read, or else three times the longest pause between runs before the
+    change (the next of eleven pauses is that long by chance once in hundreds of changes, even for a Poisson process). In
+    spans that are ``blind``, when the metrics source saw no pods, none was due: runs may have come.
+    """
+    starts = [r.start for r in before_after.before if r.start is not None]
+    if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
+        return None
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
+    longest = max(r.makespan or 0.0 for r in before_after.before)
+    if definition is not None and definition.schedule and readable(definition):
+        due = [
+            t
+            for t in upcoming(definition, applied, until, most=_LOOKED_AT if blind else _MISSED)
+            if not any(a - longest <= t <= b for a, b in blind)
+        ][:_MISSED]
+        kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
+        if len(due) < _MISSED or not kept or until - due[-1] < longest + _GRACE:
+            return None
+        return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
+    pause = max(*pauses, applied - starts[-1])
+    hidden = sum(max(0.0, min(b, until) - max(a - longest, applied)) for a, b in blind)
+    if until - applied - hidden < 3.0 * pause + longest + _GRACE:
+        return None
+    return f"no run for {duration(until - applied)} since the change, never more than {duration(pause)} before it"

@@ -67,7 +67,7 @@ def verify(
 ) -> Verification:  # fmt: skip
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
     unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``);
-    ``silence``: why the absence of runs counts as harm (``before_after.silent``). ``timed``: whether durations can be
+    ``silence``: why the absence of runs counts as harm (``harm.silent``). ``timed``: whether durations can be
     compared yet; else only other harm ends it."""
     sizes, whole = comparable(before_after), before_after
     figures = at_any_time(whole, sizes)
@@ -197,9 +197,8 @@ def _measured(
 def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:
     """What the requests of each run cost, without what hours and weekends explain."""
     of, sides = Costs(pricing), (whole.before, whole.after)
-    was, now = ([c.requested if (c := of.known(r)) is not None else None for r in side] for side in sides)
-    rows = zip(sides, even(*sides, was, now), strict=True)
-    return {run.run: cost for side, values in rows for run, cost in zip(side, values, strict=True)}
+    costs = {r.run: of.known(r) for side in sides for r in side}
+    return even(*sides, {run: cost.requested if cost is not None else None for run, cost in costs.items()})
 
 
 def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:

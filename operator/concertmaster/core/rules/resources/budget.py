@@ -14,7 +14,7 @@ from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.rules.resources import model_choice
-from concertmaster.core.stats.exact import all_within, is_over, shift
+from concertmaster.core.stats.exact import is_over, shift
 
 _FEWEST = 3  # runs over budget that can be a change
 _CLEAR = 0.01  # significance of a change of how many runs are over budget
@@ -62,11 +62,10 @@ def _begun(amounts: Sequence[float], most: float) -> int:
     over = [a > most for a in amounts]
     if is_over(over, _CLEAR):
         return len(over)
-    first = over.index(True) if any(over) else 0
     if sum(over) < _FEWEST:
         return 0
-    if all_within(len(over) - first, sum(over), len(over)) < _CLEAR:
-        return first
+    if is_over(over[::-1], _CLEAR):  # backwards: none of the oldest
+        return over.index(True)
     change = shift([not o for o in over], _CLEAR)
     return change[0] if change is not None else 0
 

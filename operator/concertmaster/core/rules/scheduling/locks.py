@@ -10,8 +10,8 @@ from dataclasses import replace
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
-from concertmaster.core.analysis.replay.gain import paired_interval
-from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings, sooner
+from concertmaster.core.analysis.replay.gain import paired_interval, sooner
+from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
