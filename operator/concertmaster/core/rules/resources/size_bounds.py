@@ -78,27 +78,6 @@ def bounded(
     return (size, "", first) if size < current and first is not None else (None, "", "")
 
 
-def standing(
-    evidence: Evidence,
-    place: Place,
-    resource: str,
-    new: float,
-    least: float,
-    bounds: SizeBounds,
-    *,
-    enough: float,
-    waits: bool,
-) -> float:
-    """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one.
-    ``waits``: for a larger maximum, so that it need not be within the present one."""
-    before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
-    if before is None or before < enough or (not waits and bounds.inside(before)[0] != before):
-        return new
-    if bounds.limit is not None and new <= bounds.limit < before:
-        return new
-    return before if abs(new / before - 1) < least else new
-
-
 def least_accepted(place: Place, resource: str) -> float:
     """Minimum the API server accepts for a pod-level request: the sum of its containers' requests and, when its limit
     changes with it, the largest container limit. 0 for a container."""

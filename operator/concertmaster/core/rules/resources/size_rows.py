@@ -24,9 +24,8 @@ from concertmaster.core.rules.resources.size_bounds import (
     least_accepted,
     limit_of,
     size_bounds,
-    standing,
 )
-from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard
+from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard, standing
 from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room

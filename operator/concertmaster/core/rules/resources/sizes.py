@@ -1,4 +1,5 @@
-"""Shared by the sizing rules: conversion of a container's usage to the inputs of the sizing methods, and guards."""
+"""Shared by the sizing rules: conversion of a container's usage to the inputs of the sizing methods, guards, and when a
+proposed size stays."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place
+from concertmaster.core.rules.resources.size_bounds import SizeBounds
 from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
 
@@ -74,3 +76,24 @@ def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | No
             f"({text.percent(container.coverage)}, at least {text.percent(options.min_coverage)} needed)"
         )
     return None
+
+
+def standing(
+    evidence: Evidence,
+    place: Place,
+    resource: str,
+    new: float,
+    least: float,
+    bounds: SizeBounds,
+    *,
+    enough: float,
+    waits: bool,
+) -> float:
+    """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one.
+    ``waits``: for a larger maximum, so that it need not be within the present one."""
+    before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
+    if before is None or before < enough or (not waits and bounds.inside(before)[0] != before):
+        return new
+    if bounds.limit is not None and new <= bounds.limit < before:
+        return new
+    return before if abs(new / before - 1) < least else new
