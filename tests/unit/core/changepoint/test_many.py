@@ -39,7 +39,7 @@ def _values(rng: np.random.Generator, n: int) -> Floats:
     if shape == 1:
         y[n // 2 :] *= 1.6
     elif shape == 2:
-        y = np.round(y / 50) * 50
+        y = np.maximum(50.0, np.round(y / 50) * 50)
     elif shape == 3:
         y[:] = 60.0
     elif shape == 4:
