@@ -60,9 +60,12 @@ def whole(own: Mapping[str, Any], held: Mapping[str, Mapping[str, Any]]) -> Mapp
 
 
 def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
-    """The value at ``path`` as returned by ``word``; False where a list on the path lacks the named element."""
+    """The value at ``path`` as returned by ``word``; False where a list on the path lacks the named element, or what
+    had resources is gone: a container that became a script has not removed its limit."""
     place: Any = target
     for part in parts(path):
+        if place is None and part == "resources":
+            return False, None
         if isinstance(place, list):
             place = _element(place, part)
             if place is None:
@@ -99,7 +102,8 @@ def followed(wanted: Iterable[Field], target: Mapping[str, Any]) -> bool:
 
 def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
     """Implemented share of the recommendation, 0 to 1: the minimum over its fields."""
-    return max(0.0, min([1.0, *(_way(f, value(target, f.path)[1]) for f in wanted)]))
+    rows = [(f, value(target, f.path)) for f in wanted]
+    return max(0.0, min([1.0, *(_way(f, now) if there else 0.0 for f, (there, now) in rows)]))
 
 
 def is_applied(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.lifecycle.implementation import Field, fields, followed, follows, is_applied, value, whole, word
+from concertmaster.core.lifecycle.implementation import (
+    Field,
+    fields,
+    followed,
+    follows,
+    is_applied,
+    value,
+    way,
+    whole,
+    word,
+)
 from concertmaster.core.model import Edit
 from tests.support.core.change_samples import TRAIN, cron_job, template
 
@@ -127,3 +137,17 @@ def test_a_list_that_is_too_short_gives_no_fields() -> None:
 )
 def test_a_limit_to_raise_that_was_removed_is_implemented(path: str, old: str | None, new: str, done: bool) -> None:
     assert follows(Field(path, old, new), None) is done
+
+
+def test_a_container_that_became_a_script_has_not_removed_its_limit() -> None:
+    limit = Field("/spec/templates/split/container/resources/limits/memory", "512Mi", "1Gi")
+    work = {"image": "work:1", "resources": {"limits": {"memory": "512Mi"}}}
+
+    def now(template: dict[str, Any]) -> dict[str, Any]:
+        return {"spec": {"templates": [{"name": "split", **template}]}}
+
+    assert not followed([limit], now({"container": work}))
+    assert followed([limit], now({"container": {"image": "work:1"}}))
+    script = now({"script": {"image": "work:2", "source": "..."}})
+    assert not followed([limit], script)
+    assert way([limit], script) == 0.0
