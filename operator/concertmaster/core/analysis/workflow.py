@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, steps_unseen, summarize_cost
+from concertmaster.core.analysis.nodes.delays import delays, elsewhere
+from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
@@ -47,7 +49,8 @@ class Analysis:
     clear change of the makespan, or of a step that is much of it, which show what a change gains from now on
     (``policy.analysis.min_runs`` or more, else those since an earlier change or all). ``enough`` is False below
     ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
-    change points of ``trend``, oldest first.
+    change points of ``trend``, oldest first. ``slow_nodes``: what they add is neither in
+    ``trend`` nor in the trends of ``steps``; ``node_delays``: seconds that they add to each run, by its name.
     ``covered_seconds``: the window, or the part of it that the runs cover where they began later.
     """
 
@@ -64,6 +67,8 @@ class Analysis:
     makespan: Summary
     queue: Summary
     steps: tuple[StepAnalysis, ...]
+    slow_nodes: SlowNodes | None
+    node_delays: Mapping[str, float]
     trend: Detection
     causes: tuple[PointCause, ...]
     cost: CostSummary
@@ -177,12 +182,14 @@ def analyze(
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)
+    slow = slow_nodes(finished, figures)
+    delayed = delays(executed, elsewhere(finished, figures, slow)) if slow is not None else {}
     makespans = Series(
         [r.end or 0.0 for r in timed],
-        [r.makespan or 0.0 for r in timed],
+        [(r.makespan or 0.0) - delayed.get(r.run, 0.0) for r in timed],
         figures.of_each(_input_total, timed),
     )
-    steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans)
+    steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans, slow)
     containers = [c for s in steps for c in s.containers]
     makespan = summarize([r.run_time for r in timed if r.run_time is not None])
     queue = summarize([w for w in figures.of_each(_queue_time, finished) if w is not None])
@@ -227,6 +234,8 @@ def analyze(
         makespan=makespan,
         queue=queue,
         steps=steps,
+        slow_nodes=slow,
+        node_delays=delayed,
         trend=trend,
         causes=point_causes(timed, trend.points, figures),
         cost=cost,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -11,7 +11,7 @@ from statistics import median
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
@@ -107,11 +107,13 @@ def between(before: Signature, after: Signature) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
-def longest(run: RunRecord) -> dict[str, float]:
-    """Seconds of the longest execution of each step."""
+def longest(run: RunRecord, lost: Callable[[StepExecution], float] | None = None) -> dict[str, float]:
+    """Seconds of the longest execution of each step, each without what it ``lost`` (s)."""
     seconds_by_step: dict[str, float] = {}
     for e in run.steps:
         span = e.span
+        if span is not None and lost is not None:
+            span -= lost(e)
         if span is not None and span >= seconds_by_step.get(e.step, span):
             seconds_by_step[e.step] = span
     return seconds_by_step

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
+from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import CriticalShare
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.usage import InRun, usage_of
@@ -71,9 +72,11 @@ def analyze_steps(
     pricing: Pricing,
     figures: RunFigures,
     makespans: Series,
+    slow: SlowNodes | None = None,
 ) -> tuple[tuple[StepAnalysis, ...], Detection]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first, and the changes of the runs' ``makespans``:
-    detected along with those of the steps, they take a fifth of the time. ``paths``: how each step delays the runs."""
+    detected along with those of the steps, they take a fifth of the time. ``paths``: how each step delays the runs. What
+    ``slow`` nodes add is no change of a step."""
     usages: dict[str, dict[str, Sequence[InRun]]] = {}
     for (step, container), of_runs in figures.grouped(usage_of, runs).items():
         usages.setdefault(step, {})[container] = of_runs
@@ -81,7 +84,7 @@ def analyze_steps(
     names = [s.name for s in graph.steps]
     names += sorted(rows.keys() - set(names))
     columns = [rows.get(name, _NEVER) for name in names]
-    trend_of_runs, *trends = detect_many([makespans, *(c.series() for c in columns)])
+    trend_of_runs, *trends = detect_many([makespans, *(c.series(slow) for c in columns)])
     durations = [summarize(known(c.seconds)) for c in columns]
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
@@ -159,9 +162,12 @@ class _Columns(NamedTuple):
     ran: Sequence[bool]
     sizes: Sequence[float | None]
 
-    def series(self) -> Series:
-        """Ends of the runs (unix seconds), durations (s) and inputs (None unless all are known), oldest first; of a run with
-        several executions the longest duration."""
+    def series(self, slow: SlowNodes | None) -> Series:
+        """Ends of the runs (unix seconds), durations (s) without what ``slow`` nodes add, and inputs (None unless all are
+        known), oldest first; of a run with several executions the longest duration."""
+        if slow is not None:
+            rows_of = zip(self.seconds, self.executions, strict=True)
+            return self._replace(seconds=[s and s - slow.lost(e) for s, e in rows_of]).series(None)
         if len(set(self.runs)) < len(self.runs):
             rows = self._longest()
         else:

@@ -89,8 +89,8 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
         f" (+{text.percent(seen - 1)})",
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs after against"
-            f" {len(rise.before)} before in {evidence.window()}{_alone(rise, seen, truly)}) since"
-            f" {to_minute(rise.point.time)}{blame}{_changed(rise)}"
+            f" {len(rise.before)} before in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
+            f" since {to_minute(rise.point.time)}{blame}{_changed(rise)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
@@ -129,8 +129,8 @@ def _of_step(evidence: Evidence, rise: Rise, least: float) -> Finding | None:
         because=(
             f"{name} takes {text.duration(now)} instead of {text.duration(was)} (median of its longest execution in"
             f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
-            f"{_alone(rise, seen, truly)}) since {to_minute(rise.point.time)}{_changed(rise)}; other steps vary by more, so"
-            " that run times do not show it"
+            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}{_changed(rise)};"
+            " other steps vary by more, so that run times do not show it"
         ),
         otherwise=f"every run{of_them} stays {text.duration(middle)} longer{_weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
@@ -156,6 +156,18 @@ def _alone(rise: Rise, seen: float, truly: Interval) -> str:
     if seen - truly.likely < _APART:
         return alone
     return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
+
+
+def _elsewhere(evidence: Evidence, rise: Rise) -> str:
+    """That slow nodes, on which some executions ran, are not in the medians."""
+    slow, runs = evidence.analysis.slow_nodes, {run.run for run in (*rise.before, *rise.after)}
+    there = slow is not None and any(
+        rise.step in ("", e.step) and e.node in slow.nodes
+        for r in evidence.analysis.runs
+        if r.run in runs
+        for e in r.steps
+    )
+    return f"; {slow.title} counted as fast as the others" if slow is not None and there else ""
 
 
 def _changed(rise: Rise) -> str:

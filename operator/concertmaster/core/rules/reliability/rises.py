@@ -42,7 +42,7 @@ class Rise:
 
 
 class _Spent(NamedTuple):
-    """What a run spent on one step: its longest execution."""
+    """What a run took, or spent on one step (its longest execution), without what slow nodes add."""
 
     run: str
     start: float | None
@@ -56,7 +56,7 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
     may vary run times by more than a step adds. ``least``: share by which seconds rise."""
     analysis = evidence.analysis
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
-    of_runs = _regression(evidence, good, analysis.trend.points, analysis.causes, least)
+    of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend.points, analysis.causes, least)
     if of_runs is not None:
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
@@ -73,9 +73,17 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
                 yield replace(of_step, step=step.step)
 
 
+def _undelayed(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Timed]:
+    delays = evidence.analysis.node_delays
+    if not delays:
+        return runs
+    return [_Spent(r.run, r.start, r.end, (r.makespan or 0.0) - delays.get(r.run, 0.0), r.input_total) for r in runs]
+
+
 def _spent(evidence: Evidence, runs: Sequence[RunRecord], step: str) -> list[_Spent]:
-    figures = evidence.analysis.figures
-    rows = zip(runs, figures.of_each(longest, runs), figures.of_each(inputs, runs), strict=True)
+    figures, slow = evidence.analysis.figures, evidence.analysis.slow_nodes
+    spent = figures.of_each(longest, runs) if slow is None else [longest(run, slow.lost) for run in runs]
+    rows = zip(runs, spent, figures.of_each(inputs, runs), strict=True)
     return [
         _Spent(r.run, r.start, r.end, seconds[step], given.get(step)) for r, seconds, given in rows if step in seconds
     ]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.support.core.scenario_builder import Scenario, Work, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 
 _FLOW = argo(task("scan"), task("rebuild", "scan"), task("publish", "rebuild"))
 _FULL = 0.4  # share of the runs that rebuild
@@ -82,3 +82,41 @@ def test_a_regression_of_all_runs_is_told_once() -> None:
     """Steps that others skip are looked at only where the runs as a whole show nothing."""
     item = _flow(1.5, quick=2.0).one("degradation")
     assert "runs take" in item.because
+
+
+def _on_nodes(slower: float, shares: tuple[float, float], seed: int) -> Scenario:
+    """Three steps on six nodes of which the first is twice as slow; ``load`` is there in ``shares`` of the earlier and of
+    the later half of the runs, and takes ``slower`` times as long in the later half."""
+    value, chance = noise(seed, spread=0.05), random.Random(seed)
+    flow = argo(task("scan"), task("load", "scan"), task("check", "load"))
+
+    def work(i: int) -> Work:
+        late = i >= _COUNT // 2
+
+        def pod(seconds: float, share: float = 1 / 6) -> Pod:
+            slow = chance.random() < share
+            return Pod(value(seconds * (2 if slow else 1)), node=f"n{0 if slow else chance.randrange(1, 6)}")
+
+        return {
+            "scan": pod(300),
+            "load": pod(300 * (slower if late else 1.0), shares[late]),
+            "check": pod(300),
+        }
+
+    return scenario(flow, _COUNT, work, every=3 * 3600.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slow_node_does_not_hide_a_regression(seed: int) -> None:
+    item = _on_nodes(1.35, (1 / 6, 1 / 6), seed).one("degradation")
+    assert item.id == "degradation.load"
+    assert "node n0 counted as fast as the others" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low < 0.35 * 300 < item.gain_seconds.high
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_that_is_on_a_slow_node_more_often_is_no_regression(seed: int) -> None:
+    made = _on_nodes(1.0, (0.1, 0.7), seed)
+    assert made.recommended("node-skew")
+    assert made.recommended("degradation") == []

@@ -1,0 +1,140 @@
+"""Nodes on which the same steps take longer than on others.
+
+Executions are compared by step, so that a node with longer steps is not taken for slow, and only with others of the same
+run, so that runs with more work, or at busier hours, do not count against their nodes.
+Nodes of one pool (recognized by name) are also examined together: an older machine type affects all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from concertmaster.core import arrays as np
+from concertmaster.core.analysis.runs.executions import executions_by_step
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.arrays import Flags, Floats, Indices
+from concertmaster.core.known import median
+from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.stats.grouped import grouped_shift
+from concertmaster.core.stats.robust import array_median
+
+LEAST_SLOWER = 0.2  # share by which executions take longer there
+_LEAST = 8  # executions on each side, of runs with both
+_CHANCE = 0.001  # probability that any node looks this slow by chance
+_NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
+
+
+@dataclass(frozen=True, slots=True)
+class SlowNodes:
+    """Nodes that are slower by the factor ``ratio``, with the number of runs that used them and others, and of the
+    executions of these runs on them and elsewhere. ``title``: ``node node-3`` or ``pool batch-*``."""
+
+    title: str
+    nodes: frozenset[str]
+    ratio: float
+    runs: int
+    inside: int
+    outside: int
+
+    def lost(self, e: StepExecution) -> float:
+        """Seconds that the execution took longer than it would have elsewhere."""
+        return (e.duration or 0.0) * (1.0 - 1.0 / self.ratio) if e.node in self.nodes else 0.0
+
+
+class _Rows(NamedTuple):
+    """Executions: numbers of their run, step and node, and the logarithm of their duration, each of shape (n,)."""
+
+    run: Indices
+    step: Indices
+    node: Indices
+    value: Floats
+
+    def where(self, rows: Flags) -> _Rows:
+        """These rows only."""
+        return _Rows(self.run[rows], self.step[rows], self.node[rows], self.value[rows])
+
+
+def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = LEAST_SLOWER) -> SlowNodes | None:
+    """The pool, else the node, on which steps of these runs take significantly longer, by the share ``least`` or more; None
+    if there is none."""
+    executions = comparable(runs, figures)
+    return _slowest(executions, least) if executions else None
+
+
+def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[tuple[str, StepExecution]]:
+    """The succeeded executions with their run, of the steps that take long enough and run on several nodes."""
+    executions: list[tuple[str, StepExecution]] = []
+    for of_runs in figures.grouped(executions_by_step, runs).values():
+        rows = [(of.run, e) for of in of_runs for e in of.timed if e.node and (e.duration or 0.0) > 0]
+        middle = median([e.duration or 0.0 for _, e in rows])
+        if middle is not None and middle >= _NOISE and len({e.node for _, e in rows}) > 1:
+            executions += rows
+    return executions
+
+
+def _pool(node: str) -> str:
+    """A node's name without its unique suffix: ``gke-batch-1a2b-x7`` and the other nodes of its pool share the rest."""
+    return node.rpartition("-")[0]
+
+
+def _numbers(names: Sequence[str]) -> tuple[list[str], Indices]:
+    """The different names in order, and the position of each name among them."""
+    different = sorted(set(names))
+    place = {name: k for k, name in enumerate(different)}
+    return different, np.array([place[name] for name in names], dtype=np.intp)
+
+
+def _compared(rows: _Rows, slow: Flags) -> _Rows:
+    """The rows of runs and steps with some on ``slow`` nodes (by number) and some elsewhere, each relative to the middle of
+    both levels of its step: the median of all is nearer to the side that has more of them."""
+    # By step again: one may have been on both sides only in runs that were not.
+    for by_step in (True, False, True):
+        by, there = rows.step if by_step else rows.run, slow[rows.node]
+        rows = rows.where(((np.bincount(by, there) > 0) & (np.bincount(by, ~there) > 0))[by])
+    there = slow[rows.node]
+    values = rows.value - (np.bincount(rows.run, rows.value) / np.maximum(np.bincount(rows.run), 1))[rows.run]
+    for step in np.unique(rows.step):
+        own = rows.step == step
+        values[own] -= (array_median(values[own & there]) + array_median(values[own & ~there])) / 2
+    return rows._replace(value=values)
+
+
+def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
+    """Whether a pool is still slow, by half of its ``shift`` (log scale), without its slowest node."""
+    levels = {int(n): array_median(rows.value[rows.node == n]) for n in np.unique(rows.node[slow[rows.node]])}
+    others = rows.where(rows.node != max(levels, key=lambda n: levels[n]))
+    rest = grouped_shift(others.run, slow[others.node], others.value)
+    return rest is not None and rest.shift >= shift / 2
+
+
+def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> SlowNodes | None:
+    """The pool, else the node, that is significantly slower than the rest; None if none is."""
+    nodes, of_node = _numbers([e.node or "" for _, e in executions])
+    rows = _Rows(
+        _numbers([run for run, _ in executions])[1],
+        _numbers([e.step for _, e in executions])[1],
+        of_node,
+        np.log(np.array([e.duration for _, e in executions], dtype=np.float64)),
+    )
+    groups = {f"node {n}": frozenset((n,)) for n in nodes}
+    for pool in sorted({_pool(n) for n in nodes} - {""}):
+        members = frozenset(n for n in nodes if _pool(n) == pool)
+        if 1 < len(members) < len(nodes):
+            groups[f"pool {pool}-*"] = members
+    candidates: list[SlowNodes] = []
+    for title, members in groups.items():
+        slow = np.array([n in members for n in nodes])
+        compared = _compared(rows, slow)
+        there = slow[compared.node]
+        inside, outside = int(there.sum()), int((~there).sum())
+        shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _LEAST else None
+        if shift is None or shift.shift < math.log1p(least) or shift.p_value * len(groups) >= _CHANCE:
+            continue
+        if len(members) == 1 or _shared(compared, slow, shift.shift):
+            runs = np.unique(compared.run).size
+            candidates.append(SlowNodes(title, members, math.exp(shift.shift), runs, inside, outside))
+    # The larger group first: a slow pool explains its nodes.
+    return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.title.partition(" ")[2]), default=None)

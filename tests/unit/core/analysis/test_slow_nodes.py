@@ -1,0 +1,46 @@
+"""What slow nodes add to runs: removed from trends of steps and runs, by replay where other steps run beside them."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.model import RunRecord
+from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
+
+
+def test_what_a_slow_node_adds_is_what_the_run_waits_for() -> None:
+    """On the slow node ``split`` takes 60 s longer and ``load`` 200, of which the run waits for 100 beside ``scan``."""
+    value = noise(spread=0.01)
+    flow = argo(task("split"), task("scan", "split"), task("load", "split"), task("end", "scan", "load"))
+
+    def pod(seconds: float, i: int, slow: bool) -> Pod:
+        return Pod(value(seconds * (2 if slow else 1)), node="n0" if slow else f"n{1 + i % 3}")
+
+    def work(i: int) -> Work:
+        split, load = pod(60, i, i % 5 == 1), pod(200, i, i % 5 == 0)
+        return {"split": split, "scan": Pod(value(300), node="n9"), "load": load, "end": value(60)}
+
+    analysis = scenario(flow, 60, work).analysis()
+    assert analysis.slow_nodes is not None
+    assert analysis.slow_nodes.title == "node n0"
+    assert analysis.slow_nodes.ratio == pytest.approx(2, rel=0.05)
+    there = {r.run: next(e.step for e in r.steps if e.node == "n0") for r in analysis.runs if _has(r, "n0")}
+    assert set(analysis.node_delays) == set(there)
+    for run, seconds in analysis.node_delays.items():
+        assert seconds == pytest.approx({"split": 60, "load": 100}[there[run]], rel=0.2)
+
+
+def _has(run: RunRecord, node: str) -> bool:
+    return any(e.node == node for e in run.steps)
+
+
+def test_nothing_is_taken_off_where_nodes_are_alike() -> None:
+    value = noise(spread=0.05)
+    flow = argo(task("split"), task("load", "split"))
+
+    def work(i: int) -> Work:
+        return {n: Pod(value(200), node=f"n{(i + k) % 4}") for k, n in enumerate(("split", "load"))}
+
+    analysis = scenario(flow, 60, work).analysis()
+    assert analysis.slow_nodes is None
+    assert analysis.node_delays == {}
