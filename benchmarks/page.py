@@ -16,6 +16,7 @@ from benchmarks.advice import fresh
 from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
+from benchmarks.clusters import report as clusters
 from benchmarks.gaps import report as gaps
 from benchmarks.graphs import report as graphs
 from benchmarks.healthy import report as healthy
@@ -46,6 +47,7 @@ _PARTS = (
     gaps,
     healthy,
     graphs,
+    clusters,
     chaos,
     torture,
 )

@@ -1,0 +1,1 @@
+"""Many workflows on one cluster of limited capacity: what is recommended on scheduling, and what it changes there."""
