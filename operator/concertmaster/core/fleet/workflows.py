@@ -43,13 +43,18 @@ class Fleet:
         self.members = tuple(members)
         self.across = across
         self._demands: dict[tuple[float, int], Demand] = {}
+        self._reserved: dict[str | None, _Reserved] = {}  # of all, and by namespace
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
+        return float(self.loads(key, spans).mean()) if len(spans) else 0.0
+
+    def loads(self, key: WorkflowKey, spans: Floats, namespace: str | None = None) -> Floats:
+        """Mean cores reserved by all other workflows (of one ``namespace``) during each of the spans, shape (spans,)."""
         lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
         own = [_Reserved(m.runs) for m in self.members if m.key == key]
-        total = self._all_members.within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
-        return float(np.maximum(0.0, total / lengths).mean()) if len(spans) else 0.0
+        total = self._all_of(namespace).within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
+        return np.asarray(np.maximum(0.0, total / lengths))
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
@@ -120,10 +125,11 @@ class Fleet:
         rows, owners = rows[taking], owners[taking]
         return owners, rows[:, 0], rows[:, 1], rows[:, 2] / (rows[:, 1] - rows[:, 0])
 
-    @cached_property
-    def _all_members(self) -> _Reserved:
-        rows = [m.runs for m in self.members if len(m.runs)]
-        return _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
+    def _all_of(self, namespace: str | None) -> _Reserved:
+        if namespace not in self._reserved:
+            rows = [m.runs for m in self.members if len(m.runs) and namespace in (None, m.key.namespace)]
+            self._reserved[namespace] = _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
+        return self._reserved[namespace]
 
 
 class _Reserved:

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import (
     EnoughParallelism,
@@ -24,11 +23,12 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, WorkflowDefinition
+from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.scheduling.room import beside_others, between
+from concertmaster.core.rules.scheduling.waits import most_on_nodes
 
 _ELSEWHERE = 0.25  # most of the wait for nodes, as a share, that other workflows caused
-_AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,14 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
     return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
 
 
+def _inside(evidence: Evidence, scope: _Scope) -> list[StepSpec]:
+    steps = evidence.analysis.definition.graph.steps
+    return [s for s in steps if None in scope.limits or s.name in scope.limits]
+
+
 def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str]:
     """The most concurrent pods of the scope allowed by quotas, nodes and the policy, and which of them applies."""
-    steps = evidence.analysis.definition.graph.steps
-    inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
-    fits = evidence.capacity.pods(inside)
+    fits = evidence.capacity.pods(_inside(evidence, scope))
     bounds = (int(evidence.analysis.policy.apply.bounds.parallelism.max), "apply.bounds.parallelism of the policy")
     return min(fits, bounds) if fits is not None else bounds
 
@@ -92,27 +95,6 @@ def _locks(definition: WorkflowDefinition, wanted: int) -> tuple[tuple[Limit, ..
         if size < wanted and holders:
             limits[name] = Limit(size, holders, "lock")
     return tuple(limits.values()), text.listing([f"{n.partition('/')[0]} {n.rpartition('/')[2]}" for n in limits])
-
-
-def _beside(evidence: Evidence, scope: _Scope) -> tuple[int, float] | None:
-    """How many pods of the scope fit on all nodes beside what other workflows reserve on average while it runs, and that
-    (cores); None where either is unknown."""
-    nodes, fleet, key = evidence.capacity.nodes, evidence.fleet, evidence.analysis.definition.key
-    spans = [(r.start, r.end) for r in evidence.analysis.runs if r.start is not None and r.end is not None]
-    if fleet is None or "cpu" not in nodes.all or not spans:
-        return None
-    others = fleet.load(key, np.array(spans))
-    left = {**nodes.all, "cpu": max(0.0, nodes.all["cpu"] - others)}
-    steps = evidence.analysis.definition.graph.steps
-    inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
-    fits = replace(evidence.capacity, nodes=replace(nodes, all=left)).pods(inside)
-    return (fits[0], others) if fits is not None else None
-
-
-def _between(beside: Interval | None, alone: Interval) -> Interval:
-    """A gain between that ``beside`` other workflows (None: none) and that if they leave all nodes ``alone``."""
-    likely = min(beside.likely, alone.likely) if beside is not None else 0.0
-    return Interval(min(_AT_TIMES * beside.low, likely) if beside is not None else 0.0, likely, alone.high)
 
 
 def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
@@ -133,16 +115,18 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     gains = evidence.worth(change, percent, runs)
     if gains is None:
         return None
-    (share, seconds), others, beside = gains, "", _beside(evidence, scope)
-    if beside is not None and beside[0] < least.limit:
-        room = Limit(max(beside[0], scope.limit), None, "capacity")
-        there = evidence.gain(change, [replace(run, limits=(*run.limits, room)) for run in runs])
-        share, seconds = _between(there.share, share), _between(there.seconds, seconds)
+    (share, seconds), others, beside = gains, "", beside_others(evidence, _inside(evidence, scope))
+    if beside is not None and any(beside.pods.get(run.run, least.limit) < least.limit for run in runs):
+        room = {name: Limit(max(pods, scope.limit), None, "capacity") for name, pods in beside.pods.items()}
+        there = evidence.gain(
+            change, [replace(run, limits=(*run.limits, room[run.run])) if run.run in room else run for run in runs]
+        )
+        share, seconds = between(there.share, share), between(there.seconds, seconds)
         if share.likely < percent / 100:
             return None
         others = (
-            f"other workflows reserve {text.cores(beside[1])} on average meanwhile, which leaves nodes for"
-            f" {text.count(beside[0], 'pod')}"
+            f"other workflows reserve {text.cores(beside.cores)} on average meanwhile, which leaves {beside.where} for"
+            f" {text.count(beside.usually, 'pod')}"
         )
     held, wait = _held_back(runs)
     then = (least.now or 0.0) - seconds.likely
@@ -175,18 +159,6 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         ),
         automatic=True,
     )
-
-
-def _running(run: ExecutedRun, *, pending: bool = False) -> int:
-    """The most pods of a run on nodes at the same time; those that wait for one count only if ``pending``."""
-    rows = [a for chains in run.chains for chain in chains for a in chain]
-    begun = [a.finished - (a.span if pending else a.starting + a.work) for a in rows]
-    edges = sorted([(time, 1) for time in begun] + [(a.finished, -1) for a in rows])
-    now = most = 0
-    for _, change in edges:
-        now += change
-        most = max(most, now)
-    return most
 
 
 def _elsewhere(run: ExecutedRun, limit: int) -> float:
@@ -230,10 +202,10 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
     busy = sum(a.span for a in rows) / len(runs)
     if pending < evidence.settings.number("minWaitingPercent", 10.0) / 100 * busy:
         return None
-    most = max(_running(run) for run in runs)
+    most = max(most_on_nodes(run) for run in runs)
     limit, seconds, now = _fits(runs, most, starting / (pending + starting))
     if (
-        limit >= (scope.limit if scope.limit is not None else max(_running(run, pending=True) for run in runs))
+        limit >= (scope.limit if scope.limit is not None else max(most_on_nodes(run, pending=True) for run in runs))
         or seconds > (1.0 + TOLERANCE) * now
     ):
         return None

@@ -7,6 +7,7 @@ always a wait of zero.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
@@ -30,6 +31,14 @@ def measured(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> lis
     unknown = {record.run: found for record, found in zip(records, lacking, strict=True) if found}
     found = [run for run in runs if run.run not in unknown or _complete(run, unknown[run.run], field)]
     return found if len(found) >= min(len(runs), evidence.analysis.policy.analysis.min_runs) else []
+
+
+def most_on_nodes(run: ExecutedRun, *, pending: bool = False) -> int:
+    """The most pods of a run on nodes at the same time; those that wait for one count only if ``pending``."""
+    rows = [a for chains in run.chains for chain in chains for a in chain]
+    begun = [a.finished - (a.span if pending else a.starting + a.work) for a in rows]
+    edges = sorted([(time, 1) for time in begun] + [(a.finished, -1) for a in rows])
+    return max(accumulate(change for _, change in edges), default=0)
 
 
 def _complete(run: ExecutedRun, lacking: Mapping[int, StepExecution], field: str) -> bool:

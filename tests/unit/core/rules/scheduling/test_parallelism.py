@@ -88,12 +88,16 @@ def test_all_nodes_together_bind(cores: float, limit: int) -> None:
     assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
 
 
-def _beside(cores: float) -> list[Recommendation]:
-    """What is recommended on nodes of eight cores of which another workflow always reserves so many."""
-    seconds = 30 * DAY
-    other = FleetMember(WorkflowKey("demo", "Job", "x"), np.array([(NOW - seconds, NOW, cores * seconds, 0.0)]))
-    nodes = Capacity(nodes=Nodes(all={"cpu": 8.0}))
-    return replace(scenarios.parallelism(), capacity=nodes, fleet=Fleet((other,))).recommended("parallelism")
+_EIGHT_CORES = Capacity(nodes=Nodes(all={"cpu": 8.0}))
+
+
+def _beside(
+    cores: float, capacity: Capacity = _EIGHT_CORES, namespace: str = "demo", since: float = 30 * DAY
+) -> list[Recommendation]:
+    """What is recommended where another workflow reserves so many cores since then."""
+    key = WorkflowKey(namespace, "Job", "x")
+    other = FleetMember(key, np.array([(NOW - since, NOW, cores * since, 0.0)]))
+    return replace(scenarios.parallelism(), capacity=capacity, fleet=Fleet((other,))).recommended("parallelism")
 
 
 def test_the_gain_leaves_other_workflows_their_nodes() -> None:
@@ -107,6 +111,24 @@ def test_the_gain_leaves_other_workflows_their_nodes() -> None:
     assert beside.gain_seconds.high == alone.gain_seconds.high
     assert "other workflows reserve 5 cores on average meanwhile, which leaves nodes for 3 pods" in beside.evidence
     assert _beside(6.5) == []
+
+
+def test_the_gain_leaves_other_workflows_of_the_namespace_their_part_of_a_quota() -> None:
+    quota = Capacity((ResourceQuota("compute", {"cpu": 8.0}),))
+    (alone,), (beside,), (elsewhere,) = _beside(0.0, quota), _beside(5.0, quota), _beside(5.0, quota, "other")
+    assert alone.gain_seconds is not None
+    assert beside.gain_seconds is not None
+    assert beside.gain_seconds.likely == pytest.approx(103, rel=0.1)
+    assert elsewhere.gain_seconds == alone.gain_seconds
+    said = "other workflows reserve 5 cores on average meanwhile, which leaves room in ResourceQuota compute for 3 pods"
+    assert said in beside.evidence
+
+
+def test_each_run_has_the_room_that_others_left_it() -> None:
+    (alone,), (late,) = _beside(0.0), _beside(5.0, since=7 * DAY)
+    assert alone.gain_seconds is not None
+    assert late.gain_seconds is not None
+    assert late.gain_seconds.likely == pytest.approx((309 + 103) / 2, rel=0.15)  # half of the runs met nobody
 
 
 def test_nothing_is_recommended_that_a_quota_leaves_no_room_for() -> None:
