@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_chain
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
 from concertmaster.core.arrays import Floats
 from concertmaster.core.known import median
@@ -21,7 +22,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
-from concertmaster.core.rules.scheduling.waits import PENDING, measured
+from concertmaster.core.rules.scheduling.waits import PENDING, measured, most_on_nodes
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _MINUTE = 60.0
@@ -86,6 +87,14 @@ def _on_new_nodes(runs: Sequence[RunRecord], fewest: int) -> bool:
     return len(nodes) >= fewest and all(seen[node] == 1 for node in nodes)
 
 
+def _alone(evidence: Evidence, runs: Sequence[ExecutedRun]) -> list[ExecutedRun]:
+    """The runs as if nobody else used the nodes: more pods at a time than these hold, or than were ever seen on them, would
+    wait for each other at any hour."""
+    fits = evidence.capacity.pods(evidence.analysis.definition.graph.steps)
+    most = max([most_on_nodes(run) for run in runs] + ([fits[0]] if fits is not None else []))
+    return [replace(run, limits=(*run.limits, Limit(most, None, "capacity"))) for run in runs]
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
@@ -108,7 +117,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     free = _free(evidence, spans, (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total, longest)
     if ahead >= len(free):
         return
-    bound = evidence.worth(without(runs, PENDING), evidence.settings.number("minGainPercent", 5.0), runs)
+    bound = evidence.worth(
+        without(runs, PENDING), evidence.settings.number("minGainPercent", 5.0), _alone(evidence, runs)
+    )
     if bound is None:
         return
     (load, minutes, line), (share, seconds) = free[ahead], attainable(bound)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from concertmaster.core.model import Recommendation, RunRecord
-from concertmaster.core.rules import Fleet
+from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
-from tests.support.builders import NOW
+from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import cron_job, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, cron_job, noise, scenario
 from tests.support.core.scenarios import at_two, daily_member
 
 
@@ -51,6 +53,26 @@ def test_a_node_that_an_autoscaler_adds_for_each_run_is_no_clash() -> None:
     assert replace(clash, runs=runs).recommended("schedule-clash") == []
     some = (*runs[:5], *clash.runs[5:])
     assert replace(clash, runs=some).recommended("schedule-clash") != []
+
+
+def test_pods_that_wait_for_those_of_their_own_run_do_so_at_any_hour() -> None:
+    """Four pods at a time: the others of sixteen wait for them, wherever the schedule puts them."""
+
+    def job(first: float) -> Scenario:
+        return scenario(
+            cron_job(schedule="0 2 * * *", completions=16, parallelism=16),
+            20,
+            lambda _: {"job": [Pod(300.0, wait=first + 302.0 * (item // 4)) for item in range(16)]},
+            every=DAY,
+            capacity=Capacity(nodes=Nodes(all={"cpu": 4.0})),
+        )
+
+    spans = [(run.start, run.end, 4000.0, 0.0) for run in job(1.0).runs]
+    beside = Fleet((FleetMember(WorkflowKey("demo", "CronJob", "x"), np.array(spans)),))
+    assert replace(job(1.0), fleet=beside).recommended("schedule-clash") == []
+    item = replace(job(900.0), fleet=beside).one("schedule-clash")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.high == pytest.approx(900.0, rel=0.1)
 
 
 def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
