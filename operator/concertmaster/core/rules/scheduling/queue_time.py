@@ -21,8 +21,10 @@ from concertmaster.core.rules.scheduling.waits import (
     BEFORE_WORK,
     PENDING,
     STARTING,
+    lasting,
     measured,
     pod_requests,
+    window_of,
     worst_hour,
 )
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
@@ -75,9 +77,14 @@ def _hours(evidence: Evidence) -> str:
 
 def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
     analysis = evidence.analysis
+    least = evidence.settings.number("minSharePercent", 10.0) / 100
+    runs = lasting(
+        evidence, runs, [own >= least * run.makespan for run, own in zip(runs, _spent(runs, field)[1], strict=True)]
+    )
+    if not runs:
+        return None
     steps, totals = _spent(runs, field)
     share_now = sum(totals) / sum(run.makespan for run in runs)
-    least = evidence.settings.number("minSharePercent", 10.0) / 100
     if share_now < least:
         return None
     bound = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
@@ -124,7 +131,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         action=action,
         because=(
             f"{text.percent(share_now)} of the run time{f', {mean} per run,' if most else ''} is {noun} on the critical path"
-            f" {evidence.recent_runs(len(runs))}, {where}{explained}"
+            f" {window_of(evidence, runs)}, {where}{explained}"
         ),
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median){'' if most else f', at most {longest}'}",

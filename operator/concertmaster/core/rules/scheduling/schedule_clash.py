@@ -22,7 +22,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
-from concertmaster.core.rules.scheduling.waits import PENDING, measured, most_on_nodes
+from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _MINUTE = 60.0
@@ -101,12 +101,16 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     schedule = analysis.definition.schedule
     if fleet is None or not schedule or not analysis.enough:
         return
-    runs = measured(evidence, [run for run in analysis.executed if run.usable], PENDING)
+    known = measured(evidence, [run for run in analysis.executed if run.usable], PENDING)
+    least = evidence.settings.number("minWaitSeconds", 30.0)
+    runs = lasting(evidence, known, [wait >= least for wait in _waits(known)])
     wait = median(_waits(runs)) or 0.0
-    if wait < evidence.settings.number("minWaitSeconds", 30.0):
+    if wait < least:
         return
     key = analysis.definition.key
-    spans = np.array([(r.start, r.end) for r in analysis.runs if r.start is not None and r.end is not None])
+    before = {run.run for run in known} - {run.run for run in runs}
+    kept = [r for r in analysis.runs if r.run not in before]
+    spans = np.array([(r.start, r.end) for r in kept if r.start is not None and r.end is not None])
     now = fleet.meets(key, spans)
     total = sum(cores for _, cores in now)
     if total <= 0:
@@ -130,7 +134,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         action=f"Start {analysis.definition.key.name} {text.duration(abs(minutes) * _MINUTE)} {direction}",
         because=(
-            f"its runs wait {text.duration(wait)} for nodes (median {evidence.runs(len(runs))}) while {text.listing(names)}"
+            f"its runs wait {text.duration(wait)} for nodes (median {window_of(evidence, runs)}) while {text.listing(names)}"
             f" {'reserves' if len(names) == 1 else 'reserve'} {text.cores(total)} on average; {direction} it would meet"
             f" {text.cores(load)}"
         ),

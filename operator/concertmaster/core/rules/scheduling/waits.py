@@ -1,4 +1,5 @@
-"""Shared by rules on waiting: runs whose waits are known, the hour that stands out, and the requests of a pod.
+"""Shared by rules on waiting: runs whose waits are known, and since when they wait, the hour that stands out, and the
+requests of a pod.
 
 The replay takes an unknown creation or binding for the next known time, so a wait that it leaves without seconds is not
 always a wait of zero.
@@ -16,7 +17,10 @@ from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence
 
+_DAY = 86400.0
 _FEWEST = 3  # waits required in an hour
+_CHANCE = 0.01  # of as many days in a row that waited, or did not, by which the change is taken for real
+_ONCE = 7  # days, on one of which runs waited, that tell nothing of how often they do
 
 PENDING = "pending"  # from creation to binding
 STARTING = "starting"  # from binding to the start of a main container
@@ -31,6 +35,44 @@ def measured(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> lis
     unknown = {record.run: found for record, found in zip(records, lacking, strict=True) if found}
     found = [run for run in runs if run.run not in unknown or _complete(run, unknown[run.run], field)]
     return found if len(found) >= min(len(runs), evidence.analysis.policy.analysis.min_runs) else []
+
+
+def lasting(evidence: Evidence, runs: Sequence[ExecutedRun], waited: Sequence[bool]) -> Sequence[ExecutedRun]:
+    """Those of ``runs`` since they began to wait, all where that is not clear, and none where they have stopped waiting, or
+    did so on a single day. ``waited``: whether each did.
+
+    The unit is the day, on which most runs waited or did not: runs of other hours, or of a weekend, say nothing of a change.
+    """
+    begun = {r.run: r.start for r in evidence.analysis.runs if r.start is not None}
+    known = [(begun[run.run], own) for run, own in zip(runs, waited, strict=True) if run.run in begun]
+    last = max((start for start, _ in known), default=0.0)
+    by_day: dict[int, list[bool]] = {}
+    for start, own in known:
+        by_day.setdefault(int((last - start) // _DAY), []).append(own)
+    if len(by_day) >= _ONCE and sum(map(any, by_day.values())) == 1:
+        return []
+    days = [2 * sum(own) > len(own) for _, own in sorted(by_day.items())]  # the newest first
+    alike = next((k for k, day in enumerate(days) if day is not days[0]), len(days))
+    before = days[alike:]
+    usual = (sum(day is days[0] for day in before) + 1) / (len(before) + 2)
+    if not before or usual**alike >= _CHANCE:
+        return runs
+    newest = sorted(by_day)[:alike]
+    if not any(any(by_day[day]) for day in newest):
+        return []
+    since = [run for run in runs if run.run in begun and int((last - begun[run.run]) // _DAY) <= newest[-1]]
+    return since if len(since) >= evidence.analysis.policy.analysis.min_runs else runs
+
+
+def window_of(evidence: Evidence, runs: Sequence[ExecutedRun]) -> str:
+    """``in 12 runs (5d)``, of these runs."""
+    if len(runs) == len(evidence.recent()):
+        return evidence.recent_runs(len(runs))
+    names = {run.run for run in runs}
+    first = min((r.start for r in evidence.analysis.runs if r.run in names and r.start is not None), default=None)
+    if first is None:
+        return evidence.recent_runs(len(runs))
+    return f"in {text.count(len(runs), 'run')} ({text.window(evidence.analysis.now - first)})"
 
 
 def most_on_nodes(run: ExecutedRun, *, pending: bool = False) -> int:

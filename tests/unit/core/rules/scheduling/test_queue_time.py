@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from concertmaster.core.analysis.insights import insights
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, Suspension
+from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
 from concertmaster.report.insights import sentences
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
@@ -56,6 +57,38 @@ def test_a_wait_of_few_runs_is_not_said_to_be_that_of_each(slow: Pod, said: str,
     assert "per run" not in item.because
     assert item.otherwise == otherwise
     assert "of an average run" in item.expected
+
+
+def _waiting(seconds: Callable[[int], float], runs: int = 42) -> list[Recommendation]:
+    """What is recommended where the run of that number waits so many seconds for a node; three runs a day."""
+    value = noise()
+    made = scenario(argo(task("a")), runs, lambda i: {"a": Pod(value(300), wait=seconds(i))})
+    return [item for item in made.recommended("queue-time") if item.id == "queue-time"]
+
+
+def test_a_wait_that_began_is_what_runs_lose_since_then() -> None:
+    (item,), (always,) = _waiting(lambda i: 300.0 if i >= 15 else 1.0), _waiting(lambda _: 300.0)
+    assert item.gain_seconds is not None
+    assert always.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(always.gain_seconds.likely, rel=0.02)
+    assert "in 27 runs (9d)" in item.because
+    assert "in 42 runs (14d)" in always.because
+
+
+def test_a_wait_that_has_ended_is_silent() -> None:
+    assert _waiting(lambda i: 300.0 if i < 33 else 1.0) == []
+    assert _waiting(lambda i: 300.0 if i < 39 else 1.0) != []  # one day without
+    assert _waiting(lambda i: 300.0 if i % 7 < 5 else 1.0) != []  # days without come and go
+
+
+def test_a_wait_on_a_single_day_tells_nothing_of_others() -> None:
+    assert _waiting(lambda i: 3000.0 if 15 <= i < 18 else 1.0) == []
+    assert _waiting(lambda i: 3000.0 if i in (15, 16, 17, 27, 28, 29) else 1.0) != []
+
+
+def test_hours_without_waiting_are_no_end_of_it() -> None:
+    assert _waiting(lambda i: 300.0 if i % 3 == 0 else 1.0) != []
+    assert _waiting(lambda i: 300.0 if i % 3 < 2 else 1.0) != []
 
 
 def test_an_hour_without_most_of_the_wait_is_not_named() -> None:
