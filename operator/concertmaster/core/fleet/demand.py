@@ -71,6 +71,20 @@ class _Shape:
     cores: float
     gib: float
     variance: float  # of the cores
+    seen: Floats  # of each run: seconds and mean cores, shape (runs, 2); empty for an estimated one
+
+    def squares(self, offset: float, hours: int) -> list[float]:
+        """Of a run that starts ``offset`` seconds after the full hour: mean square of the difference between an observed
+        run and the typical one, in cores, in that hour and those after it, at most ``hours``."""
+        last = min(hours * HOUR, offset + max(self.seconds, float(self.seen[:, 0].max(initial=0.0))))
+        edges = np.arange(int(last // HOUR) + 2) * HOUR - offset
+        low, high = np.maximum(0.0, edges[:-1]), edges[1:]
+        typical = np.maximum(0.0, np.minimum(self.seconds, high) - low) / HOUR
+        if not len(self.seen):
+            return [float(part * part * self.variance) for part in typical]
+        inside = np.maximum(0.0, np.minimum(self.seen[:, :1], high) - low) / HOUR * self.seen[:, 1:]
+        found: list[float] = ((inside - typical * self.cores) ** 2).mean(axis=0).tolist()
+        return [square * (1.0 + 1.0 / len(self.seen)) for square in found]
 
 
 def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) -> Demand:
@@ -101,6 +115,7 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
                 unknown.append(load.name)
                 continue
             estimated.append(load.name)
+        squares: dict[int, list[float]] = {}  # by offset within the hour: few schedules have several
         for at, weight in _starts(load.upcoming, pasts[load.name][:, 0], now, first, hours):
             begin = int((at - first) // HOUR)
             if 0 <= begin < hours:
@@ -111,7 +126,12 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
                 if part > 0:
                     parts[k][load.name] = parts[k].get(load.name, 0.0) + part * shape.cores
                     gib[k] += part * shape.gib
-                    variance[k] += part * part * shape.variance
+            offset = round((at - first) % HOUR)
+            if offset not in squares:
+                squares[offset] = shape.squares(offset, hours)
+            for k, square in enumerate(squares[offset], begin):
+                if 0 <= k < hours:
+                    variance[k] += weight * weight * square
     out = []
     for k in range(hours):
         cores = math.fsum(parts[k].values())
@@ -134,6 +154,7 @@ def _shape(runs: Floats) -> _Shape | None:
         median(cores.tolist()),
         median((usable[:, 3] / seconds).tolist()),
         float(cores.var(ddof=1)) if len(cores) > 1 else 0.0,
+        np.column_stack([seconds, cores]),
     )
 
 
@@ -148,6 +169,7 @@ def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
         median(cores),
         median(s.gib for s in shapes),
         sum((c - mean) ** 2 for c in cores) / (len(cores) - 1),
+        np.empty((0, 2)),
     )
 
 

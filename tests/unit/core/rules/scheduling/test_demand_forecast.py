@@ -75,6 +75,20 @@ def test_unequal_runs_widen_the_bound() -> None:
     assert hour.cores_high > hour.cores + 3.0
 
 
+def test_runs_of_unequal_length_widen_the_bound_of_the_hours_in_which_they_end() -> None:
+    runs = [
+        PastRun(s, s + length, 4.0 * length, 0.0)
+        for k in range(10)
+        for s, length in [(MIDNIGHT - (k + 1) * DAY, (3000.0, 6000.0)[k % 2])]
+    ]
+    ahead = (MIDNIGHT + DAY,)
+    hours = {h.start: h for h in forecast_demand([Workload("a", "CronJob", runs, ahead)], NOW, 48).hours}
+    second = hours[MIDNIGHT + DAY + HOUR]
+    assert second.cores == pytest.approx(1.0)  # the typical run takes 75 minutes
+    assert second.cores_high == pytest.approx(1.0 + 1.28 * 1.43, rel=0.05)  # 0 or 2.67
+    assert hours[MIDNIGHT + DAY].cores_high < 4.9
+
+
 def test_the_peak_is_reported_to_the_workflow_that_makes_it() -> None:
     scenario = scenarios.demand_forecast()
     item = scenario.one("demand-forecast")
