@@ -29,7 +29,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         f"{_found(whole)}. Of {_judged(whole)} recommendations for these sites that promise an amount, or no change of the"
         f" run time, {_inside(whole)} hold it (promised: 90%); {whole['wrong']} are wrong: runs take longer, or nothing"
         " changes. Plain: there is an effect, and no amount was promised. Costly: other workflows lose more time than this"
-        " one gains. Small: the effect is below what is published, or a minor item names the problem.",
+        " one gains. Small: the effect is below what is published, or (of starts and failures) a minor item names it.",
         "",
         "| kind | what goes on | found | small | missed | inside | smaller | larger | plain | wrong | costly |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

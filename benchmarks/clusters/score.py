@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 
 class Found(StrEnum):
-    """``SMALL``: not published, as the effect is below what is material, or a minor item names it."""
+    """``SMALL``: not published, as the effect is below what is material, or (without run time) a minor item does."""
 
     FOUND = "found"
     SMALL = "small"
@@ -223,15 +223,13 @@ def _found(plan: Plan, answers: Mapping[str, AnalysisResult], fresh: Fresh) -> F
     own = [answers[plan.flow]] if plan.flow is not None else list(answers.values())
     if any(answers_to(plan, item) for a in own for item in a.recommendations):
         return Found.FOUND
-    if any(answers_to(plan, item) for a in own for item in a.minor) or _immaterial(plan, fresh):
-        return Found.SMALL
-    return Found.MISSED
+    minor = any(answers_to(plan, item) for a in own for item in a.minor)
+    return Found.SMALL if (minor if plan.absent is None else _immaterial(plan, fresh)) else Found.MISSED
 
 
 def _immaterial(plan: Plan, fresh: Fresh) -> bool:
     """Whether the time that the problem costs each of its workflows is less than what is published."""
-    if plan.absent is None:
-        return False
+    assert plan.absent is not None
     without, least = fresh.of(plan.absent), Materiality()
     names = [plan.flow] if plan.flow is not None else [f.name for f in plan.site.flows]
     for name in names:

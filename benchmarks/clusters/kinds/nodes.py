@@ -95,11 +95,11 @@ def beside_without_effect(g: Rng) -> Plan:
 
 
 def high_priority(g: Rng) -> Plan:
-    """A workflow of high priority on full nodes, which never waits, and one of low priority that is in no hurry: it runs for
-    hours and waits for minutes."""
+    """A workflow of high priority never waits, and one of low priority that starts after it has time: it runs for hours
+    and waits for minutes."""
     hour = g.randint(1, 18)
-    high = Flow("billing", wide(g, 6, 100, 200), f"0 {hour} * * *", priority=10, namespace="shop")
-    low = Flow("archive", (Step("a", g.uniform(15000, 20000), items=4),), f"0 {hour} * * *")
+    high = Flow("billing", wide(g, 6, 200, 400), f"0 {hour} * * *", priority=10, namespace="shop")
+    low = Flow("archive", (Step("a", g.uniform(15000, 20000), items=4),), f"5 {hour} * * *")
     return Plan(Site((low, high), Cluster((Pool("", 1, 8.0),))))
 
 

@@ -49,10 +49,10 @@ def stopped_by_replace(g: Rng) -> Plan:
 def overlap_that_waits(g: Rng) -> Plan:
     """Runs that overlap wait for each other's nodes."""
     cores = g.choice((4, 6))
-    b = Step("b", g.uniform(1500, 2200), ("a",), items=cores)
+    b = Step("b", g.uniform(1200, 1500), ("a",), items=cores)
     steps = (Step("a", g.uniform(60, 200)), b, Step("c", g.uniform(60, 200), ("b",)))
     flow = Flow("etl", steps, "*/30 * * * *", run_spread=g.choice((0.1, 0.2, 0.3)))
-    site = Site((flow,), Cluster((Pool("", 1, 1.5 * cores),)))
+    site = Site((flow,), Cluster((Pool("", 1, float(cores)),)))
     return Plan(site, (*_OVERLAP, "queue-time"), "etl", site.roomy(), window=_FEW, fresh=2 * WEEKS)
 
 
@@ -62,7 +62,7 @@ def overlap_that_slows(g: Rng) -> Plan:
     b = Step("b", g.uniform(800, 1100), ("a",), items=cores)
     steps = (Step("a", g.uniform(60, 200)), b, Step("c", g.uniform(60, 200), ("b",)))
     flow = Flow("etl", steps, "*/30 * * * *", run_spread=g.choice((0.1, 0.2, 0.3)))
-    site = Site((flow,), Cluster((Pool("", 1, 4.0 * cores),), slowing=g.uniform(3, 6)))
+    site = Site((flow,), Cluster((Pool("", 1, 4.0 * cores),), slowing=g.uniform(1.5, 3)))
     return Plan(site, _OVERLAP, "etl", site.on(slowing=0.0), window=_FEW, fresh=2 * WEEKS)
 
 
