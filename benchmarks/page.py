@@ -21,6 +21,7 @@ from benchmarks.gaps import report as gaps
 from benchmarks.graphs import report as graphs
 from benchmarks.healthy import report as healthy
 from benchmarks.nested import report as nested
+from benchmarks.resources import report as resources
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
 from benchmarks.torture import tables as torture
@@ -48,6 +49,7 @@ _PARTS = (
     healthy,
     graphs,
     clusters,
+    resources,
     chaos,
     torture,
 )
