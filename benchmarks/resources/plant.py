@@ -72,6 +72,11 @@ def killed_twice(step: str) -> Shown:
     return lambda runs: sum(any(p.reason and p.step.name == step for p in run.pods) for run in runs) >= 2
 
 
+def failed_twice(step: str) -> Shown:
+    """Whether at least two runs failed for good at the step."""
+    return lambda runs: sum(run.failed and run.pods[-1].step.name == step for run in runs) >= 2
+
+
 def ran(step: str) -> Shown:
     """Whether enough runs have the step."""
     return lambda runs: sum(any(p.step.name == step for p in run.pods) for run in runs) >= ENOUGH

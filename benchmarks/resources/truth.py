@@ -12,7 +12,8 @@ from benchmarks.resources.simulation import Run, later, used_of
 from benchmarks.resources.usage import RunState, gpus_needed, together
 from concertmaster.core.model.policy import Materiality
 
-LATER = 1500  # runs of either workflow, if each has one pod
+# Later runs of either workflow, if each has one pod, and at the least.
+LATER, LEAST = 1500, 800
 LONG = 3600.0  # seconds of work, from which on half of the bound on memory failures holds
 _VOLUME = 0.08  # per GiB and month
 WEEKS = 28.0  # days for which a proposed volume must do: a recommendation says 30 days of growth
@@ -51,7 +52,7 @@ class Effect:
 def effect(bad: Flow, good: Flow, count: int | None = None) -> Effect:
     """The effect of the difference between two workflows."""
     pods = sum(step.items for step in bad.steps)
-    runs = count or max(300, LATER // pods)
+    runs = count or max(LEAST, LATER // pods)
     before, after = later(bad, runs), later(good, runs)
     rate = bad.runs_per_month
     both = [(b, a) for b, a in zip(before, after, strict=True) if not b.failed and not a.failed]

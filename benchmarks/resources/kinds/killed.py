@@ -11,6 +11,7 @@ from benchmarks.resources.plant import (
     Kind,
     Plant,
     between,
+    failed_twice,
     fitted,
     flow,
     healthy,
@@ -29,7 +30,7 @@ def _killed(rng: Rng, name: str, memory: Memory, limit: float, enough: float, **
     now = flow(rng, name, (Step("load"), work), 20, 120)
     better = own.asking(**{MEMORY: whole(enough)}).limited(**{MEMORY: whole(enough)})
     plant = shortage(now, "work", "main", better, ("memory-request",), FAILURES)
-    return replace(plant, also=_ALSO, shown=killed_twice("work"))
+    return replace(plant, also=_ALSO, shown=failed_twice("work"))
 
 
 def killed_and_retried(rng: Rng, name: str) -> Plant:

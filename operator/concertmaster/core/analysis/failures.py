@@ -83,7 +83,8 @@ def classify(execution: StepExecution) -> FailureClass | None:
 class FailureSummary:
     """Counts of step executions. ``unknown``: neither failed nor succeeded, as far as is known; of the ``unseen`` of them
     each may have. ``retried``: failed attempts followed by a successful one; ``unexplained``: failed ones of which nothing
-    is known of why."""
+    is known of why. ``failing_runs``: runs with a failed attempt, of which ``lost_runs`` have one without a successful
+    retry."""
 
     executions: int
     failed: int
@@ -92,6 +93,8 @@ class FailureSummary:
     retried: int
     unseen: int = 0
     unexplained: int = 0
+    failing_runs: int = 0
+    lost_runs: int = 0
 
     @property
     def error_rate(self) -> float | None:
@@ -101,8 +104,9 @@ class FailureSummary:
         return None if share is None else self.failed / (succeeded + self.failed)
 
     def lasting(self, runs: int) -> int:
-        """Of ``runs`` with a failed attempt, about how many had no successful retry."""
-        return round(runs * (1 - self.retried / self.failed)) if self.failed else 0
+        """Of ``runs`` with a failed attempt, about how many had no successful retry. Runs count, not attempts: those that
+        fail for good have most of them."""
+        return round(runs * self.lost_runs / self.failing_runs) if self.failing_runs else 0
 
 
 def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution]) -> FailureSummary:
@@ -132,7 +136,10 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
             unknown += 1
             unseen += execution.unseen
     retried = sum(1 for key in failures if key in successes)
-    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, unseen, dark)
+    failing, lost = {run for run, _ in failures}, {key[0] for key in failures if key not in successes}
+    return FailureSummary(
+        total, failed, unknown, tuple(classes.most_common()), retried, unseen, dark, len(failing), len(lost)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ class RunUsage(NamedTuple):
     lies between them; bytes. ``memory_floor``: the limit at which the container was OOM-killed, if it was.
     ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
     ``reserved_seconds``: for which its pods are on a node, and their requests charged. ``gpus_used``: mean number of busy
-    GPUs; ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``
-    and ``gpu_request``: what it had then, in cores and GPUs.
+    GPUs; ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``,
+    ``gpu_request`` and ``memory_limit``: what it had then, in cores, GPUs and bytes.
     """
 
     time: float
@@ -45,6 +45,7 @@ class RunUsage(NamedTuple):
     cpu_request: float | None = None
     cpu_limit: float | None = None
     gpu_request: float | None = None
+    memory_limit: float | None = None
 
 
 _usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per container and run
@@ -83,7 +84,7 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
         gpus, active = _larger(gpus, fact.gpu_used), _larger(active, fact.gpus_active)
         disk = _larger(disk, fact.storage_peak)
     newest = rows[-1][0]  # attempts and items of a run have the same resources
-    more = (gpus, active, disk, newest.cpu_request, newest.cpu_limit, newest.gpu_request)
+    more = (gpus, active, disk, newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_limit)
     return RunUsage(
         time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved, *more
     )
@@ -94,7 +95,9 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
     killed = fact.reason == "OOMKilled"
     floor, size = fact.memory_limit if killed else None, execution.input_size
     if fact.ambiguous:
-        return RunUsage(time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0)
+        return RunUsage(
+            time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0, memory_limit=fact.memory_limit
+        )
     started, finished = fact.started, fact.finished
     own = execution.duration if started is None or finished is None else max(0.0, finished - started)
     sampled, kernel = fact.memory_sampled_peak, fact.memory_kernel_peak
@@ -118,6 +121,7 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
             fact.cpu_request,
             fact.cpu_limit,
             fact.gpu_request,
+            fact.memory_limit,
         )
     )
 

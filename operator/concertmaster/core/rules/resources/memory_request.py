@@ -8,14 +8,15 @@ far from usage belongs to ``right-size``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
+from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.known import median
+from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
@@ -32,6 +33,7 @@ _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above whic
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
 _CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
+_SAME = 1e-3  # relative difference of limits that are equal
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
@@ -72,14 +74,16 @@ def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
     step, container = place.step, place.container
-    killed = sum(container.columns["oom_killed"])
-    need = _need(container, evidence.analysis.options) if killed and not _ended(container) else None
+    counted = _counted(container, evidence.analysis.options)
+    killed = sum(r.oom_killed for r in counted)
+    need = _need(container, evidence.analysis.options) if killed and not _ended(container, counted) else None
     if need is None:
         return None
     request, current = plain_memory(need.size), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
-    proposed, runs = text.memory_quantity(request), len(container.runs)
+    proposed, runs = text.memory_quantity(request), len(counted)
+    alike = "" if runs == len(container.runs) else " with the present limit"
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
@@ -95,7 +99,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         step=step.step,
         about=container_id(step, container),
         action=f"Raise memory request of {container_title(evidence, step, container)}: {before} -> {proposed}",
-        because=(f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); {known}"),
+        because=(f"{killed} of {runs} runs{alike} were OOM-killed ({evidence.window()}); {known}"),
         risk=Level.LOW if need.measured else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=before,
@@ -111,7 +115,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
             + (f"; {first}" if first is not None else "")
         ),
         confidence=need.confidence,
-        failures_avoided=_avoided(evidence, step, killed, enough_for),
+        failures_avoided=_avoided(evidence, step, killed, runs / len(container.runs), enough_for),
         items=tuple(
             SizeItem(
                 step.step,
@@ -129,18 +133,40 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     )
 
 
-def _ended(container: ContainerUsage) -> bool:
-    """Whether the kills have ended. A limit above all of those at which runs were killed would explain it."""
-    died = max(container.known("memory_floor"), default=math.inf)
-    raised = container.memory_limit is not None and died < _LOWER * container.memory_limit
-    return is_over(container.columns["oom_killed"], _CHANCE_RAISED if raised else _CHANCE)
+def _present(container: ContainerUsage) -> list[RunUsage]:
+    """The runs with the present memory limit, or without one as today."""
+    now = _limit(container)
+    return [r for r in container.runs if math.isclose(r.memory_limit or math.inf, now, rel_tol=_SAME)]
 
 
-def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, enough_for: Interval) -> Interval | None:
+def _limit(container: ContainerUsage) -> float:
+    """The present limit: the declared one, else that of the newest run, which the namespace sets; infinite without one."""
+    return (
+        container.memory_limit if container.memory_limit is not None else container.runs[-1].memory_limit
+    ) or math.inf
+
+
+def _counted(container: ContainerUsage, options: AnalysisSettings) -> Sequence[RunUsage]:
+    """The runs that show how often it is killed: those with the present limit, if they are enough and some were killed."""
+    present = _present(container)
+    return present if len(present) >= options.min_runs and any(r.oom_killed for r in present) else container.runs
+
+
+def _ended(container: ContainerUsage, counted: Sequence[RunUsage]) -> bool:
+    """Whether the kills of the ``counted`` runs have ended. A limit above all of those at which runs were killed would
+    explain it, and without a limit they have, unless runs without one were killed too."""
+    died, limit = max(known(r.memory_floor for r in counted), default=math.inf), _limit(container)
+    if limit == math.inf and 0.0 < died < math.inf:
+        return not any(r.oom_killed for r in _present(container))
+    return is_over([r.oom_killed for r in counted], _CHANCE_RAISED if died < _LOWER * limit else _CHANCE)
+
+
+def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, part: float, enough_for: Interval) -> Interval | None:
     """Share of the runs whose failure the size avoids: those of the ``killed`` that failed for good, times the share of
-    killed runs that it is enough for."""
+    killed runs that it is enough for. ``part``: share (0 to 1) of the runs that were counted."""
     failed = min(step.failures.lasting(killed), evidence.analysis.failed)
-    share = failed_share(failed, len(evidence.analysis.runs), evidence.rows.unseen(step.step))
+    runs, unseen = len(evidence.analysis.runs), evidence.rows.unseen(step.step)
+    share = failed_share(failed, max(failed, round(part * runs)), round(part * unseen))
     if share is None:
         return None
     found = combined(

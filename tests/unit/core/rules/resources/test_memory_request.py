@@ -138,3 +138,37 @@ def test_a_few_peaks_of_other_runs_tell_how_many_kills_the_size_ends() -> None:
 
 def test_kills_at_an_unknown_limit_without_samples_are_silent() -> None:
     assert unsampled(0, None) == []
+
+
+def test_the_present_limit_tells_how_often_runs_are_killed() -> None:
+    """Half of the runs were killed until the limit was raised, one in ten of those since; none of the last twelve, which is
+    too few if it is only one in ten."""
+
+    def work(i: int) -> Work:
+        limit = 1.25 * LIMIT * MI if i >= 20 else LIMIT * MI
+        own = measured(memory_request=limit, memory_limit=limit, memory_sampled_peak=0.9 * LIMIT * MI)
+        fails = "OOMKilled" if (i % 2 if i < 20 else i in (23, 27)) else None
+        return {n: Pod(s, containers=own, fails=fails) if n == "transform" else s for n, s in STEPS.items()}
+
+    limited = resources(requests={"cpu": "1", "memory": "2560Mi"}, limits={"memory": "2560Mi"})
+    item = scenario(etl(transform=limited), 40, work).one("memory-request")
+    assert item.because.startswith("2 of 20 runs with the present limit were OOM-killed")
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.high < 12 / 40
+    assert item.failures_avoided.likely == pytest.approx(0.1, rel=0.1)
+
+
+def test_without_a_limit_kills_have_ended() -> None:
+    """Those of the runs that had one, that is: the node's memory may still be what kills."""
+
+    def says(late: bool) -> int:
+        def work(i: int) -> Work:
+            limit = None if i >= 34 else LIMIT * MI
+            own = measured(memory_request=LIMIT * MI, memory_limit=limit, memory_sampled_peak=0.9 * LIMIT * MI)
+            fails = "OOMKilled" if i in (3, 11, 33) or (late and i == 38) else None
+            return {n: Pod(s, containers=own, fails=fails) if n == "transform" else s for n, s in STEPS.items()}
+
+        free = resources(requests={"cpu": "1", "memory": "2Gi"})
+        return len(scenario(etl(transform=free), 40, work).recommended("memory-request"))
+
+    assert (says(late=False), says(late=True)) == (0, 1)
