@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.resources.law import CPU, DAY, DISK, GI, GPU, MEMORY, MONTH, NOW, Container, Flow, Role, Step
+from benchmarks.resources.law import CPU, DAY, DISK, GI, GPU, HOUR, MEMORY, MONTH, NOW, Container, Flow, Role, Step
 from benchmarks.resources.simulation import Run, later, used_of
 from benchmarks.resources.usage import RunState, gpus_needed, together
 from concertmaster.core.model.policy import Materiality
 
 # Later runs of either workflow, if each has one pod, and at the least.
 LATER, LEAST = 1500, 800
-LONG = 3600.0  # seconds of work, from which on half of the bound on memory failures holds
+LONG = 4 * HOUR  # seconds of work, from which on half of the bound on memory failures holds
 _VOLUME = 0.08  # per GiB and month
 WEEKS = 28.0  # days for which a proposed volume must do: a recommendation says 30 days of growth
 _TRIED = 400  # moments of a month at which a volume is looked at
@@ -25,7 +25,7 @@ class Effect:
     """Effect per month: minutes of run time and failed runs avoided, money saved; ``cost_share`` and ``run_share`` of what
     there was. ``longer``: share by which runs take longer, successful ones of both. ``short``: by what is changed
     (``step/container resource``), the share of attempts that need more than there then is, and ``long``: of which the step
-    takes more than an hour."""
+    takes four hours or more."""
 
     run_minutes: float
     failed_runs: float
@@ -65,7 +65,7 @@ def effect(bad: Flow, good: Flow, count: int | None = None) -> Effect:
     return Effect(
         saved * rate / 60.0, (failed - fails) * rate, (costs[0] - costs[1]) * rate + volumes, saved / now,
         1.0 - costs[1] / costs[0], -saved / now, short,
-        frozenset(k for k in short if good.step(k.partition("/")[0]).seconds > LONG),
+        frozenset(k for k in short if good.step(k.partition("/")[0]).seconds >= LONG),
     )  # fmt: skip
 
 

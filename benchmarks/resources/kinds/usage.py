@@ -68,9 +68,9 @@ def with_the_input(rng: Rng, name: str) -> Plant:
 
 
 def long_steps(rng: Rng, name: str) -> Plant:
-    """Steps of three hours and more, whose failure costs as much, request a multiple of the memory they need."""
+    """Steps of four to seven hours, whose failure costs as much, request a multiple of the memory they need."""
     usual = between(rng, 1, 6) * GI
-    made = _over(rng, name, Memory(usual, spread=0.12), 1.4 * usual, seconds=between(rng, 8000, 15000))
+    made = _over(rng, name, Memory(usual, spread=0.12), 1.4 * usual, seconds=between(rng, 15000, 24000))
     return made.under(every=8 * HOUR)
 
 

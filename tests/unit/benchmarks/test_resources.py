@@ -203,7 +203,7 @@ def test_what_is_too_small_is_wrong() -> None:
 def test_half_of_the_bound_holds_for_long_steps_and_warnings_promise_nothing() -> None:
     rare = replace(PLAIN, memory=replace(EXACT, often=0.0075, heavy=3.0))
     lower = recommended("right-size", (f"{MAIN}/requests/memory", "1100Mi"))
-    short, long = flow(rare), flow(rare).having(replace(flow(rare).step("work"), seconds=4000.0))
+    short, long = flow(rare), flow(rare).having(replace(flow(rare).step("work"), seconds=15000.0))
     verdicts = [
         assessed("any", Plant(f, f, ("right-size",), "work", None, MONEY), lower, 2000).wrong for f in (short, long)
     ]

@@ -1,7 +1,7 @@
 """``gpu-request``: GPUs that a step reserves and does not use.
 
 A GPU is reserved exclusively, so an idle one costs as much as a busy one. The highest number busy at any time bounds the
-need; if each was busy but rarely, the finding is about sharing one instead.
+need, as long as runs need as many; if each was busy but rarely, the finding is about sharing one instead.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.rules.base import (
@@ -22,9 +23,12 @@ from concertmaster.core.rules.base import (
     resource_edits,
 )
 from concertmaster.core.rules.resources.places import Place, by_place
+from concertmaster.core.stats.exact import is_over
 
 _HOUR = 3600.0
 _SURE_RUNS = 20
+# Below which the newest runs need fewer GPUs because the work has changed; a run that lacks one fails.
+_CHANCE = 0.001
 _SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or time-slicing
 
 
@@ -35,17 +39,30 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
     container, analysis = place.container, evidence.analysis
-    seen = [r for r in container.runs_with("gpu_request") if r.gpus_used is not None and r.gpus_active is not None]
+    latest = _latest([r for r in container.runs if r.gpus_active is not None])
+    present = set(container.runs_with("gpu_request"))
+    seen = [r for r in latest if r in present and r.gpus_used is not None]
     held, resource = container.gpu_request, container.gpu_resource
     if not held or resource is None or len(seen) < analysis.options.min_runs:
         return None
-    needed = max(container.known("gpus_active"))  # also with more GPUs than today
+    needed = max(r.gpus_active or 0.0 for r in latest)  # also with more GPUs than today
     use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
     if needed < held:
         return _fewer(evidence, place, resource, needed, use, len(seen))
     if use < evidence.settings.number("minUsePercent", 30.0) / 100:
         return _shared(evidence, place, resource, use, len(seen))
     return None
+
+
+def _latest(runs: list[RunUsage]) -> list[RunUsage]:
+    """The ``runs`` (oldest first) since those that used more GPUs at once, where that is clearly over; else all."""
+    while runs:
+        most = max(r.gpus_active or 0.0 for r in runs)
+        busy = [r.gpus_active == most for r in runs]
+        if not is_over(busy, _CHANCE):
+            break
+        runs = runs[len(runs) - [*reversed(busy)].index(True) :]
+    return runs
 
 
 def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: float, runs: int) -> Finding:

@@ -17,6 +17,9 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import largest
 from concertmaster.core.model import Finding, StepSpec
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.stats.exact import is_over
+
+_CHANCE = 0.01  # below which the newest runs lack a step because it no longer exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,11 @@ class Place:
 
 
 def places(analysis: Analysis) -> Iterator[Place]:
-    """Every container of every template, in the order of the graph."""
+    """Every container of every template, in the order of the graph, without steps that were removed."""
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
+        if step.spec is None and _removed(analysis, step):
+            continue
         for container in step.containers:
             key = container.place or f"{step.step} {container.name}"
             groups.setdefault(key, []).append((step, container))
@@ -53,6 +58,12 @@ def places(analysis: Analysis) -> Iterator[Place]:
         first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
         yield Place(first[0], _merged([c for _, c in members]) if others else first[1], others)
+
+
+def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
+    """Whether the newest runs lack a step that the definition does not declare: it was removed, or has another name."""
+    ran = {time for container in step.containers for time in container.columns["time"]}
+    return is_over([run.end in ran for run in analysis.runs], _CHANCE)
 
 
 def shared(analysis: Analysis, spec: StepSpec) -> bool:

@@ -125,3 +125,27 @@ def test_gpus_are_part_of_what_a_run_costs() -> None:
     hours = sum(e.held or 0.0 for r in busy.runs for e in r.steps if e.step == "transform") / 42 / 3600
     assert dear.total - free.total == pytest.approx(10.0 * hours, rel=0.01)
     assert dear.wasted == pytest.approx(free.wasted)
+
+
+@pytest.mark.parametrize(
+    ("all_of_them", "says"),
+    [
+        ({*range(20)}, "Lower GPU request of transform: 4 -> 1"),
+        ({3, 12, 20, 29, 38}, None),  # now and then, and it may be again
+        ({2}, None),  # once: chance may have left it out since
+        ({*range(39)}, None),  # three runs since: fewer than are required
+    ],
+)
+def test_gpus_that_runs_have_ceased_to_use_are_not_needed(all_of_them: set[int], says: str | None) -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        active = 4.0 if i in all_of_them else 1.0
+        own = measured(gpu_resource="nvidia.com/gpu", gpu_request=4, gpu_used=0.8 * active, gpus_active=active)
+        return {n: Pod(value(s), containers=own if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    requests = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "4"})
+    found = scenario(etl(transform=requests), 42, work).recommended("gpu-request")
+    assert [r.action for r in found if r.action.startswith("Lower")] == ([] if says is None else [says])
+    if says is not None:
+        assert "at most 1 of its 4 GPUs was busy at any time, mean utilization 20% in 22 runs" in found[0].because

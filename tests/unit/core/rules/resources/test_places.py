@@ -133,3 +133,18 @@ def test_a_round_that_may_be_of_two_templates_is_nobodys() -> None:
     assert graph.declaring("c.again.work") is None
     assert graph.declaring("a.again.work") == graph.step("a.work")
     assert graph.declaring("b.work") == graph.step("b.work")
+
+
+@pytest.mark.parametrize(("until", "left"), [(30, []), (40, ["old"]), (42, ["old"])])
+def test_a_step_that_was_removed_is_not_sized(until: int, left: list[str]) -> None:
+    """It is in none of the newest runs nor in the manifest; with two runs since, chance may have left it out."""
+    small = measured(memory_sampled_peak=40 * MI, cpu_seconds=1.0)
+
+    def work(i: int) -> Work:
+        fit = measured(memory_sampled_peak=800 * MI, cpu_seconds=70.0)
+        return {"work": Pod(100, containers=fit)} | ({"old": Pod(100, containers=small)} if i < until else {})
+
+    before = scenario(argo(task("work"), task("old", "work")), 42, work)
+    now = scenario(argo(task("work")), 42, lambda _: {"work": Pod(100)}).definition
+    found = places(analyze(now, before.runs, now=NOW))
+    assert [p.step.step for p in found if p.step.step != "work"] == left
