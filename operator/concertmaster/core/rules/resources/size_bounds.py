@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import POD
+from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place
 from concertmaster.core.sizing import MIB, MILLI
@@ -50,8 +50,8 @@ class SizeBounds:
 
 
 def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
-    """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota. A ratio
-    is none of a request whose limit can be lowered with it."""
+    """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota; and with
+    what an init container reserves. A ratio is none of a request whose limit can be lowered with it."""
     policy = getattr(evidence.analysis.policy.apply.bounds, resource)
     limit, tied = limit_of(place.container, resource), is_guaranteed(place.container)
     ratio = None if tied or limit is None or place.container.name == POD else evidence.capacity.ratio(resource)
@@ -60,9 +60,33 @@ def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
     most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
     if bound.least is not None and bound.least > least:
         least, least_by = bound.least, bound.least_by
+    kept, kept_by = _kept_by_init(place, resource)
+    if kept > least:
+        least, least_by = kept, kept_by
     if bound.most is not None and bound.most < most:
         most, most_by = bound.most, bound.most_by
     return SizeBounds(least, most, least_by, most_by, limit, *(ratio or (None, "")))
+
+
+def _kept_by_init(place: Place, resource: str) -> tuple[float, str]:
+    """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
+    containers, beside native sidecars, which start before them. And the name of that container; 0 where there is none."""
+    spec, name = place.step.spec, f"{resource}_request"
+    asked = {c.name: getattr(c, name) or 0.0 for c in spec.containers} if spec is not None else {}
+    own = next((c for c in spec.containers if c.name == place.container.name), None) if spec is not None else None
+    first = max((c for c in spec.containers if c.init), key=lambda c: asked[c.name], default=None) if spec else None
+    if spec is None or spec.pod is not None or own is None or first is None or _is_native(own):
+        return 0.0, ""
+    running = sum(asked[c.name] for c in spec.containers if not c.init and not _is_native(c))
+    kept = min(asked[own.name], asked[own.name] + asked[first.name] - running)
+    return (
+        (kept, f"the request of init container {first.name}, which the pod keeps") if asked[first.name] else (0.0, "")
+    )
+
+
+def _is_native(container: ContainerSpec) -> bool:
+    """Whether it is a sidecar that starts before the init containers after it."""
+    return container.sidecar and "/initContainers/" in (container.resources_pointer or "")
 
 
 def bounded(

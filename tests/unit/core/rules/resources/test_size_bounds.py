@@ -1,0 +1,41 @@
+"""What bounds a proposed request from below besides policy and namespace: what an init container reserves anyway."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.model import Recommendation
+from tests.support.builders import MI
+from tests.support.core.scenario_builder import Pod, argo, scenario, task
+from tests.support.core.scenarios import measured, resources
+
+SETUP = {"name": "setup", "image": "registry.example/setup:1", "command": ["setup"]}
+
+
+def found(memory: str, **of_template: object) -> list[Recommendation]:
+    """A container that uses 300Mi of 4Gi, after an init container that requests so much."""
+    small = measured(memory_request=4096 * MI, memory_sampled_peak=300 * MI, cpu_seconds=90.0)
+    first = SETUP | {"resources": {"requests": {"memory": memory}}}
+    body = resources(requests={"cpu": "1", "memory": "4Gi"}) | {"initContainers": [first]} | of_template
+    made = scenario(argo(task("a"), templates={"a": body}), 42, lambda _: {"a": Pod(100.0, containers=small)})
+    return [r for r in made.recommended("right-size") if any(i.field == "requests.memory" for i in r.items)]
+
+
+def test_a_request_is_lowered_as_far_as_the_pod_then_reserves_less() -> None:
+    (item,) = found("3Gi")
+    assert [(i.container, i.new) for i in item.items if i.field == "requests.memory"] == [("main", "3Gi")]
+    assert "is limited by the request of init container setup, which the pod keeps" in "; ".join(item.evidence)
+    (free,) = found("64Mi")
+    assert free.items[0].new != "3Gi" and "setup" not in "; ".join(free.evidence)
+
+
+@pytest.mark.parametrize("memory", ["4Gi", "6Gi"])
+def test_nothing_is_lowered_below_an_init_container_that_requests_as_much(memory: str) -> None:
+    assert found(memory) == []
+
+
+def test_what_runs_beside_it_leaves_room() -> None:
+    """The pod holds 4Gi and 2Gi while it works, and 5Gi before: 1Gi can be freed."""
+    beside = SETUP | {"name": "proxy", "resources": {"requests": {"memory": "2Gi"}}}
+    (item,) = found("5Gi", sidecars=[beside])
+    assert [i.new for i in item.items if (i.container, i.field) == ("main", "requests.memory")] == ["3Gi"]
