@@ -86,11 +86,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             f"{'; '.join(_observed(evidence, r) for r in ordered[:_NAMED])}"
             f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {evidence.runs(runs)}{others}"
         ),
-        otherwise=(
-            "every run keeps reserving unused capacity"
-            if lowered
-            else "pods compete for CPU and memory that nothing reserves for them, and are the first to be evicted"
-        ),
+        otherwise=_otherwise(ordered),
         category=Category.COST if saving is not None and saving.likely > 0 else Category.RELIABILITY,
         risk=Level.LOW if certain else Level.MEDIUM,
         current=text.listing([f"{r.title} {r.resource} {_amount(r, r.old)}" for r in ordered]),
@@ -98,6 +94,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         expected=_expected(evidence, ordered, saving),
         confidence=min(r.confidence for r in ordered),
         saving_per_month=saving,
+        failures_avoided=max((r.avoided for r in ordered if r.avoided), key=lambda a: a.likely, default=None),
         items=tuple(i for r in ordered for i in items(r)),
         edits=tuple(e for r in ordered for e in r.edits),
         evidence=(
@@ -110,6 +107,14 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         ),
         automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),
     )
+
+
+def _otherwise(sizes: Sequence[RequestRow]) -> str:
+    if any(r.avoided for r in sizes):
+        return "pods above their limit of ephemeral storage keep being evicted"
+    if any(r.lowered for r in sizes):
+        return "every run keeps reserving unused capacity"
+    return "pods compete for CPU and memory that nothing reserves for them, and are the first to be evicted"
 
 
 def _headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
-from concertmaster.core.model import Edit
+from concertmaster.core.model import Edit, Interval
 from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.size_bounds import (
@@ -61,7 +61,7 @@ class RequestRow:
     nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
     nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
-    it, and ``limit_by`` why."""
+    it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail."""
 
     place: Place
     resource: str
@@ -79,6 +79,7 @@ class RequestRow:
     first: str = ""
     limit: float | None = None
     limit_by: str = ""
+    avoided: Interval | None = None
 
     @property
     def title(self) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from concertmaster.core.model import Outcome, StepExecution
+from concertmaster.core.known import median
+from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.base import Evidence, failed_share
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.size_rows import RequestRow
 from concertmaster.core.sizing import plain_memory
+from concertmaster.core.sizing.killed import ended
+from concertmaster.core.stats.means import combined
 
 _ROOM = 1.2  # times the largest peak
 _EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
@@ -44,7 +48,8 @@ def _row(evidence: Evidence, place: Place) -> RequestRow | None:
     current, limit = container.storage_request, container.storage_limit
     peak = max([*peaks, *evicted], default=0.0)
     if evicted:
-        return _sized(evidence, place, _EVICTED_ROOM * peak, peak, runs)
+        row = _sized(evidence, place, _EVICTED_ROOM * peak, peak, runs)
+        return replace(row, avoided=_avoided(evidence, place, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
     if limit is not None and peak > _TIGHT * limit:
@@ -96,6 +101,21 @@ def _evictions(evidence: Evidence, place: Place) -> list[float]:
         for rows in evidence.rows.all.get(step, {}).values():
             sizes += [size for e in rows if (size := evicted_at(e)) is not None]
     return sizes
+
+
+def _avoided(evidence: Evidence, place: Place, peaks: Sequence[float], died: float, size: float) -> Interval | None:
+    """Share of the runs (0 to 1) that no longer fail: those evicted above a limit and not retried, as far as ``size`` is
+    enough for them. A full node evicts whatever the limit is."""
+    step = place.step
+    rows = evidence.rows.all.get(step.step, {}).values()
+    above = sum(any(evicted_at(e) is not None and _LIMIT.search(e.message or "") for e in run) for run in rows)
+    failed = min(step.failures.lasting(above), evidence.analysis.failed)
+    share = failed_share(failed, len(evidence.analysis.runs), evidence.rows.unseen(step.step))
+    usual = median([peak for peak in peaks if peak <= died])
+    if share is None:
+        return None
+    part = ended(share.likely, usual, died, size)
+    return combined(share.likely * part.likely, [share.scaled(part.likely), part.scaled(share.likely)])
 
 
 def evicted_at(execution: StepExecution) -> float | None:

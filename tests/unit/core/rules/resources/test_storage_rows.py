@@ -54,6 +54,24 @@ def test_an_eviction_says_how_much_it_was() -> None:
     assert [i.new for i in item.items] == ["18Gi"]
 
 
+def test_evictions_above_a_limit_are_failed_runs_avoided() -> None:
+    """Every seventh run fails; a full node, which evicts whatever the limit is, promises nothing."""
+    item = used(0.6 * GI, 1 * GI, 1 * GI, 'Container main exceeded its local ephemeral storage limit "1Gi". ').one(
+        "right-size"
+    )
+    assert not item.minor
+    assert item.failures_avoided is not None and item.impact.failed_runs is not None
+    assert item.failures_avoided.likely == pytest.approx(1 / 7, rel=0.2)
+    assert item.failures_avoided.low < 0.1 < 0.2 < item.failures_avoided.high
+    assert item.otherwise == "pods above their limit of ephemeral storage keep being evicted"
+    full = used(
+        0,
+        1 * GI,
+        message="The node was low on resource: ephemeral-storage. Container main was using 12Gi, request is 1Gi",
+    )
+    assert full.one("right-size").failures_avoided is None
+
+
 DISK = "ephemeral-storage"
 
 
