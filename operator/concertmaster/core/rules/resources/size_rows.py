@@ -227,8 +227,17 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
         first=first,
         limit=lowered_limit,
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
-        slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
+        slower=max(size.expected_slowdown_share or 0.0, _bursts(container, new)) if lowered else 0.0,
     )
+
+
+def _bursts(container: ContainerUsage, request: float) -> float:
+    """How much longer (share) it takes at the most where a full node leaves it its ``request`` (cores): all that a run used
+    may have been used at the highest rate, mean over the runs."""
+    used = [
+        (r.mean_cores, r.peak_cores) for r in container.runs if r.mean_cores is not None and r.peak_cores is not None
+    ]
+    return sum(mean * (1.0 / request - 1.0 / peak) for mean, peak in used if peak > request) / max(1, len(used))
 
 
 def _held_back(container: ContainerUsage) -> bool:
