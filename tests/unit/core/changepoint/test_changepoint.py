@@ -185,6 +185,22 @@ def test_larger_inputs_are_not_a_change_of_the_step() -> None:
     assert adjusted.points == ()
 
 
+def test_few_runs_of_two_sizes_show_what_inputs_explain() -> None:
+    """Two dozen runs proportional to their input, most of them of one size, until all inputs are three times as large."""
+    adjusted = alarms = unrelated = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        sizes = np.where(rng.random(24) < 0.3, 5.0, 0.5) * np.where(np.arange(24) < 12, 1.0, 3.0)
+        noise = np.exp(rng.normal(0, 0.1, 24))
+        found = detect(None, 100.0 * sizes * noise, inputs=sizes)
+        adjusted += found.adjusted
+        alarms += bool(found.points)
+        unrelated += detect(None, 100.0 * noise, inputs=sizes).adjusted
+    assert adjusted >= 40
+    assert alarms <= 10
+    assert unrelated <= 3
+
+
 def test_what_inputs_do_not_explain_stays_a_change() -> None:
     rng = np.random.default_rng(15)
     sizes = np.exp(rng.normal(0, 0.5, 100))
