@@ -10,6 +10,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, detect, trend_start
 from concertmaster.core.changepoint.ramps import is_step
+from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
 
@@ -52,7 +53,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if trend is None or time.size < MIN_TREND:
         return ObjectiveForecast(OutlookState.UNKNOWN)
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
-    rising = slope.low > 0 and not is_step(time, y, slope.likely)
+    rising = slope.low > 0 and not is_step(time, without_seasons(series.time, [series.y])[0][start:], slope.likely)
     tilt = slope.likely if rising or slope.high < 0 else 0.0
     share = min(max(percentile, 0.0), 1.0)
     level = float(np.quantile(y - tilt * (time - now), share))

@@ -13,6 +13,7 @@ from concertmaster.core.changepoint.scores import best_split, split_p_value
 from concertmaster.core.changepoint.segment import serial_dependence
 
 DAY = 86400.0
+MONDAY = 1_759_708_800.0  # 2025-10-06 00:00 UTC
 
 
 def lognormal(rng: np.random.Generator, n: int, sigma: float = 0.15) -> np.ndarray:
@@ -251,6 +252,18 @@ def test_outlook_seldom_takes_a_step_of_the_size_of_the_noise_for_growth() -> No
             at_risk[name] += seen.state is OutlookState.AT_RISK
     assert at_risk["step"] <= 20
     assert at_risk["growth"] >= 48
+
+
+def test_outlook_sees_growth_beside_weekends() -> None:
+    """Growth by 30% in two weeks, runs at weekends a fifth shorter, a limit that is reached within a week."""
+    at_risk = 0
+    for seed in range(30):
+        rng, times = np.random.default_rng(seed), MONDAY + np.arange(56) / 4 * DAY
+        weekend = (times - MONDAY) % (7 * DAY) >= 5 * DAY
+        values = 600 * 1.3 ** ((times - MONDAY) / (14 * DAY)) * np.where(weekend, 0.8, 1.0)
+        seen = outlook(times, values * np.exp(0.05 * rng.standard_normal(56)), 600 * 1.3 * 1.08, now=float(times[-1]))
+        at_risk += seen.state is OutlookState.AT_RISK
+    assert at_risk >= 20
 
 
 def test_outlook_of_growth_that_passed_the_limit_says_when() -> None:
