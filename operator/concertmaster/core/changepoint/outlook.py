@@ -9,7 +9,7 @@ from enum import StrEnum
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, detect, trend_start
-from concertmaster.core.changepoint.ramps import is_step
+from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
@@ -38,8 +38,8 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) exceeds ``limit`` (same unit).
 
     Extrapolates the trend since the last change (robust slope of the logs) with the spread of the runs around it. A date is
-    given only when the whole 95% interval of the slope is positive and no single step describes the runs better, and no
-    further ahead than the trend has been observed.
+    given only when the whole 95% interval of the slope is positive, neither a single step nor growth that has ended
+    describes the runs better, and no further ahead than the trend has been observed.
     """
     series = prepare(times, values)
     if isinstance(series, str):
@@ -53,7 +53,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if trend is None or time.size < MIN_TREND:
         return ObjectiveForecast(OutlookState.UNKNOWN)
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
-    rising = slope.low > 0 and not is_step(time, without_seasons(series.time, [series.y])[0][start:], slope.likely)
+    rising = slope.low > 0 and goes_on(time, without_seasons(series.time, [series.y])[0][start:], slope.likely)
     tilt = slope.likely if rising or slope.high < 0 else 0.0
     share = min(max(percentile, 0.0), 1.0)
     level = float(np.quantile(y - tilt * (time - now), share))

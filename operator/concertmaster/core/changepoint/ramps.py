@@ -14,6 +14,7 @@ MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step
 STEP_PARAMETERS = 2  # level and position, per step
 RAMP_PARAMETERS = 3  # a second level, start and end
 LINE_PARAMETERS = 1  # growth all along has a slope only
+END_PARAMETERS = 2  # growth that has ended: a slope, and where
 
 
 def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -87,16 +88,16 @@ def _squares(y: Floats) -> float:
     return float(centred @ centred)
 
 
-def is_step(x: Floats, values: Floats, slope: float) -> bool:
-    """Whether one step describes ``values`` at ``x`` (ascending, shape (n,)) better than growth all along by ``slope`` (per
-    unit of ``x``), by the same criterion. Steps of the size of the noise are too small to be change points, and tilt a line.
-    """
+def goes_on(x: Floats, values: Floats, slope: float) -> bool:
+    """Whether ``values`` at ``x`` (ascending, shape (n,)) grow all along by ``slope`` (per unit of ``x``), instead of by one
+    step or until some place only, by the same criterion. Steps of the size of the noise are too small to be change points,
+    and tilt a line; growth that has ended is still most of a long window."""
     n = values.size
     line = slope * (x - array_median(x))
     residuals = values - line - array_median(values - line)
     bound = 3.0 * mad_sigma(residuals)
     if n < 2 * MIN_LENGTH or bound <= 0:
-        return False
+        return True
     y = line + np.clip(residuals, -bound, bound)
     x, y = x - x.mean(), y - y.mean()
     place = np.arange(MIN_LENGTH, n - MIN_LENGTH + 1)
@@ -104,5 +105,18 @@ def is_step(x: Floats, values: Floats, slope: float) -> bool:
     total = float(y @ y)
     straight = total - float(x @ y) ** 2 / float(x @ x)
     stepped = total - float(np.max(before**2 * n / (place * (n - place))))
-    fits = [n * math.log(max(squares, 1e-300)) for squares in (straight, stepped)]
-    return fits[1] + STEP_PARAMETERS * math.log(n) < fits[0] + LINE_PARAMETERS * math.log(n)
+    ended = total - _ended(x, y)
+    fits = [n * math.log(max(squares, 1e-300)) for squares in (straight, stepped, ended)]
+    fits = [
+        fit + p * math.log(n) for fit, p in zip(fits, (LINE_PARAMETERS, STEP_PARAMETERS, END_PARAMETERS), strict=True)
+    ]
+    return fits[0] <= min(fits)
+
+
+def _ended(x: Floats, y: Floats) -> float:
+    """Sum of squares of ``y`` (mean 0) that growth until a place, and the level since then, explains at best."""
+    n = y.size
+    ends = np.unique(np.linspace(MIN_LENGTH, n - MIN_LENGTH, min(n, PLACES)).round()).astype(np.intp)
+    shapes = np.minimum(x, x[ends][:, None])
+    shapes = shapes - shapes.mean(axis=1, keepdims=True)
+    return float(np.max((shapes @ y) ** 2 / np.square(shapes).sum(axis=1)))

@@ -254,6 +254,18 @@ def test_outlook_seldom_takes_a_step_of_the_size_of_the_noise_for_growth() -> No
     assert at_risk["growth"] >= 48
 
 
+def test_outlook_of_growth_that_has_ended_seldom_has_a_date() -> None:
+    """Run times approach 1.3 times as much, or grow by 30% and on; a limit 8% above their newest level."""
+    chance, share, at_risk = np.random.default_rng(6), np.arange(56) / 56, {"ended": 0, "growth": 0}
+    for _ in range(60):
+        quiet = np.exp(0.06 * chance.standard_normal(56))
+        for name, level in (("ended", 1.3 - 0.3 * np.exp(-4.0 * share)), ("growth", 1.3**share)):
+            seen = outlook(share * 14 * DAY, 600 * level * quiet, 600 * 1.08 * float(level[-1]), now=14 * DAY)
+            at_risk[name] += seen.state is OutlookState.AT_RISK
+    assert at_risk["ended"] <= 10
+    assert at_risk["growth"] >= 50
+
+
 def test_outlook_sees_growth_beside_weekends() -> None:
     """Growth by 30% in two weeks, runs at weekends a fifth shorter, a limit that is reached within a week."""
     at_risk = 0
