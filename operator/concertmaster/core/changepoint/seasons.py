@@ -138,25 +138,20 @@ def explained_by_hour(calendar: Calendar, logs: Floats, *, differ: bool | None =
 def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
     """The part of ``logs`` (as in ``explained_by_hour``) explained by Saturdays and Sundays in UTC; shape (n,).
 
-    Each weekend is compared with the mean of the two days before and the two days after it, so that growth cancels. A
-    change of level nearby does not: the weekends between days that are most alike decide, and all must agree in direction.
-    None with too few weekends, or when the effect is not significant.
+    Each weekend is compared with the two days before it, and with the two days after it: the median of these differences
+    counts, so that growth cancels, and a change of level nearby, which touches one of them, hardly counts. All, of three and
+    more all but one, must agree in direction. None with too few weekends, or when the effect is not significant.
     """
     weekends = calendar.weekends
     if not weekends:
         return None
     values = logs.tolist()
     known = [(values[a:b], values[b:c], values[c:d]) for a, b, c, d in weekends]
-    effects, apart = [], []
-    for before, inside, after in known:
-        levels = [_median(part) for part in (before, after) if part]
-        effects.append(_median(inside) - sum(levels) / len(levels))
-        apart.append(abs(levels[1] - levels[0]) if len(levels) == 2 else math.inf)
-        if (effects[-1] > 0) is not (effects[0] > 0):
-            return None
-    alike = sorted(range(len(apart)), key=apart.__getitem__)[: (len(effects) + 1) // 2]
-    effect = _median([effects[k] for k in alike])
-    error = sum(_error(*known[k]) for k in alike) / len(alike)
+    apart = [_median(inside) - _median(part) for before, inside, after in known for part in (before, after) if part]
+    effect = _median(apart)
+    if sum((each > 0) is not (effect > 0) for each in apart) > min(1, (len(apart) - 1) // 2):
+        return None
+    error = sum(_error(*each) for each in known) / len(known)
     noise = [
         value - middle for around in known for part in around if part for middle in (_median(part),) for value in part
     ]

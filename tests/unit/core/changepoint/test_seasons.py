@@ -48,6 +48,21 @@ def test_a_change_of_level_is_found_shortly_before_a_weekend_of_shorter_runs() -
     assert near >= 0.9 * SERIES
 
 
+@pytest.mark.parametrize("weekends", [0.0, -0.35])
+def test_a_change_of_level_on_a_weekend_is_one_change(weekends: float) -> None:
+    """In two weeks that end on a weekend: the first is between days of different levels, the second has none after it."""
+    alone = 0
+    for seed in range(SERIES):
+        times = THURSDAY + 4 * DAY + np.arange(84) * DAY / 6 + 600.0
+        off = (times + 3 * DAY) // DAY % 7 >= 5
+        logs = 6.0 + weekends * off + 0.02 * np.random.default_rng(seed).standard_normal(84)
+        at = 33 + seed % 6
+        logs[at:] += 0.34
+        found = _found(times, logs)
+        alone += len(found) == 1 and abs(found[0] - at) <= 2
+    assert alone >= 0.9 * SERIES
+
+
 @pytest.mark.parametrize(("hours", "weekends"), [(0.2, 0.0), (0.0, -0.2), (0.15, -0.2)])
 def test_a_season_alone_is_no_change_of_level(hours: float, weekends: float) -> None:
     changed = 0
