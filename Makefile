@@ -173,6 +173,8 @@ bench-clusters: $(READY) ## workflows that share a cluster: do recommendations o
 	@nice -n 5 $(BIN)/python -m benchmarks.clusters
 bench-resources: $(READY) ## requests, limits, GPUs, disks and volumes: are recommended ones enough for later runs? (about 6 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.resources $(if $(SEEDS),--seeds $(SEEDS))
+bench-series: $(READY) ## series of other laws: change points, comparisons, degraded runs, forecasts (about 10 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.series
 	@$(BIN)/python -m benchmarks.page
 
 bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
@@ -214,3 +216,4 @@ clean: ## remove what was built here (the test bed's cache stays)
 
 .PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
 .PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-healthy bench-resources bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-series bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed

@@ -24,6 +24,7 @@ from benchmarks.nested import report as nested
 from benchmarks.resources import report as resources
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
+from benchmarks.series import report as series
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,7 @@ _PARTS = (
     graphs,
     clusters,
     resources,
+    series,
     chaos,
     torture,
 )
