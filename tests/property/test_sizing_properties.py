@@ -129,9 +129,9 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
     u, t = [r[0] for r in rows], [r[1] for r in rows]
     options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, strict_from=math.inf)
     request = memory_request(u, t, options=options).request
-    levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
-    loss = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False)
-    then, *now = loss.waste(levels)
+    assert request is not None
+    loss = fit_loss(np.array(u), np.array(t), options)
+    then, *now = map(loss.waste, (request, float(np.quantile(u, 0.7)), max(u), 1.5 * max(u)))
     # The grid of levels beyond the largest peak is coarse for very wide tails.
     assert all(then <= waste * 1.05 + 1.0 for waste in now)
 

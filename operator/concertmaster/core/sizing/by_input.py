@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Flags, Floats, Indices
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss
+from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, bests, fit_models
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -38,8 +38,10 @@ WORTH = 0.1
 # The best of several models on the same runs looks better than it is: it may use up only this share of the failure bound.
 OPTIMISM = 0.7
 LARGEST = 2.0**60
-KINDS = ("line", "power", "nearest", "mean")
-BY_FACTOR, BY_NEIGHBOURS = ("power", "mean"), ("nearest", "mean")
+KINDS = ("line", "nearest", "power", "mean")
+ADDED = 2  # the first of these, whose margins are bytes; those of the others are factors
+BY_FACTOR, BY_NEIGHBOURS = KINDS[ADDED:], ("nearest", "mean")
+MOST_LEVERAGE = 0.95  # of one run on a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,62 +151,62 @@ def fit_by_input(
     ``current_request``: bytes, stayed close to with few runs and for inputs beyond the largest. All arrays have one length;
     peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are ignored.
     """
-    known = np.isfinite(inputs) & (inputs >= 0.0)
-    x, u, t = inputs[known], peaks[known], durations[known]
-    order = x.argsort(kind="stable")
-    logs = np.log1p(x)
-    if x.size < MIN_RUNS or logs[order[0]] == logs[order[-1]]:  # inputs may differ where their logarithms do not
+    known = (np.isfinite(inputs) & (inputs >= 0.0)).nonzero()[0]
+    if known.size < MIN_RUNS:
         return None
-    ascending, of_ascending = x[order], u[order]
+    ascending = known[inputs[known].argsort(kind="stable")]
+    x, u, t = inputs[ascending], peaks[ascending], durations[ascending]
+    logs = np.log1p(x)
+    if logs[0] == logs[-1]:  # inputs may differ where their logarithms do not
+        return None
     low, high = float(np.minimum.reduce(u)) / RANGE, float(np.maximum.reduce(u)) * RANGE
     intercepts, slopes, lines = _lines_without_each(np.array([x, logs]), np.array([u, np.log(u)]))
     predicted = np.empty((len(KINDS), u.size))
-    line, power, nearest, mean = predicted
-    predicted[:2] = lines
-    np.exp(np.minimum(power, LARGEST_LOG), out=power)
-    nearest[order] = _nearest_without_each(ascending, of_ascending)
-    np.maximum(predicted[:3], low, out=predicted[:3])
-    np.minimum(predicted[:3], high, out=predicted[:3])
+    line, nearest, power, mean = predicted
+    line[:], nearest[:] = lines[0], _nearest_without_each(x, u)
+    np.exp(np.minimum(lines[1], LARGEST_LOG), out=power)
+    np.minimum(np.maximum(predicted[:3], low), high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
-    loss = fit_loss(predicted, u, t, prices, is_factor=_by_factor(), share=OPTIMISM)
-    margins, totals, wastes = loss.best(prices)
-    best = int(totals.argmin())  # the first on ties
-    if not totals[best] < (1.0 - WORTH) * single_loss:
+    losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, prices, share=OPTIMISM)
+    found = bests(losses, prices.failure_price)
+    chosen = min(range(len(KINDS)), key=lambda place: found[place].loss)
+    best = found[chosen]
+    if not best.loss < (1.0 - WORTH) * single_loss:
         return None
-    kind = KINDS[best]
+    kind = KINDS[chosen]
     of_line = int(kind == "power")
     return InputModel(
         kind,
         intercepts[of_line],
         slopes[of_line],
-        _slope_of_upper_half(ascending, of_ascending),
-        float(ascending[-1]),
+        _slope_of_upper_half(x, u),
+        float(x[-1]),
         low,
         high,
-        float(margins[best]),
+        best.margin,
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        weight_of_request(u / predicted[best], prices.failure_bound),
-        float(wastes[best]),
-        tuple(ascending.tolist()) if kind in BY_NEIGHBOURS else (),
-        tuple(of_ascending.tolist()) if kind in BY_NEIGHBOURS else (),
+        weight_of_request(u / predicted[chosen], prices.failure_bound),
+        best.waste,
+        tuple(x.tolist()) if kind in BY_NEIGHBOURS else (),
+        tuple(u.tolist()) if kind in BY_NEIGHBOURS else (),
     )
 
 
 def _lines_without_each(x: Floats, y: Floats) -> tuple[list[float], list[float], Floats]:
-    """Of each row, least-squares intercept and slope, and for each point the leave-one-out prediction (hat matrix)."""
-    n = x.shape[1]
-    scale = np.maximum.reduce(x, axis=1, keepdims=True)
-    z = x / scale
-    centre = np.add.reduce(z, axis=1, keepdims=True) / n
-    centred = z - centre
-    square = np.array([[row @ row] for row in centred])
-    slope = np.array([[row @ of_row] for row, of_row in zip(centred, y, strict=True)]) / square
-    intercept = np.add.reduce(y, axis=1, keepdims=True) / n - slope * centre
-    leverage = np.minimum(1.0 / n + centred**2 / square, 0.95)
-    without = y - (y - intercept - slope * z) / (1.0 - leverage)
-    return intercept[:, 0].tolist(), (slope / scale)[:, 0].tolist(), without
+    """Of each row (x ascending), least-squares intercept and slope, and for each point the leave-one-out prediction (hat
+    matrix)."""
+    n, scale = x.shape[1], x[:, -1:]
+    scaled = x / scale
+    centre = np.add.reduce(scaled, axis=1, keepdims=True) / n
+    centred = scaled - centre
+    squares, level = centred * centred, np.add.reduce(y, axis=1, keepdims=True) / n
+    square, off = np.add.reduce(squares, axis=1, keepdims=True), y - level
+    slope = np.add.reduce(centred * off, axis=1, keepdims=True) / square
+    others = np.maximum((1.0 - 1.0 / n) - squares / square, 1.0 - MOST_LEVERAGE)
+    without = y - (off - slope * centred) / others
+    return (level - slope * centre)[:, 0].tolist(), (slope / scale)[:, 0].tolist(), without
 
 
 def _slope_of_upper_half(x: Floats, y: Floats) -> float:
@@ -221,25 +223,16 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
 
 
 @cache
-def _by_factor() -> Flags:
-    """For each of the ``KINDS`` whether it is right by a factor; shape (4, 1)."""
-    return np.array([[kind in BY_FACTOR] for kind in KINDS])
-
-
-@cache
-def _neighbours() -> tuple[Indices, Floats]:
-    """Places of neighbours relative to a point, and neighbours beyond either end, which are the farthest."""
-    places = [place for place in range(-NEIGHBOURS, NEIGHBOURS + 1) if place]
-    return np.array(places), np.full(NEIGHBOURS, np.inf)
+def _around() -> Indices:
+    """Places of the neighbours of the first point, itself excluded, where NEIGHBOURS places lie before it."""
+    return np.array([place for place in range(2 * NEIGHBOURS + 1) if place != NEIGHBOURS])
 
 
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
     """For each point (x ascending) the largest y among its nearest neighbours, itself excluded."""
-    each = np.arange(x.size)[:, None]
-    around, outside = _neighbours()
-    at = each + around + outside.size
-    distance = np.abs(np.concatenate([outside, x, outside])[at] - x[:, None])
-    chosen = distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]
-    values = np.concatenate([-outside, y, -outside])[at[each, chosen]]
-    largest: Floats = np.maximum.reduce(values, axis=1)
+    each, beyond = np.arange(x.size)[:, None], np.full(NEIGHBOURS, np.inf)  # beyond either end, the farthest
+    around = each + _around()
+    distance = np.abs(np.concatenate([beyond, x, beyond])[around] - x[:, None])
+    chosen = around[each, distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]]
+    largest: Floats = np.maximum.reduce(np.concatenate([-beyond, y, -beyond])[chosen.T], axis=0)
     return largest

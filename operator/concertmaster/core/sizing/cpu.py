@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.quantities import round_cpu
-from concertmaster.core.sizing.tail import fit_tail, picked, places
+from concertmaster.core.sizing.tail import fit_tails, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
 from concertmaster.core.sizing.waste import middle, sums
 
@@ -177,7 +177,7 @@ def _cheapest(
     """For each row the level (cores) with the least cost, and its expected slowdown (share)."""
     runs = used.shape[-1]
     used = _as_of_now(used, options)
-    tail = fit_tail(used, scale=np.maximum(used.max(axis=-1, keepdims=True), options.floor))
+    tail = fit_tails(used, scale=np.maximum(used.max(axis=-1, keepdims=True), options.floor))
     # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
     level = np.maximum(tail.ordered[:, runs // 2 :], options.floor)
     order = np.argsort(used, axis=-1, kind="stable")

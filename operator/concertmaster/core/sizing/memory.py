@@ -15,16 +15,17 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
-from concertmaster.core.sizing.tail import coverage_confidence, exceeding, picked
+from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import (
     carried_forward,
     driven_growth,
     growth_per_run,
+    order_z,
     orders_z,
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import bound_of, fit_losses
+from concertmaster.core.sizing.waste import Best, Loss, bests, fit_loss
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
@@ -154,9 +155,9 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None = N
             found[at] = MemorySize(None, False, f"{rows[0].size} usable memory peaks, {needed} are needed")
         else:
             ready[at] = rows
-    alike: dict[tuple[int, int], list[int]] = {}
-    for at, (u, t, _) in ready.items():
-        alike.setdefault((u.size, exceeding(u.size, bound_of(t, options))), []).append(at)
+    alike: dict[int, list[int]] = {}
+    for at, (u, _, _) in ready.items():
+        alike.setdefault(u.size, []).append(at)
     for members in alike.values():
         rising = orders_z(np.array([ready[at][0] for at in members])).tolist()
         group = [
@@ -178,44 +179,38 @@ def _expected(
 
 def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
     """The requests of steps with equally many runs."""
-    peaks, durations = np.array([use.peaks for use in group]), np.array([use.durations for use in group])
-    grows = any(use.expected is not use.peaks for use in group)
-    loss = fit_losses(np.array([use.expected for use in group]) if grows else peaks, durations, options)
-    levels, totals, _ = loss.best(options)
-    largest = np.maximum.reduce(peaks, axis=-1)
-    above_peaks = any(use.current is not None and use.current >= most for use, most in zip(group, largest, strict=True))
-    evidence = _evidence(group, peaks, durations) if above_peaks else np.zeros(len(group))
-    requests = np.array(
-        [
-            _with_authors(max(level, options.floor), use.current, use.peaks, most, options.failure_bound, more)
-            for use, level, most, more in zip(group, levels.tolist(), largest.tolist(), evidence.tolist(), strict=True)
-        ]
-    )[:, None]
-    above, failing = np.add.reduce(peaks > requests, axis=-1), loss.failing(requests)[:, 0]
-    figures = (requests[:, 0], totals, above, largest, failing)
-    return [_size(use, options, *of_use) for use, *of_use in zip(group, *(f.tolist() for f in figures), strict=True)]
+    losses = [fit_loss(use.expected, use.durations, options) for use in group]
+    found = zip(group, losses, bests(losses, options.failure_price), _evidence(group), strict=True)
+    return [_size(*of_use, options) for of_use in found]
 
 
-def _evidence(group: Sequence[_Usable], peaks: Floats, durations: Floats) -> Floats:
+def _evidence(group: Sequence[_Usable]) -> list[float]:
     """Evidence in each step's records of run time that longer runs, of larger peaks, are still to come: log likelihood ratio
     of a shift by one standard deviation (see ``records_z``), at least 0. When many runs start at once, short ones end first,
     and their peaks look stable.
 
-    0 where growth of inputs has room already, or where longer runs need less memory.
+    0 where growth of inputs has room already, or where longer runs need less memory; and where there is no request of the
+    authors to stay close to.
     """
-    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -LESS_Z
-    none = needing_less | np.array([bool(use.driven) for use in group])
-    return np.where(none, 0.0, np.maximum(records_z(durations) - 0.5, 0.0))
+    found = [0.0] * len(group)
+    if all(use.current is None for use in group):
+        return found
+    ratios = (records_z(np.array([use.durations for use in group])) - 0.5).tolist()
+    for at, (use, ratio) in enumerate(zip(group, ratios, strict=True)):
+        if ratio > 0.0 and not use.driven and order_z(use.peaks[use.durations.argsort(kind="stable")]) >= -LESS_Z:
+            found[at] = ratio
+    return found
 
 
-def _size(
-    use: _Usable, options: MemoryOptions, request: float, total: float, above: int, largest: float, failing: float
-) -> MemorySize:
+def _size(use: _Usable, loss: Loss, best: Best, evidence: float, options: MemoryOptions) -> MemorySize:
     u, t, x = use.peaks, use.durations, use.inputs
+    largest = float(np.maximum.reduce(u))
+    request = _with_authors(max(best.margin, options.floor), use.current, u, largest, options.failure_bound, evidence)
+    above = 0 if request >= largest else int((u > request).sum())
     model = None
     if x is not None and use.input_logs is not None:
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
-        single = max(total, float(np.maximum(request - u, 0.0) @ t) / u.size)
+        single = max(best.loss, float(np.maximum(request - u, 0.0) @ t) / u.size)
         peaks = _at_equal_input(u, use.logs, use.input_logs, options)
         model = fit_by_input(x, peaks, t, single, options.floor, options, use.current)
     ahead = 0.0 if use.expected is u else float(use.expected.max()) - largest
@@ -225,7 +220,7 @@ def _size(
         reason=_reason(u, t, above, ahead, "inputs" if use.driven else "peaks"),
         coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=largest,
-        failure_share_bound=failing,
+        failure_share_bound=loss.failing(request),
         model=model,
         drifting=use.drifting,
     )

@@ -16,7 +16,6 @@ from functools import cache, lru_cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.stats.robust import array_median
 
 # The scale is never estimated from the data alone: one further gap of 1% of the value is added, about the uncertainty from
 # sampling and page cache. It prevents a constant series from implying that a larger peak is impossible.
@@ -40,76 +39,68 @@ def _near() -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
-    """Predictive distribution of the next value of a sample, or of several samples of equal size at once, one per row.
+class Grid:
+    """Candidate levels of all samples of one size at a share of the next values that may exceed them.
 
-    ``ordered``: observed values, ascending along the last axis. ``shape``: number of gaps, including the prior one.
-    ``excess``: sum of the gaps, last axis of length 1. Levels have the rows of ``ordered``.
+    ``over``: distances from the largest value, in units of ``Tail.excess``, ascending. ``exceeded``: probability that the
+    next value exceeds each. ``seen``: how many values below the largest are candidates as well.
     """
+
+    over: Floats
+    exceeded: Floats
+    seen: int
+
+
+@lru_cache(256)
+def _grid(n: int, shape: float, share: float) -> Grid:
+    at_share = max(0.0, math.pow(share * (n + 1.0), -1.0 / shape) - 1.0)
+    # Fine around the bound, where a grid wide enough for every price is too coarse.
+    over = np.sort(np.concatenate([[0.0], _beyond() / shape, at_share * _near()]))
+    exceeded: Floats = (1.0 + over) ** -shape / (n + 1.0)
+    return Grid(over, exceeded, min(n - 1, int(share * (n + 1.0))))
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Predictive distribution of the next value of a sample.
+
+    ``ordered``: observed values, ascending. ``shape``: number of gaps, including the prior one. ``excess``: sum of the gaps.
+    """
+
+    ordered: Floats
+    largest: float
+    shape: float
+    excess: float
+
+    def exceedance(self, level: float) -> float:
+        """Probability (0 to 1) that the next value exceeds ``level``; decreases with the level."""
+        n, over = self.ordered.size, level - self.largest
+        if over < 0.0:
+            return (n - int(self.ordered.searchsorted(level, side="right")) + 1.0) / (n + 1.0)
+        return math.pow(1.0 + over / self.excess, -self.shape) / (n + 1.0)
+
+    def grid(self, share: float) -> Grid:
+        """Candidates, including those around the exceedance probability ``share``."""
+        return _grid(self.ordered.size, self.shape, share)
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """Tails of several samples of equal size, one per row; ``excess`` has a last axis of length 1."""
 
     ordered: Floats
     shape: float
     excess: Floats
 
-    @property
-    def largest(self) -> Floats:
-        """The largest observed value, last axis of length 1."""
-        return self.ordered[..., -1:]
-
-    def level_exceeded_by(self, share: float | Floats) -> Floats:
-        """The smallest level, at least the largest value, that the next value exceeds with probability at most ``share``;
-        one for all rows, or with a last axis of length 1."""
-        over = (
-            self._over(share) if isinstance(share, float) else np.array([[self._over(float(s))] for s in share[:, 0]])
-        )
-        level: Floats = self.largest + self.excess * over
-        return level
-
-    def _over(self, share: float) -> float:
-        return max(0.0, math.pow(share * (self.ordered.shape[-1] + 1.0), -1.0 / self.shape) - 1.0)
-
-    def exceedance(self, level: Floats, *, covered: bool = False) -> Floats:
-        """Probability (0 to 1) that the next value exceeds each ``level``, same shape; decreases with the level.
-        ``covered``: no observed value exceeds any ``level``, and none has to be counted."""
-        n = self.ordered.shape[-1]
-        over = level - self.largest
-        share: Floats = (1.0 + (over if covered else np.maximum(over, 0.0)) / self.excess) ** -self.shape
-        if not covered:
-            above = n - places(self.ordered, level)
-            share = np.where(above > 0, above + 1.0, share)
-        share /= n + 1.0
-        return share
-
-    def covers(self, level: Floats) -> bool:
-        """Whether no observed value exceeds any ``level``."""
-        return bool(np.logical_and.reduce(level >= self.largest, axis=None))
-
     def excess_beyond(self, level: Floats) -> Floats:
-        """Expected excess of the next value over each ``level``, counting only values above the largest observed."""
-        over = np.maximum(level - self.largest, 0.0)
+        """Expected excess of the next value over each ``level``, by row, counting only values above the largest observed."""
+        largest = self.ordered[:, -1:]
+        over = np.maximum(level - largest, 0.0)
         rest = (1.0 + over / self.excess) ** -(self.shape - 1.0)
         # Below the largest value, the distance to it counts in full for every new record.
-        distance = np.maximum(self.largest - level, 0.0)
+        distance = np.maximum(largest - level, 0.0)
         mean = self.excess / max(self.shape - 1.0, 1.0)
         return np.asarray((distance + mean * rest) / (self.ordered.shape[-1] + 1.0), dtype=np.float64)
-
-    def levels(self, share: float | Floats) -> Floats:
-        """Candidate levels, ascending, including those around the exceedance probability ``share``; shares of several rows
-        must leave room for equally many of the values (see ``exceeding``)."""
-        n = self.ordered.shape[-1]
-        above = exceeding(n, share if isinstance(share, float) else float(share[0, 0]))
-        seen, largest = self.ordered[..., max(0, n - 1 - above) :], self.largest
-        beyond = largest + self.excess / self.shape * _beyond()
-        # Fine around the bound, where a grid wide enough for every price is too coarse.
-        near = largest + (self.level_exceeded_by(share) - largest) * _near()
-        level = np.concatenate([seen, beyond, near], axis=-1)
-        level.sort()
-        return level
-
-
-def exceeding(n: int, share: float) -> int:
-    """How many of ``n`` values a level may leave above it at that exceedance probability."""
-    return int(share * (n + 1.0))
 
 
 def gaps_used(n: int) -> int:
@@ -119,8 +110,6 @@ def gaps_used(n: int) -> int:
 
 def places(ordered: Floats, values: Floats) -> Indices:
     """For each of ``values``, the number of ``ordered`` (ascending along the last axis) that are at most it, by row."""
-    if ordered.ndim == 1:
-        return ordered.searchsorted(values, side="right")
     if ordered.shape[-1] <= FEW:
         return np.asarray((ordered[:, None, :] <= values[:, :, None]).sum(axis=-1), dtype=np.intp)
     return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
@@ -128,22 +117,30 @@ def places(ordered: Floats, values: Floats) -> Indices:
 
 def picked(table: Floats, at: Indices) -> Floats:
     """The values at these positions of the last axis, by row."""
-    if table.ndim == 1:
-        return np.asarray(table[at])
     rows = np.arange(at.shape[0])
     found: Floats = table[rows[:, None] if at.ndim == 2 else rows, at]
     return found
 
 
-def fit_tail(values: Floats, scale: float | Floats) -> Tail:
-    """Tail of each row, of at least one finite value. ``scale`` (> 0): magnitude of the measured quantity, in its unit; one
-    for all rows, or with a last axis of length 1."""
+def fit_tail(values: Floats, scale: float | None = None) -> Tail:
+    """Tail of at least one finite value (shape (n,)). ``scale`` (> 0): magnitude of the measured quantity, in its unit;
+    without it, the largest value."""
+    ordered = np.sort(values)
+    k = _upper(ordered.size)
+    upper = ordered[ordered.size - k - 1 :].tolist()
+    # The sum of the gaps, each multiplied by its rank, is that of the distances from the value below them.
+    gaps = sum([value - upper[0] for value in upper])
+    prior = PRIOR_GAP_SHARE * (upper[-1] if scale is None else scale)
+    return Tail(ordered, upper[-1], k + 1.0, max(_LEAST, gaps + prior))
+
+
+def fit_tails(values: Floats, scale: Floats) -> Tails:
+    """``fit_tail`` of each row; ``scale`` has a last axis of length 1."""
     ordered = np.sort(values)
     n = ordered.shape[-1]
     k = _upper(n)
-    upper = ordered[..., n - k - 1 :][..., ::-1]
-    gaps = np.add.reduce(_ranks(k) * (upper[..., :-1] - upper[..., 1:]), axis=-1, keepdims=True)
-    return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
+    gaps = np.add.reduce(ordered[:, n - k :] - ordered[:, n - k - 1 : n - k], axis=-1, keepdims=True)
+    return Tails(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
 
 
 def mean_log_excess(values: Floats, expected: float) -> float:
@@ -156,23 +153,18 @@ def mean_log_excess(values: Floats, expected: float) -> float:
     The ratio of the largest value to the median would say how wide the values spread, which a log-normal step shares with
     a heavy tail; this says how much further the next record may be.
     """
-    ordered = np.sort(values)
-    n = ordered.size
+    n = values.size
     k = _upper(n)
-    next_smaller = max(float(ordered[n - k - 1]), array_median(values))
-    logs = np.log(np.maximum(ordered[n - k :] / next_smaller, 1.0))
-    return (float(np.add.reduce(logs)) + expected) / (k + 1.0)
+    ordered = np.sort(values)
+    median = float(ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0
+    next_smaller = max(float(ordered[n - k - 1]), median)
+    logs = [math.log(value / next_smaller) for value in ordered[n - k :].tolist() if value > next_smaller]
+    return (sum(logs) + expected) / (k + 1.0)
 
 
 def _upper(n: int) -> int:
     """How many of ``n`` values are taken for the tail."""
     return min(n - 1, max(2, gaps_used(n)))
-
-
-@lru_cache(1024)
-def _ranks(k: int) -> Floats:
-    """The ranks of the ``k`` largest values, from the largest."""
-    return np.arange(1.0, k + 1.0)
 
 
 @lru_cache(1024)

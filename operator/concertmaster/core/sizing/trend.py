@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.tail import picked
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MOST_RUNS = 200
@@ -37,10 +36,10 @@ def orders_z(values: Floats) -> Floats:
     # Ranks and places, less their means, are whole or half numbers, so that sums are exact in any order. Those of the places
     # in the order of the values are the sums over ranks and places, as long as no values are equal.
     place, whole = _places(n), n * (n * n - 1) / 12.0
-    order = recent.argsort(axis=-1, kind="stable")
-    ordered = picked(recent, order)
+    order, ordered = recent.argsort(axis=-1, kind="stable"), np.sort(recent)
     correlation: Floats = order @ place / whole
-    for row in np.logical_or.reduce(ordered[:, 1:] == ordered[:, :-1], axis=-1).nonzero()[0].tolist():
+    equal = ordered[:, 1:] == ordered[:, :-1]
+    for row in equal.any(axis=-1).nonzero()[0].tolist() if np.count_nonzero(equal) else ():
         left, right = (ordered[row].searchsorted(recent[row], side) for side in ("left", "right"))
         rank = (left + right - n) / 2.0
         norm = math.sqrt(float(rank @ rank) * whole)
@@ -158,15 +157,17 @@ def _slope(x: Floats, y: Floats) -> tuple[float, float]:
 def _beside_parabola(x: Floats, y: Floats) -> Floats:
     """Residuals of y around its least-squares parabola over x; around a line or the mean where x has fewer values."""
     n = x.size
-    dx = x - np.add.reduce(x) / n
-    both = np.array([dx * dx, y])
-    least = ROUNDING * float(both[0] @ both[0])
-    both -= np.add.reduce(both, axis=1, keepdims=True) / n
-    if (xx := float(dx @ dx)) > 0.0:
-        both -= (both @ dx / xx)[:, None] * dx
-    bend, rest = both
+    dx, rest = x - np.add.reduce(x) / n, y - np.add.reduce(y) / n
+    square = dx * dx
+    xx = float(dx @ dx)
+    bend = square - xx / n
+    if xx > 0.0:
+        bend -= float(bend @ dx) / xx * dx
+        rest -= float(rest @ dx) / xx * dx
     curved = float(bend @ bend)
-    return np.asarray(rest - float(bend @ rest) / curved * bend) if curved > least else rest
+    if curved > ROUNDING * float(square @ square):
+        rest -= float(bend @ rest) / curved * bend
+    return np.asarray(rest)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

@@ -9,17 +9,16 @@ room costs next to nothing on short and small steps and is added generously ther
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Flags, Floats
-from concertmaster.core.sizing.tail import Tail, fit_tail, picked, places
+from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.tail import Tail, fit_tail
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
-# Retries counted: a third attempt fails only where more than four times the size is needed.
-RETRIES = 2
 # Smallest share that a sample of runs can support.
 LEAST_BOUND = 1e-4
 LARGEST_LOG = 600.0  # exp() overflows a float above about 709
@@ -46,148 +45,156 @@ class Prices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """The margin with the least expected loss within the bound, that loss (including the price), and the waste in it."""
+
+    margin: float
+    loss: float
+    waste: float
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
-    """Expected loss per run as a function of the margin on a prediction; for several models, or several samples of equal
-    size, at once, one per row.
+    """Expected loss per run of one sample as a function of the margin on a prediction.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
     would have needed (of their logs if a factor). ``margins``: these, by run. ``held``: what each run holds per unit of
-    margin (s; byte-seconds if a factor), so that the sum of held * margin, less that of its own, is what is reserved and
-    not used. ``burn``: byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts.
-    ``typical``: bytes to which an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of
-    length 1, and with several samples ``burn`` and ``bound`` have, too.
+    margin (s; byte-seconds if a factor). ``reserved`` and ``used``: mean of what runs hold, and of that times their own
+    margins. ``burn``: byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts.
+    ``typical``: bytes to which an additive margin is added.
     """
 
-    is_factor: bool | Flags
+    is_factor: bool
     tail: Tail
     margins: Floats
     held: Floats
-    burn: float | Floats
-    bound: float | Floats
+    reserved: float
+    used: float
+    burn: float
+    bound: float
     retry_factor: float
-    typical: float | Floats
+    typical: float
 
-    def failing(self, margin: Floats) -> Floats:
-        """Expected failing attempts per run at each margin; a run that also exceeds its retry counts again."""
-        level = _logs(margin, self.is_factor)
-        return self._attempts(level, covered=self.tail.covers(level))[1]
+    def failing(self, margin: float) -> float:
+        """Expected failing attempts per run: one that also exceeds its retry counts again. A third attempt is not counted;
+        it fails only where more than four times the size is needed."""
+        return self._failing(self._level(margin))
 
-    def waste(self, margin: Floats) -> Floats:
+    def waste(self, margin: float) -> float:
         """Expected byte-seconds per run that are reserved unused or lost in failed attempts."""
-        level = _logs(margin, self.is_factor)
-        covered = self.tail.covers(level)
-        return self._waste(margin, self.tail.exceedance(level, covered=covered), covered=covered)
+        idle = float(np.maximum(margin - self.margins, 0.0) @ self.held) / self.margins.size
+        return idle + self.tail.exceedance(self._level(margin)) * self.burn
 
-    def best(self, prices: Prices) -> tuple[Floats, Floats, Floats]:
-        """For each row, the margin with the least expected loss within the bound, that loss (including the price), and the
-        waste in it."""
-        level = self.tail.levels(self.bound)
-        margin = self._of_levels(level)
-        covered = self.tail.covers(level)  # up to about a hundred runs, the bound leaves no room for a larger peak
-        exceeded, failing = self._attempts(level, covered=covered)
-        waste = self._waste(margin, exceeded, covered=covered)
-        total = waste + prices.failure_price * failing
-        allowed = failing <= self.bound
-        allowed[..., -1] = True
-        chosen = np.where(allowed, total, np.inf).argmin(axis=-1)
-        return picked(margin, chosen), picked(total, chosen), picked(waste, chosen)
+    def with_seen(self, best: Best, price: float) -> Best:
+        """The best margin, at this price of a failed attempt, of ``best`` and those that observed runs would exceed."""
+        n, seen = self.margins.size, self.tail.grid(self.bound).seen
+        if not seen:
+            return best
+        larger = self.margins.argsort(kind="stable")[: n - seen - 1 : -1]
+        held = self.held[larger]  # by runs that exceed the largest but one, the largest but two, ...
+        of_larger = zip(
+            (held.cumsum() / n).tolist(), ((held * self.margins[larger]).cumsum() / n).tolist(), strict=True
+        )
+        for level, (reserved, used) in zip(self.tail.ordered[-2 : -2 - seen : -1].tolist(), of_larger, strict=True):
+            if (failing := self._failing(level)) > self.bound:
+                break
+            margin = self._margin(level)
+            idle = max(0.0, margin * (self.reserved - reserved) - (self.used - used))
+            waste = idle + self.tail.exceedance(level) * self.burn
+            loss = waste + price * failing
+            if loss <= best.loss:
+                best = Best(margin, loss, waste)
+        return best
 
-    def _of_levels(self, level: Floats) -> Floats:
-        """Margins from levels of the tail, which are logarithms where the margin is a factor."""
-        if self.is_factor is False:
-            return level
-        return np.exp(np.minimum(level, LARGEST_LOG), out=level.copy(), where=self.is_factor)
+    @property
+    def figures(self) -> tuple[float, ...]:
+        """What a margin is judged by, and how far its retry lies above the largest value: a factor of, and a summand to, the
+        distance of the margin from it, in units of ``Tail.excess``."""
+        tail, retried = self.tail, self._retried(self.tail.largest)
+        farther = 1.0 if self.is_factor else self.retry_factor
+        more = (retried - tail.largest) / tail.excess
+        return tail.largest, tail.excess, self.reserved, self.used, self.burn, self.bound, farther, more
 
-    def _attempts(self, level: Floats, *, covered: bool) -> tuple[Floats, Floats]:
-        """Probability that the first attempt fails at each level, and expected failing attempts."""
-        levels = [level]
-        for _ in range(RETRIES - 1):
-            levels.append(self._retried(levels[-1]))
-        exceeded = self.tail.exceedance(np.concatenate(levels, axis=-1), covered=covered)
-        each = exceeded.reshape(*level.shape[:-1], RETRIES, level.shape[-1])
-        return each[..., 0, :], np.minimum(np.add.reduce(each, axis=-2), 1.0)
+    def _level(self, margin: float) -> float:
+        """The inverse of ``_margin``."""
+        return math.log(margin) if self.is_factor else margin
 
-    def _retried(self, level: Floats) -> Floats:
-        """Levels of the request after a kill; a factor of the size is a summand of logarithms."""
-        more = self.retry_factor * (level + self.typical) - self.typical
-        if self.is_factor is False:
-            return np.asarray(more, dtype=np.float64)
-        return np.where(self.is_factor, level + math.log(self.retry_factor), more)
+    def _margin(self, level: float) -> float:
+        """The margin of a level of the tail, which is a logarithm where the margin is a factor."""
+        return math.exp(min(level, LARGEST_LOG)) if self.is_factor else level
 
-    def _waste(self, margin: Floats, exceeded: Floats, *, covered: bool) -> Floats:
-        used = self.margins * self.held
-        if covered:
-            held, used = (np.add.reduce(of_runs, axis=-1, keepdims=True) for of_runs in (self.held, used))
-        else:
-            order = self.margins.argsort(axis=-1, kind="stable")
-            below = places(picked(self.margins, order), margin)
-            held, used = (picked(sums(picked(of_runs, order)), below) for of_runs in (self.held, used))
-        idle: Floats = (margin * held - used) / self.margins.shape[-1]
-        return np.maximum(idle, 0.0) + exceeded * self.burn
+    def _retried(self, level: float) -> float:
+        """The level of the request after a kill; a factor of the size is a summand of logarithms."""
+        if self.is_factor:
+            return level + math.log(self.retry_factor)
+        return self.retry_factor * (level + self.typical) - self.typical
 
-
-def fit_loss(
-    predicted: Floats,
-    peaks: Floats,
-    durations: Floats,
-    prices: Prices,
-    *,
-    is_factor: bool | Flags,
-    share: float = 1.0,
-) -> Loss:
-    """Loss from peaks (bytes, > 0), durations (s, >= 0) and a model's prediction for each run (bytes, >= 0; > 0 where the
-    margin is a factor). ``predicted`` may have one row per model; ``is_factor`` then has shape (models, 1). ``share``: share
-    of the failure bound that may be used up. See ``fit_losses`` for several samples."""
-    n = peaks.size
-    if is_factor is False:
-        margins = peaks - predicted
-        held = durations if margins.ndim == 1 else np.broadcast_to(durations, margins.shape)
-    else:
-        margins = np.divide(peaks, predicted, out=peaks - predicted, where=is_factor)
-        held = np.where(is_factor, predicted * durations, durations)
-    largest = float(np.maximum.reduce(peaks))
-    return Loss(
-        is_factor,
-        fit_tail(_logs(margins, is_factor), scale=largest if is_factor is False else np.where(is_factor, 1.0, largest)),
-        margins,
-        held,
-        # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
-        prices.retry_factor * float(peaks @ durations) / n,
-        bound_of(durations, prices, share),
-        prices.retry_factor,
-        np.where(is_factor, 0.0, middle(predicted)),
-    )
+    def _failing(self, level: float) -> float:
+        return min(1.0, self.tail.exceedance(level) + self.tail.exceedance(self._retried(level)))
 
 
-def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
-    """Losses of several samples without a model, one per row, where the margin is the size itself: each as ``fit_loss`` with
-    predictions of zero, to the last bit. Their bounds must leave room for equally many peaks (see ``Tail.levels``)."""
-    n = peaks.shape[-1]
-    return Loss(
-        False,
-        fit_tail(peaks, scale=np.maximum.reduce(peaks, axis=-1, keepdims=True)),
-        peaks,
-        durations,
-        np.array([[prices.retry_factor * float(u @ t) / n] for u, t in zip(peaks, durations, strict=True)]),
-        np.array([[bound_of(t, prices)] for t in durations]),
-        prices.retry_factor,
-        0.0,
-    )
+def fit_loss(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
+    """Loss without a model, where the margin is the size itself. Peaks in bytes (> 0), durations in seconds (>= 0)."""
+    n, retry = peaks.size, prices.retry_factor
+    used, seconds = float(peaks @ durations) / n, float(np.add.reduce(durations)) / n
+    tail, bound = fit_tail(peaks), bound_of(seconds, prices)
+    # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
+    return Loss(False, tail, peaks, durations, seconds, used, retry * used, bound, retry, 0.0)
 
 
-def bound_of(durations: Floats, prices: Prices, share: float = 1.0) -> float:
-    """Largest accepted share of failing attempts of runs of these durations (s)."""
-    stricter = min(
-        1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(np.add.reduce(durations)) / durations.size)))
-    )
+def fit_models(
+    added: Floats, multiplied: Floats, peaks: Floats, durations: Floats, prices: Prices, *, share: float
+) -> list[Loss]:
+    """Losses of models from their predictions for each run (bytes, > 0), one per row: those whose margin is ``added``, then
+    those where it is a factor. Peaks in bytes (> 0), durations in seconds (>= 0). ``share``: share of the failure bound
+    that may be used up."""
+    n, retry, largest = peaks.size, prices.retry_factor, float(np.maximum.reduce(peaks))
+    used, seconds = float(peaks @ durations) / n, float(np.add.reduce(durations)) / n
+    bound, burn = bound_of(seconds, prices, share), retry * used
+    margins, factors, held = peaks - added, peaks / multiplied, multiplied * durations
+    of_margins, reserved = (margins @ durations / n).tolist(), (np.add.reduce(held, axis=-1) / n).tolist()
+    typical, logs = middle(added)[:, 0].tolist(), np.log(factors)
+    return [
+        *[
+            Loss(False, fit_tail(own, largest), own, durations, seconds, of_own, burn, bound, retry, size)
+            for own, of_own, size in zip(margins, of_margins, typical, strict=True)
+        ],
+        *[
+            Loss(True, fit_tail(log, 1.0), own, of_runs, mean, used, burn, bound, retry, 0.0)
+            for own, log, of_runs, mean in zip(factors, logs, held, reserved, strict=True)
+        ],
+    ]
+
+
+def bests(losses: Sequence[Loss], price: float) -> list[Best]:
+    """The best margin of each, all of equally many runs, at this price of a failed attempt (byte-seconds); the smallest of
+    several, and the largest where none is within the bound."""
+    tail, grids = losses[0].tail, [loss.tail.grid(loss.bound) for loss in losses]
+    over, exceeded = grids[0].over, grids[0].exceeded
+    if any(grid is not grids[0] for grid in grids):
+        over, exceeded = np.array([grid.over for grid in grids]), np.array([grid.exceeded for grid in grids])
+    figures = np.array([loss.figures for loss in losses]).T[:, :, None]
+    largest, excess, reserved, used, burn, bound, farther, more = figures
+    margin = largest + excess * over
+    for row, loss in enumerate(losses):
+        if loss.is_factor:
+            margin[row] = np.exp(np.minimum(margin[row], LARGEST_LOG))
+    failing = exceeded + (1.0 + (farther * over + more)) ** -tail.shape / (tail.ordered.size + 1.0)
+    waste = np.maximum(margin * reserved - used, 0.0) + exceeded * burn
+    total = waste + price * failing
+    within = failing <= bound
+    within[:, -1] = True
+    places = np.where(within, total, np.inf).argmin(axis=-1).tolist()
+    return [
+        loss.with_seen(Best(float(margin[at]), float(total[at]), float(waste[at])), price)
+        for loss, at in zip(losses, enumerate(places), strict=True)
+    ]
+
+
+def bound_of(duration: float, prices: Prices, share: float = 1.0) -> float:
+    """Largest accepted share of failing attempts of runs of this mean duration (s)."""
+    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, duration))))
     return max(LEAST_BOUND, prices.failure_bound * stricter * share)
-
-
-def _logs(margins: Floats, is_factor: bool | Flags) -> Floats:
-    """Margins on the scale of the tail."""
-    if is_factor is False:
-        return margins
-    return np.log(margins, out=margins.copy(), where=is_factor)
 
 
 def sums(values: Floats) -> Floats:

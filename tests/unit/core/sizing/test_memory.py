@@ -23,7 +23,7 @@ def peaks(n: int, mean: float = 4.0, spread: float = 0.05, seed: int = 1) -> np.
 
 
 def _loss(used: np.ndarray, seconds: np.ndarray) -> Loss:
-    return fit_loss(np.zeros(used.size), used, seconds, MemoryOptions(), is_factor=False)
+    return fit_loss(used, seconds, MemoryOptions())
 
 
 def test_a_steady_step_gets_its_largest_peak_and_a_small_margin() -> None:
@@ -77,7 +77,8 @@ def test_the_request_wastes_little_of_what_is_reserved_today() -> None:
     used = peaks(50)
     request = memory_request(used, np.full(50, 1800.0)).request
     assert request is not None
-    now, then = _loss(used, np.full(50, 1800.0)).waste(np.array([16 * GIB, request]))
+    loss = _loss(used, np.full(50, 1800.0))
+    now, then = loss.waste(16 * GIB), loss.waste(request)
     assert now == pytest.approx((16 * GIB - used.mean()) * 1800.0, rel=0.01)
     assert then < 0.05 * now
 
@@ -117,8 +118,8 @@ def test_input_size_becomes_the_model_where_it_explains_the_peak() -> None:
     small, large = size.model.request(2 * GIB), size.model.request(18 * GIB)
     assert 2.0 * GIB <= small <= 2.6 * GIB
     assert 10.0 * GIB <= large <= 10.8 * GIB
-    alone = _loss(used, np.full(60, 1800.0)).waste(np.array([size.request]))
-    assert size.model.waste < 0.3 * alone[0]
+    assert size.request is not None
+    assert size.model.waste < 0.3 * _loss(used, np.full(60, 1800.0)).waste(size.request)
 
 
 def test_a_step_shaped_dependence_is_followed_by_neighbours() -> None:
@@ -372,7 +373,7 @@ def test_the_tail_is_calibrated(draw: str) -> None:
         tail = fit_tail(x[:30], scale=float(x[:30].max()))
         for beyond in (0.0, 0.3):
             level = tail.largest + beyond
-            said.append(tail.exceedance(np.array([level]))[0])
+            said.append(tail.exceedance(level))
             seen.append(x[30] > level)
     assert np.mean(said) == pytest.approx(np.mean(seen), abs=0.008)
 

@@ -18,7 +18,7 @@ from concertmaster.core.sizing import (
     memory_request,
     memory_requests,
 )
-from concertmaster.core.sizing.waste import fit_loss
+from concertmaster.core.sizing.waste import bests, fit_loss, fit_models
 
 LENGTHS = (2, 3, 5, 7, 7, 7, 12, 30, 33, 40, 99, 120)
 
@@ -77,20 +77,39 @@ def _limits(use: CpuUse) -> tuple[float | None, float | None]:
 
 
 @pytest.mark.parametrize("count", [7, 40, 120])
-def test_the_level_is_that_of_one_sample(count: int) -> None:
-    """The rows of several samples against the loss of one, which a model of inputs uses."""
+def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
+    """Samples with bounds of their own beside each other, and each alone."""
     chance = np.random.default_rng(count)
-    peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 900.0 * chance.lognormal(0, 0.4, (6, count))
+    peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 9000.0 * chance.lognormal(0, 0.4, (6, count))
     options = memory.MemoryOptions()
-    levels, totals, wastes = memory.fit_losses(peaks, seconds, options).best(options)
-    for row in range(6):
-        one = fit_loss(np.zeros(count), peaks[row], seconds[row], options, is_factor=False)
-        assert (levels[row], totals[row], wastes[row]) == one.best(options)
+    losses = [fit_loss(u, t, options) for u, t in zip(peaks, seconds, strict=True)]
+    assert len({loss.bound for loss in losses}) == 6
+    assert bests(losses, options.failure_price) == [bests([loss], options.failure_price)[0] for loss in losses]
+
+
+@pytest.mark.parametrize(("count", "factor"), [(7, False), (7, True), (120, False), (250, False), (250, True)])
+def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor: bool) -> None:
+    """What is worked out for all candidates at once, against the loss of one margin after the other."""
+    chance = np.random.default_rng(count)
+    peaks, seconds = 3e9 * chance.lognormal(0, 0.2, count), 900.0 * chance.lognormal(0, 0.4, count)
+    options = memory.MemoryOptions(failure_price=1e11)
+    predicted = peaks[None, :] * chance.lognormal(0, 0.1, (1, count))
+    added, multiplied = (predicted[:0], predicted) if factor else (predicted, predicted[:0])
+    (loss,) = fit_models(added, multiplied, peaks, seconds, options, share=1.0)
+    (best,) = bests([loss], options.failure_price)
+    assert best.loss == pytest.approx(loss.waste(best.margin) + options.failure_price * loss.failing(best.margin))
+    assert best.waste == pytest.approx(loss.waste(best.margin))
+    tail = loss.tail
+    levels = np.concatenate([tail.ordered[-3:], tail.largest + tail.excess * np.linspace(0.0, 5.0, 200)])
+    reach = (np.exp(levels) if factor else levels).tolist()
+    within = [margin for margin in reach if loss.failing(margin) <= loss.bound]
+    assert 0 < len(within) < len(reach)
+    assert best.loss <= min(loss.waste(m) + options.failure_price * loss.failing(m) for m in within) * 1.01
 
 
 def test_steps_of_equally_many_runs_are_worked_out_at_once() -> None:
     uses = [u for u in memory_uses(1) if u.inputs is None and len(u.peaks) == 7 and not math.isnan(u.peaks[0])]
-    with mock.patch.object(memory, "fit_losses", side_effect=memory.fit_losses) as fitted:
+    with mock.patch.object(memory, "bests", side_effect=memory.bests) as found:
         memory_requests(uses)
     assert len(uses) > 3
-    assert fitted.call_count == 1
+    assert found.call_count == 1
