@@ -147,7 +147,18 @@ def assessed(evidence: Evidence, published: Collection[str] = ()) -> list[Recomm
         own = analysis.policy.rule(rule.name)
         if own.enabled:
             items.extend(rule.recommend(changed(evidence, settings=own, shared=rows)))
-    return [assess(item, analysis, published=item.id in published) for item in items]
+    gone = {step for step in {item.step for item in items} if step is not None and no_longer_declared(analysis, step)}
+    return [assess(item, analysis, published=item.id in published) for item in items if item.step not in gone]
+
+
+def no_longer_declared(analysis: Analysis, step: str) -> bool:
+    """Whether the step was removed or renamed: the definition declares none of that name, and all runs with one are known to
+    be of earlier definitions (a run of the present one that has it shows a name that the definition does not tell)."""
+    definition = analysis.definition
+    if not definition.graph.steps or definition.fingerprint is None or definition.graph.declaring(step) is not None:
+        return False
+    marks = {r.fingerprint for r in analysis.runs if any(e.step == step for e in r.steps)}
+    return marks.isdisjoint({None, definition.fingerprint})
 
 
 def recommend(
