@@ -28,11 +28,13 @@ from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes
 from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
+_ENDED = 0.01  # probability of no failure in as many of the newest runs, if failures went on: they have ended
 _CHANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
@@ -254,7 +256,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for name, own in attempts.items():
         failed = own.lasting
         spec = analysis.definition.graph.step(name)
-        if not own.classes or spec is None:
+        if not own.classes or spec is None or is_over([bad is not False for bad in own.failed], _ENDED):
             continue
         fewer = _fewer(evidence, name, own, spec.retry_limit)
         if fewer is not None:

@@ -71,6 +71,12 @@ def test_silence_where_the_objective_is_met_and_few_runs_fail(fails: Callable[[i
     assert _hourly(fails, **{"every": DAY / 24, **more}).recommended("retry-policy") == []
 
 
+def test_failures_that_have_ended_need_no_retries() -> None:
+    """Every third of a hundred runs, and none of the newest hundred: with retries as many would fail as without."""
+    assert _hourly(lambda i: i % 3 == 0, every=DAY / 24).recommended("retry-policy")
+    assert _hourly(lambda i: i < 100 and i % 3 == 0, every=DAY / 24).recommended("retry-policy") == []
+
+
 def test_silence_where_retries_do_not_help_and_the_objective_is_met() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "1"}}})
     bad = Pod(60, failures=((60, "Error"),), fails="Error")
