@@ -20,6 +20,7 @@ from benchmarks.clusters import report as clusters
 from benchmarks.gaps import report as gaps
 from benchmarks.graphs import report as graphs
 from benchmarks.healthy import report as healthy
+from benchmarks.lives import report as lives
 from benchmarks.nested import report as nested
 from benchmarks.resources import report as resources
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
@@ -52,6 +53,7 @@ _PARTS = (
     clusters,
     resources,
     series,
+    lives,
     chaos,
     torture,
 )
