@@ -285,3 +285,20 @@ def test_the_designed_error_rates_hold() -> None:
     assert sum(v is Verdict.WORSE for v in quiet) <= 5  # 5% of 40 and what chance may add; benchmarks/ has the rates
     assert sum(v is Verdict.WORSE for v in harmed) / len(harmed) >= 0.9
     assert None not in quiet
+
+
+def test_a_failure_rate_is_that_of_all_runs_before_not_of_the_newest_that_durations_are_compared_with() -> None:
+    """Three of 340 fail before, one of them of the newest sixty, and three of the first ten after it."""
+    before = [
+        replace(r, outcome=Outcome.FAILED) if i in (40, 140, 300) else r
+        for i, r in enumerate(series(noisy(1, 340), NOW - 400 * HOUR))
+    ]
+    after = [
+        replace(r, outcome=Outcome.FAILED) if i in (2, 5, 9) else r
+        for i, r in enumerate(series(noisy(2, 10), NOW, first=500))
+    ]
+    found = verify(Aim.CHEAPER, BeforeAfter(tuple(before), tuple(after), 10), VerifySettings(), age=HOUR)
+    assert (found.verdict, found.restore) == (Verdict.WORSE, True)
+    assert "3 of 10 runs after it failed, 3 of 340 before" in found.reason
+    few = verify(Aim.CHEAPER, BeforeAfter(tuple(before[-60:]), tuple(after), 10), VerifySettings(), age=HOUR)
+    assert few.verdict is not Verdict.WORSE

@@ -76,7 +76,7 @@ def verify(
     harm = (
         silence
         or killed(before_after, steps, lowered)
-        or failing(before_after)
+        or failing(whole)
         or too_small(before_after, steps, lowered, certain=True)
         or (clearly_slower(before_after, sizes, common) if timed else None)
     )
