@@ -21,14 +21,14 @@ DAY = 86400.0
 HOUR = 3600.0
 WEEK = 7 * DAY
 SATURDAY = 2.0 * DAY  # seconds from the start of a week of unix time, a Thursday
-MIN_DAYS = 5  # days with several runs: a change of level touches the hours of one of them
+MIN_DAYS = 4.0  # from the first run to the last, with several a day: a change of level touches the hours of one day
 MIN_A_DAY = 2.0  # runs
 WIDTHS = (1, 2, 3, 4, 6)  # hours that count as one; the narrowest with enough runs is taken
 MIN_AT_HOUR = 7.0  # runs; few take up the noise as well, and changes of level look clearer than they are
 SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
-BRIEF = 3, 1  # such days, and weekends, where a change of level is known not to lie among them
+BRIEF = 2.0, 1  # such days (with the pause after the last run), and weekends, where no change of level lies among them
 CLEAR = 4.0  # standard errors of the effect of a weekend
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
@@ -53,12 +53,14 @@ class Calendar:
         self._times = times
         self._least_days, self._least_weekends = BRIEF if level else (MIN_DAYS, MIN_WEEKENDS)
         self._dated = times.size > 0 and bool(np.isfinite(times).all())
+        span = float(times[-1] - times[0]) if self._dated else 0.0
+        self._covered = span * times.size / (times.size - 1) if level and times.size > 1 else span
 
     @cached_property
     def days(self) -> _Groups | None:
         """Values by their day; None for too few days or runs a day."""
         times, least = self._times, self._least_days
-        if not self._dated or times.size < least * MIN_A_DAY or times[-1] - times[0] < (least - 1) * DAY:
+        if not self._dated or times.size < least * MIN_A_DAY or self._covered < least * DAY:
             return None
         day = times // DAY
         places = np.zeros(day.size, np.intp)

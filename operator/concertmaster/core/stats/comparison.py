@@ -84,19 +84,20 @@ def compare(
     inputs_after: Durations | None = None,
     level: float = LEVEL,
     common: Common | None = None,
+    error: float = 0.0,
 ) -> Comparison:
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
 
     Worse or Improved when the interval lies on one side of 1; Same when it lies within ``MARGIN``; else Inconclusive.
     Missing, infinite and non-positive values are ignored. With input sizes of one unit for at least three quarters of the
     runs of both sides, durations are compared at equal input size (log-linear in the size). The ``common`` factor is
-    removed, and its interval is added to that of the ratio.
+    removed, and its interval added to that of the ratio; ``error``: standard error of what was removed from the logs before.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
     if groups is None:
         return _too_few(counts, decided=True)
     critical = student_quantile(1.0 - level / 2.0, groups.degrees)
-    ratio, low, high = _freed(_interval(groups, critical), common)
+    ratio, low, high = _freed(_widened(_interval(groups, critical), critical * error), common)
     p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
     verdict, reason = _judged(low, high, common, adjusted)
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
@@ -162,6 +163,7 @@ def watch(
     max_runs: int = 30,
     final: bool = False,
     common: Common | None = None,
+    error: float = 0.0,
 ) -> Comparison:
     """Sequential test: evaluate after every new run with all runs since the change; stop when ``decided``.
 
@@ -169,7 +171,7 @@ def watch(
     ``SEQUENTIAL_LEVEL``, and Improved likewise. The threshold of looks before the last holds for any number of them; the
     last look (at ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and
     Inconclusive unless another verdict holds. Same is decided as soon as the interval lies within ``MARGIN``. Runs beyond
-    ``max_runs`` are ignored. ``common`` as in ``compare``; the p-value is that of the unadjusted durations.
+    ``max_runs`` are ignored. ``common`` and ``error`` as in ``compare``; the p-value is that of the unadjusted durations.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
@@ -182,7 +184,7 @@ def watch(
     else:
         critical = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2.0)
         p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information))
-    ratio, low, high = _freed(_interval(groups, critical), common)
+    ratio, low, high = _freed(_widened(_interval(groups, critical), critical * error), common)
     verdict, reason = _judged(low, high, common, adjusted)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
@@ -220,6 +222,15 @@ def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]
     if abs(groups.t()) <= critical:  # with equal values the search may miss by its tolerance the one shift that fits
         low, high = min(low, 0.0), max(high, 0.0)
     return _exp(likely), _exp(min(low, likely)), _exp(max(high, likely))
+
+
+def _widened(ratios: tuple[float, float, float], half: float) -> tuple[float, float, float]:
+    """Ratio and interval with an independent error of that half-width in its log."""
+    ratio, low, high = ratios
+    if half <= 0.0 or not (math.isfinite(ratio) and low > 0.0 and math.isfinite(high)):
+        return ratios
+    down, up = (math.hypot(math.log(end / ratio), half) for end in (low, high))
+    return ratio, _exp(math.log(ratio) - down), _exp(math.log(ratio) + up)
 
 
 def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter, seasonal
 from concertmaster.core.changes.verification.control import common
-from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.even import even, season_error
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
+from concertmaster.core.stats.comparison import compare, watch
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY
 from tests.support.core.verification_runs import HOUR, run
@@ -144,3 +145,38 @@ def test_runs_that_no_hour_or_weekend_explains_stay_as_they_are() -> None:
 
 def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]:
     return [run(first + i, begin + i * 5 * HOUR, s) for i, s in enumerate(seconds)]
+
+
+def _error(rows: BeforeAfter) -> float:
+    took = {r.run: r.makespan for r in (*rows.before, *rows.after)}
+    return season_error(rows.before, rows.before[-20:], rows.after, took)
+
+
+def test_hours_of_a_few_days_are_known_less_well_and_runs_all_of_one_hour_share_that_error() -> None:
+    noon = MONDAY + 9 * DAY + 12 * HOUR
+    few, many = (_error(life(noon, HOUR, busy_by_day, days=days, after=4)) for days in (3.0, 14.0))
+    assert few > 1.5 * many > 0.0
+    assert _error(life(noon, HOUR, busy_by_day, days=3.0, after=24)) < few  # of all hours: their errors cancel
+    assert _error(life(noon, HOUR, lambda _: 1.0, days=3.0, after=4)) == 0.0
+
+
+def test_the_error_of_what_is_removed_widens_the_interval_and_leaves_the_ratio() -> None:
+    rng = np.random.default_rng(1)
+    was, now = np.exp(0.1 * rng.standard_normal(40)), 1.2 * np.exp(0.1 * rng.standard_normal(10))
+    for test in (compare, watch):
+        exact, wider = test(was, now), test(was, now, error=0.1)
+        assert wider.ratio == exact.ratio
+        assert wider.low < exact.low < exact.high < wider.high
+        assert wider.low > 0.6
+    assert (compare(was, now).verdict, compare(was, now, error=0.1).verdict) == (Verdict.WORSE, Verdict.INCONCLUSIVE)
+
+
+def test_two_days_tell_hours() -> None:
+    """Of runs every ten minutes, thirty after a change are of five hours. Compared with all before, eleven of twelve changes
+    without effect were called one."""
+    wrong = 0
+    for seed in range(12):
+        at = MONDAY + 2 * DAY + 7 * seed % 24 * HOUR
+        rows = life(at, HOUR / 6, busy_by_day, days=2.0, after=30, seed=seed)
+        wrong += verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict in (Verdict.WORSE, Verdict.IMPROVED)
+    assert wrong <= 4

@@ -1,19 +1,75 @@
 """Removes effects of the hour of the day and of weekends from runs before and after a change.
 
 A change on a Friday evening is followed by a weekend, one in the morning by the busy hours. The seasons are those of the
-runs before it alone, so that they cannot take up its effect.
+runs before it alone, so that they cannot take up its effect. They are estimates: of a few days an hour is known no better
+than from the few runs at that hour, and runs after a change that are all of that hour share its error (``season_error``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats
-from concertmaster.core.changepoint.seasons import DAY, without_seasons
+from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.changepoint.seasons import DAY, Calendar, explained_by_hour, explained_by_weekend
 from concertmaster.core.model import RunRecord
+from concertmaster.core.stats.robust import mad_sigma
 from concertmaster.core.times import weekend
+
+_MEDIANS = math.pi / 2.0  # variance of a median in units of that of a mean, under normal noise
+
+
+@dataclass(frozen=True, slots=True)
+class _Seasons:
+    """What is explained of the logs of runs at ``times`` (ascending unix seconds): ``part``, all of shape (n,). ``hours``:
+    the group of hours of each, and the variance of what is known of a group; ``weekly``: that of the effect of weekends."""
+
+    times: Floats
+    weekends: Indices
+    part: Floats
+    hours: Indices
+    hourly: Floats
+    weekly: float
+
+    def nearest(self, time: float) -> int:
+        """The position of the newest of the runs nearest in time of the day, on a day of its kind if there is any."""
+        apart = np.abs(self.times - time) % DAY
+        apart = np.minimum(apart, DAY - apart) + DAY * (self.weekends != weekend(time))
+        return len(self.times) - 1 - int(np.argmin(apart[::-1]))
+
+    def error(self, before: Sequence[float], after: Sequence[float]) -> float:
+        """Standard error of the mean of what is removed from the logs ``after``, less that of those ``before`` (times)."""
+        if not before or not after:
+            return 0.0
+        a, b = (np.asarray([self.nearest(t) for t in side]) for side in (before, after))
+        apart = [np.bincount(self.hours[at], minlength=self.hourly.size) / at.size for at in (a, b)]
+        weekly = float(self.weekends[b].mean() - self.weekends[a].mean()) ** 2 * self.weekly
+        return math.sqrt(float(np.square(apart[1] - apart[0]) @ self.hourly) + weekly)
+
+
+def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -> _Seasons | None:
+    """Those of the positive amounts of runs in order of start; None where neither hours nor weekends explain anything."""
+    known = [(r.start, amounts[r.run]) for r in before if r.start is not None and amounts[r.run]]
+    times, logs = np.asarray([start for start, _ in known]), np.log(np.asarray([v for _, v in known], dtype=float))
+    calendar = Calendar(times, level=True)
+    hourly = explained_by_hour(calendar, logs)
+    left = logs if hourly is None else logs - hourly
+    weekly = explained_by_weekend(calendar, left)
+    left = left if weekly is None else left - weekly
+    part = logs - left
+    if not part.any():
+        return None
+    weekends = np.asarray([int(weekend(t)) for t in times.tolist()])
+    noise, of = _MEDIANS * mad_sigma(left) ** 2, calendar.hours if hourly is not None else None
+    inside = int(weekends.sum())
+    return _Seasons(
+        times, weekends, part,
+        np.zeros(times.size, np.intp) if of is None else of.of,
+        np.zeros(1) if of is None else noise / of.sizes,
+        0.0 if weekly is None else noise * (1.0 / inside + 1.0 / (times.size - inside)),
+    )  # fmt: skip
 
 
 def even(
@@ -21,23 +77,27 @@ def even(
 ) -> dict[str, float | None]:
     """Positive ``amounts`` by run (None: unknown) without what the hour of the day and weekends explain of the runs before.
     Runs are in order of start."""
-    known = [(r.run, r.start, amounts[r.run]) for r in before if r.start is not None and amounts[r.run]]
-    times, logs = np.asarray([start for _, start, _ in known]), np.log(np.asarray([v for *_, v in known], dtype=float))
-    part = logs - without_seasons(times, [logs], level=True)[0]
-    if not part.any():
-        return dict(amounts)
-    weekends = np.asarray([weekend(t) for t in times.tolist()])
-    freed = dict(amounts) | dict(zip([run for run, *_ in known], np.exp(logs - part).tolist(), strict=True))
-    for run in after:
-        amount = amounts[run.run]
-        if amount is not None and run.start is not None:
-            freed[run.run] = amount * math.exp(-_at(run.start, times, weekends, part))
+    freed, seasons = dict(amounts), _seasons(before, amounts)
+    if seasons is None:
+        return freed
+    known = [r.run for r in before if r.start is not None and amounts[r.run]]
+    removed = dict(zip(known, seasons.part.tolist(), strict=True))
+    removed |= {r.run: float(seasons.part[seasons.nearest(r.start)]) for r in after if r.start is not None}
+    for run, part in removed.items():
+        amount = amounts[run]
+        freed[run] = None if amount is None else amount * math.exp(-part)
     return freed
 
 
-def _at(time: float, times: Floats, weekends: Floats, part: Floats) -> float:
-    """What is explained of a run at that time: as of the newest of those nearest in time of the day, on a day of its kind
-    if there is any."""
-    apart = np.abs(times - time) % DAY
-    apart = np.minimum(apart, DAY - apart) + DAY * (weekends != weekend(time))
-    return float(part[len(part) - 1 - int(np.argmin(apart[::-1]))])
+def season_error(
+    before: Sequence[RunRecord],
+    compared: Sequence[RunRecord],
+    after: Sequence[RunRecord],
+    amounts: Mapping[str, float | None],
+) -> float:
+    """Standard error of the log of the ratio of runs ``after`` to those ``compared`` (some of those ``before``) that comes
+    with what ``even`` removes; 0 where it removes nothing."""
+    seasons = _seasons(before, amounts)
+    if seasons is None:
+        return 0.0
+    return seasons.error(*([r.start for r in side if r.start is not None] for side in (compared, after)))

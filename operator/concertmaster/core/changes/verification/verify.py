@@ -24,7 +24,7 @@ from concertmaster.core.changes.verification.before_after import (
     comparable,
     good,
 )
-from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.even import even, season_error
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED
 from concertmaster.core.model import WorkflowDefinition
@@ -86,7 +86,7 @@ def verify(
     if not timed:
         return Verification(None, False, _waiting(runs, settings), *runs)
     over = age >= settings.max_age_seconds
-    seconds = _watched(before_after, figures, settings, over, common)
+    seconds = _watched(whole, before_after, figures, settings, over, common)
     measured = _measured(aim, whole, before_after, figures, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
@@ -141,6 +141,7 @@ def _judged(
 
 
 def _watched(
+    whole: BeforeAfter,
     before_after: BeforeAfter,
     figures: tuple[AmountsByRun, InputSizes],
     settings: VerifySettings,
@@ -158,6 +159,7 @@ def _watched(
         max_runs=settings.max_runs,
         final=final,
         common=common,
+        error=season_error(whole.before, before, after[: settings.max_runs], _makespans(whole)),
     )
 
 
@@ -178,8 +180,10 @@ def _measured(
         return Predicted("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
     amounts, sizes = figures
+    raw = _makespans(whole)
     if aim is Aim.CHEAPER:
-        amounts = _costs(whole, pricing or Pricing())
+        raw = _costs(whole, pricing or Pricing())
+        amounts = even(whole.before, whole.after, raw)
     seen = compare(
         [amounts[r.run] for r in before],
         [amounts[r.run] for r in after],
@@ -187,6 +191,7 @@ def _measured(
         inputs_after=[sizes.get(r.run) for r in after],
         level=0.10,
         common=common,
+        error=season_error(whole.before, before, after, raw),
     )
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
         return None
@@ -195,10 +200,14 @@ def _measured(
 
 
 def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:
-    """What the requests of each run cost, without what hours and weekends explain."""
-    of, sides = Costs(pricing), (whole.before, whole.after)
-    costs = {r.run: of.known(r) for side in sides for r in side}
-    return even(*sides, {run: cost.requested if cost is not None else None for run, cost in costs.items()})
+    """What the requests of each run cost."""
+    of = Costs(pricing)
+    costs = {r.run: of.known(r) for side in (whole.before, whole.after) for r in side}
+    return {run: cost.requested if cost is not None else None for run, cost in costs.items()}
+
+
+def _makespans(whole: BeforeAfter) -> AmountsByRun:
+    return {r.run: r.makespan for side in (whole.before, whole.after) for r in side}
 
 
 def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:
