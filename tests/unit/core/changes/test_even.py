@@ -15,7 +15,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, se
 from concertmaster.core.changes.verification.control import common
 from concertmaster.core.changes.verification.even import even, season_error
 from concertmaster.core.changes.verification.verify import verify
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import compare, watch
@@ -180,3 +180,15 @@ def test_two_days_tell_hours() -> None:
         rows = life(at, HOUR / 6, busy_by_day, days=2.0, after=30, seed=seed)
         wrong += verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict in (Verdict.WORSE, Verdict.IMPROVED)
     assert wrong <= 4
+
+
+def test_runs_of_a_weekend_are_not_compared_where_no_weekend_is_known_yet() -> None:
+    weekend_only = life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=12)
+    found = verify(Aim.FASTER, weekend_only, SETTINGS, age=2 * DAY)
+    assert (found.verdict, found.verified_runs) == (None, 1)
+    late = verify(Aim.FASTER, weekend_only, SETTINGS, age=SETTINGS.max_age_seconds)
+    assert late.verdict is Verdict.INCONCLUSIVE
+    days_after = life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=30, effect=1.25)
+    assert verify(Aim.FASTER, days_after, SETTINGS, age=5 * DAY).verdict is Verdict.WORSE
+    failing = replace(weekend_only, after=tuple(replace(r, outcome=Outcome.FAILED) for r in weekend_only.after))
+    assert verify(Aim.FASTER, failing, SETTINGS, age=2 * DAY).verdict is Verdict.WORSE

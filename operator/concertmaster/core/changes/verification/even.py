@@ -101,3 +101,10 @@ def season_error(
     if seasons is None:
         return 0.0
     return seasons.error(*([r.start for r in side if r.start is not None] for side in (compared, after)))
+
+
+def of_known_days(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+    """The runs after a change that began on a day (working day or weekend) of a kind on which some began before it: what the
+    others would have taken is not known."""
+    kinds = {weekend(r.start) for r in before if r.start is not None}
+    return tuple(r for r in after if r.start is None or not kinds or weekend(r.start) in kinds)

@@ -24,7 +24,7 @@ from concertmaster.core.changes.verification.before_after import (
     comparable,
     good,
 )
-from concertmaster.core.changes.verification.even import even, season_error
+from concertmaster.core.changes.verification.even import even, of_known_days, season_error
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED
 from concertmaster.core.model import WorkflowDefinition
@@ -72,7 +72,8 @@ def verify(
     sizes, whole = comparable(before_after), before_after
     figures = at_any_time(whole, sizes)
     before_after = replace(whole, before=baseline(whole.before, *figures, settings.max_runs))
-    runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
+    known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
+    runs = (len(known.before), min(len(known.after), settings.max_runs))
     harm = (
         silence
         or killed(before_after, steps, lowered)
@@ -81,13 +82,14 @@ def verify(
         or (clearly_slower(before_after, sizes, common) if timed else None)
     )
     if harm:
-        measured = _measured(aim, whole, before_after, figures, pricing, common)
+        measured = _measured(aim, whole, known, figures, pricing, common)
+        runs = (runs[0], min(len(whole.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
     if not timed:
         return Verification(None, False, _waiting(runs, settings), *runs)
     over = age >= settings.max_age_seconds
-    seconds = _watched(whole, before_after, figures, settings, over, common)
-    measured = _measured(aim, whole, before_after, figures, pricing, common)
+    seconds = _watched(whole, known, figures, settings, over, common)
+    measured = _measured(aim, whole, known, figures, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
@@ -100,7 +102,7 @@ def verify(
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    found = _judged(aim, before_after, seconds, settings, last, measured)
+    found = _judged(aim, known, seconds, settings, last, measured)
     above = too_small(before_after, steps, lowered, certain=False)
     if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
         waiting, restore = _waiting(runs, settings), settings.on_inconclusive is OnSame.RESTORE
