@@ -171,10 +171,16 @@ bench-graphs: $(READY) ## planted problems in graphs of any shape: are they foun
 
 bench-clusters: $(READY) ## workflows that share a cluster: do recommendations on scheduling hold there? (about 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.clusters
+	@$(BIN)/python -m benchmarks.page
+
 bench-resources: $(READY) ## requests, limits, GPUs, disks and volumes: are recommended ones enough for later runs? (about 6 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.resources $(if $(SEEDS),--seeds $(SEEDS))
+	@$(BIN)/python -m benchmarks.page
+
 bench-series: $(READY) ## series of other laws: change points, comparisons, degraded runs, forecasts (about 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.series
+	@$(BIN)/python -m benchmarks.page
+
 bench-lives: $(READY) ## workflows followed over weeks: verdicts on changes, and what is published day by day (about 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.lives
 	@$(BIN)/python -m benchmarks.page
@@ -216,7 +222,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-healthy bench-resources bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-series bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-lives bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-series bench-lives
