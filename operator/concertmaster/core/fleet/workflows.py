@@ -56,6 +56,13 @@ class Fleet:
         total = self._all_of(namespace).within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
         return np.asarray(np.maximum(0.0, total / lengths))
 
+    def known_since(self, key: WorkflowKey, spans: Floats) -> float:
+        """Since when (unix seconds) all other workflows that matter during the spans are known: the latest first run of
+        those that reserve a tenth of what all others do. Of a frequent workflow, only the newest runs are kept."""
+        others = [(place, cores) for place, cores in self._shares(spans) if self.members[place].key != key]
+        least = _PART * sum(cores for _, cores in others)
+        return max((float(self.members[place].runs[0, 0]) for place, cores in others if cores >= least), default=0.0)
+
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
         delays: dict[str, float] = {}

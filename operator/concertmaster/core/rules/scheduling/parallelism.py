@@ -115,7 +115,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     gains = evidence.worth(change, percent, runs)
     if gains is None:
         return None
-    (share, seconds), others, beside = gains, "", beside_others(evidence, _inside(evidence, scope))
+    (share, seconds), others, beside = gains, "", beside_others(evidence, runs, _inside(evidence, scope))
     if beside is not None and any(beside.pods.get(run.run, least.limit) < least.limit for run in runs):
         room = {name: Limit(max(pods, scope.limit), None, "capacity") for name, pods in beside.pods.items()}
         there = evidence.gain(

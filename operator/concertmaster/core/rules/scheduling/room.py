@@ -1,7 +1,7 @@
 """Room that other workflows leave: on all nodes, and in the quotas of the namespace, run by run.
 
-Others are seen as what they reserve on average while a run is in progress. At times they reserve more, which no average
-shows, so a gain in that room is only half certain.
+Others are seen as what they reserve on average while pods of a run wait for a slot, when more of them would be there. At
+times they reserve more, which no average shows, so a gain in that room is only half certain.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 
@@ -18,8 +19,8 @@ _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times t
 
 
 class Room(NamedTuple):
-    """How many pods fit beside other workflows: by run, and ``usually`` (median); ``where`` room is short, as a phrase, and
-    the ``cores`` that others reserve there on average."""
+    """How many pods fit beside other workflows: by run, and ``usually`` (median), also for runs before all others are known;
+    ``where`` room is short, as a phrase, and the ``cores`` that others reserve there on average."""
 
     pods: Mapping[str, int]
     usually: int
@@ -27,14 +28,17 @@ class Room(NamedTuple):
     cores: float
 
 
-def beside_others(evidence: Evidence, steps: Sequence[StepSpec]) -> Room | None:
+def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequence[StepSpec]) -> Room | None:
     """Room for pods of the ``steps`` on the nodes and in the quotas, whichever is less; None where the fleet is unknown, or
     nothing bounds the pods."""
     fleet, key, capacity = evidence.fleet, evidence.analysis.definition.key, evidence.capacity
-    runs = [(r.run, r.start, r.end) for r in evidence.analysis.runs if r.start is not None and r.end is not None]
-    if fleet is None or not runs:
+    begun = {r.run: r.start for r in evidence.analysis.runs if r.start is not None}
+    seen = [run for run in runs if run.run in begun]
+    if fleet is None or not seen:
         return None
-    spans = np.array([(start, end) for _, start, end in runs])
+    since = fleet.known_since(key, np.array([[begun[run.run], begun[run.run] + run.makespan] for run in seen]))
+    known = [run for run in seen if begun[run.run] >= since] or seen
+    spans = np.array([[begun[run.run] + moment for moment in _waiting(run)] for run in known])
     here, everywhere = (fleet.loads(key, spans, space).tolist() for space in (key.namespace, None))
     fits = [
         replace(
@@ -44,14 +48,22 @@ def beside_others(evidence: Evidence, steps: Sequence[StepSpec]) -> Room | None:
         ).pods(steps)
         for own, every in zip(here, everywhere, strict=True)
     ]
-    known = [(*fit, run) for fit, (run, *_) in zip(fits, runs, strict=True) if fit is not None]
-    if not known:
+    bound = [(*fit, run.run) for fit, run in zip(fits, known, strict=True) if fit is not None]
+    if not bound:
         return None
-    usually, by, _ = sorted(known)[len(known) // 2]
+    usually, by, _ = sorted(bound)[len(bound) // 2]
     quota = by.startswith("ResourceQuota")
     loads = here if quota else everywhere
     where = f"room in {by}" if quota else "nodes"
-    return Room({run: pods for pods, _, run in known}, usually, where, sum(loads) / len(loads))
+    pods = {run.run: usually for run in seen} | {run: fit for fit, _, run in bound}
+    return Room(pods, usually, where, sum(loads) / len(loads))
+
+
+def _waiting(run: ExecutedRun) -> tuple[float, float]:
+    """From when the first pod waited for a slot to when the last one had it, in seconds from the begin of the run; the whole
+    run where none waited."""
+    waits = [(a.ready, a.ready + a.queued) for chains in run.chains for a, *_ in chains if a.queued > 0.0]
+    return (min(begin for begin, _ in waits), max(end for _, end in waits)) if waits else (0.0, run.makespan)
 
 
 def _less(amounts: Mapping[str, float], cores: float) -> Mapping[str, float]:

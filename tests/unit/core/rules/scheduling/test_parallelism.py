@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -88,15 +89,17 @@ def test_all_nodes_together_bind(cores: float, limit: int) -> None:
     assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
 
 
+Span = tuple[float, float]
 _EIGHT_CORES = Capacity(nodes=Nodes(all={"cpu": 8.0}))
 
 
 def _beside(
-    cores: float, capacity: Capacity = _EIGHT_CORES, namespace: str = "demo", since: float = 30 * DAY
+    cores: float, capacity: Capacity = _EIGHT_CORES, namespace: str = "demo", spans: Sequence[Span] = ((30 * DAY, 0.0),)
 ) -> list[Recommendation]:
-    """What is recommended where another workflow reserves so many cores since then."""
+    """What is recommended where another workflow reserves so many cores in these spans, in seconds before now."""
     key = WorkflowKey(namespace, "Job", "x")
-    other = FleetMember(key, np.array([(NOW - since, NOW, cores * since, 0.0)]))
+    rows = [(NOW - begin, NOW - end, cores * (begin - end), 0.0) for begin, end in spans]
+    other = FleetMember(key, np.array(rows))
     return replace(scenarios.parallelism(), capacity=capacity, fleet=Fleet((other,))).recommended("parallelism")
 
 
@@ -125,10 +128,25 @@ def test_the_gain_leaves_other_workflows_of_the_namespace_their_part_of_a_quota(
 
 
 def test_each_run_has_the_room_that_others_left_it() -> None:
-    (alone,), (late,) = _beside(0.0), _beside(5.0, since=7 * DAY)
-    assert alone.gain_seconds is not None
+    (late,) = _beside(5.0, spans=((30 * DAY, 29 * DAY), (7 * DAY, 0.0)))
     assert late.gain_seconds is not None
     assert late.gain_seconds.likely == pytest.approx((309 + 103) / 2, rel=0.15)  # half of the runs met nobody
+
+
+def test_runs_from_before_others_are_known_have_the_usual_room() -> None:
+    (late,) = _beside(5.0, spans=((7 * DAY, 0.0),))
+    assert late.gain_seconds is not None
+    assert late.gain_seconds.likely == pytest.approx(103, rel=0.1)
+
+
+def test_others_count_while_pods_wait_for_a_slot() -> None:
+    """The first five minutes of each run, and the rest of it."""
+    runs = [(NOW - (r.start or 0.0), NOW - (r.end or 0.0)) for r in scenarios.parallelism().runs]
+    (first,) = _beside(6.0, spans=[(begin, begin - 280.0) for begin, _ in runs])
+    assert first.gain_seconds is not None
+    (after,) = _beside(6.0, spans=[(end + 100.0, end) for _, end in runs])
+    assert after.gain_seconds is not None
+    assert first.gain_seconds.likely < 0.8 * after.gain_seconds.likely == pytest.approx(0.8 * 309, rel=0.1)
 
 
 def test_nothing_is_recommended_that_a_quota_leaves_no_room_for() -> None:
