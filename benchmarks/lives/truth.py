@@ -52,19 +52,21 @@ def never(id_: str, since: float, until: float) -> Claim:
     return Claim(f"no {_rule(id_)}", since, until, lambda day: not day.active(id_), lambda day: day.active(id_))
 
 
-def implemented(id_: str, since: float, until: float, *, rest: bool = False) -> Claim:
-    """Its implementation is measured as an improvement; ``rest``: and the rest of it may still be recommended."""
+def implemented(id_: str, since: float, until: float, *, rest: bool = False, ended: bool = False) -> Claim:
+    """Its implementation is measured as an improvement; ``rest``: and the rest of it may still be recommended; ``ended``:
+    or it is Inconclusive, since another edit ended the verification."""
     states = ("Implemented", "Active") if rest else ("Implemented",)
+    verdicts = ("Improved", "Inconclusive") if ended else ("Improved",)
 
     def right(day: Day) -> bool:
         found = day.result(id_, at_day(since))
-        return found is not None and found.verdict == "Improved" and not found.undone and day.state(id_) in states
+        return found is not None and found.verdict in verdicts and not found.undone and day.state(id_) in states
 
     def wrong(day: Day) -> bool:
         found = day.result(id_, at_day(since))
-        return day.state(id_) == "Obsolete" or (found is not None and found.verdict not in (None, "Improved"))
+        return day.state(id_) == "Obsolete" or (found is not None and found.verdict not in (None, *verdicts))
 
-    return Claim(f"{_rule(id_)} is implemented, Improved", since, until, right, wrong)
+    return Claim(f"{_rule(id_)} is implemented, {' or '.join(verdicts)}", since, until, right, wrong)
 
 
 def unmeasurable(id_: str, since: float, until: float) -> Claim:

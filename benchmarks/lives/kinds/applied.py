@@ -76,7 +76,7 @@ def two_in_turn(rng: Rng) -> Plan:
     flow = replace(throttled(rng), parallelism=2)
     later = day + 4.0
     until = later + AFTER
-    claims = (implemented(_LIMIT, day, until), implemented(_CPU, later, until))
+    claims = (implemented(_LIMIT, day, day + AFTER), implemented(_CPU, later, until))
     return Plan(flow, ((day, apply(_LIMIT)), (later, apply(_CPU))), until, claims, ((_LIMIT, day), (_CPU, later)))
 
 

@@ -63,7 +63,7 @@ def released_later(rng: Rng) -> Plan:
     flow = limited(rng).under(Effect(at_day(later), step="load", factor=1.5))
     until = later + AFTER
     event = write(lambda now: now.having("load", image="2"))
-    claims = (implemented(_LIMIT, day, until),)
+    claims = (implemented(_LIMIT, day, until, ended=True),)
     return Plan(flow, ((day, apply(_LIMIT)), (later, event)), until, claims, ((_LIMIT, day),))
 
 
@@ -72,9 +72,8 @@ def timeout_changed_meanwhile(rng: Rng) -> Plan:
     flow, day = limited(rng), some_day(rng)
     until = day + AFTER
     event = write(lambda now: now.having("extract", timeout=12 * 3600.0))
-    return Plan(
-        flow, ((day, apply(_LIMIT)), (day + 1.0, event)), until, (implemented(_LIMIT, day, until),), ((_LIMIT, day),)
-    )
+    claims = (implemented(_LIMIT, day, until, ended=True),)
+    return Plan(flow, ((day, apply(_LIMIT)), (day + 1.0, event)), until, claims, ((_LIMIT, day),))
 
 
 KINDS: tuple[Kind, ...] = (
