@@ -18,7 +18,7 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.define import define
 
 HOUR = 3600.0
-BEGIN = 1_760_000_000.0
+BEGIN = 1_759_740_800.0  # Monday, 2025-10-06 08:53 UTC: no weekend until all is verified
 GI = 1024.0**3
 MI = 1024.0**2
 BASELINE = 30
