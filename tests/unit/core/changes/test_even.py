@@ -186,6 +186,7 @@ def test_runs_of_a_weekend_are_not_compared_where_no_weekend_is_known_yet() -> N
     weekend_only = life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=12)
     found = verify(Aim.FASTER, weekend_only, SETTINGS, age=2 * DAY)
     assert (found.verdict, found.verified_runs) == (None, 1)
+    assert "1 of 5 to 30 runs seen since the change, 24 before it; 11 more on days of a kind" in found.reason
     late = verify(Aim.FASTER, weekend_only, SETTINGS, age=SETTINGS.max_age_seconds)
     assert late.verdict is Verdict.INCONCLUSIVE
     days_after = life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=30, effect=1.25)

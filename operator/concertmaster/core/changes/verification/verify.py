@@ -74,6 +74,7 @@ def verify(
     before_after = replace(whole, before=baseline(whole.before, *figures, settings.max_runs))
     known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
     runs = (len(known.before), min(len(known.after), settings.max_runs))
+    waiting = _waiting(runs, settings, len(whole.after) - len(known.after))
     harm = (
         silence
         or killed(before_after, steps, lowered)
@@ -86,7 +87,7 @@ def verify(
         runs = (runs[0], min(len(whole.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
     if not timed:
-        return Verification(None, False, _waiting(runs, settings), *runs)
+        return Verification(None, False, waiting, *runs)
     over = age >= settings.max_age_seconds
     seconds = _watched(whole, known, figures, settings, over, common)
     measured = _measured(aim, whole, known, figures, pricing, common)
@@ -97,15 +98,15 @@ def verify(
         return Verification(Verdict.WORSE, True, seconds.reason, *runs, measured)
     if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
-            return Verification(None, False, _waiting(runs, settings), *runs, measured)
+            return Verification(None, False, waiting, *runs, measured)
         limit = duration(settings.max_age_seconds)
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    found = _judged(aim, known, seconds, settings, last, measured)
+    found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
     above = too_small(before_after, steps, lowered, certain=False)
     if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
-        waiting, restore = _waiting(runs, settings), settings.on_inconclusive is OnSame.RESTORE
+        restore = settings.on_inconclusive is OnSame.RESTORE
         found = (
             Verification(Verdict.INCONCLUSIVE, restore, above, *runs)
             if last
@@ -119,9 +120,10 @@ def _judged(
     before_after: BeforeAfter,
     seconds: Comparison,
     settings: VerifySettings,
-    last: bool,
+    waiting: str | None,
     measured: Predicted | None,
 ) -> Verification:
+    """The verdict by runs seen so far; ``waiting``: what is said while more are to come (None: these are all)."""
     runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
     durations = seconds.reason.removeprefix(UNDECIDED)  # it is decided here
     if aim is Aim.FASTER:
@@ -136,8 +138,8 @@ def _judged(
             better = measured is None or measured.high < 0.0
             reason += "" if better else "; no saving can be measured either"
         return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
-    if not last:
-        return Verification(None, False, _waiting(runs, settings), *runs)
+    if waiting is not None:
+        return Verification(None, False, waiting, *runs)
     reason = f"after {count(runs[1], 'run')} it still cannot be verified: {durations}"
     return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
@@ -212,5 +214,6 @@ def _makespans(whole: BeforeAfter) -> AmountsByRun:
     return {r.run: r.makespan for side in (whole.before, whole.after) for r in side}
 
 
-def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:
-    return f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"
+def _waiting(runs: tuple[int, int], settings: VerifySettings, others: int) -> str:
+    seen = f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"
+    return f"{seen}; {others} more on days of a kind (weekend or not) that no run before it shows" if others else seen
