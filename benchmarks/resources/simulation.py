@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from benchmarks.resources.admission import admitted, effective
-from benchmarks.resources.law import CPU, GI, GPU, HOUR, MEMORY, NOW, WEEK, WINDOW, Flow, Role, Step
+from benchmarks.resources.law import CPU, GI, GPU, MEMORY, NOW, WEEK, WINDOW, Flow, Role, Step
 from benchmarks.resources.usage import RunState, Use, evicted, killed, use_of, varied
 
 _PRICES = {CPU: 0.031, MEMORY: 0.004 / GI, GPU: 0.95}  # per hour
 _NODE, _STARTUP, _NEXT, _BACKOFF = 1.0, 4.0, 1.0, 5.0  # seconds
 _FAILS = (0.3, 0.95)  # shares of the work between which a pod is killed
-_LAST = 9 * HOUR  # runs that begin later than this before the end may not be over yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,8 @@ class Run:
 def history(flow: Flow) -> list[Run]:
     """The runs of the window that are over."""
     times = (NOW - WINDOW + (n + 0.5) * flow.every for n in range(int(WINDOW / flow.every)))
-    return [play(flow, number, time, 0) for number, time in enumerate(times) if time < NOW - _LAST]
+    runs = (play(flow, number, time, 0) for number, time in enumerate(times))
+    return [run for run in runs if run.end < NOW]
 
 
 def later(flow: Flow, count: int) -> list[Run]:
