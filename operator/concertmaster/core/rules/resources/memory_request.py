@@ -21,8 +21,7 @@ from concertmaster.core.model import Category, Finding, Interval, Level, SizeIte
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
-from concertmaster.core.rules.resources.size_rows import unseen
-from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
+from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
 from concertmaster.core.stats.exact import is_over

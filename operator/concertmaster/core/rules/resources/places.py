@@ -15,7 +15,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import largest
-from concertmaster.core.model import Finding, StepSpec
+from concertmaster.core.model import POD, Finding, StepSpec
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.stats.exact import is_over
 
@@ -64,6 +64,20 @@ def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
     """Whether the newest runs lack a step that the definition does not declare: it was removed, or has another name."""
     ran = {time for container in step.containers for time in container.columns["time"]}
     return is_over([run.end in ran for run in analysis.runs], _CHANCE)
+
+
+def defaulted(evidence: Evidence, place: Place, resource: str) -> Place:
+    """The place with the request and the limit that a LimitRange gives its container, which declares neither: these are
+    what its pods reserve and have."""
+    container, request, limit = place.container, f"{resource}_request", f"{resource}_limit"
+    ranges = [r for r in evidence.capacity.ranges if r.scope == "Container"]
+    if getattr(container, request) is not None or getattr(container, limit) is not None or container.name == POD:
+        return place
+    most = next((r.default[resource] for r in ranges if resource in r.default), None)
+    asked = next((r.default_request[resource] for r in ranges if resource in r.default_request), most)
+    if asked is None:
+        return place
+    return replace(place, container=replace(container, **{request: asked, limit: most}))  # type: ignore[arg-type]
 
 
 def shared(analysis: Analysis, spec: StepSpec) -> bool:

@@ -105,7 +105,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             *_bound(evidence, ordered),
             *left_out,
         ),
-        automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),
+        automatic=any(r.edits and r.old is not None and not r.limited and not r.default for r in ordered),
     )
 
 
@@ -145,8 +145,11 @@ def _failures(evidence: Evidence) -> str:
 
 
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """What limited a size from below or above."""
+    """What limited a size from below or above, and requests that the namespace sets."""
     for row in sizes:
+        if row.default:
+            title = evidence.title(row.place.step.step)
+            yield f"{row.resource} of {title}: {_amount(row, row.old)} is the default of a LimitRange"
         if row.bound_by:
             title = evidence.title(row.place.step.step)
             yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"

@@ -16,7 +16,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit, Interval
 from concertmaster.core.rules.base import Evidence, resource_edits
-from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.places import Place, defaulted, places
 from concertmaster.core.rules.resources.size_bounds import (
     LIMITED,
     bounded,
@@ -25,7 +25,7 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard, standing
+from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard, standing, unseen
 from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
@@ -87,6 +87,13 @@ class RequestRow:
         return self.place.title
 
     @property
+    def default(self) -> bool:
+        """Whether the present request is a default of the namespace."""
+        spec = self.place.step.spec
+        own = next((c for c in spec.sized if c.name == self.place.container.name), None) if spec is not None else None
+        return self.old is not None and own is not None and getattr(own, f"{self.resource}_request", self.old) is None
+
+    @property
     def lowered(self) -> bool:
         """Whether less is requested than before."""
         return self.old is not None and self.new < self.old
@@ -112,7 +119,7 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
             name = (place.step.step, place.container.name, resource)
             if name not in held_back and evidence.sizing.excluded(*name) is None:
                 order.append((resource, len(of_resource)))
-                of_resource.append(place)
+                of_resource.append(defaulted(evidence, place, resource))
     cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
@@ -251,12 +258,6 @@ def _is_own(evidence: Evidence, place: Place) -> bool:
     """Whether the current memory request is an intermediate step of a verified right-sizing."""
     edits = resource_edits(place.step.spec, place.container, {("requests", "memory"): ""})
     return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)
-
-
-def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
-    """Headroom (share) for use between two samples, at most up to the kernel's high-water mark."""
-    most = max(container.known("memory_most"), default=None)
-    return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
 
 def _room(container: ContainerUsage) -> float:

@@ -78,6 +78,12 @@ def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | No
     return None
 
 
+def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
+    """Headroom (share) for use between two samples, at most up to the kernel's high-water mark."""
+    most = max(container.known("memory_most"), default=None)
+    return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
+
+
 def standing(
     evidence: Evidence,
     place: Place,

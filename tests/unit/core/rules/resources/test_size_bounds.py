@@ -1,14 +1,19 @@
-"""What bounds a proposed request from below besides policy and namespace: what an init container reserves anyway."""
+"""What bounds a proposed request from below besides policy and namespace, and what is bounded: defaults count."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.model import Recommendation
 from tests.support.builders import MI
 from tests.support.core.scenario_builder import Pod, argo, scenario, task
 from tests.support.core.scenarios import measured, resources
 
+GI = 1024 * MI
 SETUP = {"name": "setup", "image": "registry.example/setup:1", "command": ["setup"]}
 
 
@@ -39,3 +44,17 @@ def test_what_runs_beside_it_leaves_room() -> None:
     beside = SETUP | {"name": "proxy", "resources": {"requests": {"memory": "2Gi"}}}
     (item,) = found("5Gi", sidecars=[beside])
     assert [i.new for i in item.items if (i.container, i.field) == ("main", "requests.memory")] == ["3Gi"]
+
+
+def test_a_default_of_the_namespace_is_what_pods_reserve() -> None:
+    """The container declares nothing and gets 4Gi: the saving is of these, and the first value is left to a person."""
+    ranges = (LimitRange("usual", "Container", default={"memory": 8 * GI}, default_request={"memory": 4 * GI}),)
+    own = measured(memory_request=4 * GI, memory_limit=8 * GI, memory_sampled_peak=300 * MI)
+    made = scenario(argo(task("a"), templates={"a": resources()}), 42, lambda _: {"a": Pod(100.0, containers=own)})
+    item = replace(made, capacity=Capacity(ranges=ranges)).one("right-size")
+    (row,) = [i for i in item.items if i.field == "requests.memory"]
+    assert (row.old, item.automatic) == ("4Gi", False)
+    assert item.saving_per_month is not None and item.saving_per_month.low > 0.0
+    (edit,) = [e for e in item.edits if e.pointer.endswith("/requests/memory")]
+    assert (edit.current, edit.proposed) == (None, row.new)
+    assert "memory of a: 4Gi is the default of a LimitRange" in item.evidence
