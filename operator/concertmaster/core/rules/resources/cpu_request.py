@@ -24,6 +24,7 @@ from concertmaster.core.rules.base import Evidence, Rule, container_id, containe
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
+from concertmaster.core.stats.means import combined, mean_with_interval
 
 _SURELY = (
     0.5  # of the waiting: pressure counts all time in which any thread of a container waited, not only when all did
@@ -139,7 +140,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     if not least <= share < 1.0 or len(seen) < options.min_runs:
         return None
     request = _without_waiting(evidence, container, current, seen)
-    gain = _unhindered(evidence, step.step, share) if request is not None else None
+    gain = _unhindered(evidence, step.step, seen) if request is not None else None
     if request is None or gain is None:
         return None
     proposed, name = text.cpu_quantity(request), container_title(evidence, step, container)
@@ -195,14 +196,24 @@ def _without_waiting(
     return request if request / current - 1 >= least else None
 
 
-def _unhindered(evidence: Evidence, step: str, share: float) -> tuple[Interval, Interval] | None:
-    """Gain (share and seconds) when the step no longer waits for CPU, at the least when half of that time counted; None
-    when it is too small."""
+def _unhindered(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tuple[Interval, Interval] | None:
+    """Gain (share and seconds) when the step no longer waits for CPU as in the runs ``seen``, at the least when half of that
+    time counted; None when it is too small. Runs that wait most take longest: what counts is the share of all their time,
+    as well as it is known from so many."""
+    waits = [(r.waiting_share or 0.0) * r.seconds for r in seen]
+    share = math.fsum(waits) / (math.fsum(r.seconds for r in seen) or math.inf)
     gains = evidence.worth(WhatIf.scale_step(step, 1.0 - share), evidence.settings.number("minGainPercent", 5.0))
     sure = evidence.gain(WhatIf.scale_step(step, 1.0 - _SURELY * share))
     if gains is None or sure.share is None or sure.seconds is None:
         return None
-    return replace(gains[0], low=sure.share.low), replace(gains[1], low=sure.seconds.low)
+    of_share, seconds = (_as_known(gain, waits) for gain in gains)
+    return replace(of_share, low=sure.share.low), replace(seconds, low=sure.seconds.low)
+
+
+def _as_known(gain: Interval, waits: Sequence[float]) -> Interval:
+    """The gain with the error of the mean of these seconds."""
+    mean = mean_with_interval(waits)
+    return gain if mean is None else combined(gain.likely, [gain, mean.scaled(gain.likely / mean.likely)])
 
 
 def _after(expected: str, first: str | None) -> str:

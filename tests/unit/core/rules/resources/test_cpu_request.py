@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.builders import container
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 
@@ -116,3 +116,20 @@ def test_a_sidecar_short_of_cpu_promises_no_run_time() -> None:
     assert item.action.startswith("Raise CPU limit of transform/proxy: 500m -> ")
     assert item.gain_seconds is None
     assert item.expected == "no shorter run is predicted: it runs beside the step's own container"
+
+
+def test_runs_that_wait_most_take_longest() -> None:
+    """A minute of work that waits for a tenth of the time or for six tenths: 48 s are waited on average, 45% of all time."""
+    requested = resources(requests={"cpu": "500m", "memory": "1Gi"})
+
+    def work(i: int) -> Work:
+        wait = 0.6 if i % 2 else 0.1
+        seconds = 60.0 / (1.0 - wait)
+        own = measured(
+            cpu_request=0.5, cpu_seconds=60.0, cpu_sampled_seconds=seconds, cpu_waiting_seconds=wait * seconds
+        )
+        return {"transform": Pod(seconds, containers=own)}
+
+    item = scenario(argo(task("transform"), templates={"transform": requested}), 42, work).one("cpu-request")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx((60 / 0.9 + 60 / 0.4) / 2 - 60, rel=0.03)
