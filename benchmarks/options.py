@@ -1,4 +1,4 @@
-"""Options of the benchmarks that simulate histories by kind and seed."""
+"""Options of benchmarks: which parts to run, by kind and seed where they simulate histories, and where the result goes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def by_kind(description: str | None, kinds: Iterable[str]) -> argparse.ArgumentParser:
+    """A parser with ``--only``, ``--dry`` and ``--out``, to which a benchmark adds its own. ``kinds``: names that ``--only``
+    accepts."""
+    parser = argparse.ArgumentParser(description=description)
+    names = list(kinds)
+    parser.add_argument("--only", nargs="+", default=names, metavar="KIND", choices=names, help="kinds (default: all)")
+    parser.add_argument("--dry", action="store_true", help="print only, and leave the published result")
+    parser.add_argument("--out", metavar="FILE", help="write the result there, and leave the published one")
+    parser.set_defaults(kinds=names)
+    return parser
+
+
 def by_kind_and_seed(
     description: str | None, kinds: Iterable[str], *, seeds: int, first: int = 1
 ) -> argparse.ArgumentParser:
-    """A parser with ``--seeds``, ``--first``, ``--only``, ``--verbose``, ``--dry``, ``--out`` and ``--jobs``, to which a
-    benchmark adds its own. ``kinds``: names that ``--only`` accepts; ``seeds`` and ``first``: what is published."""
-    parser = argparse.ArgumentParser(description=description)
+    """``by_kind`` with ``--seeds``, ``--first``, ``--verbose``, ``--jobs``; ``seeds`` and ``first``: what is published."""
+    parser = by_kind(description, kinds)
     parser.add_argument("--seeds", type=int, default=seeds, help="seeds of each kind (default: %(default)s)")
     parser.add_argument("--first", type=int, default=first, help="the first seed (default: %(default)s)")
-    names = list(kinds)
-    parser.add_argument("--only", nargs="+", default=names, metavar="KIND", choices=names, help="kinds (default: all)")
     parser.add_argument("--verbose", action="store_true", help="print what was missed, and what is wrong")
-    parser.add_argument("--dry", action="store_true", help="print only, and leave the published result")
-    parser.add_argument("--out", metavar="FILE", help="write the result there, and leave the published one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    parser.set_defaults(kinds=names)
     return parser
 
 

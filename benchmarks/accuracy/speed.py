@@ -7,13 +7,14 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.options import by_kind, target
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Case
 from concertmaster.controller.malloc import collect_afterwards, collect_seldom
@@ -194,33 +195,37 @@ def _additions() -> Callable[[], object]:
     return call
 
 
-def measure() -> list[dict[str, Any]]:
+Measured = tuple[str, float | None, Callable[[], Callable[[], object]], int]
+"""What is measured, its target in ms, what makes it ready to be called, and how often it is called in a round."""
+
+
+def _statuses() -> Iterator[tuple[str, Measured]]:
+    for steps, runs, goal in ((20, 30, 25.0), (10, 200, 40.0)):
+        for name, which, kept in (("new", "one of them new", True), ("read", "all of them read", False)):
+            what = f"a status from the history ({steps} steps, {runs} runs), {which}"
+            yield f"status-{steps}x{runs}-{name}", (what, goal, partial(_status, steps, runs, kept=kept), 20)
+
+
+CASES: dict[str, Measured] = {
+    "analysis": ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 12.0, _workflow, 20),
+    **dict(_statuses()),
+    "critical-path": ("critical path of 2,122 tasks", 50.0, _critical_path, 20),
+    "changes": ("change points on 200 values", 2.0, _changes, 50),
+    "sizing": ("memory size of a step from 200 runs", 1.0, _sizing, 50),
+    "sizing-by-input": ("memory size by input of a step from 30 runs", 0.2, _sizing_by_input, 50),
+    "additions": ("a million additions in a loop, to compare the cores of two days by", None, _additions, 5),
+}
+
+
+def measure(only: Iterable[str], rounds: int) -> list[dict[str, Any]]:
     """Name, target, and median of each case in the quietest and in the slowest round, in milliseconds."""
     collect_seldom()  # as the operator does
-    statuses = [
-        (
-            f"a status from the history ({steps} steps, {runs} runs), {which}",
-            goal,
-            partial(_status, steps, runs, kept=kept),
-            20,
-        )
-        for steps, runs, goal in ((20, 30, 25.0), (10, 200, 40.0))
-        for which, kept in (("one of them new", True), ("all of them read", False))
-    ]
-    cases: tuple[tuple[str, float | None, Callable[[], Callable[[], object]], int], ...] = (
-        ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 12.0, _workflow, 20),
-        *statuses,
-        ("critical path of 2,122 tasks", 50.0, _critical_path, 20),
-        ("change points on 200 values", 2.0, _changes, 50),
-        ("memory size of a step from 200 runs", 1.0, _sizing, 50),
-        ("memory size by input of a step from 30 runs", 0.2, _sizing_by_input, 50),
-        ("a million additions in a loop, to compare the cores of two days by", None, _additions, 5),
-    )
+    cases = [CASES[name] for name in only]
     # One after the other: what another holds takes time to look through.
-    rounds = [[_median_ms(make(), repeats) for _, _, make, repeats in cases] for _ in range(ROUNDS)]
+    times = [[_median_ms(make(), repeats) for _, _, make, repeats in cases] for _ in range(rounds)]
     return [
         {"what": what, "goal_ms": goal, "median_ms": round(min(medians), 3), "slowest_ms": round(max(medians), 3)}
-        for (what, goal, _, _), medians in zip(cases, zip(*rounds, strict=True), strict=True)
+        for (what, goal, _, _), medians in zip(cases, zip(*times, strict=True), strict=True)
     ]
 
 
@@ -230,11 +235,12 @@ def _goal(milliseconds: float | None) -> str:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The section of RESULTS.md."""
+    rounds = result.get("rounds", ROUNDS)
     return [
         "",
         "## Speed (`make bench-speed`)",
         "",
-        f"Medians of repeated calls, CPU time, in the quietest of {ROUNDS} rounds, and in the slowest, since the cores",
+        f"Medians of repeated calls, CPU time, in the quietest of {rounds} rounds, and in the slowest, since the cores",
         f"are shared with other machines. Measured {result['date']}, load of the machine {result['load']}.",
         "",
         "| what | goal | measured | slowest round |",
@@ -248,10 +254,16 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Measure, print, and write the result file."""
+    parser = by_kind(__doc__, CASES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of all kinds (default: %(default)s)")
+    options = parser.parse_args()
     load = round(os.getloadavg()[0], 1)
-    result = {"date": datetime.now(UTC).date().isoformat(), "load": load, "rows": measure()}
+    rows = measure(options.only, options.rounds)
+    result = {"date": datetime.now(UTC).date().isoformat(), "load": load, "rounds": options.rounds, "rows": rows}
     print("\n".join(lines(result)))
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    path = target(options, RESULT, whole=options.rounds == ROUNDS)
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
