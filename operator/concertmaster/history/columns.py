@@ -23,6 +23,7 @@ class Columns:
         """``written`` makes JSON of a field's value, ``read`` the value again; without them it is JSON as it is."""
         defaults = {f.name: None if f.default is MISSING else f.default for f in fields(cls)}
         self._defaults = [defaults[name] for name in names]
+        self._unsaid = [repeat(default) for default in self._defaults]
         self._written = {names.index(name): convert for name, convert in (written or {}).items()}
         self._read = {names.index(name): convert for name, convert in (read or {}).items()}
         self._of = attrgetter(*names)
@@ -44,17 +45,22 @@ class Columns:
         return packed
 
     def fill(self, packed: Sequence[list[Any] | None], count: int) -> list[Iterable[Any]]:
-        """The values of each field of ``count`` objects that were packed, by this version or an older one. Raises ValueError
-        for columns of another length."""
-        return [self.field(packed, place, count) for place in range(len(self._defaults))]
+        """The values of each field of ``count`` objects that were packed, by this version or an older one, and endlessly more
+        where all are alike. Raises ValueError for columns of another length."""
+        filled: list[Iterable[Any]] = [*self._unsaid]
+        for place, column in enumerate(packed[: len(filled)]):
+            if column is not None:
+                filled[place] = self._values(column, place, count)
+        return filled
 
     def field(self, packed: Sequence[list[Any] | None], place: int, count: int) -> Iterable[Any]:
         """Those of the field at that place of the names."""
         column = packed[place] if place < len(packed) else None
-        if column is None:
-            return repeat(self._defaults[place], count)
+        return self._unsaid[place] if column is None else self._values(column, place, count)
+
+    def _values(self, column: list[Any], place: int, count: int) -> Iterable[Any]:
         if len(column) not in (1, count):
             raise ValueError(f"a column of {len(column)} values for {count} objects")
         if (convert := self._read.get(place)) is not None:
             column = [convert(value) for value in column]
-        return column if len(column) == count else repeat(column[0], count)
+        return column if len(column) == count else repeat(column[0])

@@ -113,7 +113,7 @@ def uids_of(body: bytes) -> list[str]:
 
 
 def _uids(outer: Sequence[list[Any] | None], count: int) -> list[str]:
-    found = list(_OUTER.field(outer, _UID, count))
+    found = list(islice(_OUTER.field(outer, _UID, count), count))
     if set(map(type, found)) - {str}:
         raise ValueError("executions without uid")
     return found
