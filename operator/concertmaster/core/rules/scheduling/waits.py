@@ -48,7 +48,7 @@ def lasting(evidence: Evidence, runs: Sequence[ExecutedRun], waited: Sequence[bo
     last = max((start for start, _ in known), default=0.0)
     by_day: dict[int, list[bool]] = {}
     for start, own in known:
-        by_day.setdefault(int((last - start) // _DAY), []).append(own)
+        by_day.setdefault(_days(last - start), []).append(own)
     if len(by_day) >= _ONCE and sum(map(any, by_day.values())) == 1:
         return []
     days = [2 * sum(own) > len(own) for _, own in sorted(by_day.items())]  # the newest first
@@ -60,8 +60,14 @@ def lasting(evidence: Evidence, runs: Sequence[ExecutedRun], waited: Sequence[bo
     newest = sorted(by_day)[:alike]
     if not any(any(by_day[day]) for day in newest):
         return []
-    since = [run for run in runs if run.run in begun and int((last - begun[run.run]) // _DAY) <= newest[-1]]
+    since = [run for run in runs if run.run in begun and _days(last - begun[run.run]) <= newest[-1]]
     return since if len(since) >= evidence.analysis.policy.analysis.min_runs else runs
+
+
+def _days(seconds: float) -> int:
+    """Days from then to the newest run. They begin at no time at which a schedule starts runs, which is kept to seconds or
+    so: two of a daily one must not be of the same day."""
+    return int(seconds / _DAY + 0.3)
 
 
 def window_of(evidence: Evidence, runs: Sequence[ExecutedRun]) -> str:

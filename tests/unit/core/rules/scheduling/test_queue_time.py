@@ -10,6 +10,7 @@ import pytest
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
 from concertmaster.report.insights import sentences
+from tests.support.builders import DAY
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 
@@ -79,6 +80,20 @@ def test_a_wait_that_has_ended_is_silent() -> None:
     assert _waiting(lambda i: 300.0 if i < 33 else 1.0) == []
     assert _waiting(lambda i: 300.0 if i < 39 else 1.0) != []  # one day without
     assert _waiting(lambda i: 300.0 if i % 7 < 5 else 1.0) != []  # days without come and go
+
+
+@pytest.mark.parametrize("late", [-2.0, 2.0])
+def test_daily_runs_are_of_a_day_each_though_they_begin_some_seconds_apart(late: float) -> None:
+    value = noise()
+
+    def jittered(number: int, run: RunRecord) -> RunRecord:
+        by = late * (number % 2) - late * (number % 3)
+        steps = [_later(e, by) for e in run.steps]
+        return replace(run, start=(run.start or 0.0) + by, end=(run.end or 0.0) + by, steps=tuple(steps))
+
+    daily = scenario(argo(task("a")), 14, lambda i: {"a": Pod(value(300), wait=300.0 if i < 11 else 1.0)}, every=DAY)
+    daily = replace(daily, runs=tuple(jittered(i, run) for i, run in enumerate(daily.runs)))
+    assert daily.recommended("queue-time") == []
 
 
 def test_a_wait_on_a_single_day_tells_nothing_of_others() -> None:
