@@ -28,7 +28,7 @@ MIN_AT_HOUR = 7.0  # runs; few take up the noise as well, and changes of level l
 SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
-BRIEF = 2.0, 1  # such days (with the pause after the last run), and weekends, where no change of level lies among them
+BRIEF = 1.75, 1  # such days (most hours are of two then), and weekends, where no change of level lies among them
 CLEAR = 4.0  # standard errors of the effect of a weekend
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
@@ -47,26 +47,30 @@ class _Groups(NamedTuple):
 
 class Calendar:
     """The days, hours and weekends (UTC) of ``times``: ascending unix seconds, shape (n,). The steps of a workflow share
-    theirs as a rule. ``level``: they have one level, so that a few days tell hours, and one weekend."""
+    theirs as a rule. ``level``: they have one level, so that a few days tell hours, and one weekend; and that days of one
+    kind have no effects of their own, which would take up what is of their hours where a day is known in part."""
 
     def __init__(self, times: Floats, *, level: bool = False) -> None:
         self._times = times
         self._least_days, self._least_weekends = BRIEF if level else (MIN_DAYS, MIN_WEEKENDS)
         self._dated = times.size > 0 and bool(np.isfinite(times).all())
-        span = float(times[-1] - times[0]) if self._dated else 0.0
-        self._covered = span * times.size / (times.size - 1) if level and times.size > 1 else span
+        self._level = level
 
     @cached_property
     def days(self) -> _Groups | None:
         """Values by their day; None for too few days or runs a day."""
         times, least = self._times, self._least_days
-        if not self._dated or times.size < least * MIN_A_DAY or self._covered < least * DAY:
+        if not self._dated or times.size < least * MIN_A_DAY or times[-1] - times[0] < least * DAY:
             return None
         day = times // DAY
         places = np.zeros(day.size, np.intp)
         np.cumsum(day[1:] != day[:-1], out=places[1:])
         days = int(places[-1]) + 1
-        return _Groups.made(places, days) if times.size >= MIN_A_DAY * days else None
+        if times.size < MIN_A_DAY * days:
+            return None
+        if self._level and len(set((self._since % WEEK < 2 * DAY).tolist())) == 1:
+            return _Groups.made(np.zeros_like(places), 1)
+        return _Groups.made(places, days)
 
     @cached_property
     def hours(self) -> _Groups | None:
