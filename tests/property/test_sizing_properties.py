@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request, round_cpu, round_memory
-from concertmaster.core.sizing.waste import fit_loss
+from concertmaster.core.sizing.waste import fit_losses
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
 
@@ -130,7 +130,7 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
     options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, strict_from=math.inf)
     request = memory_request(u, t, options=options).request
     assert request is not None
-    loss = fit_loss(np.array(u), np.array(t), options)
+    (loss,) = fit_losses(np.array([u]), np.array([t]), options)
     then, *now = map(loss.waste, (request, float(np.quantile(u, 0.7)), max(u), 1.5 * max(u)))
     # The grid of levels beyond the largest peak is coarse for very wide tails.
     assert all(then <= waste * 1.05 + 1.0 for waste in now)

@@ -62,6 +62,13 @@ def changed(record: T, **changes: Any) -> T:
     return made  # type: ignore[no-any-return]
 
 
+def completed(record: T, **values: Any) -> T:
+    """``changed``, but of a record that nobody else holds yet: itself, with these fields set, in a tenth of the time."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+    return record
+
+
 def _draft(cls: type, order: Sequence[str]) -> Any:
     """A mutable class with the layout of ``cls`` that takes its fields in that order."""
     known = {f.name: f for f in fields(cls)}

@@ -19,12 +19,13 @@ from concertmaster.core.model import (
     WorkflowKey,
     without_pauses,
 )
-from concertmaster.core.quick import changed
+from concertmaster.core.quick import changed, completed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
 from concertmaster.engines.registry import by_traits
 
+_NEVER = float("inf")
 _DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a fanned-out template
 
 
@@ -62,13 +63,15 @@ def build_run(
 
 class RunBuilder:
     """``build_runs`` and ``build_run`` for many runs of one workflow; properties of the definition are computed
-    once."""
+    once. ``own``: nobody else holds the executions, so that they can be completed instead of copied."""
 
-    def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
+    def __init__(
+        self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None, *, own: bool = False
+    ) -> None:
         self._key = key
         self._definition = definition
         self._engine = by_traits(definition.engine) if definition is not None else None
-        self._as_of = as_of
+        self._as_of, self._own = as_of, own
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
         self._empty = any(s.width == 0 for s in self._specs.values())
         self._edges = Edges(definition.graph) if definition is not None else None
@@ -87,7 +90,7 @@ class RunBuilder:
             settled = self._engine.settle(settled, self._definition)
         if self._definition is not None and self._edges is not None:
             settled = lay_out(settled, self._definition.graph)
-            settled = self._edges.with_ready(settled)
+            settled = self._edges.with_ready(settled, own=self._own)
         ordered = sorted([(begin(e), e.step, e.item or "", e.attempt, e.uid or "", i) for i, e in enumerate(settled)])
         ends = [e.finished for e in settled if e.finished is not None]
         end = max(ends, default=None)
@@ -183,37 +186,43 @@ class Edges:
             self.above[spec.name] = shared
             self.below_fan_out[spec.name] = any(levels for _, levels in shared)
 
-    def with_ready(self, executions: Sequence[StepExecution]) -> list[StepExecution]:
-        """See ``with_ready``."""
-        times = _Ready(executions, self)
-        return [e if e.ready is not None else changed(e, ready=times.of(e)) for e in executions]
+    def with_ready(self, executions: Sequence[StepExecution], *, own: bool = False) -> list[StepExecution]:
+        """See ``with_ready``. ``own``: nobody else holds them, and they are not copied."""
+        begins = [begin(e) for e in executions]
+        times, known = _Ready(executions, self, min(begins, default=_NEVER)), completed if own else changed
+        return [
+            e if e.ready is not None else known(e, ready=times.of(e, first))
+            for e, first in zip(executions, begins, strict=True)
+        ]
 
 
 class _Ready:
     """Ready times of one run."""
 
-    def __init__(self, executions: Sequence[StepExecution], edges: Edges) -> None:
+    def __init__(self, executions: Sequence[StepExecution], edges: Edges, start: float) -> None:
+        """``start``: of the first execution, unix seconds."""
         self.edges = edges
         self.rows: dict[str, list[StepExecution]] = {}
         for e in executions:
             self.rows.setdefault(e.step, []).append(e)
-        self.start = min([begin(e) for e in executions], default=float("inf"))
-        self._memo: dict[tuple[str, tuple[str, ...]], float | None] = {}
+        self.start = start
+        self._memo: dict[tuple[str, tuple[str, ...]] | str, float | None] = {}  # by name where a step ended as a whole
         self._attempts = (
             {(e.step, e.item, e.attempt): e for e in executions} if any(e.attempt for e in executions) else {}
         )
         for spec in edges.specs.values():  # in topological order, which avoids recursion along chains of missing steps
             self._end(spec, (), 0)
 
-    def of(self, e: StepExecution) -> float | None:
-        """Unix seconds; None if unknown or if the declared edges contradict the observed times."""
+    def of(self, e: StepExecution, first: float) -> float | None:
+        """Unix seconds, of an execution that began at ``first``; None if unknown or if the declared edges contradict the
+        observed times."""
         if e.attempt > 0:
             before = self._attempts.get((e.step, e.item, e.attempt - 1))
-            return _no_later(before.finished if before else None, e)
+            return _no_later(before.finished if before else None, first)
         spec = self.edges.specs.get(e.step)
-        if spec is None or self.start == float("inf"):
+        if spec is None or self.start == _NEVER:
             return None
-        return _no_later(self._after(spec, items_of(e) if self.edges.below_fan_out[spec.name] else ()), e)
+        return _no_later(self._after(spec, items_of(e) if self.edges.below_fan_out[spec.name] else ()), first)
 
     def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
         """When all dependencies of one item of ``spec`` had ended."""
@@ -233,7 +242,7 @@ class _Ready:
         return latest
 
     def _end(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
-        place = spec.name, scope
+        place = (spec.name, scope) if scope else spec.name
         if place not in self._memo:
             self._memo[place] = self._ended(spec, scope, depth)
         return self._memo[place]
@@ -258,10 +267,9 @@ def _done(e: StepExecution, spec: StepSpec) -> float | None:
     return e.serving if e.serving is not None else e.started
 
 
-def _no_later(ready: float | None, e: StepExecution) -> float | None:
+def _no_later(ready: float | None, first: float) -> float | None:
     """The ready time, no later than the begin. Times have a resolution of one second and come from several clocks, so a
     small excess counts as equal; a large one means that the edge did not hold in this run."""
-    first = begin(e)
-    if ready is None or first == float("inf"):
+    if ready is None or ready <= first or first == _NEVER:
         return ready
-    return min(ready, first) if ready <= first + 60.0 else None
+    return first if ready <= first + 60.0 else None

@@ -45,8 +45,8 @@ class Columns:
         return packed
 
     def fill(self, packed: Sequence[list[Any] | None], count: int) -> list[Iterable[Any]]:
-        """The values of each field of ``count`` objects that were packed, by this version or an older one, and endlessly more
-        where all are alike. Raises ValueError for columns of another length."""
+        """The values of each field of ``count`` objects that were packed, by this version or an older one; endless where all
+        are alike. Raises ValueError for columns of another length."""
         filled: list[Iterable[Any]] = [*self._unsaid]
         for place, column in enumerate(packed[: len(filled)]):
             if column is not None:

@@ -10,7 +10,7 @@ from inspect import signature
 import pytest
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
-from concertmaster.core.quick import changed, maker, quick
+from concertmaster.core.quick import changed, completed, maker, quick
 from tests.support.builders import run_record
 
 
@@ -78,3 +78,11 @@ def test_they_are_made_of_rows_in_another_order() -> None:
         make("a").size = 1.0  # type: ignore[misc]
     with pytest.raises(TypeError):
         make()
+
+
+def test_a_record_that_nobody_else_holds_is_completed_and_still_frozen() -> None:
+    made = StepExecution("a")
+    assert completed(made, ready=1.0) is made
+    assert made == StepExecution("a", ready=1.0)
+    with pytest.raises(FrozenInstanceError):
+        made.ready = 2.0  # type: ignore[misc]

@@ -25,7 +25,7 @@ from concertmaster.core.sizing.trend import (
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import Best, Loss, bests, fit_loss
+from concertmaster.core.sizing.waste import Best, Loss, bests, fit_losses
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
@@ -179,12 +179,13 @@ def _expected(
 
 def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
     """The requests of steps with equally many runs."""
-    losses = [fit_loss(use.expected, use.durations, options) for use in group]
-    found = zip(group, losses, bests(losses, options.failure_price), _evidence(group), strict=True)
+    durations = np.array([use.durations for use in group])
+    losses = fit_losses(np.array([use.expected for use in group]), durations, options)
+    found = zip(group, losses, bests(losses, options.failure_price), _evidence(group, durations), strict=True)
     return [_size(*of_use, options) for of_use in found]
 
 
-def _evidence(group: Sequence[_Usable]) -> list[float]:
+def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:
     """Evidence in each step's records of run time that longer runs, of larger peaks, are still to come: log likelihood ratio
     of a shift by one standard deviation (see ``records_z``), at least 0. When many runs start at once, short ones end first,
     and their peaks look stable.
@@ -195,7 +196,7 @@ def _evidence(group: Sequence[_Usable]) -> list[float]:
     found = [0.0] * len(group)
     if all(use.current is None for use in group):
         return found
-    ratios = (records_z(np.array([use.durations for use in group])) - 0.5).tolist()
+    ratios = (records_z(durations) - 0.5).tolist()
     for at, (use, ratio) in enumerate(zip(group, ratios, strict=True)):
         if ratio > 0.0 and not use.driven and order_z(use.peaks[use.durations.argsort(kind="stable")]) >= -LESS_Z:
             found[at] = ratio
@@ -282,12 +283,12 @@ def _usable(
     if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
     good = (u >= SMALLEST) & (u <= LARGEST)
-    if not good.all() or (when is not None and (when[1:] < when[:-1]).any()):
+    if np.count_nonzero(good) < u.size or (when is not None and (when[1:] < when[:-1]).any()):
         order = np.flatnonzero(good)
         if when is not None:
             order = order[np.argsort(when[good], kind="stable")]
         u, t, x = u[order], t[order], None if x is None else x[order]
     known = (t >= 0.0) & (t <= LARGEST)
-    if not known.all():
+    if np.count_nonzero(known) < t.size:
         t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
     return u, t, x

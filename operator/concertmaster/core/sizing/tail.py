@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
@@ -60,8 +61,7 @@ def _grid(n: int, shape: float, share: float) -> Grid:
     return Grid(over, exceeded, min(n - 1, int(share * (n + 1.0))))
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """Predictive distribution of the next value of a sample.
 
     ``ordered``: observed values, ascending. ``shape``: number of gaps, including the prior one. ``excess``: sum of the gaps.
@@ -91,6 +91,11 @@ class Tails:
     ordered: Floats
     shape: float
     excess: Floats
+
+    def each(self) -> list[Tail]:
+        """The tail of each sample."""
+        largest, excess = self.ordered[:, -1].tolist(), self.excess[:, 0].tolist()
+        return [Tail(row, largest[at], self.shape, excess[at]) for at, row in enumerate(self.ordered)]
 
     def excess_beyond(self, level: Floats) -> Floats:
         """Expected excess of the next value over each ``level``, by row, counting only values above the largest observed."""
@@ -122,32 +127,23 @@ def picked(table: Floats, at: Indices) -> Floats:
     return found
 
 
-def fit_tail(values: Floats, scale: float | None = None) -> Tail:
-    """Tail of at least one finite value (shape (n,)). ``scale`` (> 0): magnitude of the measured quantity, in its unit;
-    without it, the largest value."""
-    ordered = np.sort(values)
-    k = _upper(ordered.size)
-    upper = ordered[ordered.size - k - 1 :].tolist()
-    # The sum of the gaps, each multiplied by its rank, is that of the distances from the value below them.
-    gaps = sum([value - upper[0] for value in upper])
-    prior = PRIOR_GAP_SHARE * (upper[-1] if scale is None else scale)
-    return Tail(ordered, upper[-1], k + 1.0, max(_LEAST, gaps + prior))
-
-
-def fit_tails(values: Floats, scale: Floats) -> Tails:
-    """``fit_tail`` of each row; ``scale`` has a last axis of length 1."""
+def fit_tails(values: Floats, scale: Floats | None = None) -> Tails:
+    """Tail of each row, of at least one finite value. ``scale`` (> 0): magnitude of the measured quantity, in its unit, last
+    axis of length 1; without it, the largest value of each row."""
     ordered = np.sort(values)
     n = ordered.shape[-1]
     k = _upper(n)
+    # The sum of the gaps, each multiplied by its rank, is that of the distances from the value below them.
     gaps = np.add.reduce(ordered[:, n - k :] - ordered[:, n - k - 1 : n - k], axis=-1, keepdims=True)
-    return Tails(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
+    magnitude = ordered[:, -1:] if scale is None else scale
+    return Tails(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * magnitude))
 
 
 def mean_log_excess(values: Floats, expected: float) -> float:
     """Mean logarithm of the largest of ``values`` (shape (n,), > 0) over the next smaller one: the reciprocal of the index
     of a Pareto-type tail (Hill 1975).
 
-    It uses as many values as ``fit_tail``, but none below the median, since few runs that need little say nothing about
+    It uses as many values as ``fit_tails``, but none below the median, since few runs that need little say nothing about
     large ones, and adds one logarithm of the ``expected`` size, because few values say little.
 
     The ratio of the largest value to the median would say how wide the values spread, which a log-normal step shares with

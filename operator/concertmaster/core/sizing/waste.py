@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.tail import Tail, fit_tail
+from concertmaster.core.sizing.tail import Tail, fit_tails
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
@@ -44,8 +43,7 @@ class Prices(Protocol):
         """Run time in seconds from which the bound is stricter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
+class Best(NamedTuple):
     """The margin with the least expected loss within the bound, that loss (including the price), and the waste in it."""
 
     margin: float
@@ -53,8 +51,7 @@ class Best:
     waste: float
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """Expected loss per run of one sample as a function of the margin on a prediction.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
@@ -133,13 +130,16 @@ class Loss:
         return min(1.0, self.tail.exceedance(level) + self.tail.exceedance(self._retried(level)))
 
 
-def fit_loss(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
-    """Loss without a model, where the margin is the size itself. Peaks in bytes (> 0), durations in seconds (>= 0)."""
-    n, retry = peaks.size, prices.retry_factor
-    used, seconds = float(peaks @ durations) / n, float(np.add.reduce(durations)) / n
-    tail, bound = fit_tail(peaks), bound_of(seconds, prices)
-    # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
-    return Loss(False, tail, peaks, durations, seconds, used, retry * used, bound, retry, 0.0)
+def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[Loss]:
+    """Losses of several samples without a model, one per row, where the margin is the size itself. Peaks in bytes (> 0),
+    durations in seconds (>= 0)."""
+    n, retry, found = peaks.shape[-1], prices.retry_factor, []
+    seconds = (np.add.reduce(durations, axis=-1) / n).tolist()
+    for tail, u, t, mean in zip(fit_tails(peaks).each(), peaks, durations, seconds, strict=True):
+        used = float(u @ t) / n
+        # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
+        found.append(Loss(False, tail, u, t, mean, used, retry * used, bound_of(mean, prices), retry, 0.0))
+    return found
 
 
 def fit_models(
@@ -153,17 +153,14 @@ def fit_models(
     bound, burn = bound_of(seconds, prices, share), retry * used
     margins, factors, held = peaks - added, peaks / multiplied, multiplied * durations
     of_margins, reserved = (margins @ durations / n).tolist(), (np.add.reduce(held, axis=-1) / n).tolist()
-    typical, logs = middle(added)[:, 0].tolist(), np.log(factors)
-    return [
-        *[
-            Loss(False, fit_tail(own, largest), own, durations, seconds, of_own, burn, bound, retry, size)
-            for own, of_own, size in zip(margins, of_margins, typical, strict=True)
-        ],
-        *[
-            Loss(True, fit_tail(log, 1.0), own, of_runs, mean, used, burn, bound, retry, 0.0)
-            for own, log, of_runs, mean in zip(factors, logs, held, reserved, strict=True)
-        ],
-    ]
+    scale = np.array([[largest]] * len(added) + [[1.0]] * len(multiplied))
+    tails = fit_tails(np.concatenate([margins, np.log(factors)]), scale).each()
+    found = []
+    for tail, own, mean, size in zip(tails, margins, of_margins, middle(added)[:, 0].tolist(), strict=False):
+        found.append(Loss(False, tail, own, durations, seconds, mean, burn, bound, retry, size))
+    for tail, own, of_runs, mean in zip(tails[len(added) :], factors, held, reserved, strict=True):
+        found.append(Loss(True, tail, own, of_runs, mean, used, burn, bound, retry, 0.0))
+    return found
 
 
 def bests(losses: Sequence[Loss], price: float) -> list[Best]:

@@ -79,7 +79,7 @@ def evidence(
     also learns which runs are settled."""
     names = rows.newest(engine.db, number, limit + GOING_ON, since)
     stored = stored_runs(engine.runs, number, names)
-    builder = RunBuilder(key, definition, as_of)
+    builder = RunBuilder(key, definition, as_of, own=True)
     cache = cache or RunCache()
     kept = cache.before_reading(definition)
     known_settled = cache.settled.of(definition, as_of)

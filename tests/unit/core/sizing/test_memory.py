@@ -11,9 +11,9 @@ import pytest
 from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.authors import blended
 from concertmaster.core.sizing.memory import GIB_HOUR
-from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
+from concertmaster.core.sizing.tail import coverage_confidence, fit_tails
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
-from concertmaster.core.sizing.waste import Loss, fit_loss
+from concertmaster.core.sizing.waste import Loss, fit_losses
 
 GIB = 2.0**30
 
@@ -23,7 +23,7 @@ def peaks(n: int, mean: float = 4.0, spread: float = 0.05, seed: int = 1) -> np.
 
 
 def _loss(used: np.ndarray, seconds: np.ndarray) -> Loss:
-    return fit_loss(used, seconds, MemoryOptions())
+    return fit_losses(used[None], seconds[None], MemoryOptions())[0]
 
 
 def test_a_steady_step_gets_its_largest_peak_and_a_small_margin() -> None:
@@ -370,7 +370,7 @@ def test_the_tail_is_calibrated(draw: str) -> None:
             "exponential": lambda: 10 + rng.exponential(1, 31),
             "lognormal": lambda: rng.lognormal(2, 0.3, 31),
         }[draw]()
-        tail = fit_tail(x[:30], scale=float(x[:30].max()))
+        (tail,) = fit_tails(x[None, :30]).each()
         for beyond in (0.0, 0.3):
             level = tail.largest + beyond
             said.append(tail.exceedance(level))

@@ -18,7 +18,7 @@ from concertmaster.core.sizing import (
     memory_request,
     memory_requests,
 )
-from concertmaster.core.sizing.waste import bests, fit_loss, fit_models
+from concertmaster.core.sizing.waste import bests, fit_losses, fit_models
 
 LENGTHS = (2, 3, 5, 7, 7, 7, 12, 30, 33, 40, 99, 120)
 
@@ -82,9 +82,10 @@ def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
     chance = np.random.default_rng(count)
     peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 9000.0 * chance.lognormal(0, 0.4, (6, count))
     options = memory.MemoryOptions()
-    losses = [fit_loss(u, t, options) for u, t in zip(peaks, seconds, strict=True)]
+    losses = fit_losses(peaks, seconds, options)
     assert len({loss.bound for loss in losses}) == 6
-    assert bests(losses, options.failure_price) == [bests([loss], options.failure_price)[0] for loss in losses]
+    alone = [fit_losses(peaks[row : row + 1], seconds[row : row + 1], options) for row in range(6)]
+    assert bests(losses, options.failure_price) == [bests(one, options.failure_price)[0] for one in alone]
 
 
 @pytest.mark.parametrize(("count", "factor"), [(7, False), (7, True), (120, False), (250, False), (250, True)])
