@@ -23,6 +23,11 @@ MOST_AT_ONCE = 65536  # differences between values and points held at a time: ha
 BOUND = 2.5  # standard deviations at which a value's weight is capped, so that a few outliers at the end are no level
 
 
+LEAST_SPREAD = math.sqrt(0.5)
+"""Of bounded scores that are scaled to a variance of 1. Among rounded values the density hardly slopes, so that few values
+have a score at all, of any size: they must not get the weight of all others back."""
+
+
 def best_split(values: Floats, minimum: int) -> tuple[int, float]:
     """Best split of ``values`` (shape (n,), n >= 2 * minimum), and its significance.
 
@@ -99,7 +104,9 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     scores = np.empty((len(values), 1 + HALVINGS, n))
     scores[:, 0] = ranked
     _density_scores(apart, kernel, product, scores[:, 1:])
-    return unit(np.clip(unit(scores), -BOUND, BOUND))
+    bounded, spread = deviations(np.clip(unit(scores), -BOUND, BOUND))
+    bounded /= np.maximum(spread, LEAST_SPREAD)
+    return bounded
 
 
 def _middle(ordered: Floats) -> Floats:

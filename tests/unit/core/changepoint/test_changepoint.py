@@ -63,6 +63,16 @@ def test_quiet_series_stay_quiet_for_any_noise() -> None:
     assert alarms <= 5  # 240 series at a designed rate of 0.5%
 
 
+def test_long_quiet_series_of_rounded_values_stay_quiet() -> None:
+    """Whole seconds about 20, and counts that are mostly zero: a few values at either end are no level."""
+    rng = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(60):
+        alarms += bool(detect(None, np.round(20.0 * np.exp(rng.normal(0, 0.03, 300)))).points)
+        alarms += bool(detect(None, rng.poisson(0.3, 300).astype(float)).points)
+    assert alarms <= 1
+
+
 def test_a_single_outlier_is_no_change() -> None:
     values = lognormal(np.random.default_rng(4), 50)
     values[25] *= 50

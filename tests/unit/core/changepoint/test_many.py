@@ -14,6 +14,7 @@ from concertmaster.core.changepoint import Series, detect, detect_many
 from concertmaster.core.changepoint.scores import (
     BOUND,
     HALVINGS,
+    LEAST_SPREAD,
     REFERENCE_POINTS,
     best_split,
     best_splits,
@@ -93,7 +94,8 @@ def _plain_split(values: Floats, minimum: int) -> tuple[int, float]:
                 [((v - points) / sigma * k).sum() / max(k.sum(), 1e-300) for v, k in zip(values, kernel, strict=True)]
             )
         )
-    rows = [unit(np.clip(unit(s), -BOUND, BOUND)) for s in scores]
+    bounded = [np.clip(unit(s), -BOUND, BOUND) for s in scores]
+    rows = [(s - s.mean()) / max(float(s.std()), LEAST_SPREAD) for s in bounded]
     clear = {
         k: max(abs(s[:k].sum()) for s in rows) / math.sqrt(k * (n - k) / (n - 1.0))
         for k in range(minimum, n - minimum + 1)
