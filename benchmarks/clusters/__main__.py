@@ -19,7 +19,7 @@ def _one(task: tuple[str, int]) -> History:
 
 def main() -> int:
     """Simulate all seeds, print and write the result."""
-    options = by_kind_and_seed(__doc__, KINDS, seeds=10, first=3001).parse_args()
+    options = by_kind_and_seed(__doc__, KINDS, seeds=10, first=4001).parse_args()
     tasks = [(kind, seed) for kind in options.only for seed in range(options.first, options.first + options.seeds)]
     found = []
     with ProcessPoolExecutor(options.jobs) as pool:

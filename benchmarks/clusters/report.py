@@ -43,7 +43,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         *(_rule(row) for row in result["rules"]),
         "",
         f"Workflows without a problem: {calm['items']} of {calm['histories']} histories have a recommendation on scheduling,"
-        f" {calm['wrong']} a wrong one. Others are on the runs themselves, which vary or fail now and then.",
+        f" {calm['wrong_histories']} a wrong one. Others are on the runs themselves, which vary or fail now and then.",
         "",
         "| kind | what goes on | with one | of which wrong | by rule | others |",
         "|---|---|---|---|---|---|",
@@ -89,7 +89,7 @@ def _healthy(row: Mapping[str, Any], seeds: int) -> str:
         row["kind"],
         row["what"],
         f"{row['items']} of {seeds}",
-        row["wrong"],
+        row["wrong_histories"],
         _names(row["rules"]),
         _names(row["others"]),
     ]
