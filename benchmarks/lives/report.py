@@ -153,8 +153,8 @@ def _lines_of_lives(result: Mapping[str, Any]) -> list[str]:
         "",
         f"{sum(r['lives'] for r in rows)} lives of {len(rows)} kinds, with {result['analyses']:,} daily analyses by the"
         " operator's own path, each of which reads the status of the one before. *Right after*: days from the event until"
-        " what is published is right (median, most), at one analysis a day, in so many of the lives in which somebody could"
-        " do what the life tells of. *Lapses*: it was right, and then was not. *Wrong*: lives, and days in them, on which"
+        " what is published is right (median, most), at one analysis a day, in so many of the lives whose recommendation was"
+        " made in time to be followed. *Lapses*: it was right, and then was not. *Wrong*: lives, and days in them, on which"
         " something was published that was false then. Of"
         f" {result['intervals']} measured effects {_percent(result['held'], result['intervals'])} are held by their"
         f" intervals (90%), and {_percent(result['promises_held'], result['promises'])} of {result['promises']} by those"
