@@ -34,9 +34,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         f"{every['cases_wrong']} of {every['cases']:,} workflows have a recommendation that is wrong: it answers nothing"
         " that is planted (needless), more than 1% of later attempts need more memory, GPUs or disk than it leaves (memory"
         " of steps of four hours and more: 0.5%), CPU requests are below the mean use, runs take 5% longer than it says, the"
-        " volume is full within 30 days, or the API server rejects it. Lack of memory: mean share of later attempts that"
-        f" need more than the proposed size. Of {intervals:,} published intervals {share:.1f}% hold the effect on later"
-        " runs (promised: 90%).",
+        " volume is full within four weeks, or the API server rejects it. Where a recommendation says what to check first,"
+        " or how many runs probably need more, it promises no share of attempts. Lack of memory: mean share of later"
+        f" attempts that need more than the proposed size, those included. Of {intervals:,} published intervals {share:.1f}%"
+        " hold the effect on later runs (promised: 90%).",
         "",
         "| kind | cases | found | small | unseen | missed | recommendations | lack of memory | intervals | hold"
         " | likely / true | wrong |",
