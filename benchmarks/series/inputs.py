@@ -104,17 +104,17 @@ def _two(rng: Rng, n: int) -> Rows:
 _SIZES = {"wide": _wide, "five sizes": _five, "two sizes": _two}
 _SECONDS: dict[str, tuple[str, Callable[[Rows], Rows]]] = {
     "proportional": ("proportional to the input", lambda x: 100.0 * x),
-    "startup": ("half a usual run is startup", lambda x: 50.0 + 50.0 * x),
-    "power": ("to the power of 0.6", lambda x: np.asarray(100.0 * x**0.6)),
-    "square": ("with its square, after startup", lambda x: 30.0 + 70.0 * x**2),
-    "floor": ("small inputs take as long as a usual one", lambda x: 100.0 * np.maximum(1.0, x)),
-    "cap": ("no more than for a usual one", lambda x: 100.0 * np.minimum(1.0, x)),
+    "startup": ("startup is half of a usual run", lambda x: 50.0 + 50.0 * x),
+    "power": ("the input to the power of 0.6", lambda x: np.asarray(100.0 * x**0.6)),
+    "square": ("the square of the input, after startup", lambda x: 30.0 + 70.0 * x**2),
+    "floor": ("no less than for a usual input", lambda x: 100.0 * np.maximum(1.0, x)),
+    "cap": ("no more than for a usual input", lambda x: 100.0 * np.minimum(1.0, x)),
     "jump": ("ten times as long from a size on", lambda x: np.where(x > 1.5, 300.0, 30.0)),
-    "batches": ("in whole batches", lambda x: 20.0 * np.ceil(3.0 * x)),
-    "none": ("does not depend on it", lambda x: 100.0 + 0.0 * x),
+    "batches": ("whole batches", lambda x: 20.0 * np.ceil(3.0 * x)),
+    "none": ("the same for any input", lambda x: 100.0 + 0.0 * x),
 }
 KINDS = tuple(
-    Inputs(f"inputs: {form}, {sizes}", f"run time is {what}", draw, seconds)
+    Inputs(f"inputs: {form}, {sizes}", what, draw, seconds)
     for form, (what, seconds) in _SECONDS.items()
     for sizes, draw in _SIZES.items()
 )

@@ -62,7 +62,8 @@ class Law:
 
     ``factor``: of the level where something is planted. ``scales``: whether the level is a factor on every value, so that
     intervals of the ratio can be compared with it. ``alike``: whether two samples of runs can be compared: not where the
-    hour or the day decides. ``falls``: whether values fall where the level rises. ``slow_runs``: whether the law itself
+    hour or the day decides. ``independent``: whether its runs are, and alike but for the level, as the methods assume.
+    ``falls``: whether values fall where the level rises. ``slow_runs``: whether the law itself
     has a minority of slow runs, as a problem would. ``flow``: whether it is also sent through the whole analysis of a
     workflow, as the seconds of a step.
     """
@@ -74,6 +75,7 @@ class Law:
     starts: Starts = FOUR_HOURLY
     scales: bool = True
     alike: bool = True
+    independent: bool = True
     falls: bool = False
     slow_runs: bool = False
     flow: bool = False

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.series.changes import LENGTHS
 from benchmarks.series.growth import KINDS as GROWTHS
 from benchmarks.series.inputs import KINDS as INPUTS
 from benchmarks.series.laws import LAWS
 from benchmarks.series.score import WHAT
-from benchmarks.series.tally import Tally, read
+from benchmarks.series.sides import SIDES
+from benchmarks.series.tally import Share, Tally, read
 
 RESULT = Path(__file__).parents[1] / "results" / "series.json"
 
@@ -32,6 +34,7 @@ class Column(NamedTuple):
 
 
 _VALUES = [law.name for law in LAWS]
+_OTHERS = {law.name for law in LAWS if not law.independent}
 _INPUTS = [law.name for law in INPUTS]
 _GROWTHS = [law.name for law in GROWTHS]
 _CHANGES = (
@@ -113,6 +116,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         " slabs. Series of 15 to 400 runs; what is planted is about three times the usual deviation of a run. Percent, over"
         " all lengths.",
         "",
+        f"Promises are made for runs that are independent and alike but for what is planted, as by all but {len(_OTHERS)} of"
+        " the laws of values; inputs and growth are modelled by forms that are not theirs.",
+        "",
         *_promises(tally),
         "",
         "By law. *Clear*: an increase of at least a tenth that would be reported. *Step*: found within three runs; *more*:"
@@ -122,6 +128,12 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         " steps around.",
         "",
         *_table(tally, _VALUES, (*_CHANGES, *_SIDES, *_PROBLEMS)),
+        "",
+        "The same over all laws, by the number of runs, and of runs before and after.",
+        "",
+        *_by_size(tally.of(_VALUES), [str(n) for n in LENGTHS], _CHANGES),
+        "",
+        *_by_size(tally.of(_VALUES), [f"{before}, {after}" for before, after in SIDES], _SIDES[:3]),
         "",
         "Through the whole analysis of a workflow, two weeks of at most 120 runs: a `degradation` that is published."
         " *Returned*: for a level that is back, *faster*: for one that has become faster or was slower at first; *newest*:"
@@ -142,10 +154,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _promises(tally: Tally) -> list[str]:
-    """What is promised, what comes of it over all laws, and the laws for which it is exceeded beyond chance."""
+    """What is promised, what comes of it over all laws and those of independent runs, and the laws that break it."""
     return [
-        "| promise | | all laws | broken beyond chance | worst |",
-        "|---|---|---|---|---|",
+        "| promise | | all laws | independent runs | broken beyond chance | worst |",
+        "|---|---|---|---|---|---|",
         *(_row(tally, promise, f"at most {_percent(100.0 * promise.share)}", kept=False) for promise in PROMISES),
         *(_row(tally, promise, f"at least {_percent(100.0 * promise.share)}", kept=True) for promise in _KEPT),
     ]
@@ -160,9 +172,13 @@ def _row(tally: Tally, promise: Promise, bound: str, *, kept: bool) -> str:
         broken = {k: s for k, s in shares.items() if s.exceeds(promise.share)}
     worst = sorted(broken, key=lambda kind: shares[kind].percent or 0.0, reverse=not kept)
     named = "; ".join(f"{_short(kind)} {_percent(shares[kind].percent)}" for kind in worst[:_NAMED]) or "-"
-    hits, cases = (sum(s[i] for s in shares.values()) for i in (0, 1))
-    whole = _percent(100.0 * hits / cases if cases else None)
-    return f"| {promise.what} | {bound} | {whole} of {cases:,} | {len(broken)} of {len(shares)} | {named} |"
+    whole, assumed = (_together([s for k, s in shares.items() if every or k not in _OTHERS]) for every in (True, False))
+    return f"| {promise.what} | {bound} | {whole} | {assumed} | {len(broken)} of {len(shares)} | {named} |"
+
+
+def _together(shares: Sequence[Share]) -> str:
+    hits, cases = (sum(share[i] for share in shares) for i in (0, 1))
+    return f"{_percent(Share(hits, cases).percent)} of {cases:,}"
 
 
 def _table(tally: Tally, kinds: Sequence[str], columns: Sequence[Column]) -> list[str]:
@@ -177,6 +193,15 @@ def _table(tally: Tally, kinds: Sequence[str], columns: Sequence[Column]) -> lis
             rows.append(f"| {_short(kind)}: {WHAT[kind]} | {' | '.join(cells)} |")
     whole = tally.of(kinds)
     rows.append(f"| all | {' | '.join(_percent(whole.share(column.measure).percent) for column in columns)} |")
+    return rows
+
+
+def _by_size(tally: Tally, sizes: Sequence[str], columns: Sequence[Column]) -> list[str]:
+    """A row for each size."""
+    rows = [f"| runs | {' | '.join(column.title for column in columns)} |", "|---" * (1 + len(columns)) + "|"]
+    for size in sizes:
+        cells = [_percent(tally.share(column.measure, size=size).percent) for column in columns]
+        rows.append(f"| {size} | {' | '.join(cells)} |")
     return rows
 
 

@@ -59,12 +59,26 @@ def _calm_and_not(rng: Rng, runs: Course) -> Rows:
 
 
 LAWS = (
-    Law("AR 0.5", "half of a deviation carries over", _half, 1.4, flow=True),
-    Law("AR 0.8", "most of it does", _most, 1.5, flow=True),
-    Law("AR 0.95", "nearly all of it does", _nearly_all, 1.6),
-    Law("AR 0.8 and noise", "most carries over, and noise as large on top", _with_noise, 1.5, flow=True),
-    Law("weak AR and noise", "the same, noise twice as large as what carries over", _some_with_noise, 1.4, flow=True),
-    Law("moving average", "of the noise of four runs", _averages, 1.4),
-    Law("AR -0.5", "a long run is followed by a short one", _opposite, 1.3),
-    Law("calm and not", "spread that carries over (GARCH)", _calm_and_not, 1.4),
+    Law("AR 0.5", "half of a deviation carries over", _half, 1.4, independent=False, flow=True),
+    Law("AR 0.8", "most of it does", _most, 1.5, independent=False, flow=True),
+    Law("AR 0.95", "nearly all of it does", _nearly_all, 1.6, independent=False),
+    Law(
+        "AR 0.8 and noise",
+        "most carries over, and noise as large on top",
+        _with_noise,
+        1.5,
+        independent=False,
+        flow=True,
+    ),
+    Law(
+        "weak AR and noise",
+        "the same, twice the noise",
+        _some_with_noise,
+        1.4,
+        independent=False,
+        flow=True,
+    ),
+    Law("moving average", "of the noise of four runs", _averages, 1.4, independent=False),
+    Law("AR -0.5", "a long run is followed by a short one", _opposite, 1.3, independent=False),
+    Law("calm and not", "spread that carries over (GARCH)", _calm_and_not, 1.4, independent=False),
 )

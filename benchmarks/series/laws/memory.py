@@ -31,5 +31,5 @@ def _sawtooth(rng: Rng, runs: Course) -> Rows:
 LAWS = (
     Law("memory in slabs", "peaks in steps of 64 MiB", _slabs, 1.4),
     Law("heaps that double", "peaks are powers of two", _heaps, 4.0),
-    Law("sawtooth", "a cache grows, and is dropped now and then", _sawtooth, 2.0),
+    Law("sawtooth", "a cache grows, and is dropped now and then", _sawtooth, 2.0, independent=False),
 )

@@ -41,7 +41,14 @@ LAWS = (
         "share of misses", "what changes is the share of runs that miss it", _fading, 5.0, scales=False, slow_runs=True
     ),
     Law("three sizes", "exactly one, two or four minutes", _three, 1.5, slow_runs=True),
-    Law("taking turns", "short and long runs in turn", _turns, 1.3, slow_runs=True, flow=True),
-    Law("every third", "three sizes in turn", _thirds, 1.3, slow_runs=True),
-    Law("kinds that stay", "two kinds of runs; the next is of the same in four of five", _staying, 1.5, slow_runs=True),
+    Law("taking turns", "short and long runs in turn", _turns, 1.3, independent=False, slow_runs=True, flow=True),
+    Law("every third", "three sizes in turn", _thirds, 1.3, independent=False, slow_runs=True),
+    Law(
+        "kinds that stay",
+        "two kinds; the next run is mostly of the same",
+        _staying,
+        1.5,
+        independent=False,
+        slow_runs=True,
+    ),
 )

@@ -62,7 +62,7 @@ def _bursts(rng: Rng, n: int) -> Rows:
 
 
 def _season(name: str, what: str, draw: Draw, starts: Starts, factor: float = 1.4, flow: bool = False) -> Law:
-    return Law(name, what, draw, factor, starts, alike=False, slow_runs=True, flow=flow)
+    return Law(name, what, draw, factor, starts, alike=False, independent=False, slow_runs=True, flow=flow)
 
 
 LAWS = (

@@ -15,7 +15,8 @@ def _spread(before: float, after: float, tail: float | None = None) -> Law:
         return np.asarray(300.0 * runs.level * np.exp(np.where(runs.later, after, before) * drawn))
 
     name = f"spread {100 * before:.0f} to {100 * after:.0f}%" + ("" if tail is None else ", heavy tails")
-    return Law(name, f"{noise} noise whose spread changes there", draw, 1.6 if max(before, after) > 0.2 else 1.3)
+    factor = 1.6 if max(before, after) > 0.2 else 1.3
+    return Law(name, f"{noise} noise whose spread changes there", draw, factor, independent=False)
 
 
 def _equal_before(rng: Rng, runs: Course) -> Rows:
@@ -27,5 +28,5 @@ LAWS = (
     _spread(0.05, 0.25),
     _spread(0.25, 0.05),
     _spread(0.05, 0.25, 3.0),
-    Law("equal, then 20%", "10 s exactly, and from some run on they vary", _equal_before, 2.0),
+    Law("equal, then 20%", "10 s exactly, and from some run on they vary", _equal_before, 2.0, independent=False),
 )

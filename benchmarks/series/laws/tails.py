@@ -52,5 +52,13 @@ LAWS = (
     Law("Cauchy", "a level, and a tail without a mean", _cauchy, 1.3),
     Law("skewed to the left", "at most 100 s, and sometimes much less", _shorter, 1.4),
     Law("some runs hang", "one run in twenty takes eight times as long", _hung, 1.3, slow_runs=True, flow=True),
-    Law("storms", "now and then three runs in a row take four times as long", _storms, 1.3, slow_runs=True, flow=True),
+    Law(
+        "storms",
+        "at times three in a row take four times as long",
+        _storms,
+        1.3,
+        independent=False,
+        slow_runs=True,
+        flow=True,
+    ),
 )

@@ -192,8 +192,11 @@ def test_the_page_names_the_worst_laws_and_has_a_cell_for_every_column() -> None
             tally.add(Key(law.name, "ratio", "4, 4"), law.name != "Cauchy")
     assert read(tally.rows()).rows() == tally.rows()
     made = lines({"seeds": 200, "rows": tally.rows()})
-    assert "| quiet series with a change point | at most 0.4% | 1.0% of 10,200 | 1 of 51 | AR 0.95 50% |" in made
-    assert "| intervals of the ratio of a comparison | at least 96% | 98% of 10,200 | 1 of 51 | Cauchy 0% |" in made
+    for row in (
+        "| quiet series with a change point | at most 0.4% | 1.0% of 10,200 | 0% of 5,600 | 1 of 51 | AR 0.95 50% |",
+        "| intervals of the ratio of a comparison | at least 96% | 98% of 10,200 | 96% of 5,600 | 1 of 51 | Cauchy 0% |",
+    ):
+        assert row in made
     tables = "\n".join(made).split("\n\n")
     for table in (rows for rows in tables if rows.startswith("| ")):
         assert len({row.count("|") for row in table.splitlines()}) == 1, table[:80]
