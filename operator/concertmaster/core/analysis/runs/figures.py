@@ -49,11 +49,13 @@ class RunFigures:
     def of_each(self, make: Callable[[R], T], runs: Sequence[R]) -> list[T]:
         """``of`` for each run, in their order."""
         known = self._figures.setdefault(make, {})
-        numbers = list(map(id, runs))
-        for run, number in zip(runs, numbers, strict=True):
-            if number not in known:
-                self._runs[number], known[number] = run, make(run)
-        return list(map(known.__getitem__, numbers))
+        try:
+            return list(map(known.__getitem__, map(id, runs)))
+        except KeyError:
+            for run in runs:
+                if (number := id(run)) not in known:
+                    self._runs[number], known[number] = run, make(run)
+        return [known[id(run)] for run in runs]
 
     def grouped(self, make: Callable[[R], Sequence[KeyedRow]], runs: Sequence[R]) -> Mapping[Any, Sequence[KeyedRow]]:
         """The rows that ``make`` gives of each run by their first field, in the order of the runs; see ``Grouping``."""
