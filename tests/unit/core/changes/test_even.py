@@ -193,3 +193,15 @@ def test_runs_of_a_weekend_are_not_compared_where_no_weekend_is_known_yet() -> N
     assert verify(Aim.FASTER, days_after, SETTINGS, age=5 * DAY).verdict is Verdict.WORSE
     failing = replace(weekend_only, after=tuple(replace(r, outcome=Outcome.FAILED) for r in weekend_only.after))
     assert verify(Aim.FASTER, failing, SETTINGS, age=2 * DAY).verdict is Verdict.WORSE
+
+
+def test_weekends_of_other_workflows_that_have_none_before_the_change_are_no_common_factor() -> None:
+    """They would be removed from a workflow that is not compared on weekends, or whose own are removed already."""
+    young = [life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=12, seed=s) for s in range(6)]
+    assert common(young) is None
+    slowed = [
+        life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, effect=1.3, days=4.0, after=24, seed=s) for s in range(6)
+    ]
+    found = common(slowed)
+    assert found is not None
+    assert found.ratio == pytest.approx(1.3, rel=0.06)

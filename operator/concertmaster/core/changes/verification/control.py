@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 
 from concertmaster.core.changes.verification.before_after import BeforeAfter, at_any_time, comparable, good
+from concertmaster.core.changes.verification.even import of_known_days
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, compare
 
 LEAST = 5  # workflows; with fewer even unanimity is no evidence
@@ -37,11 +38,11 @@ def common(others: Sequence[BeforeAfter], since: float = -math.inf) -> Common | 
 
 
 def _ratio(before_after: BeforeAfter, since: float) -> float | None:
-    """Ratio of durations after to before at equal input size and time; None with too few runs."""
+    """Ratio of durations after to before at equal input size and time; None with too few runs, on days of known kinds."""
     seconds, sizes = at_any_time(before_after, comparable(before_after))
+    known = of_known_days(before_after.before, before_after.after)
     before, after = (
-        [r for r in good(side) if r.start is not None and r.start >= since]
-        for side in (before_after.before, before_after.after)
+        [r for r in good(side) if r.start is not None and r.start >= since] for side in (before_after.before, known)
     )
     if min(len(before), len(after)) < MIN_RUNS:
         return None
