@@ -205,3 +205,17 @@ def test_weekends_of_other_workflows_that_have_none_before_the_change_are_no_com
     found = common(slowed)
     assert found is not None
     assert found.ratio == pytest.approx(1.3, rel=0.06)
+
+
+def test_runs_of_busy_hours_are_no_clear_slowdown_after_those_of_a_night() -> None:
+    """The newest sixty before the change, with which durations are compared, are those of a night."""
+
+    def busy(time: float) -> float:
+        return 1.9 if 8 * HOUR <= time % DAY < 18 * HOUR else 1.0
+
+    morning = MONDAY + 9 * DAY + 8 * HOUR
+    for looked in (2, 6, 20):
+        found = verify(Aim.FASTER, life(morning, HOUR / 6, busy, days=5.0, after=looked), SETTINGS, age=DAY / 4)
+        assert found.verdict is not Verdict.WORSE, found.reason
+    slowed = life(morning, HOUR / 6, busy, effect=2.0, days=5.0, after=2)
+    assert verify(Aim.FASTER, slowed, SETTINGS, age=DAY / 4).verdict is Verdict.WORSE

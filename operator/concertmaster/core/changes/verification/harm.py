@@ -17,7 +17,7 @@ from itertools import pairwise
 from statistics import median
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory, killed_for_memory
-from concertmaster.core.changes.verification.before_after import BeforeAfter, InputSizes, good
+from concertmaster.core.changes.verification.before_after import AmountsByRun, BeforeAfter, InputSizes, good
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, Common
@@ -101,8 +101,11 @@ def _more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int]
     return None
 
 
-def clearly_slower(before_after: BeforeAfter, sizes: InputSizes, common: Common | None) -> str | None:
-    """The first runs after the change all far exceed anything before it."""
+def clearly_slower(
+    before_after: BeforeAfter, sizes: InputSizes, even: AmountsByRun, common: Common | None
+) -> str | None:
+    """The first runs after the change all far exceed anything before it, also without what the hour of the day and weekends
+    explain (``even``: such durations): the newest runs before it may all be of a night."""
     before, after = good(before_after.before), good(before_after.after)
     looked = SOONEST if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:
@@ -110,6 +113,8 @@ def clearly_slower(before_after: BeforeAfter, sizes: InputSizes, common: Common 
     longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
     first, factor = after[:looked], CLEARLY * (max(1.0, common.high) if common is not None else 1.0)
     if any((r.makespan or 0.0) < factor * longest or sizes[r.run] > largest for r in first):
+        return None
+    if min(even[r.run] or 0.0 for r in first) < factor * max(even[r.run] or 0.0 for r in before):
         return None
     shortest = min(r.makespan or 0.0 for r in first)
     span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"

@@ -80,7 +80,7 @@ def verify(
         or killed(before_after, steps, lowered)
         or failing(whole)
         or too_small(before_after, steps, lowered, certain=True)
-        or (clearly_slower(before_after, sizes, common) if timed else None)
+        or (clearly_slower(before_after, sizes, figures[0], common) if timed else None)
     )
     if harm:
         measured = _measured(aim, whole, known, figures, pricing, common)
