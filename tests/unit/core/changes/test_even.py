@@ -189,6 +189,7 @@ def test_runs_of_a_weekend_are_not_compared_where_no_weekend_is_known_yet() -> N
     assert "1 of 5 to 30 runs seen since the change, 24 before it; 11 more on days of a kind" in found.reason
     late = verify(Aim.FASTER, weekend_only, SETTINGS, age=SETTINGS.max_age_seconds)
     assert late.verdict is Verdict.INCONCLUSIVE
+    assert "24 runs before and 1 after it within 7d00h: too few to tell; 11 more on days of a kind" in late.reason
     days_after = life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=30, effect=1.25)
     assert verify(Aim.FASTER, days_after, SETTINGS, age=5 * DAY).verdict is Verdict.WORSE
     failing = replace(weekend_only, after=tuple(replace(r, outcome=Outcome.FAILED) for r in weekend_only.after))

@@ -74,7 +74,8 @@ def verify(
     before_after = replace(whole, before=baseline(whole.before, *figures, settings.max_runs))
     known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
     runs = (len(known.before), min(len(known.after), settings.max_runs))
-    waiting = _waiting(runs, settings, len(whole.after) - len(known.after))
+    others = _others(len(whole.after) - len(known.after))
+    waiting = f"{_seen(runs, settings)}{others}"
     harm = (
         silence
         or killed(before_after, steps, lowered)
@@ -100,7 +101,7 @@ def verify(
         if not over:
             return Verification(None, False, waiting, *runs, measured)
         limit = duration(settings.max_age_seconds)
-        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
+        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell{others}"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
     found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
@@ -214,6 +215,10 @@ def _makespans(whole: BeforeAfter) -> AmountsByRun:
     return {r.run: r.makespan for side in (whole.before, whole.after) for r in side}
 
 
-def _waiting(runs: tuple[int, int], settings: VerifySettings, others: int) -> str:
-    seen = f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"
-    return f"{seen}; {others} more on days of a kind (weekend or not) that no run before it shows" if others else seen
+def _seen(runs: tuple[int, int], settings: VerifySettings) -> str:
+    return f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"
+
+
+def _others(number: int) -> str:
+    """What is said of runs after the change that are not compared."""
+    return f"; {number} more on days of a kind (weekend or not) that no run before it shows" if number else ""
