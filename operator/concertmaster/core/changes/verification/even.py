@@ -2,7 +2,8 @@
 
 A change on a Friday evening is followed by a weekend, one in the morning by the busy hours. The seasons are those of the
 runs before it alone, so that they cannot take up its effect. They are estimates: of a few days an hour is known no better
-than from the few runs at that hour, and runs after a change that are all of that hour share its error (``season_error``).
+than from the few runs at that hour, and runs after a change that are all of that hour share its error (``season_error``). A
+weekend of few runs may differ from other days without being clear enough to be removed: that is an error, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.seasons import DAY, Calendar, explained_by_hour, explained_by_weekend
 from concertmaster.core.model import RunRecord
-from concertmaster.core.stats.robust import mad_sigma
+from concertmaster.core.stats.robust import array_median, mad_sigma
 from concertmaster.core.times import weekend
 
 _MEDIANS = math.pi / 2.0  # variance of a median in units of that of a mean, under normal noise
@@ -24,7 +25,8 @@ _MEDIANS = math.pi / 2.0  # variance of a median in units of that of a mean, und
 @dataclass(frozen=True, slots=True)
 class _Seasons:
     """What is explained of the logs of runs at ``times`` (ascending unix seconds): ``part``, all of shape (n,). ``hours``:
-    the group of hours of each, and the variance of what is known of a group; ``weekly``: that of the effect of weekends."""
+    the group of hours of each, and the variance of what is known of a group; ``weekly``: that of the effect of weekends, or
+    the square of what is left of it, whichever is larger."""
 
     times: Floats
     weekends: Indices
@@ -50,7 +52,8 @@ class _Seasons:
 
 
 def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -> _Seasons | None:
-    """Those of the positive amounts of runs in order of start; None where neither hours nor weekends explain anything."""
+    """Those of the positive amounts of runs in order of start; None where neither hours nor weekends explain anything, and
+    the runs are all of one kind of days."""
     known = [(r.start, amounts[r.run]) for r in before if r.start is not None and amounts[r.run]]
     times, logs = np.asarray([start for start, _ in known]), np.log(np.asarray([v for _, v in known], dtype=float))
     calendar = Calendar(times, level=True)
@@ -58,18 +61,23 @@ def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -
     left = logs if hourly is None else logs - hourly
     weekly = explained_by_weekend(calendar, left)
     left = left if weekly is None else left - weekly
-    part = logs - left
-    if not part.any():
-        return None
-    weekends = np.asarray([int(weekend(t)) for t in times.tolist()])
-    noise, of = _MEDIANS * mad_sigma(left) ** 2, calendar.hours if hourly is not None else None
+    part, weekends = logs - left, np.asarray([int(weekend(t)) for t in times.tolist()])
     inside = int(weekends.sum())
+    both = 0 < inside < times.size
+    if not (both or part.any()):
+        return None
+    noise, of = _MEDIANS * mad_sigma(left) ** 2, calendar.hours if hourly is not None else None
     return _Seasons(
         times, weekends, part,
         np.zeros(times.size, np.intp) if of is None else of.of,
         np.zeros(1) if of is None else noise / of.sizes,
-        0.0 if weekly is None else noise * (1.0 / inside + 1.0 / (times.size - inside)),
+        max(noise * (1.0 / inside + 1.0 / (times.size - inside)), _apart(left, weekends) ** 2) if both else 0.0,
     )  # fmt: skip
+
+
+def _apart(left: Floats, weekends: Indices) -> float:
+    """By how much logs of weekends and of other days are apart where that is not clear enough to be removed."""
+    return array_median(left[weekends == 1]) - array_median(left[weekends == 0])
 
 
 def even(
@@ -96,7 +104,7 @@ def season_error(
     amounts: Mapping[str, float | None],
 ) -> float:
     """Standard error of the log of the ratio of runs ``after`` to those ``compared`` (some of those ``before``) that comes
-    with what ``even`` removes; 0 where it removes nothing."""
+    with what ``even`` removes, and with what it leaves of weekends; 0 where runs of both sides are alike in this."""
     seasons = _seasons(before, amounts)
     if seasons is None:
         return 0.0
