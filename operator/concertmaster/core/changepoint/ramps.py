@@ -119,4 +119,6 @@ def _ended(x: Floats, y: Floats) -> float:
     ends = np.unique(np.linspace(MIN_LENGTH, n - MIN_LENGTH, min(n, PLACES)).round()).astype(np.intp)
     shapes = np.minimum(x, x[ends][:, None])
     shapes = shapes - shapes.mean(axis=1, keepdims=True)
-    return float(np.max((shapes @ y) ** 2 / np.square(shapes).sum(axis=1)))
+    squares = np.square(shapes).sum(axis=1)
+    some = squares > 0.0  # no growth among runs at one time
+    return float(np.max((shapes[some] @ y) ** 2 / squares[some], initial=0.0))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.changepoint import Direction, OutlookState, detect, outlook
+from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.scores import best_split, split_p_value
 from concertmaster.core.changepoint.segment import serial_dependence
 
@@ -274,6 +275,14 @@ def test_outlook_of_growth_that_has_ended_seldom_has_a_date() -> None:
             at_risk[name] += seen.state is OutlookState.AT_RISK
     assert at_risk["ended"] <= 10
     assert at_risk["growth"] >= 50
+
+
+def test_growth_that_has_ended_is_seen_after_runs_that_began_at_one_time() -> None:
+    """Ten runs of a backfill begin in one second."""
+    times = np.concatenate([np.zeros(9), np.arange(51.0)])
+    noise = 0.03 * np.random.default_rng(1).standard_normal(60)
+    assert not goes_on(times, 0.01 * np.minimum(times, 30.0) + noise, 0.008)
+    assert goes_on(times, 0.01 * times + noise, 0.01)
 
 
 def test_outlook_sees_growth_beside_weekends() -> None:
