@@ -238,3 +238,17 @@ def test_many_weekends_without_an_effect_hardly_widen_the_interval() -> None:
     saturday = MONDAY + 19 * DAY
     assert _error(life(saturday, HOUR, lambda _: 1.0, days=18.0, after=24)) < 0.02
     assert _error(life(saturday + 2 * DAY, HOUR, lambda _: 1.0, days=18.0, after=24)) < 0.02
+
+
+def test_failures_count_on_days_of_any_kind() -> None:
+    """Three runs of the first weekend fail, and none of the days that are compared."""
+
+    def failed(rows: tuple[RunRecord, ...], *places: int) -> tuple[RunRecord, ...]:
+        return tuple(replace(r, outcome=Outcome.FAILED) if i in places else r for i, r in enumerate(rows))
+
+    rows = life(FRIDAY_EVENING, HOUR, lambda _: 1.0, days=4.0, after=70)
+    rows = replace(rows, before=failed(rows.before, 60, 80), after=failed(rows.after, 5, 10, 20))
+    found = verify(Aim.SAFER, rows, SETTINGS, age=4 * DAY)
+    assert found.verdict is Verdict.SAME
+    assert found.measured is not None
+    assert found.measured.likely == pytest.approx(3 / 70 - 2 / 60)

@@ -134,7 +134,7 @@ def _judged(
             return Verification(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
     elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
         reason = f"runs are not slower by more than {percent(HARMLESS)}: {durations}"
-        better = failed_share(before_after.after) < failed_share(before_after.before)
+        better = measured is not None and measured.likely < 0.0
         if aim is Aim.CHEAPER:
             better = measured is None or measured.high < 0.0
             reason += "" if better else "; no saving can be measured either"
@@ -177,11 +177,11 @@ def _measured(
     common: Common | None,
 ) -> Predicted | None:
     """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. ``whole``:
-    with all runs before, which tell hours and weekends."""
+    with all runs before, which tell hours and weekends, and all after, of which failures are counted."""
     if aim is Aim.SAFER:
-        if not before_after.after or not before_after.before:
+        if not whole.after or not before_after.before:
             return None
-        low = likely = high = failed_share(before_after.after) - failed_share(before_after.before)
+        low = likely = high = failed_share(whole.after) - failed_share(before_after.before)
         return Predicted("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
     amounts, sizes = figures
