@@ -204,16 +204,23 @@ def _unhindered(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tupl
     share = math.fsum(waits) / (math.fsum(r.seconds for r in seen) or math.inf)
     gains = evidence.worth(WhatIf.scale_step(step, 1.0 - share), evidence.settings.number("minGainPercent", 5.0))
     sure = evidence.gain(WhatIf.scale_step(step, 1.0 - _SURELY * share))
-    if gains is None or sure.share is None or sure.seconds is None:
+    most = evidence.gain(WhatIf.scale_step(step, 0.0))
+    if gains is None or sure.share is None or sure.seconds is None or most.share is None or most.seconds is None:
         return None
     of_share, seconds = (_as_known(gain, waits) for gain in gains)
-    return replace(of_share, low=sure.share.low), replace(seconds, low=sure.seconds.low)
+    return _between(of_share, sure.share, most.share), _between(seconds, sure.seconds, most.seconds)
 
 
 def _as_known(gain: Interval, waits: Sequence[float]) -> Interval:
     """The gain with the error of the mean of these seconds."""
     mean = mean_with_interval(waits)
     return gain if mean is None else combined(gain.likely, [gain, mean.scaled(gain.likely / mean.likely)])
+
+
+def _between(gain: Interval, least: Interval, most: Interval) -> Interval:
+    """The gain, at the lowest the ``least`` one, and at the highest that without the step: a mean of few runs may be known
+    so badly that more seems possible."""
+    return Interval(least.low, gain.likely, max(gain.likely, min(gain.high, most.high)))
 
 
 def _after(expected: str, first: str | None) -> str:
