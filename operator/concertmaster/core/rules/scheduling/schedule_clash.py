@@ -105,7 +105,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     least = evidence.settings.number("minWaitSeconds", 30.0)
     runs = lasting(evidence, known, [wait >= least for wait in _waits(known)])
     wait = median(_waits(runs)) or 0.0
-    if wait < least:
+    if not runs or wait < least:
         return
     key = analysis.definition.key
     before = {run.run for run in known} - {run.run for run in runs}

@@ -111,3 +111,10 @@ def test_runs_of_unknown_waits_do_not_count_as_without_one() -> None:
     assert some.gain_seconds is not None
     assert some.gain_seconds.likely == pytest.approx(every.gain_seconds.likely, rel=0.05)
     assert replace(whole, runs=tuple(map(hidden, whole.runs))).recommended("schedule-clash") == []
+
+
+def test_nothing_is_said_of_waits_that_are_not_known_even_if_any_counts() -> None:
+    clash = scenarios.schedule_clash()
+    runs = tuple(replace(r, steps=tuple(replace(e, created=None, scheduled=None) for e in r.steps)) for r in clash.runs)
+    assert clash.recommended("schedule-clash", minWaitSeconds="0") != []
+    assert replace(clash, runs=runs).recommended("schedule-clash", minWaitSeconds="0") == []
