@@ -70,14 +70,19 @@ def defaulted(evidence: Evidence, place: Place, resource: str) -> Place:
     """The place with the request and the limit that a LimitRange gives its container, which declares neither: these are
     what its pods reserve and have."""
     container, request, limit = place.container, f"{resource}_request", f"{resource}_limit"
-    ranges = [r for r in evidence.capacity.ranges if r.scope == "Container"]
     if getattr(container, request) is not None or getattr(container, limit) is not None or container.name == POD:
         return place
-    most = next((r.default[resource] for r in ranges if resource in r.default), None)
-    asked = next((r.default_request[resource] for r in ranges if resource in r.default_request), most)
+    asked, most = defaults(evidence, resource)
     if asked is None:
         return place
     return replace(place, container=replace(container, **{request: asked, limit: most}))  # type: ignore[arg-type]
+
+
+def defaults(evidence: Evidence, resource: str) -> tuple[float | None, float | None]:
+    """The request and the limit that the namespace's LimitRanges give a container without either; None: none."""
+    ranges = [r for r in evidence.capacity.ranges if r.scope == "Container"]
+    most = next((r.default[resource] for r in ranges if resource in r.default), None)
+    return next((r.default_request[resource] for r in ranges if resource in r.default_request), most), most
 
 
 def shared(analysis: Analysis, spec: StepSpec) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.places import Place
+from concertmaster.core.rules.resources.places import Place, defaults
 from concertmaster.core.sizing import MIB, MILLI
 
 LIMITED = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
@@ -60,7 +60,7 @@ def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
     most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
     if bound.least is not None and bound.least > least:
         least, least_by = bound.least, bound.least_by
-    kept, kept_by = _kept_by_init(place, resource)
+    kept, kept_by = _kept_by_init(evidence, place, resource)
     if kept > least:
         least, least_by = kept, kept_by
     if bound.most is not None and bound.most < most:
@@ -68,11 +68,11 @@ def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
     return SizeBounds(least, most, least_by, most_by, limit, *(ratio or (None, "")))
 
 
-def _kept_by_init(place: Place, resource: str) -> tuple[float, str]:
+def _kept_by_init(evidence: Evidence, place: Place, resource: str) -> tuple[float, str]:
     """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
     containers, beside native sidecars, which start before them. And the name of that container; 0 where there is none."""
-    spec, name = place.step.spec, f"{resource}_request"
-    asked = {c.name: getattr(c, name) or 0.0 for c in spec.containers} if spec is not None else {}
+    spec = place.step.spec
+    asked = {c.name: _asked(evidence, c, resource) for c in spec.containers} if spec is not None else {}
     own = next((c for c in spec.containers if c.name == place.container.name), None) if spec is not None else None
     first = max((c for c in spec.containers if c.init), key=lambda c: asked[c.name], default=None) if spec else None
     if spec is None or spec.pod is not None or own is None or first is None or _is_native(own):
@@ -82,6 +82,12 @@ def _kept_by_init(place: Place, resource: str) -> tuple[float, str]:
     return (
         (kept, f"the request of init container {first.name}, which the pod keeps") if asked[first.name] else (0.0, "")
     )
+
+
+def _asked(evidence: Evidence, container: ContainerSpec, resource: str) -> float:
+    """What a pod reserves for the container: its request, else its limit, else the default of the namespace."""
+    declared = getattr(container, f"{resource}_request"), limit_of(container, resource), defaults(evidence, resource)[0]
+    return next((amount for amount in declared if amount is not None), 0.0)
 
 
 def _is_native(container: ContainerSpec) -> bool:

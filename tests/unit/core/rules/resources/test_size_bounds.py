@@ -39,6 +39,16 @@ def test_nothing_is_lowered_below_an_init_container_that_requests_as_much(memory
     assert found(memory) == []
 
 
+def test_an_init_container_reserves_its_limit_or_the_default_of_the_namespace() -> None:
+    assert found("4Gi", initContainers=[SETUP | {"resources": {"limits": {"memory": "4Gi"}}}]) == []
+    ranges = (LimitRange("usual", "Container", default={"memory": 8 * GI}, default_request={"memory": 4 * GI}),)
+    own = measured(memory_request=4 * GI, memory_limit=8 * GI, memory_sampled_peak=300 * MI)
+    body = resources() | {"initContainers": [SETUP]}
+    made = scenario(argo(task("a"), templates={"a": body}), 42, lambda _: {"a": Pod(100.0, containers=own)})
+    items = [i for r in replace(made, capacity=Capacity(ranges=ranges)).recommended("right-size") for i in r.items]
+    assert [i for i in items if i.field == "requests.memory"] == []
+
+
 def test_what_runs_beside_it_leaves_room() -> None:
     """The pod holds 4Gi and 2Gi while it works, and 5Gi before: 1Gi can be freed."""
     beside = SETUP | {"name": "proxy", "resources": {"requests": {"memory": "2Gi"}}}
