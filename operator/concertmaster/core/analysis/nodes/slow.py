@@ -120,13 +120,17 @@ def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> S
         np.log(np.array([e.duration for _, e in executions], dtype=np.float64)),
     )
     groups = {f"node {n}": frozenset((n,)) for n in nodes}
-    for pool in sorted({_pool(n) for n in nodes} - {""}):
-        members = frozenset(n for n in nodes if _pool(n) == pool)
-        if 1 < len(members) < len(nodes):
-            groups[f"pool {pool}-*"] = members
+    pools: dict[str, list[str]] = {}
+    for n in nodes:
+        pools.setdefault(_pool(n), []).append(n)
+    groups |= {f"pool {p}-*": frozenset(of) for p, of in sorted(pools.items()) if p and 1 < len(of) < len(nodes)}
     candidates: list[SlowNodes] = []
+    place, counts = {n: k for k, n in enumerate(nodes)}, np.bincount(of_node)
     for title, members in groups.items():
-        slow = np.array([n in members for n in nodes])
+        slow = np.zeros(len(nodes), dtype=bool)
+        slow[[place[n] for n in members]] = True
+        if not _LEAST <= counts[slow].sum() <= len(executions) - _LEAST:
+            continue  # with an autoscaler, most nodes
         compared = _compared(rows, slow)
         there = slow[compared.node]
         inside, outside = int(there.sum()), int((~there).sum())
