@@ -20,6 +20,7 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
 _GIB = 1024.0**3
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
+_NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,16 +53,17 @@ class Fleet:
     def loads(self, key: WorkflowKey, spans: Floats, namespace: str | None = None) -> Floats:
         """Mean cores reserved by all other workflows (of one ``namespace``) during each of the spans, shape (spans,)."""
         lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
-        own = [_Reserved(m.runs) for m in self.members if m.key == key]
+        own = [_Reserved(self.members[place].runs) for place in self._places.get(key, ())]
         total = self._all_of(namespace).within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
         return np.asarray(np.maximum(0.0, total / lengths))
 
     def known_since(self, key: WorkflowKey, spans: Floats) -> float:
         """Since when (unix seconds) all other workflows that matter during the spans are known: the latest first run of
         those that reserve a tenth of what all others do. Of a frequent workflow, only the newest runs are kept."""
-        others = [(place, cores) for place, cores in self._shares(spans) if self.members[place].key != key]
-        least = _PART * sum(cores for _, cores in others)
-        return max((float(self.members[place].runs[0, 0]) for place, cores in others if cores >= least), default=0.0)
+        cores = self._cores(spans)
+        cores[self._places.get(key, [])] = 0.0
+        matter = np.flatnonzero((cores > _NOTHING) & (cores >= _PART * cores.sum())).tolist()
+        return max((float(self.members[place].runs[0, 0]) for place in matter), default=0.0)
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
@@ -86,7 +88,8 @@ class Fleet:
         """How many of the workflows that it clashes with during the spans move before this one, the smallest first, and the
         longest usual run (s) of them all. Such a workflow is scheduled about as often and reserves a tenth of what all
         others do."""
-        own = next((m for m in self.members if m.key == key and m.upcoming and len(m.runs)), None)
+        same = [self.members[place] for place in self._places.get(key, ())]
+        own = next((m for m in same if m.upcoming and len(m.runs)), None)
         if own is None:
             return 0, 0.0
         others = [(self.members[place], cores) for place, cores in self._shares(spans)]
@@ -99,21 +102,25 @@ class Fleet:
         return sum(size < sizes[0] for size in sizes), longest
 
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
-        """(index, mean cores) of the members that reserve cores during the spans: one pass over all runs per span,
-        independent of the number of members."""
-        owners, starts, ends, rates = self._runs
-        if not len(spans) or not len(owners):
-            return
-        near = np.flatnonzero((ends > spans[:, 0].min()) & (starts < spans[:, 1].max()))
-        owners, starts, ends, rates = owners[near], starts[near], ends[near], rates[near]
+        """(index, mean cores) of the members that reserve cores during the spans."""
+        cores = self._cores(spans)
+        yield from ((int(place), float(cores[place])) for place in np.flatnonzero(cores > _NOTHING))
+
+    def _cores(self, spans: Floats) -> Floats:
+        """Mean cores that each member reserves during the spans, shape (members,). Of the runs of about the same length,
+        those are looked at that start before a span ends, and at most the longest of them before it begins."""
         reserved = np.zeros(len(self.members))
-        for begin, end in spans:
-            meeting = np.flatnonzero((ends > begin) & (starts < end))
-            seconds = np.minimum(ends[meeting], end) - np.maximum(starts[meeting], begin)
-            weights = seconds * rates[meeting] / max(1.0, end - begin)
-            reserved += np.bincount(owners[meeting], weights, len(self.members))
-        reserved /= len(spans)
-        yield from ((int(place), float(reserved[place])) for place in np.flatnonzero(reserved > 1e-9))
+        if not len(spans):
+            return reserved
+        for owners, starts, ends, rates, longest in self._runs:
+            first = np.searchsorted(starts, spans[:, 0] - longest).tolist()
+            last = np.searchsorted(starts, spans[:, 1]).tolist()
+            for (begin, end), low, high in zip(spans.tolist(), first, last, strict=True):
+                seconds = np.minimum(ends[low:high], end) - np.maximum(starts[low:high], begin)
+                np.add.at(
+                    reserved, owners[low:high], np.maximum(seconds, 0.0) * rates[low:high] / max(1.0, end - begin)
+                )
+        return reserved / len(spans)
 
     def demand(self, now: float, hours: int) -> Demand:
         """Demand of the next hours by workflow (``<namespace>/<name>``); cached for an hour."""
@@ -124,17 +131,43 @@ class Fleet:
         return self._demands[asked]
 
     @cached_property
-    def _runs(self) -> tuple[Indices, Floats, Floats, Floats]:
-        """All runs with a duration: member index, start, end and cores reserved."""
+    def _runs(self) -> list[tuple[Indices, Floats, Floats, Floats, float]]:
+        """All runs with a duration, those of about the same length together: member index, start (ascending), end and cores
+        reserved, and the seconds of the longest."""
         rows = np.concatenate([m.runs for m in self.members]) if self.members else np.empty((0, 4))
         owners = np.repeat(np.arange(len(self.members)), [len(m.runs) for m in self.members])
         taking = rows[:, 1] > rows[:, 0]
         rows, owners = rows[taking], owners[taking]
-        return owners, rows[:, 0], rows[:, 1], rows[:, 2] / (rows[:, 1] - rows[:, 0])
+        seconds = rows[:, 1] - rows[:, 0]
+        sizes = np.frexp(seconds)[1]  # powers of two
+        found = []
+        for size in np.unique(sizes):
+            alike = np.flatnonzero(sizes == size)
+            alike = alike[np.argsort(rows[alike, 0], kind="stable")]
+            starts, ends, reserved = rows[alike, :3].T
+            found.append((owners[alike], starts, ends, reserved / seconds[alike], float(seconds[alike].max())))
+        return found
+
+    @cached_property
+    def _places(self) -> dict[WorkflowKey, list[int]]:
+        """Indices of the members by key."""
+        places: dict[WorkflowKey, list[int]] = {}
+        for place, each in enumerate(self.members):
+            places.setdefault(each.key, []).append(place)
+        return places
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[Floats]]:
+        runs: dict[str, list[Floats]] = {}
+        for each in self.members:
+            if len(each.runs):
+                runs.setdefault(each.key.namespace, []).append(each.runs)
+        return runs
 
     def _all_of(self, namespace: str | None) -> _Reserved:
         if namespace not in self._reserved:
-            rows = [m.runs for m in self.members if len(m.runs) and namespace in (None, m.key.namespace)]
+            spaces = self._by_namespace
+            rows = [r for of in spaces.values() for r in of] if namespace is None else spaces.get(namespace, [])
             self._reserved[namespace] = _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
         return self._reserved[namespace]
 

@@ -82,9 +82,28 @@ def test_a_fleet_of_thousands_of_workflows_is_asked_in_a_moment() -> None:
     for minutes in range(10):
         fleet.load(members[1].key, spans + 60.0 * minutes)
     assert time.process_time() - begun < 1.0
+    fleet.known_since(members[2].key, spans)  # sorts the runs once
+    begun = time.process_time()
+    for each in members[:200]:
+        fleet.known_since(each.key, each.runs[:, :2])
+        fleet.loads(each.key, each.runs[:, :2])
+    assert time.process_time() - begun < 2.0
     begun = time.process_time()
     assert len(fleet.demand(NOW, 72).hours) == 72
     assert time.process_time() - begun < 30.0
     begun = time.process_time()
     fleet.demand(NOW + 1, 72)
     assert time.process_time() - begun < 0.1
+
+
+def test_the_others_are_known_since_the_latest_first_run_of_those_that_matter() -> None:
+    members = [
+        other("old", [(NOW + day * DAY, NOW + day * DAY + 100, 500.0, 0.0) for day in range(5)]),
+        other("young", [(NOW + day * DAY, NOW + day * DAY + 100, 400.0, 0.0) for day in range(2, 5)]),
+        other("small", [(NOW + 3 * DAY, NOW + 3 * DAY + 100, 1.0, 0.0)]),
+        FleetMember(ME, np.array([[NOW + 4 * DAY, NOW + 4 * DAY + 100, 9000.0, 0.0]])),
+    ]
+    spans = np.array([(NOW + day * DAY, NOW + day * DAY + 50) for day in range(5)])
+    assert Fleet(members).known_since(ME, spans) == NOW + 2 * DAY
+    assert Fleet(members[3:]).known_since(ME, spans) == 0.0
+    assert Fleet().known_since(ME, spans) == 0.0
