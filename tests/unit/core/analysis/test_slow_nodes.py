@@ -44,3 +44,25 @@ def test_nothing_is_taken_off_where_nodes_are_alike() -> None:
     analysis = scenario(flow, 60, work).analysis()
     assert analysis.slow_nodes is None
     assert analysis.node_delays == {}
+
+
+def test_a_step_that_takes_no_longer_there_keeps_its_time() -> None:
+    """``call`` waits for an API, on n0 until that node is drained: it is not slower from then on."""
+    value = noise(spread=0.03)
+    flow = argo(task("split"), task("load", "split"), task("call", "load"))
+
+    def pod(i: int, slow: bool) -> Pod:
+        return Pod(value(400 if slow else 200), node="n0" if slow else f"n{1 + i % 3}")
+
+    def work(i: int) -> Work:
+        call = Pod(value(400), node="n0" if i < 60 else f"n{1 + i % 3}")
+        return {"split": pod(i, i % 4 == 0), "load": pod(i, i % 4 == 1), "call": call}
+
+    made = scenario(flow, 80, work)
+    slow = made.analysis().slow_nodes
+    assert slow is not None and slow.unaffected == {"call"}
+    assert made.recommended("degradation") == []
+    item = made.one("node-skew")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.high < 200.0  # in half of the runs one pod takes 200 s longer there
+    assert "not counted, since as fast there: call" in item.evidence

@@ -44,7 +44,7 @@ def _factor(e: StepExecution, slow: SlowNodes, unknown: float) -> float:
     """What the execution would take elsewhere, in parts of what it took; ``unknown``: where its node is."""
     if e.node is None:
         return unknown
-    return 1.0 / slow.ratio if e.node in slow.nodes else 1.0
+    return 1.0 / slow.ratio if slow.slows(e) else 1.0
 
 
 def _average(known: Sequence[StepExecution], slow: SlowNodes) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -19,18 +19,20 @@ from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.stats.grouped import grouped_shift
-from concertmaster.core.stats.robust import array_median
+from concertmaster.core.stats.robust import array_median, mad_sigma
 
 LEAST_SLOWER = 0.2  # share by which executions take longer there
 _LEAST = 8  # executions on each side, of runs with both
 _CHANCE = 0.001  # probability that any node looks this slow by chance
+_CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
 
 @dataclass(frozen=True, slots=True)
 class SlowNodes:
     """Nodes that are slower by the factor ``ratio``, with the number of runs that used them and others, and of the
-    executions of these runs on them and elsewhere. ``title``: ``node node-3`` or ``pool batch-*``."""
+    executions of these runs on them and elsewhere. ``title``: ``node node-3`` or ``pool batch-*``. ``unaffected``: steps
+    that clearly take no longer there, since they wait for something else."""
 
     title: str
     nodes: frozenset[str]
@@ -38,10 +40,15 @@ class SlowNodes:
     runs: int
     inside: int
     outside: int
+    unaffected: frozenset[str] = frozenset()
+
+    def slows(self, e: StepExecution) -> bool:
+        """Whether the execution took longer than it would have elsewhere."""
+        return e.node in self.nodes and e.step not in self.unaffected
 
     def lost(self, e: StepExecution) -> float:
         """Seconds that the execution took longer than it would have elsewhere."""
-        return (e.duration or 0.0) * (1.0 - 1.0 / self.ratio) if e.node in self.nodes else 0.0
+        return (e.duration or 0.0) * (1.0 - 1.0 / self.ratio) if self.slows(e) else 0.0
 
 
 class _Rows(NamedTuple):
@@ -61,7 +68,8 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = LE
     """The pool, else the node, on which steps of these runs take significantly longer, by the share ``least`` or more; None
     if there is none."""
     executions = comparable(runs, figures)
-    return _slowest(executions, least) if executions else None
+    slow = _slowest(executions, least) if executions else None
+    return slow and replace(slow, unaffected=_unaffected([e for _, e in executions], slow))
 
 
 def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[tuple[str, StepExecution]]:
@@ -108,6 +116,21 @@ def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
     others = rows.where(rows.node != max(levels, key=lambda n: levels[n]))
     rest = grouped_shift(others.run, slow[others.node], others.value)
     return rest is not None and rest.shift >= shift / 2
+
+
+def _unaffected(executions: Sequence[StepExecution], slow: SlowNodes) -> frozenset[str]:
+    """The steps that take longer there by less than half of what others do (log scale), clear of the error of medians."""
+    logs: dict[str, tuple[list[float], list[float]]] = {}
+    for e in executions:
+        logs.setdefault(e.step, ([], []))[e.node in slow.nodes].append(math.log(e.duration or 1.0))
+    found = set()
+    for step, sides in logs.items():
+        outside, inside = (np.asarray(side) for side in sides)
+        if min(inside.size, outside.size) >= _LEAST:
+            error = math.hypot(*(mad_sigma(side) / math.sqrt(side.size) for side in (inside, outside)))
+            if array_median(inside) - array_median(outside) + _CLEAR * error < math.log(slow.ratio) / 2:
+                found.add(step)
+    return frozenset(found)
 
 
 def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> SlowNodes | None:

@@ -28,7 +28,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     share, seconds = gains
     executions = comparable(analysis.runs, analysis.figures)
     there = [e for _, e in executions if e.node in slow.nodes]
-    steps = sorted({e.step for e in there})
+    steps, as_fast = sorted({e.step for e in there}), sorted(slow.unaffected)
     yield Finding(
         step=steps[0] if len(steps) == 1 else None,
         about="",
@@ -49,6 +49,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         evidence=(
             f"nodes: {text.listing(sorted(slow.nodes), 5)}",
             "replayed with each execution there as fast as elsewhere",
+            *([f"not counted, since as fast there: {text.listing(as_fast)}"] if as_fast else []),
         ),
     )
 

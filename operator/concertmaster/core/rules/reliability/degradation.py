@@ -162,10 +162,7 @@ def _elsewhere(evidence: Evidence, rise: Rise) -> str:
     """That slow nodes, on which some executions ran, are not in the medians."""
     slow, runs = evidence.analysis.slow_nodes, {run.run for run in (*rise.before, *rise.after)}
     there = slow is not None and any(
-        rise.step in ("", e.step) and e.node in slow.nodes
-        for r in evidence.analysis.runs
-        if r.run in runs
-        for e in r.steps
+        rise.step in ("", e.step) and slow.slows(e) for r in evidence.analysis.runs if r.run in runs for e in r.steps
     )
     return f"; {slow.title} counted as fast as the others" if slow is not None and there else ""
 
