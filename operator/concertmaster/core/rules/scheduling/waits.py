@@ -16,6 +16,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.times import weekend
 
 _DAY = 86400.0
 _FEWEST = 3  # waits required in an hour
@@ -41,27 +42,35 @@ def lasting(evidence: Evidence, runs: Sequence[ExecutedRun], waited: Sequence[bo
     """Those of ``runs`` since they began to wait, all where that is not clear, and none where they have stopped waiting, or
     did so on a single day. ``waited``: whether each did.
 
-    The unit is the day, on which most runs waited or did not: runs of other hours, or of a weekend, say nothing of a change.
+    The unit is the day, on which most runs waited or did not: runs of other hours say nothing of a change. Nor do weekends
+    beside working days alone, as in the first week.
     """
     begun = {r.run: r.start for r in evidence.analysis.runs if r.start is not None}
     known = [(begun[run.run], own) for run, own in zip(runs, waited, strict=True) if run.run in begun]
     last = max((start for start, _ in known), default=0.0)
     by_day: dict[int, list[bool]] = {}
+    weekends: dict[int, list[bool]] = {}
     for start, own in known:
-        by_day.setdefault(_days(last - start), []).append(own)
+        by_day.setdefault(day := _days(last - start), []).append(own)
+        weekends.setdefault(day, []).append(weekend(start))
     if len(by_day) >= _ONCE and sum(map(any, by_day.values())) == 1:
         return []
-    days = [2 * sum(own) > len(own) for _, own in sorted(by_day.items())]  # the newest first
-    alike = next((k for k, day in enumerate(days) if day is not days[0]), len(days))
-    before = days[alike:]
-    usual = (sum(day is days[0] for day in before) + 1) / (len(before) + 2)
-    if not before or usual**alike >= _CHANCE:
+    order = sorted(by_day)  # the newest first
+    days = [_most(by_day[day]) for day in order]
+    alike = next((k for k, waits in enumerate(days) if waits is not days[0]), len(days))
+    newest, before = order[:alike], days[alike:]
+    usual = (sum(waits is days[0] for waits in before) + 1) / (len(before) + 2)
+    comparable = {_most(weekends[day]) for day in newest} & {_most(weekends[day]) for day in order[alike:]}
+    if not comparable or usual**alike >= _CHANCE:
         return runs
-    newest = sorted(by_day)[:alike]
     if not any(any(by_day[day]) for day in newest):
         return []
     since = [run for run in runs if run.run in begun and _days(last - begun[run.run]) <= newest[-1]]
     return since if len(since) >= evidence.analysis.policy.analysis.min_runs else runs
+
+
+def _most(flags: Sequence[bool]) -> bool:
+    return 2 * sum(flags) > len(flags)
 
 
 def _days(seconds: float) -> int:

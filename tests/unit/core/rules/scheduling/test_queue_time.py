@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
+from concertmaster.core.times import weekend
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY
 from tests.support.core import scenarios
@@ -99,6 +100,20 @@ def test_daily_runs_are_of_a_day_each_though_they_begin_some_seconds_apart(late:
 def test_a_wait_on_a_single_day_tells_nothing_of_others() -> None:
     assert _waiting(lambda i: 3000.0 if 15 <= i < 18 else 1.0) == []
     assert _waiting(lambda i: 3000.0 if i in (15, 16, 17, 27, 28, 29) else 1.0) != []
+
+
+def test_a_weekend_is_not_compared_with_working_days_alone() -> None:
+    """Saturday to Friday, of which the weekend waits: whether Saturdays have stopped waiting is not known."""
+    value = noise()
+    flow = argo(task("a"))
+    starts = [run.start or 0.0 for run in scenario(flow, 42, lambda _: {"a": value(300)}).runs]
+    made = scenario(flow, 42, lambda i: {"a": Pod(value(300), wait=300.0 if weekend(starts[i]) else 1.0)})
+    monday = next(i for i in range(6, 42) if weekend(starts[i - 1]) and not weekend(starts[i]))
+    friday = max(i for i in range(monday, 42) if not weekend(starts[i]) and starts[i] < starts[monday] + 5 * DAY)
+    week = replace(made, runs=made.runs[monday - 6 : friday + 1])
+    assert len({int(start // DAY) for start in starts[monday : friday + 1]}) == 5
+    (item,) = (r for r in week.recommended("queue-time") if r.id == "queue-time")
+    assert f"in {len(week.runs)} runs" in item.because
 
 
 def test_hours_without_waiting_are_no_end_of_it() -> None:
