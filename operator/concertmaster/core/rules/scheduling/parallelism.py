@@ -116,7 +116,8 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     if gains is None:
         return None
     (share, seconds), others, beside = gains, "", beside_others(evidence, runs, _inside(evidence, scope))
-    if beside is not None and any(beside.pods.get(run.run, least.limit) < least.limit for run in runs):
+    short = sum(beside.pods.get(run.run, least.limit) < least.limit for run in runs) if beside is not None else 0
+    if beside is not None and short:
         room = {name: Limit(max(pods, scope.limit), None, "capacity") for name, pods in beside.pods.items()}
         there = evidence.gain(
             change, [replace(run, limits=(*run.limits, room[run.run])) if run.run in room else run for run in runs]
@@ -127,6 +128,8 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         others = (
             f"other workflows reserve {text.cores(beside.cores)} on average meanwhile, which leaves {beside.where} for"
             f" {text.count(beside.usually, 'pod')}"
+            if beside.usually < least.limit
+            else f"other workflows leave room for fewer than {least.limit} pods in {short} of {len(runs)} runs"
         )
     held, wait = _held_back(runs)
     then = (least.now or 0.0) - seconds.likely

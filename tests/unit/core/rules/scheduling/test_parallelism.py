@@ -131,6 +131,8 @@ def test_each_run_has_the_room_that_others_left_it() -> None:
     (late,) = _beside(5.0, spans=((30 * DAY, 29 * DAY), (7 * DAY, 0.0)))
     assert late.gain_seconds is not None
     assert late.gain_seconds.likely == pytest.approx((309 + 103) / 2, rel=0.15)  # half of the runs met nobody
+    (some,) = _beside(5.0, spans=((30 * DAY, 29 * DAY), (4 * DAY, 0.0)))
+    assert "other workflows leave room for fewer than 8 pods in 12 of 42 runs" in some.evidence
 
 
 def test_runs_from_before_others_are_known_have_the_usual_room() -> None:
