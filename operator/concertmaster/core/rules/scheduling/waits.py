@@ -81,9 +81,9 @@ def _days(seconds: float) -> int:
 
 def window_of(evidence: Evidence, runs: Sequence[ExecutedRun]) -> str:
     """``in 12 runs (5d)``, of these runs."""
-    if len(runs) == len(evidence.recent()):
-        return evidence.recent_runs(len(runs))
     names = {run.run for run in runs}
+    if names == {run.run for run in evidence.recent()}:
+        return evidence.recent_runs(len(runs))
     first = min((r.start for r in evidence.analysis.runs if r.run in names and r.start is not None), default=None)
     if first is None:
         return evidence.recent_runs(len(runs))

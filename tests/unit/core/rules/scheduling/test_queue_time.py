@@ -9,6 +9,8 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.scheduling.waits import window_of
 from concertmaster.core.times import weekend
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY
@@ -251,3 +253,11 @@ def test_a_pod_that_never_got_a_node_has_no_unknown_binding() -> None:
     lost = replace(made.runs[3].steps[0], node=None, scheduled=None, started=None, outcome=Outcome.FAILED)
     item = replace(made, runs=tuple(replace(r, steps=(lost,)) if k == 3 else r for k, r in enumerate(made.runs)))
     assert "in 42 runs" in item.one("queue-time").because
+
+
+def test_the_window_is_that_of_these_runs_and_not_of_as_many_others() -> None:
+    value = noise()
+    made = scenario(argo(task("a")), 42, lambda i: {"a": value(300 if i < 21 else 600)})
+    evidence = Evidence(made.analysis(), "wfp")
+    assert window_of(evidence, evidence.recent()) == "in 21 runs (7d)"
+    assert window_of(evidence, evidence.analysis.executed[:21]) == "in 21 runs (14d)"
