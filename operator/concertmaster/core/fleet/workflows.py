@@ -20,6 +20,7 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
 _GIB = 1024.0**3
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
+_CORES, _MEMORY = 2, 3  # columns of the runs of a member
 _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 
 
@@ -44,17 +45,21 @@ class Fleet:
         self.members = tuple(members)
         self.across = across
         self._demands: dict[tuple[float, int], Demand] = {}
-        self._reserved: dict[str | None, _Reserved] = {}  # of all, and by namespace
+        self._reserved: dict[tuple[str | None, int], _Reserved] = {}  # of all and by namespace, and by column
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
         return float(self.loads(key, spans).mean()) if len(spans) else 0.0
 
-    def loads(self, key: WorkflowKey, spans: Floats, namespace: str | None = None) -> Floats:
-        """Mean cores reserved by all other workflows (of one ``namespace``) during each of the spans, shape (spans,)."""
+    def loads(self, key: WorkflowKey, spans: Floats, namespace: str | None = None, *, memory: bool = False) -> Floats:
+        """Mean cores, or GiB of ``memory``, reserved by all other workflows (of one ``namespace``) during each of the spans,
+        shape (spans,)."""
+        column = _MEMORY if memory else _CORES
         lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
-        own = [_Reserved(self.members[place].runs) for place in self._places.get(key, ())]
-        total = self._all_of(namespace).within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
+        own = [_Reserved(self.members[place].runs, column) for place in self._places.get(key, ())]
+        total = self._all_of(namespace, column).within(spans) - sum(
+            (o.within(spans) for o in own), np.zeros(len(spans))
+        )
         return np.asarray(np.maximum(0.0, total / lengths))
 
     def known_since(self, key: WorkflowKey, spans: Floats) -> float:
@@ -164,25 +169,26 @@ class Fleet:
                 runs.setdefault(each.key.namespace, []).append(each.runs)
         return runs
 
-    def _all_of(self, namespace: str | None) -> _Reserved:
-        if namespace not in self._reserved:
+    def _all_of(self, namespace: str | None, column: int) -> _Reserved:
+        if (namespace, column) not in self._reserved:
             spaces = self._by_namespace
             rows = [r for of in spaces.values() for r in of] if namespace is None else spaces.get(namespace, [])
-            self._reserved[namespace] = _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
-        return self._reserved[namespace]
+            self._reserved[namespace, column] = _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)), column)
+        return self._reserved[namespace, column]
 
 
 class _Reserved:
-    """Cumulative core-seconds reserved over time, as prefix sums: a query costs two binary searches."""
+    """Cumulative core-seconds or GiB-seconds (``column`` of the runs) reserved over time, as prefix sums: a query costs two
+    binary searches."""
 
-    def __init__(self, runs: Floats) -> None:
+    def __init__(self, runs: Floats, column: int) -> None:
         usable = runs[runs[:, 1] > runs[:, 0]]
         self._zero = float(usable[:, 0].min()) if len(usable) else 0.0
-        rates = usable[:, 2] / (usable[:, 1] - usable[:, 0])
-        self._edges = [_prefix(usable[:, column] - self._zero, rates) for column in (0, 1)]
+        rates = usable[:, column] / (usable[:, 1] - usable[:, 0])
+        self._edges = [_prefix(usable[:, edge] - self._zero, rates) for edge in (0, 1)]
 
     def within(self, spans: Floats) -> Floats:
-        """Core-seconds in each span, shape (spans,)."""
+        """What is reserved in each span, shape (spans,)."""
         return np.asarray(self._until(spans[:, 1] - self._zero) - self._until(spans[:, 0] - self._zero))
 
     def _until(self, times: Floats) -> Floats:

@@ -25,8 +25,9 @@ from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.scheduling.room import beside_others, between
+from concertmaster.core.rules.scheduling.room import Room, beside_others, between
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
+from concertmaster.core.sizing import MIB, MILLI
 
 _ELSEWHERE = 0.25  # most of the wait for nodes, as a share, that other workflows caused
 
@@ -97,6 +98,12 @@ def _locks(definition: WorkflowDefinition, wanted: int) -> tuple[tuple[Limit, ..
     return tuple(limits.values()), text.listing([f"{n.partition('/')[0]} {n.rpartition('/')[2]}" for n in limits])
 
 
+def _amounts(room: Room) -> str:
+    """What others reserve, without what is none but for rounding."""
+    memory = [text.memory(room.memory)] if room.memory >= MIB else []
+    return " and ".join([*([text.cores(room.cores)] if room.cores >= MILLI or not memory else []), *memory])
+
+
 def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or least.limit is None or least.limit <= scope.limit:
         return None
@@ -126,7 +133,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         if share.likely < percent / 100:
             return None
         others = (
-            f"other workflows reserve {text.cores(beside.cores)} on average meanwhile, which leaves {beside.where} for"
+            f"other workflows reserve {_amounts(beside)} on average meanwhile, which leaves {beside.where} for"
             f" {text.count(beside.usually, 'pod')}"
             if beside.usually < least.limit
             else f"other workflows leave room for fewer than {least.limit} pods in {short} of {len(runs)} runs"

@@ -15,17 +15,19 @@ from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 
+_GIB = 1024.0**3
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
 
 class Room(NamedTuple):
     """How many pods fit beside other workflows: by run, and ``usually`` (median), also for runs before all others are known;
-    ``where`` room is short, as a phrase, and the ``cores`` that others reserve there on average."""
+    ``where`` room is short, as a phrase, and what others reserve there on average: ``cores``, and ``memory`` in bytes."""
 
     pods: Mapping[str, int]
     usually: int
     where: str
     cores: float
+    memory: float
 
 
 def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequence[StepSpec]) -> Room | None:
@@ -39,12 +41,15 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
     since = fleet.known_since(key, np.array([[begun[run.run], begun[run.run] + run.makespan] for run in seen]))
     known = [run for run in seen if begun[run.run] >= since] or seen
     spans = np.array([[begun[run.run] + moment for moment in _waiting(run)] for run in known])
-    here, everywhere = (fleet.loads(key, spans, space).tolist() for space in (key.namespace, None))
+    here, everywhere = (
+        list(zip(fleet.loads(key, spans, s).tolist(), fleet.loads(key, spans, s, memory=True).tolist(), strict=True))
+        for s in (key.namespace, None)
+    )
     fits = [
         replace(
             capacity,
-            quotas=tuple(replace(q, hard=_less(q.hard, own)) for q in capacity.quotas),
-            nodes=replace(capacity.nodes, all=_less(capacity.nodes.all, every)),
+            quotas=tuple(replace(q, hard=_less(q.hard, *own)) for q in capacity.quotas),
+            nodes=replace(capacity.nodes, all=_less(capacity.nodes.all, *every)),
         ).pods(steps)
         for own, every in zip(here, everywhere, strict=True)
     ]
@@ -53,10 +58,10 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
         return None
     usually, by, _ = sorted(bound)[len(bound) // 2]
     quota = by.startswith("ResourceQuota")
-    loads = here if quota else everywhere
+    cores, gib = (sum(amounts) / len(known) for amounts in zip(*(here if quota else everywhere), strict=True))
     where = f"room in {by}" if quota else "nodes"
     pods = {run.run: usually for run in seen} | {run: fit for fit, _, run in bound}
-    return Room(pods, usually, where, sum(loads) / len(loads))
+    return Room(pods, usually, where, cores, gib * _GIB)
 
 
 def _waiting(run: ExecutedRun) -> tuple[float, float]:
@@ -66,9 +71,10 @@ def _waiting(run: ExecutedRun) -> tuple[float, float]:
     return (min(begin for begin, _ in waits), max(end for _, end in waits)) if waits else (0.0, run.makespan)
 
 
-def _less(amounts: Mapping[str, float], cores: float) -> Mapping[str, float]:
-    """Amounts by resource without so many cores."""
-    return {**amounts, "cpu": max(0.0, amounts["cpu"] - cores)} if "cpu" in amounts else amounts
+def _less(amounts: Mapping[str, float], cores: float, gib: float) -> Mapping[str, float]:
+    """Amounts by resource without so many cores, and so much memory."""
+    taken = {"cpu": cores, "memory": gib * _GIB}
+    return {resource: max(0.0, amount - taken.get(resource, 0.0)) for resource, amount in amounts.items()}
 
 
 def between(beside: Interval | None, alone: Interval) -> Interval:

@@ -127,6 +127,18 @@ def test_the_gain_leaves_other_workflows_of_the_namespace_their_part_of_a_quota(
     assert said in beside.evidence
 
 
+@pytest.mark.parametrize(
+    "capacity", [Capacity((ResourceQuota("m", {"memory": 8 * GI}),)), Capacity(nodes=Nodes(all={"memory": 8 * GI}))]
+)
+def test_memory_that_others_reserve_leaves_no_room_either(capacity: Capacity) -> None:
+    rows = np.array([(NOW - 30 * DAY, NOW, 0.0, 5.0 * 30 * DAY)])
+    fleet = Fleet((FleetMember(WorkflowKey("demo", "Job", "x"), rows),))
+    (item,) = replace(scenarios.parallelism(), capacity=capacity, fleet=fleet).recommended("parallelism")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(103, rel=0.1)
+    assert any("reserve 5Gi on average meanwhile, which leaves" in line for line in item.evidence)
+
+
 def test_each_run_has_the_room_that_others_left_it() -> None:
     (late,) = _beside(5.0, spans=((30 * DAY, 29 * DAY), (7 * DAY, 0.0)))
     assert late.gain_seconds is not None
