@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -61,16 +61,16 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
         return
-    for step in analysis.steps:
-        points = step.trend.points
-        if standing(points, least) is not None:
-            spent = _spent(evidence, good, step.step)
-            known = {s.input_total is not None for s in spent}
-            if len(known) > 1:
-                continue  # inputs that are not known yet may be why
-            of_step = _regression(evidence, spent, points, (), least, len(analysis.steps))
-            if of_step is not None:
-                yield replace(of_step, step=step.step)
+    changed = [step for step in analysis.steps if standing(step.trend.points, least) is not None]
+    seconds = _longest(evidence, good) if changed else []
+    for step in changed:
+        spent = _spent(evidence, good, seconds, step.step)
+        known = {s.input_total is not None for s in spent}
+        if len(known) > 1:
+            continue  # inputs that are not known yet may be why
+        of_step = _regression(evidence, spent, step.trend.points, (), least, len(analysis.steps))
+        if of_step is not None:
+            yield replace(of_step, step=step.step)
 
 
 def _undelayed(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Timed]:
@@ -80,13 +80,17 @@ def _undelayed(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Timed]
     return [_Spent(r.run, r.start, r.end, (r.makespan or 0.0) - delays.get(r.run, 0.0), r.input_total) for r in runs]
 
 
-def _spent(evidence: Evidence, runs: Sequence[RunRecord], step: str) -> list[_Spent]:
+def _longest(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Mapping[str, float]]:
+    """Seconds of the longest execution of each step of each run, without what slow nodes add."""
     figures, slow = evidence.analysis.figures, evidence.analysis.slow_nodes
-    spent = figures.of_each(longest, runs) if slow is None else [longest(run, slow.lost) for run in runs]
-    rows = zip(runs, spent, figures.of_each(inputs, runs), strict=True)
-    return [
-        _Spent(r.run, r.start, r.end, seconds[step], given.get(step)) for r, seconds, given in rows if step in seconds
-    ]
+    return figures.of_each(longest, runs) if slow is None else [longest(run, slow.lost) for run in runs]
+
+
+def _spent(
+    evidence: Evidence, runs: Sequence[RunRecord], seconds: Sequence[Mapping[str, float]], step: str
+) -> list[_Spent]:
+    rows = zip(runs, seconds, evidence.analysis.figures.of_each(inputs, runs), strict=True)
+    return [_Spent(r.run, r.start, r.end, of[step], given.get(step)) for r, of, given in rows if step in of]
 
 
 def _regression(
