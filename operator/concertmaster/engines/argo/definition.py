@@ -89,6 +89,20 @@ def material(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {k: filled for k, v in spec.items() if k not in _IMMATERIAL and ((filled := _filled(v)) or filled == 0)}
 
 
+def refers_to_others(spec: Mapping[str, Any]) -> bool:
+    """Whether a workflow spec takes templates from other objects, so that it does not say by itself what a run does."""
+    pending: list[Any] = [spec]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if value.get("templateRef") or value.get("workflowTemplateRef"):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
+
+
 def _filled(value: Any, depth: int = 0) -> Any:
     """``value`` without empty fields. Zero and false say something."""
     if isinstance(value, str | int | float) or depth > _DEPTH:

@@ -15,7 +15,7 @@ from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.daemons import settle_nodes
-from concertmaster.engines.argo.definition import material
+from concertmaster.engines.argo.definition import material, refers_to_others
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS
@@ -121,7 +121,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         outcome,
         started="startedAt",
         finished="finishedAt",
-        fingerprint=None if obj.spec.get("workflowTemplateRef") else fingerprint([material(obj.spec), []]),
+        fingerprint=None if refers_to_others(obj.spec) else fingerprint([material(obj.spec), []]),
         complete=bool(nodes),
     )
 

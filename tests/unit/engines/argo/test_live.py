@@ -423,6 +423,9 @@ def test_runs_without_a_template_have_a_fingerprint_of_their_own_spec() -> None:
     assert marks[0] is not None
     assert marks[0] == marks[1] == marks[2] != marks[3]
     assert read_run(one_node(), KEY).record.fingerprint is None  # the template's own is noted when it is observed
+    step = {"name": "b", "templateRef": {"name": "shared", "template": "b"}}
+    calling = {**raw, "spec": {"entrypoint": "a", "templates": [{"name": "a", "steps": [[step]]}]}}
+    assert read_run(calling, KEY).record.fingerprint is None  # another object may have changed
 
 
 @pytest.mark.parametrize(
