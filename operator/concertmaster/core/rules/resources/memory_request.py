@@ -98,7 +98,10 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         step=step.step,
         about=container_id(step, container),
         action=f"Raise memory request of {container_title(evidence, step, container)}: {before} -> {proposed}",
-        because=(f"{killed} of {runs} runs{alike} were OOM-killed ({evidence.window()}); {known}"),
+        because=(
+            f"{killed} of {text.count(runs, 'run')}{alike} {'was' if killed == 1 else 'were'} OOM-killed"
+            f" ({evidence.window()}); {known}"
+        ),
         risk=Level.LOW if need.measured else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=before,

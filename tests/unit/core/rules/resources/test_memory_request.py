@@ -172,3 +172,14 @@ def test_without_a_limit_kills_have_ended() -> None:
         return len(scenario(etl(transform=free), 40, work).recommended("memory-request"))
 
     assert (says(late=False), says(late=True)) == (0, 1)
+
+
+def test_one_run_was_killed() -> None:
+    limited = resources(requests={"cpu": "1", "memory": "256Mi"}, limits={"memory": "1Gi"})
+
+    def work(i: int) -> Work:
+        own = measured(memory_limit=1024 * MI, memory_sampled_peak=900 * MI)
+        return {"a": Pod(60.0, containers=own, fails="OOMKilled" if i == 9 else None)}
+
+    item = scenario(argo(task("a"), templates={"a": limited}), 12, work).one("memory-request")
+    assert item.because.startswith("1 of 12 runs was OOM-killed")
