@@ -76,7 +76,7 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
     cause, (was, now) = rise.cause, rise.medians
     seen, truly = _factors(rise)
     share = _lost(truly)
-    seconds = share.scaled(now)
+    seconds = share.scaled(now * _stretched(evidence, rise))
     broken = _broken(evidence.objectives, rise)
     blame = (
         f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
@@ -95,7 +95,7 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
-        proposed=f"{text.duration(now - seconds.likely)} median, as before",
+        proposed=f"{text.duration(now * (1.0 - share.likely))} median, as before",
         expected=gain_sentence(share, seconds),
         confidence=rise.point.confidence,
         objective=f"duration {broken}" if broken else None,
@@ -156,6 +156,13 @@ def _alone(rise: Rise, seen: float, truly: Interval) -> str:
     if seen - truly.likely < _APART:
         return alone
     return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
+
+
+def _stretched(evidence: Evidence, rise: Rise) -> float:
+    """How many times as long as counted the runs since then are on average: what is added takes longer on slow nodes, too."""
+    delays = evidence.analysis.node_delays
+    counted = sum(r.makespan or 0.0 for r in rise.after)
+    return 1.0 + sum(delays.get(r.run, 0.0) for r in rise.after) / counted if counted > 0.0 else 1.0
 
 
 def _elsewhere(evidence: Evidence, rise: Rise) -> str:

@@ -11,6 +11,7 @@ from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise
 _FLOW = argo(task("scan"), task("rebuild", "scan"), task("publish", "rebuild"))
 _FULL = 0.4  # share of the runs that rebuild
 _COUNT = 120
+_ON_AVERAGE = 7 / 6  # times as long on six nodes of which one is twice as slow
 
 
 def _flow(slower: float, *, share_later: float = _FULL, quick: float = 1.0, seed: int = 1) -> Scenario:
@@ -112,7 +113,13 @@ def test_a_slow_node_does_not_hide_a_regression(seed: int) -> None:
     assert item.id == "degradation.load"
     assert "node n0 counted as fast as the others" in item.because
     assert item.gain_seconds is not None
-    assert item.gain_seconds.low < 0.35 * 300 < item.gain_seconds.high
+    assert item.gain_seconds.low < 0.35 * 300 * _ON_AVERAGE < item.gain_seconds.high
+
+
+def test_what_a_regression_adds_takes_longer_on_a_slow_node() -> None:
+    gains = [_on_nodes(1.6, (1 / 6, 1 / 6), seed).one("degradation").gain_seconds for seed in range(8)]
+    truth = 0.6 * 300 * _ON_AVERAGE
+    assert sum(gain.likely for gain in gains if gain is not None) / 8 == pytest.approx(truth, rel=0.06)
 
 
 @pytest.mark.parametrize("seed", range(4))
