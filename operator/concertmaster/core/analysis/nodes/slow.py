@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.grouped import grouped_shift
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
@@ -75,12 +74,32 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = LE
 def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[tuple[str, StepExecution]]:
     """The succeeded executions with their run, of the steps that take long enough and run on several nodes."""
     executions: list[tuple[str, StepExecution]] = []
-    for of_runs in figures.grouped(executions_by_step, runs).values():
-        rows = [(of.run, e) for of in of_runs for e in of.timed if e.node and (e.duration or 0.0) > 0]
-        middle = median([e.duration or 0.0 for _, e in rows])
-        if middle is not None and middle >= _NOISE and len({e.node for _, e in rows}) > 1:
-            executions += rows
+    for rows in figures.grouped(_on_nodes, runs).values():
+        middle = median([row.seconds for row in rows])
+        if middle is not None and middle >= _NOISE and len({row.node for row in rows}) > 1:
+            executions += [(row.run, row.execution) for row in rows]
     return executions
+
+
+class _OnNode(NamedTuple):
+    """A succeeded execution of a step: its run, node and seconds (> 0)."""
+
+    step: str
+    run: str
+    node: str
+    seconds: float
+    execution: StepExecution
+
+
+def _on_nodes(run: RunRecord) -> list[_OnNode]:
+    found: list[_OnNode] = []
+    for e in run.steps:
+        node = e.node
+        if node and (e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED):
+            seconds = e.duration
+            if seconds:
+                found.append(_OnNode(e.step, run.run, node, seconds, e))
+    return found
 
 
 def _pool(node: str) -> str:
@@ -93,6 +112,15 @@ def _numbers(names: Sequence[str]) -> tuple[list[str], Indices]:
     different = sorted(set(names))
     place = {name: k for k, name in enumerate(different)}
     return different, np.array([place[name] for name in names], dtype=np.intp)
+
+
+def _centred(rows: _Rows) -> Floats:
+    """The values relative to the median of their step."""
+    values = rows.value.copy()
+    for step in range(int(rows.step.max()) + 1):
+        own = rows.step == step
+        values[own] -= array_median(values[own])
+    return values
 
 
 def _compared(rows: _Rows, slow: Flags) -> _Rows:
@@ -148,12 +176,16 @@ def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> S
         pools.setdefault(_pool(n), []).append(n)
     groups |= {f"pool {p}-*": frozenset(of) for p, of in sorted(pools.items()) if p and 1 < len(of) < len(nodes)}
     candidates: list[SlowNodes] = []
+    centred = _centred(rows)
     place, counts = {n: k for k, n in enumerate(nodes)}, np.bincount(of_node)
     for title, members in groups.items():
         slow = np.zeros(len(nodes), dtype=bool)
         slow[[place[n] for n in members]] = True
         if not _LEAST <= counts[slow].sum() <= len(executions) - _LEAST:
             continue  # with an autoscaler, most nodes
+        roughly = grouped_shift(rows.run, slow[rows.node], centred)
+        if roughly is None or roughly.shift < math.log1p(least) / 2:
+            continue  # spares the comparison of most nodes, which are as fast as the others
         compared = _compared(rows, slow)
         there = slow[compared.node]
         inside, outside = int(there.sum()), int((~there).sum())

@@ -159,7 +159,7 @@ def _alone(rise: Rise, seen: float, truly: Interval) -> str:
 
 
 def _stretched(evidence: Evidence, rise: Rise) -> float:
-    """How many times as long as counted the runs since then are on average: what is added takes longer on slow nodes, too."""
+    """Times as long as counted that the runs since then take on average: what is added takes longer on slow nodes, too."""
     delays = evidence.analysis.node_delays
     counted = sum(r.makespan or 0.0 for r in rise.after)
     return 1.0 + sum(delays.get(r.run, 0.0) for r in rise.after) / counted if counted > 0.0 else 1.0
