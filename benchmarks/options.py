@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def by_kind(description: str | None, kinds: Iterable[str]) -> argparse.ArgumentParser:
@@ -38,3 +44,17 @@ def target(options: argparse.Namespace, published: Path, *, whole: bool = True) 
     if options.out is not None:
         return Path(options.out)
     return published if whole and not options.dry and options.only == options.kinds else None
+
+
+def simulated(options: argparse.Namespace, make: Callable[[str, int], T]) -> Iterator[T]:
+    """``make(kind, seed)`` of all kinds and seeds that are asked for, in their order, by several processes."""
+    kinds, seeds = zip(*product(options.only, range(options.first, options.first + options.seeds)), strict=True)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        yield from pool.map(make, kinds, seeds, chunksize=4)
+
+
+def write(options: argparse.Namespace, published: Path, result: Any, *, whole: bool = True) -> None:
+    """Write the result as JSON where ``target`` says."""
+    path = target(options, published, whole=whole)
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1) + "\n")

@@ -17,7 +17,7 @@ from benchmarks.advice.law import Flow
 from benchmarks.advice.report import RESULT, plain
 from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
 from benchmarks.advice.weeks import replay_one, together
-from benchmarks.options import by_kind_and_seed, target
+from benchmarks.options import by_kind_and_seed, write
 from concertmaster.core.model.policy import Policy
 
 NAMES = [kind.__name__ for kind in KINDS]
@@ -95,9 +95,7 @@ def main() -> int:
     print("\n".join([*seen.flickers, *seen.small]) if options.verbose else "", seen.summary())
     if tallies:
         print(plain(result))
-    path = target(options, RESULT)
-    if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    write(options, RESULT, result)
     return 0
 
 

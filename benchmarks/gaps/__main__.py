@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
@@ -13,7 +12,7 @@ from benchmarks.advice.kinds import KINDS, planted
 from benchmarks.gaps import sightings, usage, values
 from benchmarks.gaps.compare import Case, cases
 from benchmarks.gaps.report import RESULT, lines, summary
-from benchmarks.options import by_kind_and_seed, target
+from benchmarks.options import by_kind_and_seed, write
 
 LAWS = (*usage.LAWS, *sightings.LAWS, *values.LAWS)
 _HEALTHY = 1000  # first number of a healthy workflow
@@ -56,9 +55,7 @@ def main() -> int:
     for words in filter(None, map(_verbose, rows)) if options.verbose else ():
         print(words)
     print("\n".join(lines(result)))
-    path = target(options, RESULT, whole=options.laws == names)
-    if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    write(options, RESULT, result, whole=options.laws == names)
     return 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
 from benchmarks.healthy.kinds import KINDS
 from benchmarks.healthy.report import RESULT, plain
 from benchmarks.healthy.score import History, history, name_of, summary
-from benchmarks.options import by_kind_and_seed, target
+from benchmarks.options import by_kind_and_seed, write
 
 
 def _one(task: tuple[int, int]) -> History:
@@ -31,9 +30,7 @@ def main() -> int:
                 print(f"{one.kind}, seed {seed}, {one.runs} runs: {item.rule}: {item.words}", flush=True)
     result = summary(found, options.seeds)
     print(plain(result))
-    path = target(options, RESULT)
-    if path is not None:
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    write(options, RESULT, result)
     return 0
 
 

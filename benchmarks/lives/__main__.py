@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
@@ -10,7 +9,7 @@ from benchmarks.lives import changes, score
 from benchmarks.lives.changes import Outcome, outcomes
 from benchmarks.lives.report import RESULT, lines, summarize
 from benchmarks.lives.score import Story, live
-from benchmarks.options import by_kind_and_seed, target
+from benchmarks.options import by_kind_and_seed, write
 
 EACH = 5  # workflows changed of each setting, for each life of a kind
 
@@ -42,9 +41,7 @@ def main() -> int:
                 print(one, flush=True)
     found = summarize(verified, stories, options.seeds)
     print("\n".join(lines(found)))
-    path = target(options, RESULT)
-    if path is not None:
-        path.write_text(json.dumps(found, indent=1) + "\n")
+    write(options, RESULT, found)
     return 0
 
 

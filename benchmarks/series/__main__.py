@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from concurrent.futures import ProcessPoolExecutor
 
-from benchmarks.options import by_kind_and_seed, target
+from benchmarks.options import by_kind_and_seed, simulated, target
 from benchmarks.series.report import RESULT, plain
 from benchmarks.series.score import WHAT, judge, result
 from benchmarks.series.tally import Tally
 
 
-def _one(task: tuple[str, int]) -> Tally:
-    return judge(*task)
-
-
 def main() -> int:
     """Simulate all kinds and seeds, print and write the result."""
     options = by_kind_and_seed(__doc__, WHAT, seeds=20, first=3001).parse_args()
-    tasks = [(kind, seed) for kind in options.only for seed in range(options.first, options.first + options.seeds)]
     whole = Tally()
-    with ProcessPoolExecutor(options.jobs) as pool:
-        for each in pool.map(_one, tasks, chunksize=4):
-            whole.merge(each)
+    for each in simulated(options, judge):
+        whole.merge(each)
     found = result(whole, options.seeds)
     print(plain(found, by_size=options.verbose))
     path = target(options, RESULT)

@@ -16,7 +16,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.stats.grouped import grouped_shift
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
@@ -68,37 +68,35 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = LE
     if there is none."""
     executions = comparable(runs, figures)
     slow = _slowest(executions, least) if executions else None
-    return slow and replace(slow, unaffected=_unaffected([e for _, e in executions], slow))
+    return slow and replace(slow, unaffected=_unaffected(executions, slow))
 
 
-def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[tuple[str, StepExecution]]:
-    """The succeeded executions with their run, of the steps that take long enough and run on several nodes."""
-    executions: list[tuple[str, StepExecution]] = []
-    for rows in figures.grouped(_on_nodes, runs).values():
-        middle = median([row.seconds for row in rows])
-        if middle is not None and middle >= _NOISE and len({row.node for row in rows}) > 1:
-            executions += [(row.run, row.execution) for row in rows]
-    return executions
-
-
-class _OnNode(NamedTuple):
+class OnNode(NamedTuple):
     """A succeeded execution of a step: its run, node and seconds (> 0)."""
 
     step: str
     run: str
     node: str
     seconds: float
-    execution: StepExecution
 
 
-def _on_nodes(run: RunRecord) -> list[_OnNode]:
-    found: list[_OnNode] = []
+def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[OnNode]:
+    """The executions of the steps that take long enough and run on several nodes."""
+    executions: list[OnNode] = []
+    for rows in figures.grouped(_on_nodes, runs).values():
+        middle = median([row.seconds for row in rows])
+        if middle is not None and middle >= _NOISE and len({row.node for row in rows}) > 1:
+            executions += rows
+    return executions
+
+
+def _on_nodes(run: RunRecord) -> list[OnNode]:
+    """The succeeded executions of a run whose node and duration are known."""
+    found: list[OnNode] = []
     for e in run.steps:
         node = e.node
-        if node and (e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED):
-            seconds = e.duration
-            if seconds:
-                found.append(_OnNode(e.step, run.run, node, seconds, e))
+        if node and e.outcome.timed and (seconds := e.duration):
+            found.append(OnNode(e.step, run.run, node, seconds))
     return found
 
 
@@ -146,11 +144,11 @@ def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
     return rest is not None and rest.shift >= shift / 2
 
 
-def _unaffected(executions: Sequence[StepExecution], slow: SlowNodes) -> frozenset[str]:
+def _unaffected(executions: Sequence[OnNode], slow: SlowNodes) -> frozenset[str]:
     """The steps that take longer there by less than half of what others do (log scale), clear of the error of medians."""
     logs: dict[str, tuple[list[float], list[float]]] = {}
     for e in executions:
-        logs.setdefault(e.step, ([], []))[e.node in slow.nodes].append(math.log(e.duration or 1.0))
+        logs.setdefault(e.step, ([], []))[e.node in slow.nodes].append(math.log(e.seconds))
     found = set()
     for step, sides in logs.items():
         outside, inside = (np.asarray(side) for side in sides)
@@ -161,14 +159,14 @@ def _unaffected(executions: Sequence[StepExecution], slow: SlowNodes) -> frozens
     return frozenset(found)
 
 
-def _slowest(executions: Sequence[tuple[str, StepExecution]], least: float) -> SlowNodes | None:
+def _slowest(executions: Sequence[OnNode], least: float) -> SlowNodes | None:
     """The pool, else the node, that is significantly slower than the rest; None if none is."""
-    nodes, of_node = _numbers([e.node or "" for _, e in executions])
+    nodes, of_node = _numbers([e.node for e in executions])
     rows = _Rows(
-        _numbers([run for run, _ in executions])[1],
-        _numbers([e.step for _, e in executions])[1],
+        _numbers([e.run for e in executions])[1],
+        _numbers([e.step for e in executions])[1],
         of_node,
-        np.log(np.array([e.duration for _, e in executions], dtype=np.float64)),
+        np.log(np.array([e.seconds for e in executions], dtype=np.float64)),
     )
     groups = {f"node {n}": frozenset((n,)) for n in nodes}
     pools: dict[str, list[str]] = {}

@@ -27,7 +27,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     share, seconds = gains
     executions = comparable(analysis.runs, analysis.figures)
-    there = [e for _, e in executions if e.node in slow.nodes]
+    there = [e for e in executions if e.node in slow.nodes]
     steps, as_fast = sorted({e.step for e in there}), sorted(slow.unaffected)
     yield Finding(
         step=steps[0] if len(steps) == 1 else None,
