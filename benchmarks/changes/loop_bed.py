@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.changes.campaigns import Campaign
 from benchmarks.changes.loop_scenarios import Scenario
+from benchmarks.changes.loop_track import Pace, Track
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.plan import Predicted
@@ -32,7 +34,7 @@ from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, Resource
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
+from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane, Options
 from testbed.services.prometheus import PrometheusServer, scrapes_of
@@ -41,88 +43,22 @@ ROOT = Path(__file__).resolve().parents[2]
 _COMPLETED = "workflows.argoproj.io/completed"
 _WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 _TEMPLATES = "/apis/argoproj.io/v1alpha1/namespaces/{0}/workflowtemplates/{0}"
-_SETTLE = 2.0  # seconds: runs that start right after the change was written count for neither side
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Parameters of a loop. ``before``: runs before the change; ``least`` and ``most``: minimum and maximum runs after
-    a change that is kept; ``beside``: parallel runs of one workflow; ``active``: parallel runs of all. In seconds:
-    ``scrape``; ``interval`` of the operator's cycles; ``patience`` for the operator's next action; ``pause`` between
-    two polls."""
-
-    before: int = 12
-    least: int = 10
-    most: int = 30
-    beside: int = 3
-    active: int = 60
-    scrape: int = 2
-    interval: int = 10
-    patience: float = 150.0
-    pause: float = 1.5
-
-
-@dataclass
-class Track:
-    """Progress of one scenario: its submitted runs, and its change."""
-
-    scenario: Scenario
-    active: set[str] = field(default_factory=set)
-    ended: int = 0
-    after: int = 0
-    after_ended: int = 0
-    change: WorkflowChangeView | None = None
-    stuck_since: float | None = None
-    given_up: bool = False
-
-    @property
-    def applied(self) -> float | None:
-        return self.change.applied if self.change is not None else None
-
-    @property
-    def proven(self) -> bool:
-        return self.change is not None and self.change.verdict is not None
-
-    def look(self, pace: Pace, going: set[str], now: float) -> None:
-        """Update the set of unfinished runs; give up if the operator does nothing although it has all it needs."""
-        finished = self.active - going
-        self.active -= finished
-        self.ended += len(finished)
-        self.after_ended = max(0, self.after - len(self.active))
-        done = self.ended >= pace.before if self.applied is None else self.after_ended >= pace.most
-        stuck = done and not self.active and not self.proven
-        self.stuck_since = (self.stuck_since or now) if stuck else None
-        self.given_up = self.stuck_since is not None and now - self.stuck_since > pace.patience
-
-    def over(self, pace: Pace) -> bool:
-        """Whether the scenario has ended: the change was rolled back, or there is a verdict and enough runs to measure
-        it."""
-        if self.change is None or not self.proven:
-            return self.given_up
-        return bool(self.change.restored) or self.after_ended >= pace.least
-
-    def wants(self, pace: Pace, now: float) -> bool:
-        """Whether to start another run now."""
-        if self.over(pace) or len(self.active) >= pace.beside:
-            return False
-        if self.applied is None:
-            return self.ended + len(self.active) < pace.before
-        if self.proven:
-            return self.after < pace.least
-        return now >= self.applied + _SETTLE and self.after < pace.most
+_CYCLES = re.compile(r"^concertmaster_cycles_total\{.*\} (\S+)$", re.MULTILINE)
 
 
 class Bed:
     """A running loop: `tracks` by namespace, and the processes it needs."""
 
-    def __init__(self, cluster: Cluster, operator: Process, history: Path, pace: Pace) -> None:
+    def __init__(self, cluster: Cluster, operator: Process, url: str, history: Path, pace: Pace) -> None:
         self.cluster = cluster
         self.operator = operator
+        self.url = url
         self.history = history
         self.pace = pace
         self.client = KubeClient.connect(cluster.kubeconfig())
         self.tracks: dict[str, Track] = {}
         self.started = 0
+        self.cycles = 0  # the operator's, as of the last look
 
     def add(self, scenarios: Sequence[Scenario]) -> None:
         """Create the workflows, one namespace each."""
@@ -179,8 +115,9 @@ class Bed:
         return f"{self.started} runs, {going} going; {', '.join(f'{k} {v}' for k, v in sorted(states.items()))}"
 
     def _look(self) -> None:
-        """Read runs and changes."""
-        now = time.time()
+        """Read runs, changes and how many cycles the operator has finished."""
+        metrics = http_get(f"{self.url}/metrics", timeout=60.0).decode()
+        self.cycles = sum(int(float(n)) for n in _CYCLES.findall(metrics))
         going: dict[str, set[str]] = {}
         for run in self.client.items("/apis/argoproj.io/v1alpha1/workflows", label_selector=f"{_COMPLETED}!=true"):
             meta = run["metadata"]
@@ -192,7 +129,7 @@ class Bed:
             ):  # fmt: skip
                 track.change = change
         for name, track in self.tracks.items():
-            track.look(self.pace, going.get(name, set()), now)
+            track.look(self.pace, going.get(name, set()), self.cycles)
 
     def template(self, name: str) -> dict[str, Any]:
         """The current WorkflowTemplate of a workflow."""
@@ -309,9 +246,10 @@ def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed
             cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(ROOT / "crds"))
             cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=250s")
             history = directory / "history.db"
-            operator = start_operator(directory, operator_settings(pace, prometheus.url, history), cluster)
+            settings = operator_settings(pace, prometheus.url, history)
+            operator = start_operator(directory, settings, cluster)
             try:
-                yield Bed(cluster, operator, history, pace)
+                yield Bed(cluster, operator, f"http://127.0.0.1:{settings['listen']['port']}", history, pace)
             finally:
                 operator.stop()
 

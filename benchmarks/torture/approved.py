@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.changes.loop_bed import ROOT, Pace, operator_settings, start_operator
+from benchmarks.changes.loop_bed import ROOT, operator_settings, start_operator
+from benchmarks.changes.loop_track import Pace
 from benchmarks.torture.bed import NAMESPACE, SCRAPE_SECONDS, Play, over, runs_of, wave
 from benchmarks.torture.recommended import POLL, Trial, declared, outcome, outcomes, restore, runs_in, seconds
 from concertmaster.api.conditions import ConditionType

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.changes.loop_bed import Bed, Outcome, Pace, Track, bed
+from benchmarks.changes.loop_bed import Bed, Outcome, bed
 from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, Scenario
+from benchmarks.changes.loop_track import Pace, Track
 from concertmaster.core.times import parse_time
 from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
@@ -78,7 +79,7 @@ def played() -> Mapping[str, Played]:
     """The workflows by kind, once all is over; nothing runs any more."""
     require_namespace()
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
-    with bed(Pace(least=8, patience=300.0)) as loop:
+    with bed(Pace(least=8, patience=30)) as loop:
         loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)])
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.changes.loop_bed import Bed, Pace, bed
+from benchmarks.changes.loop_bed import Bed, bed
+from benchmarks.changes.loop_track import Pace
 from concertmaster.core.model import RunRecord
 from concertmaster.core.times import parse_time
 from concertmaster.engines.define import define

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict
 
 from benchmarks.changes.campaigns import Campaign
-from benchmarks.changes.loop import figures, lines, outcome_of
-from benchmarks.changes.loop_bed import Outcome, Pace, Track
+from benchmarks.changes.loop import figures, lines, outcome_of, too_busy
+from benchmarks.changes.loop_bed import Outcome
 from benchmarks.changes.loop_scenarios import KINDS, WORK, Figures, Scenario
+from benchmarks.changes.loop_track import Pace, Track
 from concertmaster.core.model import ContainerFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
@@ -85,14 +86,22 @@ def test_memory_that_is_planted_to_be_lowered_is_worth_a_recommendation() -> Non
 
 
 def test_runs_are_started_before_a_change_after_it_and_not_in_between() -> None:
-    pace = Pace(before=2, beside=1, least=1, patience=10.0)
+    pace = Pace(before=2, beside=1, least=1, patience=10)
     track = Track(Scenario("cheaper", 0, 1, 20.0))
     assert track.wants(pace, 0.0)
     track.active = {"a"}
     assert not track.wants(pace, 0.0)
-    for name, now in (("a", 1.0), ("b", 2.0)):
+    for name in "ab":
         track.active = {name}
-        track.look(pace, set(), now)
+        track.look(pace, set(), 3)
     assert track.ended == 2 and not track.wants(pace, 2.0) and not track.over(pace)
-    track.look(pace, set(), 13.0)
+    track.look(pace, set(), 13)
+    assert not track.given_up, "however long ten cycles take"
+    track.look(pace, set(), 14)
     assert track.given_up and track.over(pace), "no change came of it in time"
+
+
+def test_a_batch_whose_operator_hardly_ran_is_not_published() -> None:
+    batch = {"minutes": 20.0, "interval": 20, "cycles": 30, "load": [1.0, 14.2]}
+    assert too_busy(batch) == ""
+    assert "finished 29 cycles in 20.0 minutes" in too_busy({**batch, "cycles": 29})
