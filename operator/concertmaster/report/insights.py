@@ -8,10 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import ItemRate
 from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.failures import SuccessDrop
-from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
+from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, ItemRate, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.shared.volumes import VolumeFill

@@ -1,6 +1,7 @@
 """Cost of runs in the policy's currency: requested, used and wasted.
 
-Like a cloud bill, a pod is charged for the larger of request and usage while it is on a node. Waste is the unused part of
+Like a cloud bill, a pod is charged for the larger of request and usage while it is on a node, and for what the largest
+request of its init containers exceeds those of the others by, which it keeps reserved. Waste is the unused part of
 the request plus everything spent on failed attempts. Priced extra metrics are added per run.
 """
 
@@ -10,11 +11,11 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import NamedTuple
 
-from concertmaster.core.model import ContainerFact, MetricRole, Outcome, RunRecord, StepExecution
-from concertmaster.core.model.policy import Policy, Pricing
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
+from concertmaster.core.model.facts import kept_for_init
+from concertmaster.core.model.policy import Pricing
 
 _GIB = 1024.0**3
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
@@ -56,8 +57,8 @@ class ExecutionCost(NamedTuple):
 
 AMOUNTS = ("requested", "used", "wasted", "units", "total")  # of a ``Cost``, in its order
 _cost = partial(tuple.__new__, ExecutionCost)
-_Place = tuple[str | None, str | None, str | None]
-"""Step, container and extra metric of a part of a cost."""
+_Place = tuple[str | None, str | None, str | None, bool]
+"""Step, container and extra metric of a part of a cost, and whether the container is an init container."""
 
 
 class Costs:
@@ -137,9 +138,10 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
     core, gib = pricing.cpu_core_hour, pricing.memory_gib_hour
     hours = seconds / 3600.0
     requested = used = charged = 0.0
-    known = False
+    known = init = False
     for container in containers:
         if container.init:
+            init = True
             continue
         request, spent = container.cpu_request, container.cpu_seconds
         if request is not None or spent is not None:
@@ -167,21 +169,34 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
             charged += reserved
     if not known:
         return None
+    if init:
+        kept = math.fsum(amount for _, amount in _kept(containers, hours, pricing))
+        requested += kept
+        charged += kept
     if execution.outcome is Outcome.FAILED:
         return _cost((requested, used, charged, charged))
     return _cost((requested, used, charged - used if charged > used else 0.0, charged))
 
 
+def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[tuple[str, float]]:
+    """(init container, cost) of what the pod keeps reserved for it."""
+    cores, by = kept_for_init(containers, "cpu_request")
+    memory, also_by = kept_for_init(containers, "memory_request")
+    return [(by, cores * hours * pricing.cpu_core_hour), (also_by, memory / _GIB * hours * pricing.memory_gib_hour)]
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One component of the mean cost per run: a container of a step, or a priced extra metric (``step`` and ``container``
-    as far as known). ``unused`` is the part charged but not used."""
+    as far as known). ``unused`` is the part charged but not used. ``init``: what pods keep reserved for an init
+    container."""
 
     step: str | None
     container: str | None
     metric: str | None
     per_run: float
     unused: float
+    init: bool = False
 
 
 def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]:
@@ -196,7 +211,10 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
             else:
                 part[0] += amount
                 part[1] += unused
-    items = [Component(*key, amount / len(priced), unused / len(priced)) for key, (amount, unused) in parts.items()]
+    items = [
+        Component(step, container, metric, amount / len(priced), unused / len(priced), init)
+        for (step, container, metric, init), (amount, unused) in parts.items()
+    ]
     return tuple(sorted(items, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 
 
@@ -210,7 +228,11 @@ def _parts(
             amounts = cost if alone else _amounts(e, (container,), pricing)
             if amounts is not None:
                 amount, used = amounts[3], amounts[1]
-                parts.append(((e.step, container.name, None), amount, amount - used if amount > used else 0.0))
+                parts.append(((e.step, container.name, None, False), amount, amount - used if amount > used else 0.0))
+        if cost is not None and e.held is not None and not alone:
+            at = pricing.at(e) if pricing.by_node else pricing
+            kept = _kept(e.containers, e.held / 3600.0, at)
+            parts += [((e.step, name, None, True), amount, amount) for name, amount in kept if amount]
     for name, amount in run.extra.items():
         if name in pricing.units:
             shares: dict[str | None, float] = {}
@@ -220,7 +242,7 @@ def _parts(
             if (rest := amount - math.fsum(shares.values())) > 1e-9 * abs(amount):
                 shares[None] = rest
             units = pricing.units[name]
-            parts += [((step, None, name), share * units, 0.0) for step, share in shares.items()]
+            parts += [((step, None, name, False), share * units, 0.0) for step, share in shares.items()]
     return parts
 
 
@@ -256,30 +278,3 @@ def summarize_cost(runs: Sequence[RunRecord], costs: Costs, rate: float | None) 
     requested, used, wasted, units, total = (math.fsum(getattr(c, name) for c in known) / n for name in AMOUNTS)
     mean = Cost(requested, used, wasted, units, total)
     return CostSummary(n, mean, rate, total * rate if rate is not None else None)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRate:
-    """Medians of work items (extra metric with role Items): per run, per second of run time, and cost per item."""
-
-    unit: str
-    per_run: float
-    per_second: float
-    cost: float | None
-    currency: str
-
-
-def item_rate(runs: Sequence[RunRecord], policy: Policy, costs: Costs) -> ItemRate | None:
-    """Processing rate and cost per item; None when no extra metric counts items."""
-    metric = policy.metric(MetricRole.ITEMS)
-    rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
-    if metric is None or not rows:
-        return None
-    each = [c.total / n for n, r in rows if (c := costs.run(r)) is not None]
-    return ItemRate(
-        metric.unit or metric.name,
-        median(n for n, _ in rows),
-        median(n / (r.makespan or 1.0) for n, r in rows),
-        median(each) if each else None,
-        policy.pricing.currency,
-    )

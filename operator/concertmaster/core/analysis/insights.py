@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
 
-from concertmaster.core.analysis.cost import ItemRate, item_rate
+from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.degraded_runs import find_degraded
 from concertmaster.core.analysis.drivers import (
     InputEffect,
@@ -34,8 +34,8 @@ from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
-from concertmaster.core.model import RunRecord
-from concertmaster.core.model.policy import Objectives
+from concertmaster.core.model import MetricRole, RunRecord
+from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
 
@@ -44,6 +44,17 @@ _UNKNOWN = math.nan
 # Least relative slowdown of slow runs worth reporting: with few runs, smaller groups may be chance.
 MIN_EXTRA = 0.2
 LEAST_GROWTH = 1.1  # of the run time, the default of the degradation rule
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRate:
+    """Medians of work items (extra metric with role Items): per run, per second of run time, and cost per item."""
+
+    unit: str
+    per_run: float
+    per_second: float
+    cost: float | None
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ def insights(analysis: Analysis) -> Insights:
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(by_step, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
         growth=input_growth(analysis, good),
-        items=item_rate(good, analysis.policy, analysis.costs),
+        items=_item_rate(good, analysis.policy, analysis.costs),
         drop=success_drop(analysis.runs),
         caches=cache_uses(analysis),
         volumes=volume_fills(analysis),
@@ -225,3 +236,19 @@ def _risks(
         if seen.state is OutlookState.AT_RISK:
             risks.append((f"duration {name}", seen))
     return tuple(risks)
+
+
+def _item_rate(runs: Sequence[RunRecord], policy: Policy, costs: Costs) -> ItemRate | None:
+    """Processing rate and cost per item; None when no extra metric counts items."""
+    metric = policy.metric(MetricRole.ITEMS)
+    rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
+    if metric is None or not rows:
+        return None
+    each = [c.total / n for n, r in rows if (c := costs.run(r)) is not None]
+    return ItemRate(
+        metric.unit or metric.name,
+        median(n for n, _ in rows),
+        median(n / (r.makespan or 1.0) for n, r in rows),
+        median(each) if each else None,
+        policy.pricing.currency,
+    )

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.facts import kept_for_init
 
 _GIB = 1024.0**3
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
@@ -230,11 +231,16 @@ def _past(run: RunRecord) -> PastRun | None:
         seconds = execution.held
         if seconds is None:
             continue
+        init = False
         for container in execution.containers:
             if container.init:
+                init = True
                 continue
             request = container.cpu_request
             cores += seconds * request if request is not None else (container.cpu_seconds or 0.0)
             size = container.memory_request if container.memory_request is not None else container.memory_peak
             memory += seconds * (size or 0.0) / _GIB
+        if init:
+            cores += seconds * kept_for_init(execution.containers, "cpu_request")[0]
+            memory += seconds * kept_for_init(execution.containers, "memory_request")[0] / _GIB
     return PastRun(run.start, run.end, cores, memory)

@@ -18,6 +18,7 @@ from concertmaster.report.tables import table
 from concertmaster.report.view import View, number
 
 MOST = 40  # rows; the rest is added up
+_MARKS = {"sidecar": " (sidecar)", "init": " (init container)"}
 
 
 def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[View]:
@@ -38,7 +39,7 @@ def _row(analysis: Analysis, part: Component, rate: float | None, saving: Mappin
     return {
         "step": part.step,
         "component": part.metric or part.container,
-        "kind": "metric" if part.metric else "sidecar" if _beside(analysis, part) else "container",
+        "kind": _kind(analysis, part),
         "perRun": number(part.per_run),
         "unusedPerRun": number(part.unused),
         "perMonth": number(month),
@@ -55,12 +56,17 @@ def _rest(rows: Sequence[View]) -> View:
     return {"step": None, "component": f"{len(rows)} more", "kind": "rest", **sums, "recommendations": ids}
 
 
-def _beside(analysis: Analysis, part: Component) -> bool:
-    """Whether a container is not the step's own: declared as a sidecar, or put in by something else."""
+def _kind(analysis: Analysis, part: Component) -> str:
+    """``metric``, ``init`` (what a pod keeps reserved for an init container), ``container`` of the step's own, or
+    ``sidecar``: declared as one, or put in by something else."""
+    if part.metric:
+        return "metric"
+    if part.init:
+        return "init"
     spec = analysis.definition.graph.declaring(part.step or "")
-    if spec is None or not spec.containers:
-        return False
-    return part.container not in {c.name for c in spec.sized if not c.sidecar}
+    if spec is None or not spec.containers or part.container in {c.name for c in spec.sized if not c.sidecar}:
+        return "container"
+    return "sidecar"
 
 
 def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
@@ -109,7 +115,7 @@ def cost_table(rows: Sequence[Mapping[str, Any]], currency: str, *, whole: bool 
     lines = [
         [
             row["step"] or "-",
-            f"{row['component']} (sidecar)" if row["kind"] == "sidecar" else str(row["component"]),
+            f"{row['component']}{_MARKS.get(row['kind'], '')}",
             money(row["perRun"]),
             text.percent(row["unusedPerRun"] / row["perRun"]) if row["perRun"] else "-",
             money(row["perMonth"]),

@@ -1,0 +1,61 @@
+"""What init containers cost: a pod keeps the largest of their requests for its whole life."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.core.analysis.cost import Costs, components
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.fleet.workflows import member
+from concertmaster.core.model import ContainerFact, WorkflowGraph
+from concertmaster.core.model.facts import kept_for_init
+from concertmaster.core.model.policy import Pricing
+from tests.support.builders import MI, container, daily, definition, step
+
+PRICES = Pricing(cpu_core_hour=1.0, memory_gib_hour=1.0)
+GRAPH = WorkflowGraph((step("load"),))
+MAIN = container()
+FETCH = ContainerFact("fetch", init=True, cpu_request=3.0, memory_request=512 * MI)
+CHECK = ContainerFact("check", init=True, cpu_request=0.5, memory_request=4096 * MI)
+HELD = 3602.0 / 3600.0  # hours: two seconds of startup, too
+
+
+@pytest.mark.parametrize(
+    ("init", "cores", "memory"), [((), 1, 1), ((FETCH,), 3, 1), ((CHECK,), 1, 4), ((FETCH, CHECK), 3, 4)]
+)
+def test_a_pod_is_charged_for_the_largest_request_of_its_init_containers(
+    init: tuple[ContainerFact, ...], cores: float, memory: float
+) -> None:
+    runs = daily(GRAPH, 3, lambda _: {"load": 3600.0}, containers=lambda _: (*init, MAIN))
+    costs = Costs(PRICES)
+    cost = costs.run(runs[0])
+    assert cost is not None
+    assert cost.requested == pytest.approx((cores + memory) * HELD)
+    parts = components(runs, costs)
+    assert sum(p.per_run for p in parts) == pytest.approx(cost.total)
+    kept = {p.container: p.unused for p in parts if p.init}
+    expected = {"fetch": 2.0 * HELD} if FETCH in init else {}
+    assert kept == pytest.approx({**expected, "check": 3.0 * HELD} if CHECK in init else expected)
+    rows = member(definition(*GRAPH.steps), runs, (), RunFigures()).runs
+    assert rows[0][2:] == pytest.approx([3602.0 * cores, 3602.0 * memory])
+
+
+def test_nothing_is_kept_for_one_that_requests_less_than_the_others_together() -> None:
+    beside = ContainerFact("proxy", cpu_request=2.5, sidecar=True)
+    assert kept_for_init((FETCH, MAIN, beside), "cpu_request") == (0.0, "")
+    assert kept_for_init((FETCH, MAIN), "cpu_request") == (2.0, "fetch")
+
+
+def test_a_pod_of_which_only_init_containers_are_known_has_no_price() -> None:
+    (run,) = daily(GRAPH, 1, lambda _: {"load": 3600.0}, containers=lambda _: (FETCH,))
+    assert Costs(PRICES).run(run) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 64)), max_size=6))
+def test_what_is_reserved_is_the_larger_of_both(rows: list[tuple[bool, float | None]]) -> None:
+    facts = [ContainerFact(str(n), init=init, cpu_request=asked) for n, (init, asked) in enumerate(rows)]
+    running = sum(asked or 0.0 for init, asked in rows if not init)
+    first = max((asked or 0.0 for init, asked in rows if init), default=0.0)
+    assert running + kept_for_init(facts, "cpu_request")[0] == pytest.approx(max(running, first))
