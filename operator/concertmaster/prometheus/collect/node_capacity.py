@@ -1,16 +1,27 @@
-"""What the nodes behind each metrics source have allocatable, asked once an hour."""
+"""What the nodes behind each metrics source have allocatable, asked once an hour, and what services leave of them."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.service_pods import EVERY, ServiceMoment, ServicePods
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.client.hourly import HOUR
 from concertmaster.prometheus.facts.nodes import read_allocatable
+from concertmaster.prometheus.facts.services import read_services
 from concertmaster.prometheus.queries.extended import allocatable
+from concertmaster.prometheus.queries.scope import LabelScheme
+from concertmaster.prometheus.queries.services import services
 
 log = logging.getLogger("concertmaster.sources")
+
+_DAY = 86400.0
+_WEEK = 7 * _DAY
+_PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
+_STEADY = 0.9  # of the most nodes at a moment: with fewer, a part of kube-state-metrics was away
 
 
 class NodeCapacity:
@@ -19,10 +30,11 @@ class NodeCapacity:
 
     def __init__(self) -> None:
         self._known: dict[str, Nodes] = {}
+        self._services: dict[str, ServiceMoments] = {}
 
     def of(self, client: PrometheusClient, now: float, *, answers: bool) -> Nodes:
-        """What the nodes of the client's source have allocatable. ``now`` in unix seconds; ``answers``: whether the source
-        does at present."""
+        """What the nodes of the client's source have allocatable, and what pods of no workflow leave of it. ``now`` in unix
+        seconds; ``answers``: whether the source does at present."""
         name = client.source.name
         if answers and client.hourly.due(
             "nodes", now
@@ -32,4 +44,52 @@ class NodeCapacity:
                 self._known[name] = Nodes(*read_allocatable(client.instant(text, now, name="nodes")))
             except MetricsError as error:
                 log.info("source %s: what nodes have allocatable is not known: %s", name, error)
-        return self._known.get(name, UNKNOWN_NODES)
+        nodes = self._known.get(name, UNKNOWN_NODES)
+        if not nodes.all:
+            return nodes  # services bind nothing where the nodes scale
+        moments = self._services.setdefault(name, ServiceMoments())
+        if answers:
+            moments.ask(client, now)
+        return replace(nodes, services=moments.known(now))
+
+
+class ServiceMoments:
+    """Moments of one source. Each is asked for once, the newest first, one query per call, and none for an hour after one
+    without an answer: 8 a day, at first those of the last day, and then slowly those of the week, as far as the source
+    reaches back. None is stored: the source tells them again after a restart."""
+
+    def __init__(self) -> None:
+        self._read: dict[float, ServiceMoment | None] = {}
+        self._not_before = 0.0
+        self._known: ServicePods | None = None
+
+    def ask(self, client: PrometheusClient, now: float) -> None:
+        """Read the newest moment of the week before ``now`` (unix seconds) that was not read."""
+        source = client.source
+        newest = (now - source.delay_seconds) // EVERY * EVERY
+        due = [newest - n * EVERY for n in range(round(_WEEK / EVERY)) if newest - n * EVERY not in self._read]
+        if not due or (now < self._not_before <= now + HOUR):
+            return
+        scheme = LabelScheme(source.labels.state_metrics)
+        try:
+            text = services(source.extra_matchers, scheme, source.owner_kinds)
+            found = read_services(client.instant(text, due[0], name="services"), due[0], scheme)
+        except MetricsError as error:
+            log.info("source %s: what pods of no workflow request is not known: %s", source.name, error)
+            self._not_before = now + HOUR
+            return
+        self._read = {at: moment for at, moment in self._read.items() if newest - _WEEK < at <= newest}
+        self._read[due[0]] = found
+        self._not_before = now + (HOUR if found is None else _PAUSE if newest - due[0] >= _DAY else 0.0)
+        self._known = _usable([moment for _, moment in sorted(self._read.items()) if moment is not None])
+
+    def known(self, now: float) -> ServicePods | None:
+        """What is known; None where nothing is, or only what is more than a day old at ``now`` (unix seconds)."""
+        return self._known if self._known is not None and self._known.moments[-1].at > now - _DAY else None
+
+
+def _usable(moments: list[ServiceMoment]) -> ServicePods | None:
+    """The moments at which (nearly) all nodes were known."""
+    sizes = [max(len(left) for left in moment.left.values()) for moment in moments]
+    whole = [m for m, size in zip(moments, sizes, strict=True) if size >= _STEADY * max(sizes)]
+    return ServicePods(tuple(whole)) if whole else None

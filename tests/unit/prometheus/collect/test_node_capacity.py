@@ -1,11 +1,15 @@
-"""What nodes have allocatable: asked once an hour, kept while the source does not answer."""
+"""What nodes have allocatable, asked once an hour, and what services leave of it, asked for moments of the week; both are
+kept while the source does not answer."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.service_pods import EVERY
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
@@ -15,22 +19,42 @@ NOW = 1_760_000_000.0
 
 
 class Client:
-    """A source with nodes of one size, between ``fewest`` and ``most`` of them in the last day."""
+    """A source with nodes of one size, between ``fewest`` and ``most`` of them in the last day, and at each moment the
+    ``services`` of these nodes, in cores."""
 
-    source = SimpleNamespace(name="default", extra_matchers={})
+    source = SimpleNamespace(
+        name="default",
+        extra_matchers={},
+        delay_seconds=30.0,
+        owner_kinds=("Job",),
+        labels=SimpleNamespace(state_metrics={}),
+    )
 
     def __init__(self, fewest: int, most: int) -> None:
         self.fewest, self.most, self.asked, self.fails = fewest, most, 0, False
+        self.services: list[float] = []
+        self.moments: list[float] = []
         self.hourly = Hourly()
 
-    def instant(self, _text: str, _at: float, *, name: str) -> Vector:
-        self.asked += 1
+    def instant(self, _text: str, at: float, *, name: str) -> Vector:
         if self.fails:
             raise SourceUnreachable("no route")
+        if name == "services":
+            self.moments.append(at)
+            return self.of_services()
+        self.asked += 1
         rows = {"largest": 1, "most": self.most, "fewest": self.fewest}
         keys = [(stat, resource) for stat in rows for resource in ("cpu", "memory")]
         size = {"cpu": 4.0, "memory": 16e9}
         return Vector(("stat", "resource"), tuple(keys), [rows[stat] * size[resource] for stat, resource in keys])
+
+    def of_services(self) -> Vector:
+        """The nodes with what services request on them, in cores; a node of kube-state-metrics alone has none."""
+        rows: dict[tuple[str, str, str], float] = {}
+        for place, cores in enumerate(self.services):
+            node = f"n{place}"
+            rows["allocatable", node, "cpu"], rows["held", node, "cpu"], rows["pods", node, ""] = 4.0, cores, 3.0
+        return Vector(("stat", "node", "resource"), tuple(rows), list(rows.values()))
 
 
 def of(capacity: NodeCapacity, client: Any, now: float, *, answers: bool = True) -> Nodes:
@@ -54,5 +78,67 @@ def test_asked_once_an_hour_and_not_while_the_source_fails() -> None:
     assert client.asked == 1
     client.fails = True
     assert of(capacity, client, NOW + 3600) == first
-    assert client.asked == 2
+    client.fails = False
+    assert of(capacity, client, NOW + 7199) == first
+    assert client.asked == 1  # the one that failed is not asked again within the hour
     assert of(capacity, client, NOW - 86400.0) == first  # a clock set back is no reason to forget
+
+
+def services(capacity: NodeCapacity, client: Client, now: float) -> list[float]:
+    """Cores that services are known to request on all nodes, at each moment."""
+    known = of(capacity, client, now).services
+    return known.held("cpu") if known is not None else []
+
+
+def test_services_are_asked_for_at_moments_of_the_week_the_newest_first_one_a_cycle() -> None:
+    capacity, client, newest = NodeCapacity(), Client(2, 2), NOW // EVERY * EVERY
+    begin = newest + 60.0
+    client.services = [1.0, 2.0]
+    assert services(capacity, client, begin) == [3.0]
+    client.services = [1.0, 1.0]
+    assert services(capacity, client, begin + 60) == [2.0, 3.0]
+    assert client.moments == [newest, newest - EVERY]
+    for cycle in range(2, 100):
+        services(capacity, client, begin + 60 * cycle)
+    assert len(client.moments) == len(set(client.moments)) == 8 + 10  # of the last day, and one each ten minutes
+    for cycle in range(10, 60):
+        services(capacity, client, begin + 600 * cycle)
+    services(capacity, client, begin + 4 * EVERY)
+    assert client.moments[-1] == newest + 4 * EVERY
+    for cycle in range(200):
+        known = of(capacity, client, begin + 4 * EVERY + 600 * cycle).services
+    assert known is not None
+    assert len(known.moments) == 56  # the oldest gave way
+    assert len(client.moments) == len(set(client.moments))
+
+
+def test_services_that_are_not_known_are_unknown_and_not_none() -> None:
+    capacity, client = NodeCapacity(), Client(2, 2)
+    assert of(capacity, client, NOW).services is None  # no series tells of nodes and their pods
+    client.services = [0.0, 0.0]
+    assert services(capacity, client, NOW + 60) == []  # not asked again at once
+    assert services(capacity, client, NOW + 3601) == [0.0]  # pods that request nothing
+
+
+def test_services_stay_known_for_a_day_without_answers() -> None:
+    capacity, client = NodeCapacity(), Client(2, 2)
+    client.services = [1.0, 2.0]
+    services(capacity, client, NOW)
+    client.fails = True
+    assert services(capacity, client, NOW + 20 * 3600.0) == [3.0]
+    assert services(capacity, client, NOW + 25 * 3600.0) == []
+
+
+def test_a_moment_at_which_a_part_of_the_nodes_was_not_known_does_not_count() -> None:
+    capacity, client = NodeCapacity(), Client(20, 20)
+    client.services = [1.0] * 20
+    services(capacity, client, NOW)
+    client.services = [1.0] * 12
+    assert services(capacity, client, NOW + 60) == [20.0]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_services_are_not_asked_for_where_the_nodes_scale(known: bool) -> None:
+    client = Client(10, 10) if known else Client(3, 11)
+    of(NodeCapacity(), client, NOW)
+    assert bool(client.moments) is known

@@ -6,12 +6,14 @@ what the API server would reject or no node could run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median_low
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.changes.admission.quotas import pods_within, quota_of
+from concertmaster.core.changes.admission.quotas import largest_pod, pods_within, quota_of
+from concertmaster.core.changes.admission.service_pods import ServicePods
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, quantity
 
@@ -31,14 +33,24 @@ class Bound:
 @dataclass(frozen=True, slots=True)
 class Nodes:
     """Allocatable resources of nodes over the last day, cores and bytes by resource: the ``largest`` node, and the sum of
-    ``all``. Empty ``all``: the cluster autoscales, so that the sum is no bound."""
+    ``all``. Empty ``all``: the cluster autoscales, so that the sum is no bound, and services bind nothing either, as more
+    nodes come for them. ``services``: what pods of no workflow leave; None: not known."""
 
     largest: Mapping[str, float] = field(default_factory=dict)
     all: Mapping[str, float] = field(default_factory=dict)
+    services: ServicePods | None = None
+
+    def beside_services(self, size: Mapping[str, float], times: Sequence[float] = ()) -> int | None:
+        """How many pods of the ``size`` (by resource) fit beside services, and nothing else, at the median of the ``times``
+        (unix seconds; none: at any time); None where the nodes scale, or services are not known."""
+        if self.services is None or not self.all:
+            return None
+        return int(median_low(self.services.fits(size, times)))
 
 
 UNKNOWN_NODES = Nodes()
 LARGEST_NODE = "the largest node (allocatable)"
+BESIDE_SERVICES = "what pods of no workflow leave of all nodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +62,16 @@ class Capacity:
     ranges: tuple[LimitRange, ...] = ()
     nodes: Nodes = UNKNOWN_NODES
 
-    def pods(self, steps: Iterable[StepSpec]) -> tuple[int, str] | None:
-        """The most concurrent pods of any of the ``steps`` when nothing else runs, and what sets that bound."""
+    def pods(self, steps: Iterable[StepSpec], times: Sequence[float] = ()) -> tuple[int, str] | None:
+        """The most concurrent pods of any of the ``steps`` when no other workflow runs, at the median of the ``times`` (unix
+        seconds; none: at any time), and what sets that bound."""
         steps = tuple(steps)
         quotas = pods_within(self.quotas, steps, self.ranges)
         nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
+        beside = self.nodes.beside_services(largest_pod(steps, self.ranges), times)
         bounds = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
         bounds += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
+        bounds += [(beside, BESIDE_SERVICES)] if beside is not None and (nodes is None or beside < nodes[0]) else []
         return min(bounds, default=None)
 
     def request(self, resource: str, limit: float | None, *, tied: bool = False) -> Bound:

@@ -29,10 +29,7 @@ def pods_within(
 ) -> tuple[int, str] | None:
     """The most concurrent pods of any of the ``steps`` that fit into the quotas when nothing else runs, and the name of the
     binding quota; None when none binds. The largest pod counts, with defaults from limit ``ranges``."""
-    largest: dict[str, float] = {"pods": 1.0}
-    for step in steps:
-        for resource, amount in _pod(step, ranges).items():
-            largest[resource] = max(largest.get(resource, 0.0), amount)
+    largest = largest_pod(steps, ranges)
     fits = [
         (math.floor(hard / largest[resource] + 1e-9), quota.name)
         for quota in quotas
@@ -40,6 +37,15 @@ def pods_within(
         if largest.get(resource, 0.0) > 0
     ]
     return min(fits, default=None)
+
+
+def largest_pod(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> dict[str, float]:
+    """The most that a pod of any of the ``steps`` demands, by quota resource name; of ``pods`` it is one."""
+    largest: dict[str, float] = {"pods": 1.0}
+    for step in steps:
+        for resource, amount in _pod(step, ranges).items():
+            largest[resource] = max(largest.get(resource, 0.0), amount)
+    return largest
 
 
 def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:

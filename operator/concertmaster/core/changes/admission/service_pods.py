@@ -1,0 +1,82 @@
+"""What pods of no workflow leave of each node: services (Deployments, StatefulSets, DaemonSets, static pods). Pure.
+
+Known at moments a few hours apart. A service that scales with the hour leaves less at some times of the day than at others,
+so a run is compared with the moment next to it, and where there is none with those at the same time of other days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Flags, Floats
+
+EVERY = 3 * 3600.0
+"""Seconds between two moments."""
+_DAY = 86400.0
+_HIGH = 90.0  # percentile
+_EXACT = 1e-9
+_UNBOUND = 1e6  # pods that request nothing of what is known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceMoment:
+    """One moment (``at``, unix seconds). ``left``: of each node by resource (cores, bytes, pods), shape (nodes,), in one
+    order for all resources; below zero where more is requested than the node has. ``held``: requested on all nodes together.
+    ``whole``: whether pods of no workflow are known on nearly all nodes, and not of some namespaces only."""
+
+    at: float
+    left: Mapping[str, Floats]
+    held: Mapping[str, float]
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServicePods:
+    """``moments``: at least one, in the order of their times."""
+
+    moments: tuple[ServiceMoment, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether what is known is all there is; otherwise services request at least that much."""
+        return 2 * sum(moment.whole for moment in self.moments) > len(self.moments)
+
+    def fits(self, size: Mapping[str, float], times: Sequence[float] = ()) -> list[int]:
+        """How many pods of that ``size`` (by resource) fit on the nodes beside services, at each of the ``times`` (unix
+        seconds); without times, at each of the moments."""
+        every = _fits(self, tuple(sorted(size.items())))
+        return [int(np.median(every[near])) for near in self._near(times)] if times else every.astype(int).tolist()
+
+    def held(self, resource: str, times: Sequence[float] = ()) -> list[float]:
+        """Cores or bytes that services request on all nodes together at each of the ``times``; without times, at each of the
+        moments."""
+        every = np.array([moment.held.get(resource, 0.0) for moment in self.moments])
+        return [float(np.median(every[near])) for near in self._near(times)] if times else every.tolist()
+
+    def high(self, resource: str) -> float:
+        """The 90th percentile over all moments of what ``held`` says."""
+        return float(np.percentile(self.held(resource), _HIGH))
+
+    def _near(self, times: Sequence[float]) -> list[Flags]:
+        """For each of the times, which of the moments describe it, shape (moments,)."""
+        known = np.array([moment.at for moment in self.moments])
+        found = []
+        for time in times:
+            away = np.abs(known - time)
+            if away.min() > EVERY / 2:
+                away = np.minimum(away % _DAY, _DAY - away % _DAY)
+            found.append(away <= max(EVERY / 2, float(away.min())))
+        return found
+
+
+@lru_cache(maxsize=4)  # the rules of one analysis ask for the same pods, and for each run
+def _fits(services: ServicePods, size: tuple[tuple[str, float], ...]) -> Floats:
+    """Pods of the size beside services at each of the moments, shape (moments,)."""
+    found = np.zeros(len(services.moments))
+    for place, moment in enumerate(services.moments):
+        fits = [moment.left[r] / amount for r, amount in size if amount > 0 and r in moment.left]
+        found[place] = np.floor(np.minimum.reduce(fits) + _EXACT).clip(0.0).sum() if fits else _UNBOUND
+    return found

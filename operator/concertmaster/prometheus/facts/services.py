@@ -1,0 +1,30 @@
+"""What pods of no workflow leave of each node at one moment, from the answer of the ``services`` query. Pure."""
+
+from __future__ import annotations
+
+from concertmaster.core import arrays as np
+from concertmaster.core.changes.admission.service_pods import ServiceMoment
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.queries.scope import LabelScheme
+
+_PODS = "pods"
+_WHOLE = 0.9  # of the nodes have such pods, where those of all namespaces are known: DaemonSets run on each
+
+
+def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMoment | None:
+    """The moment ``at`` (unix seconds); None where the metrics source knows no nodes, or no pod of a service: no cluster is
+    without any, so they are unknown and not none. A pod that requests nothing holds nothing but its place."""
+    known: dict[str, dict[tuple[str, str], float]] = {}
+    for (stat, node, resource), value in vector.select("stat", *scheme.columns("node", "resource")):
+        known.setdefault(stat, {})[node, resource or _PODS] = value
+    has, pods = known.get("allocatable", {}), known.get(_PODS, {})
+    if not has or not pods:
+        return None
+    taken = known.get("held", {}) | pods
+    nodes = sorted({node for node, _ in has})
+    left, held = {}, {}
+    for resource in sorted({resource for _, resource in has}):
+        each = [(has.get((node, resource), 0.0), taken.get((node, resource), 0.0)) for node in nodes]
+        left[resource] = np.array([whole - part for whole, part in each])
+        held[resource] = sum(part for _, part in each)
+    return ServiceMoment(at, left, held, len({node for node, _ in pods} & set(nodes)) >= _WHOLE * len(nodes))

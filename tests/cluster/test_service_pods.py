@@ -1,0 +1,81 @@
+"""What pods of no workflow request on each node, on a real Prometheus with series as kube-state-metrics has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.cli import gather
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.node_capacity import NodeCapacity
+from concertmaster.settings import MetricsSource
+from testbed.series.openmetrics import ContainerLife, Grid, NodeLife, PodLife, render
+from tests.support.builders import NOW
+
+HOUR = 3600.0
+GI = 2.0**30
+BEGIN, THEN = NOW - 9 * HOUR, NOW - 3 * HOUR
+NODES = [NodeLife(name, allocatable={"cpu": 8.0, "memory": 32 * GI, "pods": 110.0}) for name in ("a", "b")]
+
+
+def pod(name: str, kind: str, node: str, cores: float | None = 1.0, *beside: ContainerLife) -> PodLife:
+    """A pod that runs since the beginning, with a Gi for each core."""
+    memory = None if cores is None else cores * GI
+    main = ContainerLife("main", started=BEGIN, cpu_request=cores, memory_request=memory, cpu_seconds=1.0)
+    return PodLife(
+        "shop", name, f"uid-{name}", BEGIN, [main, *beside], node=node, owner_kind=kind, owner_name=name.rpartition("-")[0],
+        scheduled=BEGIN, started=BEGIN,
+    )  # fmt: skip
+
+
+PROXY = ContainerLife("proxy", started=BEGIN, cpu_request=0.25, init=True, restart_policy="Always")
+SETUP = ContainerLife("setup", started=BEGIN, finished=BEGIN + 5.0, cpu_request=4.0, init=True)
+SERVICES = [
+    pod("web-1", "ReplicaSet", "a", 2.0, PROXY, SETUP),
+    pod("db-0", "StatefulSet", "b", 3.0),
+    pod("agent-a", "DaemonSet", "a", None),  # requests nothing
+    pod("agent-b", "DaemonSet", "b", 0.5),
+    # Of runs, or without a controller, which may be of a run.
+    pod("etl-1", "Workflow", "a"),
+    pod("report-1", "Job", "b"),
+    pod("notebook", "", "b"),
+    # Evicted hours ago, and still there; not bound to a node; on a node that is gone.
+    replace(pod("web-2", "ReplicaSet", "b"), finished=NOW - 8 * HOUR, phase="Failed", status_reason="Evicted"),
+    replace(pod("web-3", "ReplicaSet", ""), scheduled=None, started=None),
+    pod("web-4", "ReplicaSet", "gone"),
+    # Since three hours.
+    replace(pod("web-5", "ReplicaSet", "b", 2.0), created=THEN, scheduled=THEN, started=THEN),
+]
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[MetricsSource]:
+    from testbed.services.prometheus import PrometheusServer
+
+    server = PrometheusServer([])
+    try:
+        server.load_openmetrics(render(SERVICES, Grid(BEGIN, NOW + 4 * HOUR), (), NODES))
+        server.start()
+        yield gather.find_source(server.url, None, "default", None, None, [])
+    finally:
+        server.close()
+
+
+def test_what_services_request_is_read_by_node_and_moment(source: MetricsSource) -> None:
+    client, capacity = PrometheusClient(source), NodeCapacity()
+    try:
+        for cycle in range(3):
+            services = capacity.of(client, NOW + 3 * HOUR + 60.0 * cycle, answers=True).services
+    finally:
+        client.close()
+    assert services is not None
+    before, after = services.moments[0], services.moments[-1]
+    assert before.at < NOW - 3 * HOUR < after.at
+    assert before.held == {"cpu": 5.75, "memory": 5.5 * GI, "pods": 4.0}
+    assert before.left["cpu"].tolist() == [5.75, 4.5]
+    assert before.left["pods"].tolist() == [108.0, 108.0]
+    assert after.held == {"cpu": 7.75, "memory": 7.5 * GI, "pods": 5.0}
+    assert after.left["cpu"].tolist() == [5.75, 2.5]
+    assert services.whole

@@ -1,0 +1,83 @@
+"""Pods that fit on nodes beside services, by node and by the time of day."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from concertmaster.core.changes.admission.capacity import BESIDE_SERVICES, Capacity, Nodes
+from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
+from concertmaster.core.model import ContainerSpec, StepSpec
+from tests.support.builders import DAY
+
+HOUR = 3600.0
+MIDNIGHT = 20_000 * DAY
+POD = {"cpu": 1.0, "pods": 1.0}
+
+
+def moment(at: float, *left: float, **more: list[float]) -> ServiceMoment:
+    """Cores that are ``left`` of nodes with eight; ``more``: by resource."""
+    amounts = {"cpu": np.array(left)} | {name: np.array(rows) for name, rows in more.items()}
+    return ServiceMoment(at, amounts, {"cpu": 8.0 * len(left) - sum(left)})
+
+
+def by_day(*days: int) -> ServicePods:
+    """Services that leave two cores by day and eight at night, of one node."""
+    hours = [24 * day + hour for day in days for hour in range(0, 24, 3)]
+    return ServicePods(tuple(moment(MIDNIGHT + h * HOUR, 2.0 if 9 <= h % 24 < 21 else 8.0) for h in hours))
+
+
+def test_each_node_is_filled_by_itself() -> None:
+    assert ServicePods((moment(0.0, 2.5, 2.5),)).fits(POD) == [4]  # and not five
+    assert ServicePods((moment(0.0, -3.0, 2.5),)).fits(POD) == [2]  # more is requested than the first has
+
+
+def test_the_scarcest_resource_of_a_node_counts() -> None:
+    services = ServicePods((moment(0.0, 4.0, 4.0, memory=[1e9, 9e9], pods=[50.0, 3.0]),))
+    assert services.fits({"cpu": 1.0, "memory": 1e9, "pods": 1.0}) == [4]
+    assert services.fits({"cpu": 1.0, "memory": 2e9, "pods": 1.0, "ephemeral-storage": 1.0}) == [3]
+
+
+def test_a_run_meets_the_services_of_its_time_of_day() -> None:
+    night, noon = MIDNIGHT + 9 * DAY + 2 * HOUR, MIDNIGHT + 9 * DAY + 12 * HOUR
+    services = by_day(0, 1, 2)
+    assert services.fits(POD, [night, noon, night]) == [8, 2, 8]
+    assert services.held("cpu", [night, noon]) == [0.0, 6.0]
+    assert sorted(set(services.fits(POD))) == [2, 8]
+    assert services.high("cpu") == 6.0
+
+
+def test_the_moment_of_a_run_counts_more_than_other_days() -> None:
+    holiday = tuple(moment(MIDNIGHT + DAY + h * HOUR, 7.0) for h in range(0, 24, 3))
+    services = ServicePods((*by_day(0).moments, *holiday, *by_day(2, 3).moments))
+    assert services.fits(POD, [MIDNIGHT + DAY + 12 * HOUR, MIDNIGHT + 12 * HOUR]) == [7, 2]
+
+
+def test_without_a_moment_at_that_hour_the_nearest_one_counts() -> None:
+    services = ServicePods((moment(MIDNIGHT, 8.0), moment(MIDNIGHT + 6 * HOUR, 3.0)))
+    assert services.fits(POD, [MIDNIGHT + 4 * DAY + 10 * HOUR]) == [3]
+
+
+STEP = StepSpec("a", containers=(ContainerSpec("main", cpu_request=1.0),))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "bound"),
+    [
+        (Nodes(all={"cpu": 16.0}), (16, "what all nodes have allocatable")),
+        (
+            Nodes(all={"cpu": 16.0}, services=ServicePods((moment(0.0, 8.0, 8.0),))),
+            (16, "what all nodes have allocatable"),
+        ),
+        (Nodes(all={"cpu": 16.0}, services=ServicePods((moment(0.0, 2.5, 2.5),))), (4, BESIDE_SERVICES)),
+        (Nodes(services=ServicePods((moment(0.0, 2.5, 2.5),))), None),  # the nodes scale
+    ],
+)
+def test_what_services_leave_bounds_the_pods_of_a_steady_cluster(nodes: Nodes, bound: tuple[int, str] | None) -> None:
+    assert Capacity(nodes=nodes).pods([STEP]) == bound
+
+
+def test_what_is_seen_of_a_part_of_the_nodes_is_a_lower_bound() -> None:
+    part = ServiceMoment(0.0, {"cpu": np.array([1.0])}, {"cpu": 7.0}, whole=False)
+    assert ServicePods((moment(0.0, 1.0),)).whole
+    assert not ServicePods((part, part, moment(0.0, 1.0))).whole
