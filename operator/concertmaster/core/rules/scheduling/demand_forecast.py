@@ -14,6 +14,7 @@ from concertmaster.core.fleet.demand import HourDemand
 from concertmaster.core.fleet.workflows import name_of
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.sizing import MILLI
 
 
 def _line(hour: HourDemand) -> str:
@@ -22,6 +23,13 @@ def _line(hour: HourDemand) -> str:
 
 def _when(time: float) -> str:
     return datetime.fromtimestamp(time, tz=UTC).strftime("%a %Y-%m-%d %H:00 UTC")
+
+
+def _services(evidence: Evidence, peak: HourDemand) -> str:
+    """What services request at that time of the day, as a phrase; nothing where they are not known."""
+    services = evidence.capacity.nodes.services
+    (held,) = services.held("cpu", [peak.start]) if services is not None else (0.0,)
+    return f" beside the {text.cores(held)} that pods of no workflow request" if held >= MILLI else ""
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -59,7 +67,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             " which this workflow"
             f" takes {text.percent(own / peak.cores)}{likely}{note}"
         ),
-        otherwise=f"with less than {text.cores(peak.cores_high)} allocatable, pods of that hour stay pending",
+        otherwise=(
+            f"with less than {text.cores(peak.cores_high)} allocatable{_services(evidence, peak)}, pods of that hour stay"
+            " pending"
+        ),
         current=f"peak of {text.cores(peak.cores)}",
         proposed=f"peak of {text.cores(max(rest, mean))}",
         expected=(

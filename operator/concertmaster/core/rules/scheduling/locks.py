@@ -15,6 +15,7 @@ from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, en
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
+from concertmaster.core.rules.scheduling.room import begins, service_notes
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _SEMAPHORE = "semaphore/"
@@ -35,7 +36,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     if not steps or seconds is None or seconds.low <= 0 or seconds.likely < least * spans:
         return None
     worst = max(steps, key=lambda n: (steps[n], n))
-    size, enough, capped = _enough(evidence, locks[worst], locks, usual)
+    size, enough, capped = _enough(evidence, runs, locks[worst], locks, usual)
     saved = enough.saved if enough is not None else {run.run: _lags(run, approvals, usual) for run in runs}
     base = np.array([run.replayed for run in runs])
     then = np.array([sooner(run, saved.get(run.run, {})) for run in runs])
@@ -82,6 +83,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
                 f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
                 f" {text.duration(enough.left)}",
                 "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
+                *service_notes(evidence, begins(evidence, runs)),
             ),
         )
     return finding
@@ -117,7 +119,11 @@ def _waits(
 
 
 def _enough(
-    evidence: Evidence, names: Sequence[str], locks: dict[str, tuple[str, ...]], usual: float
+    evidence: Evidence,
+    runs: Sequence[ExecutedRun],
+    names: Sequence[str],
+    locks: dict[str, tuple[str, ...]],
+    usual: float,
 ) -> tuple[int | None, EnoughPlaces | None, str]:
     """The semaphore's size if known, and the sufficient size within what the namespace can hold."""
     sizes = evidence.analysis.definition.config_maps.semaphores
@@ -125,7 +131,7 @@ def _enough(
         return None, None, ""
     size = sizes[names[0]]
     holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
-    fits = evidence.capacity.pods(holders)
+    fits = evidence.capacity.pods(holders, begins(evidence, runs))
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
     most, by = fits if fits is not None else (MOST, "")
     enough = enough_places(rows, size, most)

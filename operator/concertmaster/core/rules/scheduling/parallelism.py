@@ -8,7 +8,7 @@ same smallest one, so that pods queue in the engine, where they reserve nothing 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
@@ -25,7 +25,7 @@ from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.scheduling.room import Room, beside_others, between
+from concertmaster.core.rules.scheduling.room import Room, begins, beside_others, between, service_notes
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
 from concertmaster.core.sizing import MIB, MILLI
 
@@ -78,9 +78,10 @@ def _inside(evidence: Evidence, scope: _Scope) -> list[StepSpec]:
     return [s for s in steps if None in scope.limits or s.name in scope.limits]
 
 
-def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str]:
-    """The most concurrent pods of the scope allowed by quotas, nodes and the policy, and which of them applies."""
-    fits = evidence.capacity.pods(_inside(evidence, scope))
+def _capacity(evidence: Evidence, scope: _Scope, times: Sequence[float]) -> tuple[int, str]:
+    """The most concurrent pods of the scope allowed by quotas, nodes and the policy, and which of them applies. ``times``:
+    when services leave room on the nodes (unix seconds; their median counts)."""
+    fits = evidence.capacity.pods(_inside(evidence, scope), times)
     bounds = (int(evidence.analysis.policy.apply.bounds.parallelism.max), "apply.bounds.parallelism of the policy")
     return min(fits, bounds) if fits is not None else bounds
 
@@ -104,10 +105,21 @@ def _amounts(room: Room) -> str:
     return " and ".join([*([text.cores(room.cores)] if room.cores >= MILLI or not memory else []), *memory])
 
 
+def _beside(room: Room, limit: int, short: int, runs: int) -> str:
+    """What leaves less room than for ``limit`` pods, in ``short`` of so many ``runs``, as a sentence."""
+    reserve = room.cores >= MILLI or room.memory >= MIB
+    if reserve and room.usually < limit:
+        pods = text.count(room.usually, "pod")
+        return f"other workflows reserve {_amounts(room)} on average meanwhile, which leaves {room.where} for {pods}"
+    who = "other workflows" if reserve else "pods of no workflow"
+    return f"{who} leave room for fewer than {limit} pods in {short} of {runs} runs"
+
+
 def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or least.limit is None or least.limit <= scope.limit:
         return None
-    wanted, (capacity, by) = least.limit, _capacity(evidence, scope)
+    times = begins(evidence, runs)
+    wanted, (capacity, by) = least.limit, _capacity(evidence, scope, times)
     locks, names = _locks(evidence.analysis.definition, wanted)
     if locks:
         runs = [replace(run, limits=(*run.limits, *locks)) for run in runs]
@@ -132,12 +144,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
         share, seconds = between(there.share, share), between(there.seconds, seconds)
         if share.likely < percent / 100:
             return None
-        others = (
-            f"other workflows reserve {_amounts(beside)} on average meanwhile, which leaves {beside.where} for"
-            f" {text.count(beside.usually, 'pod')}"
-            if beside.usually < least.limit
-            else f"other workflows leave room for fewer than {least.limit} pods in {short} of {len(runs)} runs"
-        )
+        others = _beside(beside, least.limit, short, len(runs))
     held, wait = _held_back(runs)
     then = (least.now or 0.0) - seconds.likely
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
@@ -166,6 +173,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
             + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
             *([others] if others else []),
+            *service_notes(evidence, times),
         ),
         automatic=True,
     )

@@ -1,6 +1,7 @@
-"""Room that other workflows leave: on all nodes, and in the quotas of the namespace, run by run.
+"""Room that services and other workflows leave: on all nodes, and in the quotas of the namespace, run by run.
 
-Others are seen as what they reserve on average while pods of a run wait for a slot, when more of them would be there. At
+Services (pods of no workflow) are known by what they request on each node at times (``admission.service_pods``). Other
+workflows are seen as what they reserve on average while pods of a run wait for a slot, when more of them would be there. At
 times they reserve more, which no average shows, so a gain in that room is only half certain.
 """
 
@@ -11,11 +12,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
+from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
+from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 
 _GIB = 1024.0**3
+_LEAST = 0.01  # of what nodes have, to be worth a word
+_VARIES = 0.1  # above the usual amount: services that scale
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
 
@@ -45,13 +50,14 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
         list(zip(fleet.loads(key, spans, s).tolist(), fleet.loads(key, spans, s, memory=True).tolist(), strict=True))
         for s in (key.namespace, None)
     )
+    times = spans[:, 0].tolist()
     fits = [
         replace(
             capacity,
             quotas=tuple(replace(q, hard=_less(q.hard, *own)) for q in capacity.quotas),
-            nodes=replace(capacity.nodes, all=_less(capacity.nodes.all, *every)),
-        ).pods(steps)
-        for own, every in zip(here, everywhere, strict=True)
+            nodes=replace(capacity.nodes, all=_less(_less(capacity.nodes.all, *every), *services)),
+        ).pods(steps, [time])
+        for own, every, services, time in zip(here, everywhere, _held(capacity, times), times, strict=True)
     ]
     bound = [(*fit, run.run) for fit, run in zip(fits, known, strict=True) if fit is not None]
     if not bound:
@@ -71,10 +77,44 @@ def _waiting(run: ExecutedRun) -> tuple[float, float]:
     return (min(begin for begin, _ in waits), max(end for _, end in waits)) if waits else (0.0, run.makespan)
 
 
+def _held(capacity: Capacity, times: Sequence[float]) -> list[tuple[float, float]]:
+    """Cores and GiB that services request on all nodes at each of the times; nothing where they are not known."""
+    services = capacity.nodes.services
+    if services is None:
+        return [(0.0, 0.0)] * len(times)
+    gib = [size / _GIB for size in services.held("memory", times)]
+    return list(zip(services.held("cpu", times), gib, strict=True))
+
+
 def _less(amounts: Mapping[str, float], cores: float, gib: float) -> Mapping[str, float]:
     """Amounts by resource without so many cores, and so much memory."""
     taken = {"cpu": cores, "memory": gib * _GIB}
     return {resource: max(0.0, amount - taken.get(resource, 0.0)) for resource, amount in amounts.items()}
+
+
+def begins(evidence: Evidence, runs: Sequence[ExecutedRun]) -> list[float]:
+    """When the runs began (unix seconds), of those of which it is known."""
+    begun = {r.run: r.start for r in evidence.analysis.runs}
+    return [start for run in runs if (start := begun.get(run.run)) is not None]
+
+
+def service_notes(evidence: Evidence, times: Sequence[float]) -> tuple[str, ...]:
+    """What services request of nodes whose number is steady, at the median of the ``times``, as a sentence; that it is not
+    known; nothing where nodes bind nothing."""
+    nodes = evidence.capacity.nodes
+    if not nodes.all:
+        return ()
+    if nodes.services is None:
+        return ("what pods of no workflow request on the nodes is not known",)
+    parts = []
+    for resource, amount in (("cpu", text.cores), ("memory", text.memory)):
+        held, most = float(np.median(nodes.services.held(resource, times))), nodes.services.high(resource)
+        if resource in nodes.all and held >= _LEAST * nodes.all[resource]:
+            usual, high = (amount(size).partition(" ")[0] for size in (held, most))  # the unit follows the whole
+            varies = f" (at times {high})" if most > (1.0 + _VARIES) * held else ""
+            parts.append(f"{usual}{varies} of {amount(nodes.all[resource])}")
+    least = "" if nodes.services.whole else "at least "
+    return (f"pods of no workflow request {least}{' and '.join(parts)} on all nodes",) if parts else ()
 
 
 def between(beside: Interval | None, alone: Interval) -> Interval:

@@ -22,6 +22,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
+from concertmaster.core.rules.scheduling.room import begins
 from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
@@ -90,7 +91,7 @@ def _on_new_nodes(runs: Sequence[RunRecord], fewest: int) -> bool:
 def _alone(evidence: Evidence, runs: Sequence[ExecutedRun]) -> list[ExecutedRun]:
     """The runs as if nobody else used the nodes: more pods at a time than these hold, or than were ever seen on them, would
     wait for each other at any hour."""
-    fits = evidence.capacity.pods(evidence.analysis.definition.graph.steps)
+    fits = evidence.capacity.pods(evidence.analysis.definition.graph.steps, begins(evidence, runs))
     most = max([most_on_nodes(run) for run in runs] + ([fits[0]] if fits is not None else []))
     return [replace(run, limits=(*run.limits, Limit(most, None, "capacity"))) for run in runs]
 

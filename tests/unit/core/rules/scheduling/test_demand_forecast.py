@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
 from concertmaster.core.rules import Fleet
 from concertmaster.core.schedule import MOST_AHEAD
@@ -106,3 +108,15 @@ def test_others_and_flat_demand_are_silent() -> None:
     assert replace(scenario, fleet=Fleet((*scenario.fleet.members, big))).recommended("demand-forecast") == []
     assert scenario.recommended("demand-forecast", minPeakPercent="100000") == []
     assert scenario.recommended("demand-forecast", minPeakCores="2") == []  # 1.2 cores are no peak to plan for there
+
+
+def test_what_services_request_at_that_hour_is_stated_beside_the_cores() -> None:
+    scenario = scenarios.demand_forecast()
+    services = ServicePods(
+        tuple(ServiceMoment(NOW - h * HOUR, {}, {"cpu": 12.0 if h else 3.0}) for h in range(24, -1, -3))
+    )
+    item = replace(scenario, capacity=Capacity(nodes=Nodes(all={"cpu": 16.0}, services=services))).one(
+        "demand-forecast"
+    )
+    assert "allocatable beside the 12 cores that pods of no workflow request, pods of that hour" in item.otherwise
+    assert "allocatable, pods of that hour" in scenario.one("demand-forecast").otherwise

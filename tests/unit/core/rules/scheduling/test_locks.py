@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from concertmaster.core.analysis.shared.semaphores import Holding, enough_places, mean_wait
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.model import Recommendation, RunRecord, StepExecution
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import Policy
@@ -51,6 +53,7 @@ def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
     assert "2 at a time" in item.current
 
 
+FULL = ServicePods((ServiceMoment(NOW, {"cpu": np.array([1.9, 1.2])}, {"cpu": 4.9}),))
 CORES = {"requests.cpu": 2.0, "cpu": 2.0}
 
 
@@ -59,6 +62,7 @@ CORES = {"requests.cpu": 2.0, "cpu": 2.0}
     [
         (Capacity(quotas=(ResourceQuota("team", CORES),)), "ResourceQuota team"),
         (Capacity(nodes=Nodes(all={"cpu": 2.0})), "what all nodes have allocatable"),
+        (Capacity(nodes=Nodes(all={"cpu": 8.0}, services=FULL)), "what pods of no workflow leave of all nodes"),
     ],
 )
 def test_what_the_namespace_and_the_nodes_hold_bounds_the_size(capacity: Capacity, by: str) -> None:

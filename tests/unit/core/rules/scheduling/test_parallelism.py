@@ -11,6 +11,7 @@ import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.model import Level, Recommendation, WorkflowKey
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
@@ -87,6 +88,66 @@ def test_all_nodes_together_bind(cores: float, limit: int) -> None:
     item = replace(scenarios.parallelism(), capacity=Capacity(nodes=Nodes(all={"cpu": cores}))).one("parallelism")
     assert item.proposed == f"{limit} pods at a time"
     assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
+
+
+def _services(*left: float, at: float = NOW, whole: bool = True) -> ServiceMoment:
+    """Cores that services leave of nodes with eight."""
+    return ServiceMoment(at, {"cpu": np.array(left)}, {"cpu": 8.0 * len(left) - sum(left)}, whole)
+
+
+def _with_services(*moments: ServiceMoment, **more: object) -> Scenario:
+    nodes = Nodes(all={"cpu": 16.0}, services=ServicePods(moments) if moments else None)
+    return replace(scenarios.parallelism(), capacity=Capacity(nodes=nodes), **more)  # type: ignore[arg-type]
+
+
+def test_services_leave_room_for_some_of_the_pods() -> None:
+    item = _with_services(_services(2.5, 2.5)).one("parallelism")
+    assert item.proposed == "4 pods at a time"
+    assert item.action.endswith("2 -> 4 (limited by what pods of no workflow leave of all nodes)")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(2 * 103, rel=0.1)  # two rounds instead of four
+    assert "pods of no workflow request 11 of 16 cores on all nodes" in item.evidence
+    assert _with_services(_services(1.5, 1.5)).recommended("parallelism") == []
+
+
+def test_services_that_are_seen_in_part_are_said_to_request_at_least_that() -> None:
+    item = _with_services(_services(2.5, 2.5, whole=False)).one("parallelism")
+    assert "pods of no workflow request at least 11 of 16 cores on all nodes" in item.evidence
+
+
+def test_services_that_are_not_known_are_said_to_be_unknown() -> None:
+    assert "what pods of no workflow request on the nodes is not known" in _with_services().one("parallelism").evidence
+
+
+def test_services_at_the_hour_of_the_runs_count() -> None:
+    """They fill the nodes at any time but that of the runs, or only then."""
+    hours = [NOW - h * 3600.0 for h in range(0, 24, 3)]
+    runs = [r.start % DAY for r in scenarios.parallelism().runs if r.start is not None]
+
+    def found(there: float, elsewhere: float) -> Recommendation:
+        near = [min(min(abs(h % DAY - r), DAY - abs(h % DAY - r)) for r in runs) <= 5400.0 for h in hours]
+        assert 0 < sum(near) < len(hours)
+        moments = [
+            _services(*([there if n else elsewhere] * 2), at=h) for n, h in sorted(zip(near, hours, strict=True))
+        ]
+        return _with_services(*sorted(moments, key=lambda m: m.at)).one("parallelism")
+
+    quiet = found(7.0, 0.0)
+    assert quiet.proposed == "8 pods at a time"
+    assert "pods of no workflow request 2 (at times 16) of 16 cores on all nodes" in quiet.evidence
+    busy = found(2.0, 8.0)
+    assert busy.proposed == "4 pods at a time"
+    assert "pods of no workflow request 12 of 16 cores on all nodes" in busy.evidence
+
+
+def test_other_workflows_share_what_services_leave() -> None:
+    key = WorkflowKey("demo", "Job", "x")
+    other = FleetMember(key, np.array([(NOW - 30 * DAY, NOW, 3.0 * 30 * DAY, 0.0)]))
+    fleet = Fleet((other,))
+    item = _with_services(_services(4.0, 4.0), fleet=fleet).one("parallelism")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(2 * 103, rel=0.1)  # five pods at a time
+    assert "other workflows reserve 3 cores on average meanwhile, which leaves nodes for 5 pods" in item.evidence
 
 
 Span = tuple[float, float]
