@@ -15,6 +15,7 @@ HOUR = 3600.0
 DAY = 86400.0
 WINDOW = 14 * DAY
 MONTH = 30 * DAY
+MORNING, EVENING = 8 * HOUR, 20 * HOUR  # of each day
 NOW = datetime(2026, 6, 17, 12, 0, tzinfo=UTC).timestamp()
 
 Rng = random.Random
@@ -101,6 +102,11 @@ class Pool:
     idle: float = 600.0
     lost: float | None = None
     services: float = 0.0
+    by_day: float = 0.0
+
+    def services_at(self, time: float) -> float:
+        """Cores of each node that belong to pods of no workflow at that time (unix seconds)."""
+        return self.services + (self.by_day if MORNING <= time % DAY < EVENING else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +143,8 @@ class Site:
 
     def roomy(self) -> Site:
         """The site with nodes for everybody at once."""
-        pools = (replace(p, nodes=max(1, p.nodes), cores=1e6, most=None, services=0.0) for p in self.cluster.pools)
+        pools = (
+            replace(p, nodes=max(1, p.nodes), cores=1e6, most=None, services=0.0, by_day=0.0)
+            for p in self.cluster.pools
+        )
         return self.on(pools=tuple(pools))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from benchmarks.clusters.law import Cluster, Pool, stream
+from benchmarks.clusters.law import DAY, EVENING, MORNING, Cluster, Pool, stream
 from benchmarks.clusters.runs import Node, Pod
 
 _EXACT = 1e-9
 
 Later = Callable[[float, Callable[[float], None]], None]
 """Calls a function at that time (unix seconds), with the time."""
+
+
+def _turn(time: float) -> float:
+    """The next time at which services scale."""
+    return min(time + ((turn - time) % DAY or DAY) for turn in (MORNING, EVENING))
 
 
 class Nodes:
@@ -37,6 +42,8 @@ class Nodes:
         for pool in cluster.pools:
             for _ in range(pool.nodes):
                 self._add(begin, pool, added=False)
+            if pool.by_day:
+                self._later(_turn(begin), lambda then, pool=pool: self._scaled(then, pool))  # type: ignore[misc]
 
     def pool_of(self, pod: Pod) -> Pool:
         """The pool on which the pod may run."""
@@ -101,6 +108,15 @@ class Nodes:
                 boot = pool.boot * stream(self._seed, "boot", name, round(time)).uniform(0.8, 1.3)
                 self._later(time + boot, lambda then, pool=pool: self._booted(then, pool))  # type: ignore[misc]
 
+    def _scaled(self, time: float, pool: Pool) -> None:
+        """Services of the pool have begun their day, or ended it; pods that are on a node stay there."""
+        more = pool.services_at(time - 1.0) - pool.services_at(time)
+        for node in self._nodes[pool.name]:
+            node.free += more
+        self._later(_turn(time), lambda then: self._scaled(then, pool))
+        if more > 0.0:
+            self._changed(time)
+
     def _booted(self, time: float, pool: Pool) -> None:
         self._booting[pool.name] -= 1
         node = self._add(time, pool, added=True)
@@ -111,7 +127,7 @@ class Nodes:
     def _add(self, time: float, pool: Pool, *, added: bool) -> Node:
         number = self._made[pool.name]
         self._made[pool.name] += 1
-        node = Node(f"{pool.name or 'node'}-{number}", pool, pool.cores - pool.services, time, added)
+        node = Node(f"{pool.name or 'node'}-{number}", pool, pool.cores - pool.services_at(time), time, added)
         self._nodes[pool.name].append(node)
         if pool.lost is not None:
             life = stream(self._seed, "life", pool.name, number).expovariate(1.0 / pool.lost)

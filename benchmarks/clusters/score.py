@@ -14,6 +14,7 @@ from benchmarks.clusters.manifests import definition
 from benchmarks.clusters.records import records
 from benchmarks.clusters.remedies import Followed, followed, makespan, skipped
 from benchmarks.clusters.runs import Run
+from benchmarks.clusters.services import known_services
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import starts
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
@@ -91,13 +92,14 @@ class History:
         return "\n".join([f"{self.kind} {self.seed}: {self.found}", *rows])
 
 
-def environment(site: Site, flow: Flow, fleet: Fleet) -> Environment:
-    """What the product knows of the cluster: quotas, and the nodes unless their number changes."""
+def environment(site: Site, flow: Flow, fleet: Fleet, now: float) -> Environment:
+    """What the product knows of the cluster: quotas, and the nodes unless their number changes, with what services request
+    on each."""
     pools = site.cluster.pools
     quota = site.cluster.quotas.get(flow.namespace)
     nodes = Nodes({"cpu": max(p.cores for p in pools)})
     if all(p.most is None for p in pools):
-        nodes = Nodes(nodes.largest, {"cpu": sum(p.nodes * p.cores for p in pools)})
+        nodes = Nodes(nodes.largest, {"cpu": sum(p.nodes * p.cores for p in pools)}, known_services(site.cluster, now))
     quotas = (ResourceQuota("compute", {"cpu": quota}),) if quota is not None else ()
     return Environment(fleet=fleet, capacity=Capacity(quotas=quotas, nodes=nodes))
 
@@ -118,7 +120,7 @@ def analyse(plan: Plan, seed: int) -> tuple[dict[str, AnalysisResult], Forecast]
             policy,
             profile=flow.name,
             now=now,
-            environment=environment(site, flow, fleet),
+            environment=environment(site, flow, fleet, now),
         )
         for flow in site.flows
     }

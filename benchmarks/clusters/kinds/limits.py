@@ -69,10 +69,20 @@ def limit_in_shared_quota(g: Rng) -> Plan:
 
 
 def limit_beside_services(g: Rng) -> Plan:
-    """A limit on nodes that services fill for the most part, which the product does not see."""
+    """A limit on nodes that services fill for the most part."""
     own = _limited(g)
     room = (own.limit or 0) + 2
     pool = Pool("", 2, 16.0, services=16.0 - room / 2)
+    site = Site((own,), Cluster((pool,)))
+    return Plan(site, _LIMIT, "etl", _without(site, "etl"))
+
+
+def limit_beside_services_by_day(g: Rng) -> Plan:
+    """The same, where services scale down at night; runs start by day, or by night, or at any hour."""
+    own = _limited(g)
+    own = replace(own, schedule=f"{g.randint(0, 9)} {g.choice(('9-18/2', '21-23,1-5/2', '*/2'))} * * *")
+    room = (own.limit or 0) + 2
+    pool = Pool("", 2, 16.0, services=4.0, by_day=12.0 - room / 2)
     site = Site((own,), Cluster((pool,)))
     return Plan(site, _LIMIT, "etl", _without(site, "etl"))
 
@@ -128,6 +138,7 @@ PLANTED: tuple[Kind, ...] = (
     limit_within_quota,
     limit_in_shared_quota,
     limit_beside_services,
+    limit_beside_services_by_day,
     limit_of_a_job,
     more_pods_than_nodes,
 )

@@ -1,0 +1,33 @@
+"""What a metrics source says of services on the simulated nodes, as the product reads it."""
+
+from __future__ import annotations
+
+from benchmarks.clusters.law import Cluster
+from concertmaster.core.changes.admission.service_pods import EVERY, ServicePods
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.facts.services import read_services
+from concertmaster.prometheus.queries.scope import PLAIN
+
+_MOMENTS = 56  # of a week
+_MOST = 110.0  # pods of a node
+_COLUMNS = ("stat", "node", "resource")
+
+
+def known_services(cluster: Cluster, now: float) -> ServicePods | None:
+    """Moments of the week before ``now`` (unix seconds); each node has a pod of its own, and one of services."""
+    newest = now // EVERY * EVERY
+    times = [newest - n * EVERY for n in reversed(range(_MOMENTS))]
+    found = [read_services(_answer(cluster, at), at, PLAIN) for at in times]
+    return ServicePods(tuple(moment for moment in found if moment is not None))
+
+
+def _answer(cluster: Cluster, at: float) -> Vector:
+    """The answer of the query at a moment."""
+    rows: dict[tuple[str, str, str], float] = {}
+    for pool in cluster.pools:
+        for number in range(pool.nodes):
+            node = f"{pool.name or 'node'}-{number}"
+            rows["allocatable", node, "cpu"], rows["allocatable", node, "pods"] = pool.cores, _MOST
+            rows["held", node, "cpu"] = pool.services_at(at)
+            rows["pods", node, ""] = 2.0
+    return Vector(_COLUMNS, tuple(rows), list(rows.values()))
