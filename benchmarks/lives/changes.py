@@ -1,8 +1,8 @@
 """Verifications of changes that are made at any hour and weekday, and whether their verdicts are right.
 
 One step that reads no input takes a different time, fails more often or gets less memory from the change on. The product
-sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``); the true effect is
-that on the same runs without the change.
+sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``), and looks further
+after a change that is kept; the true effect is that on the same runs without the change.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from benchmarks.lives.truth import cost, seconds
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -101,7 +102,7 @@ CHANGES = (
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One verification. ``measured``: low, likely and high effect at its end; ``true`` one on the same runs (both as shares;
-    None: not measured)."""
+    None: not measured). ``later``: runs after which a change that was kept is found to do harm (None: it is not)."""
 
     setting: str
     change: str
@@ -111,6 +112,7 @@ class Outcome:
     runs: int
     measured: tuple[float, float, float] | None
     true: float | None
+    later: int | None = None
 
     @property
     def held(self) -> bool | None:
@@ -146,8 +148,9 @@ def _verified(
     lowered = LoweredMemory.of([changed.steps[0].memory_request] if change.killed else [], policy)
     seen = list(before)
     found = Verification(None, False, "", len(before), 0)
-    until = applied + settings.max_age_seconds + 2 * setting.every
-    for count, each in enumerate(starts(changed, applied + 1.0, until), 1):
+    until = applied + watched_until(settings) + 2 * setting.every
+    due = starts(changed, applied + 1.0, until)
+    for count, each in enumerate(due, 1):
         seen.append(play(changed, seed, *each))
         now = seen[-1].end or applied
         if count not in _LOOKS and now - applied < settings.max_age_seconds:
@@ -162,9 +165,43 @@ def _verified(
     effect = found.measured
     measured = (effect.low, effect.likely, effect.high) if effect is not None else None
     true = _effect(flow, changed, seed, seen[len(before) :], change.aim)
+    later = None
+    if found.verdict is not None and not found.restore:
+        more = (play(changed, seed, *each) for each in due)
+        later = _later(seen, more, applied, watched_until(settings), lowered)
     return Outcome(
-        setting.name, change.name, seed, verdict, found.verdict in change.right, found.verified_runs, measured, true
+        setting.name,
+        change.name,
+        seed,
+        verdict,
+        found.verdict in change.right,
+        found.verified_runs,
+        measured,
+        true,
+        later,
     )
+
+
+def _later(
+    seen: list[RunRecord], more: Iterator[RunRecord], applied: float, until: float, lowered: LoweredMemory | None
+) -> int | None:
+    """Runs after which the change is found to do harm although it was kept; looked at as the operator does, ``until`` its
+    age in seconds."""
+    now = seen[-1].end or applied
+    due = now - applied
+    while True:
+        if now - applied >= due:
+            sides = split_runs(seen, applied=applied, since=None, now=now)
+            if later_harm(sides, ("work",), lowered) is not None:
+                return len(sides.after)
+            if now - applied >= until or len(sides.after) >= MOST_RUNS:
+                return None
+            due = next_look(now - applied)
+        run = next(more, None)
+        if run is None:
+            return None
+        seen.append(run)
+        now = run.end or now
 
 
 def _effect(flow: Flow, changed: Flow, seed: int, after: list[RunRecord], aim: Aim) -> float | None:

@@ -117,6 +117,10 @@ HELD: dict[str, tuple[str, str]] = {
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
+    "A change that was kept": (
+        "tests/unit/controller/changes/test_kept_changes.py",
+        "test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back",
+    ),
     "What was predicted": (
         "tests/unit/core/changes/test_ledger.py",
         "test_broken_promises_shrink_the_next_ones_step_by_step",

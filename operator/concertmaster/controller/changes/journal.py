@@ -12,6 +12,7 @@ from typing import Any, Protocol
 _FLYING = "change/"
 _MADE = "made/"
 _DELETED = "deleted/"
+_KEPT = "kept/"
 _REMEMBERED = 30 * 86400.0
 
 
@@ -49,6 +50,21 @@ class Journal:
     def drop(self, uid: str) -> None:
         """Remove a finished change."""
         self._pages().drop_journal(_FLYING + uid)
+
+    def keep(self, change: Mapping[str, Any], at: float) -> None:
+        """Note that a change was kept, and is looked at further."""
+        meta, spec = change["metadata"], change["spec"]
+        body = {"digest": spec["planDigest"], "namespace": meta["namespace"]}
+        self._pages().write_journal(f"{_KEPT}{meta['uid']}", json.dumps(body), at)
+
+    def kept(self) -> dict[str, tuple[str, str]]:
+        """Changes that were kept and are looked at further: namespace and digest by uid."""
+        rows = {k.removeprefix(_KEPT): json.loads(body) for k, body in self._pages().journal(_KEPT).items()}
+        return {uid: (str(body["namespace"]), str(body["digest"])) for uid, body in rows.items()}
+
+    def release(self, uid: str) -> None:
+        """Look no further after a change that was kept."""
+        self._pages().drop_journal(f"{_KEPT}{uid}")
 
     def in_flight(self) -> dict[str, dict[str, Any]]:
         """Changes that were begun and not finished, by uid."""

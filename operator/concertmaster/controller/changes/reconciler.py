@@ -20,6 +20,7 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.kept import KeptChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.recovery import Recovery
@@ -101,6 +102,7 @@ class Changes:
         self._history = history
         self._rollback = Rollback(writer)
         self._verifier = Verifier(writer, apply, self._rollback, history)
+        self._kept = KeptChanges(writer, self._verifier, self._rollback)
         self._proposals = Proposals(client, writer, apply, self._verifier)
         self._recovery = Recovery(writer, self._reads)
         self._unrecovered: frozenset[tuple[str, str]] = frozenset()  # workflows of changes deleted in progress
@@ -161,6 +163,9 @@ class Changes:
                 journaled, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
                 partial(self._guarded, outcome=cycle.outcome),
             )  # fmt: skip
+        if not cycle.early:
+            with self._guarded("the changes that were kept", cycle.outcome):
+                self._kept.begin(listed, self._reads)
         left = self._workflows(cycle, tally, listed, followed or {})
         for orphans in left if not cycle.early else ():
             tally.stand(orphans)
@@ -195,6 +200,7 @@ class Changes:
             with self._guarded(f"changes of {context.workflow}", cycle.outcome):
                 self._follow(context, followed)
                 if not cycle.early:
+                    self._kept.follow(context)
                     self._workflow(context)
             if (source := subject.policy.source) is not None:
                 cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)

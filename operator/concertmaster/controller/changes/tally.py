@@ -45,7 +45,7 @@ class Tally:
         """Count the outcome of a transition that was written."""
         if before.phase != after.phase:
             self.proposed += not before.phase and after.phase == ChangePhase.PROPOSED
-            self.applied += after.phase == ChangePhase.VERIFYING
+            self.applied += after.phase == ChangePhase.VERIFYING and before.phase != ChangePhase.COMPLETED
             self.conflicts += after.phase == ChangePhase.CONFLICT
             self.failed += after.phase == ChangePhase.FAILED
         if before.verdict is None and after.verdict is not None:

@@ -33,6 +33,7 @@ from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
+from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 
 _MOST_RUNS = (
@@ -77,7 +78,7 @@ class Verifier:
             case Step.SETTLE_AND_ORPHAN:
                 return self.orphan(change, Reason.POLICY_GONE, decision.reason, now)
             case Step.ORPHAN:
-                target = before_verification(self._target_state(context, change), change.undo())
+                target = before_verification(self.target_state(context, change), change.undo())
                 if decision.because is not Reason.POLICY_GONE and target.step is Step.CONFLICT:  # a person undid it
                     return self._writer.carry_out(change, conflict(target.reason, applied=True), now)
                 return self.orphan(change, decision.because, decision.reason, now)
@@ -100,7 +101,8 @@ class Verifier:
             change = settled
         return self._writer.carry_out(change, change.orphaned(because, why), now)
 
-    def _target_state(self, context: WorkflowContext, change: WorkflowChangeView) -> TargetState:
+    def target_state(self, context: WorkflowContext, change: WorkflowChangeView) -> TargetState:
+        """State of the object that a change was written to."""
         raw = context.listed(change.task)
         if raw is None and not context.certainly_gone(change.task):
             return TargetState.UNKNOWN
@@ -115,27 +117,25 @@ class Verifier:
     def _verify(
         self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None, early: bool
     ) -> WorkflowChangeView | None:
-        decision = before_verification(self._target_state(context, change), change.undo())
+        decision = before_verification(self.target_state(context, change), change.undo())
         if decision.step is Step.CONFLICT:
             step = conflict(decision.reason, applied=change.applied is not None)
             return self._writer.carry_out(change, step, context.now)
-        target, definition = change.target, context.definition
-        applied = change.applied
-        if decision.step is not Step.VERIFY or target is None or definition is None or applied is None:
+        definition, applied = context.definition, change.applied
+        if decision.step is not Step.VERIFY or definition is None or applied is None:
             return None
         if not context.read_since(applied):
             return None
         if change.fingerprint is None and definition.fingerprint is not None:
             change = self._writer.carry_out(change, marked(change, definition.fingerprint), context.now) or change
         settings = scheduled(context.policy.apply.verify, definition, context.now)
-        touched = self._touched(context, change, definition)
+        touched = self.touched(context, change, definition)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change)
-        steps = _changed(change, definition, runs)
+        steps = changed_steps(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
-        requests = lowered_memory(PATCHABLE.get(target.kind), change.operations("patch") or ())
-        lowered = LoweredMemory.of(requests, context.policy)
+        lowered = lowered_by(change, context.policy)
         result = verify(
             change.aim,
             runs,
@@ -194,7 +194,7 @@ class Verifier:
         return split_runs_at(runs, applied=applied, since=since, now=until, without=undone, changed=shown)
 
     @staticmethod
-    def _touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+    def touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
         """Whether the definition was changed since, by anybody but another change of ours. False when the definition
         cannot be read completely at present."""
         if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
@@ -211,7 +211,16 @@ def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:
     return Transition(None, fields={"plan": {**plan, "target": target}})
 
 
-def _changed(change: WorkflowChangeView, definition: WorkflowDefinition, runs: BeforeAfter) -> tuple[str, ...]:
+def lowered_by(change: WorkflowChangeView, policy: Policy) -> LoweredMemory | None:
+    """The memory requests that a change lowered."""
+    target = change.target
+    requests = (
+        lowered_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()) if target is not None else ()
+    )
+    return LoweredMemory.of(requests, policy)
+
+
+def changed_steps(change: WorkflowChangeView, definition: WorkflowDefinition, runs: BeforeAfter) -> tuple[str, ...]:
     """The steps whose containers' fields it sets (several where a template or Task is run twice, rounds of a recursion
     included) and the one it is about; none for a change of the whole workflow."""
     steps, pointers = definition.graph.steps, tuple(values_written(change.operations("patch") or ()))

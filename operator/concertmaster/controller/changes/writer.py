@@ -157,6 +157,8 @@ class ChangeWriter:
                 keep()
             case JournalAction.PUT_FIRST:
                 self.noted(keep)
+            case JournalAction.KEEP:
+                self.noted(partial(self.journal.keep, change.raw, now))
             case JournalAction.FORGET_PROPOSAL:
                 self.noted(lambda: self.journal.forget_proposed(change.digest))
         after = self._write(change, status)
@@ -178,7 +180,7 @@ class ChangeWriter:
             self.report(after, step.event)
         if step.journal is JournalAction.PUT:
             self.noted(lambda: self.journal.put(after.raw, now))
-        elif step.journal is JournalAction.DROP:
+        elif step.journal in (JournalAction.DROP, JournalAction.KEEP):
             self.noted(lambda: self.journal.drop(change.uid))
         return after
 

@@ -32,6 +32,7 @@ class Step(StrEnum):
     CONFLICT = "conflict"  # another writer took over: end the change and leave the target unchanged
     DISTRUST = "distrust"  # its status is not what was proposed: end it and write nothing based on it
     WITHDRAW = "withdraw"  # end a change that was not written
+    RELEASE = "release"  # look no further after a change that was kept
 
 
 class TargetState(StrEnum):
@@ -138,6 +139,16 @@ def before_verification(target: TargetState, undo: str) -> NextStep:
             return NextStep(Step.CONFLICT, text)
         case TargetState.AS_WRITTEN:
             return NextStep(Step.VERIFY)
+
+
+def after_verdict(observed: ObservedState, target: TargetState, *, changed: bool) -> NextStep:
+    """The next step of a change that was kept: whether later runs still tell something of it. ``changed``: the workflow was
+    changed otherwise since, by anybody."""
+    if not observed.decidable or target is TargetState.UNKNOWN:
+        return NextStep(Step.WAIT)
+    if changed or observed.forged is not None or not observed.journaled or target is not TargetState.AS_WRITTEN:
+        return NextStep(Step.RELEASE)
+    return NextStep(Step.VERIFY)
 
 
 def without_profile(phase: str, profile: str) -> NextStep:

@@ -27,7 +27,7 @@ from concertmaster.core.lifecycle.rollbacks import rolled_back
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.text import percent
 
 IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented recommendation stays listed after its effect is known
@@ -116,7 +116,8 @@ def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationR
     """An outcome under the current definition; None for one reverted before its effect was known. If its fields were too
     long to be stored, the object does not show whether it was reverted."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
-    if line is not None and outcome.verdict is None:  # the operator's own change has a verification of its own
+    # The operator's own change has a verification of its own, and may turn out to do harm after it was kept.
+    if line is not None and (outcome.verdict is None or line.verdict is Verdict.WORSE):
         outcome = _judged_elsewhere(outcome, line)
     if look.target is None or outcome.undone:
         return outcome

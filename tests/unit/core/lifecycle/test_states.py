@@ -318,6 +318,14 @@ def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
     assert advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[other])).outcomes[0].verdict is None
 
 
+def test_a_change_that_turned_out_to_do_harm_after_it_was_kept_is_worse_in_the_results_too() -> None:
+    memory = judged(implemented(), Verdict.IMPROVED)
+    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, lines=[change(finished=NOW + 9 * DAY)])).outcomes
+    assert (outcome.verdict, outcome.judged, outcome.undone) == (Verdict.WORSE, NOW + 9 * DAY, True)
+    (outcome,) = advance(memory, look(now=NOW + 10 * DAY, memory="1Gi", lines=[change(Verdict.SAME)])).outcomes
+    assert outcome.verdict is Verdict.IMPROVED
+
+
 # --- dismissals
 
 DECISION = {ID: "peak at month end"}

@@ -49,7 +49,7 @@ def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[st
         return Transition(None, (ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, result.reason),), fields)
     stays = ConditionUpdate(C.RESTORED, False, Reason.KEPT, "the change stays")
     event = ChangeEvent("ChangeKept", result.reason, warning=False)
-    return Transition(ChangePhase.COMPLETED, (_judged(result), stays), fields, JournalAction.DROP, event)
+    return Transition(ChangePhase.COMPLETED, (_judged(result), stays), fields, JournalAction.KEEP, event)
 
 
 def rolling_back(
@@ -59,6 +59,11 @@ def rolling_back(
     intent = ConditionUpdate(C.RESTORED, None, Reason.IN_PROGRESS, f"{_INTENT}{reason}")
     conditions = (intent,) if result is None else (_judged(result), intent)
     return Transition(None, conditions, fields or {}, JournalAction.PUT_FIRST)
+
+
+def overturned(result: Verification, fields: Mapping[str, Any]) -> Transition:
+    """Announces the rollback of a change that was kept: it is in progress again until the rollback is written."""
+    return replace(rolling_back(result.reason, result, fields), phase=ChangePhase.VERIFYING)
 
 
 def judged_and_left(orphan: Transition, result: Verification, fields: Mapping[str, Any]) -> Transition:

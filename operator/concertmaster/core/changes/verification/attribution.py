@@ -91,9 +91,10 @@ def _seconds(runs: Sequence[RunRecord], step: str) -> float:
 
 def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
     """Number of runs in which a container of these steps (empty: any) was OOM-killed."""
-    return sum(_oom(r, steps) for r in runs)
+    return sum(out_of_memory(r, steps) for r in runs)
 
 
-def _oom(run: RunRecord, steps: Collection[str]) -> bool:
+def out_of_memory(run: RunRecord, steps: Collection[str]) -> bool:
+    """Whether a container of these steps (empty: any) was OOM-killed in the run."""
     rows = [e for e in run.steps if not steps or e.step in steps]
     return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)

@@ -2,7 +2,8 @@
 clearly slower, and runs that do not come.
 
 Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction, Jeffreys prior); the
-k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it for any number of failures. Runs that use more
+k-th failure spends 4 (k - 1) / (k (k + 1) (k + 2)) of the level, which sums to all of it for any number of failures, and
+leaves more to the third to tenth than 1 / (k (k + 1)) does: rates of a few percent show by these. Runs that use more
 memory than the change left them are judged alike, against the share of runs that a size accepts: the runs before say nothing
 of it, for they had more. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline)
 all take half as long again as the longest run before, on no larger input, chance explains it once in hundreds of changes (by
@@ -52,7 +53,7 @@ def killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMe
 def failing(before_after: BeforeAfter) -> str | None:
     """More failing runs than the failure rate before explains."""
     earlier = sum(_bad(r) for r in before_after.before)
-    found = _more([_bad(r) for r in before_after.after], earlier, len(before_after.before))
+    found = more([_bad(r) for r in before_after.after], earlier, len(before_after.before))
     if found is None:
         return None
     return f"{found[0]} of {found[1]} runs after it failed, {earlier} of {len(before_after.before)} before"
@@ -79,7 +80,7 @@ def too_small(
     worth = (
         max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
     )  # runs that this share is worth
-    times = _more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
+    times = more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
     if times is None or not new:
         return None
     (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])
@@ -87,7 +88,7 @@ def too_small(
     return f"{times[0]} of {times[1]} runs after it needed more memory than the new request: {used}"
 
 
-def _more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
+def more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
     """The number of bad runs among the first runs after a change that ``earlier`` bad ones of ``before`` do not explain, and
     of those first runs; None while they do."""
     if before < MIN_RUNS:
@@ -96,9 +97,14 @@ def _more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int]
     found = 0
     for number, wrong in enumerate(bad, start=1):
         found += wrong
-        if wrong and _at_least(found, number, a, b) <= FAILURE_LEVEL / (found * (found + 1)):
+        if wrong and _at_least(found, number, a, b) <= FAILURE_LEVEL * _spent(found):
             return found, number
     return None
+
+
+def _spent(k: int) -> float:
+    """The part of the level that the k-th bad run spends."""
+    return 4.0 * (k - 1) / (k * (k + 1) * (k + 2))
 
 
 def clearly_slower(

@@ -1,0 +1,182 @@
+"""Changes that were kept and turn out to do harm: rolled back once, by whichever process, or reported; and looked at no
+longer than they tell anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model import Outcome
+from concertmaster.core.model.enums import Verdict
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import CHANGES, CPU, DAY, NOW, PROFILES, Bed, Died, cheaper
+
+
+def kept() -> Bed:
+    """A bed whose change was verified as an improvement after 300 runs without a failure."""
+    bed = Bed(cooldown="60d")
+    bed.runs(300, seed=7, end=NOW - 31 * HOUR)
+    applied(bed)
+    later(bed, 9, cpu=0.75)
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)
+    return bed
+
+
+def flaky(bed: Bed, times: int = 5) -> None:
+    """Runs of which every third fails."""
+    for _ in range(times):
+        later(bed, 2, cpu=0.75)
+        later(bed, 1, cpu=0.75, outcome=Outcome.FAILED)
+    bed.run(2 * HOUR)
+
+
+def test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back() -> None:
+    bed = kept()
+    flaky(bed)
+    done = bed.one()
+    assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
+    assert bed.cpu() == "2"
+    assert "runs since it failed, 0 of 330 before" in bed.message(C.VERIFIED)
+    assert bed.message(C.RESTORED).startswith("rolled back: seen after the change was kept: ")
+    assert "ChangeRolledBack" in bed.reported()
+    assert done.status["measured"]["measure"] == "Cost"
+    assert done.status["harmedSteps"] == ["job"]
+    line = done.line()
+    assert line is not None and (line.verdict, line.restored) == (Verdict.WORSE, True)
+    assert bed.counted("applied_total") == 1.0
+    assert bed.counted("restored_total", ground="verification") == 1.0
+    bed.run()
+    assert not bed.pages.journal("change/") and not bed.pages.journal("kept/")
+    assert len(bed.client.target_writes) == 2
+
+
+def test_a_quiet_change_is_looked_at_ever_less_often_and_not_for_ever() -> None:
+    bed = kept()
+    bed.writes()
+    reads: list[float] = []
+    runs = bed.history.runs
+    bed.history.runs = lambda *a, **k: (reads.append(bed.now), runs(*a, **k))[1]  # type: ignore[method-assign]
+    bed.items = []
+    for _ in range(30):
+        later(bed, 12, cpu=0.75)
+    assert 0 < len(reads) < 30
+    assert not bed.pages.journal("kept/")
+    assert (bed.writes(), bed.state(C.RESTORED)) == ([], ("False", "Kept"))
+    flaky(bed)
+    assert bed.cpu() == "1500m"
+
+
+def suspend(bed: Bed) -> None:
+    bed.policy(mode="Recommend")
+
+
+def narrow(bed: Bed) -> None:
+    bed.policy(cooldown="60d", bounds={"cpu": {"max": "1800m"}})
+
+
+@pytest.mark.parametrize(("spoil", "reason"), [(suspend, "PolicyGone"), (narrow, "OutOfBounds")])
+def test_where_it_may_not_be_rolled_back_it_is_said_once_with_the_command(
+    spoil: Callable[[Bed], Any], reason: str
+) -> None:
+    bed = kept()
+    spoil(bed)
+    flaky(bed)
+    done = bed.one()
+    assert (done.phase, done.verdict, done.status.get("restored")) == ("Completed", Verdict.WORSE, None)
+    assert bed.state(C.ORPHANED) == ("True", reason)
+    assert "kubectl -n demo patch cronjob etl --type=json" in bed.message(C.ORPHANED)
+    assert bed.cpu() == "1500m"
+    assert bed.reported().count("ChangeOrphaned") == 1
+    bed.writes()
+    flaky(bed)
+    assert bed.writes() == []
+
+
+def edited(bed: Bed) -> None:
+    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "x:2")
+
+
+def undone(bed: Bed) -> None:
+    bed.edit(CPU, "3")
+
+
+def deleted(bed: Bed) -> None:
+    bed.delete(CHANGES, bed.one().name)
+    bed.items = []
+
+
+def followed(bed: Bed) -> None:
+    """Another change of the workflow: failures may be that one's."""
+    bed.policy(cooldown="1h")
+    bed.items = [cheaper(current="1500m", proposed="1200m")]
+    bed.run(2 * HOUR)
+    assert bed.cpu() == "1200m"
+    bed.items = []
+
+
+def forged(bed: Bed) -> None:
+    raw = bed.client.objects[bed.one().ref.path]
+    raw["status"]["plan"]["inverse"] = raw["status"]["plan"]["inverse"].replace('"2"', '"8"')
+
+
+def unknown(bed: Bed) -> None:
+    bed.pages.rows = {k: v for k, v in bed.pages.rows.items() if not k.startswith("kept/")}
+
+
+@pytest.mark.parametrize("change", [edited, undone, deleted, forged, unknown, followed])
+def test_what_later_runs_cannot_tell_of_it_is_left_alone(change: Callable[[Bed], Any]) -> None:
+    bed = kept()
+    path, uid = bed.one().ref.path, bed.one().uid
+    change(bed)
+    cpu = bed.cpu()
+    bed.run(HOUR)
+    flaky(bed)
+    assert not bed.pages.journal(f"kept/{uid}")
+    body = bed.client.objects.get(path)
+    assert body is None or body["status"]["verdict"] == "Improved"
+    assert bed.cpu() == cpu or change is followed
+
+
+def test_a_new_process_looks_further() -> None:
+    bed = kept()
+    flaky(bed, 2)
+    bed.start()
+    flaky(bed, 3)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_a_profile_that_is_gone_is_left_alone() -> None:
+    bed = kept()
+    bed.delete(PROFILES, "etl")
+    flaky(bed)
+    assert bed.cpu() == "1500m"
+
+
+def points() -> int:
+    bed = kept()
+    bed.mortal.points = 0
+    flaky(bed)
+    return bed.mortal.points
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_at_any_write_rolls_back_once(moment: str) -> None:
+    for number in range(1, points() + 1):
+        bed = kept()
+        bed.mortal.points, bed.mortal.die_at = 0, (number, moment)
+        try:
+            flaky(bed)
+        except Died:
+            bed.start()
+        bed.run(2 * HOUR)
+        bed.run(DAY)
+        bed.run()
+        done = bed.one()
+        assert (done.phase, done.verdict, done.status.get("restored"), bed.cpu()) == (
+            "Completed", Verdict.WORSE, True, "2",
+        ), number  # fmt: skip
+        assert len(bed.client.target_writes) == 2, number
+        assert not bed.pages.journal("change/") and not bed.pages.journal("kept/"), number
