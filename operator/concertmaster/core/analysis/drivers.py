@@ -6,15 +6,16 @@ vary where a fan-out or a Job's parallelism changed between runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.steps.releases import Release, input_sizes, memory_peaks, memory_release
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
+from concertmaster.core.arrays import Floats
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
@@ -67,55 +68,77 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors
 
 
 def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: AnalysisSettings) -> list[MemorySize]:
-    """``memory_size`` of each container; with each whether people set its current request."""
-    uses = []
-    for container, authors in containers:
+    """``memory_size`` of each container; with each whether people set its current request.
+
+    After a release with a clear change of peaks, the size is that of the runs since, or of all as they would have been since
+    if that is larger: few runs of a new image do not show the rare large ones. Where less is needed, it is at most that of
+    all runs as they were.
+    """
+    releases = [memory_release(container, options.min_runs) for container, _ in containers]
+    uses: list[MemoryUse] = []
+    for (container, authors), release in zip(containers, releases, strict=True):
+        current = container.memory_request if authors else None
         runs = container.where_known("memory_peak")
-        uses.append(
-            MemoryUse(
-                _peaks(runs),
-                runs["seconds"],
-                times=runs["time"],
-                inputs=_inputs(runs),
-                current_request=container.memory_request if authors else None,
-            )
-        )
-    return memory_requests(uses, MemoryOptions(failure_bound=options.max_failure))
+        uses.append(_use(runs, memory_peaks(runs), 0, current))
+        if release is not None:
+            uses.append(_use(runs, release.moved.values, release.moved.counted, current))
+            uses.append(_use(runs, memory_peaks(runs), release.before, current))
+    found = iter(memory_requests(uses, MemoryOptions(failure_bound=options.max_failure)))
+    return [next(found) if r is None else _since(r, next(found), next(found), next(found)) for r in releases]
+
+
+def _use(runs: UsageColumns, peaks: Sequence[float] | Floats, first: int, current: float | None) -> MemoryUse:
+    """What the ``runs`` from position ``first`` on say about the memory request."""
+    inputs = input_sizes(runs)
+    return MemoryUse(
+        peaks[first:],
+        runs["seconds"][first:],
+        times=runs["time"][first:],
+        inputs=None if inputs is None else inputs[first:],
+        current_request=current,
+    )
+
+
+def _since(release: Release, every: MemorySize, moved: MemorySize, since: MemorySize) -> MemorySize:
+    """The size after a release, from those by all runs as they were, as they would have been since, and by those since."""
+    sizes = [size.automatic_request for size in (every, since)]
+    if moved.request is None or None in sizes:
+        return every
+    largest, own = (size or 0.0 for size in sizes)
+    request = max(moved.request, own)
+    return replace(
+        moved,
+        request=min(request, largest) if release.less else request,
+        coverage_confidence=since.coverage_confidence,
+        largest_recent_peak=since.largest_recent_peak,
+    )
 
 
 def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:
     """Requests by input: (largest input, request in bytes), ascending, each with headroom above the peaks. Empty when one
     request is enough, or when input sizes are unknown."""
     runs = container.where_known("memory_peak")
-    inputs = _inputs(runs)
+    inputs = input_sizes(runs)
     model = memory_size(container, options).model if inputs is not None else None
     if model is None or inputs is None:
         return ()
-    return levels(model, np.array(inputs), np.array(_peaks(runs)), options.memory_headroom)
+    peaks, first = _peaks_now(container, options)
+    return levels(model, np.array(inputs[first:]), peaks[first:], options.memory_headroom)
 
 
-def _inputs(runs: UsageColumns) -> list[float] | None:
-    """Input sizes, NaN where unknown; None where all are."""
-    sizes = runs["input_size"]
-    if sizes.count(None) == len(sizes):
-        return None
-    known = [math.nan if size is None else size for size in sizes]
-    return known if any(map(math.isfinite, known)) else None
+def _peaks_now(container: ContainerUsage, options: AnalysisSettings) -> tuple[Floats, int]:
+    """Peaks (bytes) as they would be since the newest release with a clear change, and from which position on they count."""
+    release = memory_release(container, options.min_runs)
+    if release is not None:
+        return release.moved.values, release.moved.counted
+    return np.array(memory_peaks(container.where_known("memory_peak"))), 0
 
 
-def _peaks(runs: UsageColumns) -> Sequence[float]:
-    """Peaks, of OOM-killed runs at least the limit they were killed at."""
-    peaks, killed = runs["memory_peak"], runs["oom_killed"]
-    if True not in killed:
-        return peaks
-    return [max(p, f or 0.0) if k else p for p, f, k in zip(peaks, runs["memory_floor"], killed, strict=True)]
-
-
-def memory_lasts_until(container: ContainerUsage, request: float) -> float | None:
+def memory_lasts_until(container: ContainerUsage, request: float, options: AnalysisSettings) -> float | None:
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
-    runs = container.where_known("memory_peak")
-    peaks, times = np.array(_peaks(runs)), runs["time"]
+    peaks, first = _peaks_now(container, options)
+    peaks, times = peaks[first:], container.where_known("memory_peak")["time"][first:]
     if len(times) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
         return None
     growth, recent = growth_per_run(peaks), peaks[-max(LEAST_RUNS // 2, len(times) // 4) :]

@@ -24,7 +24,8 @@ class RunUsage(NamedTuple):
     ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
     ``reserved_seconds``: for which its pods are on a node, and their requests charged. ``gpus_used``: mean number of busy
     GPUs; ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``,
-    ``gpu_request`` and ``memory_limit``: what it had then, in cores, GPUs and bytes.
+    ``gpu_request`` and ``memory_limit``: what it had then, in cores, GPUs and bytes. ``image``: what ran, several of its
+    executions separated by spaces, and ``template``: the fingerprint of the run's template; None where unknown.
     """
 
     time: float
@@ -46,6 +47,8 @@ class RunUsage(NamedTuple):
     cpu_limit: float | None = None
     gpu_request: float | None = None
     memory_limit: float | None = None
+    image: str | None = None
+    template: str | None = None
 
 
 _usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per container and run
@@ -60,14 +63,12 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
     return spent / seconds if seconds and seconds > 0.0 else None
 
 
-def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
-    if len(rows) == 1:
-        return _only_usage(time, *rows[0])
+def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]], template: str | None) -> RunUsage:
     seconds = reserved = 0.0
     peak = most = cores = peak_cores = throttled = floor = size = waiting = gpus = active = disk = None
     killed = False
     for fact, execution in rows:
-        one = _only_usage(time, fact, execution)
+        one = _only_usage(time, fact, execution, template)
         size = _larger(size, one.input_size)
         killed = killed or one.oom_killed
         floor = _larger(floor, one.memory_floor)
@@ -84,20 +85,28 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
         gpus, active = _larger(gpus, fact.gpu_used), _larger(active, fact.gpus_active)
         disk = _larger(disk, fact.storage_peak)
     newest = rows[-1][0]  # attempts and items of a run have the same resources
-    more = (gpus, active, disk, newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_limit)
+    images = images_of([fact.image for fact, _ in rows])
+    had = (newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_limit)
     return RunUsage(
-        time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved, *more
-    )
+        time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved,
+        gpus, active, disk, *had, images, template,
+    )  # fmt: skip
 
 
-def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> RunUsage:
+def images_of(images: Sequence[str | None]) -> str | None:
+    """The known ``images``, each once, separated by spaces; None where none is known."""
+    return " ".join(sorted({name for image in images if image for name in image.split()})) or None
+
+
+def _only_usage(time: float, fact: ContainerFact, execution: StepExecution, template: str | None) -> RunUsage:
     """Usage from a single execution: the common case."""
     killed = fact.reason == "OOMKilled"
     floor, size = fact.memory_limit if killed else None, execution.input_size
     if fact.ambiguous:
         return RunUsage(
-            time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0, memory_limit=fact.memory_limit
-        )
+            time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0,
+            memory_limit=fact.memory_limit, image=fact.image, template=template,
+        )  # fmt: skip
     started, finished = fact.started, fact.finished
     own = execution.duration if started is None or finished is None else max(0.0, finished - started)
     sampled, kernel = fact.memory_sampled_peak, fact.memory_kernel_peak
@@ -122,6 +131,8 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> R
             fact.cpu_limit,
             fact.gpu_request,
             fact.memory_limit,
+            fact.image,
+            template,
         )
     )
 
@@ -164,15 +175,21 @@ def usage_of(run: RunRecord) -> list[InRun]:
                 continue
             by_container.setdefault((execution.step, name), []).append((fact, execution))
     end = run.end
-    return [_in_run(end, place, rows) for place, rows in by_container.items()]
+    template = run.fingerprint
+    return [_in_run(end, place, rows, template) for place, rows in by_container.items()]
 
 
-def _in_run(end: float | None, place: tuple[str, str], rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
+def _in_run(
+    end: float | None,
+    place: tuple[str, str],
+    rows: Sequence[tuple[ContainerFact, StepExecution]],
+    template: str | None,
+) -> InRun:
     fact, execution = rows[0]
     time = end if end is not None else execution.finished or 0.0
     if len(rows) == 1:
-        usage = _only_usage(time, fact, execution)
+        usage = _only_usage(time, fact, execution, template)
         return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
-    return InRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows))
+    return InRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows, template))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.analysis.runs.usage import RunUsage, images_of
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
@@ -128,6 +128,8 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         cpu_limit=rows[-1].cpu_limit,
         gpu_request=rows[-1].gpu_request,
         memory_limit=rows[-1].memory_limit,
+        image=images_of([r.image for r in rows]),
+        template=rows[-1].template,
     )
 
 

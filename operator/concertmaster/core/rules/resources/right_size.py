@@ -16,7 +16,8 @@ from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule, container_title
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
-from concertmaster.core.rules.resources.size_rows import SURE_RUNS, RequestRow, rows
+from concertmaster.core.rules.resources.request_row import RequestRow
+from concertmaster.core.rules.resources.size_rows import SURE_RUNS, rows
 from concertmaster.core.rules.resources.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.storage_rows import storage_rows
@@ -84,7 +85,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         action=_action(evidence, ordered),
         because=(
             f"{'; '.join(_observed(evidence, r) for r in ordered[:_NAMED])}"
-            f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {evidence.runs(runs)}{others}"
+            f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {_runs(evidence, ordered)}{others}"
         ),
         otherwise=_otherwise(ordered),
         category=Category.COST if saving is not None and saving.likely > 0 else Category.RELIABILITY,
@@ -102,11 +103,27 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *_headroom(evidence, ordered),
             *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
+            *_released(ordered),
             *_bound(evidence, ordered),
             *left_out,
         ),
         automatic=any(r.edits and r.old is not None and not r.limited and not r.default for r in ordered),
     )
+
+
+def _runs(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
+    """``in 42 runs (14d)``, or ``in the 14 runs since image work:2 of 2026-11-03`` where all sizes rest on these."""
+    since = {row.release.described if row.release is not None else "" for row in sizes}
+    return f"in {since.pop()}" if len(since) == 1 and "" not in since else evidence.runs(min(r.runs for r in sizes))
+
+
+def _released(sizes: Sequence[RequestRow]) -> Iterator[str]:
+    """Which runs a size rests on where what was used changed clearly with a release."""
+    for row in sizes:
+        if row.release is not None:
+            moved = row.release.before - row.release.moved.counted if row.resource == "memory" else 0
+            others = f", and {text.count(moved, 'run')} before at the level since" if moved else ""
+            yield f"{row.resource} of {row.title}: sized from {row.release.described}{others}"
 
 
 def _otherwise(sizes: Sequence[RequestRow]) -> str:

@@ -7,16 +7,18 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_sizes
+from concertmaster.core.analysis.steps.releases import Release, cpu_release, memory_release
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
-from concertmaster.core.model import Edit, Interval
+from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, defaulted, places
+from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_bounds import (
     LIMITED,
     bounded,
@@ -42,68 +44,6 @@ _SOME = 0.05  # share of such runs, above which a limit that moves with the requ
 _LACKING = 3
 
 
-@dataclass(frozen=True, slots=True)
-class RowSaving:
-    """Money saved per month, negative when more is requested. ``of_runs``: what it would be if all runs were like this one,
-    for each run, and ``times`` when they ended (unix seconds); ``least`` and ``most``: the mean at the largest and smallest
-    size as right as the proposed one."""
-
-    likely: float
-    least: float
-    most: float
-    times: Sequence[float]
-    of_runs: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRow:
-    """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: None when
-    nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
-    the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
-    nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
-    it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail."""
-
-    place: Place
-    resource: str
-    old: float | None
-    new: float
-    peak: float
-    runs: int
-    confidence: float
-    edits: tuple[Edit, ...] = ()
-    saving: RowSaving | None = None
-    freed: float = 0.0
-    slower: float = 0.0
-    clear: bool = True
-    bound_by: str = ""
-    first: str = ""
-    limit: float | None = None
-    limit_by: str = ""
-    avoided: Interval | None = None
-
-    @property
-    def title(self) -> str:
-        """Name of the container in tables."""
-        return self.place.title
-
-    @property
-    def default(self) -> bool:
-        """Whether the present request is a default of the namespace."""
-        spec = self.place.step.spec
-        own = next((c for c in spec.sized if c.name == self.place.container.name), None) if spec is not None else None
-        return self.old is not None and own is not None and getattr(own, f"{self.resource}_request", self.old) is None
-
-    @property
-    def lowered(self) -> bool:
-        """Whether less is requested than before."""
-        return self.old is not None and self.new < self.old
-
-    @property
-    def limited(self) -> bool:
-        """Whether the limit changes with the request."""
-        return any("/limits/" in e.pointer for e in self.edits)
-
-
 def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
@@ -120,15 +60,18 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
             if name not in held_back and evidence.sizing.excluded(*name) is None:
                 order.append((resource, len(of_resource)))
                 of_resource.append(defaulted(evidence, place, resource))
+    released = [cpu_release(p.container, evidence.analysis.options.min_runs) for p in sized["cpu"]]
+    sized["cpu"] = [_since(p, release) for p, release in zip(sized["cpu"], released, strict=True)]
     cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
     waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
     for resource, at in order:
         place = sized[resource][at]
-        row = (
-            _cpu(evidence, place, cpu[at], least) if resource == "cpu" else _memory(evidence, place, memory[at], least)
-        )
+        if resource == "cpu":
+            row = _cpu(evidence, place, cpu[at], least, released[at])
+        else:
+            row = _memory(evidence, place, memory[at], least)
         if row is not None and not (resource == "memory" and row.lowered and place.title in waiting):
             yield row
 
@@ -148,9 +91,11 @@ def _waits(evidence: Evidence, place: Place) -> bool:
 
 
 def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:
-    container, current = place.container, place.container.memory_request
-    if any(container.columns["oom_killed"]):
+    if any(place.container.columns["oom_killed"]):
         return None
+    release = memory_release(place.container, evidence.analysis.options.min_runs)
+    place = _since(place, release)
+    container, current = place.container, place.container.memory_request
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
@@ -187,10 +132,16 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
         first=first,
         limit=lowered,
         limit_by=bounds.ratio_by if lowered is not None else "",
+        release=release,
     )
 
 
-def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> RequestRow | None:
+def _since(place: Place, release: Release | None) -> Place:
+    """The place with the runs since the release only."""
+    return place if release is None else replace(place, container=release.since)
+
+
+def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release: Release | None) -> RequestRow | None:
     container, current = place.container, place.container.cpu_request
     means = container.known("mean_cores")
     if not size.enough or len(means) < evidence.analysis.options.min_runs:
@@ -235,6 +186,7 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> Reque
         limit=lowered_limit,
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
         slower=max(size.expected_slowdown_share or 0.0, _bursts(container, new)) if lowered else 0.0,
+        release=release,
     )
 
 

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import Evidence, in_share
-from concertmaster.core.rules.resources.size_rows import LEAST_ROOM, RequestRow, RowSaving
+from concertmaster.core.rules.resources.request_row import RequestRow, RowSaving
+from concertmaster.core.rules.resources.size_rows import LEAST_ROOM
 from concertmaster.core.stats.means import combined, mean_with_interval
 
 _GIB = 1024.0**3
@@ -67,17 +68,19 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     if not parts:
         return None
     likely = math.fsum(p.likely for p in parts)
-    held = _of_runs(parts)
+    counted = [evidence.analysis.since_added(p.times) for p in parts]
+    held = _of_runs(parts, max((runs[0].end or -math.inf for runs in counted if runs), default=-math.inf))
     seen = mean_with_interval(held)
     errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
     if seen is not None and seen.likely * likely > 0.0:
         errors.append(seen.scaled(likely / seen.likely))
-    of = max(len(evidence.analysis.since_added(p.times)) for p in parts)
+    of = min(len(runs) for runs in counted)
     return in_share(combined(likely, errors), len(held), of)
 
 
-def _of_runs(parts: Sequence[RowSaving]) -> list[float]:
-    """The saving of all ``parts`` in each run."""
+def _of_runs(parts: Sequence[RowSaving], first: float) -> list[float]:
+    """The saving of all ``parts`` in each run that ended at ``first`` (unix seconds), since when all of them are known, or
+    later."""
     times = parts[0].times
     if all(part.times == times for part in parts):
         return list(map(sum, zip(*[part.of_runs for part in parts], strict=True)))
@@ -88,7 +91,7 @@ def _of_runs(parts: Sequence[RowSaving]) -> list[float]:
             ended[time] = ended.get(time, 0) + 1
             run = time, ended[time]
             held[run] = held.get(run, 0.0) + money
-    return list(held.values())
+    return [money for (time, _), money in held.items() if time >= first]
 
 
 def shared(rows: Sequence[RequestRow], saving: Interval | None) -> list[RequestRow]:

@@ -56,7 +56,7 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
             f"memory of {evidence.title(step)} follows its {text.input_name(unit)} ({text.count(known, 'run')}): {memory} up"
             f" to {size}{'' if unit == text.READ else ' of input'}{others}"
         )
-    if (until := memory_lasts_until(container, request)) is not None:
+    if (until := memory_lasts_until(container, request, evidence.analysis.options)) is not None:
         yield (
             f"peaks of {evidence.title(step)} grow from run to run: at this rate {text.memory_quantity(request)} lasts until"
             f" about {day(until)}"

@@ -17,7 +17,7 @@ from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
 from concertmaster.core.rules.base import Evidence, failed_share
 from concertmaster.core.rules.resources.places import Place, places
-from concertmaster.core.rules.resources.size_rows import RequestRow
+from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
 from concertmaster.core.stats.means import combined

@@ -1,0 +1,86 @@
+"""The newest release of a container with a clear change of what it uses: the runs since then show what it needs.
+
+A release is what people change and runs show: another image, or another template with the same limits. A template whose
+limits changed says nothing, since many programs size their heap and their threads by them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from concertmaster.core import text
+from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
+from concertmaster.core.sizing.releases import Moved, changes, moved
+from concertmaster.core.times import day
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """``since``: the container with the runs since then only; ``before``: how many with a known figure ran before.
+    ``moved``: the figures of all of them, as they would have been since. ``image``: what ran since; None: another template
+    did. ``time``: end of the first run since (unix seconds)."""
+
+    since: ContainerUsage
+    before: int
+    moved: Moved
+    image: str | None
+    time: float
+
+    @property
+    def less(self) -> bool:
+        """Whether less is used since."""
+        return self.moved.factor < 1.0
+
+    @property
+    def described(self) -> str:
+        """``the 14 runs since image work:2 of 2026-11-03``."""
+        what = f"image {text.plain(self.image)}" if self.image is not None else "the template"
+        return f"the {text.count(len(self.since.runs), 'run')} since {what} of {day(self.time)}"
+
+
+def memory_peaks(runs: UsageColumns) -> Sequence[float]:
+    """Peaks (bytes), of OOM-killed runs at least the limit they were killed at."""
+    peaks, killed = runs["memory_peak"], runs["oom_killed"]
+    if True not in killed:
+        return peaks
+    return [max(p, f or 0.0) if k else p for p, f, k in zip(peaks, runs["memory_floor"], killed, strict=True)]
+
+
+def input_sizes(runs: UsageColumns) -> list[float] | None:
+    """Input sizes, NaN where unknown; None where all are."""
+    sizes = runs["input_size"]
+    if sizes.count(None) == len(sizes):
+        return None
+    known = [math.nan if size is None else size for size in sizes]
+    return known if any(map(math.isfinite, known)) else None
+
+
+def memory_release(container: ContainerUsage, least: int) -> Release | None:
+    """The newest release with a clear change of memory peaks, and where less is needed at least so many runs since; None
+    without one."""
+    runs = container.where_known("memory_peak")
+    return _release(container, runs, memory_peaks(runs), least)
+
+
+def cpu_release(container: ContainerUsage, least: int) -> Release | None:
+    """The newest release with clearly less use of CPU and at least so many runs since; None without one."""
+    runs = container.where_known("mean_cores")
+    found = _release(container, runs, runs["mean_cores"], least)
+    return found if found is not None and found.less else None
+
+
+def _release(container: ContainerUsage, runs: UsageColumns, values: Sequence[float], least: int) -> Release | None:
+    images = changes(runs["image"])
+    starts = sorted({*images, *(at for at in changes(runs["template"]) if _same_limits(runs, at))})
+    found = moved(values, starts, runs["time"], input_sizes(runs)) if starts else None
+    if found is None or (found.factor < 1.0 and len(values) - found.first < least):
+        return None
+    time = runs["time"][found.first]
+    since = replace(container, runs=tuple([run for run in container.runs if run.time >= time]))
+    return Release(since, found.first, found, runs["image"][found.first] if found.first in images else None, time)
+
+
+def _same_limits(runs: UsageColumns, at: int) -> bool:
+    return all(runs[name][at - 1] == runs[name][at] for name in ("memory_limit", "cpu_limit"))
