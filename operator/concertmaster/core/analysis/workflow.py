@@ -50,7 +50,8 @@ class Analysis:
     (``policy.analysis.min_runs`` or more, else those since an earlier change or all). ``enough`` is False below
     ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
     change points of ``trend``, oldest first. ``slow_nodes``: what they add is neither in
-    ``trend`` nor in the trends of ``steps``; ``node_delays``: seconds that they add to each run, by its name.
+    ``trend`` nor in the trends of ``steps``; ``node_factors``: by run and step, what it would take elsewhere, as a share;
+    ``node_delays``: seconds that they add to each run, by its name.
     ``covered_seconds``: the window, or the part of it that the runs cover where they began later.
     """
 
@@ -68,6 +69,7 @@ class Analysis:
     queue: Summary
     steps: tuple[StepAnalysis, ...]
     slow_nodes: SlowNodes | None
+    node_factors: Mapping[str, Mapping[str, float]]
     node_delays: Mapping[str, float]
     trend: Detection
     causes: tuple[PointCause, ...]
@@ -183,7 +185,8 @@ def analyze(
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)
     slow = slow_nodes(finished, figures)
-    delayed = delays(executed, elsewhere(finished, figures, slow)) if slow is not None else {}
+    factors = elsewhere(finished, figures, slow) if slow is not None else {}
+    delayed = delays(executed, factors) if factors else {}
     makespans = Series(
         [r.end or 0.0 for r in timed],
         [(r.makespan or 0.0) - delayed.get(r.run, 0.0) for r in timed],
@@ -235,6 +238,7 @@ def analyze(
         queue=queue,
         steps=steps,
         slow_nodes=slow,
+        node_factors=factors,
         node_delays=delayed,
         trend=trend,
         causes=point_causes(timed, trend.points, figures),

@@ -12,6 +12,15 @@ from concertmaster.core.stats.quantiles import student_tail
 _LEAST = 3  # pairs required to estimate a spread
 
 
+def grouped_medians(groups: Indices, values: Floats) -> Floats:
+    """Median of the values (shape (n,), finite) of each group, by its number; NaN for one without any."""
+    counts = np.bincount(groups)
+    ordered, first, some = values[np.lexsort((values, groups))], np.cumsum(counts) - counts, counts > 0
+    medians = np.full(counts.size, np.nan)
+    medians[some] = (ordered[(first + (counts - 1) // 2)[some]] + ordered[(first + counts // 2)[some]]) / 2.0
+    return medians
+
+
 class GroupedShift(NamedTuple):
     """``shift``: difference of the values under the condition from the others. ``p_value``: one-sided."""
 
@@ -31,3 +40,19 @@ def grouped_shift(groups: Indices, under: Flags, values: Floats) -> GroupedShift
     pairs = sums[both] / one[both] - rest[both] / other[both]
     shift, error = float(pairs.mean()), math.sqrt(max(float(pairs.var(ddof=1)) / pairs.size, 1e-12))
     return GroupedShift(shift, student_tail(shift / error, pairs.size - 1.0))
+
+
+def grouped_shifts(groups: Indices, of: Indices, values: Floats) -> Floats:
+    """The shift of ``grouped_shift`` under each of several conditions, by its number; NaN where that is None. ``of``: the
+    condition that each value (shape (n,)) is under. It takes the time of one sort, however many conditions there are."""
+    width = int(groups.max()) + 1
+    pairs, pair = np.unique(of * width + groups, return_inverse=True)
+    condition, group = np.divmod(pairs, width)
+    one, sums = np.bincount(pair), np.bincount(pair, values)
+    other, rest = np.bincount(groups)[group] - one, np.bincount(groups, values)[group] - sums
+    both = other > 0
+    apart = sums[both] / one[both] - rest[both] / other[both]
+    count = np.bincount(condition[both], minlength=int(of.max()) + 1)
+    shifts: Floats = np.bincount(condition[both], apart, minlength=count.size) / np.maximum(count, 1)
+    shifts[count < _LEAST] = np.nan
+    return shifts

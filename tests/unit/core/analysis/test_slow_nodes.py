@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 import pytest
 
-from concertmaster.core.model import RunRecord
+from concertmaster.core.analysis.nodes.slow import slow_nodes
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from tests.support.builders import run_record
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 
 
@@ -66,3 +72,22 @@ def test_a_step_that_takes_no_longer_there_keeps_its_time() -> None:
     assert item.gain_seconds is not None
     assert item.gain_seconds.high < 200.0  # in half of the runs one pod takes 200 s longer there
     assert "not counted, since as fast there: call" in item.evidence
+
+
+def test_a_slow_pool_of_thousands_of_nodes() -> None:
+    """The time grows with the number of executions, not with that times the number of nodes."""
+    rng = random.Random(1)
+    names = [f"gke-{'old' if k < 100 else 'new'}-{k}" for k in range(4000)]
+
+    def execution(pod: int) -> StepExecution:
+        node = rng.choice(names)
+        seconds = 100.0 * rng.lognormvariate(0.0, 0.05) * (1.5 if "old" in node else 1.0)
+        return StepExecution("load", pod=f"p{pod}", started=0.0, finished=seconds, outcome=Outcome.SUCCEEDED, node=node)
+
+    runs = [run_record([execution(200 * i + k) for k in range(200)], run=f"r{i}") for i in range(320)]
+    began = time.process_time()
+    slow = slow_nodes(runs, RunFigures())
+    assert time.process_time() - began < 2.0
+    assert slow is not None
+    assert slow.title == "pool gke-old-*"
+    assert slow.ratio == pytest.approx(1.5, rel=0.02)

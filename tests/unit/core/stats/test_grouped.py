@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from concertmaster.core.stats.grouped import GroupedShift, grouped_shift
+from concertmaster.core.stats.grouped import GroupedShift, grouped_medians, grouped_shift, grouped_shifts
 
 
 def shift(inside: Mapping[str, Sequence[float]], outside: Mapping[str, Sequence[float]]) -> GroupedShift | None:
@@ -64,3 +64,23 @@ def test_chance_is_as_rare_as_stated() -> None:
         found = shift(*sides)
         low += found is not None and found.p_value < 0.05
     assert low / 400 == pytest.approx(0.05, abs=3.5 * math.sqrt(0.05 * 0.95 / 400))
+
+
+def test_many_conditions_at_once_are_compared_like_each_alone() -> None:
+    rng = np.random.default_rng(4)
+    for size in (5, 40, 400):
+        groups, of = rng.integers(0, 12, size), rng.integers(0, 9, size)
+        values = rng.normal(0, 1, size) + groups
+        shifts = grouped_shifts(groups, of, values)
+        alone = [grouped_shift(groups, of == k, values) for k in range(shifts.size)]
+        assert [found is None for found in alone] == np.isnan(shifts).tolist()
+        assert shifts == pytest.approx([math.nan if found is None else found.shift for found in alone], nan_ok=True)
+
+
+def test_medians_by_group_are_those_of_each_alone() -> None:
+    rng = np.random.default_rng(5)
+    groups, values = rng.integers(0, 9, 30) * 2, rng.normal(0, 1, 30)
+    found = grouped_medians(groups, values)
+    for k, middle in enumerate(found.tolist()):
+        own = values[groups == k]
+        assert middle == np.median(own) if own.size else math.isnan(middle)

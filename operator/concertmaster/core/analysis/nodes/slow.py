@@ -17,7 +17,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
-from concertmaster.core.stats.grouped import grouped_shift
+from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
 LEAST_SLOWER = 0.2  # share by which executions take longer there
@@ -58,7 +58,7 @@ class _Rows(NamedTuple):
     node: Indices
     value: Floats
 
-    def where(self, rows: Flags) -> _Rows:
+    def where(self, rows: Flags | Indices) -> _Rows:
         """These rows only."""
         return _Rows(self.run[rows], self.step[rows], self.node[rows], self.value[rows])
 
@@ -112,34 +112,34 @@ def _numbers(names: Sequence[str]) -> tuple[list[str], Indices]:
     return different, np.array([place[name] for name in names], dtype=np.intp)
 
 
-def _centred(rows: _Rows) -> Floats:
-    """The values relative to the median of their step."""
-    values = rows.value.copy()
-    for step in range(int(rows.step.max()) + 1):
-        own = rows.step == step
-        values[own] -= array_median(values[own])
-    return values
+def _beside(rows: _Rows, slow: Flags) -> _Rows:
+    """The rows of runs with any on ``slow`` nodes (by number), of steps with some there and some elsewhere in any run."""
+    there, every = np.flatnonzero(slow[rows.node]), np.bincount(rows.step)
+    inside = np.bincount(rows.step[there], minlength=every.size)
+    met = np.zeros(int(rows.run.max()) + 1, dtype=bool)
+    met[rows.run[there]] = True
+    near = rows.where(np.flatnonzero(met[rows.run]))  # few of many rows where there are many nodes
+    return near.where(((inside > 0) & (inside < every))[near.step])
 
 
 def _compared(rows: _Rows, slow: Flags) -> _Rows:
     """The rows of runs and steps with some on ``slow`` nodes (by number) and some elsewhere, each relative to the middle of
     both levels of its step: the median of all is nearer to the side that has more of them."""
+    rows = _beside(rows, slow)
     # By step again: one may have been on both sides only in runs that were not.
-    for by_step in (True, False, True):
+    for by_step in (False, True):
         by, there = rows.step if by_step else rows.run, slow[rows.node]
         rows = rows.where(((np.bincount(by, there) > 0) & (np.bincount(by, ~there) > 0))[by])
-    there = slow[rows.node]
     values = rows.value - (np.bincount(rows.run, rows.value) / np.maximum(np.bincount(rows.run), 1))[rows.run]
-    for step in np.unique(rows.step):
-        own = rows.step == step
-        values[own] -= (array_median(values[own & there]) + array_median(values[own & ~there])) / 2
-    return rows._replace(value=values)
+    levels = grouped_medians(2 * rows.step + slow[rows.node], values)
+    return rows._replace(value=values - ((levels[::2] + levels[1::2]) / 2)[rows.step])
 
 
 def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
     """Whether a pool is still slow, by half of its ``shift`` (log scale), without its slowest node."""
-    levels = {int(n): array_median(rows.value[rows.node == n]) for n in np.unique(rows.node[slow[rows.node]])}
-    others = rows.where(rows.node != max(levels, key=lambda n: levels[n]))
+    levels = grouped_medians(rows.node, rows.value)
+    slowest = np.nanargmax(np.where(slow[: levels.size], levels, np.nan))
+    others = rows.where(rows.node != slowest)
     rest = grouped_shift(others.run, slow[others.node], others.value)
     return rest is not None and rest.shift >= shift / 2
 
@@ -168,30 +168,42 @@ def _slowest(executions: Sequence[OnNode], least: float) -> SlowNodes | None:
         of_node,
         np.log(np.array([e.seconds for e in executions], dtype=np.float64)),
     )
-    groups = {f"node {n}": frozenset((n,)) for n in nodes}
-    pools: dict[str, list[str]] = {}
-    for n in nodes:
-        pools.setdefault(_pool(n), []).append(n)
-    groups |= {f"pool {p}-*": frozenset(of) for p, of in sorted(pools.items()) if p and 1 < len(of) < len(nodes)}
+    centred = rows.value - grouped_medians(rows.step, rows.value)[rows.step]
+    pools, of_pool = _numbers([_pool(n) for n in nodes])
+    sizes = np.bincount(of_pool)
+    examined = np.array([bool(p) for p in pools]) & (sizes > 1) & (sizes < len(nodes))
+    groups = len(nodes) + np.count_nonzero(examined)
     candidates: list[SlowNodes] = []
-    centred = _centred(rows)
-    place, counts = {n: k for k, n in enumerate(nodes)}, np.bincount(of_node)
-    for title, members in groups.items():
-        slow = np.zeros(len(nodes), dtype=bool)
-        slow[[place[n] for n in members]] = True
-        if not _LEAST <= counts[slow].sum() <= len(executions) - _LEAST:
-            continue  # with an autoscaler, most nodes
-        roughly = grouped_shift(rows.run, slow[rows.node], centred)
-        if roughly is None or roughly.shift < math.log1p(least) / 2:
-            continue  # spares the comparison of most nodes, which are as fast as the others
-        compared = _compared(rows, slow)
-        there = slow[compared.node]
-        inside, outside = int(there.sum()), int((~there).sum())
-        shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _LEAST else None
-        if shift is None or shift.shift < math.log1p(least) or shift.p_value * len(groups) >= _CHANCE:
-            continue
-        if len(members) == 1 or _shared(compared, slow, shift.shift):
-            runs = np.unique(compared.run).size
-            candidates.append(SlowNodes(title, members, math.exp(shift.shift), runs, inside, outside))
+    for titles, of, allowed in (
+        ([f"node {n}" for n in nodes], np.arange(len(nodes)), np.ones(len(nodes), dtype=bool)),
+        ([f"pool {p}-*" for p in pools], of_pool, examined),
+    ):
+        for k in np.flatnonzero(allowed & _roughly(rows, centred, of[of_node], least)).tolist():
+            found = _clearly(rows, of == k, least, _CHANCE / groups)
+            if found is not None:
+                members = frozenset(nodes[n] for n in np.flatnonzero(of == k).tolist())
+                candidates.append(SlowNodes(titles[k], members, *found))
     # The larger group first: a slow pool explains its nodes.
     return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.title.partition(" ")[2]), default=None)
+
+
+def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
+    """Which groups of nodes (``of``: that of each row, by number) may be slower by ``least`` (a share), as far as a rough
+    comparison of values ``centred`` by step tells: most are as fast as the others, or with an autoscaler hardly used."""
+    used = np.bincount(of)
+    enough = (used >= _LEAST) & (used <= of.size - _LEAST)
+    return np.asarray(enough & (grouped_shifts(rows.run, of, centred) >= math.log1p(least) / 2))
+
+
+def _clearly(rows: _Rows, slow: Flags, least: float, chance: float) -> tuple[float, int, int, int] | None:
+    """Figures of ``slow`` nodes (by number; see ``SlowNodes``) if they are slower by ``least`` (a share) or more, which
+    happens less often than ``chance`` where nodes are alike."""
+    compared = _compared(rows, slow)
+    there = slow[compared.node]
+    inside, outside = int(there.sum()), int((~there).sum())
+    shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _LEAST else None
+    if shift is None or shift.shift < math.log1p(least) or shift.p_value >= chance:
+        return None
+    if np.count_nonzero(slow) > 1 and not _shared(compared, slow, shift.shift):
+        return None
+    return math.exp(shift.shift), np.unique(compared.run).size, inside, outside

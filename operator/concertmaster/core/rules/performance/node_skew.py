@@ -18,10 +18,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough:
         return
     least = evidence.settings.number("minSlowerPercent", 100 * LEAST_SLOWER) / 100
-    slow = analysis.slow_nodes if least == LEAST_SLOWER else slow_nodes(analysis.runs, analysis.figures, least)
+    slow, factors = analysis.slow_nodes, analysis.node_factors
+    if least != LEAST_SLOWER:
+        slow = slow_nodes(analysis.runs, analysis.figures, least)
+        factors = elsewhere(analysis.runs, analysis.figures, slow) if slow is not None else {}
     if slow is None:
         return
-    replayed, _, _ = scaled(evidence.recent(), elsewhere(analysis.runs, analysis.figures, slow))
+    replayed, _, _ = scaled(evidence.recent(), factors)
     gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))
     if gains is None:
         return
