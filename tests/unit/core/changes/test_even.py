@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter, seasonal
 from concertmaster.core.changes.verification.control import common
-from concertmaster.core.changes.verification.even import even, season_error
+from concertmaster.core.changes.verification.even import even
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -128,8 +128,8 @@ def _longer(record: RunRecord, factor: float) -> RunRecord:
 def test_the_effect_of_a_change_is_never_taken_for_a_season(was: list[float], now: list[float], effect: float) -> None:
     before, after = _rows(was, MONDAY), _rows(now, MONDAY + 30 * DAY, len(was))
     took = {r.run: r.makespan or 0.0 for r in (*before, *after)}
-    first = even(before, after, took)
-    second = even(before, after, took | {r.run: effect * took[r.run] for r in after})
+    first = even(before, after, took).amounts
+    second = even(before, after, took | {r.run: effect * took[r.run] for r in after}).amounts
     assert {r.run: first[r.run] for r in before} == {r.run: second[r.run] for r in before}
     for r in after:
         assert second[r.run] == pytest.approx(effect * (first[r.run] or 0.0))
@@ -140,7 +140,7 @@ def test_runs_that_no_hour_or_weekend_explains_stay_as_they_are() -> None:
     assert not seasonal(rows)
     assert seasonal(life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends))
     unknown = {r.run: None for r in rows.before} | {r.run: 1.0 for r in rows.after}
-    assert even(rows.before, rows.after, unknown) == unknown
+    assert even(rows.before, rows.after, unknown).amounts == unknown
 
 
 def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]:
@@ -149,7 +149,7 @@ def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]
 
 def _error(rows: BeforeAfter) -> float:
     took = {r.run: r.makespan for r in (*rows.before, *rows.after)}
-    return season_error(rows.before, rows.before[-20:], rows.after, took)
+    return even(rows.before, rows.after, took).error(rows.before[-20:], rows.after)
 
 
 def test_hours_of_a_few_days_are_known_less_well_and_runs_all_of_one_hour_share_that_error() -> None:

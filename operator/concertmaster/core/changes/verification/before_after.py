@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from concertmaster.core.changes.operations import tested, written
-from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.even import Evened, even
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
@@ -123,21 +123,22 @@ def requested(
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     """The power of a verification of a change made now; None with too few runs before it."""
     sides = BeforeAfter(tuple(before), ())
-    figures = at_any_time(sides, comparable(sides))
+    seconds, sizes = at_any_time(sides, comparable(sides))
+    figures = seconds.amounts, sizes
     return outlook(*_timed(baseline(before, *figures, max_runs), *figures), max_runs)
 
 
-def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[AmountsByRun, InputSizes]:
+def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[Evened, InputSizes]:
     """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them (``even``)."""
     sides = before_after.before, before_after.after
     seconds = even(*sides, {r.run: r.makespan for side in sides for r in side})
-    return seconds, {run: size or 0.0 for run, size in even(*sides, sizes).items()}
+    return seconds, {run: size or 0.0 for run, size in even(*sides, sizes).amounts.items()}
 
 
 def seasonal(before_after: BeforeAfter) -> bool:
     """Whether the hour of the day or weekends explain how long runs before the change took."""
     took = {r.run: r.makespan for r in before_after.before}
-    return even(before_after.before, (), took) != took
+    return even(before_after.before, (), took).amounts != took
 
 
 def baseline(

@@ -47,8 +47,8 @@ def _ratio(before_after: BeforeAfter, since: float) -> float | None:
     if min(len(before), len(after)) < MIN_RUNS:
         return None
     seen = compare(
-        [seconds[r.run] for r in before],
-        [seconds[r.run] for r in after],
+        [seconds.amounts[r.run] for r in before],
+        [seconds.amounts[r.run] for r in after],
         inputs_before=[sizes[r.run] for r in before],
         inputs_after=[sizes[r.run] for r in after],
     )

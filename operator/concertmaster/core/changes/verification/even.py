@@ -2,7 +2,7 @@
 
 A change on a Friday evening is followed by a weekend, one in the morning by the busy hours. The seasons are those of the
 runs before it alone, so that they cannot take up its effect. They are estimates: of a few days an hour is known no better
-than from the few runs at that hour, and runs after a change that are all of that hour share its error (``season_error``). A
+than from the few runs at that hour, and runs after a change that are all of that hour share its error (``Evened.error``). A
 weekend of few runs may differ from other days without being clear enough to be removed: that is an error, too.
 """
 
@@ -35,17 +35,18 @@ class _Seasons:
     hourly: Floats
     weekly: float
 
-    def nearest(self, time: float) -> int:
-        """The position of the newest of the runs nearest in time of the day, on a day of its kind if there is any."""
-        apart = np.abs(self.times - time) % DAY
-        apart = np.minimum(apart, DAY - apart) + DAY * (self.weekends != weekend(time))
-        return len(self.times) - 1 - int(np.argmin(apart[::-1]))
+    def nearest(self, times: Sequence[float]) -> Indices:
+        """For each time the position of the newest of the runs nearest in time of the day, on a day of its kind if any."""
+        kinds = np.asarray([weekend(time) for time in times], dtype=np.intp)
+        apart = np.abs(self.times % DAY - np.asarray(times, dtype=np.float64)[:, None] % DAY)
+        apart = np.minimum(apart, DAY - apart) + DAY * (self.weekends != kinds[:, None])
+        return np.asarray(len(self.times) - 1 - apart[:, ::-1].argmin(axis=1))
 
     def error(self, before: Sequence[float], after: Sequence[float]) -> float:
         """Standard error of the mean of what is removed from the logs ``after``, less that of those ``before`` (times)."""
         if not before or not after:
             return 0.0
-        a, b = (np.asarray([self.nearest(t) for t in side]) for side in (before, after))
+        a, b = self.nearest(before), self.nearest(after)
         apart = [np.bincount(self.hours[at], minlength=self.hourly.size) / at.size for at in (a, b)]
         weekly = float(self.weekends[b].mean() - self.weekends[a].mean()) ** 2 * self.weekly
         return math.sqrt(float(np.square(apart[1] - apart[0]) @ self.hourly) + weekly)
@@ -80,35 +81,35 @@ def _apart(left: Floats, weekends: Indices) -> float:
     return array_median(left[weekends == 1]) - array_median(left[weekends == 0])
 
 
-def even(
-    before: Sequence[RunRecord], after: Sequence[RunRecord], amounts: Mapping[str, float | None]
-) -> dict[str, float | None]:
-    """Positive ``amounts`` by run (None: unknown) without what the hour of the day and weekends explain of the runs before.
-    Runs are in order of start."""
+@dataclass(frozen=True, slots=True)
+class Evened:
+    """Positive ``amounts`` by run (None: unknown) without what the hour of the day and weekends explain of those before a
+    change, and these ``seasons``; None where they explain nothing."""
+
+    amounts: dict[str, float | None]
+    seasons: _Seasons | None
+
+    def error(self, compared: Sequence[RunRecord], after: Sequence[RunRecord]) -> float:
+        """Standard error of the log of the ratio of runs ``after`` to those ``compared`` (some of those before) that comes
+        with what is removed, and with what is left of weekends; 0 where runs of both sides are alike in this."""
+        if self.seasons is None:
+            return 0.0
+        return self.seasons.error(*([r.start for r in side if r.start is not None] for side in (compared, after)))
+
+
+def even(before: Sequence[RunRecord], after: Sequence[RunRecord], amounts: Mapping[str, float | None]) -> Evened:
+    """The positive ``amounts`` of runs before and after a change, in order of start, without seasons."""
     freed, seasons = dict(amounts), _seasons(before, amounts)
     if seasons is None:
-        return freed
+        return Evened(freed, None)
     known = [r.run for r in before if r.start is not None and amounts[r.run]]
     removed = dict(zip(known, seasons.part.tolist(), strict=True))
-    removed |= {r.run: float(seasons.part[seasons.nearest(r.start)]) for r in after if r.start is not None}
+    dated = {r.run: r.start for r in after if r.start is not None}
+    removed |= zip(dated, seasons.part[seasons.nearest(list(dated.values()))].tolist(), strict=True)
     for run, part in removed.items():
         amount = amounts[run]
         freed[run] = None if amount is None else amount * math.exp(-part)
-    return freed
-
-
-def season_error(
-    before: Sequence[RunRecord],
-    compared: Sequence[RunRecord],
-    after: Sequence[RunRecord],
-    amounts: Mapping[str, float | None],
-) -> float:
-    """Standard error of the log of the ratio of runs ``after`` to those ``compared`` (some of those ``before``) that comes
-    with what ``even`` removes, and with what it leaves of weekends; 0 where runs of both sides are alike in this."""
-    seasons = _seasons(before, amounts)
-    if seasons is None:
-        return 0.0
-    return seasons.error(*([r.start for r in side if r.start is not None] for side in (compared, after)))
+    return Evened(freed, seasons)
 
 
 def of_known_days(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> tuple[RunRecord, ...]:

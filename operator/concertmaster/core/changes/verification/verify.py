@@ -24,7 +24,7 @@ from concertmaster.core.changes.verification.before_after import (
     comparable,
     good,
 )
-from concertmaster.core.changes.verification.even import even, of_known_days, season_error
+from concertmaster.core.changes.verification.even import Evened, even, of_known_days
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED
 from concertmaster.core.model import WorkflowDefinition
@@ -70,8 +70,8 @@ def verify(
     ``silence``: why the absence of runs counts as harm (``harm.silent``). ``timed``: whether durations can be
     compared yet; else only other harm ends it."""
     sizes, whole = comparable(before_after), before_after
-    figures = at_any_time(whole, sizes)
-    before_after = replace(whole, before=baseline(whole.before, *figures, settings.max_runs))
+    durations, even_sizes = figures = at_any_time(whole, sizes)
+    before_after = replace(whole, before=baseline(whole.before, durations.amounts, even_sizes, settings.max_runs))
     known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
     runs = (len(known.before), min(len(known.after), settings.max_runs))
     others = _others(len(whole.after) - len(known.after))
@@ -81,7 +81,7 @@ def verify(
         or killed(before_after, steps, lowered)
         or failing(whole)
         or too_small(before_after, steps, lowered, certain=True)
-        or (clearly_slower(before_after, sizes, figures[0], common) if timed else None)
+        or (clearly_slower(before_after, sizes, durations.amounts, common) if timed else None)
     )
     if harm:
         measured = _measured(aim, whole, known, figures, pricing, common)
@@ -90,7 +90,7 @@ def verify(
     if not timed:
         return Verification(None, False, waiting, *runs)
     over = age >= settings.max_age_seconds
-    seconds = _watched(whole, known, figures, settings, over, common)
+    seconds = _watched(known, figures, settings, over, common)
     measured = _measured(aim, whole, known, figures, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
@@ -146,9 +146,8 @@ def _judged(
 
 
 def _watched(
-    whole: BeforeAfter,
     before_after: BeforeAfter,
-    figures: tuple[AmountsByRun, InputSizes],
+    figures: tuple[Evened, InputSizes],
     settings: VerifySettings,
     final: bool,
     common: Common | None,
@@ -156,15 +155,15 @@ def _watched(
     before, after = good(before_after.before), good(before_after.after)
     seconds, sizes = figures
     return watch(
-        [seconds[r.run] for r in before],
-        [seconds[r.run] for r in after],
+        [seconds.amounts[r.run] for r in before],
+        [seconds.amounts[r.run] for r in after],
         inputs_before=[sizes.get(r.run) for r in before],
         inputs_after=[sizes.get(r.run) for r in after],
         min_runs=MIN_RUNS,
         max_runs=settings.max_runs,
         final=final,
         common=common,
-        error=season_error(whole.before, before, after[: settings.max_runs], _makespans(whole)),
+        error=seconds.error(before, after[: settings.max_runs]),
     )
 
 
@@ -172,7 +171,7 @@ def _measured(
     aim: Aim,
     whole: BeforeAfter,
     before_after: BeforeAfter,
-    figures: tuple[AmountsByRun, InputSizes],
+    figures: tuple[Evened, InputSizes],
     pricing: Pricing | None,
     common: Common | None,
 ) -> Predicted | None:
@@ -184,19 +183,17 @@ def _measured(
         low = likely = high = failed_share(whole.after) - failed_share(before_after.before)
         return Predicted("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
-    amounts, sizes = figures
-    raw = _makespans(whole)
+    evened, sizes = figures
     if aim is Aim.CHEAPER:
-        raw = _costs(whole, pricing or Pricing())
-        amounts = even(whole.before, whole.after, raw)
+        evened = even(whole.before, whole.after, _costs(whole, pricing or Pricing()))
     seen = compare(
-        [amounts[r.run] for r in before],
-        [amounts[r.run] for r in after],
+        [evened.amounts[r.run] for r in before],
+        [evened.amounts[r.run] for r in after],
         inputs_before=[sizes.get(r.run) for r in before],
         inputs_after=[sizes.get(r.run) for r in after],
         level=0.10,
         common=common,
-        error=season_error(whole.before, before, after, raw),
+        error=evened.error(before, after),
     )
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
         return None
@@ -209,10 +206,6 @@ def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:
     of = Costs(pricing)
     costs = {r.run: of.known(r) for side in (whole.before, whole.after) for r in side}
     return {run: cost.requested if cost is not None else None for run, cost in costs.items()}
-
-
-def _makespans(whole: BeforeAfter) -> AmountsByRun:
-    return {r.run: r.makespan for side in (whole.before, whole.after) for r in side}
 
 
 def _seen(runs: tuple[int, int], settings: VerifySettings) -> str:
