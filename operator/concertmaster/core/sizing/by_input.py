@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, bests, fit_models
+from concertmaster.core.sizing.waste import LARGEST_LOG, Best, Loss, Prices, fit_models
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -137,19 +139,25 @@ def _plain_input(size: float) -> float:
     return math.ceil(size / step * (1.0 - 1e-9)) * step
 
 
-def fit_by_input(
-    inputs: Floats,
-    peaks: Floats,
-    durations: Floats,
-    single_loss: float,
-    floor: float,
-    prices: Prices,
-    current_request: float | None = None,
-) -> InputModel | None:
-    """The best model; None when none beats a single request, whose expected loss is ``single_loss``.
+class ModelFits(NamedTuple):
+    """The models of one step, in the order of KINDS, before the best margin of each is known: ``losses`` as functions of it,
+    and what each predicts for every run without it (shape (models, runs)). ``inputs`` ascending, with their ``peaks``.
+    ``lines``: intercept and slope over inputs, and over their logarithms."""
 
-    ``current_request``: bytes, stayed close to with few runs and for inputs beyond the largest. All arrays have one length;
-    peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are ignored.
+    inputs: Floats
+    peaks: Floats
+    lines: list[tuple[float, float]]
+    low: float
+    high: float
+    predicted: Floats
+    losses: list[Loss]
+
+
+def fit_by_input(inputs: Floats, peaks: Floats, durations: Floats, prices: Prices) -> ModelFits | None:
+    """The models of peak memory by input; None for too few runs, or where all have the same input.
+
+    All arrays have one length; peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are
+    ignored.
     """
     known = (np.isfinite(inputs) & (inputs >= 0.0)).nonzero()[0]
     if known.size < MIN_RUNS:
@@ -160,34 +168,45 @@ def fit_by_input(
     if logs[0] == logs[-1]:  # inputs may differ where their logarithms do not
         return None
     low, high = float(np.minimum.reduce(u)) / RANGE, float(np.maximum.reduce(u)) * RANGE
-    intercepts, slopes, lines = _lines_without_each(np.array([x, logs]), np.array([u, np.log(u)]))
+    intercepts, slopes, without = _lines_without_each(np.array([x, logs]), np.array([u, np.log(u)]))
     predicted = np.empty((len(KINDS), u.size))
     line, nearest, power, mean = predicted
-    line[:], nearest[:] = lines[0], _nearest_without_each(x, u)
-    np.exp(np.minimum(lines[1], LARGEST_LOG), out=power)
+    line[:], nearest[:] = without[0], _nearest_without_each(x, u)
+    np.exp(np.minimum(without[1], LARGEST_LOG), out=power)
     np.minimum(np.maximum(predicted[:3], low), high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
     losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, prices, share=OPTIMISM)
-    found = bests(losses, prices.failure_price)
+    return ModelFits(x, u, list(zip(intercepts, slopes, strict=True)), low, high, predicted, losses)
+
+
+def best_by_input(
+    models: ModelFits,
+    found: Sequence[Best],
+    single_loss: float,
+    floor: float,
+    bound: float,
+    current_request: float | None = None,
+) -> InputModel | None:
+    """The best of the models, whose best margins are ``found``; None when none beats a single request, whose expected loss
+    is ``single_loss``. ``bound``: largest share of failing attempts. ``current_request``: bytes, stayed close to with few
+    runs and for inputs beyond the largest."""
     chosen = min(range(len(KINDS)), key=lambda place: found[place].loss)
     best = found[chosen]
     if not best.loss < (1.0 - WORTH) * single_loss:
         return None
-    kind = KINDS[chosen]
-    of_line = int(kind == "power")
+    kind, x, u = KINDS[chosen], models.inputs, models.peaks
     return InputModel(
         kind,
-        intercepts[of_line],
-        slopes[of_line],
+        *models.lines[int(kind == "power")],
         _slope_of_upper_half(x, u),
         float(x[-1]),
-        low,
-        high,
+        models.low,
+        models.high,
         best.margin,
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        weight_of_request(u / predicted[chosen], prices.failure_bound),
+        weight_of_request(u / models.predicted[chosen], bound),
         best.waste,
         tuple(x.tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u.tolist()) if kind in BY_NEIGHBOURS else (),

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.authors import blended, weight_of_request
-from concertmaster.core.sizing.by_input import InputModel, fit_by_input
+from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fit_by_input
+from concertmaster.core.sizing.executions import LARGEST, usable
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import (
@@ -28,8 +30,6 @@ from concertmaster.core.sizing.trend import (
 from concertmaster.core.sizing.waste import Best, Loss, bests, fit_losses
 
 GIB_HOUR = 2.0**30 * 3600.0
-# Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
-SMALLEST, LARGEST = 1.0, 2.0**60
 # Growth is extrapolated to at most this multiple of the largest peak.
 LARGEST_RISE = 4.0
 # One-sided significance (5%) at which longer runs are found to need less.
@@ -148,7 +148,7 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None = N
     ready: dict[int, tuple[Floats, Floats, Floats | None]] = {}
     needed = max(1, options.min_runs)
     for at, use in enumerate(uses):
-        rows = _usable(use.peaks, use.durations, use.times, use.inputs)
+        rows = usable(use.peaks, use.durations, use.times, use.inputs)
         if rows is None:
             found[at] = MemorySize(None, False, "peaks, durations, times and inputs differ in length")
         elif rows[0].size < needed:
@@ -181,8 +181,22 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     """The requests of steps with equally many runs."""
     durations = np.array([use.durations for use in group])
     losses = fit_losses(np.array([use.expected for use in group]), durations, options)
-    found = zip(group, losses, bests(losses, options.failure_price), _evidence(group, durations), strict=True)
-    return [_size(*of_use, options) for of_use in found]
+    models = [_models(use, options) for use in group]
+    of_models = [loss for fits in models if fits is not None for loss in fits.losses]
+    found = iter(bests([*losses, *of_models], options.failure_price))
+    single = list(islice(found, len(group)))
+    judged = [None if fits is None else (fits, list(islice(found, len(fits.losses)))) for fits in models]
+    found_for = zip(group, losses, single, judged, _evidence(group, durations), strict=True)
+    return [_size(*of_use, options) for of_use in found_for]
+
+
+def _models(use: _Usable, options: MemoryOptions) -> ModelFits | None:
+    """The requests by input that are compared with a single one."""
+    if use.inputs is None or use.input_logs is None:
+        return None
+    return fit_by_input(
+        use.inputs, _at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations, options
+    )
 
 
 def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:
@@ -203,17 +217,24 @@ def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:
     return found
 
 
-def _size(use: _Usable, loss: Loss, best: Best, evidence: float, options: MemoryOptions) -> MemorySize:
-    u, t, x = use.peaks, use.durations, use.inputs
+def _size(
+    use: _Usable,
+    loss: Loss,
+    best: Best,
+    judged: tuple[ModelFits, list[Best]] | None,
+    evidence: float,
+    options: MemoryOptions,
+) -> MemorySize:
+    """``judged``: the models of inputs with the best margin of each."""
+    u, t = use.peaks, use.durations
     largest = float(np.maximum.reduce(u))
     request = _with_authors(max(best.margin, options.floor), use.current, u, largest, options.failure_bound, evidence)
     above = 0 if request >= largest else int((u > request).sum())
     model = None
-    if x is not None and use.input_logs is not None:
+    if judged is not None:
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
         single = max(best.loss, float(np.maximum(request - u, 0.0) @ t) / u.size)
-        peaks = _at_equal_input(u, use.logs, use.input_logs, options)
-        model = fit_by_input(x, peaks, t, single, options.floor, options, use.current)
+        model = best_by_input(*judged, single, options.floor, options.failure_bound, use.current)
     ahead = 0.0 if use.expected is u else float(use.expected.max()) - largest
     return MemorySize(
         request=request,
@@ -267,28 +288,3 @@ def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: s
     if ahead > 0.0:
         text += f"; {grows} grow, room for {ahead / 2**20:.3g} MiB more is included"
     return text
-
-
-def _usable(
-    peaks: Sequence[float] | Floats,
-    durations: Sequence[float] | Floats,
-    times: Sequence[float] | Floats | None,
-    inputs: Sequence[float] | Floats | None,
-) -> tuple[Floats, Floats, Floats | None] | None:
-    """Peaks, durations and inputs in order of time, without unusable rows; None when the lengths differ."""
-    u = np.asarray(peaks, dtype=np.float64).ravel()
-    t = np.asarray(durations, dtype=np.float64).ravel()
-    x = None if inputs is None else np.asarray(inputs, dtype=np.float64).ravel()
-    when = None if times is None else np.asarray(times, dtype=np.float64).ravel()
-    if any(a is not None and a.size != u.size for a in (t, x, when)):
-        return None
-    good = (u >= SMALLEST) & (u <= LARGEST)
-    if np.count_nonzero(good) < u.size or (when is not None and (when[1:] < when[:-1]).any()):
-        order = np.flatnonzero(good)
-        if when is not None:
-            order = order[np.argsort(when[good], kind="stable")]
-        u, t, x = u[order], t[order], None if x is None else x[order]
-    known = (t >= 0.0) & (t <= LARGEST)
-    if np.count_nonzero(known) < t.size:
-        t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
-    return u, t, x

@@ -105,12 +105,15 @@ class Loss(NamedTuple):
 
     @property
     def figures(self) -> tuple[float, ...]:
-        """What a margin is judged by, and how far its retry lies above the largest value: a factor of, and a summand to, the
-        distance of the margin from it, in units of ``Tail.excess``."""
+        """What a margin is judged by: of the tail, of what is reserved, and how far its retry lies above the largest value,
+        a factor of and a summand to the distance of the margin from it, in units of ``Tail.excess``."""
         tail, retried = self.tail, self._retried(self.tail.largest)
         farther = 1.0 if self.is_factor else self.retry_factor
         more = (retried - tail.largest) / tail.excess
-        return tail.largest, tail.excess, self.reserved, self.used, self.burn, self.bound, farther, more
+        rare = tail.ordered.size + 1.0
+        return (
+            tail.largest, tail.excess, -tail.shape, rare, self.reserved, self.used, self.burn, self.bound, farther, more
+        )  # fmt: skip
 
     def _level(self, margin: float) -> float:
         """The inverse of ``_margin``."""
@@ -164,19 +167,19 @@ def fit_models(
 
 
 def bests(losses: Sequence[Loss], price: float) -> list[Best]:
-    """The best margin of each, all of equally many runs, at this price of a failed attempt (byte-seconds); the smallest of
-    several, and the largest where none is within the bound."""
-    tail, grids = losses[0].tail, [loss.tail.grid(loss.bound) for loss in losses]
+    """The best margin of each at this price of a failed attempt (byte-seconds); the smallest of several, and the largest
+    where none is within the bound."""
+    grids = [loss.tail.grid(loss.bound) for loss in losses]
     over, exceeded = grids[0].over, grids[0].exceeded
     if any(grid is not grids[0] for grid in grids):
         over, exceeded = np.array([grid.over for grid in grids]), np.array([grid.exceeded for grid in grids])
     figures = np.array([loss.figures for loss in losses]).T[:, :, None]
-    largest, excess, reserved, used, burn, bound, farther, more = figures
+    largest, excess, power, rare, reserved, used, burn, bound, farther, more = figures
     margin = largest + excess * over
     for row, loss in enumerate(losses):
         if loss.is_factor:
             margin[row] = np.exp(np.minimum(margin[row], LARGEST_LOG))
-    failing = exceeded + (1.0 + (farther * over + more)) ** -tail.shape / (tail.ordered.size + 1.0)
+    failing = exceeded + (1.0 + (farther * over + more)) ** power / rare
     waste = np.maximum(margin * reserved - used, 0.0) + exceeded * burn
     total = waste + price * failing
     within = failing <= bound

@@ -31,6 +31,8 @@ def memory_uses(seed: int) -> list[MemoryUse]:
         peaks = [3e8 * chance.lognormvariate(0, spread) * math.exp(growth * i) for i in range(count)]
         seconds = [chance.choice((10.0, 5000.0)) * chance.lognormvariate(0, 0.4) for _ in range(count)]
         inputs = [2.0 * p for p in peaks] if chance.random() < 0.2 else None
+        if inputs is not None and chance.random() < 0.5:
+            inputs[-1] = math.nan
         if chance.random() < 0.2:
             peaks[0] = math.nan
         times = None if chance.random() < 0.5 else [float(t) for t in chance.sample(range(1000), count)]
@@ -60,6 +62,7 @@ def test_memory_requests_of_many_steps_are_those_of_each(seed: int) -> None:
     alone = [memory_request(u.peaks, u.durations, u.times, u.inputs, u.current_request) for u in uses]
     assert memory_requests(uses) == alone
     assert any(size.drifting for size in alone)
+    assert any(size.model is not None for size in alone)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -78,7 +81,7 @@ def _limits(use: CpuUse) -> tuple[float | None, float | None]:
 
 @pytest.mark.parametrize("count", [7, 40, 120])
 def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
-    """Samples with bounds of their own beside each other, and each alone."""
+    """Samples with bounds of their own and of other sizes beside each other, and each alone."""
     chance = np.random.default_rng(count)
     peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 9000.0 * chance.lognormal(0, 0.4, (6, count))
     options = memory.MemoryOptions()
@@ -86,6 +89,9 @@ def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
     assert len({loss.bound for loss in losses}) == 6
     alone = [fit_losses(peaks[row : row + 1], seconds[row : row + 1], options) for row in range(6)]
     assert bests(losses, options.failure_price) == [bests(one, options.failure_price)[0] for one in alone]
+    fewer = fit_losses(peaks[:1, 1:], seconds[:1, 1:], options)
+    both = [losses[0], *fewer]
+    assert bests(both, options.failure_price) == [bests([one], options.failure_price)[0] for one in both]
 
 
 @pytest.mark.parametrize(("count", "factor"), [(7, False), (7, True), (120, False), (250, False), (250, True)])
@@ -108,8 +114,11 @@ def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor:
     assert best.loss <= min(loss.waste(m) + options.failure_price * loss.failing(m) for m in within) * 1.01
 
 
-def test_steps_of_equally_many_runs_are_worked_out_at_once() -> None:
-    uses = [u for u in memory_uses(1) if u.inputs is None and len(u.peaks) == 7 and not math.isnan(u.peaks[0])]
+@pytest.mark.parametrize(("count", "by_input"), [(7, False), (30, True)])
+def test_steps_of_equally_many_runs_are_worked_out_at_once(count: int, by_input: bool) -> None:
+    """Those by input with all their models, also where some inputs are unknown."""
+    every = [use for seed in range(20) for use in memory_uses(seed) if (use.inputs is not None) == by_input]
+    uses = [u for u in every if len(u.peaks) == count and not math.isnan(u.peaks[0])]
     with mock.patch.object(memory, "bests", side_effect=memory.bests) as found:
         memory_requests(uses)
     assert len(uses) > 3
