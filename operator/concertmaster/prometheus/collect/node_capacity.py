@@ -21,7 +21,7 @@ log = logging.getLogger("concertmaster.sources")
 _DAY = 86400.0
 _WEEK = 7 * _DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
-_STEADY = 0.9  # of the most nodes at a moment: with fewer, a part of kube-state-metrics was away
+_STEADY = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
 
 class NodeCapacity:
@@ -89,7 +89,10 @@ class ServiceMoments:
 
 
 def _usable(moments: list[ServiceMoment]) -> ServicePods | None:
-    """The moments at which (nearly) all nodes were known."""
-    sizes = [max(len(left) for left in moment.left.values()) for moment in moments]
-    whole = [m for m, size in zip(moments, sizes, strict=True) if size >= _STEADY * max(sizes)]
-    return ServicePods(tuple(whole)) if whole else None
+    """The moments with about as large nodes as the newest day had: not those at which a part of them was not known, nor
+    those from before nodes were added or taken away."""
+    if not moments:
+        return None
+    sizes = {moment.at: moment.held["cpu"] + float(moment.left["cpu"].sum()) for moment in moments}
+    most = max(size for at, size in sizes.items() if at > moments[-1].at - _DAY)
+    return ServicePods(tuple(m for m in moments if _STEADY * most <= sizes[m.at] <= most / _STEADY))

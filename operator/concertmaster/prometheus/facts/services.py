@@ -12,13 +12,13 @@ _WHOLE = 0.9  # of the nodes have such pods, where those of all namespaces are k
 
 
 def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMoment | None:
-    """The moment ``at`` (unix seconds); None where the metrics source knows no nodes, or no pod of a service: no cluster is
-    without any, so they are unknown and not none. A pod that requests nothing holds nothing but its place."""
+    """The moment ``at`` (unix seconds). A pod that requests nothing holds nothing but its place. None where the metrics
+    source knows no cores of nodes, or no pod of a service: no cluster is without any, so they are unknown and not none."""
     known: dict[str, dict[tuple[str, str], float]] = {}
     for (stat, node, resource), value in vector.select("stat", *scheme.columns("node", "resource")):
         known.setdefault(stat, {})[node, resource or _PODS] = value
     has, pods = known.get("allocatable", {}), known.get(_PODS, {})
-    if not has or not pods:
+    if not pods or not any(resource == "cpu" for _, resource in has):
         return None
     taken = known.get("held", {}) | pods
     nodes = sorted({node for node, _ in has})

@@ -137,6 +137,20 @@ def test_a_moment_at_which_a_part_of_the_nodes_was_not_known_does_not_count() ->
     assert services(capacity, client, NOW + 60) == [20.0]
 
 
+@pytest.mark.parametrize("before", [30, 10])
+def test_moments_from_before_nodes_were_added_or_taken_away_do_not_count(before: int) -> None:
+    capacity, client = NodeCapacity(), Client(20, 20)
+    begin = NOW // EVERY * EVERY + 60.0
+    client.services = [1.0] * before
+    services(capacity, client, begin - 2 * EVERY)
+    client.services = [2.0] * 20
+    services(capacity, client, begin)
+    client.services = [2.0] * 19
+    assert set(services(capacity, client, begin + 9 * EVERY)) == {38.0, 40.0}
+    client.services = [3.0] * 20
+    assert services(capacity, client, begin + 10 * EVERY)[-1] == 60.0
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_services_are_not_asked_for_where_the_nodes_scale(known: bool) -> None:
     client = Client(10, 10) if known else Client(3, 11)
