@@ -59,6 +59,16 @@ def semaphore_on_few_nodes(g: Rng) -> Plan:
     return Plan(site, _LOCK, "etl", site.on(semaphores={_SEMAPHORE: 1000}))
 
 
+def semaphore_beside_services(g: Rng) -> Plan:
+    """The same on a node that services fill but for as many pods."""
+    size, hold = g.choice((1, 2, 3)), g.uniform(100, 400)
+    prep, load, end = _loading(g, _SEMAPHORE, size * g.choice((3, 4)), hold)
+    own = Flow("etl", (prep, replace(load, cores=1.0), end), _every(g))
+    pool = Pool("", 1, 16.0, services=16.0 - size - g.choice((1, 2)))
+    site = Site((own,), Cluster((pool,), {_SEMAPHORE: size}))
+    return Plan(site, _LOCK, "etl", site.on(semaphores={_SEMAPHORE: 1000}))
+
+
 def mutex_for_each_item(g: Rng) -> Plan:
     """The pods of a fan-out hold a mutex one after the other."""
     own = Flow("etl", _loading(g, _MUTEX, g.choice((2, 3, 4)), g.uniform(100, 400)), _every(g))
@@ -106,6 +116,7 @@ PLANTED: tuple[Kind, ...] = (
     semaphore_beside_a_branch,
     semaphore_of_others,
     semaphore_on_few_nodes,
+    semaphore_beside_services,
     mutex_for_each_item,
     mutex_of_whole_runs,
 )

@@ -20,6 +20,7 @@ from benchmarks.clusters.remedies import failing, followed, makespan, pending, s
 from benchmarks.clusters.report import lines
 from benchmarks.clusters.runs import Run
 from benchmarks.clusters.score import Fresh, Judged, Verdict, answers_to, history, judge
+from benchmarks.clusters.services import known_services
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import cron, starts
 from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation
@@ -142,6 +143,20 @@ def test_an_autoscaler_adds_nodes_and_removes_them() -> None:
     assert all(750 < run.makespan < 900 for run in runs(of))
     often = replace(of, flows=(replace(flow, schedule="*/15 * * * *"),))
     assert sum(run.makespan < 650 for run in runs(often)) > 200  # nodes are still there
+
+
+def test_services_take_cores_of_each_node_and_more_by_day() -> None:
+    fan = Step("x", 600.0, cores=2.0, items=2)
+    pools = (Pool("", 2, 8.0, services=5.0, by_day=2.0),)
+    night, noon, before = (
+        site(exact("a", fan, schedule=line), pools=pools) for line in ("0 2 * * *", "0 12 * * *", "55 19 * * *")
+    )
+    assert seconds(night) == [600] * 3  # each node has three cores left
+    assert seconds(noon) == [8 * 3600 + 600] * 3  # one core each, until they scale down
+    assert seconds(before) == [900] * 3
+    services = known_services(noon.cluster, NOW)
+    assert services is not None
+    assert services.fits({"cpu": 1.0, "pods": 1.0}, [utc(2026, 6, 16, 2), utc(2026, 6, 16, 12)]) == [6, 2]
 
 
 def test_spot_nodes_are_lost_with_their_pods_and_replaced() -> None:
