@@ -13,14 +13,15 @@ _WHOLE = 0.9  # of the nodes have such pods, where those of all namespaces are k
 
 def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMoment | None:
     """The moment ``at`` (unix seconds). A pod that requests nothing holds nothing but its place. None where the metrics
-    source knows no cores of nodes, or no pod of a service: no cluster is without any, so they are unknown and not none."""
+    source knows no cores of nodes, no pod of a service, or no request of any of them: no cluster is without, so they are
+    unknown and not none."""
     known: dict[str, dict[tuple[str, str], float]] = {}
     for (stat, node, resource), value in vector.select("stat", *scheme.columns("node", "resource")):
         known.setdefault(stat, {})[node, resource or _PODS] = value
     has, pods = known.get("allocatable", {}), known.get(_PODS, {})
-    if not pods or not any(resource == "cpu" for _, resource in has):
+    if not pods or "held" not in known or not any(resource == "cpu" for _, resource in has):
         return None
-    taken = known.get("held", {}) | pods
+    taken = known["held"] | pods
     nodes = sorted({node for node, _ in has})
     left, held = {}, {}
     for resource in sorted({resource for _, resource in has}):

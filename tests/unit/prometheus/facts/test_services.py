@@ -30,15 +30,19 @@ def test_pods_on_a_node_that_is_gone_take_nothing_off_the_others() -> None:
     assert read(rows) == {"cpu": [8.0, 8.0], "pods": [109.0, 109.0]}
 
 
-@pytest.mark.parametrize("rows", [{}, NODES, {("pods", "a", ""): 3.0, ("held", "a", "cpu"): 1.0}])
-def test_a_source_that_knows_no_nodes_or_no_pods_of_services_tells_nothing(rows: Rows) -> None:
+PLACES: Rows = {("pods", "a", ""): 3.0}
+HELD: Rows = {("held", "a", "cpu"): 1.0}
+
+
+@pytest.mark.parametrize("rows", [{}, NODES, PLACES | HELD, NODES | HELD, NODES | PLACES])
+def test_a_source_that_lacks_nodes_pods_of_services_or_requests_tells_nothing(rows: Rows) -> None:
     assert read(rows) is None
 
 
 @pytest.mark.parametrize(("nodes", "whole"), [("ab", True), ("a", False)])
 def test_pods_on_some_of_the_nodes_only_are_not_all_there_are(nodes: str, whole: bool) -> None:
-    rows = NODES | {("pods", node, ""): 1.0 for node in nodes}
+    rows = NODES | {("held", "a", "cpu"): 1.0} | {("pods", node, ""): 1.0 for node in nodes}
     found = read_services(Vector(("stat", "node", "resource"), tuple(rows), list(rows.values())), 5.0, PLAIN)
     assert found is not None
     assert found.whole is whole
-    assert found.held == {"cpu": 0.0, "pods": float(len(nodes))}
+    assert found.held == {"cpu": 1.0, "pods": float(len(nodes))}
