@@ -38,7 +38,7 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.sizing import memory_request
+from concertmaster.core.sizing import MemoryUse, memory_request, memory_requests
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.history import RunCache, Store
 
@@ -178,11 +178,16 @@ def _sizing() -> Callable[[], object]:
     return lambda: memory_request(peaks, [60.0] * 200)
 
 
-def _sizing_by_input() -> Callable[[], object]:
-    chance = random.Random(5)
+def _use_by_input(seed: int) -> MemoryUse:
+    chance = random.Random(seed)
     inputs = [2e9 * chance.lognormvariate(0, 0.8) for _ in range(30)]
     peaks = [1e8 + 0.2 * size * chance.lognormvariate(0, 0.1) for size in inputs]
-    return lambda: memory_request(peaks, [60.0] * 30, inputs=inputs, current_request=2e9)
+    return MemoryUse(peaks, [60.0] * 30, inputs=inputs, current_request=2e9)
+
+
+def _sizing_by_input(steps: int) -> Callable[[], object]:
+    uses = [_use_by_input(5 + step) for step in range(steps)]
+    return lambda: memory_requests(uses)
 
 
 def _additions() -> Callable[[], object]:
@@ -212,7 +217,13 @@ CASES: dict[str, Measured] = {
     "critical-path": ("critical path of 2,122 tasks", 50.0, _critical_path, 20),
     "changes": ("change points on 200 values", 2.0, _changes, 50),
     "sizing": ("memory size of a step from 200 runs", 1.0, _sizing, 50),
-    "sizing-by-input": ("memory size by input of a step from 30 runs", 0.2, _sizing_by_input, 50),
+    "sizing-by-input": ("memory size by input of a step from 30 runs", 0.2, partial(_sizing_by_input, 1), 50),
+    "sizes-by-input": (
+        "memory sizes by input of the 20 steps of a workflow from 30 runs, at once",
+        4.0,
+        partial(_sizing_by_input, 20),
+        20,
+    ),
     "additions": ("a million additions in a loop, to compare the cores of two days by", None, _additions, 5),
 }
 

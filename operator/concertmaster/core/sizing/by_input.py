@@ -14,7 +14,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -153,30 +153,45 @@ class ModelFits(NamedTuple):
     losses: list[Loss]
 
 
-def fit_by_input(inputs: Floats, peaks: Floats, durations: Floats, prices: Prices) -> ModelFits | None:
-    """The models of peak memory by input; None for too few runs, or where all have the same input.
+def fits_by_input(steps: Sequence[tuple[Floats, Floats, Floats]], prices: Prices) -> list[ModelFits | None]:
+    """The models of peak memory by input of each of the ``steps``: inputs, peaks (> 0, bytes) and durations (>= 0, s) of its
+    runs, arrays of one length; runs with unknown (NaN) or negative input are ignored. None for too few runs, or where all
+    have the same input. Steps with equally many known inputs are worked out over arrays of all of them at once."""
+    found: list[ModelFits | None] = [None] * len(steps)
+    alike: dict[int, list[tuple[int, Floats, Floats, Floats]]] = {}
+    for at, (inputs, peaks, durations) in enumerate(steps):
+        known = (np.isfinite(inputs) & (inputs >= 0.0)).nonzero()[0]
+        if known.size >= MIN_RUNS:
+            order = known[inputs[known].argsort(kind="stable")]
+            if math.log1p(inputs[order[0]]) < math.log1p(
+                inputs[order[-1]]
+            ):  # else they may differ, their logarithms not
+                alike.setdefault(order.size, []).append((at, inputs[order], peaks[order], durations[order]))
+    for members in alike.values():
+        places, x, u, t = zip(*members, strict=True)
+        for at, fits in zip(places, _fits(np.array(x), np.array(u), np.array(t), prices), strict=True):
+            found[at] = fits
+    return found
 
-    All arrays have one length; peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are
-    ignored.
-    """
-    known = (np.isfinite(inputs) & (inputs >= 0.0)).nonzero()[0]
-    if known.size < MIN_RUNS:
-        return None
-    ascending = known[inputs[known].argsort(kind="stable")]
-    x, u, t = inputs[ascending], peaks[ascending], durations[ascending]
-    logs = np.log1p(x)
-    if logs[0] == logs[-1]:  # inputs may differ where their logarithms do not
-        return None
-    low, high = float(np.minimum.reduce(u)) / RANGE, float(np.maximum.reduce(u)) * RANGE
-    intercepts, slopes, without = _lines_without_each(np.array([x, logs]), np.array([u, np.log(u)]))
-    predicted = np.empty((len(KINDS), u.size))
+
+def _fits(x: Floats, u: Floats, t: Floats, prices: Prices) -> list[ModelFits]:
+    """The models of each row of inputs (ascending), peaks and durations, shape (steps, runs)."""
+    count = len(x)
+    low, high = np.minimum.reduce(u, axis=1, keepdims=True) / RANGE, np.maximum.reduce(u, axis=1, keepdims=True) * RANGE
+    over, of = np.concatenate([x, np.log1p(x)]), np.concatenate([u, np.log(u)])
+    intercepts, slopes, without = _lines_without_each(over, of)
+    predicted = np.empty((len(KINDS), *u.shape))
     line, nearest, power, mean = predicted
-    line[:], nearest[:] = without[0], _nearest_without_each(x, u)
-    np.exp(np.minimum(without[1], LARGEST_LOG), out=power)
+    line[:], nearest[:] = without[:count], _nearest_without_each(x, u)
+    np.exp(np.minimum(without[count:], LARGEST_LOG), out=power)
     np.minimum(np.maximum(predicted[:3], low), high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
     losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, prices, share=OPTIMISM)
-    return ModelFits(x, u, list(zip(intercepts, slopes, strict=True)), low, high, predicted, losses)
+    lines, low, high = list(zip(intercepts, slopes, strict=True)), low[:, 0].tolist(), high[:, 0].tolist()
+    return [
+        ModelFits(x[at], u[at], lines[at::count], low[at], high[at], predicted[:, at], losses[at])
+        for at in range(count)
+    ]
 
 
 def best_by_input(
@@ -241,17 +256,21 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
     return max(0.0, float(centred @ y) / float(centred @ centred) / float(x[-1]))
 
 
-@cache
-def _around() -> Indices:
-    """Places of the neighbours of the first point, itself excluded, where NEIGHBOURS places lie before it."""
-    return np.array([place for place in range(2 * NEIGHBOURS + 1) if place != NEIGHBOURS])
+@lru_cache(256)
+def _around(count: int) -> Indices:
+    """Places of the neighbours of each of so many points, itself excluded, where NEIGHBOURS places lie before the first;
+    shape (points, neighbours)."""
+    own = np.array([place for place in range(2 * NEIGHBOURS + 1) if place != NEIGHBOURS])
+    return np.asarray(np.arange(count)[:, None] + own)
 
 
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
-    """For each point (x ascending) the largest y among its nearest neighbours, itself excluded."""
-    each, beyond = np.arange(x.size)[:, None], np.full(NEIGHBOURS, np.inf)  # beyond either end, the farthest
-    around = each + _around()
-    distance = np.abs(np.concatenate([beyond, x, beyond])[around] - x[:, None])
-    chosen = around[each, distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]]
-    largest: Floats = np.maximum.reduce(np.concatenate([-beyond, y, -beyond])[chosen.T], axis=0)
+    """For each point of each row (x ascending) the largest y among its nearest neighbours, itself excluded."""
+    (rows, n), around = x.shape, _around(x.shape[1])
+    beyond = np.full((rows, NEIGHBOURS), np.inf)  # beyond either end, the farthest
+    distance = np.abs(np.concatenate([beyond, x, beyond], axis=1).take(around, axis=1) - x[:, :, None])
+    nearest = distance.argsort(axis=2, kind="stable")[:, :, :NEIGHBOURS].transpose(2, 0, 1)
+    chosen = around[np.arange(n), nearest]
+    values = np.concatenate([-beyond, y, -beyond], axis=1)[np.arange(rows)[:, None], chosen]
+    largest: Floats = np.maximum.reduce(values, axis=0)
     return largest

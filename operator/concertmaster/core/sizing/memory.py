@@ -14,7 +14,7 @@ from itertools import islice
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.authors import blended, weight_of_request
-from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fit_by_input
+from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
 from concertmaster.core.sizing.executions import LARGEST, usable
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
@@ -181,7 +181,7 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     """The requests of steps with equally many runs."""
     durations = np.array([use.durations for use in group])
     losses = fit_losses(np.array([use.expected for use in group]), durations, options)
-    models = [_models(use, options) for use in group]
+    models = _models(group, options)
     of_models = [loss for fits in models if fits is not None for loss in fits.losses]
     found = iter(bests([*losses, *of_models], options.failure_price))
     single = list(islice(found, len(group)))
@@ -190,13 +190,15 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     return [_size(*of_use, options) for of_use in found_for]
 
 
-def _models(use: _Usable, options: MemoryOptions) -> ModelFits | None:
-    """The requests by input that are compared with a single one."""
-    if use.inputs is None or use.input_logs is None:
-        return None
-    return fit_by_input(
-        use.inputs, _at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations, options
-    )
+def _models(group: Sequence[_Usable], options: MemoryOptions) -> list[ModelFits | None]:
+    """The requests by input of each that are compared with a single one."""
+    steps = {
+        at: (use.inputs, _at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations)
+        for at, use in enumerate(group)
+        if use.inputs is not None and use.input_logs is not None
+    }
+    found = dict(zip(steps, fits_by_input(list(steps.values()), options), strict=True))
+    return [found.get(at) for at in range(len(group))]
 
 
 def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:

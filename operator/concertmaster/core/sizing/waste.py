@@ -147,22 +147,33 @@ def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[Loss]:
 
 def fit_models(
     added: Floats, multiplied: Floats, peaks: Floats, durations: Floats, prices: Prices, *, share: float
-) -> list[Loss]:
-    """Losses of models from their predictions for each run (bytes, > 0), one per row: those whose margin is ``added``, then
-    those where it is a factor. Peaks in bytes (> 0), durations in seconds (>= 0). ``share``: share of the failure bound
-    that may be used up."""
-    n, retry, largest = peaks.size, prices.retry_factor, float(np.maximum.reduce(peaks))
-    used, seconds = float(peaks @ durations) / n, float(np.add.reduce(durations)) / n
-    bound, burn = bound_of(seconds, prices, share), retry * used
+) -> list[list[Loss]]:
+    """Losses of models of each step from their predictions for each run (bytes, > 0), shape (models, steps, runs): those
+    whose margin is ``added``, then those where it is a factor. Peaks in bytes (> 0) and durations in seconds (>= 0), shape
+    (steps, runs). ``share``: share of the failure bound that may be used up."""
+    (count, n), retry = peaks.shape, prices.retry_factor
+    scale = np.ones((len(added) + len(multiplied), count, 1))
+    scale[: len(added), :, 0] = np.maximum.reduce(peaks, axis=-1)
+    used, seconds = (np.add.reduce(v, axis=-1) / n for v in (peaks * durations, durations))
     margins, factors, held = peaks - added, peaks / multiplied, multiplied * durations
-    of_margins, reserved = (margins @ durations / n).tolist(), (np.add.reduce(held, axis=-1) / n).tolist()
-    scale = np.array([[largest]] * len(added) + [[1.0]] * len(multiplied))
-    tails = fit_tails(np.concatenate([margins, np.log(factors)]), scale).each()
-    found = []
-    for tail, own, mean, size in zip(tails, margins, of_margins, middle(added)[:, 0].tolist(), strict=False):
-        found.append(Loss(False, tail, own, durations, seconds, mean, burn, bound, retry, size))
-    for tail, own, of_runs, mean in zip(tails[len(added) :], factors, held, reserved, strict=True):
-        found.append(Loss(True, tail, own, of_runs, mean, used, burn, bound, retry, 0.0))
+    of_margins, reserved = (np.add.reduce(v, axis=-1) / n for v in (margins * durations, held))
+    tails = fit_tails(np.concatenate([margins, np.log(factors)]).reshape(-1, n), scale.reshape(-1, 1)).each()
+    sizes, found = middle(added)[:, :, 0], []
+    for step, (mean, spent) in enumerate(zip(seconds.tolist(), used.tolist(), strict=True)):
+        own, bound, burn = iter(tails[step::count]), bound_of(mean, prices, share), retry * spent
+        losses = [
+            Loss(False, tail, margin, durations[step], mean, over, burn, bound, retry, size)
+            for margin, over, size, tail in zip(
+                margins[:, step], of_margins[:, step].tolist(), sizes[:, step].tolist(), own, strict=False
+            )
+        ]
+        losses += [
+            Loss(True, tail, factor, of_runs, whole, spent, burn, bound, retry, 0.0)
+            for factor, of_runs, whole, tail in zip(
+                factors[:, step], held[:, step], reserved[:, step].tolist(), own, strict=True
+            )
+        ]
+        found.append(losses)
     return found
 
 

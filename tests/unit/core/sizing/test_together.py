@@ -102,7 +102,8 @@ def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor:
     options = memory.MemoryOptions(failure_price=1e11)
     predicted = peaks[None, :] * chance.lognormal(0, 0.1, (1, count))
     added, multiplied = (predicted[:0], predicted) if factor else (predicted, predicted[:0])
-    (loss,) = fit_models(added, multiplied, peaks, seconds, options, share=1.0)
+    (row,) = fit_models(added[:, None], multiplied[:, None], peaks[None], seconds[None], options, share=1.0)
+    (loss,) = row
     (best,) = bests([loss], options.failure_price)
     assert best.loss == pytest.approx(loss.waste(best.margin) + options.failure_price * loss.failing(best.margin))
     assert best.waste == pytest.approx(loss.waste(best.margin))
