@@ -15,7 +15,8 @@ from concertmaster.core.model import Recommendation, RunRecord, Severity, Workfl
 DAY = 86400.0
 LAGS = (1 * DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
 _STATES = ("failing-step", "data-quality", "best-practices")
-_ENDING = ("degradation",)  # says that something lasts, so what ended a day ago is not held for longer
+# Say that something lasts, and test whether it has ended, so that what ended a day ago is not held for longer.
+_ENDING = ("degradation", "memory-request")
 _AT_ONCE = (Severity.CRITICAL, Severity.HIGH)
 _MOST = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 

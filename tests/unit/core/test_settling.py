@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+import pytest
+
 from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
@@ -63,9 +65,10 @@ def test_a_state_that_is_over_is_over() -> None:
     assert settle(("failing-step.load",), [], at, confirm=True) == []
 
 
-def test_what_lasts_is_not_said_to_last_for_days_after_its_end() -> None:
-    for lag, said in (("d1", ["degradation.load"]), ("d2", []), ("d4", [])):
-        kept = settle(("degradation.load",), [], before(**{lag: [item("degradation")]}), confirm=True)
+@pytest.mark.parametrize("rule", ["degradation", "memory-request"])
+def test_what_lasts_is_not_said_to_last_for_days_after_its_end(rule: str) -> None:
+    for lag, said in (("d1", [f"{rule}.load"]), ("d2", []), ("d4", [])):
+        kept = settle((f"{rule}.load",), [], before(**{lag: [item(rule)]}), confirm=True)
         assert published(kept) == said
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
 from concertmaster.core.sizing.releases import Moved, changes, moved
 from concertmaster.core.times import day
@@ -62,6 +63,24 @@ def memory_release(container: ContainerUsage, least: int) -> Release | None:
     without one."""
     runs = container.where_known("memory_peak")
     return _release(container, runs, memory_peaks(runs), least)
+
+
+def runs_now(container: ContainerUsage, least: int) -> Sequence[RunUsage]:
+    """The runs that are evidence of the memory needed now: with peaks, and limits at which they were killed, as they would
+    be since the newest release with a clear change (see ``memory_release``)."""
+    release = memory_release(container, least)
+    if release is None:
+        return container.runs
+    known = [run for run in container.runs if run.memory_peak is not None]
+    found = []
+    for run, old, new in zip(
+        known, memory_peaks(container.where_known("memory_peak")), release.moved.values, strict=True
+    ):
+        floor = run.memory_floor
+        found.append(
+            run._replace(memory_peak=float(new), memory_floor=None if floor is None else floor * float(new) / old)
+        )
+    return found[release.moved.counted :]
 
 
 def cpu_release(container: ContainerUsage, least: int) -> Release | None:

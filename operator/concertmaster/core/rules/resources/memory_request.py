@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.analysis.steps.releases import runs_now
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
@@ -24,6 +25,7 @@ from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
+from concertmaster.core.sizing.releases import DAY, changes
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 
@@ -32,18 +34,22 @@ _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above whic
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
 _CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
+# The same for days, of kills that began within the window, where no change of what runs was seen right after the last one.
+_CHANCE_DAYS, _SOON = 0.05, 3
+_ABOUT = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
 _SAME = 1e-3  # relative difference of limits that are equal
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """``size``: at least what is needed; ``died``: the largest limit at which runs were killed; ``peak``: the largest seen;
-    ``usual``: the median of the runs that were not killed; bytes, None where too little is known. ``measured``: whether
-    enough executions have samples."""
+    """``size``: at least what is needed; ``killed_at``: the largest limit at which runs were killed, and ``died``: the same
+    at the level since a release; ``peak``: the largest seen; ``usual``: the median of the runs that were not killed; bytes,
+    None where too little is known. ``measured``: whether enough executions have samples."""
 
     size: float
     died: float
+    killed_at: float
     peak: float | None
     usual: float | None
     confidence: float
@@ -52,15 +58,17 @@ class _Need:
 
 def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
     """What OOM kills call for; None where too little is known."""
-    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor]  # 0: none
-    others = [r.memory_peak for r in container.runs if r.memory_peak is not None and not r.oom_killed]
+    killed_at = max((r.memory_floor or 0.0 for r in container.runs if r.oom_killed), default=0.0)  # 0: none
+    runs = runs_now(container, options.min_runs)
+    limits = [r.memory_floor for r in runs if r.oom_killed and r.memory_floor]
+    others = [r.memory_peak for r in runs if r.memory_peak is not None and not r.oom_killed]
     if size_guard(container, options) is not None:
         if not limits or 2 * container.ambiguous > container.executions:
             return None
-        died, peak = max(limits), max(container.known("memory_peak"), default=None)
+        died, peak = max(limits), max(known(r.memory_peak for r in runs), default=None)
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
-        return _Need(max(room, _AFTER_KILL * died), died, peak, usual, _UNMEASURED, measured=False)
+        return _Need(max(room, _AFTER_KILL * died), died, killed_at, peak, usual, _UNMEASURED, measured=False)
     size = memory_size(container, options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
@@ -68,7 +76,7 @@ def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
     died = max(limits, default=peak)
     enough = max(peak * (1 + unseen(container, peak, options.memory_headroom)), _AFTER_KILL * died)
     needed = max(size.automatic_request, enough)
-    return _Need(needed, died, peak, median(others), size.coverage_confidence, measured=True)
+    return _Need(needed, died, killed_at, peak, median(others), size.coverage_confidence, measured=True)
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
@@ -81,6 +89,8 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     request, current = plain_memory(need.size), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
+    if _is_raised(container, need) and request < _ABOUT * (current or request):
+        return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(counted)
     alike = "" if runs == len(container.runs) else " with the present limit"
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
@@ -108,7 +118,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         proposed=proposed,
         expected=(
             f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
-            f" {text.memory(need.died)}"
+            f" {text.memory(need.killed_at)}"
             + (
                 f", {more} of them probably more than {proposed}"
                 if need.usual and enough_for.likely < _NEARLY_ALL
@@ -132,6 +142,16 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         ),
         edits=edits,
         evidence=(*_evidence(container, need), *(memory_outlook(evidence, place, request) if need.measured else ())),
+    )
+
+
+def _is_raised(container: ContainerUsage, need: _Need) -> bool:
+    """Whether request and limit are above those at which runs were killed, and no run with the present limit was."""
+    request, limit = container.memory_request, _limit(container)
+    return (
+        request is not None
+        and min(request, limit) * _LOWER > need.killed_at
+        and not any(r.oom_killed for r in _present(container))
     )
 
 
@@ -160,7 +180,29 @@ def _ended(container: ContainerUsage, counted: Sequence[RunUsage]) -> bool:
     died, limit = max(known(r.memory_floor for r in counted), default=math.inf), _limit(container)
     if limit == math.inf and 0.0 < died < math.inf:
         return not any(r.oom_killed for r in _present(container))
-    return is_over([r.oom_killed for r in counted], _CHANCE_RAISED if died < _LOWER * limit else _CHANCE)
+    killed = [r.oom_killed for r in counted]
+    if is_over(killed, _CHANCE_RAISED if died < _LOWER * limit else _CHANCE):
+        return True
+    # Kills that began within the window: how often they were until then says nothing about how often they were since.
+    first, last = killed.index(True), len(killed) - killed[::-1].index(True)
+    return is_over(killed[first + 1 :], _CHANCE) and (
+        _changed(counted, last) or is_over(_by_day(counted), _CHANCE_DAYS)
+    )
+
+
+def _changed(runs: Sequence[RunUsage], at: int) -> bool:
+    """Whether another image or template runs since one of the first runs from position ``at`` on."""
+    starts = {*changes([r.image for r in runs]), *changes([r.template for r in runs])}
+    return not starts.isdisjoint(range(at, at + _SOON))
+
+
+def _by_day(runs: Sequence[RunUsage]) -> list[bool]:
+    """Whether any run was killed, by day, after the first day with a kill: large runs may belong to one weekday."""
+    days: dict[float, bool] = {}
+    for run in runs:
+        days[run.time // DAY] = days.get(run.time // DAY, False) or run.oom_killed
+    killed = list(days.values())
+    return killed[killed.index(True) + 1 :]
 
 
 def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, part: float, enough_for: Interval) -> Interval | None:
