@@ -122,7 +122,7 @@ def _released(sizes: Sequence[RequestRow]) -> Iterator[str]:
     for row in sizes:
         if row.release is not None:
             moved = row.release.before - row.release.moved.counted if row.resource == "memory" else 0
-            others = f", and {text.count(moved, 'run')} before at the level since" if moved else ""
+            others = f" and {text.count(moved, 'earlier run')} adjusted to their level" if moved else ""
             yield f"{row.resource} of {row.title}: sized from {row.release.described}{others}"
 
 

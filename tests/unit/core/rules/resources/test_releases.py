@@ -64,7 +64,7 @@ def test_a_leaner_image_lowers_the_request_within_days_and_says_by_which_runs() 
     assert 1.15 * 1.1 < memory(found) < 2.5
     assert "in the 10 runs since image lab/work:2 of 20" in found[0].because
     assert any("sized from the 10 runs since image lab/work:2" in line for line in found[0].evidence)
-    assert any("and 18 runs before at the level since" in line for line in found[0].evidence)
+    assert any("and 18 earlier runs adjusted to their level" in line for line in found[0].evidence)
 
 
 @pytest.mark.parametrize("count", [32, 34])
