@@ -36,7 +36,7 @@ LEAST_CHANGE = 0.1
 UNLIKE = 0.01
 # Times the median from which a run before a change is of another kind than most, which the change may not concern.
 RARE = 1.5
-_LEAST = 1e-9  # below any unit
+_LEAST, _MOST = 1e-9, 2.0**60  # below any unit, and above any figure
 _STRAIGHT = 1.5  # largest power of the input that is taken out
 _LEAST_KNOWN = 6  # runs with known input for that
 
@@ -71,6 +71,8 @@ def moved(
     ``times``: unix seconds. ``inputs``: sizes, NaN where unknown.
     """
     own = np.maximum(np.array(values, dtype=np.float64), _LEAST)
+    if not (own <= _MOST).all():
+        return None
     explained = _explained(np.log(own), inputs, starts)
     weekends = np.array([weekend(time) for time in times])
     found, counted = None, 0
@@ -179,7 +181,7 @@ def _at_level(
     largest = float((np.log(own[start:end]) - explained[start:end]).max())
     either, made = np.maximum(share, amount), own.copy()
     for candidate in (np.where(before > RARE * usual, np.maximum(before, either), either), either, share):
-        made[:start] = np.maximum(candidate, _LEAST)
+        made[:start] = np.where(before > _LEAST, np.maximum(candidate, _LEAST), before)
         above = int((np.log(made[counted:start]) - explained[counted:start] > largest).sum())
         if not week or all_within(start - counted, above, end - counted) >= UNLIKE:
             return made, True

@@ -106,10 +106,13 @@ def test_of_a_step_with_two_modes_few_releases_look_like_a_change() -> None:
     assert found <= 3
 
 
-def test_values_of_no_sense_do_no_harm() -> None:
-    for value in (0.0, 1e-300, 1e300):
-        found = after([value] * 10, [value] * 10)
-        assert found is None or math.isfinite(found.factor)
+@pytest.mark.parametrize("value", [0.0, 1e-300, 1e300, math.inf, math.nan])
+def test_values_of_no_sense_do_no_harm(value: float) -> None:
+    for before, since in (([value] * 10, [value] * 10), ([value] * 10, [1.0] * 10), ([1.0] * 10, [value] * 10)):
+        found = after(before, since)
+        assert found is None or (np.isfinite(found.values).all() and math.isfinite(found.factor))
+    found = after([*noise(20, 0.05, 1), value], [3.0 * v for v in noise(8, 0.05, 2)])
+    assert found is None or found.values[20] == pytest.approx(0.0, abs=1e-6)
     assert after([1.0] * 2, [1.0] * 40) is None
 
 

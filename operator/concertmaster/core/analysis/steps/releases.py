@@ -37,7 +37,7 @@ class Release:
     @property
     def described(self) -> str:
         """``the 14 runs since image work:2 of 2026-11-03``."""
-        what = f"image {text.plain(self.image)}" if self.image is not None else "the template"
+        what = f"image {text.plain(self.image)}" if self.image is not None else "the template change"
         return f"the {text.count(len(self.since.runs), 'run')} since {what} of {day(self.time)}"
 
 

@@ -95,7 +95,7 @@ def test_another_template_counts_unless_its_limit_changed() -> None:
     peak, image, template = (lambda i: 4.5 if i < 30 else 1.1), (lambda _: "lab/work:1"), (lambda i: f"t{i >= 30}")
     found = said(peak, image, template=template)
     assert memory(found) < 2.5
-    assert "in the 10 runs since the template of 20" in found[0].because
+    assert "in the 10 runs since the template change of 20" in found[0].because
     assert memory(said(peak, image, template=template, limit=lambda i: (8 if i < 30 else 6) * GI)) >= 4.5
 
 
