@@ -29,7 +29,9 @@ SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
 BRIEF = 1.75, 1  # such days (most hours are of two then), and weekends, where no change of level lies among them
-CLEAR = 4.0  # standard errors of the effect of a weekend
+CLEAR = 4.0  # standard errors of the effect of weekends
+SEVERAL = 4  # weekends whose scatter says how precise their median is; of fewer the noise of one counts
+_MEDIANS = math.pi / 2.0  # variance of a median in units of that of a mean, under normal noise
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
 
@@ -146,24 +148,39 @@ def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
 
     Each weekend is compared with the two days before it, and with the two days after it: the median of these differences
     counts, so that growth cancels, and a change of level nearby, which touches one of them, hardly counts. All, of three and
-    more all but one, must agree in direction. None with too few weekends, or when the effect is not significant.
+    more all but one, must agree in direction; of many, more than chance makes agree. The effect must be clear against the
+    noise of one weekend, or, of ``SEVERAL`` and more, against the error of their median. None with too few weekends, or when
+    the effect is not significant.
     """
     weekends = calendar.weekends
     if not weekends:
         return None
     values = logs.tolist()
     known = [(values[a:b], values[b:c], values[c:d]) for a, b, c, d in weekends]
-    apart = [_median(inside) - _median(part) for before, inside, after in known for part in (before, after) if part]
+    of_each = [[_median(inside) - _median(part) for part in (before, after) if part] for before, inside, after in known]
+    apart = [each for weekend in of_each for each in weekend]
     effect = _median(apart)
-    if sum((each > 0) is not (effect > 0) for each in apart) > min(1, (len(apart) - 1) // 2):
+    if sum((each > 0) is not (effect > 0) for each in apart) > _against(len(apart)):
         return None
-    error = sum(_error(*each) for each in known) / len(known)
     noise = [
         value - middle for around in known for part in around if part for middle in (_median(part),) for value in part
     ]
-    if abs(effect) < CLEAR * mad_sigma(np.asarray(noise)) * math.sqrt(error):
+    variance = mad_sigma(np.asarray(noise)) ** 2 * sum(_error(*each) for each in known) / len(known)
+    if abs(effect) >= CLEAR * math.sqrt(variance):
+        return calendar.on_weekends(effect)
+    if len(known) < SEVERAL:
         return None
-    return calendar.on_weekends(effect)
+    # Weekends differ by more than the noise of their runs where days have effects of their own; of a few, their scatter is
+    # known as badly as Student's distribution is wide.
+    scatter = mad_sigma(np.asarray([sum(each) / len(each) for each in of_each])) ** 2
+    scatter *= (len(known) - 1) / (len(known) - 3)
+    clear = CLEAR * math.sqrt(_MEDIANS * max(variance, scatter) / len(known))
+    return calendar.on_weekends(effect) if abs(effect) >= clear else None
+
+
+def _against(number: int) -> int:
+    """Of so many differences, how many may have the other sign: three standard deviations fewer than half of them."""
+    return max(min(1, (number - 1) // 2), int((number - 3.0 * math.sqrt(number)) / 2.0))
 
 
 def _median(values: list[float]) -> float:

@@ -104,6 +104,30 @@ def test_one_slow_weekend_is_not_taken_for_a_season() -> None:
     assert explained_by_weekend(Calendar(times), logs) is None
 
 
+def test_more_weekends_tell_a_smaller_effect() -> None:
+    """One run a day that varies by a tenth, weekends a fifth shorter: of a few weekends the effect is not clear yet."""
+    seen = {}
+    for days in (28, 84, 168):
+        cases = (_series(seed, days=days, a_day=1, noise=0.1, weekends=-0.2) for seed in range(SERIES))
+        seen[days] = sum(explained_by_weekend(Calendar(t), logs) is not None for t, logs in cases)
+    assert seen[28] < seen[84] <= seen[168]
+    assert seen[84] >= 0.85 * SERIES
+    cases = (_series(seed, days=84, a_day=1, noise=0.1) for seed in range(SERIES))
+    assert not any(explained_by_weekend(Calendar(t), logs) is not None for t, logs in cases)
+
+
+def test_weekends_that_differ_from_one_another_have_no_effect_in_common() -> None:
+    found = 0
+    for seed in range(SERIES):
+        times, logs = _series(seed, days=84, noise=0.02)
+        week = ((times + 3 * DAY) // DAY // 7).astype(int)
+        logs += np.where(
+            (times + 3 * DAY) // DAY % 7 >= 5, np.random.default_rng(seed).normal(0.0, 0.1, 20)[week - week[0]], 0
+        )
+        found += explained_by_weekend(Calendar(times), logs) is not None
+    assert found <= 1
+
+
 def test_series_without_times_of_day_are_left_as_they_are() -> None:
     _, logs = _series(5, hours=0.15)
     assert explained_by_hour(Calendar(np.arange(logs.size, dtype=float)), logs) is None
