@@ -23,6 +23,8 @@ from concertmaster.core.times import weekend
 
 # Fewest runs before a change and since, and where less is needed since.
 LEAST, LEAST_LESS = 3, 5
+# Runs before a change, of which fewer may be the last ones in the window.
+FEW = 6
 # Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
 # change do not show that large ones have ended: they may belong to one weekday.
 DAY, WEEK = 86400.0, 7 * 86400.0
@@ -81,7 +83,7 @@ def moved(
         seconds, week = times[end - 1] - times[start], times[-1] - times[start] >= WEEK
         apart = abs(float(np.mean(weekends[start:end])) - float(np.mean(weekends[counted:start])))
         kinds = weekends if apart > ALIKE and seconds < WEEK else None
-        change = _clear(np.log(own) - explained, kinds, counted, start, end)
+        change = _clear(np.log(own) - explained, kinds, counted, start, end, week=week)
         if change is not None and (change.factor > 1.0 or seconds >= DAY):
             own, alike = _at_level(own, explained, counted, start, len(values) if week else end, change, week)
             counted = counted if alike else start
@@ -135,20 +137,24 @@ def _explained(logs: Floats, inputs: Sequence[float] | None, starts: Sequence[in
     return np.asarray(power * x)
 
 
-def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end: int) -> _Change | None:
+def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end: int, *, week: bool) -> _Change | None:
     """The change of the ``level`` (logs) at ``start``, None unless it is clear: by rank, and more than between any two
     stretches of the same number of runs, so that work that alternates does not look like it. That less is needed since must
-    show on days of one kind, ``weekends`` or others, whichever are most since; None: on any."""
+    show on days of one kind, ``weekends`` or others, whichever are most since; None: on any.
+
+    The last runs of an old image in the window are too few for that, and would set the size once more before they leave it.
+    After a ``week`` without any run like them the change is clear, as it would be in a window a few runs shorter."""
     before, since = level[counted:start], level[start:end]
     if weekends is not None and float(np.median(since)) < float(np.median(before)):
         kind = bool(2 * np.count_nonzero(weekends[start:end]) > end - start)
         before, since = before[weekends[counted:start] == kind], since[weekends[start:end] == kind]
-    if min(before.size, since.size) < LEAST:
+    last = week and 0 < before.size < FEW and since.size >= LEAST_LESS and before.min() > since.max()
+    if min(before.size, since.size) < LEAST and not last:
         return None
     old, new = float(np.median(before)), float(np.median(since))
     if new < old and since.size < LEAST_LESS:
         return None
-    if abs(new - old) < math.log1p(LEAST_CHANGE) or _rank_chance(before, since) >= CLEAR:
+    if abs(new - old) < math.log1p(LEAST_CHANGE) or not (last or _rank_chance(before, since) < CLEAR):
         return None
     stretch = min(since.size, before.size)
     was, now = (np.median(np.lib.stride_tricks.sliding_window_view(s, stretch), axis=-1) for s in (before, since))

@@ -24,8 +24,9 @@ class RunUsage(NamedTuple):
     ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
     ``reserved_seconds``: for which its pods are on a node, and their requests charged. ``gpus_used``: mean number of busy
     GPUs; ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer. ``cpu_request``, ``cpu_limit``,
-    ``gpu_request`` and ``memory_limit``: what it had then, in cores, GPUs and bytes. ``image``: what ran, several of its
-    executions separated by spaces, and ``template``: the fingerprint of the run's template; None where unknown.
+    ``gpu_request``, ``memory_request`` and ``memory_limit``: what it had then, in cores, GPUs and bytes. ``image``:
+    what ran, several of its executions separated by spaces, and ``template``: the fingerprint of the run's template; None
+    where unknown.
     """
 
     time: float
@@ -46,6 +47,7 @@ class RunUsage(NamedTuple):
     cpu_request: float | None = None
     cpu_limit: float | None = None
     gpu_request: float | None = None
+    memory_request: float | None = None
     memory_limit: float | None = None
     image: str | None = None
     template: str | None = None
@@ -86,7 +88,7 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]],
         disk = _larger(disk, fact.storage_peak)
     newest = rows[-1][0]  # attempts and items of a run have the same resources
     images = images_of([fact.image for fact, _ in rows])
-    had = (newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_limit)
+    had = (newest.cpu_request, newest.cpu_limit, newest.gpu_request, newest.memory_request, newest.memory_limit)
     return RunUsage(
         time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved,
         gpus, active, disk, *had, images, template,
@@ -130,6 +132,7 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution, temp
             fact.cpu_request,
             fact.cpu_limit,
             fact.gpu_request,
+            fact.memory_request,
             fact.memory_limit,
             fact.image,
             template,

@@ -1,7 +1,8 @@
 """The newest release of a container with a clear change of what it uses: the runs since then show what it needs.
 
-A release is what people change and runs show: another image, or another template with the same limits. A template whose
-limits changed says nothing, since many programs size their heap and their threads by them.
+A release is what people change and runs show: another image, or another template with the same requests and limits. A
+template in which these changed says nothing, since many programs size their heap and their threads by them, and less CPU is
+used where less is reserved on full nodes: each lowered request would be a reason to lower it further.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
 from concertmaster.core.sizing.releases import Moved, changes, moved
 from concertmaster.core.times import day
+
+_DIGITS = 12
+_SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,16 @@ class Release:
         return self.moved.factor < 1.0
 
     @property
+    def what(self) -> str:
+        """``image work:2 (2026-11-03)``."""
+        names = [_short(text.plain(name)) for name in (self.image or "").split()]
+        images = f"image{'s' * (len(names) > 1)} {text.listing(names)}" if names else "a template change"
+        return f"{images} ({day(self.time)})"
+
+    @property
     def described(self) -> str:
-        """``the 14 runs since image work:2 of 2026-11-03``."""
-        what = f"image {text.plain(self.image)}" if self.image is not None else "the template change"
-        return f"the {text.count(len(self.since.runs), 'run')} since {what} of {day(self.time)}"
+        """``the 14 runs since image work:2 (2026-11-03)``."""
+        return f"the {text.count(len(self.since.runs), 'run')} since {self.what}"
 
 
 def memory_peaks(runs: UsageColumns) -> Sequence[float]:
@@ -83,6 +93,12 @@ def runs_now(container: ContainerUsage, least: int) -> Sequence[RunUsage]:
     return found[release.moved.counted :]
 
 
+def counted(container: ContainerUsage, release: Release | None) -> ContainerUsage:
+    """The container with the runs whose OOM kills say something about those to come: of what needs more than a leaner
+    release, none does."""
+    return release.since if release is not None and release.less else container
+
+
 def cpu_release(container: ContainerUsage, least: int) -> Release | None:
     """The newest release with clearly less use of CPU and at least so many runs since; None without one."""
     runs = container.where_known("mean_cores")
@@ -92,7 +108,7 @@ def cpu_release(container: ContainerUsage, least: int) -> Release | None:
 
 def _release(container: ContainerUsage, runs: UsageColumns, values: Sequence[float], least: int) -> Release | None:
     images = changes(runs["image"])
-    starts = sorted({*images, *(at for at in changes(runs["template"]) if _same_limits(runs, at))})
+    starts = sorted({*images, *(at for at in changes(runs["template"]) if _same_sizes(runs, at))})
     found = moved(values, starts, runs["time"], input_sizes(runs)) if starts else None
     if found is None or (found.factor < 1.0 and len(values) - found.first < least):
         return None
@@ -101,5 +117,11 @@ def _release(container: ContainerUsage, runs: UsageColumns, values: Sequence[flo
     return Release(since, found.first, found, runs["image"][found.first] if found.first in images else None, time)
 
 
-def _same_limits(runs: UsageColumns, at: int) -> bool:
-    return all(runs[name][at - 1] == runs[name][at] for name in ("memory_limit", "cpu_limit"))
+def _short(image: str) -> str:
+    """The name with the first twelve digits of a digest, as tools print it."""
+    name, at, digest = image.partition("@")
+    return f"{name}{at}{digest[: digest.find(':') + 1 + _DIGITS]}"
+
+
+def _same_sizes(runs: UsageColumns, at: int) -> bool:
+    return all(runs[name][at - 1] == runs[name][at] for name in _SIZES)

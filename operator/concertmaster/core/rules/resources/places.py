@@ -127,6 +127,7 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         cpu_request=rows[-1].cpu_request,
         cpu_limit=rows[-1].cpu_limit,
         gpu_request=rows[-1].gpu_request,
+        memory_request=rows[-1].memory_request,
         memory_limit=rows[-1].memory_limit,
         image=images_of([r.image for r in rows]),
         template=rows[-1].template,

@@ -112,7 +112,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
 
 
 def _runs(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
-    """``in 42 runs (14d)``, or ``in the 14 runs since image work:2 of 2026-11-03`` where all sizes rest on these."""
+    """``in 42 runs (14d)``, or ``in the 14 runs since image work:2 (2026-11-03)`` where all sizes rest on these."""
     since = {row.release.described if row.release is not None else "" for row in sizes}
     return f"in {since.pop()}" if len(since) == 1 and "" not in since else evidence.runs(min(r.runs for r in sizes))
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_sizes
-from concertmaster.core.analysis.steps.releases import Release, cpu_release, memory_release
+from concertmaster.core.analysis.steps.releases import Release, counted, cpu_release, memory_release
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
@@ -91,9 +91,9 @@ def _waits(evidence: Evidence, place: Place) -> bool:
 
 
 def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:
-    if any(place.container.columns["oom_killed"]):
-        return None
     release = memory_release(place.container, evidence.analysis.options.min_runs)
+    if any(counted(place.container, release).columns["oom_killed"]):
+        return None
     place = _since(place, release)
     container, current = place.container, place.container.memory_request
     peak = size.largest_recent_peak
