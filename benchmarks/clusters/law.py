@@ -92,7 +92,7 @@ class Flow:
 class Pool:
     """Equal nodes. ``most``: an autoscaler keeps between ``nodes`` and that many, and a new one takes ``boot`` seconds and
     is removed after ``idle`` seconds without a pod. ``lost``: mean seconds until a spot node is lost (None: never); another
-    one takes its place. ``services``: cores of each node that belong to pods of no workflow."""
+    one takes its place. ``services``: cores of each node that belong to pods outside workflows."""
 
     name: str
     nodes: int
@@ -105,7 +105,7 @@ class Pool:
     by_day: float = 0.0
 
     def services_at(self, time: float) -> float:
-        """Cores of each node that belong to pods of no workflow at that time (unix seconds)."""
+        """Cores of each node that belong to pods outside workflows at that time (unix seconds)."""
         return self.services + (self.by_day if MORNING <= time % DAY < EVENING else 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What pods of no workflow request on each node, on a real Prometheus with series as kube-state-metrics has them."""
+"""What pods outside workflows request on each node, on a real Prometheus with series as kube-state-metrics has them."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class NodeCapacity:
         self._services: dict[str, ServiceMoments] = {}
 
     def of(self, client: PrometheusClient, now: float, *, answers: bool) -> Nodes:
-        """What the nodes of the client's source have allocatable, and what pods of no workflow leave of it. ``now`` in unix
-        seconds; ``answers``: whether the source does at present."""
+        """What the nodes of the client's source have allocatable, and what pods outside workflows leave of it. ``now`` in
+        unix seconds; ``answers``: whether the source does at present."""
         name = client.source.name
         if answers and client.hourly.due(
             "nodes", now
@@ -75,7 +75,7 @@ class ServiceMoments:
             text = services(source.extra_matchers, scheme, source.owner_kinds)
             found = read_services(client.instant(text, due[0], name="services"), due[0], scheme)
         except MetricsError as error:
-            log.info("source %s: what pods of no workflow request is not known: %s", source.name, error)
+            log.info("source %s: requests of pods outside workflows are not known: %s", source.name, error)
             self._not_before = now + HOUR
             return
         self._read = {at: moment for at, moment in self._read.items() if newest - _WEEK < at <= newest}

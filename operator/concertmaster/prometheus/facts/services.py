@@ -1,4 +1,4 @@
-"""What pods of no workflow leave of each node at one moment, from the answer of the ``services`` query. Pure."""
+"""What pods outside workflows leave of each node at one moment, from the answer of the ``services`` query. Pure."""
 
 from __future__ import annotations
 

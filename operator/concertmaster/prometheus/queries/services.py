@@ -1,4 +1,4 @@
-"""What pods of no workflow request on each node: services, and what belongs to the nodes themselves. PromQL text, pure.
+"""What pods outside workflows request on each node: services, and what belongs to the nodes themselves. PromQL text, pure.
 
 Such pods are known by the kind of their controller, so that what a run reserves is not counted twice: a pod without a
 controller, or of one that is not known, may be part of a run. Series are joined by the uid of the pod alone, which every

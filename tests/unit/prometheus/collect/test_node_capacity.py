@@ -151,6 +151,19 @@ def test_moments_from_before_nodes_were_added_or_taken_away_do_not_count(before:
     assert services(capacity, client, begin + 10 * EVERY)[-1] == 60.0
 
 
+def test_services_stay_known_when_the_cluster_is_made_smaller() -> None:
+    """They were unknown for a week after it: each moment since had fewer nodes than those before."""
+    capacity, client = NodeCapacity(), Client(20, 20)
+    client.services = [1.0] * 20
+    for moment in range(8):
+        services(capacity, client, NOW + moment * EVERY)
+    client.services = [1.0] * 12
+    for moment in range(8, 24):
+        known = services(capacity, client, NOW + moment * EVERY)
+    assert known
+    assert set(known) == {12.0}  # what more nodes left says nothing of these
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_services_are_not_asked_for_where_the_nodes_scale(known: bool) -> None:
     client = Client(10, 10) if known else Client(3, 11)

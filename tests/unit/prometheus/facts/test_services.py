@@ -1,4 +1,4 @@
-"""What pods of no workflow leave of each node, read from the answer of the metrics source."""
+"""What pods outside workflows leave of each node, read from the answer of the metrics source."""
 
 from __future__ import annotations
 

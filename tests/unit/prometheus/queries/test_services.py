@@ -1,4 +1,4 @@
-"""The query for what pods of no workflow request, beside the labels that kube-state-metrics gives its series."""
+"""The query for what pods outside workflows request, beside the labels that kube-state-metrics gives its series."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from statistics import median_low
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.changes.admission.quotas import largest_pod, pods_within, quota_of
+from concertmaster.core.changes.admission.quotas import pod_sizes, pods_within, quota_of
 from concertmaster.core.changes.admission.service_pods import ServicePods
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, quantity
@@ -34,7 +34,7 @@ class Bound:
 class Nodes:
     """Allocatable resources of nodes over the last day, cores and bytes by resource: the ``largest`` node, and the sum of
     ``all``. Empty ``all``: the cluster autoscales, so that the sum is no bound, and services bind nothing either, as more
-    nodes come for them. ``services``: what pods of no workflow leave; None: not known."""
+    nodes come for them. ``services``: what pods outside workflows leave; None: not known."""
 
     largest: Mapping[str, float] = field(default_factory=dict)
     all: Mapping[str, float] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Nodes:
 
 UNKNOWN_NODES = Nodes()
 LARGEST_NODE = "the largest node (allocatable)"
-BESIDE_SERVICES = "what pods of no workflow leave of all nodes"
+BESIDE_SERVICES = "the capacity left by pods outside workflows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ class Capacity:
         steps = tuple(steps)
         quotas = pods_within(self.quotas, steps, self.ranges)
         nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
-        beside = self.nodes.beside_services(largest_pod(steps, self.ranges), times)
+        sizes = pod_sizes(steps, self.ranges)  # what is largest in one step fits on other nodes than what is in another
+        fits = [n for size in sizes if (n := self.nodes.beside_services(size, times)) is not None]
+        beside = min(fits, default=None)
         bounds = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
         bounds += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
         bounds += [(beside, BESIDE_SERVICES)] if beside is not None and (nodes is None or beside < nodes[0]) else []

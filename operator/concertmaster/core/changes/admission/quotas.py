@@ -48,6 +48,20 @@ def largest_pod(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) ->
     return largest
 
 
+def pod_sizes(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> list[dict[str, float]]:
+    """What a pod of each of the ``steps`` demands, by quota resource name, without those that demand no more of anything
+    than another one. Of ``pods`` it is one."""
+    sizes: list[dict[str, float]] = []
+    for size in ({"pods": 1.0} | _pod(step, ranges) for step in steps):
+        if not any(_within(size, other) for other in sizes):
+            sizes = [*(other for other in sizes if not _within(other, size)), size]
+    return sizes
+
+
+def _within(size: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return all(amount <= other.get(resource, 0.0) for resource, amount in size.items())
+
+
 def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
     """Demand of a pod of the step, by quota resource name."""
     filling = [r for r in ranges if r.scope == "Container"]

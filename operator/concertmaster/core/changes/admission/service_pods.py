@@ -1,4 +1,4 @@
-"""What pods of no workflow leave of each node: services (Deployments, StatefulSets, DaemonSets, static pods). Pure.
+"""What pods outside workflows leave of each node: services (Deployments, StatefulSets, DaemonSets, static pods). Pure.
 
 Known at moments a few hours apart. A service that scales with the hour leaves less at some times of the day than at others,
 so a run is compared with the moment next to it, and where there is none with those at the same time of other days.
@@ -25,7 +25,7 @@ _UNBOUND = 1e6  # pods that request nothing of what is known
 class ServiceMoment:
     """One moment (``at``, unix seconds). ``left``: of each node by resource (cores, bytes, pods), shape (nodes,), in one
     order for all resources; below zero where more is requested than the node has. ``held``: requested on all nodes together.
-    ``whole``: whether pods of no workflow are known on nearly all nodes, and not of some namespaces only."""
+    ``whole``: whether pods outside workflows are known on nearly all nodes, and not of some namespaces only."""
 
     at: float
     left: Mapping[str, Floats]
@@ -72,7 +72,7 @@ class ServicePods:
         return found
 
 
-@lru_cache(maxsize=4)  # the rules of one analysis ask for the same pods, and for each run
+@lru_cache(maxsize=16)  # the rules of one analysis ask for the same pods, and for each run
 def _fits(services: ServicePods, size: tuple[tuple[str, float], ...]) -> Floats:
     """Pods of the size beside services at each of the moments, shape (moments,)."""
     found = np.zeros(len(services.moments))

@@ -29,7 +29,7 @@ def _services(evidence: Evidence, peak: HourDemand) -> str:
     """What services request at that time of the day, as a phrase; nothing where they are not known."""
     services = evidence.capacity.nodes.services
     (held,) = services.held("cpu", [peak.start]) if services is not None else (0.0,)
-    return f" beside the {text.cores(held)} that pods of no workflow request" if held >= MILLI else ""
+    return f" beside the {text.cores(held)} that pods outside workflows request" if held >= MILLI else ""
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -111,7 +111,7 @@ def _beside(room: Room, limit: int, short: int, runs: int) -> str:
     if reserve and room.usually < limit:
         pods = text.count(room.usually, "pod")
         return f"other workflows reserve {_amounts(room)} on average meanwhile, which leaves {room.where} for {pods}"
-    who = "other workflows" if reserve else "pods of no workflow"
+    who = "other workflows" if reserve else "pods outside workflows"
     return f"{who} leave room for fewer than {limit} pods in {short} of {runs} runs"
 
 

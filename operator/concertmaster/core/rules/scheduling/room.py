@@ -1,6 +1,6 @@
 """Room that services and other workflows leave: on all nodes, and in the quotas of the namespace, run by run.
 
-Services (pods of no workflow) are known by what they request on each node at times (``admission.service_pods``). Other
+Services (pods outside workflows) are known by what they request on each node at times (``admission.service_pods``). Other
 workflows are seen as what they reserve on average while pods of a run wait for a slot, when more of them would be there. At
 times they reserve more, which no average shows, so a gain in that room is only half certain.
 """
@@ -105,7 +105,7 @@ def service_notes(evidence: Evidence, times: Sequence[float]) -> tuple[str, ...]
     if not nodes.all:
         return ()
     if nodes.services is None:
-        return ("what pods of no workflow request on the nodes is not known",)
+        return ("requests of pods outside workflows are not known",)
     parts = []
     for resource, amount in (("cpu", text.cores), ("memory", text.memory)):
         held, most = float(np.median(nodes.services.held(resource, times))), nodes.services.high(resource)
@@ -114,7 +114,7 @@ def service_notes(evidence: Evidence, times: Sequence[float]) -> tuple[str, ...]
             varies = f" (at times {high})" if most > (1.0 + _VARIES) * held else ""
             parts.append(f"{usual}{varies} of {amount(nodes.all[resource])}")
     least = "" if nodes.services.whole else "at least "
-    return (f"pods of no workflow request {least}{' and '.join(parts)} on all nodes",) if parts else ()
+    return (f"pods outside workflows request {least}{' and '.join(parts)} on all nodes",) if parts else ()
 
 
 def between(beside: Interval | None, alone: Interval) -> Interval:

@@ -61,6 +61,17 @@ def test_without_a_moment_at_that_hour_the_nearest_one_counts() -> None:
 STEP = StepSpec("a", containers=(ContainerSpec("main", cpu_request=1.0),))
 
 
+def test_each_step_fills_the_nodes_by_itself() -> None:
+    """A pod as large as the largest request of each resource among all steps may fit nowhere, where all of them do."""
+    services = ServicePods((moment(0.0, 8.0, 2.0, memory=[4e9, 30e9]),))
+    cores, memory = (
+        StepSpec(name, containers=(ContainerSpec("main", cpu_request=c, memory_request=m),))
+        for name, c, m in (("cores", 4.0, 1e9), ("memory", 1.0, 10e9))
+    )
+    nodes = Nodes(all={"cpu": 16.0, "memory": 64e9}, services=services)
+    assert Capacity(nodes=nodes).pods([cores, memory]) == (2, BESIDE_SERVICES)
+
+
 @pytest.mark.parametrize(
     ("nodes", "bound"),
     [

@@ -118,5 +118,5 @@ def test_what_services_request_at_that_hour_is_stated_beside_the_cores() -> None
     item = replace(scenario, capacity=Capacity(nodes=Nodes(all={"cpu": 16.0}, services=services))).one(
         "demand-forecast"
     )
-    assert "allocatable beside the 12 cores that pods of no workflow request, pods of that hour" in item.otherwise
+    assert "allocatable beside the 12 cores that pods outside workflows request, pods of that hour" in item.otherwise
     assert "allocatable, pods of that hour" in scenario.one("demand-forecast").otherwise

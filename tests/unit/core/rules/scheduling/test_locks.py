@@ -62,7 +62,7 @@ CORES = {"requests.cpu": 2.0, "cpu": 2.0}
     [
         (Capacity(quotas=(ResourceQuota("team", CORES),)), "ResourceQuota team"),
         (Capacity(nodes=Nodes(all={"cpu": 2.0})), "what all nodes have allocatable"),
-        (Capacity(nodes=Nodes(all={"cpu": 8.0}, services=FULL)), "what pods of no workflow leave of all nodes"),
+        (Capacity(nodes=Nodes(all={"cpu": 8.0}, services=FULL)), "the capacity left by pods outside workflows"),
     ],
 )
 def test_what_the_namespace_and_the_nodes_hold_bounds_the_size(capacity: Capacity, by: str) -> None:

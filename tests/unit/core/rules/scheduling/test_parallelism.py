@@ -103,20 +103,20 @@ def _with_services(*moments: ServiceMoment, **more: object) -> Scenario:
 def test_services_leave_room_for_some_of_the_pods() -> None:
     item = _with_services(_services(2.5, 2.5)).one("parallelism")
     assert item.proposed == "4 pods at a time"
-    assert item.action.endswith("2 -> 4 (limited by what pods of no workflow leave of all nodes)")
+    assert item.action.endswith("2 -> 4 (limited by the capacity left by pods outside workflows)")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(2 * 103, rel=0.1)  # two rounds instead of four
-    assert "pods of no workflow request 11 of 16 cores on all nodes" in item.evidence
+    assert "pods outside workflows request 11 of 16 cores on all nodes" in item.evidence
     assert _with_services(_services(1.5, 1.5)).recommended("parallelism") == []
 
 
 def test_services_that_are_seen_in_part_are_said_to_request_at_least_that() -> None:
     item = _with_services(_services(2.5, 2.5, whole=False)).one("parallelism")
-    assert "pods of no workflow request at least 11 of 16 cores on all nodes" in item.evidence
+    assert "pods outside workflows request at least 11 of 16 cores on all nodes" in item.evidence
 
 
 def test_services_that_are_not_known_are_said_to_be_unknown() -> None:
-    assert "what pods of no workflow request on the nodes is not known" in _with_services().one("parallelism").evidence
+    assert "requests of pods outside workflows are not known" in _with_services().one("parallelism").evidence
 
 
 def test_services_at_the_hour_of_the_runs_count() -> None:
@@ -134,10 +134,10 @@ def test_services_at_the_hour_of_the_runs_count() -> None:
 
     quiet = found(7.0, 0.0)
     assert quiet.proposed == "8 pods at a time"
-    assert "pods of no workflow request 2 (at times 16) of 16 cores on all nodes" in quiet.evidence
+    assert "pods outside workflows request 2 (at times 16) of 16 cores on all nodes" in quiet.evidence
     busy = found(2.0, 8.0)
     assert busy.proposed == "4 pods at a time"
-    assert "pods of no workflow request 12 of 16 cores on all nodes" in busy.evidence
+    assert "pods outside workflows request 12 of 16 cores on all nodes" in busy.evidence
 
 
 def test_other_workflows_share_what_services_leave() -> None:
