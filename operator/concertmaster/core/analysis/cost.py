@@ -1,7 +1,7 @@
 """Cost of runs in the policy's currency: requested, used and wasted.
 
 Like a cloud bill, a pod is charged for the larger of request and usage while it is on a node, and for what the largest
-request of its init containers exceeds those of the others by, which it keeps reserved. Waste is the unused part of
+request of its init containers exceeds those by, which it keeps reserved. Waste is the unused part of
 the request plus everything spent on failed attempts. Priced extra metrics are added per run.
 """
 
@@ -170,19 +170,39 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
     if not known:
         return None
     if init:
-        kept = math.fsum(amount for _, amount in _kept(containers, hours, pricing))
-        requested += kept
-        charged += kept
+        kept = _kept(containers, hours, pricing)
+        requested += math.fsum(part.requested for part in kept)
+        charged += math.fsum(part.charged for part in kept)
     if execution.outcome is Outcome.FAILED:
         return _cost((requested, used, charged, charged))
     return _cost((requested, used, charged - used if charged > used else 0.0, charged))
 
 
-def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[tuple[str, float]]:
-    """(init container, cost) of what the pod keeps reserved for it."""
+class _Kept(NamedTuple):
+    """What a pod keeps reserved for an init container, ``name``, and the part that is charged: its other containers may use
+    of it what they use beyond their own requests."""
+
+    name: str
+    requested: float
+    charged: float
+
+
+def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[_Kept]:
+    """CPU and memory that the pod keeps reserved for an init container, as costs."""
     cores, by = kept_for_init(containers, "cpu_request")
     memory, also_by = kept_for_init(containers, "memory_request")
-    return [(by, cores * hours * pricing.cpu_core_hour), (also_by, memory / _GIB * hours * pricing.memory_gib_hour)]
+    found = []
+    if cores:
+        own = [((c.cpu_seconds or 0.0) / 3600.0, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]
+        beyond = sum(used - asked for used, asked in own if used > asked)
+        price = pricing.cpu_core_hour
+        found.append(_Kept(by, cores * hours * price, max(0.0, cores * hours - beyond) * price))
+    if memory:
+        held = [(c.memory_peak or 0.0, c.memory_request or 0.0) for c in containers if not c.init]
+        beyond = sum(used - asked for used, asked in held if used > asked)
+        price = pricing.memory_gib_hour * hours / _GIB
+        found.append(_Kept(also_by, memory * price, max(0.0, memory - beyond) * price))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +252,7 @@ def _parts(
         if cost is not None and e.held is not None and not alone:
             at = pricing.at(e) if pricing.by_node else pricing
             kept = _kept(e.containers, e.held / 3600.0, at)
-            parts += [((e.step, name, None, True), amount, amount) for name, amount in kept if amount]
+            parts += [((e.step, k.name, None, True), k.charged, k.charged) for k in kept if k.charged]
     for name, amount in run.extra.items():
         if name in pricing.units:
             shares: dict[str | None, float] = {}

@@ -42,6 +42,19 @@ def test_a_pod_is_charged_for_the_largest_request_of_its_init_containers(
     assert rows[0][2:] == pytest.approx([3602.0 * cores, 3602.0 * memory])
 
 
+def test_what_a_pod_uses_beyond_its_requests_is_part_of_what_it_keeps() -> None:
+    """A main container without requests that uses two of the three cores kept for an init container was charged for five."""
+    main = container(cpu_request=None, cpu_seconds=7200.0, memory_request=None, memory_sampled_peak=256 * MI)
+    runs = daily(GRAPH, 3, lambda _: {"load": 3600.0}, containers=lambda _: (FETCH, main))
+    costs = Costs(PRICES)
+    cost = costs.run(runs[0])
+    assert cost is not None
+    assert cost.requested == pytest.approx(3.5 * HELD)
+    assert cost.total == pytest.approx(3.5 * HELD)
+    assert cost.wasted == pytest.approx(1.25 * HELD, rel=0.01)
+    assert sum(p.per_run for p in components(runs, costs)) == pytest.approx(cost.total)
+
+
 def test_nothing_is_kept_for_one_that_requests_less_than_the_others_together() -> None:
     beside = ContainerFact("proxy", cpu_request=2.5, sidecar=True)
     assert kept_for_init((FETCH, MAIN, beside), "cpu_request") == (0.0, "")
