@@ -118,7 +118,8 @@ class Analysis:
             return 0.0
         runs = self.since_added(container.columns["time"])
         lacking = self.figures.of_each(steps_unseen, runs)
-        whole = [run for run, lacks in zip(runs, lacking, strict=True) if not lacks] if any(lacking) else ()
+        some = any(lacking) or len(runs) < len(self.runs)  # the step may have run before these, too
+        whole = [run for run, lacks in zip(runs, lacking, strict=True) if not lacks] if some else ()
         ran = sum([step.step in steps for steps in self.figures.of_each(_ran, whole)]) / len(whole) if whole else 0.0
         return min(1.0, max(ran or step.ran / len(runs), len(container.runs) / len(runs)))
 

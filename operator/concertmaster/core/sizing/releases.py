@@ -23,8 +23,8 @@ from concertmaster.core.times import weekend
 
 # Fewest runs before a change and since, and where less is needed since.
 LEAST, LEAST_LESS = 3, 5
-# Runs before a change, of which fewer may be the last ones in the window.
-FEW = 6
+# Runs before a change, of which fewer may be the last ones in the window, and least runs of the week since.
+FEW, LEAST_WEEK = 6, 10
 # Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
 # change do not show that large ones have ended: they may belong to one weekday.
 DAY, WEEK = 86400.0, 7 * 86400.0
@@ -148,7 +148,7 @@ def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end:
     if weekends is not None and float(np.median(since)) < float(np.median(before)):
         kind = bool(2 * np.count_nonzero(weekends[start:end]) > end - start)
         before, since = before[weekends[counted:start] == kind], since[weekends[start:end] == kind]
-    last = week and 0 < before.size < FEW and since.size >= LEAST_LESS and before.min() > since.max()
+    last = week and 0 < before.size < FEW and since.size >= LEAST_WEEK and before.min() > since.max()
     if min(before.size, since.size) < LEAST and not last:
         return None
     old, new = float(np.median(before)), float(np.median(since))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from concertmaster.core.analysis.steps.releases import memory_release
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import ContainerSpec, Recommendation
 from concertmaster.core.model.amounts import quantity
@@ -157,3 +158,30 @@ def test_kills_of_an_image_that_needed_more_do_not_count() -> None:
 def test_a_digest_is_named_by_its_first_digits() -> None:
     found = said(lambda i: 4.5 if i < 30 else 1.1, lambda i: f"lab/work@sha256:{'ab'[i >= 30] * 64}")
     assert f"since image lab/work@sha256:{'b' * 12} (20" in found[0].because
+
+
+def test_a_step_of_some_runs_saves_in_as_many_of_them_after_a_release() -> None:
+    """The runs since a release were taken for all that the step has a part in, and each of its runs before counted as one of
+    them: three times the saving of a step of every third run."""
+    of = definition(replace(step("work"), containers=(HELD,)), step("always"))
+    runs, count = [], 60
+    for i in range(count):
+        fact = container(
+            image=f"lab/work:{1 + (i >= 30)}",
+            memory_request=6 * GI,
+            memory_sampled_peak=(4.5 if i < 30 else 1.1) * NOISE[i] * GI,
+        )
+        one = run(
+            of.graph,
+            {"always": 60.0, "work": 600.0},
+            number=i,
+            start=NOW - (count - i) * DAY / 5,
+            containers=lambda name, f=fact: (f,) if name == "work" else (),
+        )
+        runs.append(replace(one, steps=tuple(e for e in one.steps if e.step == "always" or i % 3 == 0)))
+    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+    analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules))
+    (work,) = (s for s in analysis.steps if s.step == "work")
+    release = memory_release(work.containers[0], 5)
+    assert release is not None
+    assert analysis.presence(work, release.since) == pytest.approx(1 / 3, abs=0.05)
