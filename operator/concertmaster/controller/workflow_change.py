@@ -270,7 +270,7 @@ class WorkflowChangeView:
             f"{self.namespace}/{self.profile}",
             self.rule,
             verdict,
-            finished,
+            max(finished, self.restored or 0.0),  # one that was kept first may have been False before as well
             _times(_share(predicted.get("likely")), raw),
             _share(measured.get("likely")) if predicted.get("measure") == measured.get("measure") else None,
             _times(_share(predicted.get("low")), raw),

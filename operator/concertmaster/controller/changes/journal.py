@@ -54,13 +54,13 @@ class Journal:
     def keep(self, change: Mapping[str, Any], at: float) -> None:
         """Note that a change was kept, and is looked at further."""
         meta, spec = change["metadata"], change["spec"]
-        body = {"digest": spec["planDigest"], "namespace": meta["namespace"]}
+        body = {"namespace": meta["namespace"], "spec": {"planDigest": spec["planDigest"]}}
         self._pages().write_journal(f"{_KEPT}{meta['uid']}", json.dumps(body), at)
 
-    def kept(self) -> dict[str, tuple[str, str]]:
-        """Changes that were kept and are looked at further: namespace and digest by uid."""
-        rows = {k.removeprefix(_KEPT): json.loads(body) for k, body in self._pages().journal(_KEPT).items()}
-        return {uid: (str(body["namespace"]), str(body["digest"])) for uid, body in rows.items()}
+    def kept(self) -> dict[str, str]:
+        """The namespaces of changes that were kept and are looked at further, by uid."""
+        rows = self._pages().journal(_KEPT)
+        return {key.removeprefix(_KEPT): str(json.loads(body)["namespace"]) for key, body in rows.items()}
 
     def release(self, uid: str) -> None:
         """Look no further after a change that was kept."""
@@ -72,9 +72,9 @@ class Journal:
         return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}
 
     def holds(self, uid: str, digest: str) -> bool:
-        """Whether the change ``uid`` was begun with the plan of this digest."""
-        body = self._pages().journal(_FLYING + uid).get(_FLYING + uid)
-        return body is not None and bool(digest) and json.loads(body)["spec"].get("planDigest") == digest
+        """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is looked at further."""
+        bodies = (self._pages().journal(key + uid).get(key + uid) for key in (_FLYING, _KEPT))
+        return bool(digest) and any(json.loads(b)["spec"].get("planDigest") == digest for b in bodies if b is not None)
 
     def note_proposed(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""

@@ -6,7 +6,8 @@ without a journal that lasts, nothing is looked at further, as nothing could be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from concertmaster.api.conditions import ConditionType, Reason
@@ -33,43 +34,41 @@ class KeptChanges:
         self._writer = writer
         self._verifier = verifier
         self._rollback = rollback
-        self._digests: Mapping[str, str] = {}  # of those named in this cycle, by uid
+        self._named: frozenset[str] = frozenset()  # uids
         self._due: dict[str, float] = {}  # by uid: the age (seconds) from which it is looked at next
         self._left = 0  # looks in this cycle
 
     def begin(self, listed: Iterable[WorkflowChangeView], reads: Callable[[str], bool]) -> None:
         """Begin a cycle: read the journal, and drop what is deleted or rolled back. ``reads``: whether the changes of a
         namespace are among those ``listed``. Raises HistoryError."""
-        self._digests, self._left = {}, _LOOKS
+        self._named, self._left = frozenset(), _LOOKS
         named, present = self._writer.journal.kept(), {c.uid: c for c in listed}
         over = {
             uid
-            for uid, (namespace, _) in named.items()
+            for uid, namespace in named.items()
             if reads(namespace) and (uid not in present or (present[uid].phase in FINISHED and not _kept(present[uid])))
         }
         for uid in over:
             self._release(uid)
-        self._digests = {uid: digest for uid, (_, digest) in named.items() if uid not in over}
-        self._due = {uid: age for uid, age in self._due.items() if uid in self._digests}
+        self._named = frozenset(named.keys() - over)
+        self._due = {uid: age for uid, age in self._due.items() if uid in self._named}
 
     def follow(self, context: WorkflowContext) -> None:
-        """Look at each kept change of a workflow that is due."""
-        for change in [c for c in context.changes if c.uid in self._digests and _kept(c)]:
-            age = context.now - (change.applied or context.now)
-            if self._left > 0 and age >= self._due.get(change.uid, 0.0):
-                self._left -= 1
-                self._due[change.uid] = next_look(age)
-                context.put(self._look(context, change, age))
+        """Look at each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be
+        announced, remains due."""
+        for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:
+            if change.applied is not None and context.now - change.applied >= self._due.get(change.uid, 0.0):
+                context.put(self._look(context, change, change.applied))
 
-    def _look(self, context: WorkflowContext, change: WorkflowChangeView, age: float) -> WorkflowChangeView | None:
-        definition, applied = context.definition, change.applied
-        if definition is None or applied is None or not context.read_since(applied):
+    def _look(self, context: WorkflowContext, change: WorkflowChangeView, applied: float) -> WorkflowChangeView | None:
+        definition = context.definition
+        if self._left <= 0 or definition is None or not context.read_since(applied):
             return None
         decidable = not change.undecidable(context.scope)
         observed = ObservedState(
             decidable,
             change.forged(context.scope) if decidable else None,
-            journaled=self._digests[change.uid] == change.digest,
+            journaled=self._writer.journaled(change),
         )
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t is not None]
         changed = self._verifier.touched(context, change, definition) or any(t > applied for t in others)
@@ -78,14 +77,17 @@ class KeptChanges:
             self._release(change.uid)
         if decision.step is not Step.VERIFY:
             return None
-        settings = scheduled(context.policy.apply.verify, definition, context.now)
-        window = context.policy.analysis.window_seconds + watched_until(settings)
-        runs = self._verifier.split_runs(context, applied, window, change)
+        self._left -= 1
+        last = watched_until(scheduled(context.policy.apply.verify, definition, context.now))
+        runs = self._verifier.split_runs(context, applied, context.policy.analysis.window_seconds + last, change)
+        runs = replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last))
         steps = changed_steps(change, definition, runs)
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)
         if reason is None:
-            if age >= watched_until(settings) or len(runs.after) >= MOST_RUNS:
+            age = context.now - applied
+            self._due[change.uid] = next_look(age)
+            if age >= last or len(runs.after) >= MOST_RUNS:
                 self._release(change.uid)
             return None
         harmed = harmed_steps(runs, steps, lowered) or steps
@@ -101,6 +103,8 @@ class KeptChanges:
         obstacle = change.out_of_bounds(apply.bounds) if apply.allows_changes else context.why_not
         if obstacle is None:
             return self._rollback.restore(change, written.overturned(result, fields), context.now, context.may_write)
+        if not context.may_write():  # for good: nothing resumes it when a policy allows changes again
+            return None
         because = Reason.OUT_OF_BOUNDS if apply.allows_changes else Reason.POLICY_GONE
         orphan = change.orphaned(because, f"{result.reason}; {obstacle}")
         after = self._writer.carry_out(change, written.judged_and_left(orphan, result, fields), context.now)

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.core.model import Outcome
+from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.enums import Verdict
+from concertmaster.kube import errors
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, DAY, NOW, PROFILES, Bed, Died, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, NOW, PROFILES, Bed, Died, cheaper
+
+KEY = WorkflowKey("demo", "CronJob", "etl")
 
 
 def kept() -> Bed:
@@ -146,6 +149,87 @@ def test_a_new_process_looks_further() -> None:
     bed.start()
     flaky(bed, 3)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def unseen(bed: Bed, times: int = 5) -> None:
+    """Runs as those of ``flaky``, of which no cycle knows yet."""
+    for _ in range(times):
+        for count, outcome in ((2, Outcome.SUCCEEDED), (1, Outcome.FAILED)):
+            bed.now += count * HOUR + 60.0
+            bed.runs(count, seed=len(bed.history.runs_of["etl"]), cpu=0.75, outcome=outcome)
+
+
+def test_a_rollback_that_could_not_be_announced_is_announced_in_the_next_cycle() -> None:
+    bed = kept()
+    unseen(bed)
+    bed.client.faults["PATCH", f"{bed.one().ref.path}/status"] = [errors.Unreachable("timed out")]
+    bed.run(2 * HOUR)
+    assert any("its status cannot be written" in p for p in bed.problems)
+    assert bed.cpu() == "1500m"
+    bed.run()
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_one_whose_runs_are_not_all_read_is_looked_at_as_soon_as_they_are() -> None:
+    bed = kept()
+    unseen(bed)
+    bed.unread = {KEY: bed.now}
+    bed.run(2 * HOUR)
+    assert bed.cpu() == "1500m"
+    bed.unread = {}
+    bed.run()
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_a_policy_that_allows_changes_again_by_now_lets_it_be_rolled_back() -> None:
+    """The watch still shows the policy that did not: what is said of a kept change is said for good."""
+    bed = kept()
+    suspend(bed)
+    unseen(bed)
+
+    def allow(method: str, path: str) -> None:
+        if method == "LIST" and path.endswith("workflowchanges"):
+            bed.policy(cooldown="60d")
+
+    bed.client.on_request = allow
+    bed.run(2 * HOUR)
+    assert bed.one().verdict is Verdict.IMPROVED
+    bed.run()
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_it_is_rolled_back_without_a_writable_journal_even_at_the_second_attempt() -> None:
+    bed = kept()
+    unseen(bed)
+    bed.pages.full = True
+    bed.client.faults["PATCH", CRONJOB.path("demo", "etl")] = [errors.Unreachable("timed out")]
+    bed.run(2 * HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.run()
+    assert (bed.one().phase, bed.one().status.get("restored"), bed.cpu()) == ("Completed", True, "2")
+
+
+def test_a_change_without_effect_that_does_harm_is_worse_from_then_on() -> None:
+    """Its condition was False before as well, so that the time of it stays."""
+    bed = kept()
+    raw = bed.client.objects[bed.one().ref.path]
+    raw["status"]["verdict"] = "Same"
+    condition = next(c for c in raw["status"]["conditions"] if c["type"] == "Verified")
+    condition.update(status="False", reason="Same")
+    flaky(bed)
+    done = bed.one()
+    line = done.line()
+    assert line is not None and (line.verdict, line.finished) == (Verdict.WORSE, done.restored)
+
+
+def test_what_comes_after_it_was_watched_is_none_of_its_harm() -> None:
+    """A process that was stopped for long sees all of it at once."""
+    bed = kept()
+    bed.now += 15 * DAY
+    unseen(bed)
+    bed.run(2 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.IMPROVED, "1500m")
+    assert not bed.pages.journal("kept/")
 
 
 def test_a_profile_that_is_gone_is_left_alone() -> None:
