@@ -4,7 +4,7 @@ meanwhile."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
@@ -58,8 +58,19 @@ class ControlGroup:
         # Hours and weekends are removed from the runs of `subject`, so they have to be from those of the others.
         seasons = seasonal(before_after)
         begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
+        beside = self._beside(subject, first, begin, applied, most)
+        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _TOLD)
+        return common(list(islice(told, _WORKFLOWS)), first)
+
+    def beside(self, subject: Subject, before_after: BeforeAfter, applied: float) -> list[BeforeAfter]:
+        """The other workflows over the span of the runs of ``subject``."""
+        first = _first(before_after.before[-BASELINE:], applied)
+        begin = _first(before_after.before, applied)
+        return list(islice(self._beside(subject, first, begin, applied, SEASONS), _WORKFLOWS))
+
+    def _beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
+        """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""
         until = self._until.get(subject.source, self._now)
-        control_group: list[BeforeAfter] = []
         for definition, changed in self._near(subject):
             if definition.key == subject.key or changed >= first:
                 continue
@@ -71,12 +82,8 @@ class ControlGroup:
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
             marks = {r.fingerprint for r in sides if r.start is not None and r.start >= first} - {None}
-            told = not seasons or _first(beside.before, applied) <= applied - _TOLD
-            if beside.before and beside.after and len(marks) <= 1 and told:
-                control_group.append(beside)
-            if len(control_group) >= _WORKFLOWS:
-                break
-        return common(control_group, first)
+            if beside.before and beside.after and len(marks) <= 1:
+                yield beside
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
         """Those of its source and when each was changed last, of the same namespace first: they share most with it. A

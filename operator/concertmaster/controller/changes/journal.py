@@ -52,18 +52,18 @@ class Journal:
         self._pages().drop_journal(_FLYING + uid)
 
     def keep(self, change: Mapping[str, Any], at: float) -> None:
-        """Note that a change was kept, and is looked at further."""
+        """Note that a change was kept, and is monitored."""
         meta, spec = change["metadata"], change["spec"]
         body = {"namespace": meta["namespace"], "spec": {"planDigest": spec["planDigest"]}}
         self._pages().write_journal(f"{_KEPT}{meta['uid']}", json.dumps(body), at)
 
     def kept(self) -> dict[str, str]:
-        """The namespaces of changes that were kept and are looked at further, by uid."""
+        """The namespaces of kept changes that are monitored, by uid."""
         rows = self._pages().journal(_KEPT)
         return {key.removeprefix(_KEPT): str(json.loads(body)["namespace"]) for key, body in rows.items()}
 
     def release(self, uid: str) -> None:
-        """Look no further after a change that was kept."""
+        """Monitor a kept change no longer."""
         self._pages().drop_journal(f"{_KEPT}{uid}")
 
     def in_flight(self) -> dict[str, dict[str, Any]]:
@@ -72,7 +72,7 @@ class Journal:
         return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}
 
     def holds(self, uid: str, digest: str) -> bool:
-        """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is looked at further."""
+        """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is monitored."""
         bodies = (self._pages().journal(key + uid).get(key + uid) for key in (_FLYING, _KEPT))
         return bool(digest) and any(json.loads(b)["spec"].get("planDigest") == digest for b in bodies if b is not None)
 

@@ -1,7 +1,7 @@
-"""Changes that were kept: looked at further for failures and OOM kills that are too rare for a verification to show.
+"""Changes that were kept: monitored for failures and OOM kills that are too rare for a verification to show.
 
 The journal names them. An entry is dropped once the change is old enough, has enough runs, or was followed by another one;
-without a journal that lasts, nothing is looked at further, as nothing could be rolled back.
+without a journal that lasts, nothing is monitored, as nothing could be rolled back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until, without_shared
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
@@ -28,7 +28,7 @@ _LOOKS = 20  # in one cycle: each reads hundreds of runs, and none is urgent
 
 
 class KeptChanges:
-    """Looks after the kept changes that the journal names."""
+    """Monitors the kept changes that the journal names."""
 
     def __init__(self, writer: ChangeWriter, verifier: Verifier, rollback: Rollback) -> None:
         self._writer = writer
@@ -84,6 +84,9 @@ class KeptChanges:
         steps = changed_steps(change, definition, runs)
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)
+        if reason is not None:  # read only then: they are many
+            runs = without_shared(runs, context.control_group.beside(context.subject, runs, applied), applied)
+            reason = later_harm(runs, steps, lowered)
         if reason is None:
             age = context.now - applied
             self._due[change.uid] = next_look(age)

@@ -32,7 +32,7 @@ class Step(StrEnum):
     CONFLICT = "conflict"  # another writer took over: end the change and leave the target unchanged
     DISTRUST = "distrust"  # its status is not what was proposed: end it and write nothing based on it
     WITHDRAW = "withdraw"  # end a change that was not written
-    RELEASE = "release"  # look no further after a change that was kept
+    RELEASE = "release"  # monitor a kept change no longer
 
 
 class TargetState(StrEnum):

@@ -4,6 +4,7 @@ longer than they tell anything."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,8 +43,8 @@ def test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back() -> None:
     done = bed.one()
     assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
     assert bed.cpu() == "2"
-    assert "runs since it failed, 0 of 330 before" in bed.message(C.VERIFIED)
-    assert bed.message(C.RESTORED).startswith("rolled back: seen after the change was kept: ")
+    assert "runs after it failed, 0 of 330 before" in bed.message(C.VERIFIED)
+    assert bed.message(C.RESTORED).startswith("rolled back: found after the change was kept: ")
     assert "ChangeRolledBack" in bed.reported()
     assert done.status["measured"]["measure"] == "Cost"
     assert done.status["harmedSteps"] == ["job"]
@@ -230,6 +231,26 @@ def test_what_comes_after_it_was_watched_is_none_of_its_harm() -> None:
     bed.run(2 * HOUR)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.IMPROVED, "1500m")
     assert not bed.pages.journal("kept/")
+
+
+def beside(bed: Bed, count: int) -> None:
+    """Other workflows whose runs come and fail when those of ``etl`` do."""
+    for number in range(count):
+        name = f"other-{number}"
+        spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": name}}
+        bed.client.put(CRONJOB, "demo", name, spec=bed.target["spec"])
+        bed.client.put(PROFILES, "demo", name, spec=spec)
+        bed.history.runs_of[name] = [replace(r, run=f"{name}-{r.run}") for r in bed.history.runs_of["etl"]]
+
+
+@pytest.mark.parametrize(("others", "verdict"), [(4, Verdict.WORSE), (5, Verdict.IMPROVED)])
+def test_failures_of_days_on_which_other_workflows_fail_too_are_not_blamed_on_it(others: int, verdict: Verdict) -> None:
+    bed = kept()
+    bed.items = None
+    unseen(bed)
+    beside(bed, others)
+    bed.run(2 * HOUR)
+    assert bed.one().verdict is verdict
 
 
 def test_a_profile_that_is_gone_is_left_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import failing
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until, without_shared
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import MI
@@ -49,7 +49,7 @@ def test_failures_that_a_verification_misses_are_seen_in_later_runs() -> None:
     before, after = runs(every(112, 336)), every(12, 84)
     assert failing(BeforeAfter(before, runs(after[:30], 336))) is None
     found = later_harm(BeforeAfter(before, runs(after, 336)), (), None)
-    assert found == "seen after the change was kept: 7 of 84 runs since it failed, 3 of 336 before"
+    assert found == "found after the change was kept: 7 of 84 runs after it failed, 3 of 336 before"
 
 
 def test_a_rate_of_eight_percent_is_seen_and_one_that_stays_is_not() -> None:
@@ -62,6 +62,20 @@ def test_a_rate_of_eight_percent_is_seen_and_one_that_stays_is_not() -> None:
 def test_an_outage_that_comes_later_is_one_event() -> None:
     after = [False] * 30 + [True] * 12 + [False] * 40
     assert later_harm(BeforeAfter(runs([False] * 336), runs(after, 336)), (), None) is None
+
+
+def test_a_bad_day_that_others_share_is_left_out_and_one_broken_workflow_is_not_the_others() -> None:
+    """Every third run of one day fails, here and in five others; in the second case all runs of one other do."""
+    before = runs(every(112, 336))
+    day = [False] * 72 + every(3, 24) + [False] * 24
+    mine = BeforeAfter(before, runs(day, 336))
+    quiet, broken = BeforeAfter(before, runs([False] * 120, 336)), BeforeAfter(before, runs([True] * 120, 336))
+    assert later_harm(mine, (), None) is not None
+    shared = without_shared(mine, [mine] * 5, 336 * HOUR)
+    assert len(shared.after) == 96
+    assert later_harm(shared, (), None) is None
+    assert without_shared(mine, [*[quiet] * 4, broken], 336 * HOUR) == mine
+    assert without_shared(mine, [mine] * 4, 336 * HOUR) == mine, "too few to be all"
 
 
 def test_kills_that_retries_recover_count_in_the_steps_of_the_change() -> None:

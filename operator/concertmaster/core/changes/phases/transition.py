@@ -21,7 +21,7 @@ class JournalAction(StrEnum):
     PUT_FIRST = "put first"
     PUT = "put"  # once the status is written
     DROP = "drop"  # the change is finished
-    KEEP = "keep"  # it is, and is looked at further: noted before the status is written
+    KEEP = "keep"  # it is, and is monitored: noted before the status is written
     FORGET_PROPOSAL = "forget proposal"  # before the status is written
 
 

@@ -97,7 +97,7 @@ def more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] 
     found = 0
     for number, wrong in enumerate(bad, start=1):
         found += wrong
-        if wrong and _at_least(found, number, a, b) <= FAILURE_LEVEL * _spent(found):
+        if wrong and at_least(found, number, a, b) <= FAILURE_LEVEL * _spent(found):
             return found, number
     return None
 
@@ -127,7 +127,7 @@ def clearly_slower(
     return f"slower: the first {looked} runs {span}"
 
 
-def _at_least(k: int, n: int, a: float, b: float) -> float:
+def at_least(k: int, n: int, a: float, b: float) -> float:
     """P(at least k of n) if the rate is distributed as Beta(a, b)."""
     lead = math.lgamma(n + 1) - _log_beta(a, b)
     tail = 0.0

@@ -1,19 +1,23 @@
 """Harm that shows after a change was kept: failures and OOM kills that are too rare for the runs of a verification.
 
 A rate that rises from 1 to 8% fails two runs of a verification, but sixteen of MOST_RUNS. All runs since the change are
-judged as in ``harm``, by a test that may be repeated after every run: looking further adds hardly any false alarms. Bad runs
-in a row count as one, before and after: an outage that comes later is one event, and says nothing of the change.
+judged as in ``harm``, by a test that may be repeated after every run: this adds hardly any false alarms. Bad runs
+in a row count as one, before and after: an outage that comes later is one event, and says nothing of the change. Days on
+which other workflows had bad runs, too, are left out: what all of them share may be neither continuous nor soon over.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory, out_of_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.harm import more
-from concertmaster.core.model import Outcome
+from concertmaster.core.changes.verification.control import LEAST
+from concertmaster.core.changes.verification.harm import at_least, more
+from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.text import count
@@ -21,11 +25,13 @@ from concertmaster.core.text import count
 MOST_RUNS = 200  # since the change
 _KNOWN = 1e6  # runs that tell a share exactly
 _AGES = 2.0  # times verify.maxAge: a week of its verification, and another one
-_AGAIN = 1.1  # times the age at the last look: two dozen looks in two weeks, each of which reads hundreds of runs
+_SHARED = 0.05  # level at which a day is bad for all: lenient, since leaving out a good one costs little
+_DAY = 86400.0
+_AGAIN = 1.1  # times the age at the last look: some thirty looks in two weeks, each of which reads hundreds of runs
 
 
 def watched_until(settings: VerifySettings) -> float:
-    """Seconds after a change up to which it is watched if it is kept; ``settings`` as of ``scheduled``."""
+    """Seconds after a change up to which it is monitored if it is kept; ``settings`` as of ``scheduled``."""
     return _AGES * settings.max_age_seconds
 
 
@@ -47,6 +53,34 @@ def later_harm(before_after: BeforeAfter, steps: Collection[str], lowered: Lower
     )
 
 
+def without_shared(before_after: BeforeAfter, others: Sequence[BeforeAfter], applied: float) -> BeforeAfter:
+    """Without the runs of days since the change (``applied``: unix seconds) on which more of the ``others``, workflows that
+    nobody changed, had a bad run than on days before it. Each counts once a day, so that one alone has little weight."""
+    earlier: list[bool] = []
+    present, bad = Counter[int](), Counter[int]()
+    for other in others:
+        earlier += _days(other.before, applied).values()
+        days = _days(other.after, applied)
+        present.update(days)
+        bad.update(day for day, wrong in days.items() if wrong)
+    a, b = sum(earlier) + 0.5, len(earlier) - sum(earlier) + 0.5
+    shared = {d for d, n in present.items() if n >= LEAST and at_least(bad[d], n, a, b) <= _SHARED}
+    return replace(before_after, after=tuple(r for r in before_after.after if _day(r, applied) not in shared))
+
+
+def _days(runs: Sequence[RunRecord], applied: float) -> dict[int, bool]:
+    """Whether a run of each day was bad; days are counted from ``applied``."""
+    found: dict[int, bool] = {}
+    for run in runs:
+        day = _day(run, applied)
+        found[day] = found.get(day, False) or run.outcome is Outcome.FAILED or out_of_memory(run, ())
+    return found
+
+
+def _day(run: RunRecord, applied: float) -> int:
+    return int(((run.start or 0.0) - applied) // _DAY)
+
+
 def _risen(bad: Sequence[bool], earlier: Sequence[bool], what: str, accepted: float | None = None) -> str | None:
     """That runs are bad more often than ``earlier`` ones, or than is ``accepted`` (a share; None: nothing is)."""
     times = _first(bad)
@@ -56,7 +90,7 @@ def _risen(bad: Sequence[bool], earlier: Sequence[bool], what: str, accepted: fl
     if found is None:
         return None
     runs, before = count(found[1], "run"), f"{sum(earlier)} of {len(earlier)} before"
-    return f"seen after the change was kept: {sum(bad[: found[1]])} of {runs} since it {what}, {before}"
+    return f"found after the change was kept: {sum(bad[: found[1]])} of {runs} after it {what}, {before}"
 
 
 def _first(bad: Sequence[bool]) -> list[bool]:
