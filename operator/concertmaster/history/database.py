@@ -11,6 +11,8 @@ from concertmaster.history.errors import HistoryReadOnly
 from concertmaster.history.sql import Connection, DatabaseEngine
 from concertmaster.history.sqlite import SqliteEngine
 
+_LAST = "\U0010ffff"  # sorts after every other character
+
 
 class Database:
     """One database. Safe to use from several threads of one process."""
@@ -64,8 +66,11 @@ class Database:
     def journal(self, prefix: str = "") -> dict[str, str]:
         """The journal's entries whose key begins with ``prefix``, oldest first."""
         with self._engine.reading():
-            rows = self._db.execute("SELECT key, body FROM journal ORDER BY at, key").fetchall()
-        return {str(key): str(body) for key, body in rows if str(key).startswith(prefix)}
+            rows = self._db.execute(
+                "SELECT key, body FROM journal WHERE key >= ? AND key < ? ORDER BY at, key",
+                (prefix, f"{prefix}{_LAST}"),
+            ).fetchall()
+        return {str(key): str(body) for key, body in rows}
 
     # --- watermarks
 

@@ -1,0 +1,42 @@
+"""The journal: entries by the beginning of their key, at a cost that does not depend on the others."""
+
+from __future__ import annotations
+
+import time
+
+from concertmaster.history import Store
+
+
+def test_entries_are_found_by_the_beginning_of_their_key_the_oldest_first(store: Store) -> None:
+    keys = [
+        "deleted/a/etl/x",
+        "deleted/a/etl/\u00e9\U0001f3bb",
+        "deleted/a/etl-2/x",
+        "deleted/b/etl/x",
+        "kept/1",
+        "made/%_",
+    ]
+    for age, key in enumerate(keys):
+        store.write_journal(key, str(age), -float(age))
+    assert list(store.journal("deleted/a/etl/").items()) == [(keys[1], "1"), (keys[0], "0")]
+    assert store.journal("kept/1") == {"kept/1": "4"}
+    assert store.journal("made/%") == {"made/%_": "5"}
+    assert store.journal("none") == {}
+    assert list(store.journal()) == keys[::-1]
+
+
+def test_an_entry_of_thousands_is_read_without_the_others() -> None:
+    """Each workflow asks for its own in each cycle, and each kept change has one."""
+    with Store(":memory:") as store:
+        for number in range(3000):
+            store.write_journal(f"kept/{number}", "{}", 0.0)
+
+        def least(prefix: str, found: int) -> float:
+            spent = []
+            for _ in range(5):
+                begun = time.perf_counter()
+                assert len(store.journal(prefix)) == found
+                spent.append(time.perf_counter() - begun)
+            return min(spent)
+
+        assert least("deleted/a/etl/", 0) < 0.2 * least("kept/", 3000)
