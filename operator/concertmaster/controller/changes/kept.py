@@ -24,7 +24,7 @@ from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, 
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
-_LOOKS = 20  # in one cycle: each reads hundreds of runs, and none is urgent
+_LOOKS = 10  # in one cycle: each reads hundreds of runs, and none is urgent
 
 
 class KeptChanges:

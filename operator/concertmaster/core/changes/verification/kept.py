@@ -27,7 +27,7 @@ _KNOWN = 1e6  # runs that tell a share exactly
 _AGES = 2.0  # times verify.maxAge: a week of its verification, and another one
 _SHARED = 0.05  # level at which a day is bad for all: lenient, since leaving out a good one costs little
 _DAY = 86400.0
-_AGAIN = 1.1  # times the age at the last look: some thirty looks in two weeks, each of which reads hundreds of runs
+_AGAIN = 1.2  # times the age at the last look: some fifteen looks in two weeks, each of which reads hundreds of runs
 
 
 def watched_until(settings: VerifySettings) -> float:
