@@ -20,11 +20,11 @@ BOUND = 1.0  # robust standard deviations at which residuals are bounded; 90% ef
 
 @dataclass(frozen=True, slots=True)
 class GroupShift:
-    """Two groups prepared for testing.
+    """Two groups prepared for testing, or amounts of what may shift the values.
 
-    ``y``, ``group`` (0 or 1) and ``covariate`` (centred, or None) have shape (n,). ``degrees``: n minus the number of
-    parameters; ``information``: sum of squares of the group indicator not explained by the covariate. ``grain``: see
-    ``_grain``.
+    ``y``, ``group`` (0 or 1, or the amount) and ``covariate`` (centred, or None) have shape (n,). ``degrees``: n minus the
+    number of parameters; ``information``: sum of squares of the group indicator not explained by the covariate. ``grain``:
+    see ``_grain``.
     """
 
     y: Floats
@@ -105,14 +105,19 @@ def group_shift(before: Floats, after: Floats, covariates: tuple[Floats, Floats]
 
     A constant covariate is ignored.
     """
-    y = np.concatenate([before, after])
     group = np.concatenate([np.zeros(before.size), np.ones(after.size)])
-    covariate = None
-    if covariates is not None:
-        x = np.concatenate(covariates)
-        x = x - float(x.mean())
-        if float(x.std()) > 1e-9:
-            covariate = x
+    return amount_shift(
+        np.concatenate([before, after]), group, np.concatenate(covariates) if covariates is not None else None
+    )
+
+
+def amount_shift(y: Floats, group: Floats, covariate: Floats | None = None) -> GroupShift:
+    """Prepares the test of a shift of ``y`` by unit of an amount, ``group``; all finite, of shape (n,). A constant covariate
+    is ignored; ``solve`` needs a value to begin with."""
+    if covariate is not None:
+        covariate = covariate - float(covariate.mean())
+        if float(covariate.std()) <= 1e-9:
+            covariate = None
     rest = group - _line(group, covariate, np.ones(y.size))
     degrees = y.size - (2 if covariate is None else 3)
     return GroupShift(y, group, covariate, max(degrees, 1), float(rest @ rest), _grain(y))

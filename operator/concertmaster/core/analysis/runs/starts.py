@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
@@ -37,25 +39,32 @@ class RunSpan:
         return self.end - self.begin
 
 
+class Overlap(NamedTuple):
+    """How a run met others: how many were in progress as it began, and for how long it had earlier and later ones beside it,
+    in usual run times summed over these. Neither depends on how long it took itself: an earlier run counts until it ends, at
+    most for a usual run time."""
+
+    met: int
+    earlier: float
+    later: float
+
+
 @dataclass(frozen=True, slots=True)
 class Starts:
     """``spans`` in order of begin. ``due``: number of scheduled starts that took place or were skipped; ``skipped``: due
     times (unix seconds) of starts that never took place because a run was in progress; ``behind``: by run name, seconds it
-    waited for a run in progress. ``company``: indices in ``spans`` of runs during which another was in progress;
-    ``scheduled``: of those that the schedule started, since one started by hand obeys no ``concurrencyPolicy``. Of these,
-    ``beside`` began while another was in progress, and ``ahead`` were in progress when the next began; ``met``: how many
-    were in progress as each of them began. ``replaced``: indices of runs that ended without success as the next one began;
+    waited for a run in progress. ``company``: names of runs during which another was in progress. ``scheduled``: indices in
+    ``spans`` of those that the schedule started, since one started by hand obeys no ``concurrencyPolicy``; ``overlaps``: of
+    each of them with the others of them. ``replaced``: indices of runs that ended without success as the next one began;
     ``interval``: median seconds between scheduled starts."""
 
     spans: tuple[RunSpan, ...]
     due: int
     skipped: tuple[float, ...]
     behind: Mapping[str, float]
-    company: frozenset[int]
+    company: frozenset[str]
     scheduled: tuple[int, ...]
-    beside: tuple[int, ...]
-    ahead: frozenset[int]
-    met: tuple[int, ...]
+    overlaps: tuple[Overlap, ...]
     replaced: tuple[int, ...]
     interval: float
 
@@ -148,18 +157,14 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         else:
             behind[served[i].run.run] = wait
     gaps = sorted(b - a for a, b in pairwise(moments))
-    beside, ahead, met = _beside(spans, scheduled)
-    after, before, _ = _beside(spans, range(len(spans)))
     return Starts(
         spans=spans,
         due=len(served) + len(skipped),
         skipped=tuple(skipped),
         behind=behind,
-        company=before.union(after),
+        company=frozenset(s.run.run for s, o in zip(spans, _overlaps(spans), strict=True) if o.earlier or o.later),
         scheduled=tuple(scheduled),
-        beside=beside,
-        ahead=ahead,
-        met=met,
+        overlaps=_overlaps([spans[i] for i in scheduled]),
         replaced=_replaced(spans, moments, gaps[0]),
         interval=gaps[len(gaps) // 2],
     )
@@ -175,21 +180,19 @@ def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[
     return due(definition, first, last, most=MOST)
 
 
-def _beside(spans: Sequence[RunSpan], places: Sequence[int]) -> tuple[tuple[int, ...], frozenset[int], tuple[int, ...]]:
-    """Of the runs at these places: those that began beside others of them, those that were in progress as the next began,
-    and how many of them were as each began."""
-    beside: list[int] = []
-    ahead: set[int] = set()
-    met: list[int] = []
+def _overlaps(spans: Sequence[RunSpan]) -> tuple[Overlap, ...]:
+    usual = median(s.length for s in spans) if spans else 0.0
+    met, earlier, later = [0] * len(spans), [0.0] * len(spans), [0.0] * len(spans)
     running: list[int] = []
-    for i in places:
-        running = [k for k in running if spans[k].end > spans[i].begin + _HANDOVER]
-        if running:
-            beside.append(i)
-            ahead.add(running[-1])
-        met.append(len(running))
+    for i, span in enumerate(spans):
+        running = [k for k in running if spans[k].end > span.begin + _HANDOVER]
+        met[i] = len(running)
+        for k in running:
+            beside = min(spans[k].end - span.begin, usual) / usual
+            earlier[i] += beside
+            later[k] += beside
         running.append(i)
-    return tuple(beside), frozenset(ahead), tuple(met)
+    return tuple(map(Overlap, met, earlier, later))
 
 
 def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) -> tuple[int, ...]:

@@ -141,9 +141,8 @@ def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Se
     starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
     if starts is None or not starts.company:
         return False
-    company = {starts.spans[i].run.run for i in starts.company}
     for beside in (False, True):
-        was, now = ([r.makespan for r in part if (r.run in company) is beside] for part in (before, after))
+        was, now = ([r.makespan for r in part if (r.run in starts.company) is beside] for part in (before, after))
         if min(len(was), len(now)) >= MIN_RUNS:
             return compare(was, now).ratio - 1 < least
     return False

@@ -5,17 +5,16 @@ starts (Forbid), runs stopped early (Replace) or runs that slow each other down 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.starts import RunSpan, Starts, may_meet, scheduler_of, starts_of
+from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Scheduler
+from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
+from concertmaster.core.rules.scheduling.slowdown import slowdown
 from concertmaster.core.schedule import widened
-from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
-from concertmaster.core.stats.means import combined
 
 _FEWEST = 3  # starts or runs
 _ROOM = 1.1  # times the duration that 95% of the runs do not exceed
@@ -161,25 +160,21 @@ def _growth(met: Sequence[int]) -> tuple[int, int] | None:
 
 def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Allow: concurrent runs, and how much they slow each other down."""
-    runs, places, most = len(starts.scheduled), set(starts.beside), 1 + max(starts.met, default=0)
-    if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+    runs, met = len(starts.scheduled), [o.met for o in starts.overlaps]
+    places, most = sum(m > 0 for m in met), 1 + max(met, default=0)
+    if places < _FEWEST or places < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
-    timed = [(i, starts.spans[i]) for i in starts.scheduled if starts.spans[i].run.outcome.timed]
-    company = starts.ahead | places
-    both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
-    # Long runs overlap the next one simply because they are long, so only the later of two tells what the other does to it:
-    # beside all runs that began alone, or, if these vary too much, of both those that are over before the next begins.
-    ahead, behind = ([s for i, s in timed if (i in places) is later] for later in (False, True))
-    over = [s for i, s in timed if i in places and i not in starts.ahead]
-    effects = (compare(_makespans(a), _makespans(b)) for a, b in ((ahead, behind), (alone, over)))
-    effect = max(effects, key=lambda e: e.low)
-    share = len(company) / runs
-    part, interval = text.percent(len(places) / runs), starts.interval
-    needed = _upper([s.length for s in (alone if len(alone) >= MIN_RUNS else both or starts.spans)])
+    timed = [(starts.spans[i], o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
+    both, alone = (
+        [s for s, o in timed if s.run.outcome.timed and bool(o.earlier or o.later) is beside]
+        for beside in (True, False)
+    )
+    part, interval = text.percent(places / runs), starts.interval
+    needed = _upper([s.length for s in (alone if len(alone) >= _FEWEST else both or starts.spans)])
     name, line = evidence.analysis.definition.key.name, _line(by)
-    growth = _growth(starts.met)
+    growth = _growth(met)
     # Runs that pile up take ever longer, so they do not tell which interval would be long enough.
-    rare = growth is None and len(places) > _MOST_BESIDE * runs
+    rare = growth is None and places > _MOST_BESIDE * runs
     new = widened(line[1], needed * _ROOM) if line is not None and rare else None
     if line is not None and new is not None:
         edit = commands.field_edit(line[0], line[1], new)
@@ -189,18 +184,16 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
         current = "Allow"
     seconds = gain = None
-    if effect.low > 1.0 and math.isfinite(effect.high):
-        # The earlier one of two may be slowed down as much as the later one; at the least, it is not.
-        slowed = replace(_lost(behind, effect, share), low=_lost(behind, effect, len(places) / runs).low)
-        seconds = combined(slowed.likely, [slowed, _often(company, places, runs).scaled(slowed.likely / share)])
-        whole = sum(s.run.makespan or 0.0 for _, s in timed) / len(timed)
-        gain = Interval(seconds.low / whole, seconds.likely / whole, seconds.high / whole)
-    slower = (
-        f"; runs that begin beside another take {text.percent(effect.ratio - 1)} longer (90% CI"
-        f" {text.percent(effect.low - 1)} to {text.percent(effect.high - 1)})"
-        if seconds is not None
-        else ""
-    )
+    slower = ""
+    effect = slowdown(starts, evidence.analysis.node_delays) if growth is None else None
+    if effect is not None:
+        seconds, longer = effect.seconds, effect.longer
+        whole = sum(s.run.makespan or 0.0 for s in (*both, *alone)) / len([*both, *alone])
+        gain = seconds.scaled(1.0 / whole)
+        slower = (
+            f"; runs that begin beside another take {text.percent(longer.likely)} longer (90% CI"
+            f" {text.percent(longer.low)} to {text.percent(longer.high)})"
+        )
     more = (
         f"; concurrent runs keep increasing: at most {growth[0]} at first, at least {growth[1]} now"
         if growth is not None
@@ -210,7 +203,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         about="",
         action=action,
         because=(
-            f"{len(places)} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
+            f"{places} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
             f" {most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}{more}"
         ),
         otherwise=(
@@ -237,29 +230,6 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         ),
     )
     return _with_edit(finding, evidence, by, edit)
-
-
-def _makespans(spans: Sequence[RunSpan]) -> list[float | None]:
-    return [s.run.makespan for s in spans]
-
-
-def _lost(slowed: Sequence[RunSpan], effect: Comparison, share: float) -> Interval:
-    """Seconds that a run loses on average if the ``share`` of ``slowed`` runs takes longer by the factor ``effect``."""
-    mean = sum(s.run.makespan or 0.0 for s in slowed) / max(1, len(slowed))
-    return Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
-
-
-def _often(company: Collection[int], places: Collection[int], runs: int) -> Interval:
-    """The share of runs that overlap, with its interval. Runs in a row that overlap are one event: its first run began
-    alone."""
-    events = runs - len(company) + len(set(company) - set(places))
-    share = len(company) / runs
-    seen = share_interval(max(1, round(share * events)), max(1, events))
-    return (
-        Interval(min(seen.low, share), share, max(seen.high, share))
-        if seen is not None
-        else Interval(share, share, share)
-    )
 
 
 _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
