@@ -1,8 +1,8 @@
 """Forecast of demand by hour: runs, CPU and memory, from schedules and past usage.
 
-A scheduled workflow starts when its schedule says; an unscheduled one starts as often as before at that hour of the day,
-with weekdays and weekends separated once two weeks were observed. A workflow too new for that is estimated by the median of
-at least five others of its kind, and reported as estimated.
+A scheduled workflow starts when its schedule says, unless a run is in progress and its runs never overlap; an unscheduled
+one starts as often as before at that hour of the day, with weekdays and weekends separated once two weeks were observed. A
+workflow too new for that is estimated by the median of at least five others of its kind, and reported as estimated.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from concertmaster.core.times import weekend
 HOUR = 3600.0
 DAY = 86400.0
 OWN = 3  # runs required to use a workflow's own figures
+SEVERAL = 10  # runs that did not overlap, by which none will
+_CLOCKS = 1.0  # s: tolerance between controllers
 SIMILAR = 5  # other workflows required to estimate a new one
 
 
@@ -116,7 +118,7 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
                 continue
             estimated.append(load.name)
         squares: dict[int, list[float]] = {}  # by offset within the hour: few schedules have several
-        for at, weight in _starts(load.upcoming, pasts[load.name][:, 0], now, first, hours):
+        for at, weight in _starts(load, pasts[load.name], now, first, hours):
             begin = int((at - first) // HOUR)
             if 0 <= begin < hours:
                 starts[begin] += weight
@@ -184,13 +186,33 @@ def _continued(upcoming: Sequence[float], until: float) -> Sequence[float]:
     return [*upcoming, *(t + k * period for k in range(1, times + 1) for t in last)]
 
 
-def _starts(
-    upcoming: Sequence[float], begins: Floats, now: float, first: float, hours: int
-) -> Iterable[tuple[float, float]]:
+def _taken(upcoming: Sequence[float], runs: Floats, *, late: bool) -> Sequence[float]:
+    """The starts that take place if runs keep to themselves, as those before did: none while one is in progress, which take
+    as long as those before. ``late``: the last one that was due begins when the run before ends."""
+    runs = runs[np.argsort(runs[:, 0])]
+    seconds = (runs[:, 1] - runs[:, 0]).tolist()
+    if len(runs) < SEVERAL or bool((runs[1:, 0] < runs[:-1, 1] - _CLOCKS).any()):
+        return upcoming
+    found: list[float] = []
+    free, missed = -math.inf, False
+    for at in upcoming:
+        if missed and free <= at:
+            found.append(free)
+            free += seconds[len(found) % len(seconds)]
+        missed = late and at < free
+        if at >= free:
+            found.append(at)
+            free = at + seconds[len(found) % len(seconds)]
+    return found
+
+
+def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) -> Iterable[tuple[float, float]]:
     """Future starts with their weight: 1 each if scheduled, else the rate observed at that hour."""
-    if upcoming:
+    begins = runs[:, 0]
+    if load.upcoming:
         until = first + hours * HOUR
-        return [(t, 1.0) for t in _continued(upcoming, until) if now < t < until]
+        ahead = _taken(_continued(load.upcoming, until), runs, late=load.kind == "CronJob")
+        return [(t, 1.0) for t in ahead if now < t < until]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:
         return []

@@ -46,6 +46,19 @@ def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: int, hours
     assert sum(h.runs for h in found.hours) == pytest.approx(3 * len(hours) * 60 / minutes, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "apart", "gap"), [("CronWorkflow", 1200.0, 1200.0), ("CronJob", 905.0, 900.0), ("CronJob", 600.0, 600.0)]
+)
+def test_starts_due_while_a_run_is_in_progress_are_not_forecast_where_runs_never_overlap(
+    kind: str, apart: float, gap: float
+) -> None:
+    """Runs of a quarter of an hour, due every ten minutes: every other one is skipped, or late; or they do overlap."""
+    past = [PastRun(t, t + 900.0, 900.0, 0.0) for t in (NOW - apart * k for k in range(100, 0, -1))]
+    ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
+    found = forecast_demand([Workload("often", kind, past, ahead)], NOW, 48)
+    assert sum(h.runs for h in found.hours) == pytest.approx(48 * HOUR / gap, abs=2)
+
+
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
     weekdays = [s for d in range(28, 0, -1) if int((s := MIDNIGHT - d * DAY + 9 * HOUR) // DAY + 3) % 7 < 5]
     load = Workload("a", "Job", [PastRun(s, s + HOUR, 3600.0, 3600.0) for s in weekdays])
