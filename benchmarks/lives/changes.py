@@ -1,8 +1,8 @@
 """Verifications of changes that are made at any hour and weekday, and whether their verdicts are right.
 
 One step that reads no input takes a different time, fails more often or gets less memory from the change on. The product
-sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``), and looks further
-after a change that is kept; the true effect is that on the same runs without the change.
+sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``), and monitors
+a change that is kept; the true effect is that on the same runs without the change.
 """
 
 from __future__ import annotations

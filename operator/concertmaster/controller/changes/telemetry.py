@@ -21,7 +21,7 @@ class ChangesTelemetry:
         self.registry = registry
         self.proposed = Counter(f"{name}_proposed", "Plans proposed as a WorkflowChange.", registry=r)
         self.applied = Counter(f"{name}_applied", "Changes written to the definition of a workflow.", registry=r)
-        self.verdicts = Counter(f"{name}_verdicts", "Changes judged, by verdict.", ["verdict"], registry=r)
+        self.verdicts = Counter(f"{name}_verdicts", "Changes judged, by their first verdict.", ["verdict"], registry=r)
         self.restored = Counter(
             f"{name}_restored",
             "Changes rolled back: by verification, by a rejection, or after their object was deleted.",

@@ -50,7 +50,7 @@ def test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back() -> None:
     assert done.status["harmedSteps"] == ["job"]
     line = done.line()
     assert line is not None and (line.verdict, line.restored) == (Verdict.WORSE, True)
-    assert bed.counted("applied_total") == 1.0
+    assert bed.counted("applied_total") == bed.counted("verdicts_total", verdict="Improved") == 1.0
     assert bed.counted("restored_total", ground="verification") == 1.0
     bed.run()
     assert not bed.pages.journal("change/") and not bed.pages.journal("kept/")
