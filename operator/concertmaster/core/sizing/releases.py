@@ -23,6 +23,8 @@ from concertmaster.core.times import weekend
 
 # Fewest runs before a change and since, and where less is needed since.
 LEAST, LEAST_LESS = 3, 5
+# Fewest runs since, of weekends and other days together.
+LEAST_BOTH = 8
 # Runs before a change, of which fewer may be the last ones in the window, and least runs of the week since.
 FEW, LEAST_WEEK = 6, 10
 # Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
@@ -140,14 +142,20 @@ def _explained(logs: Floats, inputs: Sequence[float] | None, starts: Sequence[in
 def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end: int, *, week: bool) -> _Change | None:
     """The change of the ``level`` (logs) at ``start``, None unless it is clear: by rank, and more than between any two
     stretches of the same number of runs, so that work that alternates does not look like it. That less is needed since must
-    show on days of one kind, ``weekends`` or others, whichever are most since; None: on any.
+    show beside the usual difference of ``weekends``; in few runs on days of one kind, whichever are most since; None: on
+    any.
 
     The last runs of an old image in the window are too few for that, and would set the size once more before they leave it.
     After a ``week`` without any run like them the change is clear, as it would be in a window a few runs shorter."""
     before, since = level[counted:start], level[start:end]
     if weekends is not None and float(np.median(since)) < float(np.median(before)):
-        kind = bool(2 * np.count_nonzero(weekends[start:end]) > end - start)
-        before, since = before[weekends[counted:start] == kind], since[weekends[start:end] == kind]
+        old_ends, new_ends = weekends[counted:start], weekends[start:end]
+        if since.size >= LEAST_BOTH and min(np.count_nonzero(old_ends), np.count_nonzero(~old_ends)) >= LEAST:
+            apart = float(np.median(before[old_ends])) - float(np.median(before[~old_ends]))
+            before, since = before - apart * old_ends, since - apart * new_ends
+        else:
+            kind = bool(2 * np.count_nonzero(new_ends) > end - start)
+            before, since = before[old_ends == kind], since[new_ends == kind]
     last = week and 0 < before.size < FEW and since.size >= LEAST_WEEK and before.min() > since.max()
     if min(before.size, since.size) < LEAST and not last:
         return None

@@ -89,6 +89,14 @@ def test_half_a_day_shows_no_lower_level() -> None:
     assert after(before, since, 3.0) is not None
 
 
+@pytest.mark.parametrize(("runs", "day"), [(20, 0.0), (18, 1.0), (21, 6.5)])
+def test_a_lower_level_that_was_found_stays_when_the_weekend_comes(runs: int, day: float) -> None:
+    """Of eight runs since, four of them of a weekend, neither kind of days has five."""
+    before, since = [4.0 * v for v in noise(runs, 0.05, 1)], noise(16, 0.05, 2)
+    found = [after(before, since[:until], 12.0, MONDAY + day * DAY) is not None for until in range(5, 17)]
+    assert found == sorted(found)
+
+
 def test_smaller_inputs_are_no_release() -> None:
     """Memory follows the input, which is smaller since the image came."""
     inputs = [1e9 * v for v in noise(30, 0.3, 4)] + [2.5e8 * v for v in noise(8, 0.3, 5)]
@@ -100,10 +108,10 @@ def test_smaller_inputs_are_no_release() -> None:
 def test_of_a_step_with_two_modes_few_releases_look_like_a_change() -> None:
     """Half of the runs need three times as much; a release that changes nothing is tested after every run."""
     rng, found = np.random.default_rng(7), 0
-    for _ in range(100):
+    for _ in range(200):
         values = [float(v) for v in rng.choice([1.0, 3.0], 50) * np.exp(0.05 * rng.normal(size=50))]
         found += any(after(values[:30], values[30:until]) is not None for until in range(35, 50))
-    assert found <= 3
+    assert found <= 6
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1e300, math.inf, math.nan])
