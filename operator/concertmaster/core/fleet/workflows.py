@@ -17,7 +17,6 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.facts import kept_for_init
 
 _GIB = 1024.0**3
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
@@ -231,16 +230,18 @@ def _past(run: RunRecord) -> PastRun | None:
         seconds = execution.held
         if seconds is None:
             continue
-        init = False
+        first = own = (
+            0.0,
+            0.0,
+        )  # core-seconds and GiB-seconds: of the largest init container, and of the others together
         for container in execution.containers:
+            request, size = container.cpu_request, container.memory_request
             if container.init:
-                init = True
+                first = max(first[0], seconds * (request or 0.0)), max(first[1], seconds * (size or 0.0) / _GIB)
                 continue
-            request = container.cpu_request
-            cores += seconds * request if request is not None else (container.cpu_seconds or 0.0)
-            size = container.memory_request if container.memory_request is not None else container.memory_peak
-            memory += seconds * (size or 0.0) / _GIB
-        if init:
-            cores += seconds * kept_for_init(execution.containers, "cpu_request")[0]
-            memory += seconds * kept_for_init(execution.containers, "memory_request")[0] / _GIB
+            used = seconds * request if request is not None else (container.cpu_seconds or 0.0)
+            size = size if size is not None else container.memory_peak
+            own = own[0] + used, own[1] + seconds * (size or 0.0) / _GIB
+        cores += max(first[0], own[0])
+        memory += max(first[1], own[1])
     return PastRun(run.start, run.end, cores, memory)

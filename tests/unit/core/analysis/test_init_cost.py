@@ -51,6 +51,8 @@ def test_what_a_pod_uses_beyond_its_requests_is_part_of_what_it_keeps() -> None:
     assert cost is not None
     assert cost.requested == pytest.approx(3.5 * HELD)
     assert cost.total == pytest.approx(3.5 * HELD)
+    rows = member(definition(*GRAPH.steps), runs, (), RunFigures()).runs
+    assert rows[0][2:] == pytest.approx([3602.0 * 3.0, 3602.0 * 0.5])
     assert cost.wasted == pytest.approx(1.25 * HELD, rel=0.01)
     assert sum(p.per_run for p in components(runs, costs)) == pytest.approx(cost.total)
 
