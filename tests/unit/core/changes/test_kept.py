@@ -64,6 +64,15 @@ def test_an_outage_that_comes_later_is_one_event() -> None:
     assert later_harm(BeforeAfter(runs([False] * 336), runs(after, 336)), (), None) is None
 
 
+def test_kills_in_a_row_count_each_where_the_change_lowered_memory() -> None:
+    """Inputs that outgrow the new request kill run after run; no outage does that."""
+    before, after = runs([False] * 336), runs([False] * 60 + [True] * 8, 336, killed=True)
+    found = later_harm(BeforeAfter(before, after), (), LOWERED)
+    assert found is not None
+    assert "had a container killed for lack of memory, 0 of 336 before" in found
+    assert later_harm(BeforeAfter(before, after), (), None) is None
+
+
 def test_a_bad_day_that_others_share_is_left_out_and_one_broken_workflow_is_not_the_others() -> None:
     """Every third run of one day fails, here and in five others; in the second case all runs of one other do."""
     before = runs(every(112, 336))

@@ -1,9 +1,10 @@
 """Harm that shows after a change was kept: failures and OOM kills that are too rare for the runs of a verification.
 
 A rate that rises from 1 to 8% fails two runs of a verification, but sixteen of MOST_RUNS. All runs since the change are
-judged as in ``harm``, by a test that may be repeated after every run: this adds hardly any false alarms. Bad runs
-in a row count as one, before and after: an outage that comes later is one event, and says nothing of the change. Days on
-which other workflows had bad runs, too, are left out: what all of them share may be neither continuous nor soon over.
+judged as in ``harm``, by a test that may be repeated after every run: this adds hardly any false alarms. Bad runs in a row
+count as one, before and after (but for kills where memory was lowered): an outage that comes later is one event, and says
+nothing of the change. Days on which other workflows had bad runs, too, are left out: what all of them share may be neither
+continuous nor soon over.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ def next_look(age: float) -> float:
 def later_harm(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> str | None:
     """Why a change of ``steps`` (empty: the whole workflow) that was kept turned out to do harm; None if it did not.
     ``lowered``: None unless it lowers a memory request. Its kills are also compared with what a size accepts, where there
-    were none before: few runs before it leave room for more."""
+    were none before: few runs before it leave room for more. And each of them counts: no outage kills for memory, but inputs
+    that have outgrown the request kill run after run."""
     before, after = before_after.before, before_after.after[:MOST_RUNS]
     failed, were_failed = ([r.outcome is Outcome.FAILED for r in side] for side in (after, before))
     killed, were_killed = ([out_of_memory(r, steps) for r in side] for side in (after, before))
     accepted = lowered.accepted if lowered is not None and not any(were_killed) else None
-    return _risen(failed, were_failed, "failed") or _risen(
-        killed, were_killed, "had a container killed for lack of memory", accepted
+    of_events = _risen(failed, were_failed, "failed")
+    return of_events or _risen(
+        killed, were_killed, "had a container killed for lack of memory", accepted, each=lowered is not None
     )
 
 
@@ -81,16 +84,20 @@ def _day(run: RunRecord, applied: float) -> int:
     return int(((run.start or 0.0) - applied) // _DAY)
 
 
-def _risen(bad: Sequence[bool], earlier: Sequence[bool], what: str, accepted: float | None = None) -> str | None:
-    """That runs are bad more often than ``earlier`` ones, or than is ``accepted`` (a share; None: nothing is)."""
-    times = _first(bad)
-    found = more(times, sum(_first(earlier)), len(earlier))
+def _risen(
+    bad: Sequence[bool], earlier: Sequence[bool], what: str, accepted: float | None = None, *, each: bool = False
+) -> str | None:
+    """That runs are bad more often than ``earlier`` ones, or than is ``accepted`` (a share; None: nothing is). ``each``: bad
+    runs in a row do not count as one."""
+    times, before = (bad, earlier) if each else (_first(bad), _first(earlier))
+    found = more(times, sum(before), len(before))
     if found is None and accepted is not None and len(earlier) >= MIN_RUNS:
         found = more(times, accepted * _KNOWN, _KNOWN)
     if found is None:
         return None
-    runs, before = count(found[1], "run"), f"{sum(earlier)} of {len(earlier)} before"
-    return f"found after the change was kept: {sum(bad[: found[1]])} of {runs} after it {what}, {before}"
+    runs = count(found[1], "run")
+    since = f"{sum(bad[: found[1]])} of {runs} after it {what}"
+    return f"found after the change was kept: {since}, {sum(earlier)} of {len(earlier)} before"
 
 
 def _first(bad: Sequence[bool]) -> list[bool]:

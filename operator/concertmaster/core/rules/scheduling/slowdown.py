@@ -55,7 +55,6 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
     (logs,) = without_seasons(begun, [logs if explained is None else logs - explained])
     earlier, later = (np.array([o[k] for _, o, _ in timed]) for k in (1, 2))
     beside, long = (earlier > 0.0).astype(np.float64), later > 0.0
-    beside, long = (earlier > 0.0).astype(np.float64), later > 0.0
     whole = np.array([seconds for _, _, seconds in timed])
     # The other run may matter as long as it is there, or to what the run begins with. Those over before the next begins
     # vary less where few runs are long.
