@@ -111,6 +111,7 @@ class _Row(msgspec.Struct):
     detail: bytes | None
     runs: bytes | None  # of the fleet's member: rows of four numbers
     upcoming: tuple[float, ...] = ()
+    forbid: bool = False
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -153,7 +154,7 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming)
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.forbid)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -217,6 +218,7 @@ class Memory:
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
             () if member is None else member.upcoming,
+            member is not None and member.forbid,
             waits,
             self._outputs.series.lines(entry.uid),
         )

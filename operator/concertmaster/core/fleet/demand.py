@@ -1,8 +1,9 @@
 """Forecast of demand by hour: runs, CPU and memory, from schedules and past usage.
 
-A scheduled workflow starts when its schedule says, unless a run is in progress and its runs never overlap; an unscheduled
-one starts as often as before at that hour of the day, with weekdays and weekends separated once two weeks were observed. A
-workflow too new for that is estimated by the median of at least five others of its kind, and reported as estimated.
+A scheduled workflow starts when its schedule says, unless a run is in progress and ``concurrencyPolicy`` is Forbid; an
+unscheduled one starts as often as before at that hour of the day, with weekdays and weekends separated once two weeks were
+observed. A workflow too new for that is estimated by the median of at least five others of its kind, and reported as
+estimated.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import median
 from typing import NamedTuple
 
@@ -21,8 +23,6 @@ from concertmaster.core.times import weekend
 HOUR = 3600.0
 DAY = 86400.0
 OWN = 3  # runs required to use a workflow's own figures
-SEVERAL = 10  # runs that did not overlap, by which none will
-_CLOCKS = 1.0  # s: tolerance between controllers
 SIMILAR = 5  # other workflows required to estimate a new one
 
 
@@ -37,12 +37,14 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts."""
+    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts. ``forbid``:
+    none takes place while a run is in progress (``concurrencyPolicy``)."""
 
     name: str
     kind: str
     runs: Sequence[PastRun] | Floats  # rows of a Past
     upcoming: Sequence[float] = ()
+    forbid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,22 +189,20 @@ def _continued(upcoming: Sequence[float], until: float) -> Sequence[float]:
 
 
 def _taken(upcoming: Sequence[float], runs: Floats, *, late: bool) -> Sequence[float]:
-    """The starts that take place if runs keep to themselves, as those before did: none while one is in progress, which take
-    as long as those before. ``late``: the last one that was due begins when the run before ends."""
-    runs = runs[np.argsort(runs[:, 0])]
-    seconds = (runs[:, 1] - runs[:, 0]).tolist()
-    if len(runs) < SEVERAL or bool((runs[1:, 0] < runs[:-1, 1] - _CLOCKS).any()):
-        return upcoming
+    """The starts that take place if none does while a run is in progress; runs take as long as the newest ones did.
+    ``late``: the last one that was due begins when the run before ends."""
+    newest = runs[np.argsort(-runs[:, 0], kind="stable")]
+    seconds = cycle(np.maximum(0.0, newest[:, 1] - newest[:, 0]).tolist())
     found: list[float] = []
     free, missed = -math.inf, False
     for at in upcoming:
         if missed and free <= at:
             found.append(free)
-            free += seconds[len(found) % len(seconds)]
+            free += next(seconds)
         missed = late and at < free
         if at >= free:
             found.append(at)
-            free = at + seconds[len(found) % len(seconds)]
+            free = at + next(seconds)
     return found
 
 
@@ -211,7 +211,9 @@ def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) 
     begins = runs[:, 0]
     if load.upcoming:
         until = first + hours * HOUR
-        ahead = _taken(_continued(load.upcoming, until), runs, late=load.kind == "CronJob")
+        ahead = _continued(load.upcoming, until)
+        if load.forbid and len(runs) >= OWN:
+            ahead = _taken(ahead, runs, late=load.kind == "CronJob")
         return [(t, 1.0) for t in ahead if now < t < until]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:

@@ -40,7 +40,7 @@ class Telling(FakeAnalyzer):
 
     def __call__(self, case: Case) -> ProfileAnalysis:
         found = super().__call__(case)
-        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), (NOW + 60.0,))
+        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), (NOW + 60.0,), forbid=True)
         return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
 
 
@@ -93,7 +93,8 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     member, waits = assessor._fleet.member(ETL)
     assert waits
     assert member is not None
-    assert (member.runs.tolist(), member.upcoming) == ([[NOW - 50.0, NOW, 25.0, 3.0]], (NOW + 60.0,))
+    kept = member.runs.tolist(), member.upcoming, member.forbid
+    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], (NOW + 60.0,), True)
     assert assessor._fleet.fleet is not None
 
 
