@@ -21,6 +21,7 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
+from concertmaster.core.fleet.demand import WhenBusy
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import HistoryError, RunsEvidence
@@ -111,7 +112,7 @@ class _Row(msgspec.Struct):
     detail: bytes | None
     runs: bytes | None  # of the fleet's member: rows of four numbers
     upcoming: tuple[float, ...] = ()
-    forbid: bool = False
+    busy: WhenBusy = WhenBusy.BESIDE
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -154,7 +155,7 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.forbid)
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.busy)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -218,7 +219,7 @@ class Memory:
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
             () if member is None else member.upcoming,
-            member is not None and member.forbid,
+            WhenBusy.BESIDE if member is None else member.busy,
             waits,
             self._outputs.series.lines(entry.uid),
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import cycle
 from statistics import median
 from typing import NamedTuple
@@ -26,6 +27,14 @@ OWN = 3  # runs required to use a workflow's own figures
 SIMILAR = 5  # other workflows required to estimate a new one
 
 
+class WhenBusy(StrEnum):
+    """Whether a start takes place that is due while a run is in progress."""
+
+    BESIDE = "beside"  # it takes place
+    SKIPPED = "skipped"
+    LATE = "late"  # the last one takes place when the run has ended
+
+
 class PastRun(NamedTuple):
     """One observed run: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
 
@@ -37,14 +46,13 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts. ``forbid``:
-    none takes place while a run is in progress (``concurrencyPolicy``)."""
+    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts."""
 
     name: str
     kind: str
     runs: Sequence[PastRun] | Floats  # rows of a Past
     upcoming: Sequence[float] = ()
-    forbid: bool = False
+    busy: WhenBusy = WhenBusy.BESIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +220,8 @@ def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) 
     if load.upcoming:
         until = first + hours * HOUR
         ahead = _continued(load.upcoming, until)
-        if load.forbid and len(runs) >= OWN:
-            ahead = _taken(ahead, runs, late=load.kind == "CronJob")
+        if load.busy is not WhenBusy.BESIDE and len(runs) >= OWN:
+            ahead = _taken(ahead, runs, late=load.busy is WhenBusy.LATE)
         return [(t, 1.0) for t in ahead if now < t < until]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:

@@ -16,7 +16,7 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
+from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, WhenBusy, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
 _GIB = 1024.0**3
@@ -28,13 +28,12 @@ _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 @dataclass(frozen=True, slots=True, eq=False)
 class FleetMember:
     """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
-    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters. ``forbid``: not
-    while a run is in progress (``concurrencyPolicy``)."""
+    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters."""
 
     key: WorkflowKey
     runs: Floats
     upcoming: tuple[float, ...] = ()
-    forbid: bool = False
+    busy: WhenBusy = WhenBusy.BESIDE
 
 
 class Fleet:
@@ -134,7 +133,7 @@ class Fleet:
         """Demand of the next hours by workflow (``<namespace>/<name>``); cached for an hour."""
         asked = (now // HOUR, hours)
         if asked not in self._demands:
-            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming, m.forbid) for m in self.members]
+            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming, m.busy) for m in self.members]
             self._demands[asked] = forecast_demand(loads, now, hours)
         return self._demands[asked]
 
@@ -222,9 +221,10 @@ def member(
     observed use."""
     pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
-    by = scheduler_of(definition)
-    forbid = by is not None and by.declared.get("concurrencyPolicy") == "Forbid"
-    return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)), forbid)
+    by, busy = scheduler_of(definition), WhenBusy.BESIDE
+    if by is not None and by.declared.get("concurrencyPolicy") == "Forbid":
+        busy = WhenBusy.LATE if definition.engine.starts_late else WhenBusy.SKIPPED
+    return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)), busy)
 
 
 def _past(run: RunRecord) -> PastRun | None:

@@ -82,6 +82,9 @@ class EngineTraits:
     exit_handler: bool = field(default=False, compare=False)
     clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
     keeps_few_scheduled: bool = field(default=False, compare=False)  # old scheduled runs are removed by default
+    starts_late: bool = field(
+        default=False, compare=False
+    )  # with Forbid, the last start that was due while a run was in progress takes place after it; else it is skipped
     injected_containers: tuple[tuple[str, bool], ...] = field(
         default=(), compare=False
     )  # added to every pod: name, and whether it ends before the others start

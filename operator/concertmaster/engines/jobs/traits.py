@@ -33,5 +33,6 @@ JOB = EngineTraits(
     retry_limit_fields=("backoffLimitPerIndex", "backoffLimit"),
     clean_up_fields=("ttlSecondsAfterFinished",),
     keeps_few_scheduled=True,
+    starts_late=True,
     single_step=True,
 )

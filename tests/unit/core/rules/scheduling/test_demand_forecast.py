@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
-from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
+from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, WhenBusy, Workload, forecast_demand
 from concertmaster.core.pipeline import fleet_member
 from concertmaster.core.rules import Fleet
 from concertmaster.core.schedule import MOST_AHEAD
@@ -50,21 +50,15 @@ def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: int, hours
 
 @pytest.mark.parametrize("apart", [DAY, 905.0, 700.0])  # since the schedule was changed; as they do; by hand, too
 @pytest.mark.parametrize(
-    ("kind", "forbid", "gap"),
-    [
-        ("CronWorkflow", True, 1200.0),
-        ("CronJob", True, 900.0),
-        ("CronJob", False, 600.0),
-        ("CronWorkflow", False, 600.0),
-    ],
+    ("busy", "gap"), [(WhenBusy.SKIPPED, 1200.0), (WhenBusy.LATE, 900.0), (WhenBusy.BESIDE, 600.0)]
 )
 def test_starts_due_while_a_run_is_in_progress_are_not_forecast_where_forbid_skips_them(
-    kind: str, forbid: bool, gap: float, apart: float
+    busy: WhenBusy, gap: float, apart: float
 ) -> None:
     """Runs of a quarter of an hour, due every ten minutes: with Forbid, every other one is skipped, or late."""
     past = [PastRun(t, t + 900.0, 900.0, 0.0) for t in (NOW - apart * k for k in range(100, 0, -1))]
     ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
-    found = forecast_demand([Workload("often", kind, past, ahead, forbid)], NOW, 48)
+    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, busy)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * HOUR / gap, abs=2)
 
 
@@ -76,16 +70,18 @@ def test_runs_take_as_long_as_the_newest_where_forbid_skips_starts() -> None:
         for t in (NOW - 1800.0 * k,)
     ]
     ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
-    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, True)], NOW, 48)
+    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, WhenBusy.SKIPPED)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * 6, abs=2)
 
 
-@pytest.mark.parametrize(("policy", "forbid"), [("Forbid", True), ("Allow", False), ("Replace", False)])
-def test_whether_starts_are_skipped_is_what_concurrency_policy_says(policy: str, forbid: bool) -> None:
-    made = cron_job()
-    assert (
-        fleet_member(define({**made, "spec": {**made["spec"], "concurrencyPolicy": policy}}), [], NOW).forbid is forbid
-    )
+@pytest.mark.parametrize("policy", ["Forbid", "Allow", "Replace"])
+def test_whether_starts_take_place_is_what_concurrency_policy_and_the_controller_do(policy: str) -> None:
+    """A CronJob makes up for the last start that Forbid held back, a CronWorkflow does not."""
+    job = cron_job()
+    job = {**job, "spec": {**job["spec"], "concurrencyPolicy": policy}}
+    for made, held_back in ((job, WhenBusy.LATE), (scenarios.every_ten_minutes(policy), WhenBusy.SKIPPED)):
+        expected = held_back if policy == "Forbid" else WhenBusy.BESIDE
+        assert fleet_member(define(made), [], NOW).busy is expected
 
 
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
