@@ -56,7 +56,7 @@ class GroupShift:
         if value == 0:
             return start
         # t decreases in the shift: a positive value means the solution lies above the start.
-        reach = 10.0 * float(np.ptp(self.y)) + 1e-9
+        reach = 10.0 * float(np.ptp(self.y)) / (float(np.max(self.group)) or 1.0) + 1e-9
         sign = 1.0 if value > 0 else -1.0
         inner, inner_value, step = start, value, self._typical_error()
         while True:

@@ -13,7 +13,7 @@ from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.quantiles import beta_cdf, normal_quantile, student_quantile, student_tail
 from concertmaster.core.stats.ranks import midranks, normal_quantiles, normal_scores
 from concertmaster.core.stats.robust import mad_sigma, median_difference, straggler_level, theil_sen
-from concertmaster.core.stats.shift import group_shift
+from concertmaster.core.stats.shift import amount_shift, group_shift
 from concertmaster.core.stats.summary import Summary, as_floats, finite, summarize
 
 
@@ -55,6 +55,19 @@ def test_missing_values_are_left_out() -> None:
     assert summarize([1.0, None, float("nan"), 3.0]).count == 2
     assert finite(np.array([1.0, np.inf, 2.0])).tolist() == [1.0, 2.0]
     assert math.isnan(as_floats([1, "x"])[1])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("unit", [1e-3, 0.01, 1.0, 100.0])
+def test_a_shift_by_an_amount_is_found_whatever_its_unit(unit: float) -> None:
+    """As of runs that have another one beside them for a hundredth of their time."""
+    rng = np.random.default_rng(1)
+    amount = np.arange(60) % 3 / 2.0
+    found = amount_shift(0.4 * amount + rng.normal(0.0, 0.05, 60), unit * amount)
+    likely = found.solve(0.0, 0.0)
+    low, high = (found.solve(t, likely) for t in (1.67, -1.67))
+    assert low < likely < high
+    assert likely * unit == pytest.approx(0.4, abs=0.04)
+    assert (high - low) * unit < 0.1
 
 
 @pytest.mark.parametrize("df", [1.0, 2.5, 5.0, 30.0, 400.0])

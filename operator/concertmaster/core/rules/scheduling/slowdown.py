@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -34,8 +35,8 @@ _APART = 0.2  # share of the variance of the overlap that the run time before do
 
 
 class Slowdown(NamedTuple):
-    """``longer``: how much longer a run takes that begins beside another, as a share; ``seconds`` that runs lose on average,
-    at the least by earlier ones alone, at the most as much by later ones."""
+    """``longer``: how much longer a run takes that begins beside another, as a share; ``seconds`` that runs lose on average
+    (at least 0): at the least by earlier ones alone, at the most as much by later ones."""
 
     longer: Interval
     seconds: Interval
@@ -43,26 +44,26 @@ class Slowdown(NamedTuple):
 
 def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | None:
     """None where no effect is significant. ``node_delays``: seconds that slow nodes added, by name of the run."""
-    pairs = [(starts.spans[i].run, o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
-    timed = [(run, o, run.makespan or 0.0) for run, o in pairs if run.outcome.timed and run.makespan]
+    pairs = [(starts.spans[i], o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
+    timed = [(span, o, span.run.makespan or 0.0) for span, o in pairs if span.run.outcome.timed and span.run.makespan]
     if len(timed) < _FEWEST:
         return None
-    left = [seconds - node_delays.get(run.run, 0.0) for run, _, seconds in timed]
+    left = [seconds - node_delays.get(span.run.run, 0.0) for span, _, seconds in timed]
     logs = np.log(np.maximum(np.array(left), 1.0))
-    inputs = np.array([run.input_total or math.nan for run, _, _ in timed])
+    inputs = np.array([span.run.input_total or math.nan for span, _, _ in timed])
     explained = explained_by(inputs, logs)
-    begun = np.array([run.start for run, _, _ in timed], dtype=np.float64)
+    begun = np.array([span.begin for span, _, _ in timed])
     (logs,) = without_seasons(begun, [logs if explained is None else logs - explained])
     earlier, later = (np.array([o[k] for _, o, _ in timed]) for k in (1, 2))
     beside, long = (earlier > 0.0).astype(np.float64), later > 0.0
-    whole = np.array([seconds for _, _, seconds in timed])
+    whole, level = np.array([seconds for _, _, seconds in timed]), _levels(logs)
     # The other run may matter as long as it is there, or to what the run begins with. Those over before the next begins
     # vary less where few runs are long.
     found = [
         _Form(*effect, whole, amount, together)
         for amount, together in ((earlier, earlier + later), (beside, np.maximum(beside, long)))
         for of in (np.full(logs.size, True), ~long)
-        if (effect := _effect(logs, amount, of)) is not None
+        if (effect := _effect(logs, level, amount, of)) is not None
     ]
     if not found:
         return None
@@ -78,7 +79,9 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
         often.scaled(likely / often.likely),
     )
     usual = float(form.amount[form.amount > 0.0].mean())
-    return Slowdown(Interval(*(math.expm1(each * usual) for each in form.rate)), combined(likely, errors))
+    seconds = combined(likely, errors)  # below 0 where all that overlap do so in a row, which may have been chance
+    longer = Interval(*(math.expm1(each * usual) for each in form.rate))
+    return Slowdown(longer, replace(seconds, low=max(0.0, seconds.low)))
 
 
 class _Form(NamedTuple):
@@ -110,10 +113,9 @@ class _Form(NamedTuple):
         return Interval(*(float(np.mean(self.whole * -np.expm1(-rate * beside))) for rate in self.rate))
 
 
-def _effect(logs: Floats, beside: Floats, of: Flags) -> tuple[float, tuple[float, float, float]] | None:
+def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[float, tuple[float, float, float]] | None:
     """What one other run adds to the logarithm of the run time, if significant by the runs ``of``: Student's t, and the
-    amount with its 90% interval."""
-    level = _levels(logs)
+    amount with its 90% interval. ``level``: as of ``_levels``."""
     usual = of & (np.abs(level - array_median(level)) <= _UNUSUAL * mad_sigma(level))
     usual[0] = False  # the one before it is not known
     kept = np.flatnonzero(usual)
