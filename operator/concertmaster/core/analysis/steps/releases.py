@@ -75,10 +75,9 @@ def memory_release(container: ContainerUsage, least: int) -> Release | None:
     return _release(container, runs, memory_peaks(runs), least)
 
 
-def runs_now(container: ContainerUsage, least: int) -> Sequence[RunUsage]:
+def runs_now(container: ContainerUsage, release: Release | None) -> Sequence[RunUsage]:
     """The runs that are evidence of the memory needed now: with peaks, and limits at which they were killed, as they would
-    be since the newest release with a clear change (see ``memory_release``)."""
-    release = memory_release(container, least)
+    be since the ``release`` (as of ``memory_release``)."""
     if release is None:
         return container.runs
     known = [run for run in container.runs if run.memory_peak is not None]

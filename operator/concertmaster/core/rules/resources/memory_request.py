@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.runs.usage import RunUsage
-from concertmaster.core.analysis.steps.releases import runs_now
+from concertmaster.core.analysis.steps.releases import Release, counted, memory_release, runs_now
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
@@ -25,7 +25,7 @@ from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
-from concertmaster.core.sizing.releases import DAY, changes
+from concertmaster.core.sizing.releases import DAY, WEEK, changes
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 
@@ -34,8 +34,9 @@ _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above whic
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
 _CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
-# The same for days, of kills that began within the window, where no change of what runs was seen right after the last one.
-_CHANCE_DAYS, _SOON = 0.05, 3
+# The same for days, unless what runs was changed right after the last one: in one of so many runs, where a release lies in
+# as many less often than ``_OFTEN``.
+_CHANCE_DAYS, _SOON, _OFTEN = 0.05, 3, 0.2
 _ABOUT = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
 _SAME = 1e-3  # relative difference of limits that are equal
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
@@ -43,9 +44,9 @@ _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """``size``: at least what is needed; ``killed_at``: the largest limit at which runs were killed, and ``died``: the same
-    at the level since a release; ``peak``: the largest seen; ``usual``: the median of the runs that were not killed; bytes,
-    None where too little is known. ``measured``: whether enough executions have samples."""
+    """``size``: at least what is needed; ``killed_at``: the largest limit at which counted runs were killed, and ``died``:
+    that of all runs at the level since a release; ``peak``: the largest seen; ``usual``: the median of the runs that were
+    not killed; bytes, None where too little is known. ``measured``: whether enough executions have samples."""
 
     size: float
     died: float
@@ -56,10 +57,12 @@ class _Need:
     measured: bool
 
 
-def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
-    """What OOM kills call for; None where too little is known."""
-    killed_at = max((r.memory_floor or 0.0 for r in container.runs if r.oom_killed), default=0.0)  # 0: none
-    runs = runs_now(container, options.min_runs)
+def _need(
+    container: ContainerUsage, alike: Sequence[RunUsage], release: Release | None, options: AnalysisSettings
+) -> _Need | None:
+    """What OOM kills call for; None where too little is known. ``alike``: the runs that were counted."""
+    killed_at = max((r.memory_floor or 0.0 for r in alike if r.oom_killed), default=0.0)  # 0: none
+    runs = runs_now(container, release)
     limits = [r.memory_floor for r in runs if r.oom_killed and r.memory_floor]
     others = [r.memory_peak for r in runs if r.memory_peak is not None and not r.oom_killed]
     if size_guard(container, options) is not None:
@@ -80,10 +83,13 @@ def _need(container: ContainerUsage, options: AnalysisSettings) -> _Need | None:
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
-    step, container = place.step, place.container
-    counted = _counted(container, evidence.analysis.options)
-    killed = sum(r.oom_killed for r in counted)
-    need = _need(container, evidence.analysis.options) if killed and not _ended(container, counted) else None
+    step, container, options = place.step, place.container, evidence.analysis.options
+    if True not in container.columns["oom_killed"]:
+        return None
+    release = memory_release(container, options.min_runs)
+    alike, which = _alike(container, release, options)
+    killed = sum(r.oom_killed for r in alike)
+    need = _need(container, alike, release, options) if killed and not _ended(container, alike) else None
     if need is None:
         return None
     request, current = plain_memory(need.size), container.memory_request
@@ -91,8 +97,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         return None  # killed below a limit other than the request: a larger request does not help
     if _is_raised(container, need) and request < _ABOUT * (current or request):
         return None  # what was recommended, but for its rounding
-    proposed, runs = text.memory_quantity(request), len(counted)
-    alike = "" if runs == len(container.runs) else " with the present limit"
+    proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
@@ -103,13 +108,13 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         edits = ()
     known = f"the largest peak seen is {text.memory(need.peak)}"
     if not need.measured:
-        known = size_guard(container, evidence.analysis.options) or ""
+        known = size_guard(container, options) or ""
     return Finding(
         step=step.step,
         about=container_id(step, container),
         action=f"Raise memory request of {container_title(evidence, step, container)}: {before} -> {proposed}",
         because=(
-            f"{killed} of {text.count(runs, 'run')}{alike} {'was' if killed == 1 else 'were'} OOM-killed"
+            f"{killed} of {text.count(runs, 'run')}{which} {'was' if killed == 1 else 'were'} OOM-killed"
             f" ({evidence.window()}); {known}"
         ),
         risk=Level.LOW if need.measured else Level.MEDIUM,
@@ -168,32 +173,41 @@ def _limit(container: ContainerUsage) -> float:
     ) or math.inf
 
 
-def _counted(container: ContainerUsage, options: AnalysisSettings) -> Sequence[RunUsage]:
-    """The runs that show how often it is killed: those with the present limit, if they are enough and some were killed."""
-    present = _present(container)
-    return present if len(present) >= options.min_runs and any(r.oom_killed for r in present) else container.runs
+def _alike(
+    container: ContainerUsage, release: Release | None, options: AnalysisSettings
+) -> tuple[Sequence[RunUsage], str]:
+    """The runs that show how often it is killed, and which they are, as text: those since a leaner ``release``, and of
+    them those with the present limit, if they are enough and some were killed."""
+    since = counted(container, release)
+    present = _present(since)
+    if len(since.runs) > len(present) >= options.min_runs and any(r.oom_killed for r in present):
+        return present, " with the present limit"
+    return since.runs, f" since {release.what}" if release is not None and release.less else ""
 
 
-def _ended(container: ContainerUsage, counted: Sequence[RunUsage]) -> bool:
-    """Whether the kills of the ``counted`` runs have ended. A limit above all of those at which runs were killed would
+def _ended(container: ContainerUsage, alike: Sequence[RunUsage]) -> bool:
+    """Whether the kills of the runs that were counted have ended. A limit above all of those at which runs were killed would
     explain it, and without a limit they have, unless runs without one were killed too."""
-    died, limit = max(known(r.memory_floor for r in counted), default=math.inf), _limit(container)
+    died, limit = max(known(r.memory_floor for r in alike), default=math.inf), _limit(container)
     if limit == math.inf and 0.0 < died < math.inf:
         return not any(r.oom_killed for r in _present(container))
-    killed = [r.oom_killed for r in counted]
-    if is_over(killed, _CHANCE_RAISED if died < _LOWER * limit else _CHANCE):
+    killed = [r.oom_killed for r in alike]
+    if died < _LOWER * limit and is_over(killed, _CHANCE_RAISED):
         return True
     # Kills that began within the window: how often they were until then says nothing about how often they were since.
     first, last = killed.index(True), len(killed) - killed[::-1].index(True)
-    return is_over(killed[first + 1 :], _CHANCE) and (
-        _changed(counted, last) or is_over(_by_day(counted), _CHANCE_DAYS)
-    )
+    if not is_over(killed, _CHANCE) and not is_over(killed[first + 1 :], _CHANCE):
+        return False
+    week = alike[-1].time - alike[last - 1].time >= WEEK  # no weekday has them
+    return week or _changed(alike, last) or is_over(_by_day(alike), _CHANCE_DAYS)
 
 
 def _changed(runs: Sequence[RunUsage], at: int) -> bool:
-    """Whether another image or template runs since one of the first runs from position ``at`` on."""
+    """Whether another image or template runs since one of the first runs from position ``at`` on, and these do not change
+    so often that one always does."""
     starts = {*changes([r.image for r in runs]), *changes([r.template for r in runs])}
-    return not starts.isdisjoint(range(at, at + _SOON))
+    rare = len(starts) == 1 or _SOON * len(starts) <= _OFTEN * len(runs)
+    return rare and not starts.isdisjoint(range(at, at + _SOON))
 
 
 def _by_day(runs: Sequence[RunUsage]) -> list[bool]:

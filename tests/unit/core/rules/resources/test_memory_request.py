@@ -9,7 +9,7 @@ from statistics import NormalDist
 import pytest
 
 from concertmaster.core.model import Level, Recommendation
-from tests.support.builders import MI
+from tests.support.builders import DAY, MI
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
@@ -88,9 +88,16 @@ def test_kills_that_have_ended_are_no_reason(kills: set[int], raised: int | None
     assert len(scenario(etl(transform=limited), 40, work).recommended("memory-request")) == says
 
 
-def said(kill: Callable[[int], bool], limit: Callable[[int], float], image: Callable[[int], int], peak: float) -> int:
-    """How often ``memory-request`` is recommended for 42 runs, three a day, with these limits (MiB) and images; those that
+def said(
+    kill: Callable[[int], bool],
+    limit: Callable[[int], float],
+    image: Callable[[int], int],
+    peak: float,
+    a_day: int = 3,
+) -> int:
+    """How often ``memory-request`` is recommended for the runs of 14 days with these limits (MiB) and images; those that
     are not killed have this peak (share of ``LIMIT``)."""
+    runs = 14 * a_day
 
     def work(i: int) -> Work:
         used = {
@@ -102,9 +109,9 @@ def said(kill: Callable[[int], bool], limit: Callable[[int], float], image: Call
         fails = "OOMKilled" if kill(i) else None
         return {n: Pod(s, containers=own, fails=fails) if n == "transform" else s for n, s in STEPS.items()}
 
-    now = f"{limit(41):.0f}Mi"
+    now = f"{limit(runs - 1):.0f}Mi"
     limited = resources(requests={"cpu": "1", "memory": now}, limits={"memory": now})
-    return len(scenario(etl(transform=limited), 42, work).recommended("memory-request"))
+    return len(scenario(etl(transform=limited), runs, work, every=DAY / a_day).recommended("memory-request"))
 
 
 @pytest.mark.parametrize(("quiet", "says"), [(3, 1), (6, 1), (12, 0)])
@@ -127,6 +134,20 @@ def test_kills_on_one_weekday_have_not_ended() -> None:
         assert said(lambda i, d=later: (i + 18 - d) // 3 % 7 == 2, lambda _: LIMIT, lambda _: 1, 0.9) == 1  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("releases", [0, 12])
+def test_nor_have_they_where_many_runs_a_day_say_so(releases: int) -> None:
+    """Two weeks with kills on Sundays, and the days until the next one; an image for all runs, or one of every day."""
+    for later in (12, 36, 60):
+        sunday: Callable[[int], bool] = lambda i, d=later: (i + 72 - d) // 12 % 7 == 2  # type: ignore[misc]  # noqa: E731
+        assert said(sunday, lambda _: LIMIT, lambda i: releases and i // releases, 0.9, a_day=12) == 1
+
+
+def test_a_week_without_kills_is_none_of_one_weekday() -> None:
+    for quiet, says in ((5, 1), (8, 0)):
+        last = 168 - 12 * quiet
+        assert said(lambda i, at=last: at - 12 <= i < at, lambda _: LIMIT, lambda _: 1, 0.9, a_day=12) == says  # type: ignore[misc]
+
+
 @pytest.mark.parametrize(("raised", "says"), [(1.45, 0), (1.2, 1)])
 def test_a_limit_that_was_raised_by_about_as_much_as_recommended_is_enough(raised: float, says: int) -> None:
     """Two runs have it so far: chance, but for the limit. One and a half times the old one were recommended."""
@@ -145,6 +166,30 @@ def test_a_leaner_image_ends_kills_of_a_heavier_one() -> None:
 
     limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
     assert not scenario(etl(transform=limited), 42, work).recommended("memory-request")
+
+
+@pytest.mark.parametrize(("lowered", "above"), [(30, "717Mi"), (39, "717Mi"), (99, "2Gi")])
+def test_kills_of_a_leaner_image_are_its_own(lowered: int, above: str) -> None:
+    """It needs a third of the memory, and two of its runs are killed, as were most before: at a limit that was lowered with
+    it, or later, or not at all."""
+
+    def work(i: int) -> Work:
+        limit = LIMIT * MI * (0.35 if i >= lowered else 1.0)
+        own = measured(
+            image=f"lab/transform:{1 + (i >= 30)}",
+            memory_request=limit,
+            memory_limit=limit,
+            memory_sampled_peak=(0.3 if i >= 30 else 0.9) * LIMIT * MI,
+        )
+        fails = "OOMKilled" if (i % 4 if i < 30 else i in (39, 41)) else None
+        return {n: Pod(s, containers=own, fails=fails) if n == "transform" else s for n, s in STEPS.items()}
+
+    now = "717Mi" if lowered < 42 else "2Gi"
+    limited = resources(requests={"cpu": "1", "memory": now}, limits={"memory": now})
+    item = scenario(etl(transform=limited), 42, work).one("memory-request")
+    assert item.because.startswith("2 of 12 runs since image lab/transform:2")
+    assert f"needed an unknown amount above {above}" in item.expected
+    assert item.otherwise.startswith("about 17% of the runs")
 
 
 def test_a_limit_of_zero_is_none() -> None:
