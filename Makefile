@@ -169,7 +169,7 @@ bench-graphs: $(READY) ## planted problems in graphs of any shape: are they foun
 	@nice -n 5 $(BIN)/python -m benchmarks.graphs
 	@$(BIN)/python -m benchmarks.page
 
-bench-clusters: $(READY) ## workflows that share a cluster: do recommendations on scheduling hold there? (3 to 6 minutes)
+bench-clusters: $(READY) ## workflows that share a cluster: do recommendations on scheduling hold there? (6 to 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.clusters
 	@$(BIN)/python -m benchmarks.page
 
@@ -177,11 +177,11 @@ bench-resources: $(READY) ## requests, limits, GPUs, disks and volumes: are reco
 	@nice -n 5 $(BIN)/python -m benchmarks.resources $(if $(SEEDS),--seeds $(SEEDS))
 	@$(BIN)/python -m benchmarks.page
 
-bench-series: $(READY) ## series of other laws: change points, comparisons, degraded runs, forecasts (3 to 7 minutes)
+bench-series: $(READY) ## series of other laws: change points, comparisons, degraded runs, forecasts (about 7 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.series
 	@$(BIN)/python -m benchmarks.page
 
-bench-lives: $(READY) ## workflows followed over weeks: verdicts on changes, and what is published day by day (5 to 9 minutes)
+bench-lives: $(READY) ## workflows followed over weeks: verdicts on changes, and what is published day by day (about 9 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.lives
 	@$(BIN)/python -m benchmarks.page
 

@@ -6,18 +6,20 @@ The unit is the run, not the sample; usage within one run is computed in ``runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.analysis.runs.usage import InRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
+
+T = TypeVar("T")
 
 _SAME = 1e-3  # relative difference of amounts that are equal but for rounding
 
@@ -72,6 +74,17 @@ class ContainerUsage:
         if name not in self._known:
             self._known[name] = known(self.columns[name])
         return self._known[name]
+
+    @cached_property
+    def _remembered(self) -> dict[Hashable, Any]:
+        return {}
+
+    def remembered(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` returns, worked out once for a ``key``: several rules ask the same of a container."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        found: T = self._remembered[key]
+        return found
 
     def where_known(self, name: str) -> UsageColumns:
         """``columns`` of those runs of which that figure is known."""

@@ -235,10 +235,8 @@ def _past(run: RunRecord) -> PastRun | None:
         seconds = execution.held
         if seconds is None:
             continue
-        first = own = (
-            0.0,
-            0.0,
-        )  # core-seconds and GiB-seconds: of the largest init container, and of the others together
+        # Core-seconds and GiB-seconds: of the largest init container, and of the others together.
+        first = own = (0.0, 0.0)
         for container in execution.containers:
             request, size = container.cpu_request, container.memory_request
             if container.init:

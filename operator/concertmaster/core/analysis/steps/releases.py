@@ -71,8 +71,12 @@ def input_sizes(runs: UsageColumns) -> list[float] | None:
 def memory_release(container: ContainerUsage, least: int) -> Release | None:
     """The newest release with a clear change of memory peaks, and where less is needed at least so many runs since; None
     without one."""
-    runs = container.where_known("memory_peak")
-    return _release(container, runs, memory_peaks(runs), least)
+
+    def find() -> Release | None:
+        runs = container.where_known("memory_peak")
+        return _release(container, runs, memory_peaks(runs), least)
+
+    return container.remembered(("memory_release", least), find)
 
 
 def runs_now(container: ContainerUsage, release: Release | None) -> Sequence[RunUsage]:

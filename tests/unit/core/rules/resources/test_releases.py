@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from concertmaster.core.analysis.steps import releases
 from concertmaster.core.analysis.steps.releases import memory_release
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import ContainerSpec, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Policy, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
+from concertmaster.core.sizing.releases import moved
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 
 GI = 1024 * MI
@@ -185,3 +187,11 @@ def test_a_step_of_some_runs_saves_in_as_many_of_them_after_a_release() -> None:
     release = memory_release(work.containers[0], 5)
     assert release is not None
     assert analysis.presence(work, release.since) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_the_levels_of_a_step_are_looked_for_once_however_many_rules_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an image per run each look compares all of them: sizes, requests and kills ask for the same release."""
+    asked: list[int] = []
+    monkeypatch.setattr(releases, "moved", lambda values, *rest: asked.append(len(values)) or moved(values, *rest))
+    said(lambda i: 4.5 if i < 30 else 1.1, lambda i: f"lab/work:{i}")
+    assert asked.count(max(asked)) == 2, "once for memory, once for CPU"
