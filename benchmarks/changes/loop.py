@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.changes.campaigns import Campaign, share, summary
 from benchmarks.changes.loop_bed import Outcome, bed
-from benchmarks.changes.loop_scenarios import KINDS, Scenario
+from benchmarks.changes.loop_scenarios import KINDS, UNCHANGED, Scenario
 from benchmarks.changes.loop_track import Pace
 from benchmarks.changes.publishing import publish
 from testbed.process import TestbedError
@@ -105,11 +105,17 @@ def lines(result: dict[str, Any]) -> list[str]:
         *(f"| {what} | {must} | {' | '.join(cells)} |" for (what, must), *cells in zip(heads, *columns, strict=True)),
         "",
         *(
-            f"Seed {b['seed']}: {len(b['rows'])} workflows, {b['runs']} runs of about {b['seconds']:.0f} s of work in"
-            f" {b['minutes']} minutes on {b['cpus']} cores; load {b['load'][0]} at the start, {b['load'][1]} at the end."
+            f"Seed {b['seed']}: {len(b['rows'])} workflows{_beside(b)}, {b['runs']} runs of about {b['seconds']:.0f} s of"
+            f" work in {b['minutes']} minutes on {b['cpus']} cores; load {b['load'][0]} at the start, {b['load'][1]} at the"
+            " end."
             for b in batches
         ),
     ]
+
+
+def _beside(batch: Mapping[str, Any]) -> str:
+    count = batch.get("beside", 0)
+    return f" and {count} beside them that nobody changes" if count else ""
 
 
 def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
@@ -118,6 +124,7 @@ def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
     begin = time.monotonic()
     pace = Pace(least=8, beside=2, active=options.active, scrape=5, interval=20, pause=3.0)
     scenarios = [Scenario(k, n, options.seed, options.seconds) for n in range(options.each) for k in KINDS]
+    scenarios += [Scenario(UNCHANGED, n, options.seed, options.seconds) for n in range(options.unchanged)]
     with bed(pace, say=lambda text: print(text, flush=True)) as played:
         played.add(scenarios)
         played.play(60 * options.minutes, lambda text: print(f"{time.monotonic() - begin:.0f} s: {text}", flush=True))
@@ -128,6 +135,7 @@ def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
         "seed": options.seed,
         "runs": played.started,
         "cycles": played.cycles,
+        "beside": options.unchanged,
         "interval": pace.interval,
         "minutes": round((time.monotonic() - begin) / 60, 1),
         "cpus": os.cpu_count(),
@@ -154,8 +162,9 @@ def main() -> int:
     """Run the batch and write the result as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=20, help="workflows of each kind")
+    parser.add_argument("--unchanged", type=int, default=8, help="workflows beside them that nobody changes")
     parser.add_argument("--seconds", type=float, default=25.0, help="work of a run, about")
-    parser.add_argument("--minutes", type=float, default=27.0, help="at most")
+    parser.add_argument("--minutes", type=float, default=30.0, help="at most")
     parser.add_argument("--active", type=int, default=60, help="runs at a time, of all workflows")
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--append", action="store_true", help="keep the columns the page has; give another seed")

@@ -27,9 +27,12 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
+from concertmaster.core.changes.verification.control import common
 from concertmaster.core.changes.verification.verify import verify
+from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
 from concertmaster.core.model.policy import VerifySettings
+from concertmaster.core.stats.comparison import Common
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
@@ -106,6 +109,8 @@ class Bed:
             state = "baseline"
             if track.change is not None:
                 state = track.change.verdict.value if track.change.verdict is not None else track.change.phase
+            elif track.unchanged:
+                state = "unchanged"
             elif track.given_up:
                 state = "no change"
             elif track.stuck_since is not None:
@@ -136,11 +141,12 @@ class Bed:
         return self.client.get(_TEMPLATES.format(name))
 
     def _start(self) -> None:
-        """Start due runs, workflows with the fewest runs first."""
+        """Start due runs, workflows with the fewest runs first; before them the unchanged ones, of which some have to run
+        at any time."""
         now = time.time()
         room = self.pace.active - sum(len(t.active) for t in self.tracks.values())
-        due = sorted((t for t in self.tracks.values() if t.wants(self.pace, now)), key=lambda t: t.ended)
-        due = due[: max(0, room)]
+        due = [t for t in self.tracks.values() if t.wants(self.pace, now)]
+        due = sorted(due, key=lambda t: (not t.unchanged, t.ended))[: max(0, room)]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.submit, due))
 
@@ -155,25 +161,31 @@ class Bed:
 
     # --- results
 
+    @property
+    def changed(self) -> list[Track]:
+        """The scenarios that have an outcome."""
+        return [t for t in self.tracks.values() if not t.unchanged]
+
     def results(self) -> list[Outcome]:
-        """The outcome of each scenario. Effects are measured over all runs in the operator's own history; call only
-        after the operator has stopped."""
+        """The outcome of each scenario that is not `unchanged`. Effects are measured over all runs in the operator's own
+        history; call only after the operator has stopped."""
         store = Store(str(self.history))
         try:
-            return [self._outcome(store, track) for track in self.tracks.values()]
+            beside = [_runs(store, t) for t in self.tracks.values() if t.unchanged]
+            return [self._outcome(store, track, beside) for track in self.changed]
         finally:
             store.close()
 
-    def _outcome(self, store: Store, track: Track) -> Outcome:
+    def _outcome(self, store: Store, track: Track, beside: Sequence[Sequence[RunRecord]]) -> Outcome:
         change = track.change
         if change is None or change.applied is None:
             return Outcome(Campaign(track.scenario.kind, "", "none", False, 0, None, None, None))
-        definition = define(track.scenario.template())
-        assert definition is not None
-        runs = store.runs(definition.key, definition=definition, as_of=time.time())
+        runs = _runs(store, track)
         until = change.restored or time.time()
         found = split_runs(runs, applied=change.applied, since=None, now=until)
-        measured = _effect(change, found)
+        others = [split_runs(b, applied=change.applied, since=None, now=until) for b in beside]
+        first = min((r.start for r in found.before if r.start is not None), default=change.applied)
+        measured = _effect(change, found, common(others, first))
         promised = _promise(change)
         reported = promised is not None and measured is not None and promised.measure == measured.measure
         campaign = Campaign(
@@ -221,10 +233,17 @@ def _promise(change: WorkflowChangeView) -> Predicted | None:
     return Predicted(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
 
 
-def _effect(change: WorkflowChangeView, found: BeforeAfter) -> Predicted | None:
-    """The effect over all observed runs, in the unit of the change's goal."""
+def _runs(store: Store, track: Track) -> Sequence[RunRecord]:
+    """All runs of a scenario in the history."""
+    definition = define(track.scenario.template())
+    assert definition is not None
+    return store.runs(definition.key, definition=definition, as_of=time.time())
+
+
+def _effect(change: WorkflowChangeView, found: BeforeAfter, beside: Common | None) -> Predicted | None:
+    """The effect over all observed runs, in the unit of the change's goal, without what unchanged workflows share."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
-    return verify(change.aim, found, settings, age=0.0).measured
+    return verify(change.aim, found, settings, age=0.0, common=beside).measured
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from benchmarks.changes.loop_scenarios import Scenario
+from benchmarks.changes.loop_scenarios import UNCHANGED, Scenario
 from concertmaster.controller.workflow_change import WorkflowChangeView
 
 _SETTLE = 2.0  # seconds: runs that start right after the change was written count for neither side
@@ -42,6 +42,11 @@ class Track:
     given_up: bool = False
 
     @property
+    def unchanged(self) -> bool:
+        """Whether it only runs beside the others, for as long as they do."""
+        return self.scenario.kind == UNCHANGED
+
+    @property
     def applied(self) -> float | None:
         return self.change.applied if self.change is not None else None
 
@@ -56,6 +61,8 @@ class Track:
         self.active -= finished
         self.ended += len(finished)
         self.after_ended = max(0, self.after - len(self.active))
+        if self.unchanged:
+            return
         done = self.ended >= pace.before if self.applied is None else self.after_ended >= pace.most
         stuck = done and not self.active and not self.proven
         if not stuck:
@@ -66,13 +73,17 @@ class Track:
 
     def over(self, pace: Pace) -> bool:
         """Whether the scenario has ended: the change was rolled back, or there is a verdict and enough runs to measure
-        it."""
+        it. An unchanged one keeps nobody waiting."""
+        if self.unchanged:
+            return True
         if self.change is None or not self.proven:
             return self.given_up
         return bool(self.change.restored) or self.after_ended >= pace.least
 
     def wants(self, pace: Pace, now: float) -> bool:
         """Whether to start another run now."""
+        if self.unchanged:
+            return not self.active
         if self.over(pace) or len(self.active) >= pace.beside:
             return False
         if self.applied is None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks.changes.loop_bed import Bed, Outcome, bed
-from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, Scenario
+from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, UNCHANGED, Scenario
 from benchmarks.changes.loop_track import Pace, Track
+from concertmaster.core.changes.verification.control import LEAST
 from concertmaster.core.times import parse_time
 from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
@@ -80,14 +81,16 @@ def played() -> Mapping[str, Played]:
     require_namespace()
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
     with bed(Pace(least=8, patience=30)) as loop:
-        loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)])
+        # Unchanged ones tell the operator when it is the machine that gets slower.
+        beside = [Scenario(UNCHANGED, number, 7, 12.0) for number in range(LEAST)]
+        loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)] + beside)
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}
         statuses = analysed_again(loop)
         loop.operator.stop()
         results = loop.results()
         print("", *(row.line() for row in results), sep="\n")
-        rows = zip(loop.tracks.values(), results, strict=True)
+        rows = zip(loop.changed, results, strict=True)
         found = {
             track.scenario.kind: Played(track, row, templates[track.scenario.name], statuses[track.scenario.name])
             for track, row in rows

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from benchmarks.changes.campaigns import Campaign
 from benchmarks.changes.loop import figures, lines, outcome_of, too_busy
 from benchmarks.changes.loop_bed import Outcome
-from benchmarks.changes.loop_scenarios import KINDS, WORK, Figures, Scenario
+from benchmarks.changes.loop_scenarios import KINDS, UNCHANGED, WORK, Figures, Scenario
 from benchmarks.changes.loop_track import Pace, Track
 from concertmaster.core.model import ContainerFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
@@ -99,6 +99,18 @@ def test_runs_are_started_before_a_change_after_it_and_not_in_between() -> None:
     assert not track.given_up, "however long ten cycles take"
     track.look(pace, set(), 14)
     assert track.given_up and track.over(pace), "no change came of it in time"
+
+
+def test_an_unchanged_workflow_runs_for_as_long_as_the_others_and_keeps_nobody_waiting() -> None:
+    pace = Pace(before=2, beside=2, patience=1)
+    track = Track(Scenario(UNCHANGED, 0, 1, 20.0))
+    for number in range(9):
+        assert track.wants(pace, 0.0) and track.over(pace)
+        track.active = {str(number)}
+        assert not track.wants(pace, 0.0), "one run at a time: it takes room from the others"
+        track.look(pace, set(), 10 * number)
+    assert track.ended == 9 and not track.given_up
+    assert track.scenario.policy(least=6, most=30)["spec"]["apply"]["mode"] == "Recommend"
 
 
 def test_a_batch_whose_operator_hardly_ran_is_not_published() -> None:
