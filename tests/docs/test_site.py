@@ -16,7 +16,9 @@ from tests.support.named import ROOT, is_command
 
 pytestmark = pytest.mark.timeout(600)
 
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("quickstart", "try", "plugin", "upgrade", "removal", "faq")]
+PAGES = [
+    ROOT / "docs" / f"{name}.md" for name in ("quickstart", "try", "plugin", "changes", "upgrade", "removal", "faq")
+]
 # Whatever a browser fetches by itself; links that a reader follows may lead anywhere.
 FETCHED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 MERMAID = re.compile(r"class=[\"'][^\"']*\bmermaid\b")  # the theme would load its renderer from elsewhere
