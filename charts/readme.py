@@ -25,9 +25,11 @@ everywhere (or in the namespaces you list), writing nothing but its own kinds.
 
 ```console
 helm install concertmaster charts/concertmaster --namespace concertmaster --create-namespace \\
+  --set image.repository=REGISTRY/concertmaster \\
   --set 'sources[0].name=default' --set 'sources[0].url=http://prometheus.monitoring:9090'
 ```
 
+The first steps, with how to build the image: [docs/quickstart.md](../../docs/quickstart.md).
 How to run it day by day, what it costs and how to remove it: [docs/operations.md](../../docs/operations.md).
 What it may do and what it refuses: [docs/threat-model.md](../../docs/threat-model.md).
 
