@@ -89,10 +89,8 @@ def runs_now(container: ContainerUsage, release: Release | None) -> Sequence[Run
     for run, old, new in zip(
         known, memory_peaks(container.where_known("memory_peak")), release.moved.values, strict=True
     ):
-        floor = run.memory_floor
-        found.append(
-            run._replace(memory_peak=float(new), memory_floor=None if floor is None else floor * float(new) / old)
-        )
+        floor = run.memory_floor and run.memory_floor * float(new) / old  # 0, or at most the old peak
+        found.append(run._replace(memory_peak=float(new), memory_floor=floor))
     return found[release.moved.counted :]
 
 

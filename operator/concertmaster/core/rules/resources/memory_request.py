@@ -24,6 +24,7 @@ from concertmaster.core.rules.base import Evidence, Rule, container_id, containe
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import plain_memory
+from concertmaster.core.sizing.executions import SMALLEST
 from concertmaster.core.sizing.killed import ended
 from concertmaster.core.sizing.releases import DAY, WEEK, changes
 from concertmaster.core.stats.exact import is_over
@@ -44,9 +45,10 @@ _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """``size``: at least what is needed; ``killed_at``: the largest limit at which counted runs were killed, and ``died``:
-    that of all runs at the level since a release; ``peak``: the largest seen; ``usual``: the median of the runs that were
-    not killed; bytes, None where too little is known. ``measured``: whether enough executions have samples."""
+    """``size``: at least what is needed; ``killed_at``: the largest limit at which counted runs were killed, 0 where none is
+    known, and ``died``: that of all runs at the level since a release; ``peak``: the largest seen; ``usual``: the median of
+    the runs that were not killed; bytes, None where too little is known. ``measured``: whether enough executions have
+    samples."""
 
     size: float
     died: float
@@ -61,14 +63,15 @@ def _need(
     container: ContainerUsage, alike: Sequence[RunUsage], release: Release | None, options: AnalysisSettings
 ) -> _Need | None:
     """What OOM kills call for; None where too little is known. ``alike``: the runs that were counted."""
-    killed_at = max((r.memory_floor or 0.0 for r in alike if r.oom_killed), default=0.0)  # 0: none
+    killed_at = max((r.memory_floor or 0.0 for r in alike if r.oom_killed), default=0.0)
     runs = runs_now(container, release)
     limits = [r.memory_floor for r in runs if r.oom_killed and r.memory_floor]
     others = [r.memory_peak for r in runs if r.memory_peak is not None and not r.oom_killed]
     if size_guard(container, options) is not None:
         if not limits or 2 * container.ambiguous > container.executions:
             return None
-        died, peak = max(limits), max(known(r.memory_peak for r in runs), default=None)
+        peaks = [r.memory_peak for r in runs if r.memory_peak is not None and r.memory_peak >= SMALLEST]
+        died, peak = max(limits), max(peaks, default=None)
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
         return _Need(max(room, _AFTER_KILL * died), died, killed_at, peak, usual, _UNMEASURED, measured=False)
@@ -122,8 +125,8 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         current=before,
         proposed=proposed,
         expected=(
-            f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
-            f" {text.memory(need.killed_at)}"
+            f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount"
+            + (f" above {text.memory(need.killed_at)}" if need.killed_at else "")
             + (
                 f", {more} of them probably more than {proposed}"
                 if need.usual and enough_for.likely < _NEARLY_ALL

@@ -204,6 +204,33 @@ def test_a_limit_of_zero_is_none() -> None:
     assert made.recommended("memory-request") or made.recommended("right-size")
 
 
+@pytest.mark.parametrize("limit", [0.0, None])
+def test_kills_without_a_limit_needed_more_than_is_known(limit: float | None) -> None:
+    free = resources(requests={"cpu": "1", "memory": "500Mi"})
+    own = measured(memory_request=500 * MI, memory_limit=limit, memory_sampled_peak=600 * MI)
+
+    def work(i: int) -> Work:
+        return {"a": Pod(20.0, containers=own, fails="OOMKilled" if i in (3, 8) else None)}
+
+    item = scenario(argo(task("a"), templates={"a": free}), 12, work).one("memory-request")
+    assert "the killed runs needed an unknown amount, 62% of them probably more than 960Mi" in item.expected
+
+
+@pytest.mark.parametrize("kernel", [None, 5 * MI])
+def test_samples_of_nothing_say_nothing_of_the_peak(kernel: float | None) -> None:
+    """All that was seen of a container before it was killed is that it had used nothing yet."""
+    limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
+
+    def work(i: int) -> Work:
+        seen = {"memory_sampled_peak": 0.0, "memory_kernel_peak": kernel}
+        own = measured(memory_limit=LIMIT * MI, **(seen if i % 7 == 3 else {"memory_sampled_peak": None, "samples": 0}))
+        return {"a": Pod(20.0, containers=own, fails="OOMKilled" if i % 7 == 3 else None)}
+
+    item = scenario(argo(task("a"), templates={"a": limited}), 42, work).one("memory-request")
+    assert item.proposed == "3Gi"
+    assert {i.peak for i in item.items} == {"unknown"}
+
+
 def unsampled(seen: int, limit: float | None = LIMIT) -> list[Recommendation]:
     """Every seventh of 42 runs is OOM-killed at this limit (MiB); ``seen`` in seven runs have samples."""
     limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})

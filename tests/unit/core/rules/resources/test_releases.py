@@ -157,6 +157,18 @@ def test_kills_of_an_image_that_needed_more_do_not_count() -> None:
     assert found and "OOM-killed" in found[0].because
 
 
+def test_a_killed_run_of_which_nothing_was_seen_has_no_level() -> None:
+    """It had no limit, and the only sample of it was taken before it used anything."""
+
+    def peak(i: int) -> float:
+        return 0.0 if i == 13 else 4.5 if i < 30 else 1.1
+
+    images = [f"lab/work:{1 + (i >= 30)}" for i in range(40)]
+    assert not said(
+        peak, images.__getitem__, limit=lambda _: 0.0, killed=(13, 36), rule="memory-request"
+    )  # 6Gi are enough
+
+
 def test_a_digest_is_named_by_its_first_digits() -> None:
     found = said(lambda i: 4.5 if i < 30 else 1.1, lambda i: f"lab/work@sha256:{'ab'[i >= 30] * 64}")
     assert f"since image lab/work@sha256:{'b' * 12} (20" in found[0].because
