@@ -7,6 +7,7 @@ import pytest
 from concertmaster.core import pipeline
 from concertmaster.core.model.policy import Policy
 from concertmaster.report.costs.components import cost_table, view
+from concertmaster.report.costs.groups import PricedWorkflow, by_component
 from concertmaster.report.view import View
 from tests.support.builders import NOW
 from tests.support.core import scenarios
@@ -46,6 +47,14 @@ def test_sidecars_and_tokens_are_components_of_their_own() -> None:
         ("draft", "tokens"),
         ("review", "tokens"),
     ]
+
+
+def test_what_pods_keep_for_init_containers_is_a_group_of_its_own() -> None:
+    """It had the name of the container, like a priced metric."""
+    row = {"step": "load", "component": "fetch", "perRun": 0.1, "perMonth": 3.0, "afterPerMonth": 3.0}
+    rows = [row | {"kind": "init"}, row | {"kind": "container", "component": "main"}]
+    groups = by_component([PricedWorkflow("etl/nightly", "USD", 30, 30.0, rows)])
+    assert {g.name: g.cost_per_month for g in groups} == {"init containers": 3.0, "compute": 3.0}
 
 
 def test_the_table_has_a_line_for_each_and_a_sum() -> None:

@@ -248,7 +248,8 @@ class PeriodReport(ApiModel):
     )
     cost_by_component: tuple[CostGroup, ...] = Field(
         default=(),
-        description="Of the same workflows: compute of steps, sidecars by name, and priced metrics such as tokens.",
+        description="Of the same workflows: compute of steps, init containers, sidecars by name, and priced metrics such as "
+        "tokens.",
     )
     months: tuple[MonthRow, ...] = Field(
         default=(), description="Calendar months of the period, where the operator could be asked for its daily rows."

@@ -9,7 +9,7 @@ from concertmaster.api.views.fleet import CostGroup
 from concertmaster.report.view import View
 
 MOST = 50  # groups of each table
-_KINDS = {"container": "compute", "rest": "small components"}
+_KINDS = {"container": "compute", "init": "init containers", "rest": "small components"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ def by_step(workflows: Sequence[PricedWorkflow]) -> tuple[CostGroup, ...]:
 
 
 def by_component(workflows: Sequence[PricedWorkflow]) -> tuple[CostGroup, ...]:
-    """Cost of what steps compute, of each sidecar by its name, and of each priced metric such as tokens."""
+    """Cost of what steps compute, of what pods keep reserved for init containers, of each sidecar by its name, and of each
+    priced metric such as tokens."""
     return _groups(workflows, lambda _, row: _component(row))
 
 
