@@ -11,8 +11,6 @@ from concertmaster.history.errors import HistoryReadOnly
 from concertmaster.history.sql import Connection, DatabaseEngine
 from concertmaster.history.sqlite import SqliteEngine
 
-_LAST = "\U0010ffff"  # sorts after every other character
-
 
 class Database:
     """One database. Safe to use from several threads of one process."""
@@ -65,11 +63,11 @@ class Database:
 
     def journal(self, prefix: str = "") -> dict[str, str]:
         """The journal's entries whose key begins with ``prefix``, oldest first."""
+        # The first key after all of these, in any encoding of a database: prefixes end with a slash, a digit or a letter.
+        bounds = (prefix, f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}") if prefix else ()
+        within = " WHERE key >= ? AND key < ?" if prefix else ""
         with self._engine.reading():
-            rows = self._db.execute(
-                "SELECT key, body FROM journal WHERE key >= ? AND key < ? ORDER BY at, key",
-                (prefix, f"{prefix}{_LAST}"),
-            ).fetchall()
+            rows = self._db.execute(f"SELECT key, body FROM journal{within} ORDER BY at, key", bounds).fetchall()
         return {str(key): str(body) for key, body in rows}
 
     # --- watermarks

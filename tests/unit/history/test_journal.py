@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import psycopg
+
 from concertmaster.history import Store
+from testbed.services.postgres import PostgresServer
+from tests.support.history_places import Schema
 
 
 def test_entries_are_found_by_the_beginning_of_their_key_the_oldest_first(store: Store) -> None:
@@ -40,3 +44,12 @@ def test_an_entry_of_thousands_is_read_without_the_others() -> None:
             return min(spent)
 
         assert least("deleted/a/etl/", 0) < 0.2 * least("kept/", 3000)
+
+
+def test_a_database_of_another_encoding_keeps_one(postgres: PostgresServer) -> None:
+    """It has no character that sorts after all others, which the end of the range was; then nothing was changed any more."""
+    with psycopg.connect(postgres.url, password=postgres.password, autocommit=True) as db:
+        db.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with Schema.fresh(postgres.of("latin"), postgres.password_file).open() as store:
+        store.write_journal("kept/1", "{}", 0.0)
+        assert store.journal("kept/") == store.journal() == {"kept/1": "{}"}
