@@ -17,7 +17,7 @@ def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMome
     unknown and not none."""
     known: dict[str, dict[tuple[str, str], float]] = {}
     for (stat, node, resource), value in vector.select("stat", *scheme.columns("node", "resource")):
-        known.setdefault(stat, {})[node, resource or _PODS] = value
+        known.setdefault(stat, {})[node, resource or _PODS] = max(0.0, value)
     has, pods = known.get("allocatable", {}), known.get(_PODS, {})
     if not pods or "held" not in known or not any(resource == "cpu" for _, resource in has):
         return None

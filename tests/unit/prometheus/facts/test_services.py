@@ -46,3 +46,9 @@ def test_pods_on_some_of_the_nodes_only_are_not_all_there_are(nodes: str, whole:
     assert found is not None
     assert found.whole is whole
     assert found.held == {"cpu": 1.0, "pods": float(len(nodes))}
+
+
+def test_less_than_nothing_is_none() -> None:
+    """Whoever may write series could otherwise take the nodes of all away."""
+    rows = NODES | {("held", "a", "cpu"): -4.0, ("pods", "a", ""): 1.0, ("allocatable", "b", "cpu"): -1e9}
+    assert read(rows) == {"cpu": [8.0, 0.0], "pods": [109.0, 110.0]}
