@@ -156,7 +156,7 @@ def test_services_take_cores_of_each_node_and_more_by_day() -> None:
     assert seconds(before) == [900] * 3
     services = known_services(noon.cluster, NOW)
     assert services is not None
-    assert services.fits({"cpu": 1.0, "pods": 1.0}, [utc(2026, 6, 16, 2), utc(2026, 6, 16, 12)]) == [6, 2]
+    assert services.fits([{"cpu": 1.0, "pods": 1.0}], [utc(2026, 6, 16, 2), utc(2026, 6, 16, 12)]) == [[6, 2]]
 
 
 def test_spot_nodes_are_lost_with_their_pods_and_replaced() -> None:

@@ -12,7 +12,7 @@ from statistics import median_low
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.changes.admission.quotas import pod_sizes, pods_within, quota_of
+from concertmaster.core.changes.admission.quotas import PodSizes, pod_sizes, pods_within, quota_of
 from concertmaster.core.changes.admission.service_pods import ServicePods
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, quantity
@@ -40,12 +40,12 @@ class Nodes:
     all: Mapping[str, float] = field(default_factory=dict)
     services: ServicePods | None = None
 
-    def beside_services(self, size: Mapping[str, float], times: Sequence[float] = ()) -> int | None:
-        """How many pods of the ``size`` (by resource) fit beside services, and nothing else, at the median of the ``times``
-        (unix seconds; none: at any time); None where the nodes scale, or services are not known."""
+    def beside_services(self, sizes: Sequence[Mapping[str, float]], times: Sequence[float] = ()) -> int | None:
+        """How many pods of any of the ``sizes`` (by resource) fit beside services, and nothing else, at the median of the
+        ``times`` (unix seconds; none: at any time); None without sizes, where the nodes scale, or services are not known."""
         if self.services is None or not self.all:
             return None
-        return int(median_low(self.services.fits(size, times)))
+        return min((int(median_low(fits)) for fits in self.services.fits(sizes, times)), default=None)
 
 
 UNKNOWN_NODES = Nodes()
@@ -65,12 +65,13 @@ class Capacity:
     def pods(self, steps: Iterable[StepSpec], times: Sequence[float] = ()) -> tuple[int, str] | None:
         """The most concurrent pods of any of the ``steps`` when no other workflow runs, at the median of the ``times`` (unix
         seconds; none: at any time), and what sets that bound."""
-        steps = tuple(steps)
-        quotas = pods_within(self.quotas, steps, self.ranges)
-        nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
-        sizes = pod_sizes(steps, self.ranges)  # what is largest in one step fits on other nodes than what is in another
-        fits = [n for size in sizes if (n := self.nodes.beside_services(size, times)) is not None]
-        beside = min(fits, default=None)
+        return self.pods_of(pod_sizes(steps, self.ranges), times)
+
+    def pods_of(self, sizes: PodSizes, times: Sequence[float] = ()) -> tuple[int, str] | None:
+        """The same of pods of these sizes: many runs have the same."""
+        quotas = pods_within(self.quotas, sizes.largest)
+        nodes = pods_within((ResourceQuota("", self.nodes.all),), sizes.largest)
+        beside = self.nodes.beside_services(sizes.on_nodes, times)
         bounds = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
         bounds += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
         bounds += [(beside, BESIDE_SERVICES)] if beside is not None and (nodes is None or beside < nodes[0]) else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.model import StepSpec
@@ -24,12 +24,18 @@ def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
     return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")))
 
 
-def pods_within(
-    quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()
-) -> tuple[int, str] | None:
-    """The most concurrent pods of any of the ``steps`` that fit into the quotas when nothing else runs, and the name of the
-    binding quota; None when none binds. The largest pod counts, with defaults from limit ``ranges``."""
-    largest = largest_pod(steps, ranges)
+class PodSizes(NamedTuple):
+    """What pods of several steps demand, by quota resource name; of ``pods`` each is one. ``largest``: the most of each
+    resource that any of them does. ``on_nodes``: of what nodes have, without those that demand no more of anything than
+    another one, since what is largest in one step fits on other nodes than what is in another."""
+
+    largest: Mapping[str, float]
+    on_nodes: tuple[Mapping[str, float], ...]
+
+
+def pods_within(quotas: Iterable[ResourceQuota], largest: Mapping[str, float]) -> tuple[int, str] | None:
+    """The most concurrent pods that demand as much as the ``largest`` which fit into the quotas when nothing else runs, and
+    the name of the binding quota; None when none binds."""
     fits = [
         (math.floor(hard / largest[resource] + 1e-9), quota.name)
         for quota in quotas
@@ -39,23 +45,17 @@ def pods_within(
     return min(fits, default=None)
 
 
-def largest_pod(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> dict[str, float]:
-    """The most that a pod of any of the ``steps`` demands, by quota resource name; of ``pods`` it is one."""
+def pod_sizes(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> PodSizes:
+    """What pods of the ``steps`` demand, with defaults from limit ``ranges``."""
     largest: dict[str, float] = {"pods": 1.0}
-    for step in steps:
-        for resource, amount in _pod(step, ranges).items():
-            largest[resource] = max(largest.get(resource, 0.0), amount)
-    return largest
-
-
-def pod_sizes(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> list[dict[str, float]]:
-    """What a pod of each of the ``steps`` demands, by quota resource name, without those that demand no more of anything
-    than another one. Of ``pods`` it is one."""
     sizes: list[dict[str, float]] = []
-    for size in ({"pods": 1.0} | _pod(step, ranges) for step in steps):
+    for pod in (_pod(step, ranges) for step in steps):
+        for resource, amount in pod.items():
+            largest[resource] = max(largest.get(resource, 0.0), amount)
+        size = {"pods": 1.0} | {resource: pod[resource] for resource in RESOURCES if pod.get(resource)}
         if not any(_within(size, other) for other in sizes):
             sizes = [*(other for other in sizes if not _within(other, size)), size]
-    return sizes
+    return PodSizes(largest, tuple(sizes))
 
 
 def _within(size: Mapping[str, float], other: Mapping[str, float]) -> bool:

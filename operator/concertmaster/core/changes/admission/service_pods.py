@@ -7,8 +7,7 @@ so a run is compared with the moment next to it, and where there is none with th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
@@ -18,7 +17,8 @@ EVERY = 3 * 3600.0
 _DAY = 86400.0
 _HIGH = 90.0  # percentile
 _EXACT = 1e-9
-_UNBOUND = 1e6  # pods that request nothing of what is known
+_MOST_KNOWN = 1000  # sizes
+_UNBOUND = 1e6  # pods on a node: more is no figure of a node; and pods that request nothing of what is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,17 +38,20 @@ class ServicePods:
     """``moments``: at least one, in the order of their times."""
 
     moments: tuple[ServiceMoment, ...]
+    _known: dict[tuple[tuple[str, float], ...], Floats] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def whole(self) -> bool:
         """Whether what is known is all there is; otherwise services request at least that much."""
         return 2 * sum(moment.whole for moment in self.moments) > len(self.moments)
 
-    def fits(self, size: Mapping[str, float], times: Sequence[float] = ()) -> list[int]:
-        """How many pods of that ``size`` (by resource) fit on the nodes beside services, at each of the ``times`` (unix
-        seconds); without times, at each of the moments."""
-        every = _fits(self, tuple(sorted(size.items())))
-        return [int(np.median(every[near])) for near in self._near(times)] if times else every.astype(int).tolist()
+    def fits(self, sizes: Sequence[Mapping[str, float]], times: Sequence[float] = ()) -> list[list[int]]:
+        """For each of the ``sizes`` (by resource) how many pods of it fit on the nodes beside services, at each of the
+        ``times`` (unix seconds); without times, at each of the moments."""
+        every, near = [self._at_each(tuple(sorted(size.items()))) for size in sizes], self._near(times)
+        if not times:
+            return [fits.astype(int).tolist() for fits in every]
+        return [[int(np.median(fits[at])) for at in near] for fits in every]
 
     def held(self, resource: str, times: Sequence[float] = ()) -> list[float]:
         """Cores or bytes that services request on all nodes together at each of the ``times``; without times, at each of the
@@ -59,6 +62,15 @@ class ServicePods:
     def high(self, resource: str) -> float:
         """The 90th percentile over all moments of what ``held`` says."""
         return float(np.percentile(self.held(resource), _HIGH))
+
+    def _at_each(self, size: tuple[tuple[str, float], ...]) -> Floats:
+        """Pods of the size beside services at each of the moments, shape (moments,). The rules of an analysis ask for the
+        same pods, and for each run."""
+        if size not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[size] = np.array([_fits(moment, size) for moment in self.moments])
+        return self._known[size]
 
     def _near(self, times: Sequence[float]) -> list[Flags]:
         """For each of the times, which of the moments describe it, shape (moments,)."""
@@ -72,11 +84,9 @@ class ServicePods:
         return found
 
 
-@lru_cache(maxsize=16)  # the rules of one analysis ask for the same pods, and for each run
-def _fits(services: ServicePods, size: tuple[tuple[str, float], ...]) -> Floats:
-    """Pods of the size beside services at each of the moments, shape (moments,)."""
-    found = np.zeros(len(services.moments))
-    for place, moment in enumerate(services.moments):
-        fits = [moment.left[r] / amount for r, amount in size if amount > 0 and r in moment.left]
-        found[place] = np.floor(np.minimum.reduce(fits) + _EXACT).clip(0.0).sum() if fits else _UNBOUND
-    return found
+def _fits(moment: ServiceMoment, size: tuple[tuple[str, float], ...]) -> float:
+    """Pods of the size beside services at the moment."""
+    fits = [moment.left[resource] / amount for resource, amount in size if amount > 0 and resource in moment.left]
+    if not fits:
+        return _UNBOUND
+    return float(np.floor(np.minimum.reduce(fits) + _EXACT).clip(0.0, _UNBOUND).sum())

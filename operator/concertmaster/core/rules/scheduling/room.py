@@ -15,6 +15,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 
@@ -26,13 +27,15 @@ _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times t
 
 class Room(NamedTuple):
     """How many pods fit beside other workflows: by run, and ``usually`` (median), also for runs before all others are known;
-    ``where`` room is short, as a phrase, and what others reserve there on average: ``cores``, and ``memory`` in bytes."""
+    ``where`` room is short, as a phrase, and what others reserve there on average: ``cores``, and ``memory`` in bytes.
+    ``services``: whether pods outside workflows, too, take room there."""
 
     pods: Mapping[str, int]
     usually: int
     where: str
     cores: float
     memory: float
+    services: bool = False
 
 
 def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequence[StepSpec]) -> Room | None:
@@ -50,14 +53,15 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
         list(zip(fleet.loads(key, spans, s).tolist(), fleet.loads(key, spans, s, memory=True).tolist(), strict=True))
         for s in (key.namespace, None)
     )
-    times = spans[:, 0].tolist()
+    times, sizes = spans[:, 0].tolist(), pod_sizes(steps, capacity.ranges)
+    held = _held(capacity, times)
     fits = [
         replace(
             capacity,
             quotas=tuple(replace(q, hard=_less(q.hard, *own)) for q in capacity.quotas),
             nodes=replace(capacity.nodes, all=_less(_less(capacity.nodes.all, *every), *services)),
-        ).pods(steps, [time])
-        for own, every, services, time in zip(here, everywhere, _held(capacity, times), times, strict=True)
+        ).pods_of(sizes, [time])
+        for own, every, services, time in zip(here, everywhere, held, times, strict=True)
     ]
     bound = [(*fit, run.run) for fit, run in zip(fits, known, strict=True) if fit is not None]
     if not bound:
@@ -67,7 +71,7 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
     cores, gib = (sum(amounts) / len(known) for amounts in zip(*(here if quota else everywhere), strict=True))
     where = f"room in {by}" if quota else "nodes"
     pods = {run.run: usually for run in seen} | {run: fit for fit, _, run in bound}
-    return Room(pods, usually, where, cores, gib * _GIB)
+    return Room(pods, usually, where, cores, gib * _GIB, not quota and any(map(any, held)))
 
 
 def _waiting(run: ExecutedRun) -> tuple[float, float]:
