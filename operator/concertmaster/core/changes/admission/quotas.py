@@ -63,18 +63,24 @@ def _within(size: Mapping[str, float], other: Mapping[str, float]) -> bool:
 
 
 def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
-    """Demand of a pod of the step, by quota resource name."""
+    """Demand of a pod of the step, by quota resource name: of the containers that run together, or of the init container
+    that demands more by itself."""
     filling = [r for r in ranges if r.scope == "Container"]
     sums: dict[str, float] = {}
+    first: dict[str, float] = {}
     for resource in RESOURCES:
         name = _FIELDS.get(resource, resource)
         limit = next((r.default[resource] for r in filling if resource in r.default), None)
         request = next((r.default_request[resource] for r in filling if resource in r.default_request), limit)
-        for container in (c for c in step.containers if not c.init):
+        for container in step.containers:
             own, most = getattr(container, f"{name}_request"), getattr(container, f"{name}_limit")
             asked = next((v for v in (own, most, request) if v is not None), 0.0)
-            sums[resource] = sums.get(resource, 0.0) + asked
-            sums[f"limits.{resource}"] = sums.get(f"limits.{resource}", 0.0) + (most or limit or 0.0)
+            for key, amount in ((resource, asked), (f"limits.{resource}", most or limit or 0.0)):
+                if container.init and not container.sidecar:
+                    first[key] = max(first.get(key, 0.0), amount)
+                else:
+                    sums[key] = sums.get(key, 0.0) + amount
+    sums = {key: max(sums.get(key, 0.0), first.get(key, 0.0)) for key in (*sums, *first)}
     pod = step.pod
     if pod is not None:
         level = {

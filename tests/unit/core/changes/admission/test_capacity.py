@@ -17,6 +17,7 @@ from concertmaster.core.changes.admission.limits import (
     ResourceQuota,
     refusals,
 )
+from concertmaster.core.model import ContainerSpec, StepSpec
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.builders import MI
 from tests.support.core import scenarios
@@ -161,3 +162,17 @@ def test_more_than_the_policy_allows_is_no_patch_but_says_what_to_raise() -> Non
     assert (memory.edits, cpu.edits) == ((), ())
     assert "raise apply.bounds.memory.max of the policy from 1229Mi to at least 1536Mi first" in memory.expected
     assert "raise apply.bounds.cpu.max of the policy from 1200m to at least 1700m first" in cpu.expected
+
+
+def test_an_init_container_that_demands_more_than_the_others_decides_how_many_pods_fit() -> None:
+    """A pod is admitted for the larger of both, and keeps that for its whole life."""
+    quota = ResourceQuota("compute", {"cpu": 12.0, "limits.memory": 64 * GI}, {})
+    fetch = ContainerSpec("fetch", cpu_request=3.0, memory_limit=16 * GI, init=True)
+    proxy = ContainerSpec("proxy", cpu_request=0.5, init=True, sidecar=True)
+    main = ContainerSpec("main", cpu_request=1.0, memory_limit=2 * GI)
+    capacity = Capacity((quota,))
+    assert capacity.pods([StepSpec("a", containers=(main, proxy))]) == (8, "ResourceQuota compute")
+    assert capacity.pods([StepSpec("a", containers=(fetch, main, proxy))]) == (4, "ResourceQuota compute")
+    assert replace(capacity, quotas=(ResourceQuota("", {"limits.memory": 64 * GI}, {}),)).pods(
+        [StepSpec("a", containers=(fetch, main))]
+    ) == (4, "ResourceQuota ")
