@@ -109,7 +109,7 @@ def _beside(room: Room, limit: int, short: int, runs: int) -> str:
     """What leaves less room than for ``limit`` pods, in ``short`` of so many ``runs``, as a sentence."""
     reserve = room.cores >= MILLI or room.memory >= MIB
     if reserve and room.usually < limit:
-        pods = text.count(room.usually, "pod")
+        pods = f"{text.count(room.usually, 'pod')}{' beside those outside workflows' if room.services else ''}"
         return f"other workflows reserve {_amounts(room)} on average meanwhile, which leaves {room.where} for {pods}"
     who = "other workflows" if reserve else "pods outside workflows"
     return f"{who} leave room for fewer than {limit} pods in {short} of {runs} runs"
