@@ -36,7 +36,7 @@ _APART = 0.2  # share of the variance of the overlap that the run time before do
 
 class Slowdown(NamedTuple):
     """``longer``: how much longer a run takes that begins beside another, as a share; ``seconds`` that runs lose on average
-    (at least 0): at the least by earlier ones alone, at the most as much by later ones."""
+    (from 0 to all of their time): at the least by earlier ones alone, at the most as much by later ones."""
 
     longer: Interval
     seconds: Interval
@@ -81,7 +81,7 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
     usual = float(form.amount[form.amount > 0.0].mean())
     seconds = combined(likely, errors)  # below 0 where all that overlap do so in a row, which may have been chance
     longer = Interval(*(math.expm1(each * usual) for each in form.rate))
-    return Slowdown(longer, replace(seconds, low=max(0.0, seconds.low)))
+    return Slowdown(longer, replace(seconds, low=max(0.0, seconds.low), high=min(seconds.high, float(whole.mean()))))
 
 
 class _Form(NamedTuple):

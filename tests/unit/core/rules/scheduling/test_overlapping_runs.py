@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -226,6 +227,22 @@ def test_runs_that_overlap_at_one_time_lose_no_less_than_nothing() -> None:
     found = slowdown(starts, {})
     assert found is not None
     assert found.seconds.low == 0.0 < found.seconds.likely
+
+
+def test_runs_lose_no_more_than_all_of_their_time() -> None:
+    """One that begins beside another takes twelve times as long, and how often that happens is hardly known."""
+    chance, value, starts = (
+        random.Random(1),
+        noise(seed=1, spread=0.05),
+        [DUE - (24 - i) * 600 + 2.0 for i in range(24)],
+    )
+    lengths: list[float] = []
+    for i, begin in enumerate(starts):
+        own = value(1600.0 if chance.random() < 0.1 else 400.0)
+        busy = any(b + seconds > begin + 5 for b, seconds in zip(starts[:i], lengths, strict=True))
+        lengths.append(own * (12.0 if busy else 1.0))
+    item = of(cron("Allow"), starts, lengths).one("overlapping-runs")
+    assert item.expected.startswith("at most 39 to 100%, likely 78%")
 
 
 @pytest.mark.parametrize(
