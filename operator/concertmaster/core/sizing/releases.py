@@ -9,9 +9,10 @@ until the new runs differ in that, too.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
@@ -19,6 +20,7 @@ from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.quantiles import normal_cdf
 from concertmaster.core.stats.ranks import midranks
+from concertmaster.core.stats.robust import array_median
 from concertmaster.core.times import weekend
 
 # Fewest runs before a change and since, and where less is needed since.
@@ -78,24 +80,27 @@ def moved(
     if not (own <= _MOST).all():
         return None
     explained = _explained(np.log(own), inputs, starts)
-    weekends = np.array([weekend(time) for time in times])
+    level = np.log(own) - explained
+    weekends = [weekend(time) for time in times]
+    kinds, on_weekends = np.array(weekends), list(accumulate(weekends, initial=0))
     found, counted = None, 0
     for start in starts:
         end = _end(start, starts, times)
         seconds, week = times[end - 1] - times[start], times[-1] - times[start] >= WEEK
-        apart = abs(float(np.mean(weekends[start:end])) - float(np.mean(weekends[counted:start])))
-        kinds = weekends if apart > ALIKE and seconds < WEEK else None
-        change = _clear(np.log(own) - explained, kinds, counted, start, end, week=week)
+        old, new = ((on_weekends[b] - on_weekends[a]) / (b - a) for a, b in ((counted, start), (start, end)))
+        differ = abs(new - old) > ALIKE and seconds < WEEK
+        change = _clear(level, kinds if differ else None, counted, start, end, week=week)
         if change is not None and (change.factor > 1.0 or seconds >= DAY):
             own, alike = _at_level(own, explained, counted, start, len(values) if week else end, change, week)
-            counted = counted if alike else start
+            level, counted = np.log(own) - explained, counted if alike else start
             found = Moved(start, own, counted, change.factor)
     return found
 
 
 def _end(start: int, starts: Sequence[int], times: Sequence[float]) -> int:
     """Where the runs since ``start`` end: at a later change, if they are enough for a level until then."""
-    enough = (at for at in starts if at - start >= LEAST_LESS and times[at - 1] - times[start] >= DAY)
+    later = islice(starts, bisect_left(starts, start + LEAST_LESS), None)
+    enough = (at for at in later if times[at - 1] - times[start] >= DAY)
     return next(enough, len(times))
 
 
@@ -148,10 +153,10 @@ def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end:
     The last runs of an old image in the window are too few for that, and would set the size once more before they leave it.
     After a ``week`` without any run like them the change is clear, as it would be in a window a few runs shorter."""
     before, since = level[counted:start], level[start:end]
-    if weekends is not None and float(np.median(since)) < float(np.median(before)):
+    if weekends is not None and array_median(since) < array_median(before):
         old_ends, new_ends = weekends[counted:start], weekends[start:end]
         if since.size >= LEAST_BOTH and min(np.count_nonzero(old_ends), np.count_nonzero(~old_ends)) >= LEAST:
-            apart = float(np.median(before[old_ends])) - float(np.median(before[~old_ends]))
+            apart = array_median(before[old_ends]) - array_median(before[~old_ends])
             before, since = before - apart * old_ends, since - apart * new_ends
         else:
             kind = bool(2 * np.count_nonzero(new_ends) > end - start)
@@ -159,7 +164,7 @@ def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end:
     last = week and 0 < before.size < FEW and since.size >= LEAST_WEEK and before.min() > since.max()
     if min(before.size, since.size) < LEAST and not last:
         return None
-    old, new = float(np.median(before)), float(np.median(since))
+    old, new = array_median(before), array_median(since)
     if new < old and since.size < LEAST_LESS:
         return None
     if abs(new - old) < math.log1p(LEAST_CHANGE) or not (last or _rank_chance(before, since) < CLEAR):
