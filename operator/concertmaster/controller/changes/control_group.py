@@ -17,6 +17,7 @@ from concertmaster.core.stats.comparison import Common
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
 _LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
+_PODS = 50_000  # in one cycle: their runs stay in memory until its end, 1 to 2 KiB for each pod
 _TOLD = 2 * DAY  # before a change: the least span that tells hours; runs of a shorter one keep their season
 _RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as many as tell them
 
@@ -33,6 +34,7 @@ class ControlGroup:
         self._now = now
         self._beat = heartbeat
         self._runs: dict[tuple[WorkflowKey, int], Sequence[RunRecord]] = {}
+        self._pods = 0
         changed: dict[tuple[str, str], float] = {}
         for change in changes:
             at = (change.namespace, change.profile)
@@ -75,7 +77,7 @@ class ControlGroup:
             if definition.key == subject.key or changed >= first:
                 continue
             read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
-            if not read and len(self._runs) >= _LOOKED_AT:
+            if not read and (len(self._runs) >= _LOOKED_AT or self._pods >= _PODS):
                 continue
             runs = self._read(definition, until, most)
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
@@ -99,6 +101,7 @@ class ControlGroup:
         if key not in self._runs:
             self._beat("changes")
             self._runs[key] = self._history.runs(definition, limit=most, since=0.0, as_of=until)
+            self._pods += sum([len(run.steps) for run in self._runs[key]])
         return self._runs[key]
 
 

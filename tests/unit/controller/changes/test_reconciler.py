@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.changes import control_group
 from concertmaster.controller.changes.status import promise
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
@@ -187,6 +188,23 @@ def test_also_the_very_first_runs_in_a_slower_cluster_are_not_blamed_on_the_chan
             neighbours(bed, 2.0)
         bed.run()
         assert (bed.one().verdict is Verdict.WORSE) is not moved
+
+
+def test_no_more_other_workflows_are_read_than_the_memory_of_a_cycle_has_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control_group, "_PODS", 4 * 38)
+    bed = Bed()
+    bed.run()
+    bed.now += 8 * HOUR + 60.0
+    bed.runs(8, seconds=800.0, seed=7)
+    neighbours(bed, 800.0 / 600.0)
+    read: list[str] = []
+    runs = bed.history.runs
+    bed.history.runs = lambda of, **k: (read.append(of.key.name), runs(of, **k))[1]  # type: ignore[method-assign]
+    bed.run()
+    assert len({name for name in read if name != "etl"}) == 4
+    assert bed.one().verdict is Verdict.WORSE  # which five of them would have said is not the change's
 
 
 def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
