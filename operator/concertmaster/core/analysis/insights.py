@@ -23,8 +23,9 @@ from concertmaster.core.analysis.drivers import (
     width_effect,
 )
 from concertmaster.core.analysis.failures import SuccessDrop, success_drop
+from concertmaster.core.analysis.graph import LONGEST, SHORTEST
 from concertmaster.core.analysis.replay import TimeSplit, time_split
-from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
+from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.runs.changes import between, completed, longest, signature
@@ -205,6 +206,9 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
     recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
     chosen = recent if len(recent) >= MIN_RUNS else pairs  # runs before the last change do not predict the next one
+    makespans = [run.makespan for _, run in chosen if SHORTEST < run.makespan < LONGEST]
+    if len(makespans) >= MIN_RUNS:
+        return one_more(makespans)
     engine = analysis.definition.engine.name
     works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:

@@ -13,6 +13,7 @@ from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from tests.support.builders import DAY, NOW, container, definition, run, step
+from tests.support.core.scenario_builder import Work, argo, noise, scenario, task
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 BASE = {"extract": 60.0, "transform": 300.0, "load": 30.0}
@@ -102,6 +103,23 @@ def test_the_next_run_is_forecast_from_the_runs_since_the_last_change() -> None:
     found = insights(analyze(CHAIN, runs, now=NOW, policy=LONG)).next_run
     assert found.seconds is not None
     assert found.seconds.likely == pytest.approx(399 + 180, rel=0.05)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_the_next_run_may_take_other_steps_than_the_last(last: int) -> None:
+    """Half of the runs skip ``transform``, and nobody knows which the next one is."""
+    value, flow = noise(spread=0.02), argo(task("scan"), task("build", "scan"))
+
+    def work(i: int) -> Work:
+        return {"scan": value(100), **({"build": value(300)} if i % 2 == last else {})}
+
+    found = insights(scenario(flow, 40, work).analysis()).next_run.seconds
+    assert found is not None
+    assert 98 < found.low < 104
+    assert 400 < found.high < 420
+    few = insights(scenario(flow, 8, work).analysis()).next_run.seconds
+    assert few is not None
+    assert few.low < 103 < 406 < few.high
 
 
 def test_the_time_split_adds_up_to_the_mean_makespan() -> None:

@@ -15,9 +15,12 @@ from concertmaster.core.analysis.graph import LONGEST, SHORTEST
 from concertmaster.core.analysis.replay.overhead import Prediction, interval, predict, shape
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
+from concertmaster.core.model import Interval
 
 MIN_RUNS = 3  # a line always fits two points; a trend needs three
 LEVEL = 1.0  # prior standard deviation (log): the run may be e times smaller or larger than usual
+TAIL = 0.05  # share of runs below and above a 90% interval
+RANKED = 19  # runs of which the shortest and the longest enclose nine in ten further ones
 STAGED_BYTES = 1e8  # transfers below 100 MB take about a second, less than the overhead of a task
 
 
@@ -36,6 +39,21 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     if not peers:
         return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")
     return predict(shape(target, step_durations(target, own or peers)), [shape(o) for o in peers])
+
+
+def one_more(makespans: Sequence[float]) -> Prediction:
+    """Makespan (s) of one more run, from those of at least ``MIN_RUNS`` others.
+
+    Nothing is known of it in advance: which of its conditional steps it takes, how wide its fan-outs, how large its inputs
+    are. The runs show how these vary, in two groups as well as around one value; only few runs are taken for log-normal.
+    """
+    n = len(makespans)
+    if n < RANKED:
+        logs = np.log(makespans)
+        return interval(float(np.mean(logs)), float(np.std(logs, ddof=1)) * math.sqrt(1.0 + 1.0 / n), n)
+    tail = (TAIL * (n + 1) - 1.0) / (n - 1)  # the k-th of n has a further one below it with probability k / (n + 1)
+    low, likely, high = (float(v) for v in np.quantile(makespans, [tail, 0.5, 1.0 - tail]))
+    return Prediction(Interval(low, likely, high), n)
 
 
 def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
