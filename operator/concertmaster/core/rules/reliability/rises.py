@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
     analysis = evidence.analysis
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
     of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend.points, analysis.causes, least)
-    if of_runs is not None:
+    if of_runs is not None and not _of_other_steps(evidence, of_runs, least):
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
         return
@@ -146,6 +147,25 @@ def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Se
         if min(len(was), len(now)) >= MIN_RUNS:
             return compare(was, now).ratio - 1 < least
     return False
+
+
+def _of_other_steps(evidence: Evidence, rise: Rise, least: float) -> bool:
+    """Whether most of the rise is that more runs take steps which others skip: runs of the same steps do not take ``least``
+    longer, or by far less. Where most runs since then take steps as too few did before, nobody can tell."""
+    taken = {r.run: frozenset(e.step for e in r.steps if e.outcome.over) for r in evidence.analysis.runs}
+    alike: dict[frozenset[str], list[float]] = defaultdict(list)
+    for r in rise.before:
+        alike[taken[r.run]].append(r.makespan or 0.0)
+    usual = {steps: upper_median(seconds) for steps, seconds in alike.items() if len(seconds) >= MIN_RUNS}
+    if len(alike) < 2:
+        return False
+    was, now = (
+        [(r.makespan or 0.0) / usual[taken[r.run]] for r in part if taken[r.run] in usual]
+        for part in (rise.before, rise.after)
+    )
+    if len(now) < max(MIN_RUNS, len(rise.after) / 2):
+        return False
+    return math.log(compare(was, now).ratio) < max(math.log1p(least), math.log(rise.like.ratio) / 2)
 
 
 def _retries_alone(evidence: Evidence, rise: Rise, least: float) -> bool:

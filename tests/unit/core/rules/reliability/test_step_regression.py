@@ -14,16 +14,18 @@ _COUNT = 120
 _ON_AVERAGE = 7 / 6  # times as long on six nodes of which one is twice as slow
 
 
-def _flow(slower: float, *, share_later: float = _FULL, quick: float = 1.0, seed: int = 1) -> Scenario:
-    """Since the 61st run, ``share_later`` of the runs rebuild, which takes ``slower`` times as long, and both other steps
-    take ``quick`` times as long."""
+def _flow(
+    slower: float, *, share: float = _FULL, share_later: float = _FULL, quick: float = 1.0, seed: int = 1
+) -> Scenario:
+    """A ``share`` of the runs rebuild. Since the 61st run, ``share_later`` of them do, which takes ``slower`` times as long,
+    and both other steps take ``quick`` times as long."""
     value, chance = noise(seed, spread=0.05), random.Random(seed)
 
     def work(i: int) -> Work:
         late = i >= _COUNT // 2
         usual = quick if late else 1.0
         steps = {"scan": value(100 * usual), "publish": value(50 * usual)}
-        if chance.random() < (share_later if late else _FULL):
+        if chance.random() < (share_later if late else share):
             steps["rebuild"] = value(600 * (slower if late else 1.0))
         return steps
 
@@ -57,6 +59,27 @@ def test_its_gain_is_that_of_a_run_on_average(seed: int) -> None:
 def test_a_step_that_runs_more_or_less_often_is_no_regression(share_later: float) -> None:
     for seed in range(4):
         assert _flow(1.0, share_later=share_later, seed=seed).recommended("degradation") == []
+
+
+@pytest.mark.parametrize(("share", "later"), [(0.3, 0.85), (0.2, 0.95), (0.1, 0.7)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_step_that_most_runs_now_take_and_few_took_is_no_regression(share: float, later: float, seed: int) -> None:
+    """Then the median of the runs rises from that of those without it to that of those with it."""
+    made = _flow(1.0, share=share, share_later=later, seed=seed)
+    assert made.analysis().trend.points, "the case must tempt the rule"
+    assert made.recommended("degradation") == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_beside_that_a_step_that_became_slower_is_found_with_what_it_adds(seed: int) -> None:
+    item = _flow(1.5, share=0.3, share_later=0.85, seed=seed).one("degradation")
+    assert item.id == "degradation.rebuild"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low < 300 * 0.85 < item.gain_seconds.high
+
+
+def test_a_step_that_was_added_makes_runs_longer() -> None:
+    assert _flow(1.0, share=0.0, share_later=1.0).one("degradation").id == "degradation"
 
 
 def test_what_other_steps_gained_does_not_hide_what_a_step_lost() -> None:
