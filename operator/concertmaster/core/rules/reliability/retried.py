@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import classify
@@ -11,10 +11,12 @@ from concertmaster.core.model import Category, Finding, Outcome, StepExecution
 from concertmaster.core.rules.base import Evidence, gain_sentence
 from concertmaster.core.rules.reliability.attempts import ELSEWHERE, LEAST, Attempts, collect, goes_on, usual_reason
 from concertmaster.core.rules.reliability.repeated import rise
+from concertmaster.core.stats.comparison import compare
 from concertmaster.core.times import to_minute
 
 # Share of those that failed at first; where fewer succeed, there is more to say than that runs take longer.
 _HELPED = 0.5
+_SHORTER = 0.9  # of the time of an attempt that succeeds at once: what is left to do after a checkpoint
 
 
 def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding]:
@@ -32,7 +34,8 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         good, of = _recovered(own)
         if sum(flags) < LEAST or not goes_on(flags) or good < _HELPED * of:
             continue
-        if 2 * sum(classify(e) in ELSEWHERE for e in failures) < len(failures):
+        elsewhere = sum(classify(e) in ELSEWHERE for e in failures)
+        if 2 * elsewhere < len(failures) and not _resumed(evidence.rows.all[step].values()):
             at = rise([_failed(rows, evidence.rows.all[step][run]) for run, rows in failed.items()])
             first = list(failed)[at] if at is not None else None
             finding = _finding(evidence, step, own, failures, first, least_percent)
@@ -43,6 +46,22 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
 def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) -> bool | None:
     """Whether an attempt failed; None where the end of one was not seen."""
     return bool(failures) or (None if any(e.unseen for e in rows) else False)
+
+
+def _resumed(runs: Iterable[Sequence[StepExecution]]) -> bool:
+    """Whether retries go on where the failed attempts ended, from a checkpoint: the attempts that succeed in the end clearly
+    take less time than those that succeed at once. Then hardly any of the failed attempts' time is lost."""
+    once: list[float | None] = []
+    last: list[float | None] = []
+    for rows in runs:
+        items: dict[str | None, list[StepExecution]] = {}
+        for e in rows:
+            items.setdefault(e.item, []).append(e)
+        for attempts in items.values():
+            newest = max(attempts, key=lambda e: (e.attempt, e.started or 0.0))
+            if newest.outcome.timed:
+                (last if len(attempts) > 1 else once).append(newest.duration)
+    return compare(once, last).high < _SHORTER
 
 
 def _recovered(own: Attempts) -> tuple[int, int]:

@@ -76,3 +76,22 @@ def test_what_costs_little_or_is_reported_elsewhere_is_silent(case: dict[str, ob
 
 def test_retries_that_seldom_help_are_left_to_the_failures() -> None:
     assert not any("of its attempts" in item.action for item in _runs(0.5, good=0.3).recommended("failing-step"))
+
+
+@pytest.mark.parametrize(("resumes", "found"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("seed", range(3))
+def test_attempts_that_go_on_where_the_failed_one_ended_cost_nothing(resumes: bool, found: int, seed: int) -> None:
+    """A training of an hour with checkpoints: whatever failed, its attempts together take as long as one."""
+    value, chance = noise(seed, spread=0.15), random.Random(seed)
+
+    def work(_: int) -> Work:
+        seconds, failures, left = value(3600), [], 0.0
+        left = seconds
+        while chance.random() < 0.35 and len(failures) < 4:
+            done = left * chance.uniform(0.2, 0.9)
+            failures.append((done, "Error"))
+            left -= done - 30 if resumes else 0.0
+        return {"fetch": value(60), "transform": Pod(left, failures=tuple(failures))}
+
+    made = scenario(argo(task("fetch"), task("transform", "fetch")), 60, work, every=4 * 3600.0)
+    assert len(made.recommended("failing-step")) == found
