@@ -27,6 +27,7 @@ from concertmaster.core.model import (
 from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes
 from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
+from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
@@ -86,6 +87,8 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     failed, unseen = own.lasting, own.unseen
     items = median([float(i) for i in own.items]) or 1.0
     runs_now, runs_then = ((p or 0.0) ** items for p in (recommended.success_now, recommended.success))
+    failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
+    some = " that have it" if len(own.items) < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
         if own.retries
@@ -99,18 +102,19 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
             f" {_why(own.classes)}; {seen}{f'; the ends of {unseen} were not seen' if unseen else ''}"
         ),
         otherwise=(
-            f"about {text.percent(1 - runs_now)} of the runs keep failing at {name}, each after"
+            f"about {text.percent(failed_runs / runs)} of the runs keep failing at {name}, each after"
             f" {text.duration(_spent(evidence, step))} of work"
         ),
         risk=Level.LOW if own.helped else Level.MEDIUM,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
-            f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
+            f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs{some} instead of"
+            f" {text.percent(runs_now, 1)}"
         ),
         confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0) * (1 - unseen / chains),
         failures_avoided=_avoided(
-            failed_share(min(failed, analysis.failed), len(analysis.runs), evidence.rows.unseen(step)),
+            failed_share(min(failed_runs, analysis.failed), runs, evidence.rows.unseen(step)),
             runs_now,
             runs_then,
         ),
@@ -133,8 +137,14 @@ def _avoided(failing: Interval | None, now: float, then: float) -> Interval | No
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:
-    """Median seconds from start to end of a failed run, or of the step if that is unknown."""
-    failed = [r.makespan for r in evidence.analysis.runs if r.outcome is Outcome.FAILED and r.makespan is not None]
+    """Median seconds from start to end of the runs that failed where the step did, or of the step if that is unknown."""
+    failed = [
+        r.makespan
+        for r in evidence.analysis.runs
+        if r.outcome is Outcome.FAILED
+        and r.makespan is not None
+        and any(e.step == step and e.outcome is Outcome.FAILED for e in r.steps)
+    ]
     step_analysis = evidence.analysis.step(step)
     return median(failed) if failed else step_analysis.duration.p50 if step_analysis else None
 
@@ -229,11 +239,13 @@ def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> flo
     return float(success ** (1.0 / max(1.0, items * failing)))
 
 
-def _may_help(own: Attempts) -> bool:
+def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
     """Whether a retry can be expected to help, if none was seen to. Failures of unknown reason may be ones of memory or of a
-    time limit; and such a limit may be too tight for all executions where the times of most others are unknown."""
+    time limit; such a limit may be too tight for all executions where the times of most others are unknown, and that of a
+    whole run leaves no time for retries."""
     failed = own.classes.total()
-    stopped = 2 * own.classes[FailureClass.DEADLINE] > failed and 2 * own.unseen > len(own.chains)
+    too_tight = 2 * own.unseen > len(own.chains) or ends_runs(evidence, step)
+    stopped = 2 * own.classes[FailureClass.DEADLINE] > failed and too_tight
     return own.helped > 0 or not (stopped or 2 * own.unexplained > failed)
 
 
@@ -268,7 +280,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if failed < evidence.settings.number("minFailures", 2) or now is None:
             continue
         enough = _enough(_goals(evidence, attempts, own), own)
-        if enough is not None and (enough[1].limit or 0) > now and _may_help(own):
+        if enough is not None and (enough[1].limit or 0) > now and _may_help(evidence, name, own):
             goal, recommended = enough
             yield _more(evidence, name, own, recommended, goal, now)
 

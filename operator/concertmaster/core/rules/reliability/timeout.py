@@ -15,12 +15,14 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
+from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, hung, spans
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
 _LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
 _USUAL = 3  # executions of an item
+_REACHED = 0.9  # of the limit: times are known to some seconds only
 _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
@@ -165,6 +167,8 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
     now, limit = row.spec.timeout_seconds, row.limit
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
+    # Others were stopped by the limit of the whole run.
+    killed = min(killed, sum([not span.good and span.seconds >= _REACHED * (now or 0.0) for span in row.ended]))
     if now is None or limit.seconds is None or limit.bound is None or limit.longest is None:
         return None
     if not killed and now >= limit.bound:
@@ -261,6 +265,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield finding
         else:
             quiet.append(row)
+    of_run = run_limit.find(evidence, evidence.settings.number("headroomPercent", 50.0) / 100)
+    if of_run is not None:
+        yield of_run
     missing = _missing(evidence, quiet, spoken)
     if missing is not None:
         yield missing

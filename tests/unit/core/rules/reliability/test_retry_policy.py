@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Level
+from concertmaster.core import text
+from concertmaster.core.model import Level, Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
 from tests.support.builders import DAY, MI, container
 from tests.support.core import scenarios
@@ -176,3 +177,49 @@ def test_a_limit_that_is_not_known_is_read_from_what_was_tried() -> None:
     item = scenario(of, 42, work).one("retry-policy")
     assert item.current == "1 retry"
     assert int(item.proposed.split()[0]) > 1
+
+
+def _branch(seed: int) -> Scenario:
+    """A quarter of the runs takes ``test``, a fifth of which fail after five minutes; one run in ten fails at once in
+    ``load``."""
+    chance, flow = random.Random(seed), argo(task("load"), task("test", "load"))
+
+    def work(i: int) -> Work:
+        if i % 10 == 3:
+            return {"load": Pod(10, fails="Error")}
+        steps: dict[str, Pod] = {"load": Pod(60)}
+        if i % 4 == 0:
+            steps["test"] = Pod(300, fails="Error" if chance.random() < 0.2 else None)
+        return steps
+
+    return scenario(flow, 200, work, every=DAY / 24)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_failures_of_a_branch_are_a_share_of_all_runs_and_as_late_as_they_are(seed: int) -> None:
+    made = _branch(seed)
+    failed = sum(any(e.step == "test" and e.outcome is Outcome.FAILED for e in run.steps) for run in made.runs)
+    (item,) = [r for r in made.recommended("retry-policy") if r.step == "test"]
+    assert item.otherwise.startswith(
+        f"about {text.percent(failed / 200)} of the runs keep failing at test, each after 6m"
+    )
+    assert "of the runs that have it instead of" in item.expected
+    (other,) = [r for r in made.recommended("retry-policy") if r.step == "load"]
+    assert other.otherwise.endswith("each after 13s of work")
+    assert "of the runs instead of" in other.expected
+
+
+def test_several_failed_items_are_one_failed_run() -> None:
+    """Six of 20 items fail in one run of 20; three times as many runs fail elsewhere."""
+    flow = argo(task("map"), task("merge", "map"))
+
+    def work(i: int) -> Work:
+        items = [Pod(60, fails="Error" if i % 20 == 3 and k < 6 else None) for k in range(20)]
+        return {"map": items, "merge": Pod(30, fails="Error" if i % 20 in (7, 11, 15) else None)}
+
+    made = scenario(flow, 200, work, every=DAY / 24)
+    (item,) = [r for r in made.recommended("retry-policy") if r.step == "map"]
+    avoided = item.failures_avoided
+    assert avoided is not None
+    assert avoided.likely <= 0.05
+    assert item.otherwise.startswith("about 5% of the runs")

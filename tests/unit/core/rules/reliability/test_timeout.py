@@ -13,7 +13,7 @@ from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.rules.base import share_interval
 from tests.support.builders import NOW, container
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, noise, scenario, task
 
 
 def _used(cpu: float | None, sampled: float = 10800.0) -> tuple[ContainerFact, ...]:
@@ -277,3 +277,52 @@ def test_a_long_execution_whose_end_was_not_seen_may_have_succeeded(cpu: float |
     )
     found = replace(of, runs=runs).recommended("timeout")
     assert ["hung" in r.because for r in found if r.step == "transform"] == [True] * (cpu == 270.0)
+
+
+def _whole(limit: int | None, *, own: bool = False, kind: str = "WorkflowTemplate", seed: int = 1) -> Scenario:
+    """Three steps of ten minutes in all, more or less; the workflow is stopped after ``limit`` seconds, while its last step
+    runs. ``own``: the steps have limits that are never reached."""
+    size, value = noise(seed, spread=0.17), noise(seed + 1, spread=0.03)
+    names = ("a", "b", "c")
+    templates = {name: {"activeDeadlineSeconds": 3600} for name in names} if own else {}
+    flow = argo(task("a"), task("b", "a"), task("c", "b"), templates=templates)
+    if limit is not None:
+        flow["spec"]["activeDeadlineSeconds"] = limit
+    if kind == "CronWorkflow":
+        flow = {**flow, "kind": kind, "spec": {"schedule": "0 * * * *", "workflowSpec": flow["spec"]}}
+
+    def work(_: int) -> Work:
+        long, spent, steps = size(200), 0.0, dict[str, Pod]()
+        for name in names:
+            seconds = value(long)
+            left = (limit or 1e9) - spent - 3.0
+            late = seconds > left
+            steps[name] = Pod(min(seconds, left), fails="DeadlineExceeded" if late else None)
+            if late:
+                break
+            spent += seconds + 3.0
+        return steps
+
+    return scenario(flow, 200, work, every=3600.0)
+
+
+@pytest.mark.parametrize("kind", ["WorkflowTemplate", "CronWorkflow"])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_limit_of_the_workflow_that_stops_runs_is_to_be_raised(kind: str, own: bool) -> None:
+    made = _whole(800, kind=kind, own=own)
+    stopped = sum(run.outcome is Outcome.FAILED for run in made.runs)
+    assert 5 < stopped < 40, "the case must tempt the rule"
+    (item,) = [r for r in made.recommended("timeout") if not r.minor]
+    assert item.id == "timeout.workflow"
+    assert item.action == "Raise time limit of the workflow: 13m20s -> 24m00s"
+    assert item.because.startswith(f"{stopped} of 200 runs were stopped by it")
+    (edit,) = item.edits
+    at = "/spec/workflowSpec" if kind == "CronWorkflow" else "/spec"
+    assert (edit.pointer, edit.current, edit.proposed) == (f"{at}/activeDeadlineSeconds", "800", "1440")
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.low < stopped / 200 < item.failures_avoided.high
+    assert made.recommended("retry-policy") == [], "it leaves no time for retries"
+
+
+def test_a_limit_of_the_workflow_that_no_run_reaches_is_silent() -> None:
+    assert [r for r in _whole(3600).recommended("timeout") if r.id == "timeout.workflow"] == []
