@@ -165,8 +165,9 @@ def test_cost_counts_request_or_use_whichever_is_larger_and_splits_the_waste() -
         ([0, 0, 0, 0, 0, 0], 3600, 180.0),  # six Jobs made at once: as if they came again tomorrow
         ([0, 1, 1, 2, 2, 2], 3600, 180.0),  # or nearly at once
         ([0, 0, 0, 0, 0, 0], 10 * DAY, 18.0),  # and never again
-        ([0, 100, 200, 300], 3600, 30 * DAY / 100),  # each begins when the one before it has ended
-        ([0, 60, 120, 180], 3600, 30 * DAY / 60),  # each begins before the one before it has ended
+        ([0, 100, 200, 300], 400, 30 * DAY / 100),  # each begins when the one before it has ended
+        ([0, 60, 120, 180], 240, 30 * DAY / 60),  # each begins before the one before it has ended
+        ([0, 100, 200, 300], 10 * DAY, 12.0),  # tried out ten days ago, and never again
     ],
 )
 def test_runs_that_begin_together_are_one_batch(starts: list[float], since: float, monthly: float) -> None:

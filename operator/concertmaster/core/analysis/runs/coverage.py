@@ -35,8 +35,10 @@ def runs_per_month(
     """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
 
     Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is taken
-    over the time since it, at least one day. ``blind``: spans (unix seconds) in which the metrics source was not read or saw
-    no pods. They are left out as far as they explain why there are no runs.
+    over the time since it, at least one day. Where no run has started for clearly longer than ever between two of them, that
+    time counts as well: a workflow that was tried out, or runs no more, does not go on at the rate it had. ``blind``: spans
+    (unix seconds) in which the metrics source was not read or saw no pods. They are left out as far as they explain why
+    there are no runs.
     """
     starts = _starts(runs)
     if len(starts) < 2:
@@ -44,9 +46,12 @@ def runs_per_month(
     span = starts[-1] - starts[0]
     if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
         return len(starts) / max(_DAY_SECONDS, now - starts[0]) * _MONTH_SECONDS
-    if blind:
-        span *= 1.0 - _unseen(starts, _merged(blind), definition)
-    return (len(starts) - 1) / span * _MONTH_SECONDS
+    hidden = _merged(blind)
+    idle = now - starts[-1] - sum(max(0.0, min(high, now) - max(low, starts[-1])) for low, high in hidden)
+    ended = idle > _UNUSUAL * max(later - earlier for earlier, later in pairwise(starts))
+    if hidden:
+        span *= 1.0 - _unseen(starts, hidden, definition)
+    return len(starts) / (span + idle) * _MONTH_SECONDS if ended else (len(starts) - 1) / span * _MONTH_SECONDS
 
 
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:

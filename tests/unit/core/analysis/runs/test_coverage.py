@@ -41,8 +41,8 @@ def days(first: float, last: float) -> tuple[float, float]:
 @pytest.mark.parametrize("outage", [days(5, 8), days(5.1, 6.1), days(2, 9)])
 def test_an_outage_of_the_metrics_source_does_not_lower_the_rate(interval: float, outage: tuple[float, float]) -> None:
     seen = at(without(every(interval), outage))
-    assert runs_per_month(seen, NOW, None, [outage]) == pytest.approx(30 * DAY / interval, rel=0.01)
-    assert (runs_per_month(seen, NOW) or 0.0) < 0.96 * 30 * DAY / interval
+    assert runs_per_month(seen, MONDAY, None, [outage]) == pytest.approx(30 * DAY / interval, rel=0.01)
+    assert (runs_per_month(seen, MONDAY) or 0.0) < 0.96 * 30 * DAY / interval
 
 
 def test_what_was_read_after_the_outage_counts() -> None:
@@ -50,21 +50,21 @@ def test_what_was_read_after_the_outage_counts() -> None:
     for moments in (every(HOUR), every(DAY), [m + i for m in every(DAY) for i in range(10)]):
         for outage in (days(5, 8), days(5, 6.5), days(1, 12)):
             seen = at(moments)
-            assert runs_per_month(seen, NOW, None, [outage]) == runs_per_month(seen, NOW)
+            assert runs_per_month(seen, MONDAY, None, [outage]) == runs_per_month(seen, MONDAY)
 
 
 def test_pods_that_outlive_the_outage_do_not_show_that_it_was_seen() -> None:
     """A CronJob keeps its last three Jobs."""
     outage = days(5, 8)
     kept = [m for m in every(HOUR) if not outage[0] <= m <= outage[1] - 3 * HOUR]
-    assert runs_per_month(at(kept), NOW, None, [outage]) == pytest.approx(720.0, rel=0.01)
+    assert runs_per_month(at(kept), MONDAY, None, [outage]) == pytest.approx(720.0, rel=0.01)
 
 
 def test_runs_of_every_night_in_batches() -> None:
     outage = days(5, 8)
     moments = [m + i for m in every(DAY) for i in range(10)]
     seen = at(without(moments, outage), seconds=2.0)
-    assert runs_per_month(seen, NOW, None, [outage]) == pytest.approx(300.0, rel=0.1)
+    assert runs_per_month(seen, MONDAY, None, [outage]) == pytest.approx(300.0, rel=0.1)
 
 
 @pytest.mark.parametrize("schedule", ["0 2 * * 1-5", None])
@@ -72,7 +72,7 @@ def test_runs_of_every_night_in_batches() -> None:
 def test_a_weekend_without_runs_is_no_gap(schedule: str | None, outage: tuple[float, float]) -> None:
     weekdays = at(m for i, m in enumerate(every(DAY)) if i % 7 < 5)
     of = definition(step("load"), schedule=schedule)
-    assert runs_per_month(weekdays, NOW, of, [outage]) == runs_per_month(weekdays, NOW, of)
+    assert runs_per_month(weekdays, MONDAY, of, [outage]) == runs_per_month(weekdays, MONDAY, of)
 
 
 def test_only_what_the_schedule_had_due_was_missed() -> None:
@@ -81,23 +81,23 @@ def test_only_what_the_schedule_had_due_was_missed() -> None:
     of, outage = definition(step("load"), schedule="0 2 * * 1-5"), days(4, 7)
     seen = at(without(weekdays, outage))
     assert len(seen) == len(weekdays) - 1
-    assert runs_per_month(seen, NOW, of, [outage]) == pytest.approx(runs_per_month(at(weekdays), NOW, of))
+    assert runs_per_month(seen, MONDAY, of, [outage]) == pytest.approx(runs_per_month(at(weekdays), MONDAY, of))
 
 
 def test_a_pause_without_an_outage_counts() -> None:
     """Its schedule was suspended, as far as anybody knows."""
     paused = at(without(every(HOUR), days(5, 8)))
     of = definition(step("load"), schedule="0 * * * *")
-    assert runs_per_month(paused, NOW, of) == pytest.approx(720.0 * 11 / 14, rel=0.01)
+    assert runs_per_month(paused, MONDAY, of) == pytest.approx(720.0 * 11 / 14, rel=0.01)
     elsewhere = [days(1, 1.02), days(12, 12.01)]
-    assert runs_per_month(paused, NOW, of, elsewhere) == pytest.approx(720.0 * 11 / 14, rel=0.01)
+    assert runs_per_month(paused, MONDAY, of, elsewhere) == pytest.approx(720.0 * 11 / 14, rel=0.01)
 
 
 def test_two_runs_on_both_sides_of_an_outage() -> None:
     seen = at([START, START + 10 * DAY])
-    assert runs_per_month(seen, NOW, None, [(START - DAY, NOW)]) == pytest.approx(6.0), "at most half is left out"
-    assert runs_per_month(seen, NOW, None, [days(2, 4)]) == pytest.approx(3.0), "explains too little of the pause"
-    assert runs_per_month(seen, NOW, None, [days(2, 6), days(5, 8)]) == pytest.approx(30 / 5)
+    assert runs_per_month(seen, MONDAY, None, [(START - DAY, MONDAY)]) == pytest.approx(6.0), "at most half is left out"
+    assert runs_per_month(seen, MONDAY, None, [days(2, 4)]) == pytest.approx(3.0), "explains too little of the pause"
+    assert runs_per_month(seen, MONDAY, None, [days(2, 6), days(5, 8)]) == pytest.approx(30 / 5)
 
 
 def test_the_rate_is_that_of_the_runs_kept_where_there_are_many() -> None:
@@ -141,3 +141,22 @@ def test_a_recommendation_about_two_days_says_so() -> None:
     assert Evidence(analysis, "p").runs(48) == "in 48 runs (2d)"
     few = analyze(of, newest(HOUR, 14), now=NOW, policy=Policy(analysis=AnalysisSettings(max_runs=24)))
     assert Evidence(few, "p").runs(24) == "in 24 runs (1d)"
+
+
+@pytest.mark.parametrize(("interval", "ended"), [(HOUR, 3), (2 * HOUR, 10), (DAY, 5)])
+def test_the_time_since_a_workflow_stopped_counts(interval: float, ended: int) -> None:
+    """It ran for some days and was replaced, or suspended: it does not go on at that rate."""
+    seen = at(m for m in every(interval) if m < MONDAY - ended * DAY)
+    assert runs_per_month(seen, MONDAY) == pytest.approx(len(seen) * 30 * DAY / (MONDAY - every(interval)[0]), rel=0.01)
+    assert runs_per_month(seen, MONDAY, None, [(MONDAY - ended * DAY, MONDAY)]) == pytest.approx(
+        30 * DAY / interval, rel=0.01
+    )
+
+
+def test_no_start_for_as_long_as_at_every_weekend_is_no_end() -> None:
+    """Ten hours on working days; the analysis is on a Sunday."""
+    moments = [m for m in every(HOUR) if (m // DAY + 3) % 7 < 5 and 8 <= m % DAY / HOUR < 18]
+    sunday = MONDAY - DAY / 2
+    seen = [m for m in moments if m < sunday]
+    span = seen[-1] - seen[0]
+    assert runs_per_month(at(seen), sunday) == pytest.approx((len(seen) - 1) / span * 30 * DAY)
