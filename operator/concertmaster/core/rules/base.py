@@ -58,6 +58,11 @@ class Evidence:
     sizing: SizingHistory = field(default_factory=SizingHistory)
 
     @property
+    def misses_success(self) -> bool:
+        """Whether too few runs succeed for the objective."""
+        return any(o.verdict is ObjectiveResult.MISSED and o.name == "success" for o in self.analysis.objectives)
+
+    @property
     def misses_duration(self) -> bool:
         """Whether a duration objective is missed."""
         return any(

@@ -110,7 +110,8 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
 def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Replace: runs that were stopped early."""
     count, runs = len(starts.replaced), len(starts.spans)
-    if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+    few = count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs
+    if count < _FEWEST or (few and not evidence.misses_success):
         return None
     analysis = evidence.analysis
     stopped = {id(starts.spans[i].run) for i in starts.replaced}

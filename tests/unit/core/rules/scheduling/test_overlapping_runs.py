@@ -14,6 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.starts import starts_of
 from concertmaster.core.model import Outcome, RunRecord, Severity
+from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.scheduling.slowdown import slowdown
 from concertmaster.core.schedule import widened
 from concertmaster.engines.define import define_all
@@ -131,6 +132,15 @@ def test_runs_that_are_replaced_should_end() -> None:
     assert item.failures_avoided is not None
     assert item.failures_avoided.likely == pytest.approx(13 / 40)
     assert item.saving_per_month is not None
+
+
+@pytest.mark.parametrize(("objective", "found"), [(0.95, 1), (0.9, 0)])
+def test_few_replaced_runs_matter_where_too_few_succeed(objective: float, found: int) -> None:
+    """One in 13, of which no other rule speaks."""
+    made = replacing(count=130, each=13)
+    runs = tuple(replace(r, outcome=Outcome.FAILED) if r.outcome is Outcome.UNKNOWN else r for r in made.runs)
+    given = replace(made, runs=runs, objectives=Objectives(min_success=objective))
+    assert len(given.recommended("overlapping-runs")) == found
 
 
 @pytest.mark.parametrize(("policy", "rule"), [("Replace", "overlapping-runs"), ("Forbid", "failing-step")])
