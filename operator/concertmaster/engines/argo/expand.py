@@ -241,6 +241,7 @@ class Expansion:
             on_exit=place.on_exit,
             conditional=place.conditional or place.memoized,
             waits=leaf.podless if leaf else False,
+            creates=leaf.creates if leaf else False,
             daemon=leaf.daemon if leaf else False,
             locks=tuple(dict.fromkeys((*place.locks, *read_locks(called.body, where, self.problems)))),
             outer_locks=place.locks,

@@ -167,6 +167,7 @@ class Leaf:
     memoized: bool = False
     daemon: bool = False
     podless: bool = False  # suspend, http, plugin: run by the controller or its agent
+    creates: bool = False  # resource: its pod creates an object and waits for its conditions
 
 
 def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
@@ -188,6 +189,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
         memoized=body.get("memoize") is not None,
         daemon=flag(templates.value(body, "daemon")),
         podless=kind in _PODLESS,
+        creates=kind == "resource",
     )
 
 

@@ -29,6 +29,8 @@ def _where_time_goes(step: StepAnalysis) -> str:
 
 
 def _hint(step: StepAnalysis) -> str:
+    if step.spec is not None and step.spec.creates:
+        return "it waits for the object it creates, so look at what that runs"
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Relative to one core even if more is requested: a fully busy single thread is not waiting.
     busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]

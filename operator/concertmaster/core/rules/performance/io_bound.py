@@ -170,7 +170,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if (
             step.path is None
             or step.path.drag <= 0
-            or (step.spec is not None and (step.spec.waits or step.spec.daemon))
+            or (step.spec is not None and (step.spec.waits or step.spec.creates or step.spec.daemon))
         ):
             continue
         rows = seen.get(step.step, ())

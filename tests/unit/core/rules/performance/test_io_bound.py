@@ -140,3 +140,24 @@ def test_figures_refer_to_the_time_that_was_sampled(sidecar: bool) -> None:
     assert "stalled on the disk: 60% of the time (PSI)" in item.evidence
     assert "disk: 6.0 MiB a second" in item.evidence
     assert "network: 30.0 MiB a second" in item.evidence
+
+
+def test_a_step_that_awaits_the_object_it_creates_is_not_io_bound() -> None:
+    """An Argo ``resource`` template whose pod waits for a child Workflow."""
+    value = noise()
+    child = {"action": "create", "successCondition": "status.phase == Succeeded", "manifest": "kind: Workflow"}
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        quiet = measured(cpu_seconds=0.02 * seconds, cpu_sampled_seconds=seconds)
+        return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
+
+    flow = etl(transform={"resource": child})
+    for body in flow["spec"]["templates"]:
+        if body["name"] == "transform":
+            del body["container"]
+    assert scenario(etl(), 20, work).one("io-bound").id == "io-bound.transform"
+    made = scenario(flow, 20, work)
+    assert made.recommended("io-bound") == []
+    (bottleneck,) = [r for r in made.recommended("bottleneck") if r.step == "transform"]
+    assert "it waits for the object it creates" in bottleneck.because
