@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.model import STOPPED, Category, Finding, Level, Outcome
+from concertmaster.core.analysis.cost import steps_unseen
+from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 
 _SHORTEST = 15.0  # seconds
@@ -48,8 +49,18 @@ def _sizes(evidence: Evidence) -> str:
 
 
 def _unknown_ends(evidence: Evidence) -> str | None:
+    """Runs whose end was not seen. Those that a user stopped have none. Nor are those meant whose pods were all seen to end
+    and which lack steps: if they are all older than the others, or have steps that the definition lacks, it was changed
+    since, and if pods were gone too soon, they no longer are."""
     runs = evidence.analysis.runs
-    unseen = sum(run.outcome is Outcome.UNKNOWN and not any(e.reason in STOPPED for e in run.steps) for run in runs)
+    lacking = [r for r in runs if steps_unseen(r)]
+    others = [r.start or 0.0 for r in runs if not steps_unseen(r)]
+    older = max([r.start or 0.0 for r in lacking], default=0.0) < min(others, default=0.0)
+    changed = {id(r) for r in lacking if older or any(e.step.startswith(UNKNOWN_STEP) for e in r.steps)}
+    unseen = sum(
+        r.outcome is Outcome.UNKNOWN and id(r) not in changed and not any(e.reason in STOPPED for e in r.steps)
+        for r in runs
+    )
     if not unseen or unseen < 0.1 * len(runs):
         return None
     return f"{unseen} of {len(runs)} runs ended without their end being scraped"
