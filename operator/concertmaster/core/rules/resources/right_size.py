@@ -241,7 +241,13 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     memory = [_kept_from_failing(r) for r in sizes if r.resource == "memory" and r.lowered]
     if memory and all(memory) and not marks:
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory"
-    return f"{reserved}; {effect}{first}"
+    return f"{reserved}; {effect}{first}{_left_to_people(sizes)}"
+
+
+def _left_to_people(sizes: Sequence[RequestRow]) -> str:
+    """The rows that the printed command does not set, since their fields are in no object it may patch."""
+    others = [f"{r.resource} of {r.title}" for r in sizes if not r.edits and not r.first]
+    return f"; not set by the command: {text.listing(others)}" if others and len(others) < len(sizes) else ""
 
 
 def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: str) -> str | None:

@@ -600,6 +600,8 @@ def test_the_shares_of_the_edits_lack_what_no_edit_brings() -> None:
     lacking = only(sized([own[0], borrowed, own[2]], facts))
     assert lacking.saving_per_month == item.saving_per_month
     assert sum(e.share or 0.0 for e in lacking.edits) == pytest.approx(1.0 - shares["1"])
+    assert lacking.expected.endswith("; not set by the command: memory of b/main")
+    assert "not set by the command" not in item.expected
 
 
 def read_late(unread: int) -> Facts:
