@@ -16,6 +16,8 @@ from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.sizing import MILLI
 
+_WORTH_MOVING = 0.9  # of the peak: what is left of it when this workflow runs at another hour
+
 
 def _line(hour: HourDemand) -> str:
     return f"{_when(hour.start)}: {text.cores(hour.cores)}, {hour.gib:.1f}Gi, {hour.runs:.1f} runs"
@@ -54,17 +56,20 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         (h.cores - dict(h.by_workflow).get(me, 0.0) for h in demand.hours if h.cores >= peak.cores - own),
         default=0.0,
     )
+    moved = max(rest, mean)
+    movable = moved <= _WORTH_MOVING * peak.cores
     note = f"; {text.count(len(demand.unknown), 'workflow')} too new to count" if demand.unknown else ""
     likely = (
         f"; {text.count(len(demand.estimated), 'new workflow')} taken from similar ones" if demand.estimated else ""
     )
     yield Finding(
-        action=f"Plan for {text.cores(peak.cores)} at {_when(peak.start)}, or move this workflow away from that hour",
+        action=f"Plan for {text.cores(peak.cores)} at {_when(peak.start)}"
+        + (", or move this workflow away from that hour" if movable else ""),
         because=(
             f"schedules and history ({evidence.window()}) make it the busiest hour of the next"
             f" {text.window(hours * 3600.0)}:"
             f" {text.cores(peak.cores)} and {peak.gib:.1f}Gi reserved against {text.cores(mean)} on average, of"
-            " which this workflow"
+            f" which this workflow{'' if movable else f', the largest of {len(peak.by_workflow)},'}"
             f" takes {text.percent(own / peak.cores)}{likely}{note}"
         ),
         otherwise=(
@@ -72,10 +77,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             " pending"
         ),
         current=f"peak of {text.cores(peak.cores)}",
-        proposed=f"peak of {text.cores(max(rest, mean))}",
+        proposed=f"peak of {text.cores(moved)}" if movable else "room for it",
         expected=(
-            f"the peak falls from {text.cores(peak.cores)} to {text.cores(max(rest, mean))} when this workflow"
-            " runs at a quiet hour"
+            f"the peak falls from {text.cores(peak.cores)} to {text.cores(moved)} when this workflow runs at a quiet hour"
+            if movable
+            else "no pod of that hour stays pending"
         ),
         confidence=0.5,
         evidence=tuple(_line(h) for h in sorted(sorted(busy, key=lambda h: -h.cores)[:12], key=lambda h: h.start)),

@@ -139,6 +139,17 @@ def test_the_peak_is_reported_to_the_workflow_that_makes_it() -> None:
     assert replace(scenario, fleet=None).recommended("demand-forecast") == []
 
 
+def test_one_of_many_that_make_the_peak_together_is_not_to_be_moved() -> None:
+    """Forty copies of a workflow start at the same hour."""
+    made = scenarios.demand_forecast()
+    assert made.fleet is not None
+    copies = [scenarios.daily_member(f"copy-{i}", 2.0, 3.9, 900) for i in range(39)]
+    found = replace(made, fleet=Fleet((made.fleet.members[0], *copies))).one("demand-forecast")
+    assert "move" not in found.action
+    assert "of which this workflow, the largest of 40, takes 3%" in found.because
+    assert "move this workflow" in made.one("demand-forecast").action
+
+
 def test_others_and_flat_demand_are_silent() -> None:
     scenario = scenarios.demand_forecast()
     assert scenario.fleet is not None
