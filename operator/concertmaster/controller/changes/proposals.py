@@ -28,7 +28,7 @@ from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import ApplyMode, ChangePhase, Decision
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
-from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.engines.registry import shared_by
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import target_resource
@@ -238,13 +238,15 @@ class Proposals:
         return self._writer.carry_out(change, marked(change, definition.fingerprint), context.now)
 
     def _scope_now(self, context: WorkflowContext, change: WorkflowChangeView) -> Scope | None:
-        """What ``change`` may be for, a Task by the Pipeline as the API server has it this moment."""
+        """What ``change`` may be for, a Task by the workflow as the API server has it this moment."""
         ref = context.workflow_ref
         resource = target_resource(ref.api_version, ref.kind) if ref is not None else None
-        if change.task is None or ref is None or resource is None:
+        shared = shared_by(ref.kind) if ref is not None else None
+        if change.task is None or ref is None or resource is None or shared is None:
             return context.scope
         try:
-            return Scope(ref, tasks_of(self._client.get(resource.path(context.subject.entry.namespace, ref.name))))
+            raw = self._client.get(resource.path(context.subject.entry.namespace, ref.name))
+            return Scope(ref, shared.names(raw, None))
         except NotFound:
             return Scope(ref)
 
