@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from concertmaster.core.analysis.periods import HOUR, Period
+from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome
+from concertmaster.core.units import HOUR
 from concertmaster.report import trends as table
 from tests.support.builders import DAY, definition, run, step
 from tests.support.golden import check

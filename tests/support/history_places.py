@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import psycopg
 
+from concertmaster.core.units import WEEK
 from concertmaster.history import Address, CacheFile, Store, open_server
-from concertmaster.history.sql import WEEK
 
 
 class Place(Protocol):

@@ -14,12 +14,11 @@ from concertmaster.core.model import AnswerFact, StepExecution, WorkflowDefiniti
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun
+from concertmaster.core.units import DAY
 from concertmaster.engines import from_queries
 
 if TYPE_CHECKING:  # commands that ask nobody start without the client
     from concertmaster.prometheus.client import PrometheusClient
-
-_DAY = 86400.0
 
 
 def ask(
@@ -53,7 +52,7 @@ def _steps(
             seen: set[str] = set()
             begin = since
             while begin < until:
-                end = min(until, begin + _DAY)
+                end = min(until, begin + DAY)
                 for run, value in step_values(client, definition, step, kind, begin, end).items():
                     if run not in seen:
                         seen.add(run)

@@ -8,7 +8,6 @@ instead.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -67,7 +66,7 @@ def expiration(span: str | None, until: str | None, now: float) -> str | None:
     if not until:
         return None
     try:
-        end = parse_time(until) if "T" in until else datetime.fromisoformat(until).replace(tzinfo=UTC).timestamp()
+        end = parse_time(until)
     except ValueError:
         raise UserError(f"--until: {until!r} is no time such as 2027-01-31 or 2027-01-31T00:00:00Z") from None
     if end <= now:

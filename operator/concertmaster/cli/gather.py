@@ -18,6 +18,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.core.text import plain
+from concertmaster.core.units import WEEK
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
 _DEEPEST = 100  # levels of a document: both parsers recurse, libyaml's until the process ends
-_WEEK = 7 * 86_400.0  # seconds of one reading: shorter ones go through the metrics source's index more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ def from_prometheus(
         for d in define_all(objects, cluster_namespaces=namespaces)
     ]
     labels = labels_in_use(definitions, undeclared=True)
-    options = CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=_WEEK)
+    # Shorter readings go through the metrics source's index more often.
+    options = CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=WEEK)
     read = _Read()
     try:
         with PrometheusClient(source) as client:

@@ -14,11 +14,12 @@ from concertmaster import settings
 from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
 from concertmaster.core.model.scalars import Duration
 from concertmaster.core.times import parse_time
+from concertmaster.core.units import DAY
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-WINDOW = 14 * 86400.0
+WINDOW = 14 * DAY
 
 
 def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

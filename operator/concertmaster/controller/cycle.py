@@ -7,7 +7,6 @@ synchronous code in one thread.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +30,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-
-log = logging.getLogger("concertmaster.cycle")
+from concertmaster.core.units import HOUR
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
@@ -242,7 +240,7 @@ class Cycle:
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
-        if recent(self._tidied, now, 3600.0):
+        if recent(self._tidied, now, HOUR):
             return
         try:
             self._history.tidy(reach(subjects), now)

@@ -25,8 +25,9 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Evidence, Fleet, FleetMember, assessed, member, recommend
 from concertmaster.core.schedule import same_starts, upcoming
 from concertmaster.core.settling import LAGS, enough, settle, unchanged
+from concertmaster.core.units import DAY
 
-_AHEAD = 14 * 86400.0  # seconds of future scheduled starts used by rules that compare workflows
+_AHEAD = 14 * DAY  # seconds of future scheduled starts used by rules that compare workflows
 
 
 @dataclass(frozen=True, slots=True)

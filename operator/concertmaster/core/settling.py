@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Recommendation, RunRecord, Severity, WorkflowDefinition
+from concertmaster.core.units import DAY
 
-DAY = 86400.0
-LAGS = (1 * DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
+LAGS = (DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
 _STATES = ("failing-step", "data-quality", "best-practices")
 # Say that something lasts, and test whether it has ended, so that what ended a day ago is not held for longer.
 _ENDING = ("degradation", "memory-request")

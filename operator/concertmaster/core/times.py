@@ -1,10 +1,17 @@
-"""Conversion of times to text and back. Times are unix seconds, texts are UTC."""
+"""Conversion of times and durations to text and back. Times are unix seconds, texts are UTC."""
 
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
+
+from concertmaster.core.units import DAY, HOUR, MINUTE
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+_LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
 
 
 def utc(seconds: float) -> datetime:
@@ -35,7 +42,7 @@ def iso(seconds: float | None) -> str | None:
 
 def weekend(seconds: float) -> bool:
     """Whether it is a Saturday or Sunday in UTC."""
-    return int(seconds // 86400.0 + 3) % 7 >= 5  # the epoch was a Thursday
+    return int(seconds // DAY + 3) % 7 >= 5  # the epoch was a Thursday
 
 
 def to_minute(seconds: float, *, weekday: bool = False) -> str:
@@ -44,8 +51,13 @@ def to_minute(seconds: float, *, weekday: bool = False) -> str:
 
 
 def day(seconds: float) -> str:
-    """For sentences about future dates: ``2027-01-31``."""
+    """The date: ``2027-01-31``."""
     return utc(seconds).strftime("%Y-%m-%d")
+
+
+def month(seconds: float) -> str:
+    """The calendar month: ``2027-01``."""
+    return utc(seconds).strftime("%Y-%m")
 
 
 def parse_time(text: str) -> float:
@@ -55,3 +67,12 @@ def parse_time(text: str) -> float:
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time such as 2027-01-31T00:00:00Z") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds of a duration in Go's or Prometheus' notation (``1h30m``, ``1.5s``, ``250ms``), days included; None if it is
+    none."""
+    parts = _PART.findall(text) if len(text) <= _LONGEST else []
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)

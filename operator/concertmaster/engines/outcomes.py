@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.units import DAY
 from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 
 QUIET_SECONDS = 900.0
 """A run without activity for this long counts as finished, unless steps are missing according to its graph."""
-LOST_SECONDS = 86_400.0
+LOST_SECONDS = DAY
 """After this long without activity the outcome of a run with missing steps is Unknown."""
 
 

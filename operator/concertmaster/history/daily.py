@@ -14,6 +14,7 @@ from typing import Any
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.units import DAY
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
@@ -145,7 +146,7 @@ class DailyTables(DailyReader):
             self._dropped = oldest
         with self._engine.transaction():
             one = self._db.execute
-            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
+            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * DAY,))
             bare = one(
                 "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM executions WHERE workflow = id) "

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from concertmaster.core.units import WEEK
+
 Parameters = Sequence[Any]
 Transaction = Callable[[], AbstractContextManager[None]]
 """A context in which all is written or nothing; also one that only guards queries."""
@@ -14,7 +16,6 @@ RunRow = tuple[str, float | None, bytes]
 """A row of a run: its name, when the newest that is in it ended (unix seconds), and its bytes."""
 DAILY = ("daily_metrics", "daily")
 """Tables of daily rows, in the order in which they are read."""
-WEEK = 7 * 86_400.0
 """Seconds."""
 
 

@@ -14,6 +14,7 @@ from math import inf
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun
+from concertmaster.core.units import HOUR
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
@@ -25,7 +26,7 @@ from concertmaster.history.space import Space
 from concertmaster.history.sql import DatabaseEngine
 
 _AT_ONCE = 100  # workflows pruned in one transaction
-_NOTED_EVERY = 3600.0  # seconds: how far the file may lag behind with what has not changed
+_NOTED_EVERY = HOUR  # seconds: how far the file may lag behind with what has not changed
 
 
 @dataclass(frozen=True, slots=True)

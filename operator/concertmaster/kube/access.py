@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from concertmaster.core.units import HOUR
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ACCESS_REVIEWS, Resource
 
-_GRANTED_FOR, _DENIED_FOR = 3600.0, 300.0  # seconds an answer is remembered
+_GRANTED_FOR, _DENIED_FOR = HOUR, 300.0  # seconds an answer is remembered
 
 
 @dataclass(frozen=True, slots=True)

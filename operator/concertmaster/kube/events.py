@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.core.times import format_micro_time
+from concertmaster.core.units import HOUR
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import EVENTS, ObjectRef
@@ -24,7 +25,7 @@ from concertmaster.kube.objects import EVENTS, ObjectRef
 LONGEST_NOTE = 1000  # the API allows 1,024 bytes
 _CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace live
 _REMEMBERED = 10_000
-_REPEAT_AFTER = 3600.0  # seconds
+_REPEAT_AFTER = HOUR  # seconds
 
 
 class EventType(StrEnum):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from concertmaster.core.text import plain
+from concertmaster.core.times import utc
 from concertmaster.notify.messages import LONGEST, Message
 from concertmaster.notify.undeliverable import Undeliverable
 from concertmaster.settings import Receiver
@@ -31,7 +31,7 @@ def mail(message: Message, receiver: Receiver, number: str) -> EmailMessage:
     made["From"] = sender
     made["To"] = ", ".join(receiver.mail_to)
     made["Subject"] = _clean(message.title)[:_SUBJECT]
-    made["Date"] = format_datetime(datetime.fromtimestamp(message.at, UTC))
+    made["Date"] = format_datetime(utc(message.at))
     made["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answer by a machine
     lines = [_clean(line) for line in message.text[:LONGEST].split("\n")]

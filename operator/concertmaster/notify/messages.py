@@ -12,6 +12,7 @@ from typing import Any
 
 from concertmaster.core.model.enums import NotifyEvent, ReceiverFormat
 from concertmaster.core.times import iso
+from concertmaster.core.units import HOUR
 
 _TITLES = {
     NotifyEvent.DEGRADED: "Slower than before",
@@ -22,7 +23,7 @@ _TITLES = {
     NotifyEvent.WEEKLY_DIGEST: "Weekly digest",
 }
 _CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.WEEKLY_DIGEST)
-_ALERT_LASTS = 3600.0  # seconds: nothing tells Alertmanager that it is resolved
+_ALERT_LASTS = HOUR  # seconds: nothing tells Alertmanager that it is resolved
 LONGEST = 3000
 
 

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from concertmaster import __version__
 from concertmaster.core.model.enums import ReceiverFormat
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.net.background import in_background
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.notify.mail import mail, send
@@ -37,7 +38,7 @@ from concertmaster.settings import Receiver
 
 log = logging.getLogger("concertmaster.notify")
 
-REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is reported once
+REPEAT_AFTER = DAY  # seconds in which the same news is reported once
 MOST_WAITING = 1000
 MOST_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
 DEADLINE = 300.0  # seconds in which a message is tried again
@@ -57,7 +58,7 @@ class _Outbox:
 
     def has_room(self, namespace: str, now: float) -> bool:
         """Whether one more message may be sent for the namespace: each has an even share, whatever the others send."""
-        while self.sent and not 0.0 <= now - self.sent[0][0] < 3600.0:
+        while self.sent and not 0.0 <= now - self.sent[0][0] < HOUR:
             self.sent.popleft()
         by_namespace = Counter(sender for _, sender in self.sent)
         share = MOST_PER_HOUR / len({*by_namespace, namespace})

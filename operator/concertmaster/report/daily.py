@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.rows import combine
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.times import day, format_time, month, parse_time
+from concertmaster.core.units import DAY
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
@@ -28,7 +29,7 @@ def view(
     first = None
     if baseline is not None:
         first = {
-            "at": datetime.fromtimestamp(baseline.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "at": format_time(baseline.at),
             "runs": baseline.runs,
             "p50Seconds": number(baseline.p50),
             "p95Seconds": number(baseline.p95),
@@ -60,11 +61,10 @@ def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:
     """The rows of the workflow that ``view`` served."""
     out = []
     for d in days:
-        start = datetime.fromisoformat(str(d["day"])).replace(tzinfo=UTC).timestamp()
         timed = int(d["timed"])
         out.append(
             DailyRow(
-                int(start // DAY_SECONDS),
+                int(parse_time(str(d["day"])) // DAY),
                 RUN,
                 int(d["runs"]),
                 int(d["succeeded"]),
@@ -85,7 +85,7 @@ def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:
 
 def _day(row: DailyRow) -> View:
     return {
-        "day": _date(row).date().isoformat(),
+        "day": day(row.start),
         "runs": row.count,
         "succeeded": row.succeeded,
         "failed": row.failed,
@@ -104,7 +104,7 @@ def _day(row: DailyRow) -> View:
 def by_month(rows: Sequence[DailyRow]) -> list[tuple[str, DailyRow]]:
     """The rows of each calendar month (UTC) as one, oldest first."""
     ordered = sorted(rows, key=lambda r: r.day)
-    months = [(label, combine(same)) for label, same in groupby(ordered, key=lambda r: _date(r).strftime("%Y-%m"))]
+    months = [(label, combine(same)) for label, same in groupby(ordered, key=lambda r: month(r.start))]
     return [(label, row) for label, row in months if row is not None]
 
 
@@ -164,7 +164,3 @@ def _cells(row: DailyRow) -> list[str]:
         cell(row.queue, text.duration),
         cell(row.score, str),
     ]
-
-
-def _date(row: DailyRow) -> datetime:
-    return datetime.fromtimestamp(row.start, UTC)

@@ -9,6 +9,7 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.running.forecast import RunForecast
 from concertmaster.core.times import iso, parse_time
+from concertmaster.core.units import HOUR
 
 MOST = 5
 _SHARE = 0.1  # of the run's expected duration: the grid of its moments
@@ -41,7 +42,7 @@ def _nice(seconds: float) -> float:
     for minutes in (1, 2, 5, 10, 15, 30):
         if seconds < 60.0 * minutes:
             return 60.0 * minutes
-    return 3600.0 * max(1.0, round(seconds / 3600.0))
+    return HOUR * max(1.0, round(seconds / HOUR))
 
 
 def late_sentence(entry: Mapping[str, Any]) -> str:

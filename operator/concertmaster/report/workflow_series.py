@@ -17,6 +17,7 @@ from concertmaster.core.model import Outcome, Recommendation, Severity, Workflow
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.stats.summary import Summary
+from concertmaster.core.units import HOUR
 
 PREFIX = "concertmaster_workflow_"
 _QUANTILES = (("0.5", "p50"), ("0.95", "p95"), ("0.99", "p99"))
@@ -103,7 +104,7 @@ def _runs(analysis: Analysis) -> Iterator[Sample]:
         yield Sample("consecutive_failures", _failures(analysis))
     rate = analysis.cost.runs_per_month
     if analysis.queue.mean is not None and rate is not None:
-        yield Sample("waiting_hours", analysis.queue.mean * rate / 3600.0)
+        yield Sample("waiting_hours", analysis.queue.mean * rate / HOUR)
 
 
 def _failures(analysis: Analysis) -> float:

@@ -10,7 +10,8 @@ import pytest
 from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
-from concertmaster.core.settling import DAY, Earlier, settle
+from concertmaster.core.settling import Earlier, settle
+from concertmaster.core.units import DAY
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl

@@ -12,9 +12,9 @@ import pytest
 from concertmaster.core.analysis.daily.rows import combine, daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
-from concertmaster.core.model.daily import DAY_SECONDS as DAY
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.units import DAY
 from concertmaster.history import Store
 from concertmaster.history.daily import DailyTables
 from concertmaster.history.schema import MIGRATIONS

@@ -24,13 +24,14 @@ from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.interfaces import ArchiveReport, Heartbeat, Reach
 from concertmaster.core.model import InputSource, WorkflowDefinition, WorkflowKey
+from concertmaster.core.units import HOUR
 from concertmaster.engines import Claims
 from concertmaster.history import HistoryDamaged, HistoryError
 
 log = logging.getLogger("concertmaster.archive")
 
 MAX_SECONDS = 10.0  # of a cycle; half of it for the past
-OVERLAP = 3600.0  # seconds: a run is archived some time after it ended, and others meanwhile
+OVERLAP = HOUR  # seconds: a run is archived some time after it ended, and others meanwhile
 _NOTES = 3
 
 _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]

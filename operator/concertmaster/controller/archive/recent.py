@@ -11,8 +11,9 @@ from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.watermarks import Watermarks
+from concertmaster.core.units import DAY
 
-AHEAD = 86_400.0
+AHEAD = DAY
 """Seconds by which the clock of an archive may be ahead."""
 _MOST_LISTED = 20_000  # rows held, of all namespaces
 

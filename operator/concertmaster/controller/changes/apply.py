@@ -16,6 +16,7 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.units import MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
@@ -24,7 +25,6 @@ from concertmaster.report.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
 _ATTEMPTS = 9
-_MINUTE = 60.0
 
 
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str:
@@ -45,7 +45,7 @@ class Apply:
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
         recent = self._writes.setdefault(namespace, deque())
-        while recent and now - recent[0] >= _MINUTE:
+        while recent and now - recent[0] >= MINUTE:
             recent.popleft()
         return self._per_minute - len(recent)
 

@@ -24,9 +24,10 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, fo
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.units import DAY
 from concertmaster.engines.registry import shared_by
 
-_OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was against what it did
+_OBJECTION = 30 * DAY  # seconds for which a rule asks after a person was against what it did
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from itertools import chain, islice
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changepoint.seasons import DAY
 from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
 from concertmaster.core.changes.verification.control import common
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import Common
+from concertmaster.core.units import DAY
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
 _LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s

@@ -9,11 +9,13 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from concertmaster.core.units import DAY
+
 _FLYING = "change/"
 _MADE = "made/"
 _DELETED = "deleted/"
 _KEPT = "kept/"
-_REMEMBERED = 30 * 86400.0
+_REMEMBERED = 30 * DAY
 
 
 def _deleted(change: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from concertmaster.controller.changes.tally import RollbackReason, Tally
 from concertmaster.core.changes.checks import NAMES
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.units import DAY, HOUR
 
-_HOUR, _DAY = 3600.0, 86400.0
-_BUCKETS = (_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)
+_BUCKETS = (HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 4 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
 
 
 class ChangesTelemetry:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from concertmaster.controller.collection.watermarks import KEPT_EVERY
+from concertmaster.core.units import HOUR
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing import LEAST, Missing
 
@@ -18,7 +19,7 @@ from concertmaster.prometheus.facts.missing import LEAST, Missing
 # are missing, which pods belong to no run, and which runs go on. Six hours of ten thousand workflows are 250,000 pods.
 PODS_AT_START = 2500
 AT_START = 600.0  # seconds, the first step
-_FURTHER = (3600.0, 21_600.0)
+_FURTHER = (HOUR, 6 * HOUR)
 MOST_OUTAGES = 50  # remembered of a source
 _OUTAGE, _SEEN = "outage:", "seen:"  # watermarks of no source: ends of outages, and last good readings
 _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read

@@ -15,8 +15,9 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.scalars import MemoryQuantity
+from concertmaster.core.units import DAY
 from concertmaster.history import (
     Address,
     HistoryDamaged,
@@ -255,5 +256,5 @@ class HistoryProvider:
             newest = self.store.newest()
             before = min(now, newest if newest is not None else now) - longest
             self.store.prune(max_runs={key: n for key, (n, _) in keep.items()}, before=before, owns=self._owns)
-            self.store.daily.prune(int((before + longest) // DAY_SECONDS), self._owns)
+            self.store.daily.prune(int((before + longest) // DAY), self._owns)
         watermarks.prune(self.store, keep.keys(), before, self._owns)

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.times import to_minute
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.prometheus.collect.reading import LeftOut
 
-_APART = 3600.0  # seconds
-_SHOWN = 86_400.0  # seconds
+_APART = HOUR  # seconds
+_SHOWN = DAY  # seconds
 
 
 @dataclass(frozen=True, slots=True)

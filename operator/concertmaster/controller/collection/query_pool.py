@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.units import HOUR
 from concertmaster.net.background import in_background
 
 THREADS = 4
 SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
 PATIENCE = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
 PATIENCE_IN_ALL = 5.0  # and for all of them
-_FORGOTTEN = 3600.0  # seconds an answer is held for its author
+_FORGOTTEN = HOUR  # seconds an answer is held for its author
 _REMEMBERED = 500  # backoffs kept, before those that ended as long ago as they lasted are forgotten
-_LONGEST_REST = 2 * 3600.0  # seconds
+_LONGEST_REST = 2 * HOUR  # seconds
 
 T = TypeVar("T")
 

@@ -24,13 +24,13 @@ from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
+from concertmaster.core.units import DAY
 from concertmaster.engines import Answers, from_queries
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
-_DAY = 86400.0
 _KEPT = 100  # cycles after which what is known of a workflow that is gone is forgotten
 
 
@@ -203,7 +203,7 @@ class UserQueries:
             yield max(until, horizon), end
         top = since if since is not None else end
         while top > horizon:
-            bottom = max(horizon, top - _DAY)
+            bottom = max(horizon, top - DAY)
             yield bottom, top
             top = bottom
 

@@ -17,12 +17,12 @@ from concertmaster.api.models.pod_labels import DiscoveredLabels
 from concertmaster.api.policy import AnyPolicy, reaches
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.turns import in_turns
+from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.labelled import Row, labels_seen
 
-DAY = 86_400.0
 MOST = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
 _Entry = tuple[AnyPolicy, DiscoveredLabels, PodLabels]

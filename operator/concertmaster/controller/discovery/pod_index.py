@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError, Stopped
@@ -24,7 +25,7 @@ PODS = Resource("v1", "Pod", "pods")
 MOST = 20_000  # pods remembered
 MOST_LISTED = 5 * MOST  # at the start of a watch
 MOST_WATCHES = 4  # keys by which pods are watched; more are read by nobody
-KEPT = 2 * 86_400.0  # seconds after a pod was seen last
+KEPT = 2 * DAY  # seconds after a pod was seen last
 
 
 @dataclass(frozen=True, slots=True)

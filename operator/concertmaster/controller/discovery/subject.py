@@ -22,9 +22,10 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
+from concertmaster.core.units import DAY
 from concertmaster.kube.objects import PROFILES
 
-_KEPT_UNREAD = (200, 14 * 86400.0)  # runs and seconds of a profile whose policy is not known: the defaults
+_KEPT_UNREAD = (200, 14 * DAY)  # runs and seconds of a profile whose policy is not known: the defaults
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,11 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import DataGaps
 from concertmaster.core.settling import LAGS, parted
+from concertmaster.core.units import HOUR
 from concertmaster.history import RunsEvidence, left_out
 from concertmaster.kube.writer import StatusUpdate
 
-REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
+REANALYZE_AFTER = 6 * HOUR  # seconds: runs leave the window even when none arrive
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from collections.abc import Collection
 from concertmaster.core.fleet.workflows import name_of
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.core.units import HOUR
 
-EVERY = 3600.0  # seconds between two editions
+EVERY = HOUR  # seconds between two editions
 HOURS = 72  # ahead, in which the peak is looked for: the default of demand-forecast
 RULES = frozenset({"schedule-clash", "demand-forecast"})
 

@@ -23,15 +23,15 @@ from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import json_size
 from concertmaster.core.times import format_time, parse_time
+from concertmaster.core.units import DAY
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import LARGEST_STATUS, StatusUpdate, digest, semantic
 from concertmaster.report.running import late_sentence
 
-REFRESH_AFTER = 24 * 3600.0  # seconds: a new dataUntil alone is worth a write once a day
+REFRESH_AFTER = DAY  # seconds: a new dataUntil alone is worth a write once a day
 MOST_READING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
-_DAY = 86400.0
 _QUIET = frozenset({Reason.PENDING, Reason.BACKFILLING})
 
 
@@ -106,7 +106,7 @@ def backfilling(
 
 def _quarters(read: float, window: float) -> str:
     """How much of the window is read, in whole quarters; both in seconds."""
-    unit = _DAY if window >= 4 * _DAY else 1.0
+    unit = DAY if window >= 4 * DAY else 1.0
     quarters = min(3, int(4 * read / window))
     known = text.window(max(1, quarters) * window / 4 // unit * unit)
     return f"{known if quarters else f'less than {known}'} of {text.window(window)}"

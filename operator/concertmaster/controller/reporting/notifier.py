@@ -14,6 +14,7 @@ from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.core.model.policy import NotifySettings
+from concertmaster.core.units import DAY, HOUR, WEEK
 from concertmaster.kube.events import Note
 from concertmaster.notify.messages import Message
 from concertmaster.notify.sender import Sender
@@ -28,8 +29,7 @@ EVENTS = {
 }
 """By the reason of the Event."""
 _SUBJECT = re.compile(r"^run (\S+) |^(\S+): ")
-_WEEK = 7 * 86400.0
-_MONDAY_EIGHT = 4 * 86400.0 + 8 * 3600.0  # 1970-01-05 08:00 UTC
+_MONDAY_EIGHT = 4 * DAY + 8 * HOUR  # 1970-01-05 08:00 UTC
 
 
 class Notifier:
@@ -110,7 +110,7 @@ class Notifier:
         if not targets:
             return
         now = self._clock()
-        due = now - (now - _MONDAY_EIGHT) % _WEEK
+        due = now - (now - _MONDAY_EIGHT) % WEEK
         last = self._last(view.entry.uid)
         if last is not None and due <= last <= now:
             return
@@ -118,7 +118,7 @@ class Notifier:
         if last is None:
             return  # no report for the week yet
         text, place = digest_text(status), view.ref.namespace or ""
-        week = f"{int(due // 86400.0)}"
+        week = f"{int(due // DAY)}"
         for receiver in targets:
             self._sender.offer(receiver, Message(NotifyEvent.WEEKLY_DIGEST, place, view.entry.name, text, now, week))
 

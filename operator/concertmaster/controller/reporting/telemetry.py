@@ -14,7 +14,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +23,7 @@ from concertmaster import __version__
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
+from concertmaster.core.times import utc
 from concertmaster.net.quiet import quiet_transport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -183,7 +183,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         line: dict[str, Any] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ts": utc(record.created).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "msg": redact(record.getMessage()),

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 from concertmaster.core.model.facts import kept_for_init
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.units import GIB, HOUR
 
-_GIB = 1024.0**3
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
 
 
@@ -136,7 +136,7 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
     if pricing.by_node:
         pricing = pricing.at(execution)
     core, gib = pricing.cpu_core_hour, pricing.memory_gib_hour
-    hours = seconds / 3600.0
+    hours = seconds / HOUR
     requested = used = charged = 0.0
     known = init = False
     for container in containers:
@@ -147,7 +147,7 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
         if request is not None or spent is not None:
             known = True
             reserved = request * hours * core if request else 0.0
-            consumed = spent / 3600.0 * core if spent else 0.0
+            consumed = spent / HOUR * core if spent else 0.0
             requested += reserved
             used += consumed
             charged += reserved if reserved > consumed else consumed
@@ -156,8 +156,8 @@ def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pric
             peak = container.memory_kernel_peak
         if request is not None or peak is not None:
             known = True
-            reserved = request / _GIB * hours * gib if request else 0.0
-            consumed = peak / _GIB * hours * gib if peak else 0.0
+            reserved = request / GIB * hours * gib if request else 0.0
+            consumed = peak / GIB * hours * gib if peak else 0.0
             requested += reserved
             used += consumed
             charged += reserved if reserved > consumed else consumed
@@ -193,14 +193,14 @@ def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -
     memory, also_by = kept_for_init(containers, "memory_request")
     found = []
     if cores:
-        own = [((c.cpu_seconds or 0.0) / 3600.0, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]
+        own = [((c.cpu_seconds or 0.0) / HOUR, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]
         beyond = sum(used - asked for used, asked in own if used > asked)
         price = pricing.cpu_core_hour
         found.append(_Kept(by, cores * hours * price, max(0.0, cores * hours - beyond) * price))
     if memory:
         held = [(c.memory_peak or 0.0, c.memory_request or 0.0) for c in containers if not c.init]
         beyond = sum(used - asked for used, asked in held if used > asked)
-        price = pricing.memory_gib_hour * hours / _GIB
+        price = pricing.memory_gib_hour * hours / GIB
         found.append(_Kept(also_by, memory * price, max(0.0, memory - beyond) * price))
     return found
 
@@ -251,7 +251,7 @@ def _parts(
                 parts.append(((e.step, container.name, None, False), amount, amount - used if amount > used else 0.0))
         if cost is not None and e.held is not None and not alone:
             at = pricing.at(e) if pricing.by_node else pricing
-            kept = _kept(e.containers, e.held / 3600.0, at)
+            kept = _kept(e.containers, e.held / HOUR, at)
             parts += [((e.step, k.name, None, True), k.charged, k.charged) for k in kept if k.charged]
     for name, amount in run.extra.items():
         if name in pricing.units:

@@ -15,9 +15,10 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
+from concertmaster.core.units import DAY, HOUR
 
-LONG_SECONDS = 86400.0
-_OUTAGE = 6 * 3600.0  # seconds without data of which nobody would expect that the runs are missing
+LONG_SECONDS = DAY
+_OUTAGE = 6 * HOUR  # seconds without data of which nobody would expect that the runs are missing
 _LEAST = 3  # runs without a request that are no coincidence
 _TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 

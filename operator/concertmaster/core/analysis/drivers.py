@@ -22,11 +22,12 @@ from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, leve
 from concertmaster.core.sizing.trend import growth_per_run, rising
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
+from concertmaster.core.units import DAY
 
 LEAST_RUNS = 8
 # Smallest relative difference in duration for which a number of pods is recommended.
 LEAST_DIFFERENCE = 0.1
-_YEAR = 365 * 86400.0
+_YEAR = 365 * DAY
 
 
 @dataclass(frozen=True, slots=True)

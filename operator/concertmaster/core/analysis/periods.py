@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
-HOUR = 3600.0
+from concertmaster.core.units import HOUR
 
 
 class Period(StrEnum):

@@ -20,8 +20,8 @@ from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
+from concertmaster.core.units import GIB
 
-_GIB = 1024.0**3
 UNSAMPLED = "no usage samples; no score without them"
 _NO_CREDIT = 0.5  # an objective missed by this share, or run time reducible by it, gets the full deduction
 
@@ -59,7 +59,7 @@ def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> f
     """Target utilization (0 to 1) of CPU and memory, weighted by the cost of the requests."""
     rows = [(c, sum(c.columns["seconds"])) for c in containers]
     cpu = policy.pricing.cpu_core_hour * sum((c.cpu_request or 0.0) * seconds for c, seconds in rows)
-    memory = policy.pricing.memory_gib_hour * sum((c.memory_request or 0.0) / _GIB * seconds for c, seconds in rows)
+    memory = policy.pricing.memory_gib_hour * sum((c.memory_request or 0.0) / GIB * seconds for c, seconds in rows)
     targets = policy.objectives.efficient_utilization
     return (cpu * targets[0] + memory * targets[1]) / (cpu + memory) if cpu + memory > 0 else min(targets)
 

@@ -25,8 +25,8 @@ from concertmaster.core.changepoint.segment import (
 from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, prepare_many
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import array_median, median_difference, theil_sen, theil_sens
+from concertmaster.core.units import WEEK
 
-WEEK = 7 * 86400.0
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
 _MOST_OF = 0.75  # of the slope of a ramp that continues
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps

@@ -8,11 +8,12 @@ from enum import StrEnum
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, detect, trend_start
+from concertmaster.core.changepoint.detect import MIN_TREND, detect, trend_start
 from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
+from concertmaster.core.units import WEEK
 
 
 class OutlookState(StrEnum):

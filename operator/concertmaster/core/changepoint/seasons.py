@@ -16,10 +16,9 @@ from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.grouped import as_rows
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.stats.robust import mad_sigma
+from concertmaster.core.units import DAY as DAY
+from concertmaster.core.units import HOUR, WEEK
 
-DAY = 86400.0
-HOUR = 3600.0
-WEEK = 7 * DAY
 SATURDAY = 2.0 * DAY  # seconds from the start of a week of unix time, a Thursday
 MIN_DAYS = 4.0  # from the first run to the last, with several a day: a change of level touches the hours of one day
 MIN_A_DAY = 2.0  # runs

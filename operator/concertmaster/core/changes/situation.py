@@ -13,6 +13,7 @@ from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuot
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.units import HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Situation:
     in_flight: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     data_until: float | None = None
-    max_data_age: float = 6 * 3600.0
+    max_data_age: float = 6 * HOUR
     baseline_runs: int = 30
     coverage: float | None = None
     min_coverage: float = 0.5

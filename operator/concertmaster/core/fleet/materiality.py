@@ -14,18 +14,18 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.together import precedes
 from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
+from concertmaster.core.units import MINUTE
 
 LEAVE = 0.7  # share of a threshold below which a published recommendation is withdrawn
 # Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
 SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
-_MINUTE = 60.0
 
 
 def impact(item: Recommendation, analysis: Analysis) -> Impact:
     """The predicted effect of the recommendation per month. Without a known run rate only money is known."""
     rate = analysis.cost.runs_per_month
     return Impact(
-        run_minutes=_a_month(item.gain_seconds, rate / _MINUTE) if rate is not None else None,
+        run_minutes=_a_month(item.gain_seconds, rate / MINUTE) if rate is not None else None,
         failed_runs=_a_month(item.failures_avoided, rate) if rate is not None else None,
         money=item.saving_per_month,
     )

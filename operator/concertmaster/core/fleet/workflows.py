@@ -16,10 +16,10 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, WhenBusy, Workload, forecast_demand
+from concertmaster.core.fleet.demand import Demand, PastRun, WhenBusy, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.units import GIB, HOUR
 
-_GIB = 1024.0**3
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
 _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
@@ -240,11 +240,11 @@ def _past(run: RunRecord) -> PastRun | None:
         for container in execution.containers:
             request, size = container.cpu_request, container.memory_request
             if container.init:
-                first = max(first[0], seconds * (request or 0.0)), max(first[1], seconds * (size or 0.0) / _GIB)
+                first = max(first[0], seconds * (request or 0.0)), max(first[1], seconds * (size or 0.0) / GIB)
                 continue
             used = seconds * request if request is not None else (container.cpu_seconds or 0.0)
             size = size if size is not None else container.memory_peak
-            own = own[0] + used, own[1] + seconds * (size or 0.0) / _GIB
+            own = own[0] + used, own[1] + seconds * (size or 0.0) / GIB
         cores += max(first[0], own[0])
         memory += max(first[1], own[1])
     return PastRun(run.start, run.end, cores, memory)

@@ -29,9 +29,10 @@ from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.text import percent
+from concertmaster.core.units import DAY, WEEK
 
-IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented recommendation stays listed after its effect is known
-OBSOLETE_FOR = 7 * 86400.0
+IMPLEMENTED_FOR = 14 * DAY  # seconds an implemented recommendation stays listed after its effect is known
+OBSOLETE_FOR = WEEK
 MOST_LEFT = 20  # recommendations kept although no rule makes them at present
 MOST_OPEN = 20  # outcomes without a verdict: one commit may implement as many as a status holds
 MOST_JUDGED = 10  # outcomes with a verdict per workflow, for the ledger in addition to retained changes

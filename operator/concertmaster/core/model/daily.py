@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.known import success_rate
+from concertmaster.core.units import DAY
 
-DAY_SECONDS = 86_400.0
 RUN = ""
 """The ``step`` of a row about the run as a whole."""
 
@@ -45,7 +45,7 @@ class DailyRow:
     @property
     def start(self) -> float:
         """When the day began (unix seconds)."""
-        return self.day * DAY_SECONDS
+        return self.day * DAY
 
     @property
     def mean(self) -> float | None:

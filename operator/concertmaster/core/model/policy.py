@@ -23,6 +23,7 @@ from concertmaster.core.model.enums import (
 )
 from concertmaster.core.model.inputs import ExtraMetric, InputSource, by_bytes_read, sources_of
 from concertmaster.core.model.pricing import Pricing as Pricing  # re-exported as part of the policy
+from concertmaster.core.units import DAY, GIB, MIB, WEEK
 
 SCORE_WEIGHTS: Mapping[str, int] = {
     "success": 40,
@@ -70,7 +71,7 @@ class AnalysisSettings:
     recommendation; ``max_failure``: accepted share of attempts that fail because of a memory size.
     """
 
-    window_seconds: float = 14 * 86400.0
+    window_seconds: float = 14 * DAY
     min_runs: int = 5
     max_runs: int = 200
     score_weights: Mapping[str, int] = field(default_factory=lambda: dict(SCORE_WEIGHTS))
@@ -172,7 +173,7 @@ class Bounds:
     """Bounds of changes; ``max_step``: largest relative step (0.5 is half)."""
 
     cpu: Range = Range(0.05, 8.0)
-    memory: Range = Range(64 * 1024.0**2, 32 * 1024.0**3)
+    memory: Range = Range(64 * MIB, 32 * GIB)
     parallelism: Range = Range(1, 64)
     max_step: float = 0.5
 
@@ -196,7 +197,7 @@ class VerifySettings:
 
     min_runs: int = 5
     max_runs: int = 30
-    max_age_seconds: float = 7 * 86400.0
+    max_age_seconds: float = WEEK
     on_same: OnSame = OnSame.RESTORE
     on_inconclusive: OnSame = OnSame.KEEP
 
@@ -210,7 +211,7 @@ class ApplySettings:
     max_risk: Level = Level.LOW
     bounds: Bounds = Bounds()
     min_change: float = 0.2
-    cooldown_seconds: float = 86400.0
+    cooldown_seconds: float = DAY
     windows: tuple[ChangeWindow, ...] = ()
     max_in_flight: int = 1
     change_history_limit: int = 20

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.core.model.enums import PriceSource
 from concertmaster.core.model.runs import StepExecution
-
-_GIB = 1024.0**3
+from concertmaster.core.units import GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Pricing:
 
     def hour(self, cores: float | None, memory: float | None, gpus: float | None = None) -> float:
         """Cost of holding these cores, bytes and GPUs for an hour; unknown amounts cost nothing."""
-        size = (memory or 0.0) / _GIB
+        size = (memory or 0.0) / GIB
         return (cores or 0.0) * self.cpu_core_hour + size * self.memory_gib_hour + (gpus or 0.0) * self.gpu_hour
 
     def at(self, execution: StepExecution) -> Pricing:

@@ -19,7 +19,7 @@ from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
-from concertmaster.core.times import parse_time
+from concertmaster.core.times import parse_duration, parse_time
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
 """``resolve(kind, name)`` returns the object that a definition refers to, in a namespace that the resolver knows; None if
@@ -29,10 +29,7 @@ _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _SENTENCE = 500  # characters
 _TEXTS = {str}
-_GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
-_LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
 _LARGEST = 2**53  # integers up to here are exact in JSON
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Unreadable(Exception):
@@ -139,12 +136,11 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
         return finite(value)
     if isinstance(value, str) and "{{" in value:
         return None
-    if isinstance(value, str) and len(stripped := value.strip()) <= _LONGEST:
-        if re.fullmatch(r"\d+(\.\d+)?", stripped):
-            return float(stripped)
-        parts = _GO_DURATION.findall(stripped)
-        if parts and "".join(n + u for n, u in parts) == stripped:
-            return sum(float(n) * _SECONDS[u] for n, u in parts)
+    if isinstance(value, str):
+        written = value.strip()
+        duration = finite(float(written)) if re.fullmatch(r"\d+(\.\d+)?", written) else parse_duration(written)
+        if duration is not None:
+            return duration
     problems.add(f"{where} is {shown(value)} where a duration such as 30m is expected: it is ignored")
     return None
 

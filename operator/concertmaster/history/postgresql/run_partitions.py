@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 
+from concertmaster.core.units import WEEK
 from concertmaster.history.errors import HistoryLocked
 from concertmaster.history.postgresql.partitions import (
     drop,
@@ -23,7 +24,7 @@ from concertmaster.history.postgresql.partitions import (
     wait_briefly,
 )
 from concertmaster.history.runs.executions import SLACK
-from concertmaster.history.sql import WEEK, Connection, RunPlaces, Transaction
+from concertmaster.history.sql import Connection, RunPlaces, Transaction
 
 PLACES = 2**40
 """Places of a week."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import StepExecution, WorkflowKey
+from concertmaster.core.units import WEEK
 from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, encode_executions, uids_of
 from concertmaster.history.sql import ANYWHERE, Connection, RunPlaces
 
-SLACK = 7 * 86_400.0
+SLACK = WEEK
 """Seconds for which pods are kept beyond the age limit where others of their run, or of its name, are within it."""
 PER_ROW = 256  # executions: a row is written anew with each that comes, and nearly all runs have one row
 _INSERTED_AT_ONCE = 100  # rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.model import JobFact, PodFact
 from concertmaster.core.model.facts import owners_of_jobs
+from concertmaster.core.units import HOUR
 from concertmaster.prometheus.facts.missing import Missing
 
 
@@ -23,9 +24,9 @@ class CollectOptions:
     named: tuple[str, ...] = ()
     settled: frozenset[str] = frozenset()  # uids of pods that were read whole by an earlier reading, and are left out
     overlap: float = 120.0
-    longest: float = 6 * 3600.0
+    longest: float = 6 * HOUR
     shortest: float = 60.0
-    hold: float = 6 * 3600.0
+    hold: float = 6 * HOUR
     nodes: bool = False  # whether types and prices of nodes are asked for
     named_pods: int = 2000  # of which one query asks by name
     longest_query: int = 640 * 1024  # bytes of a query's text: proxies take bodies of 1 MiB unless configured otherwise

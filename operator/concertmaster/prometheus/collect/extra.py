@@ -10,13 +10,14 @@ from concertmaster.core.model import StepSpec, WorkflowDefinition
 from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import MODEL, model_label
+from concertmaster.core.units import DAY
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery
 from concertmaster.prometheus.guard.fence import fence
 
 MOST_RUNS = 5000  # series one user query may answer with
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
-_LONGEST = 31 * 86400.0  # seconds; the fence allows no longer span
+_LONGEST = 31 * DAY  # seconds; the fence allows no longer span
 _RUN, _STEP = "run", "step"
 
 

@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from concertmaster.core.units import HOUR
 from concertmaster.prometheus.collect.collection import CollectOptions
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.scope import TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
-LIFE_SPAN, LONGEST_SPAN = 1800.0, 6 * 3600.0  # seconds between the ends of pods asked for together: of many, of any
+LIFE_SPAN, LONGEST_SPAN = 1800.0, 6 * HOUR  # seconds between the ends of pods asked for together: of many, of any
 FEW = 250  # pods that are worth a query of their own
 _Life = tuple[
     float, float, PodDraft

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from concertmaster.core.units import HOUR
 from concertmaster.engines.outcomes import QUIET_SECONDS
 from concertmaster.prometheus.collect.collection import Collection
 
 MOST_PODS = 8_000  # in a span, as far as can be known before it is read
 FEW = 250  # workflows: spans of fewer are as long as any
-_FIRST = 3600.0  # seconds: of many workflows of which nothing is known
+_FIRST = HOUR  # seconds: of many workflows of which nothing is known
 _SHORTEST = 900.0
-DEEPEST = 18 * 3600.0  # seconds: how much of the past of many workflows all have before any has more, at most
+DEEPEST = 18 * HOUR  # seconds: how much of the past of many workflows all have before any has more, at most
 _LACKING = 0.1  # share of the workflows that may lack some of their runs when the others have theirs
 
 

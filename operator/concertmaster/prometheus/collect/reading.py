@@ -13,6 +13,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from concertmaster.core.units import HOUR
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
@@ -26,7 +27,7 @@ __all__ = ["PRESENT", "CollectOptions", "Collection", "LeftOut", "backfill", "co
 
 SHORTER_AFTER_TIMEOUT = 3  # times in one reading of the past
 SHORTEST_AFTER_TIMEOUT = 900.0  # seconds
-PRESENT = 3600.0  # seconds: a span this recent also tells what the source has at present
+PRESENT = HOUR  # seconds: a span this recent also tells what the source has at present
 MOST_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-_PARTS = re.compile(r"(\d+)(ms|[smhd])")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+from concertmaster.core.times import parse_duration
+
 _CADVISOR = "/cadvisor"
 
 
@@ -25,13 +24,5 @@ def scrape_interval(targets: Iterable[Mapping[str, Any]], delivered: Iterable[tu
         job = str(labels.get("job", "")) if isinstance(labels, Mapping) else ""
         path = urlsplit(str(target.get("scrapeUrl", ""))).path
         if (job, path) in jobs or (job, "") in jobs or (not jobs and path.endswith(_CADVISOR)):
-            intervals.add(seconds(str(target.get("scrapeInterval", ""))))
+            intervals.add(parse_duration(str(target.get("scrapeInterval", ""))) or 0.0)
     return intervals.pop() if len(intervals) == 1 and min(intervals) > 0 else None
-
-
-def seconds(text: str) -> float:
-    """A duration as Prometheus writes it (``1m30s``); 0 for anything else."""
-    parts = _PARTS.findall(text)
-    if "".join(number + unit for number, unit in parts) != text:
-        return 0.0
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)

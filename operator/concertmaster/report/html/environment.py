@@ -16,6 +16,7 @@ from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts
 from concertmaster.core import text
 from concertmaster.core.times import to_minute
+from concertmaster.core.units import HOUR
 from concertmaster.report import impact as impacts
 from concertmaster.report.workflows.rows import moment
 
@@ -70,7 +71,7 @@ def money(by_currency: Mapping[str, float] | float | None, currency: str | None 
 
 def hours(value: float) -> str:
     """``12.5 h``, less than one as ``30s`` or ``5m30s``."""
-    return text.duration(3600.0 * value) if 0 < value < 1 else f"{impacts.number(value) if value else 0} h"
+    return text.duration(HOUR * value) if 0 < value < 1 else f"{impacts.number(value) if value else 0} h"
 
 
 def amounts(value: Amounts | None) -> str:

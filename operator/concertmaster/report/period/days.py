@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from concertmaster.api.views.fleet import MonthRow, WorkflowRow
 from concertmaster.core.analysis.daily.rows import combine
-from concertmaster.core.model.daily import DAY_SECONDS, DailyRow
+from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.times import month
+from concertmaster.core.units import DAY, HOUR, MONTH
 from concertmaster.report.workflows.fleet import FleetView
 
 Days = Mapping[tuple[str, str], Sequence[DailyRow]]
 """Rows of whole runs by namespace and name of the profile."""
 
-_MONTH = 30 * DAY_SECONDS
-
 
 def within(days: Days, since: float, until: float) -> dict[tuple[str, str], list[DailyRow]]:
     """The days of a period (unix seconds), the one in which it begins included; workflows without any are left out."""
-    first = since // DAY_SECONDS
+    first = since // DAY
     kept = {name: [r for r in rows if r.day >= first and r.start < until] for name, rows in days.items()}
     return {name: rows for name, rows in kept.items() if rows}
 
@@ -38,7 +37,7 @@ def _of_period(row: WorkflowRow, days: Sequence[DailyRow], since: float, until: 
     whole = combine(days)
     if whole is None or not whole.count:
         return row
-    span = max(DAY_SECONDS, until - max(since, min(r.start for r in days)))
+    span = max(DAY, until - max(since, min(r.start for r in days)))
     return row.model_copy(
         update={
             "runs": whole.count,
@@ -46,9 +45,9 @@ def _of_period(row: WorkflowRow, days: Sequence[DailyRow], since: float, until: 
             "success_percent": round(100.0 * whole.success, 1) if whole.success is not None else None,
             "p50_seconds": whole.p50,
             "p95_seconds": whole.p95,
-            "runs_per_month": whole.count / span * _MONTH,
+            "runs_per_month": whole.count / span * MONTH,
             "cost_per_run": whole.cost / whole.count if whole.cost is not None else None,
-            "cost_per_month": whole.cost / span * _MONTH if whole.cost is not None else None,
+            "cost_per_month": whole.cost / span * MONTH if whole.cost is not None else None,
             "queueing_seconds": whole.queue / whole.count if whole.queue is not None else None,
         }
     )
@@ -61,7 +60,7 @@ def months(view: FleetView, days: Days) -> tuple[MonthRow, ...]:
     for name, rows in days.items():
         for row in rows:
             if row.count:
-                label = datetime.fromtimestamp(row.start, UTC).strftime("%Y-%m")
+                label = month(row.start)
                 by_month.setdefault(label, []).append((currency.get(name, "USD"), name, row))
     return tuple(_month(label, of_month) for label, of_month in sorted(by_month.items()))
 
@@ -81,5 +80,5 @@ def _month(label: str, rows: Sequence[tuple[str, tuple[str, str], DailyRow]]) ->
         success_percent=round(100.0 * succeeded / (succeeded + failed), 1) if succeeded + failed else None,
         cost=dict(sorted(cost.items())),
         wasted_cost=dict(sorted(wasted.items())),
-        queueing_hours=sum(r.queue or 0.0 for *_, r in rows) / 3600.0,
+        queueing_hours=sum(r.queue or 0.0 for *_, r in rows) / HOUR,
     )

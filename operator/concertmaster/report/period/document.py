@@ -10,6 +10,7 @@ from concertmaster.api.views.fleet import AdoptionInPeriod, CostGroup, PeriodRep
 from concertmaster.core.model.daily import ROLLED_BACK, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
+from concertmaster.core.units import DAY
 from concertmaster.report.costs.groups import MOST, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
@@ -19,7 +20,6 @@ from concertmaster.report.workflows.rows import moment
 
 TOP = 10
 MOST_WORKFLOWS = 10_000
-_DAY = 86400.0
 UNLABELLED = "(no label)"
 
 
@@ -54,7 +54,7 @@ def period_report(
         generated=iso(view.now) or "",
         since=iso(scope.since) or "",
         until=iso(scope.until) or "",
-        days=round((scope.until - scope.since) / _DAY, 2),
+        days=round((scope.until - scope.since) / DAY, 2),
         source=scope.source,
         scope=scope.text,
         summary=view.summary,

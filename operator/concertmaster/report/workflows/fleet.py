@@ -25,6 +25,7 @@ from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.fleet.ranking import Headline, Totals, ranked, totals
 from concertmaster.core.model.enums import ChangePhase, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.units import HOUR
 from concertmaster.report import fleet
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.progress import late_since, running_rows
@@ -231,7 +232,7 @@ class FleetView:
             running_late=sum(r.late for r in self.running),
             available=Amounts(run_hours=worth.run_hours, failed_runs=worth.failed_runs, money=worth.money),
             realised=added(r.saving for r in self.results),
-            queueing_hours=sum((r.queueing_seconds or 0.0) * (r.runs_per_month or 0.0) for r in self.rows) / 3600.0,
+            queueing_hours=sum((r.queueing_seconds or 0.0) * (r.runs_per_month or 0.0) for r in self.rows) / HOUR,
             cost_per_month={k: v for k, v in sorted(cost.items()) if v > 0},
         )
 

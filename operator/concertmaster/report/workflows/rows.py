@@ -11,12 +11,10 @@ from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, ObjectiveRow, ResultRow, WorkflowRow
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
-from concertmaster.core.times import parse_time
+from concertmaster.core.times import parse_duration, parse_time
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 
-_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
 _FIGURES = re.compile(r", (\S+) \(target (<=|>=) (\S+?)\)")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d{1,2})?)%?")
 _OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveResult)})\b")
@@ -28,9 +26,7 @@ Raw = Mapping[str, Any]
 
 def seconds_of(shown: object) -> float | None:
     """``21m04s`` in seconds; None for anything else."""
-    if not isinstance(shown, str) or not (parts := _PART.findall(shown)) or _PART.sub("", shown):
-        return None
-    return sum(float(amount) * _UNIT[unit] for amount, unit in parts)
+    return parse_duration(shown) if isinstance(shown, str) else None
 
 
 def full_name(profile: Raw) -> tuple[str, str]:

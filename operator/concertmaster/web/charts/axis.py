@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from concertmaster.core import text
+from concertmaster.core.units import DAY, HOUR, MINUTE
 
-_M, _H, _D = 60.0, 3600.0, 86400.0
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0,
-          _M, 2 * _M, 5 * _M, 10 * _M, 15 * _M, 30 * _M, _H, 2 * _H, 3 * _H, 6 * _H, 12 * _H)  # fmt: skip
+          *(n * MINUTE for n in (1, 2, 5, 10, 15, 30)), *(n * HOUR for n in (1, 2, 3, 6, 12)))  # fmt: skip
 
 
 def marks(end: float, most: int = 6) -> list[tuple[float, str]]:
     """Round amounts of seconds from 0 up to ``end``, at most ``most`` after the 0, each with its label."""
     step = next((s for s in _STEPS if end / s <= most), None)
     if step is None:
-        step = _D
+        step = DAY
         while end / step > most:
             step *= 2
     return [(0.0, "0")] + [(i * step, text.duration(i * step)) for i in range(1, int(end / step + 1e-9) + 1)]

@@ -7,8 +7,9 @@ from typing import Any
 
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery import labelled
-from concertmaster.controller.discovery.labelled import DAY, MOST, LabelledWorkflows
+from concertmaster.controller.discovery.labelled import MOST, LabelledWorkflows
 from concertmaster.core.model import PodFact
+from concertmaster.core.units import DAY
 from concertmaster.prometheus.client.errors import SourceUnreachable
 
 HOUR = 3600.0

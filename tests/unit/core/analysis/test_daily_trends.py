@@ -11,8 +11,8 @@ from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.trends import trends
 from concertmaster.core.model import RunRecord
-from concertmaster.core.model.daily import DAY_SECONDS as DAY
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.units import DAY
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from concertmaster.core.analysis.periods import HOUR, Period, boundaries, local, period_start
+from concertmaster.core.analysis.periods import Period, boundaries, local, period_start
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.exact import fisher
+from concertmaster.core.units import HOUR
 from tests.support.builders import DAY, MI, container, definition, run, step
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")

@@ -126,8 +126,8 @@ def test_too_little_data_makes_nothing_obsolete() -> None:
 
 def test_obsolete_a_recommendation_goes_after_a_week_or_comes_back() -> None:
     gone = advance(first(), look(now=NOW + DAY))
-    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR - 1)).standings
-    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR)).standings == ()
+    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR - 1)).tracked
+    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR)).tracked == ()
     back = only(advance(gone, look(given(), now=NOW + 2 * DAY)))
     assert (back.state, back.since) == (RecommendationState.ACTIVE, NOW + 2 * DAY)
 
@@ -280,7 +280,7 @@ def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect(
     lost = replace(implemented(), outcomes=())
     still = only(advance(lost, look(now=NOW + 2 * DAY, memory="1Gi")))
     assert (still.state, still.since) == (RecommendationState.IMPLEMENTED, NOW + DAY)
-    assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).standings == ()
+    assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).tracked == ()
     back = only(advance(lost, look(now=NOW + 2 * DAY)))
     assert (back.state, back.note) == (RecommendationState.OBSOLETE, "it was applied and rolled back")
 
@@ -383,7 +383,7 @@ def test_a_dismissal_outlives_recommendations_that_comes_and_goes() -> None:
     assert only(away).state is RecommendationState.DISMISSED
     back = advance(away, look(given(), now=NOW + 100 * DAY, dismissals=DECISION))
     assert only(back).state is RecommendationState.DISMISSED
-    assert advance(away, look(now=NOW + 3 * DAY)).standings == ()
+    assert advance(away, look(now=NOW + 3 * DAY)).tracked == ()
 
 
 def test_dismissed_recommendations_that_somebody_follows_all_the_same_is_implemented() -> None:

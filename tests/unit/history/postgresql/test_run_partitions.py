@@ -15,11 +15,12 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.units import WEEK
 from concertmaster.history import HistoryError, HistoryLocked, Store
 from concertmaster.history.postgresql import partitions
 from concertmaster.history.postgresql.run_partitions import PLACES
 from concertmaster.history.postgresql.schema import MIGRATIONS
-from concertmaster.history.sql import WEEK, Connection, RunPlaces
+from concertmaster.history.sql import Connection, RunPlaces
 from testbed.services.postgres import PostgresServer
 from tests.support.at_once import failures
 from tests.support.data.earlier_history import make_schema

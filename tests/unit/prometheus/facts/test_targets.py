@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.prometheus.facts.targets import scrape_interval, seconds
+from concertmaster.prometheus.facts.targets import scrape_interval
 
 
 def target(job: str, path: str, interval: str) -> dict[str, Any]:
@@ -40,10 +40,3 @@ def test_targets_that_differ_say_nothing() -> None:
 @pytest.mark.parametrize("broken", [{}, {"labels": None, "scrapeUrl": 3}, {"scrapeUrl": "http://a/cadvisor"}])
 def test_targets_that_lack_it_say_nothing(broken: dict[str, Any]) -> None:
     assert scrape_interval([broken], []) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("30s", 30.0), ("1m30s", 90.0), ("500ms", 0.5), ("1h", 3600.0), ("", 0.0), ("x5s", 0.0)]
-)
-def test_durations_as_prometheus_writes_them(text: str, expected: float) -> None:
-    assert seconds(text) == expected

@@ -17,6 +17,7 @@ from concertmaster.cli.archive import Archive
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.text import listing, plain
+from concertmaster.core.units import DAY
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError
@@ -29,7 +30,6 @@ from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
 
-_DAY = 86400.0
 _SOURCE = (
     "Runs, durations, cost and waiting of {} of {} workflows are those of the period; of the others they are those of the "
     "policy's analysis window. Implemented recommendations are of the period."
@@ -79,7 +79,7 @@ def command(
             client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), archive=archive
         )
     else:
-        span = replace(span, window=span.window or days * _DAY)
+        span = replace(span, window=span.window or days * DAY)
         made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
     text = document(made, output)
     if file is None or str(file) == "-":
@@ -123,7 +123,7 @@ def from_cluster(
         if (c["metadata"].get("namespace"), ((c.get("spec") or {}).get("profileRef") or {}).get("name")) in known
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
-    scope = ReportScope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
+    scope = ReportScope(now - days * DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
     view = FleetView(raw_profiles, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     priced = [] if problem else archive.priced(counting)
@@ -136,10 +136,10 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     """From an analysis made now."""
     workflows = list(analyzed(facts, window=window))
     raw_profiles = [profile_of(w) for w in workflows]
-    since = max(facts.since, facts.until - days * _DAY)
+    since = max(facts.since, facts.until - days * DAY)
     notes = [plain(str(m)) for m in facts.missing]
-    if since > facts.until - days * _DAY:
-        notes.append(f"The facts reach back {(facts.until - facts.since) / _DAY:.3g} of {days:g} days.")
+    if since > facts.until - days * DAY:
+        notes.append(f"The facts reach back {(facts.until - facts.since) / DAY:.3g} of {days:g} days.")
     notes.append(
         "Only the operator knows what was implemented, dismissed or measured: run without --facts or --prometheus."
     )

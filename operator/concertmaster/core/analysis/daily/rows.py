@@ -15,9 +15,10 @@ from concertmaster.core.analysis.cost import Cost, Costs, ExecutionCost
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.summary import summarize
+from concertmaster.core.units import DAY
 
 STEPS = 100
 """Steps of one workflow that get rows of their own, those that took most time first."""
@@ -47,15 +48,15 @@ def daily_rows(
     for run in runs:
         if run.end is None or run.end > until or run.outcome is Outcome.RUNNING:
             continue
-        day = int(run.end // DAY_SECONDS)
-        if day * DAY_SECONDS >= covered or recorded < run.end <= (until if complete is None else complete):
+        day = int(run.end // DAY)
+        if day * DAY >= covered or recorded < run.end <= (until if complete is None else complete):
             by_day.setdefault(day, []).append(run)
     rows: list[DailyRow] = []
     costs = figures.costs(pricing)
-    today = int(until // DAY_SECONDS)
+    today = int(until // DAY)
     for day, ended in sorted(by_day.items()):
         last = max(r.end or 0.0 for r in ended)
-        end = last, day * DAY_SECONDS >= covered
+        end = last, day * DAY >= covered
         of_runs, *of_steps = figures.of_all(("daily", day, end[1]), ended, partial(_of_day, day, ended, costs, end))
         rows += [replace(of_runs, score=score if day == today else None), *of_steps]
     return rows

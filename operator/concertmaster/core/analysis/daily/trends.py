@@ -14,8 +14,9 @@ from itertools import pairwise
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.analysis.periods import Period, boundaries
 from concertmaster.core.analysis.trends import Bucket, PeriodDifference, PeriodSeries, Trends
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
+from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.core.stats.summary import Summary
+from concertmaster.core.units import DAY
 
 
 def extended(trends: Trends, rows: Sequence[DailyRow], zone: tzinfo, *, since: float, until: float) -> Trends:
@@ -41,7 +42,7 @@ def _series(
     by_start: Mapping[float, Bucket] = {b.start: b for b in seen.buckets} if seen is not None else {}
     sorted_in: dict[int, list[DailyRow]] = {}
     for row in rows:
-        sorted_in.setdefault(bisect_right(edges, row.start + DAY_SECONDS / 2) - 1, []).append(row)
+        sorted_in.setdefault(bisect_right(edges, row.start + DAY / 2) - 1, []).append(row)
     buckets = []
     for at, (start, end) in enumerate(pairwise(edges)):
         known = by_start.get(start)

@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import due, readable
+from concertmaster.core.units import DAY, MONTH
 
-_DAY_SECONDS = 86400.0
-_MONTH_SECONDS = 30 * _DAY_SECONDS
 _UNUSUAL = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
 _CLEARLY = 0.25  # share of the window
 _DUE = 3000  # scheduled starts that are counted
@@ -45,13 +44,13 @@ def runs_per_month(
         return None
     span = starts[-1] - starts[0]
     if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
-        return len(starts) / max(_DAY_SECONDS, now - starts[0]) * _MONTH_SECONDS
+        return len(starts) / max(DAY, now - starts[0]) * MONTH
     hidden = _merged(blind)
     idle = now - starts[-1] - sum(max(0.0, min(high, now) - max(low, starts[-1])) for low, high in hidden)
     ended = idle > _UNUSUAL * max(later - earlier for earlier, later in pairwise(starts))
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
-    return len(starts) / (span + idle) * _MONTH_SECONDS if ended else (len(starts) - 1) / span * _MONTH_SECONDS
+    return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
 
 
 def missed_seconds(runs: Sequence[RunRecord], definition: WorkflowDefinition, blind: Sequence[Span]) -> float:

@@ -16,12 +16,13 @@ from typing import NamedTuple
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import due, least_interval
+from concertmaster.core.units import DAY
 
 MOST = 3000  # scheduled starts that are examined
 _SECOND = 1.0  # s: clock tolerance between controllers
 _HANDOVER = 5.0  # s: a run that begins this shortly before the end of another counts as its successor
 _LATE = 30.0  # s: a controller creates the pods of a run within this time
-_YEAR = 366 * 86400.0
+_YEAR = 366 * DAY
 _REPLACED = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model.definitions import CACHE_BYTES, CacheContent
-
-_AGE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_LONGEST = 100  # characters of an age: the search takes time quadratic in its length
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+from concertmaster.core.times import parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +90,7 @@ def _cache(step: StepAnalysis) -> tuple[str | None, float | None]:
     if not isinstance(memoize, Mapping) or not isinstance(name, str) or not name or "{{" in name:
         return None, None
     written = memoize.get("maxAge")
-    parts = _AGE.findall(written) if isinstance(written, str) and len(written) <= _LONGEST else []
-    return name, sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
+    return name, parse_duration(written.strip()) if isinstance(written, str) else None
 
 
 def _hits(analysis: Analysis, step: StepAnalysis) -> StepHits:

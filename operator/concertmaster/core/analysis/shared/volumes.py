@@ -17,13 +17,13 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.robust import quantiles, theil_sen
+from concertmaster.core.units import DAY
 
 _FEWEST = 5  # runs required for a trend
-_DAY = 86400.0
 _MANY = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
 _CHANCE = 0.01  # below which the newest runs lack a claim because another one took its place
-_AHEAD = 90 * _DAY  # s; a volume that fills up later than that is not reported as filling
+_AHEAD = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _fill(
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
         # From the last run on; none has seen it full, so it is not before now.
-        at = Interval(*(max(now, rows[-1][0] + left / g * _DAY) for g in (growth.high, growth.likely, growth.low)))
+        at = Interval(*(max(now, rows[-1][0] + left / g * DAY) for g in (growth.high, growth.likely, growth.low)))
         full = at if at.likely <= now + _AHEAD else None
     peak = max(v.used for _, v in rows)
     return VolumeFill(claim, tuple(steps), len(least), shown.used, shown.capacity, shared, peak, growth, full)
@@ -129,7 +129,7 @@ def _cleaned(least: Sequence[float]) -> bool:
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
     """Bytes per day; None unless the 95% interval of the slope is entirely positive, and where the use falls back at
     times, for it grows much faster between runs then."""
-    times, used = np.array([at for at, _ in rows]) / _DAY, np.array([v.used for _, v in rows])
+    times, used = np.array([at for at, _ in rows]) / DAY, np.array([v.used for _, v in rows])
     slope = theil_sen(times - times[0], used)
     if slope is None or slope.low <= 0 or _falls_back(times, used, slope.likely):
         return None

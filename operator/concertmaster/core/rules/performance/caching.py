@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HOUR = 3600.0
+from concertmaster.core.units import HOUR
+
 # Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
 AGES = (HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR)
 _LEAST = 10  # executions with known inputs

@@ -17,10 +17,10 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
+from concertmaster.core.units import MIB
 
-_MIB = 1024.0**2
-_BUSY_DISK = 20 * _MIB  # bytes per second from which the disk is worth examining
-_BUSY_NETWORK = 20 * _MIB  # bytes per second, likewise; about a fifth of a gigabit link
+_BUSY_DISK = 20 * MIB  # bytes per second from which the disk is worth examining
+_BUSY_NETWORK = 20 * MIB  # bytes per second, likewise; about a fifth of a gigabit link
 _IDLE = 0.1  # cores up to which a step waits, whatever for
 _STALLED = 0.2  # share of the time stalled on I/O
 
@@ -97,11 +97,11 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
     if network is not None and network >= _BUSY_NETWORK and network >= (rate or 0.0):
         return (
             "compression, parallel transfers, or data that is nearer (same zone, a cache)",
-            f"moves {network / _MIB:.0f} MiB a second over the network",
+            f"moves {network / MIB:.0f} MiB a second over the network",
             True,
         )
     if rate is not None and rate >= _BUSY_DISK:
-        return "a faster volume, compression, or less to read", f"reads and writes {rate / _MIB:.0f} MiB a second", True
+        return "a faster volume, compression, or less to read", f"reads and writes {rate / MIB:.0f} MiB a second", True
     known = "; the disk is not the cause" if stalled is not None else "; disk stalls are not recorded"
     return (
         "fewer, larger or pooled calls to databases and services",
@@ -152,8 +152,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
             f"stalled on the disk: {text.percent(stalled)} of the time (PSI)"
             if stalled is not None
             else "no PSI recorded",
-            f"disk: {rate / _MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
-            f"network: {network / _MIB:.1f} MiB a second" if network is not None else "no network bytes recorded",
+            f"disk: {rate / MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
+            f"network: {network / MIB:.1f} MiB a second" if network is not None else "no network bytes recorded",
             "what helps with services: fewer and larger calls, pooled connections, compressed or cached answers",
             "at most: replayed with only the part of the time that can have been work",
         ),

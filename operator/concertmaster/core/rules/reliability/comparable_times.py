@@ -9,11 +9,9 @@ from typing import Protocol
 from concertmaster.core.known import upper_median
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY, HOUR, WEEK
 
-_HOUR = 3600.0  # seconds
-_DAY = 24 * _HOUR
-_WEEK = 7 * _DAY
-_HOURS = 2 * _HOUR  # seconds apart that still count as the same time of day
+_HOURS = 2 * HOUR  # seconds apart that still count as the same time of day
 _OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
 
 _Same = Callable[[float | None, float | None], bool]
@@ -47,7 +45,7 @@ def like_for_like(before: Sequence[Timed], after: Sequence[Timed]) -> Comparison
             was, large = _multiples(like, like, _same_hours if same is _same_time else same)
             if len(was) >= MIN_RUNS:
                 found = compare(was, now, inputs_before=large, inputs_after=larger, level=0.05)
-                apart = same is _same_time or min(_covered(like), _covered(after)) >= _DAY
+                apart = same is _same_time or min(_covered(like), _covered(after)) >= DAY
                 return found if apart or (found.low >= _OTHER_HOURS <= _at_once(like, after)) else None
     return None
 
@@ -57,26 +55,26 @@ def _at_once(before: Sequence[Timed], after: Sequence[Timed]) -> float:
     to hour just before or after; of the nearest runs within a few hours where that are too few, NaN without them."""
     change = min((r.start for r in after if r.start is not None), default=math.nan)
     step = _compared(_nearest(before, change), _nearest(after, change))
-    hours = [_between(runs, change + at * _HOUR) for runs, at in ((before, -2), (before, -1), (after, 0), (after, 1))]
+    hours = [_between(runs, change + at * HOUR) for runs, at in ((before, -2), (before, -1), (after, 0), (after, 1))]
     drifts = [_compared(hours[0], hours[1]), _compared(hours[2], hours[3])]
     return step / max([1.0, *(drift for drift in drifts if drift > 0.0)])
 
 
 def _between(runs: Sequence[Timed], since: float) -> list[Timed]:
     """Runs of the hour from then on."""
-    return [r for r in runs if r.start is not None and since <= r.start < since + _HOUR]
+    return [r for r in runs if r.start is not None and since <= r.start < since + HOUR]
 
 
 def _nearest(runs: Sequence[Timed], moment: float) -> list[Timed]:
     apart = sorted(((abs(r.start - moment), i) for i, r in enumerate(runs) if r.start is not None))
-    return [runs[i] for n, (away, i) in enumerate(apart) if away <= _HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
+    return [runs[i] for n, (away, i) in enumerate(apart) if away <= HOUR or (n < MIN_RUNS and away <= 2 * _HOURS)]
 
 
 def as_every_week(before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
     """Whether runs of the last one or two days take no longer than those of the same days of the week before."""
-    if _covered(after) >= 2 * _DAY:
+    if _covered(after) >= 2 * DAY:
         return False
-    like = [r for r in before if any(_same_time(r.start, a.start, _WEEK) for a in after)]
+    like = [r for r in before if any(_same_time(r.start, a.start, WEEK) for a in after)]
     return _compared(like, after) - 1 < least
 
 
@@ -111,7 +109,7 @@ def _same_days(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and weekend(one) == weekend(other)
 
 
-def _same_hours(one: float | None, other: float | None, every: float = _DAY) -> bool:
+def _same_hours(one: float | None, other: float | None, every: float = DAY) -> bool:
     """The same time of day on days of a kind, or of the week."""
     if one is None or other is None or not _same_days(one, other):
         return False
@@ -119,6 +117,6 @@ def _same_hours(one: float | None, other: float | None, every: float = _DAY) -> 
     return min(apart, every - apart) <= _HOURS
 
 
-def _same_time(one: float | None, other: float | None, every: float = _DAY) -> bool:
+def _same_time(one: float | None, other: float | None, every: float = DAY) -> bool:
     """The same hours of another day, or week: those of the same day may be as long for the same reason."""
     return one is not None and other is not None and abs(one - other) > _HOURS and _same_hours(one, other, every)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -17,8 +16,8 @@ from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outl
 from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.stats.exact import binomial_tail
-
-_DAY = 86400.0
+from concertmaster.core.times import day
+from concertmaster.core.units import DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +71,9 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
     def shown(value: float) -> str:
         return text.money(value, currency) if row.money else text.duration(value)
 
-    left = forecast.at.likely - evidence.analysis.now
-    date = datetime.fromtimestamp(forecast.at.likely, tz=UTC).strftime("%Y-%m-%d")
+    left, date = forecast.at.likely - evidence.analysis.now, day(forecast.at.likely)
     early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (forecast.at.low, forecast.at.high))
-    slope = (row.limit - forecast.level) / left * 7 * _DAY if left else 0.0
+    slope = (row.limit - forecast.level) / left * 7 * DAY if left else 0.0
     limit = shown(row.limit)
     passed = forecast.level > row.limit
     return Finding(

@@ -31,6 +31,7 @@ from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
+from concertmaster.core.units import HOUR
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
@@ -209,7 +210,7 @@ def _saving(evidence: Evidence, step: str, own: Attempts, failed: int) -> Interv
     hourly = sum(
         step_analysis.pricing.hour(c.cpu_request, c.memory_request, c.gpu_request) for c in step_analysis.containers
     )
-    money = own.repeated_seconds / 3600.0 * hourly / len(analysis.runs) * rate
+    money = own.repeated_seconds / HOUR * hourly / len(analysis.runs) * rate
     error = 1.645 / failed**0.5
     return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
 

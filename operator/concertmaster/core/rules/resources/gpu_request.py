@@ -24,8 +24,8 @@ from concertmaster.core.rules.base import (
 )
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.stats.exact import is_over
+from concertmaster.core.units import HOUR
 
-_HOUR = 3600.0
 _SURE_RUNS = 20
 # Below which the newest runs need fewer GPUs because the work has changed; a run that lacks one fails.
 _CHANCE = 0.001
@@ -142,9 +142,9 @@ def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Inte
     analysis, container = evidence.analysis, place.container
     present = analysis.presence(place.step, container)
     held = container.columns["reserved_seconds"]
-    freed = fewer * sum(held) / max(1, len(held)) / _HOUR * present
+    freed = fewer * sum(held) / max(1, len(held)) / HOUR * present
     rate = analysis.cost.runs_per_month
-    price = fewer / _HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
+    price = fewer / HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
     saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(container.columns["time"]))
     return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
 

@@ -26,9 +26,10 @@ from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard,
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.executions import SMALLEST
 from concertmaster.core.sizing.killed import ended
-from concertmaster.core.sizing.releases import DAY, WEEK, changes
+from concertmaster.core.sizing.releases import changes
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
+from concertmaster.core.units import DAY, WEEK
 
 _AFTER_KILL = 1.5  # times the limit at which a run was killed
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention

@@ -19,8 +19,8 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, in_share, mean_interval
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
+from concertmaster.core.units import GIB
 
-_GIB = 1024.0**3
 _LEAST_FREED = 0.5  # share of what it does not use that a smaller request frees at least
 _CHANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
 _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
@@ -50,7 +50,7 @@ def _containers(run: RunRecord) -> frozenset[tuple[str, str]]:
 
 
 def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
-    return hours * (cores * pricing.cpu_core_hour + size / _GIB * pricing.memory_gib_hour)
+    return hours * (cores * pricing.cpu_core_hour + size / GIB * pricing.memory_gib_hour)
 
 
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:

@@ -18,9 +18,7 @@ from concertmaster.core.rules.base import Evidence, in_share
 from concertmaster.core.rules.resources.request_row import RequestRow, RowSaving
 from concertmaster.core.rules.resources.size_rows import LEAST_ROOM
 from concertmaster.core.stats.means import combined, mean_with_interval
-
-_GIB = 1024.0**3
-_HOUR = 3600.0
+from concertmaster.core.units import GIB, HOUR
 
 
 def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
@@ -29,10 +27,10 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
         return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
     container, analysis = row.place.container, evidence.analysis
     pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
-    unit, hourly = (_GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
+    unit, hourly = (GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.place.step, container)
     reserved = container.columns["reserved_seconds"]
-    hours = sum(reserved) / len(reserved) / _HOUR
+    hours = sum(reserved) / len(reserved) / HOUR
     less = (row.old - row.new) / unit
     saving = None
     if less and hourly and rate:
@@ -43,7 +41,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             (row.old - largest) / unit * price * hours,
             (row.old - smallest) / unit * price * hours,
             container.columns["time"],
-            [less * price * seconds / _HOUR for seconds in reserved],
+            [less * price * seconds / HOUR for seconds in reserved],
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)

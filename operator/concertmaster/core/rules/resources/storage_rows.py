@@ -21,13 +21,13 @@ from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.killed import ended
 from concertmaster.core.stats.means import combined
+from concertmaster.core.units import GIB, MIB
 
 _ROOM = 1.2  # times the largest peak
 _EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
 _TIGHT = 0.9  # of the limit: a larger use may not fit the next time
 _FAR = 4.0  # times the peak: such a request blocks nodes needlessly
-_MIB = 1024.0**2
-_LEAST = 1024.0**3  # bytes; smaller savings are not worth a row
+_LEAST = GIB  # bytes; smaller savings are not worth a row
 # Kubelet messages: "Container main was using 12Gi, request is 0", "... exceeds the total limit of containers 1Gi"
 _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
 _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?([0-9.]+[KMGT]?i?)")
@@ -83,7 +83,7 @@ def _sized(
     if bound.least is not None and new < bound.least:
         new, bound_by = bound.least, bound.least_by
     elif enough <= most < new:
-        new = math.floor(most / _MIB) * _MIB  # rounding up could exceed the maximum
+        new = math.floor(most / MIB) * MIB  # rounding up could exceed the maximum
     else:
         bound_by = ""
     if new == current or (not clear and current is not None and new > current):

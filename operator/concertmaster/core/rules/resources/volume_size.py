@@ -13,9 +13,8 @@ from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.stats.means import combined
 from concertmaster.core.times import to_minute
+from concertmaster.core.units import DAY, GIB
 
-_GIB = 1024.0**3
-_DAY = 86400.0
 _MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size must last
 _LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
@@ -26,7 +25,7 @@ _FEWEST = 5  # runs required to know the maximum use
 def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
     """Size in GiB at which ``used`` is at most the share ``target``, with room for ``margin`` days of growth."""
     grown = used + (fill.growth.high * margin if fill.growth is not None else 0.0)
-    return math.ceil(max(used / target, grown) / _GIB)
+    return math.ceil(max(used / target, grown) / GIB)
 
 
 def _whose(fill: VolumeFill) -> str:
@@ -38,7 +37,7 @@ def _failing(fill: VolumeFill, now: float, a_month: float | None) -> Interval | 
     where the next one falls is not known."""
     if fill.full is None:
         return None
-    low, likely, high = (1.0 - (at - now) / _DAY / _MONTH for at in (fill.full.high, fill.full.likely, fill.full.low))
+    low, likely, high = (1.0 - (at - now) / DAY / _MONTH for at in (fill.full.high, fill.full.likely, fill.full.low))
     one = 1.0 / a_month if a_month else 0.0
     low, high = min(low, max(low - one, _CERTAIN * low)), high + one
     return Interval(*(min(1.0, max(0.0, share)) for share in (low, likely, high)))
@@ -47,10 +46,10 @@ def _failing(fill: VolumeFill, now: float, a_month: float | None) -> Interval | 
 def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     nearly = _nearly(evidence)
     days = evidence.settings.number("fullWithinDays", 14.0)
-    soon = fill.full is not None and fill.full.likely <= evidence.analysis.now + days * _DAY
+    soon = fill.full is not None and fill.full.likely <= evidence.analysis.now + days * DAY
     if fill.share < nearly and not soon:
         return None
-    new = max(_needed(fill.used, fill, _target(evidence), _MARGIN), math.ceil((fill.capacity + 1) / _GIB)) * _GIB
+    new = max(_needed(fill.used, fill, _target(evidence), _MARGIN), math.ceil((fill.capacity + 1) / GIB)) * GIB
     now, then = text.memory(fill.capacity), text.memory_quantity(new)
     when = ""
     if fill.full is not None and fill.growth is not None:
@@ -98,12 +97,12 @@ _TEMPLATES = "set resources.requests.storage in the workflow's volumeClaimTempla
 def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     """A volume little used even by the fullest run. Claims cannot shrink, so it is replaced by another."""
     times = evidence.settings.number("timesNeeded", 3.0)
-    new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * _GIB
-    freed = (fill.capacity - new) / _GIB
+    new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * GIB
+    freed = (fill.capacity - new) / GIB
     if fill.runs < _FEWEST or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
         return None
     now, then, steps = text.memory(fill.capacity), text.memory_quantity(new), text.listing(list(fill.steps))
-    saving = _saving(evidence, fill, new / _GIB)
+    saving = _saving(evidence, fill, new / GIB)
     currency = evidence.analysis.pricing.currency
     price = text.money(evidence.analysis.pricing.volume_gib_month, currency)
     money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
@@ -143,18 +142,18 @@ def _saving(evidence: Evidence, fill: VolumeFill, new: float) -> Interval | None
 
     Other sizes are as right: down to one that is not nearly full, and larger by as much.
     """
-    analysis, capacity = evidence.analysis, fill.capacity / _GIB
+    analysis, capacity = evidence.analysis, fill.capacity / GIB
     price = (capacity - new) * analysis.pricing.volume_gib_month
     if not price:
         return None
-    room = max(1.0, new * _GIB / max(fill.used, fill.peak) * _nearly(evidence))
+    room = max(1.0, new * GIB / max(fill.used, fill.peak) * _nearly(evidence))
     ends = (capacity - min(new * room, (capacity + new) / 2), capacity - new / room)
     size = Interval(*(price * freed / (capacity - new) for freed in (ends[0], capacity - new, ends[1])))
     if fill.shared:
         return size
     rate = analysis.cost.runs_per_month
     lengths = [r.makespan for r in analysis.runs if r.makespan is not None]
-    held = mean_interval(lengths, price * rate / (_MONTH * _DAY)) if rate is not None else None
+    held = mean_interval(lengths, price * rate / (_MONTH * DAY)) if rate is not None else None
     return combined(held.likely, [held, size.scaled(held.likely / price)]) if held is not None else None
 
 
