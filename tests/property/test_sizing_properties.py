@@ -71,7 +71,7 @@ def test_no_data_make_the_models_raise(rows: list[tuple[float, float]], queries:
         model = fit(x, y)
         predicted = model.predict(queries)
         assert predicted.shape == (len(queries),)
-        if model.count:
+        if model.values:
             assert np.isfinite(predicted).all()
     scale = fit_scaleout(x, y)
     scale.seconds(queries)

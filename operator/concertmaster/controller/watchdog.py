@@ -55,7 +55,6 @@ class Watchdog:
         health: Health,
         *,
         mute_after: float = 30.0,
-        whole_every: float = _WHOLE_EVERY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -68,7 +67,6 @@ class Watchdog:
         self._sleep = sleep
         self._lost_since: float | None = None
         self._mute_after = mute_after
-        self._whole_every = whole_every
         self._compared: float | None = None  # when all profiles agreed with a list
         self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
@@ -113,7 +111,7 @@ class Watchdog:
         """Whether it is enough for now that there are as many profiles as the registry has. A list of them costs the API
         server more than all writes of a cycle: it is made every few minutes, and in each cycle where a watch that died
         would mean more than a late recommendation."""
-        recent = self._compared is not None and self._clock() - self._compared < self._whole_every
+        recent = self._compared is not None and self._clock() - self._compared < _WHOLE_EVERY
         known = self._registry.whole()
         policies = (*known.policies, *known.cluster_policies)
         if not recent or self._unproven or known.changes or any(map(_may_change, policies)):

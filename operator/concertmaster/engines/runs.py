@@ -30,18 +30,13 @@ _DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a
 
 
 def build_runs(
-    key: WorkflowKey,
-    run: str,
-    executions: Sequence[StepExecution],
-    definition: WorkflowDefinition | None = None,
-    *,
-    as_of: float | None = None,
+    key: WorkflowKey, run: str, executions: Sequence[StepExecution], definition: WorkflowDefinition | None = None
 ) -> list[RunRecord]:
     """All runs that used the name ``run``, oldest first: people and fixed Job names reuse names.
 
     Each later run is named "<name>@<start in unix seconds>". See ``build_run`` for the rest.
     """
-    return RunBuilder(key, definition, as_of).runs(run, executions)
+    return RunBuilder(key, definition, None).runs(run, executions)
 
 
 def build_run(

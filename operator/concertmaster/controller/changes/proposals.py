@@ -258,7 +258,7 @@ class Proposals:
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry
         runs, unsure = context.foresee(self._verifier.split_runs)
-        past = [PastChange(c.applied, c.restored, c.name) for c in context.changes if c.applied is not None]
+        past = [PastChange(c.applied, c.restored) for c in context.changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, context.now)
         past += [PastChange(at, at) for at in deleted.values()]
         why = "somebody deleted a change of this kind during its verification" if item.id in deleted else None

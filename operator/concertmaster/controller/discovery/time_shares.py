@@ -24,8 +24,7 @@ WAITS = "it is read in one of the next cycles: other workflows of this namespace
 class TimeShares:
     """What each namespace took of this cycle, and whose turn did not come."""
 
-    def __init__(self, share: float = SHARE, clock: Callable[[], float] = perf_counter) -> None:
-        self._share = share
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._taken: defaultdict[str, float] = defaultdict(float)
         self._first: frozenset[str] = frozenset()
@@ -57,7 +56,7 @@ class TimeShares:
     def must_wait(self, profile: Entry) -> bool:
         """Whether work for a profile waits for the next cycle, as its namespace has had its share. It is then the first of
         the next cycle."""
-        if self._taken[profile.namespace] < self._share:
+        if self._taken[profile.namespace] < SHARE:
             return False
         self._waiting[profile.uid] = profile.namespace
         return True
@@ -72,6 +71,6 @@ class TimeShares:
         counts = Counter(self._waiting.values())
         return [
             f"{count} workflows of namespace {name} wait for the next cycle: its others took {self._taken[name]:.0f} s of"
-            f" this one (each namespace has {self._share:g} s)"
+            f" this one (each namespace has {SHARE:g} s)"
             for name, count in sorted(counts.items())
         ]

@@ -60,12 +60,10 @@ Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
 """By step, its succeeded executions of each run that has any; empty where none has."""
 
 
-def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors: bool = True) -> MemorySize:
-    """Memory request (bytes) from the per-run peaks. An OOM-killed run counts with at least the limit it was killed at.
-
-    ``authors``: whether the current request was set by people who know the step; a few runs then do not override it.
-    """
-    return memory_sizes([(container, authors)], options)[0]
+def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
+    """Memory request (bytes) from the per-run peaks. An OOM-killed run counts with at least the limit it was killed at. The
+    current request counts as set by people who know the step: a few runs do not override it."""
+    return memory_sizes([(container, True)], options)[0]
 
 
 def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: AnalysisSettings) -> list[MemorySize]:

@@ -212,7 +212,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     engine = analysis.definition.engine.name
     works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:
-        return Prediction(None, 0, "no finished run to predict from")
+        return Prediction(None, 0)
     last = works[-1]
     unknown = Work(
         last.workflow,

@@ -107,10 +107,10 @@ class Calendar:
         return self._times - SATURDAY
 
 
-def without_seasons(times: Floats, logs: Sequence[Floats], *, level: bool = False) -> list[Floats]:
+def without_seasons(times: Floats, logs: Sequence[Floats]) -> list[Floats]:
     """Each of ``logs`` (series of values at the same ``times``: ascending unix seconds, all of shape (n,)) without the parts
-    explained by the hour of the day and by weekends. ``level``: as of ``Calendar``."""
-    calendar = Calendar(times, level=level)
+    explained by the hour of the day and by weekends."""
+    calendar = Calendar(times)
     by_hour = _differing(calendar, as_rows(logs))
     left = [_less(values, explained_by_hour(calendar, values, differ=k in by_hour)) for k, values in enumerate(logs)]
     return [_less(values, explained_by_weekend(calendar, values)) for values in left]

@@ -33,7 +33,6 @@ class PastChange:
 
     applied: float
     restored: float | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,11 +63,6 @@ class InputRelation:
     explained: bool
     levels: bool = False
 
-    @property
-    def count(self) -> int:
-        """Number of usable runs."""
-        return len(self.values)
-
     def predict(self, inputs: Sequence[float] | Floats) -> Floats:
         """Expected value per input (bytes), same shape; for a non-finite one, or if all runs had the same, their median."""
         queries = np.asarray(inputs, dtype=np.float64)

@@ -45,13 +45,11 @@ class KeptRun:
 
 @dataclass(slots=True)
 class KeptRuns:
-    """The runs of one workflow by name, put together for one ``definition``, and what analyses made of them. ``brief``:
-    until it is read."""
+    """The runs of one workflow by name, put together for one ``definition``, and what analyses made of them."""
 
     definition: WorkflowDefinition
     runs: dict[str, KeptRun] = field(default_factory=dict)
     figures: RunFigures = field(default_factory=RunFigures)
-    brief: bool = False
 
     def same(self, name: str, digest: bytes, as_of: float) -> KeptRun | None:
         """The run as it was put together from the same rows."""
@@ -84,7 +82,7 @@ class RunCache:
         self._next = None
         kept = self.of(definition)
         if kept is None:
-            kept = self._next = KeptRuns(definition, brief=True)
+            kept = self._next = KeptRuns(definition)
         return kept
 
     def figures(self, key: WorkflowKey) -> RunFigures:

@@ -207,7 +207,7 @@ def test_too_few_runs_give_their_median(inputs: list[float], values: list[float]
     model = fit_runtime(inputs, values)
     assert not model.enough
     prediction = model.predict([1.0])[0]
-    assert prediction == np.median(values) if model.count else math.isnan(prediction)
+    assert prediction == np.median(values) if model.values else math.isnan(prediction)
 
 
 def test_lengths_that_differ_give_no_model() -> None:

@@ -105,7 +105,6 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         names=tuple(placed.names),
         parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # shared between runs if equal
         chains=tuple(chains),
-        done=tuple(done),
         pieces=pieces,
         lengths=lengths,
         ranks=ranks,

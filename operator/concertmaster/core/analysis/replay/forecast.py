@@ -27,7 +27,7 @@ STAGED_BYTES = 1e8  # transfers below 100 MB take about a second, less than the 
 def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     """Makespan (s) of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
     if not target.steps:
-        return Prediction(None, 0, "the run has no tasks")
+        return Prediction(None, 0)
     peers = [o for o in others if o.engine == target.engine and SHORTEST < o.makespan < LONGEST]
     own = [o for o in peers if o.workflow == target.workflow and o.steps]
     if len(own) >= MIN_RUNS:
@@ -37,7 +37,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
         # Level and slopes are estimated from these runs alone; no overhead fit supports them.
         return interval(middle + fit.mean, fit.deviation, len(own), observed=1 + len(_features(target)))
     if not peers:
-        return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")
+        return Prediction(None, 0)
     return predict(shape(target, step_durations(target, own or peers)), [shape(o) for o in peers])
 
 

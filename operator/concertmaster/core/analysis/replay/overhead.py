@@ -46,11 +46,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A predicted makespan: seconds with a 90% interval for one new run, the number of runs used, and why it is missing."""
+    """A predicted makespan: seconds with a 90% interval for one new run (None where nothing is known), and the number of
+    runs used."""
 
     seconds: Interval | None
     runs_used: int
-    reason: str | None = None
 
 
 def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
@@ -69,14 +69,14 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
 def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     """Makespan of ``target`` from its shape and from ``others``, runs of the same and other workflows."""
     if not 0.0 <= target.scheduled < LONGEST or target.tasks < 1:
-        return Prediction(None, 0, "the graph has a cycle, no tasks, or durations beyond reason")
+        return Prediction(None, 0)  # the graph has a cycle, no tasks, or durations beyond reason
     known = [o for o in others if _usable(o)]
     peers = [o for o in known if o.engine == target.engine]
     own = [o for o in peers if o.workflow == target.workflow]
     terms = overhead_terms(peers, target.workflow)
     prior = _prior(target, terms)
     if prior <= 0.0:
-        return Prediction(None, len(own), "no task has a known duration")
+        return Prediction(None, len(own))  # no task has a known duration
     own = [o for o in own if _prior(o, terms) > 0.0]
     ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
     fit = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
@@ -95,7 +95,7 @@ def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Pre
         # First two terms of Fisher and Cornish's expansion (1960): 5% short at two degrees of freedom, exact at ten.
         quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # exp() overflows near 709
-        return Prediction(None, runs, "the runs at hand lead to no finite prediction")
+        return Prediction(None, runs)
     apart = math.exp(quantile * deviation)
     return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
 

@@ -41,7 +41,6 @@ _executed_run = maker(
         "problems",
         "chains",
         "pieces",
-        "done",
         "critical",
         "lengths",
         "ranks",
@@ -194,7 +193,7 @@ def _built(
                 chains[at] = pieces[at] = ()
         pods = [{name: 1 for name, at in zip(layout.names, own.source, strict=True) if at >= 0} for own in columns]
     size = len(layout.names)
-    chains_of, done_of = _by_run(chains, size), _by_run(done, size)
+    chains_of = _by_run(chains, size)
     return list(
         map(
             _executed_run,
@@ -206,8 +205,7 @@ def _built(
             repeat(tuple(dict.fromkeys(layout.problems))),
             chains_of,
             _by_run(pieces, size),
-            done_of,
-            map(critical, done_of, chains_of, repeat(layout.waits)),
+            map(critical, _by_run(done, size), chains_of, repeat(layout.waits)),
             _by_run(lengths, size),
             _by_run(ranks, size),
             pods,

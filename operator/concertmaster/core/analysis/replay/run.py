@@ -75,7 +75,7 @@ class ExecutedRun:
     through a fan-out has one position per item, all listed in ``index``.
 
     ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in order of start, each with
-    its attempts; empty when the step did not run, which then passes its dependencies on. ``done[i]``: when it ended.
+    its attempts; empty when the step did not run, which then passes its dependencies on.
     ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form the simulation uses; ``ranks``:
     order of the steps by their first pod; ``pods``: number of pods of each. ``shared_lag``: least controller lag of a
     first pod. ``tail``: seconds between the end of the last pod and of the run. ``makespan`` is observed, ``critical``
@@ -88,7 +88,6 @@ class ExecutedRun:
     names: tuple[str, ...] = ()
     parents: tuple[tuple[int, ...], ...] = ()
     chains: tuple[tuple[tuple[Attempt, ...], ...], ...] = ()
-    done: tuple[float, ...] = ()
     pieces: tuple[tuple[Chain, ...], ...] = ()
     lengths: tuple[float, ...] = ()
     ranks: tuple[int, ...] = ()
