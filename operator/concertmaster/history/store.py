@@ -18,7 +18,7 @@ from concertmaster.core.units import HOUR
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import GOING_ON, RunsEvidence, evidence, newest_finished
+from concertmaster.history.runs.evidence import GOING_ON, EvidenceReader, RunsEvidence, newest_finished
 from concertmaster.history.runs.executions import delete, keep_only, merge
 from concertmaster.history.runs.reader import Mark, RunReader
 from concertmaster.history.runs.stored import StoredRun, live_record, stored_runs
@@ -217,22 +217,12 @@ class Store(Analyses):
     ) -> RunsEvidence:
         """The input of an analysis of ``runs`` in short, without rebuilding those that ended long ago; ``after``: since
         when runs count as fresh. What is put together stays in the ``cache`` for ``runs``."""
+        reader = EvidenceReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
                 return RunsEvidence()
-            return evidence(
-                self._engine,
-                number,
-                key,
-                limit=limit,
-                since=since,
-                definition=definition,
-                as_of=as_of,
-                lost=self._lost,
-                after=after,
-                cache=cache,
-            )
+            return reader.read(self._engine, number, limit=limit, since=since, after=after)
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:
         """Workflows by namespace and name of the runs their own objects report, of these workflows only."""

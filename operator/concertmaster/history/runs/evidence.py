@@ -7,7 +7,7 @@ progress are assembled, to determine whether they are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
@@ -15,7 +15,7 @@ from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.runs.settled import MARK
-from concertmaster.history.runs.stored import put_together, stored_runs
+from concertmaster.history.runs.stored import StoredRun, put_together, stored_runs
 from concertmaster.history.sql import DatabaseEngine
 
 _HELD = 1_400  # executions that are kept for the reading that follows
@@ -61,71 +61,77 @@ class _Recent:
 _LONG_AGO = _Recent(runs=1)
 
 
-def evidence(
-    engine: DatabaseEngine,
-    number: int,
-    key: WorkflowKey,
-    *,
-    limit: int,
-    since: float,
-    definition: WorkflowDefinition,
-    as_of: float,
-    lost: set[str],
-    after: float | None = None,
-    cache: RunCache | None = None,
-) -> RunsEvidence:
-    """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
-    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once; it
-    also learns which runs are settled."""
-    names = rows.newest(engine.db, number, limit + GOING_ON, since)
-    stored = stored_runs(engine.runs, number, names)
-    builder = RunBuilder(key, definition, as_of, own=True)
-    cache = cache or RunCache()
-    kept = cache.before_reading(definition)
-    known_settled = cache.settled.of(definition, as_of)
-    settled: list[bytes] = []
-    seen: dict[str, _Recent] = {}
-    held = 0
-    for name, found in stored.items():
-        if found.ended is not None and as_of - found.ended >= LOST_SECONDS:
-            continue
-        mark = digest(found.bodies)
-        if mark[:MARK] in known_settled:
-            settled.append(mark[:MARK])
-            continue
-        run = kept.same(name, mark, as_of)
-        if run is None:
-            run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost), found.decided(as_of))
-            held += sum([len(r.steps) for r in run.records])
-            if run.over and held <= _HELD:
-                kept.runs[name] = run
-        seen[name] = _Recent.of(run.records, as_of)
-        if seen[name] == _LONG_AGO and run.over:
-            settled.append(mark[:MARK])
-    cache.settled.keep(definition, as_of, settled)
-    known = hashlib.blake2b(digest_size=16)
-    due: list[float] = []
-    newest: list[float] = []
-    failed: list[float] = []
-    over = fresh = 0
-    for name in names:
-        state = seen.get(name, _LONG_AGO)
-        due += state.due
-        if state.going == state.runs:
-            continue
-        over += 1
-        if over > limit:
-            break
-        known.update(f"{name}\0{state.going or ''}\0".encode())
-        for body in stored[name].bodies:
-            known.update(body)
-        end = stored[name].ended
-        if end is not None:
-            newest.append(end)
-            fresh += after is None or end > after
-        failed += state.failed
-    count, last = min(over, limit), max(newest, default=None)
-    return RunsEvidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
+class EvidenceReader:
+    """Reads the evidence of one workflow. ``as_of``: until when facts are complete (unix seconds). Runs that the ``cache``
+    has are taken from it, and of those put together here it gets what is held at once; it also learns which runs are
+    settled. Unreadable rows are added to ``lost``."""
+
+    def __init__(
+        self, key: WorkflowKey, definition: WorkflowDefinition, as_of: float, cache: RunCache | None, lost: set[str]
+    ) -> None:
+        self._key, self._definition, self._as_of = key, definition, as_of
+        self._cache = cache or RunCache()
+        self._lost = lost
+
+    def read(
+        self, engine: DatabaseEngine, number: int, *, limit: int, since: float, after: float | None
+    ) -> RunsEvidence:
+        """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after``
+        are fresh."""
+        names = rows.newest(engine.db, number, limit + GOING_ON, since)
+        stored = stored_runs(engine.runs, number, names)
+        seen = self._recent(stored)
+        known = hashlib.blake2b(digest_size=16)
+        due: list[float] = []
+        newest: list[float] = []
+        failed: list[float] = []
+        over = fresh = 0
+        for name in names:
+            state = seen.get(name, _LONG_AGO)
+            due += state.due
+            if state.going == state.runs:
+                continue
+            over += 1
+            if over > limit:
+                break
+            known.update(f"{name}\0{state.going or ''}\0".encode())
+            for body in stored[name].bodies:
+                known.update(body)
+            end = stored[name].ended
+            if end is not None:
+                newest.append(end)
+                fresh += after is None or end > after
+            failed += state.failed
+        count, last = min(over, limit), max(newest, default=None)
+        return RunsEvidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
+
+    def _recent(self, stored: Mapping[str, StoredRun]) -> dict[str, _Recent]:
+        """What may still change, by the names of the runs; those that ended long ago and settled ones are left out."""
+        builder = RunBuilder(self._key, self._definition, self._as_of, own=True)
+        kept = self._cache.before_reading(self._definition)
+        known_settled = self._cache.settled.of(self._definition, self._as_of)
+        settled: list[bytes] = []
+        seen: dict[str, _Recent] = {}
+        held = 0
+        for name, found in stored.items():
+            if found.ended is not None and self._as_of - found.ended >= LOST_SECONDS:
+                continue
+            mark = digest(found.bodies)
+            if mark[:MARK] in known_settled:
+                settled.append(mark[:MARK])
+                continue
+            run = kept.same(name, mark, self._as_of)
+            if run is None:
+                records = put_together(found, self._key, name, builder, self._lost)
+                run = KeptRun(mark, self._as_of, records, found.decided(self._as_of))
+                held += sum([len(r.steps) for r in run.records])
+                if run.over and held <= _HELD:
+                    kept.runs[name] = run
+            seen[name] = _Recent.of(run.records, self._as_of)
+            if seen[name] == _LONG_AGO and run.over:
+                settled.append(mark[:MARK])
+        self._cache.settled.keep(self._definition, self._as_of, settled)
+        return seen
 
 
 def newest_finished(records: list[RunRecord], limit: int) -> list[RunRecord]:
