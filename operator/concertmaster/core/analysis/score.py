@@ -8,13 +8,13 @@ deducted, up to 20 points each: deductions rather than parts, so that they canno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 from concertmaster.core.analysis.cost import CostSummary
 from concertmaster.core.analysis.objectives import COUNTED_ELSEWHERE, ObjectiveAssessment, ObjectiveResult
-from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord
@@ -55,7 +55,7 @@ def _clip(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> float:
+def _efficiency_target(containers: Sequence[ContainerUsage], policy: Policy) -> float:
     """Target utilization (0 to 1) of CPU and memory, weighted by the cost of the requests."""
     rows = [(c, sum(c.columns["seconds"])) for c in containers]
     cpu = policy.pricing.cpu_core_hour * sum((c.cpu_request or 0.0) * seconds for c, seconds in rows)
@@ -67,65 +67,74 @@ def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> f
 def compute_score(
     runs: Sequence[RunRecord],
     *,
+    policy: Policy,
     makespan: Summary,
     queue: Summary,
     cost: CostSummary,
     trend: Detection,
-    policy: Policy,
-    target: float,
-    unsampled: bool = False,
-    blocked: float = 0.0,
-    objectives: Sequence[ObjectiveAssessment] = (),
+    containers: Sequence[ContainerUsage],
+    blocked: float,
+    objectives: Sequence[ObjectiveAssessment],
 ) -> Score:
-    """The score of the given finished runs. ``makespan`` and ``queue`` in seconds; ``target``: utilization, 0 to 1;
-    ``unsampled``: no container of the runs has usage samples.
-
-    success: success rate; full marks at the target, none 20 points below it; stability: coefficient of variation of the
-    makespan against twice the threshold for ``inconsistent``, halved during a slowdown; efficiency: used share of the
-    requested cost against ``target``; waiting: share of the makespan spent waiting for a node, or ``blocked`` by a limit or
-    a retry on the critical path (mean seconds per run), none at 20%; objectives: full marks for each that is met, none for
-    one missed by half. ``attainable`` adds the last part.
-    """
-    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
-    parts: list[ScorePart] = []
+    """The score of the given finished runs without its last part, which ``attainable`` adds. ``makespan`` and ``queue`` in
+    seconds; ``blocked``: mean seconds per run that a limit or a retry takes on the critical path."""
     weights = policy.analysis.score_weights
+    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    parts = (
+        _success(runs, known, policy),
+        _stability(makespan, trend, policy),
+        _efficiency(cost, containers, policy),
+        _waiting(queue, makespan, blocked, weights["waiting"]),
+        _objectives(objectives, weights["objectives"]),
+    )
+    judged = len(known) >= policy.analysis.min_runs and not unsampled(containers)
+    return Score(_total(parts) if judged else None, parts)
+
+
+def _success(runs: Sequence[RunRecord], known: Sequence[RunRecord], policy: Policy) -> ScorePart:
+    """Success rate: full marks at the target, none 20 points below it. ``known``: the runs whose outcome is."""
+    weight = policy.analysis.score_weights["success"]
     succeeded, unseen = sum(r.outcome is Outcome.SUCCEEDED for r in known), sum([r.unseen for r in runs])
     rate = success_rate(succeeded, len(known) - succeeded, unseen)
     if rate is not None:
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
-        parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f}% of {len(known)} runs"))
-    elif known:
-        parts.append(
-            ScorePart("success", weights["success"], None, f"the ends of {unseen} of {len(runs)} runs were not seen")
-        )
-    else:
-        parts.append(ScorePart("success", weights["success"], None, "no run with a known outcome"))
-    if makespan.cv is not None and makespan.count >= 3:
-        slower = any(p.ratio > 1.0 for p in trend.points)
-        value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
-        why = f"run time varies by {100 * makespan.cv:.0f}% of its mean" + (", and grew" if slower else "")
-        parts.append(ScorePart("stability", weights["stability"], value, why))
-    else:
-        parts.append(ScorePart("stability", weights["stability"], None, "fewer than 3 succeeded runs"))
-    if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
-        share = cost.per_run.used / cost.per_run.requested
-        why = f"{100 * share:.0f}% of the requested resources used"
-        # Use beyond the request earns nothing: it may starve other pods, or be starved by them.
-        value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
-        parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
-    else:
-        why = UNSAMPLED if unsampled else "requests or usage unknown"
-        parts.append(ScorePart("efficiency", weights["efficiency"], None, why))
-    if queue.mean is not None and makespan.mean:
-        share = (queue.mean + blocked) / makespan.mean
-        blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
-        why = f"queueing is {100 * share:.0f}% of run time{blocking}"
-        parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
-    else:
-        parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
-    parts.append(_objectives(objectives, weights["objectives"]))
-    judged = len(known) >= policy.analysis.min_runs and not unsampled
-    return Score(_total(parts) if judged else None, tuple(parts))
+        return ScorePart("success", weight, value, f"{100 * rate:.0f}% of {len(known)} runs")
+    if known:
+        return ScorePart("success", weight, None, f"the ends of {unseen} of {len(runs)} runs were not seen")
+    return ScorePart("success", weight, None, "no run with a known outcome")
+
+
+def _stability(makespan: Summary, trend: Detection, policy: Policy) -> ScorePart:
+    """Variation of the makespan against twice the threshold for ``inconsistent``; half the marks during a slowdown."""
+    weight = policy.analysis.score_weights["stability"]
+    if makespan.cv is None or makespan.count < 3:
+        return ScorePart("stability", weight, None, "fewer than 3 succeeded runs")
+    slower = any(p.ratio > 1.0 for p in trend.points)
+    value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
+    why = f"run time varies by {100 * makespan.cv:.0f}% of its mean" + (", and grew" if slower else "")
+    return ScorePart("stability", weight, value, why)
+
+
+def _efficiency(cost: CostSummary, containers: Sequence[ContainerUsage], policy: Policy) -> ScorePart:
+    """Used share of the requested cost against the target utilization."""
+    weight = policy.analysis.score_weights["efficiency"]
+    if cost.per_run is None or cost.per_run.requested <= 0 or cost.per_run.used <= 0:
+        why = UNSAMPLED if unsampled(containers) else "requests or usage unknown"
+        return ScorePart("efficiency", weight, None, why)
+    share, target = cost.per_run.used / cost.per_run.requested, _efficiency_target(containers, policy)
+    # Use beyond the request earns nothing: it may starve other pods, or be starved by them.
+    value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
+    return ScorePart("efficiency", weight, value, f"{100 * share:.0f}% of the requested resources used")
+
+
+def _waiting(queue: Summary, makespan: Summary, blocked: float, weight: int) -> ScorePart:
+    """Share of the makespan spent waiting for a node, or blocked by a limit or a retry: no marks at 20%."""
+    if queue.mean is None or not makespan.mean:
+        return ScorePart("waiting", weight, None, "scheduling times unknown")
+    share = (queue.mean + blocked) / makespan.mean
+    blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
+    why = f"queueing is {100 * share:.0f}% of run time{blocking}"
+    return ScorePart("waiting", weight, _clip(1.0 - share / 0.20), why)
 
 
 def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
@@ -138,7 +147,8 @@ def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
 
 
 def _objectives(verdicts: Sequence[ObjectiveAssessment], weight: int) -> ScorePart:
-    """Deduction for missed objectives that no other part measures; its text counts all objectives, as the status does."""
+    """Deduction for missed objectives that no other part measures: full marks for each that is met, none for one missed by
+    half. Its text counts all objectives, as the status does."""
     judged = [o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN]
     known = [o for o in judged if not o.name.startswith(COUNTED_ELSEWHERE)]
     if not known:

@@ -23,7 +23,7 @@ from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, run
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
 from concertmaster.core.analysis.runs.starts import lateness
-from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
+from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
 from concertmaster.core.changepoint import Detection, Series
@@ -212,13 +212,12 @@ def analyze(
     )
     score = compute_score(
         finished,
+        policy=policy,
         makespan=makespan,
         queue=queue,
         cost=cost,
         trend=trend,
-        policy=policy,
-        target=efficiency_target(containers, policy),
-        unsampled=unsampled(containers),
+        containers=containers,
         blocked=_blocked(executed, figures),
         objectives=objectives,
     )
