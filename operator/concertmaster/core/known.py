@@ -8,6 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_OPEN = 0.05  # of a share: what unknown outcomes may leave open
+
 
 def known(values: Iterable[T | None]) -> list[T]:
     """The known ones."""
@@ -34,9 +36,6 @@ def median(values: Iterable[float | None]) -> float | None:
 def largest(values: Iterable[float | None]) -> float | None:
     """Largest of the known values; None when there are none."""
     return max((v for v in values if v is not None), default=None)
-
-
-_OPEN = 0.05  # of a share: what unknown outcomes may leave open
 
 
 def success_rate(succeeded: int, failed: int, unseen: int = 0) -> float | None:

@@ -7,6 +7,7 @@ So a finding stays, in its first wording and place, until a reading of the same 
 from __future__ import annotations
 
 from collections.abc import Container, Hashable, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 _MOST = 5  # of one subject
@@ -27,9 +28,8 @@ class StableFindings(Generic[K]):
             kept = {
                 kind: sentence for kind, sentence in before.items() if kind in findings
             }  # in their first order, too
-            self._found[subject] = dict(
-                list((kept | {k: s for k, s in findings.items() if k not in kept}).items())[:_MOST]
-            )
+            new = {kind: sentence for kind, sentence in findings.items() if kind not in before}
+            self._found[subject] = dict(islice((kept | new).items(), _MOST))
 
     def add(self, subject: K, findings: Mapping[str, str]) -> None:
         """Add findings of a reading of the past of ``subject``: they do not show which ones have ended since."""

@@ -11,10 +11,8 @@ from concertmaster.history.sql import Connection
 
 _CUT_TO = 0.9  # of the bound, so that not every reading deletes
 _ROOM_AGAIN = 0.8
-_BYTES = {
-    "executions": f"length(body) + {ROW} + {POD} * pods",
-    "records": f"length(body) + {ROW}",
-}  # of a row, by table
+# Of a row, by table.
+_BYTES = {"executions": f"length(body) + {ROW} + {POD} * pods", "records": f"length(body) + {ROW}"}
 NumberedRun = tuple[int, str]  # of the workflow with that number
 
 

@@ -1,1 +1,1 @@
-"""Network calls: one retry loop with jitter and a deadline, whichever client makes the call."""
+"""Networking of all parts: retries with jitter and a deadline, the HTTP server, and what a container may use of its node."""

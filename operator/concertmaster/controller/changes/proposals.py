@@ -86,9 +86,8 @@ class Proposals:
             self._become(context, change, steps.superseded("the recommendation behind it is no longer active"))
         for change in bare:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
-            if alone and self._writer.journal.proposed(
-                change.digest
-            ):  # by a process that died before it wrote the plan
+            # Proposed by a process that died before it wrote the plan.
+            if alone and self._writer.journal.proposed(change.digest):
                 self._become(context, change, steps.superseded("the recommendation has changed since it was made"))
             else:
                 text = "the operator did not create this object; it is not applied"

@@ -36,9 +36,8 @@ from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 
-_MOST_RUNS = (
-    600  # of one workflow for one verification, to tell weekends: those of twelve days, at one every half an hour
-)
+# Of one workflow for one verification, to tell weekends: those of twelve days, at one every half an hour.
+_MOST_RUNS = 600
 
 
 class Verifier:

@@ -80,10 +80,8 @@ class QueryPool:
         self._most = most
         self._clock = clock
         self._asked: Counter[str] = Counter()  # queries of this cycle, by namespace
-        self._asking: tuple[set[str], set[str]] = (
-            set(),
-            set(),
-        )  # namespaces with queries, in the last and in this cycle
+        # Namespaces with queries, in the last and in this cycle.
+        self._asking: tuple[set[str], set[str]] = (set(), set())
         self._rests: dict[Author, _Rest] = {}
         self._jobs: dict[Author, _Job[Any]] = {}
         self._turned_away: set[WorkflowKey] = set()

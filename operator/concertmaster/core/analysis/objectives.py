@@ -25,12 +25,8 @@ from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
 
 LEVEL = 0.05  # significance level of the test of two proportions
-COUNTED_ELSEWHERE = (
-    "success",
-    "step failure",
-    "CPU utilization",
-    "memory utilization",
-)  # these have score parts of their own
+# These have score parts of their own.
+COUNTED_ELSEWHERE = ("success", "step failure", "CPU utilization", "memory utilization")
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that count for a step's failure rate
 Show = Callable[[float], str]
 

@@ -157,9 +157,8 @@ class StepSpec:
     selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for user-declared graphs
     queries: Mapping[StepQuery, str] = field(default_factory=dict)  # PromQL per run, where a step has no pods
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
-    declared: Mapping[str, object] = field(
-        default_factory=dict
-    )  # its fields that recommendations are about, as written
+    declared: Mapping[str, object] = field(default_factory=dict)
+    """Its fields that recommendations are about, as written."""
     task_pointer: str | None = None  # JSON pointer of the DAG task that references it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
@@ -281,9 +280,8 @@ class WorkflowDefinition:
     run_label: str | None = None  # pod label that identifies the run, for user-declared graphs
     series_run_label: str | None = None  # the same for the results of duration queries
     pod_labels: PodLabels | None = None  # how its pods are recognised, if labels alone are enough
-    declared: Mapping[str, object] = field(
-        default_factory=dict
-    )  # fields of the whole that recommendations are about, as written
+    declared: Mapping[str, object] = field(default_factory=dict)
+    """Fields of the whole that recommendations are about, as written."""
     inputs: tuple[InputSource, ...] = ()  # where its run objects hold the size of their input
     metrics: tuple[ExtraMetric, ...] = ()  # user queries on its runs
     priced_by_node: bool = False  # whether its policy's prices depend on the node

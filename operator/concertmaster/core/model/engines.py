@@ -71,31 +71,25 @@ class EngineTraits:
     name: str
     kinds: tuple[ObjectKind, ...] = field(default=(), compare=False)  # objects that define workflows, or parts of them
     deadline_field: str | None = field(default=None, compare=False)  # of a step, in seconds
-    deadline_of_run: bool = field(
-        default=False, compare=False
-    )  # whether the deadline applies to the whole run, including retries
-    retry_limit_fields: tuple[str, ...] = field(
-        default=(), compare=False
-    )  # of a step; the first that is declared, else the last
+    deadline_of_run: bool = field(default=False, compare=False)
+    """Whether the deadline applies to the whole run, including retries."""
+    retry_limit_fields: tuple[str, ...] = field(default=(), compare=False)
+    """Of a step; the first that is declared, else the last."""
     retry_strategy_field: str | None = field(default=None, compare=False)  # of a step, with limit, policy and back-off
     memoize_field: str | None = field(default=None, compare=False)
     exit_handler: bool = field(default=False, compare=False)
     clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
     keeps_few_scheduled: bool = field(default=False, compare=False)  # old scheduled runs are removed by default
-    starts_late: bool = field(
-        default=False, compare=False
-    )  # with Forbid, the last start that was due while a run was in progress takes place after it; else it is skipped
-    injected_containers: tuple[tuple[str, bool], ...] = field(
-        default=(), compare=False
-    )  # added to every pod: name, and whether it ends before the others start
+    starts_late: bool = field(default=False, compare=False)
+    """With Forbid, the last start that was due while a run was in progress takes place after it; else it is skipped."""
+    injected_containers: tuple[tuple[str, bool], ...] = field(default=(), compare=False)
+    """Added to every pod: name, and whether it ends before the others start."""
     single_step: bool = field(default=False, compare=False)  # workflows have one step, named like the workflow
     starts_when_ready: bool = field(default=False, compare=False)  # a step may wait for another to be ready, not to end
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
-    caller: re.Pattern[str] | None = field(
-        default=None, compare=False
-    )  # of pointers below the element that calls a step
-
+    caller: re.Pattern[str] | None = field(default=None, compare=False)
+    """Matches pointers below the element that calls a step."""
     remedies: Callable[[Sizes], str | None] = field(default=lambda sizes: None, compare=False)
     """What to write where a workflow is defined, in the engine's own words, to set sizes; None where a patch does it."""
     retries: Callable[[str, int], str | None] = field(default=lambda step, limit: None, compare=False)

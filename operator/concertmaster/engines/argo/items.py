@@ -16,9 +16,8 @@ from typing import Any
 
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
-MAX_TEXT = (
-    1_000_000  # characters of a task's items, and that defaults of parameters may add; beyond, they are not put in
-)
+# Characters of a task's items, and that defaults of parameters may add; beyond, they are not put in.
+MAX_TEXT = 1_000_000
 MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out counts as one with unknown names
 
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")

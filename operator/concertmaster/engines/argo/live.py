@@ -36,9 +36,8 @@ _OUTCOMES = {
     "Omitted": Outcome.SKIPPED,
 }
 _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
-_DEADLINE = re.compile(
-    r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
-)  # kubelet and controller
+# Messages of the kubelet and of the controller.
+_DEADLINE = re.compile(r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$")
 _SHUTDOWN = re.compile(r"^(workflow shutdown|Stopped) with strategy\b")  # of a node that ``spec.shutdown`` ended
 _ON_REQUEST = (137, 143)  # exit codes of a container that was asked to terminate, and killed if it did not
 _LABEL = "workflows.argoproj.io/"

@@ -154,9 +154,8 @@ def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
             )
             return {}
         table = json.loads(unpacked)
-        if _SURROGATE.search(
-            unpacked
-        ):  # a lone surrogate is not valid text: the API server would have replaced it as well
+        # A lone surrogate is not valid text: the API server would have replaced it as well.
+        if _SURROGATE.search(unpacked):
             table = json.loads(json.dumps(table, ensure_ascii=False).encode("utf-8", "replace"))
         return mapping(table, "status.compressedNodes", problems)
     except (PackedError, binascii.Error, ValueError, RecursionError) as error:

@@ -14,9 +14,8 @@ from concertmaster.prometheus.queries.scope import TimeRange
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
 LIFE_SPAN, LONGEST_SPAN = 1800.0, 6 * HOUR  # seconds between the ends of pods asked for together: of many, of any
 FEW = 250  # pods that are worth a query of their own
-_Life = tuple[
-    float, float, PodDraft
-]  # when it had ended and its last sample was there, and when it began (unix seconds)
+# When it had ended and its last sample was there, and when it began (unix seconds).
+_Life = tuple[float, float, PodDraft]
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
 SETTLED = 60.0  # seconds after the end of a container at which its last sample is there
 LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read

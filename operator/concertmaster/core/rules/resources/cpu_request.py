@@ -26,9 +26,8 @@ from concertmaster.core.rules.resources.sizes import size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 from concertmaster.core.stats.means import combined, mean_with_interval
 
-_SURELY = (
-    0.5  # of the waiting: pressure counts all time in which any thread of a container waited, not only when all did
-)
+# Of the waiting: pressure counts all time in which any thread of a container waited, not only when all did.
+_SURELY = 0.5
 _USED_UP = 0.9  # of the limit, on average
 _MOST = 4.0  # times the current request: usage without waiting has not been observed
 
