@@ -6,8 +6,7 @@ figures are therefore aggregated here and removed from its containers.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,8 +39,8 @@ def with_pods(
         for e in run.steps:
             pod = pods.get(e.step)
             if pod is not None and e.containers:
-                amounts = {r: _together(e.containers, f"{r}_request") for r in governed(pod)}
-                least[e.step] = {r: a for r, a in amounts.items() if a}
+                amounts = {r: _pod_amount(e.containers, f"{r}_request") for r in governed(pod)}
+                least[e.step] = {r: amount for r, amount in amounts.items() if amount}
                 e = _whole(e, pod)
             steps.append(e)
         changed.append(replace(run, steps=tuple(steps)))
@@ -54,11 +53,6 @@ def with_pods(
 
 def _larger(a: Any, b: Any) -> dict[str, float]:
     return {r: max(a.get(r, 0.0), b.get(r, 0.0)) for r in {*a, *b}}
-
-
-def _together(containers: Iterable[ContainerFact], name: str) -> float:
-    rows = [(c.init, getattr(c, name) or 0.0) for c in containers]
-    return max(math.fsum(v for init, v in rows if not init), max((v for init, v in rows if init), default=0.0))
 
 
 def _whole(execution: StepExecution, spec: ContainerSpec) -> StepExecution:
@@ -90,8 +84,8 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
         own |= {
             "memory_request": spec.memory_request,
             "memory_limit": spec.memory_limit,
-            "memory_sampled_peak": _peak(containers, "memory_sampled_peak"),
-            "memory_kernel_peak": _peak(containers, "memory_kernel_peak"),
+            "memory_sampled_peak": _pod_amount(containers, "memory_sampled_peak"),
+            "memory_kernel_peak": _pod_amount(containers, "memory_kernel_peak"),
             "samples": max((c.samples for c in sampled if c.samples is not None), default=None),
             "expected_samples": max((c.expected_samples for c in rows if c.expected_samples is not None), default=None),
             "reason": _OOM if killed and spec.memory_limit is not None else None,
@@ -105,8 +99,9 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
     )
 
 
-def _peak(containers: Sequence[ContainerFact], name: str) -> float | None:
-    """Upper bound: the containers' peaks need not coincide."""
+def _pod_amount(containers: Sequence[ContainerFact], name: str) -> float | None:
+    """What a pod needs of a figure of its containers: of all that run together, or of the largest before them. Of peaks an
+    upper bound, since they need not coincide."""
     together = total(getattr(c, name) for c in containers if not c.init)
     before = largest(getattr(c, name) for c in containers if c.init)
     return largest((together, before))

@@ -135,17 +135,20 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
         return None
     kind, name = _object(definition, edits)
     known = definition.engine.object_kind(kind)
-    cluster_wide = known is not None and not known.namespaced
-    target = "kubectl" if cluster_wide else f"kubectl -n {shlex.quote(definition.key.namespace)}"
-    written = json.dumps(json_patch(definition, edits), separators=(",", ":"))
-    return f"{target} patch {kind.lower()} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
+    namespace = None if known is not None and not known.namespaced else definition.key.namespace
+    return _command(namespace, kind, name, json_patch(definition, edits))
 
 
 def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> str:
     """The command that applies edits to an object other than the workflow's own, such as the one that starts it."""
-    written = json.dumps([operation for edit in edits for operation in _field(edit)], separators=(",", ":"))
-    target = f"kubectl -n {shlex.quote(namespace)} patch {kind.lower()} {shlex.quote(name)}"
-    return f"{target} --type=json -p {shlex.quote(written)}"
+    return _command(namespace, kind, name, [operation for edit in edits for operation in _field(edit)])
+
+
+def _command(namespace: str | None, kind: str, name: str, operations: JsonPatch) -> str:
+    """The command that patches an object; ``namespace`` None: it is in none."""
+    target = "kubectl" if namespace is None else f"kubectl -n {shlex.quote(namespace)}"
+    written = json.dumps(operations, separators=(",", ":"))
+    return f"{target} patch {kind.lower()} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
 
 
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:

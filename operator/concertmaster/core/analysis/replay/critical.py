@@ -6,7 +6,7 @@ split; counting steps over runs distinguishes constant from occasional bottlenec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 
@@ -59,37 +59,44 @@ def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
 def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
     """The pods of the critical chain, first to last, each with its time split. Together with the tail of the run, which is
     controller time, the parts add up to the makespan."""
-    chain = critical_chain(run)
-    splits: list[tuple[Attempt, TimeSplit]] = []
-    for before, a in zip((None, *chain), chain, strict=False):
-        if a.failed and a is not chain[-1]:
-            splits.append((a, TimeSplit(retry=a.total)))
-            continue
-        again = before is not None and (before.step, before.item) == (a.step, a.item)
-        lag, back_off = (0.0, a.lag) if again else (a.lag, 0.0)
-        splits.append((a, TimeSplit(lag, a.queued, a.pending, a.starting, a.work, back_off)))
-    return tuple(splits)
+    return tuple(
+        (
+            a,
+            TimeSplit(retry=a.total)
+            if lag is None
+            else TimeSplit(lag, a.queued, a.pending, a.starting, a.work, back_off),
+        )
+        for a, lag, back_off in _links(critical_chain(run))
+    )
 
 
 def time_split(run: ExecutedRun) -> TimeSplit | None:
     """Time split of the makespan along the critical chain; None when the run cannot be replayed."""
     if not run.usable:
         return None
-    lag = queued = pending = starting = work = retry = 0.0
-    chain = run.critical
-    before: Attempt | None = None
-    for a in chain:
-        if a.failed and a is not chain[-1]:
+    controller = queued = pending = starting = work = retry = 0.0
+    for a, lag, back_off in _links(run.critical):
+        if lag is None:
             retry += a.total
+            continue
+        controller, retry = controller + lag, retry + back_off
+        queued, pending = queued + a.queued, pending + a.pending
+        starting, work = starting + a.starting, work + a.work
+    return TimeSplit(controller + run.tail, queued, pending, starting, work, retry, run.suspended, run.late)
+
+
+def _links(pods: Sequence[Attempt]) -> Iterator[tuple[Attempt, float | None, float]]:
+    """The pods of a chain, each with the engine's lag before it and the back-off before it (seconds). The lag is None for a
+    failed attempt that was repeated: all of it is retry time."""
+    before: Attempt | None = None
+    for a in pods:
+        if a.failed and a is not pods[-1]:
+            yield a, None, 0.0
+        elif before is not None and before.step == a.step and before.item == a.item:
+            yield a, 0.0, a.lag
         else:
-            if before is not None and before.step == a.step and before.item == a.item:
-                retry += a.lag
-            else:
-                lag += a.lag
-            queued, pending = queued + a.queued, pending + a.pending
-            starting, work = starting + a.starting, work + a.work
+            yield a, a.lag, 0.0
         before = a
-    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry, run.suspended, run.late)
 
 
 def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
