@@ -105,8 +105,8 @@ def remarks(file: Path) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("place", ["operator", "tests", "benchmarks", "testbed", "charts"])
 def test_comments(place: str) -> None:
     files = sorted(f for f in (ROOT / place).rglob("*.py") if f != Path(__file__))
-    # Words with a meaning of their own in code: a value a caller asks for, the class Store, numbers, the gates of the pages.
-    own = ("wanted", "the store", "gate", "odd")
+    # Words with a meaning of their own in code: a value a caller asks for, the class Store and numbers.
+    own = ("wanted", "the store", "odd")
     found = {str(f.relative_to(ROOT)): [w for w in private(remarks(f)) if not w.split(": ", 1)[1].lower().startswith(own)]
              for f in files}  # fmt: skip
     assert {f: words for f, words in found.items() if words} == {}

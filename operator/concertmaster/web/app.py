@@ -18,7 +18,7 @@ from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
 from concertmaster.web.pages import WHOSE, Pages, page
 from concertmaster.web.readers import NotAllowed, Unavailable
-from concertmaster.web.security import Gate, guard
+from concertmaster.web.security import Authenticator, guard
 
 log = logging.getLogger("concertmaster.web")
 _MOST_HEADER = 32_768  # bytes: tokens that list groups are long
@@ -28,11 +28,12 @@ STATIC = Path(__file__).resolve().parent / "static"
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Application:
-    """The dashboard behind ``gate``. ``ready`` adds probes: /healthz, and /readyz, which fails while ``ready`` says why."""
-    door = guard(gate, PROBES if ready is not None else ())
-    app = web.Application(middlewares=[door, _errors], client_max_size=1)
-    app[WHOSE] = gate.whose
+def application(authenticator: Authenticator, ready: Callable[[], str] | None = None) -> web.Application:
+    """The dashboard with the rights that ``authenticator`` grants. ``ready`` adds probes: /healthz, and /readyz, which fails
+    while ``ready`` says why."""
+    checked = guard(authenticator, PROBES if ready is not None else ())
+    app = web.Application(middlewares=[checked, _errors], client_max_size=1)
+    app[WHOSE] = authenticator.whose
     pages, api = Pages(), Api()
     app.router.add_get("/", pages.fleet)
     app.router.add_get("/workflows/{namespace}/{profile}", pages.workflow)

@@ -1,4 +1,4 @@
-"""What a browser may do with the pages, and the door that every request passes before anything is read for it."""
+"""What a browser may do with the pages, and the authentication of every request before anything is read for it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MOST_QUERY = 4096  # characters
 _READER = web.RequestKey("concertmaster.reader", Reader)
 
 
-class Gate(Protocol):
-    """Who may come in."""
+class Authenticator(Protocol):
+    """Whose rights a request has."""
 
     @property
     def whose(self) -> str:
@@ -35,7 +35,7 @@ class Gate(Protocol):
         """What the sender of a request may read. Raises HTTPException where that is nothing."""
 
 
-def guard(gate: Gate, probes: Collection[str]) -> Middleware:
+def guard(authenticator: Authenticator, probes: Collection[str]) -> Middleware:
     """The middleware that checks every request but those of ``probes``, and sets the headers of every answer."""
 
     @web.middleware
@@ -44,7 +44,7 @@ def guard(gate: Gate, probes: Collection[str]) -> Middleware:
             if len(request.query_string) > MOST_QUERY:
                 raise web.HTTPBadRequest(text="The query is too long.\n")
             if request.path not in probes:
-                request[_READER] = await gate.reader(request)
+                request[_READER] = await authenticator.reader(request)
             response = await handler(request)
         except web.HTTPException as answer:
             answer.headers.update(HEADERS)
@@ -56,5 +56,5 @@ def guard(gate: Gate, probes: Collection[str]) -> Middleware:
 
 
 def reader_of(request: web.Request) -> Reader:
-    """What the sender of a request may read, as the gate decided. A request that passed no gate has none."""
+    """What the sender of a request may read, as was decided when it came. A probe has none."""
     return request[_READER]

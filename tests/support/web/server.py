@@ -18,7 +18,7 @@ from aiohttp.web import Application
 from concertmaster.core.times import parse_time
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.web.app import application, serve
-from concertmaster.web.gates.secret import Secret, SecretGate
+from concertmaster.web.auth.secret import Secret, SecretAuthenticator
 from concertmaster.web.readers import MemoryReader, Reader
 
 NOW = parse_time("2027-01-31T01:00:00Z")
@@ -71,7 +71,7 @@ class Dashboard:
 def dashboard(reader: Reader) -> Iterator[Dashboard]:
     """Serve ``reader`` in a thread."""
     secret = Secret()
-    with served(application(SecretGate(reader, secret, "your kubeconfig"))) as url:
+    with served(application(SecretAuthenticator(reader, secret, "your kubeconfig"))) as url:
         yield Dashboard(url, secret)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.reviews import Reviewer
 from concertmaster.web.app import application
-from concertmaster.web.gates.tenants import Tenants
-from concertmaster.web.gates.tokens import TokenGate
+from concertmaster.web.auth.tenants import Tenants
+from concertmaster.web.auth.tokens import TokenAuthenticator
 from concertmaster.web.readers import ClusterReader
 from tests.support.controller.apiserver import QUICK, Answer, ApiServer, Request, failure, serving
 from tests.support.web.server import Dashboard, served
@@ -97,7 +97,7 @@ def in_cluster(harness: TwoTenants, limits: ClientLimits = QUICK, **options: Any
     with serving(harness, limits=limits) as (server, client):
         reader = ClusterReader(client, ("concertmaster", "concertmaster"), own=False)
         reviewer = Reviewer(client, **options)
-        gate = TokenGate(reviewer, Tenants(reader, reviewer))
-        with served(application(gate, lambda: "" if reader.read_once else "not yet")) as url:
+        authenticator = TokenAuthenticator(reviewer, Tenants(reader, reviewer))
+        with served(application(authenticator, lambda: "" if reader.read_once else "not yet")) as url:
             yield Bed(harness, server, client, reviewer, Dashboard(url))
         reviewer.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from concertmaster.web.app import application
+from concertmaster.web.auth.secret import Secret, SecretAuthenticator
 from concertmaster.web.certificate import Certificate
-from concertmaster.web.gates.secret import Secret, SecretGate
 from tests.support.web.server import memory, served
 
 
@@ -35,7 +35,7 @@ def served_name(url: str) -> str:
 def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(tmp_path: Path) -> None:
     make(tmp_path, "first")
     certificate = Certificate(tmp_path / "tls.crt", tmp_path / "tls.key")
-    app = application(SecretGate(memory(), Secret(), ""))
+    app = application(SecretAuthenticator(memory(), Secret(), ""))
     with served(app, tls=certificate.context) as url:
         assert served_name(url).endswith("first")
         make(tmp_path, "second")

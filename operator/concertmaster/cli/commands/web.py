@@ -19,9 +19,9 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.reviews import Reviewer
 from concertmaster.web.app import application, interrupted, serve
+from concertmaster.web.auth.tenants import Tenants
+from concertmaster.web.auth.tokens import TokenAuthenticator
 from concertmaster.web.certificate import Certificate
-from concertmaster.web.gates.tenants import Tenants
-from concertmaster.web.gates.tokens import TokenGate
 from concertmaster.web.readers import STALE, ClusterReader, Unavailable
 
 log = logging.getLogger("concertmaster.web")
@@ -72,7 +72,7 @@ def command(
     reader = ClusterReader(client, details.place(operator), namespaces=namespaces, own=False)
     reviewer = Reviewer(asking, audiences)
     app = application(
-        TokenGate(reviewer, Tenants(reader, reviewer)),
+        TokenAuthenticator(reviewer, Tenants(reader, reviewer)),
         lambda: "" if reader.read_once else "the first list of WorkflowProfiles was not read yet",
     )
 

@@ -45,7 +45,7 @@ class PrometheusClient:
         self.source = source
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
-        self._transport.gate.most = lambda: self.places - self.lent
+        self._transport.limit.most = lambda: self.places - self.lent
         self._most: Callable[[], int] = lambda: source.max_concurrent_queries
         self.learned_interval: float | None = None
         self.sampled_interval: float | None = None  # seconds, of the container with most samples

@@ -33,8 +33,8 @@ from concertmaster.prometheus.client.errors import (
     TooLarge,
 )
 from concertmaster.prometheus.client.form import FORM, form
-from concertmaster.prometheus.client.gate import RequestLimit
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
+from concertmaster.prometheus.client.request_limit import RequestLimit
 from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
 from concertmaster.settings import MetricsSource
 
@@ -68,7 +68,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         self._policy = policy
         self._breaker = breaker
         self._tools = tools
-        self.gate = RequestLimit(lambda: source.max_concurrent_queries, tools.monotonic)
+        self.limit = RequestLimit(lambda: source.max_concurrent_queries, tools.monotonic)
         self._names = threading.local()
         self._verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
         self._cert: tuple[str, str] | None = None
@@ -129,9 +129,9 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         self, method: str, path: str, params: Mapping[str, str], deadline: float, most: int, *, of_user: bool
     ) -> Envelope:
         """One attempt, once the source wants requests and gets fewer than it may at a time."""
-        if (quiet := self.gate.quiet()) > 0:
+        if (quiet := self.limit.quiet()) > 0:
             raise _Again(self._unreachable(f"it asked for no requests for another {quiet:.0f} s (429)"), quiet)
-        with self.gate.place(max(0.0, deadline - self._tools.monotonic()), of_user=of_user) as free:
+        with self.limit.place(max(0.0, deadline - self._tools.monotonic()), of_user=of_user) as free:
             if not free:
                 raise Crowded(
                     f"no other query ended within {self._source.deadline_seconds:g} s",
@@ -231,7 +231,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):
             wait = parse_retry_after(response.headers.get("Retry-After"), self._tools.wall())
             if status == 429 and wait is not None:
-                self.gate.silence(min(wait, _LONGEST_SILENCE))
+                self.limit.silence(min(wait, _LONGEST_SILENCE))
             raise _Again(error, wait)
         raise error
 

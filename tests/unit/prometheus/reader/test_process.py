@@ -284,17 +284,17 @@ def test_both_together_send_no_more_queries_than_the_source_may_get(store: Store
     reader = readers.of(there)
     assert list(reader.backfill(**span(), apart=True))
     assert there.lent == 2
-    assert there._transport.gate.most() == 3
+    assert there._transport.limit.most() == 3
     shards = [2]
     there.shared_by(lambda: shards[0])
-    assert there._transport.gate.most() <= 1  # the least that there is
+    assert there._transport.limit.most() <= 1  # the least that there is
     assert list(reader.backfill(**span(), apart=True))
     assert (reader.running, there.lent) == (False, 0), "two of five are too few to share"
     shards[0] = 1
     assert list(reader.backfill(**span(), apart=True))
     assert reader.running
     reader.close()
-    assert there._transport.gate.most() == 5
+    assert there._transport.limit.most() == 5
 
 
 def test_it_sends_no_more_at_a_time_than_its_share(store: Store, readers: Readers) -> None:

@@ -28,7 +28,7 @@ from concertmaster.report.runs.views import RunHistory, kept_runs
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 from concertmaster.web.app import application, interrupted, serve
-from concertmaster.web.gates.secret import Secret, SecretGate
+from concertmaster.web.auth.secret import Secret, SecretAuthenticator
 from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unavailable
 
 
@@ -82,7 +82,9 @@ def command(
         in_background(partial(_read_ahead, reader), name="first list")
 
     try:
-        asyncio.run(serve(application(SecretGate(reader, secret, whose)), "127.0.0.1", port, ready, interrupted))
+        asyncio.run(
+            serve(application(SecretAuthenticator(reader, secret, whose)), "127.0.0.1", port, ready, interrupted)
+        )
         say("ended", err=True)
     except OSError as error:
         raise UserError(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable, TimedOut
-from concertmaster.prometheus.client.gate import RequestLimit
+from concertmaster.prometheus.client.request_limit import RequestLimit
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import AtOnce, Store, failure, running, vector
 
@@ -30,7 +30,7 @@ def client(store: Store, **fields: object) -> PrometheusClient:
 
 def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
     """The largest number of queries that were under way together."""
-    gate, seen, send = one._transport.gate, AtOnce(), one._transport._attempt
+    limit, seen, send = one._transport.limit, AtOnce(), one._transport._attempt
 
     def watched(*arguments: object) -> object:
         seen.call(0.02)
@@ -42,7 +42,7 @@ def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
         thread.start()
     for thread in running:
         thread.join()
-    assert gate._inside == gate._of_users == 0
+    assert limit._inside == limit._of_users == 0
     return seen.most
 
 
@@ -67,7 +67,7 @@ def test_shards_share_the_limit_and_each_has_one_place(store: Store) -> None:
 def test_a_query_that_gets_no_place_says_so_and_is_not_held_against_the_source(store: Store) -> None:
     one = client(store, maxConcurrentQueries=1, timeoutSeconds=0.5, deadlineSeconds=0.5)
     store.script = [vector(ONE)]
-    with one._transport.gate.place(0.0, of_user=False):
+    with one._transport.limit.place(0.0, of_user=False):
         for _ in range(5):
             with pytest.raises(TimedOut, match=r"no other query ended .*maxConcurrentQueries"):
                 one.instant("up", 1.0)
@@ -88,9 +88,9 @@ def test_what_the_store_asks_one_query_to_wait_all_of_them_wait(store: Store) ->
 
 def test_the_silence_ends() -> None:
     now = [100.0]
-    gate = RequestLimit(lambda: 1, lambda: now[0])
-    gate.silence(20.0)
-    gate.silence(5.0)
-    assert gate.quiet() == 20.0
+    limit = RequestLimit(lambda: 1, lambda: now[0])
+    limit.silence(20.0)
+    limit.silence(5.0)
+    assert limit.quiet() == 20.0
     now[0] += 21.0
-    assert gate.quiet() == 0.0
+    assert limit.quiet() == 0.0

@@ -1,4 +1,4 @@
-"""The door of ``concertmaster dashboard``: a secret that only its starter knows.
+"""Authentication of ``concertmaster dashboard``: a secret that only its starter knows.
 
 The dashboard acts with the rights of whoever started it, on a port that every process of the machine can reach, and any
 web site open in the same browser can send requests there. So a secret opens it; the Host header must name the loopback, or a
@@ -32,7 +32,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretGate:
+class SecretAuthenticator:
     """Whoever has the secret reads what ``own`` gives."""
 
     own: Reader
@@ -40,7 +40,7 @@ class SecretGate:
     whose: str
 
     async def reader(self, request: web.Request) -> Reader:
-        """See ``Gate``."""
+        """See ``Authenticator``."""
         host = (request.host or "").rpartition(":")[0] or request.host or ""
         if host not in LOOPBACK and request.host not in LOOPBACK:
             raise web.HTTPMisdirectedRequest(text="The dashboard answers on the loopback address only.\n")

@@ -1,4 +1,4 @@
-"""The door of the pages in the cluster: the bearer token of every request is reviewed by the API server.
+"""Authentication of the pages in the cluster: the API server reviews the bearer token of every request.
 
 There is no session, no cookie and no form, so that another site has nothing to send on a user's behalf. Headers that name a
 user are not looked at: a proxy that logs people in passes their token on.
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.reviews import Reviewer
-from concertmaster.web.gates.tenants import Tenants
+from concertmaster.web.auth.tenants import Tenants
 from concertmaster.web.readers import Reader
 
 log = logging.getLogger("concertmaster.web")
@@ -24,7 +24,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="concertmaster"'}
 _AGAIN = {"Retry-After": "5"}
 
 
-class TokenGate:
+class TokenAuthenticator:
     """Whoever has a token that the API server accepts reads what they may read there."""
 
     whose = "your token"
@@ -34,7 +34,7 @@ class TokenGate:
         self._tenants = tenants
 
     async def reader(self, request: web.Request) -> Reader:
-        """See ``Gate``. 401 without a token that is accepted; 503 where nobody can be asked."""
+        """See ``Authenticator``. 401 without a token that is accepted; 503 where nobody can be asked."""
         given = request.headers.getall("Authorization", [])
         match = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
         if match is None or len(match[1]) > MOST_TOKEN:
