@@ -6,7 +6,7 @@ from benchmarks.series.effects import EFFECTS, Planted
 from benchmarks.series.law import Law, generator
 from benchmarks.series.tally import Key, Tally
 from concertmaster.core.changepoint import ChangePoint, Detection, Direction, detect
-from concertmaster.core.changepoint.clear import standing
+from concertmaster.core.changepoint.clear import lasting_increase
 
 LENGTHS = (15, 30, 80, 200, 400)
 NEAR = 3  # runs between a change and the point that counts as found
@@ -32,7 +32,7 @@ def _count(tally: Tally, law: Law, effect: str, planted: Planted, found: Detecti
     points = found.points
     if effect == "quiet":
         tally.add(Key(law.name, "quiet", size), bool(points))
-        reported = standing(points, REPORTED) is not None if _have_ratios(points) else False
+        reported = lasting_increase(points, REPORTED) is not None if _have_ratios(points) else False
         tally.add(Key(law.name, "quiet reported", size), reported)
     elif effect == "growth":
         rising = found.trend_per_week is not None and found.trend_per_week.low > 0

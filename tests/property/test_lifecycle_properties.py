@@ -36,10 +36,10 @@ START = 1_700_000_000.0
 
 def document(memory: RecommendationHistory) -> dict[str, Any]:
     """The part of a status that remembers, as the API server would store it."""
-    order = [s for s in memory.standings if "how" in s.words]
+    order = [s for s in memory.tracked if "how" in s.words]
     raw = {
-        "recommendations": [remembered.standing(s) for s in order[:5]],
-        "remaining": remembered.remaining([s for s in memory.standings if s not in order[:5]]),
+        "recommendations": [remembered.entry_of(s) for s in order[:5]],
+        "remaining": remembered.remaining([s for s in memory.tracked if s not in order[:5]]),
         "results": [remembered.outcome(o) for o in memory.outcomes],
     }
     WorkflowProfileStatus.model_validate(raw, extra="forbid")
@@ -132,12 +132,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def every_recommendation_has_one_state(self) -> None:
-        ids = [s.id for s in self.memory.standings]
+        ids = [s.id for s in self.memory.tracked]
         assert len(ids) == len(set(ids))
 
     @invariant()
     def what_is_given_is_active_dismissed_or_was_rolled_back_and_no_dismissal_is_without_a_decision(self) -> None:
-        for s in self.memory.standings:
+        for s in self.memory.tracked:
             if s.id in getattr(self, "given_ids", set()):
                 undone = rolled_back(s.id, (), self.memory.outcomes)
                 assert s.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED) or (
@@ -149,8 +149,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def a_dismissal_is_never_lost(self) -> None:
         """While the decision stands, what was dismissed stays dismissed unless it says what is new, or is applied."""
-        now = {s.id: s for s in self.memory.standings}
-        for old in getattr(self, "before", RecommendationHistory()).standings:
+        now = {s.id: s for s in self.memory.tracked}
+        for old in getattr(self, "before", RecommendationHistory()).tracked:
             if old.state is RecommendationState.DISMISSED and self.decisions.get(old.id) == old.dismissal:
                 new = now[old.id]
                 assert new.state in (RecommendationState.DISMISSED, RecommendationState.IMPLEMENTED) or (
@@ -159,7 +159,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_is_bounded(self) -> None:
-        assert len(self.memory.standings) <= MOST_LEFT + len(IDS)
+        assert len(self.memory.tracked) <= MOST_LEFT + len(IDS)
         waiting = [o for o in self.memory.outcomes if o.verdict is None]
         assert len(waiting) <= MOST_OPEN
         assert len(self.memory.outcomes) - len(waiting) <= MOST_JUDGED
@@ -220,14 +220,12 @@ def rounded(effect: RelativeEffect | None) -> RelativeEffect | None:
         st.booleans(),
     ),
 )  # fmt: skip
-def test_a_status_reads_back_as_what_was_written(
-    standing: TrackedRecommendation, outcome: ImplementationResult
-) -> None:
-    category = {"Duration": "Performance", "Cost": "Cost", "Failures": "Reliability"}[standing.promised.measure]
-    standing = replace(standing, words={**standing.words, "category": category})
-    back = remembered.read(document(RecommendationHistory((standing,), (outcome,))))
-    (s,), (o,) = back.standings, back.outcomes
-    assert replace(s, promised=rounded(s.promised)) == replace(standing, promised=rounded(standing.promised))
+def test_a_status_reads_back_as_what_was_written(tracked: TrackedRecommendation, outcome: ImplementationResult) -> None:
+    category = {"Duration": "Performance", "Cost": "Cost", "Failures": "Reliability"}[tracked.promised.measure]
+    tracked = replace(tracked, words={**tracked.words, "category": category})
+    back = remembered.read(document(RecommendationHistory((tracked,), (outcome,))))
+    (s,), (o,) = back.tracked, back.outcomes
+    assert replace(s, promised=rounded(s.promised)) == replace(tracked, promised=rounded(tracked.promised))
     assert replace(o, promised=rounded(o.promised), measured=rounded(o.measured)) == replace(
         outcome, promised=rounded(outcome.promised), measured=rounded(outcome.measured)
     )

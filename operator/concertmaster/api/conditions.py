@@ -82,14 +82,14 @@ def reported(
     return True
 
 
-def find(conditions: Iterable[ConditionDocument], wanted: ConditionType) -> ConditionDocument | None:
+def find(conditions: Iterable[ConditionDocument], type_: ConditionType) -> ConditionDocument | None:
     """The condition of that type, or None."""
-    return next((entry for entry in conditions if entry.get("type") == wanted), None)
+    return next((entry for entry in conditions if entry.get("type") == type_), None)
 
 
-def holds(conditions: Iterable[ConditionDocument], wanted: ConditionType) -> bool | None:
+def holds(conditions: Iterable[ConditionDocument], type_: ConditionType) -> bool | None:
     """Whether the condition of that type is True or False; None when it is Unknown or absent."""
-    entry = find(conditions, wanted)
+    entry = find(conditions, type_)
     return {"True": True, "False": False}.get(str(entry.get("status"))) if entry is not None else None
 
 

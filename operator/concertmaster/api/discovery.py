@@ -99,7 +99,7 @@ def copied_labels(labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def wanted_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
+def discovered_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
     """The (apiVersion, kind) pairs that must be listed, in a fixed order."""
     entries = (entry for policy in policies for entry in policy.spec.discover)
     return tuple(sorted({(e.api_version, e.kind) for e in entries if e.api_version is not None and e.kind is not None}))

@@ -99,9 +99,9 @@ def executions(definition: WorkflowDefinition, answers: Iterable[AnswerFact]) ->
     return by_step
 
 
-def metrics(answers: Iterable[AnswerFact], wanted: Sequence[ExtraMetric]) -> Mapping[ExtraMetric, ByRun]:
+def metrics(answers: Iterable[AnswerFact], declared: Sequence[ExtraMetric]) -> Mapping[ExtraMetric, ByRun]:
     """Values of extra metrics by run and step."""
-    by_name = {metric.name: metric for metric in wanted}
+    by_name = {metric.name: metric for metric in declared}
     values: dict[ExtraMetric, ByRun] = {}
     for a in answers:
         if a.query in by_name:

@@ -104,7 +104,7 @@ def write(client: KubeClient, raw: Mapping[str, Any], decision: Mapping[str, str
             _send(client, raw, operations, "application/json-patch+json", {"fieldManager": MANAGER})
 
 
-def take_back(client: KubeClient, raw: Mapping[str, Any], recommendation: str) -> None:
+def withdraw(client: KubeClient, raw: Mapping[str, Any], recommendation: str) -> None:
     """Remove the decision, whoever made it. Raises UserError."""
     ids = [d.get("recommendation") for d in entries(raw)]
     if recommendation not in ids:

@@ -116,7 +116,7 @@ class Assembly:
     shard: Shard | None = None  # None: the operator is not sharded
 
     def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
-        """The cycle and the watch of live runs, built in the thread that will run them; no watch where none is wanted."""
+        """The cycle and the watch of live runs, built in the thread that will run them; no watch where there is none."""
         s = self.settings
         owners, interval = s.template_owners(), float(s.interval.seconds)
         owns = self.shard.ownership.owns if self.shard is not None else everything

@@ -1,6 +1,6 @@
 """Whether this process still does its work, as opposed to merely running.
 
-A probe that only proves that the HTTP server answers keeps a dead operator running: the loop may hang, and a watch may
+A probe that only shows that the HTTP server answers keeps a dead operator running: the loop may hang, and a watch may
 have died without an error. Every stage of the loop records a heartbeat here; the check raises when heartbeats stop or
 when the watched objects stay behind what a list shows.
 """

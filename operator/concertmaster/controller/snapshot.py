@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, wanted_kinds
+from concertmaster.api.discovery import DiscoveryTarget, discover, discovered_kinds, undisclosed
 from concertmaster.api.labelled import LabelledWorkflow, discover_labelled
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.api.policy import AnyPolicy
@@ -125,7 +125,7 @@ class SnapshotBuilder:
         namespaces = reading.labels
         policies = self._policies = PolicyIndex(registered, namespaces, self._owners, self._policies)
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
-        kinds = kinds_to_list(references | set(wanted_kinds(policies.parsed)))
+        kinds = kinds_to_list(references | set(discovered_kinds(policies.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns, self._denials)
         notes = reading.notes + tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
         capacity, unread = self._capacities.refresh()
@@ -149,8 +149,8 @@ class SnapshotBuilder:
         """What discovery makes of the cluster."""
         profiles, policies, namespaces = snapshot.snapshot.profiles, snapshot.policies, reading.labels
         by_labels, crowded = discover_labelled(policies.parsed, workflows, discovery.labelled(profiles), namespaces)
-        wanted = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        plan = discovery.plan((*wanted, *by_labels), self._targets, profiles, complete=self._complete(policies))
+        discovered = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
+        plan = discovery.plan((*discovered, *by_labels), self._targets, profiles, complete=self._complete(policies))
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
         problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, selecting)
         obstacles = {
@@ -229,13 +229,13 @@ class SnapshotBuilder:
         )
 
     def _create(
-        self, wanted: Sequence[discovery.DesiredProfile]
+        self, discovered: Sequence[discovery.DesiredProfile]
     ) -> Iterator[tuple[discovery.DesiredProfile, ProfileWriteResult | None]]:
         """Create profiles, several at a time; None for those in a namespace that refused another one. The first of each
         namespace goes ahead: one refusal is enough."""
         closed: set[str] = set()
-        first = {desired.namespace: desired for desired in reversed(wanted)}
-        rest = [desired for desired in wanted if desired is not first[desired.namespace]]
+        first = {desired.namespace: desired for desired in reversed(discovered)}
+        rest = [desired for desired in discovered if desired is not first[desired.namespace]]
 
         def create(desired: discovery.DesiredProfile) -> tuple[discovery.DesiredProfile, ProfileWriteResult | None]:
             if desired.namespace in closed:

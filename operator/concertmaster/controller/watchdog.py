@@ -68,7 +68,7 @@ class Watchdog:
         self._lost_since: float | None = None
         self._mute_after = mute_after
         self._compared: float | None = None  # when all profiles agreed with a list
-        self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
+        self._unconfirmed: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
     def wait(self) -> Watched:
         """Check until the registry holds all there is: just after the start it is given time to fill. Raises KindsLost."""
@@ -114,7 +114,7 @@ class Watchdog:
         recent = self._compared is not None and self._clock() - self._compared < _WHOLE_EVERY
         known = self._registry.whole()
         policies = (*known.policies, *known.cluster_policies)
-        if not recent or self._unproven or known.changes or any(map(_may_change, policies)):
+        if not recent or self._unconfirmed or known.changes or any(map(_may_change, policies)):
             return False
         try:
             counts = [self._client.count(PROFILES.path(place)) for place in self._namespaces or (None,)]
@@ -128,7 +128,7 @@ class Watchdog:
         now = self._clock()
         if not missing:
             if self._lost_since is not None:
-                self._unproven = set(self._kinds)
+                self._unconfirmed = set(self._kinds)
             self._lost_since = None
             return
         if self._lost_since is None:
@@ -141,8 +141,8 @@ class Watchdog:
 
     def _note_return(self, resource: Resource, brought: bool, lag: float) -> None:
         if brought:
-            self._unproven.discard(resource)
-        elif resource in self._unproven and lag >= self._mute_after:
+            self._unconfirmed.discard(resource)
+        elif resource in self._unconfirmed and lag >= self._mute_after:
             raise KindsLost(
                 f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
             )

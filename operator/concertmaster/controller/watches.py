@@ -188,7 +188,7 @@ async def watch(
 class Runs(Protocol):
     """Who takes finished runs."""
 
-    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+    def accepts(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
         """Whether this object is worth keeping."""
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
@@ -227,6 +227,6 @@ def _watch_run(handlers: kopf.OperatorRegistry, resource: Resource, runs: Runs, 
     @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
     async def seen(event: Any, **_: Any) -> None:
         obj = event["object"]
-        if runs.wants(resource, obj):
+        if runs.accepts(resource, obj):
             runs.take(resource, obj, await asyncio.to_thread(pack, resource, obj))
             arrived()

@@ -1,4 +1,4 @@
-"""A store on a database server. The driver is an optional part of the installation and is imported when it is wanted."""
+"""A store on a database server. The driver is an optional part of the installation and is imported when it is needed."""
 
 from __future__ import annotations
 

@@ -140,10 +140,10 @@ class StatusWriter:
 
     def _one(self, update: StatusUpdate) -> StatusResult:
         ref = update.ref
-        wanted = update.digest or digest(update.status) or ""
-        if not update.partial and not update.force and wanted == update.known_digest:
+        desired = update.digest or digest(update.status) or ""
+        if not update.partial and not update.force and desired == update.known_digest:
             return StatusResult(ref, WriteOutcome.UNCHANGED)
-        if self._refused.get(ref.uid) == wanted:
+        if self._refused.get(ref.uid) == desired:
             return StatusResult(ref, WriteOutcome.REJECTED, "the same document was refused before; not sent again")
         bytes_ = json_size(update.status)
         if bytes_ > LARGEST_STATUS:
@@ -157,7 +157,7 @@ class StatusWriter:
         except Conflict as error:
             return StatusResult(ref, WriteOutcome.FAILED, f"{error}; the next cycle tries again")
         except Rejected as error:
-            return self._rejected(update, wanted, error)
+            return self._rejected(update, desired, error)
         except Stopped as error:
             return StatusResult(ref, WriteOutcome.FAILED, str(error))
         except KubeError as error:
@@ -175,7 +175,7 @@ class StatusWriter:
             self._next_turn = turn + self._spacing
         self._stop.wait(max(0.0, turn - time.monotonic()))
 
-    def _rejected(self, update: StatusUpdate, wanted: str, error: Rejected) -> StatusResult:
+    def _rejected(self, update: StatusUpdate, desired: str, error: Rejected) -> StatusResult:
         """A failed uid test and a schema violation have the same code; one read tells them apart."""
         ref = update.ref
         try:
@@ -191,7 +191,7 @@ class StatusWriter:
             return StatusResult(
                 ref, WriteOutcome.FAILED, f"{ref} has no status any more; the next cycle writes all of it"
             )
-        self._refused[ref.uid] = wanted
+        self._refused[ref.uid] = desired
         return StatusResult(ref, WriteOutcome.REJECTED, str(error))
 
 

@@ -92,12 +92,12 @@ def _fit(detail: View, body: bytes) -> bytes:
 
 
 def _described(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
-    known = {s.id: s for s in memory.standings}
+    known = {s.id: s for s in memory.tracked}
     views = []
     for item in items:
-        if (standing := known.get(item["id"])) is not None:
-            more = {"dismissal": standing.dismissal, "note": standing.note}
-            views.append({**item, "state": standing.state.value, **{k: v for k, v in more.items() if v}})
+        if (tracked := known.get(item["id"])) is not None:
+            more = {"dismissal": tracked.dismissal, "note": tracked.note}
+            views.append({**item, "state": tracked.state.value, **{k: v for k, v in more.items() if v}})
     return views
 
 

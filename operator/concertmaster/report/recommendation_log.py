@@ -54,7 +54,7 @@ def decision(reason: str, until: str | None) -> str:
 # --- writing
 
 
-def standing(tracked: TrackedRecommendation, record: str | None = None) -> Document:
+def entry_of(tracked: TrackedRecommendation, record: str | None = None) -> Document:
     """The entry of one recommendation. ``record``: how well its rule kept its promises."""
     active = tracked.state is RecommendationState.ACTIVE
     more: Document = {
@@ -98,7 +98,7 @@ def remaining(rest: Sequence[TrackedRecommendation]) -> list[Document]:
         return decided({"state": tracked.state.value} | ({"dismissal": tracked.dismissal} if tracked.dismissal else {}))
 
     order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
-    return [shortened(standing(rest[i])) for i in sorted(order[:MOST_SHORT])]
+    return [shortened(entry_of(rest[i])) for i in sorted(order[:MOST_SHORT])]
 
 
 def outcome(result: ImplementationResult) -> Document:
@@ -193,11 +193,11 @@ def unpacked(content: bytes) -> RecommendationHistory:
 def read(status: Mapping[str, Any]) -> RecommendationHistory:
     """The memory a status holds."""
     entries = [*_dicts(status.get("recommendations")), *_dicts(status.get("remaining"))]
-    standings = {s.id: s for s in _readable(entries, _standing)}
-    return RecommendationHistory(tuple(standings.values()), tuple(_readable(_dicts(status.get("results")), _outcome)))
+    tracked = {s.id: s for s in _readable(entries, _tracked)}
+    return RecommendationHistory(tuple(tracked.values()), tuple(_readable(_dicts(status.get("results")), _outcome)))
 
 
-def _standing(entry: Mapping[str, Any]) -> TrackedRecommendation:
+def _tracked(entry: Mapping[str, Any]) -> TrackedRecommendation:
     return TrackedRecommendation(
         id=str(entry["id"]),
         state=RecommendationState(entry["state"]),

@@ -168,7 +168,7 @@ def document(
     analysis, minor = result.analysis, result.minor
     key = analysis.definition.key
     next_expected = next_run(analysis.definition, analysis.now)
-    ranked = sorted(memory.standings, key=lambda s: _ORDER.index(s.state))
+    ranked = sorted(memory.tracked, key=lambda s: _ORDER.index(s.state))
     active = [s for s in ranked if s.state is RecommendationState.ACTIVE]
     full = [s for s in ranked if "how" in s.words][:SHOWN]  # an entry kept in short form has no more details
     current = {r.id: r for r in result.recommendations}
@@ -210,7 +210,7 @@ _ORDER = (
 
 
 def _in_full(tracked: TrackedRecommendation, result: AnalysisResult, records: Mapping[str, str]) -> Document:
-    entry = remembered.standing(tracked, records.get(tracked.id.partition(".")[0]))
+    entry = remembered.entry_of(tracked, records.get(tracked.id.partition(".")[0]))
     if tracked.state is not RecommendationState.ACTIVE:  # its command was for another state of things
         entry["how"] = commands.explain(result.profile, result.analysis.definition.key.namespace, tracked.id)
     return entry

@@ -91,7 +91,7 @@ def samples(result: AnalysisResult, memory: RecommendationHistory) -> tuple[Samp
 
 def memory_of(memory: RecommendationHistory) -> frozenset[str]:
     """Ids of the recommendations that are open."""
-    return frozenset(s.id for s in memory.standings if s.state is RecommendationState.ACTIVE)
+    return frozenset(s.id for s in memory.tracked if s.state is RecommendationState.ACTIVE)
 
 
 def _runs(analysis: Analysis) -> Iterator[Sample]:

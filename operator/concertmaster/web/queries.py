@@ -55,13 +55,13 @@ class FleetQuery:
 
     def url(self, **change: object) -> str:
         """The address of the same list with something changed; a changed order or filter begins at the first page."""
-        wanted = self.filter
+        filter_ = self.filter
         values: dict[str, object] = {
-            "namespace": wanted.namespace,
-            "label": wanted.label,
-            "kind": wanted.kind,
-            "severity": wanted.severity,
-            "q": wanted.text,
+            "namespace": filter_.namespace,
+            "label": filter_.label,
+            "kind": filter_.kind,
+            "severity": filter_.severity,
+            "q": filter_.text,
             "sort": self.sort,
             "reverse": "1" if self.reverse else "",
             "offset": 0,

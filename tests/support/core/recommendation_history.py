@@ -77,7 +77,7 @@ def lived() -> dict[str, object]:
     gone = "condition cleared in recent runs"
     decision = "we watch it by hand, until 2025-12-01T00:00:00Z"
     unknown = RelativeEffect("Failures")
-    standings = (
+    tracked = (
         *(
             TrackedRecommendation(g.id, RecommendationState.ACTIVE, NOW - 2 * DAY, g.words, g.promised)
             for g in current(result)[:2]
@@ -127,5 +127,5 @@ def lived() -> dict[str, object]:
         for i in range(14)
     )
     records = {"memory-request": str(ledger.record("memory-request", "demo/lived"))}
-    memory = RecommendationHistory(standings, outcomes)
+    memory = RecommendationHistory(tracked, outcomes)
     return document(result, memory, policy="OptimizationPolicy/team-data", data_until=NOW, records=records)

@@ -15,9 +15,9 @@ from concertmaster.api.discovery import (
     DiscoveryTarget,
     copied_labels,
     discover,
+    discovered_kinds,
     profile_name,
     undisclosed,
-    wanted_kinds,
 )
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.policy import AnyPolicy, ref
@@ -150,7 +150,7 @@ def test_labels_of_deployment_tools_are_not_copied() -> None:
 
 def test_only_what_somebody_asks_for_is_listed() -> None:
     policies: list[AnyPolicy] = [policy(CRON_JOBS, TEMPLATES), wide(TEMPLATES)]
-    assert wanted_kinds(policies) == (("argoproj.io/v1alpha1", "WorkflowTemplate"), ("batch/v1", "CronJob"))
+    assert discovered_kinds(policies) == (("argoproj.io/v1alpha1", "WorkflowTemplate"), ("batch/v1", "CronJob"))
 
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,120}[a-z0-9])?", fullmatch=True)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import profiles
 from concertmaster.cli.commands.dismiss import command
-from concertmaster.cli.dismissals import MANAGER, expiration, refuse_same, take_back, write
+from concertmaster.cli.dismissals import MANAGER, expiration, refuse_same, withdraw, write
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from tests.support.builders import NOW
@@ -78,10 +78,10 @@ def test_taking_back_tests_what_it_removes() -> None:
     client = MemoryClient()
     raw = stored(client, {"recommendation": "a.x", "reason": "1"}, {"recommendation": "b.x", "reason": "2"})
     with pytest.raises(UserError, match=r"z.x is not dismissed; dismissed are: a.x, b.x"):
-        take_back(client, raw, "z.x")
+        withdraw(client, raw, "z.x")
     sent: list[Any] = []
     client.request = lambda method, path, **more: sent.append(more["body"]) or {}  # type: ignore[assignment,func-returns-value]
-    take_back(client, raw, "b.x")
+    withdraw(client, raw, "b.x")
     assert sent == [
         [
             {"op": "test", "path": "/spec/dismissals/1/recommendation", "value": "b.x"},

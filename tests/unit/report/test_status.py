@@ -212,7 +212,7 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> No
         ImplementationResult(f"timeout.r{i}", "y" * 160, "w" * 160, NOW, long, RelativeEffect("Cost"))
         for i in range(10)
     ]
-    memory = RecommendationHistory((*_memory(found).standings, *away), tuple(results))
+    memory = RecommendationHistory((*_memory(found).tracked, *away), tuple(results))
     status = document(_result(found), memory, data_until=NOW)
     assert json_size(status) <= MAX_BYTES - 2048
     assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
@@ -236,7 +236,7 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
 
     gone = [*past(RecommendationState.IMPLEMENTED, "timeout"), *past(RecommendationState.OBSOLETE, "variance")]
     back = past(RecommendationState.ACTIVE, "straggler", "not in May")[:1]
-    memory = RecommendationHistory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
+    memory = RecommendationHistory((*memory.tracked[:6], *back, *memory.tracked[6:], *gone))
     long = replace(_recommendation(0, "w" * 400), rule="data-quality")
     result = replace(_result(found), minor=(long,) * 10)
     status = document(result, memory, data_until=NOW)
@@ -389,7 +389,7 @@ def test_open_results_leave_before_judged_ones() -> None:
     known = [
         replace(o, id=f"timeout.j{i}", since=NOW - 1, verdict=Verdict.SAME, judged=NOW) for i, o in enumerate(fresh)
     ]
-    memory = RecommendationHistory(_memory(found).standings, (*fresh, *known[:3]))
+    memory = RecommendationHistory(_memory(found).tracked, (*fresh, *known[:3]))
     status = document(_result(found), memory, data_until=NOW)
     assert json_size(status) <= MAX_BYTES - 2048
     assert len(status["results"]) < 23

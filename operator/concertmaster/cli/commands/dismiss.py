@@ -62,7 +62,7 @@ def command(
         assert profile is not None
         assert recommendation is not None
         if undo:
-            dismissals.take_back(client, profiles.read(client, place, profile), recommendation)
+            dismissals.withdraw(client, profiles.read(client, place, profile), recommendation)
             say(f"{recommendation} of {place}/{profile} is no longer dismissed")
             return
         _one(client, place, profile, recommendation, words, only_print=only_print)

@@ -58,9 +58,9 @@ class KeptChanges:
         announced, remains due."""
         for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:
             if change.applied is not None and context.now - change.applied >= self._due.get(change.uid, 0.0):
-                context.put(self._look(context, change, change.applied))
+                context.put(self._check(context, change, change.applied))
 
-    def _look(self, context: WorkflowContext, change: WorkflowChangeView, applied: float) -> WorkflowChangeView | None:
+    def _check(self, context: WorkflowContext, change: WorkflowChangeView, applied: float) -> WorkflowChangeView | None:
         definition = context.definition
         if self._left <= 0 or definition is None or not context.read_since(applied):
             return None

@@ -168,7 +168,7 @@ class Changes:
                 self._kept.begin(listed, self._reads)
         left = self._workflows(cycle, tally, listed, followed or {})
         for orphans in left if not cycle.early else ():
-            tally.stand(orphans)
+            tally.count_in_progress(orphans)
             for change in orphans:
                 with self._guarded(str(change.ref), cycle.outcome):
                     self._profile_gone(change, cycle.now)
@@ -205,7 +205,7 @@ class Changes:
             if (source := subject.policy.source) is not None:
                 cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
             if not cycle.early:
-                tally.stand(context.changes)
+                tally.count_in_progress(context.changes)
         return by_profile.values()
 
     # --- around the workflows

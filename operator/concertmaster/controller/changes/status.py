@@ -66,7 +66,7 @@ def plan_status(plan: Plan) -> dict[str, Any]:
         },
         "predicted": _correction(plan.factor)
         | effect(plan.predicted, MEASURES[plan.aim])
-        | {"text": clip(promise(plan), 400)},
+        | {"text": clip(prediction(plan), 400)},
     }
 
 
@@ -82,7 +82,7 @@ def _correction(factor: float) -> dict[str, str]:
     return {"correctionPercent": shown} if shown not in (None, "100") else {}
 
 
-def promise(plan: Plan) -> str:
+def prediction(plan: Plan) -> str:
     """What a plan changes and what is expected of it, as a sentence."""
     part = "" if plan.whole else " (as far as one step may go)"
     expected = plan.predicted

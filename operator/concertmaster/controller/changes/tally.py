@@ -61,7 +61,7 @@ class Tally:
         if policy is not None and results:
             self.blocked.setdefault(policy, Counter())[results[0].check] += 1
 
-    def stand(self, changes: Iterable[WorkflowChangeView]) -> None:
+    def count_in_progress(self, changes: Iterable[WorkflowChangeView]) -> None:
         """Count the changes in progress, and those of them that are orphaned."""
         in_flight = [c for c in changes if c.phase in IN_FLIGHT]
         self.in_flight.update(c.phase for c in in_flight)

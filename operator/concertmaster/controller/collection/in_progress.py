@@ -76,7 +76,7 @@ class RunsInProgress:
         with self._lock:
             self._known.pop(uid, None)
 
-    def look(
+    def refresh(
         self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, report: Callable[[str], None]
     ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
         """The runs in progress of the workflows ``keys``, each as it was last read; ``report`` is called with the reason

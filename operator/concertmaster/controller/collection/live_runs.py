@@ -72,7 +72,7 @@ def _problems(run: str, problems: Sequence[str]) -> dict[str, str]:
 
 
 class LiveRuns:
-    """``wants`` and ``take`` are called from the watch's thread, everything else from the cycle's.
+    """``accepts`` and ``take`` are called from the watch's thread, everything else from the cycle's.
 
     ``follow`` is called in every cycle with what to watch; ``count`` is called with "complete", "end" (only how the run
     ended is known) or "unreadable".
@@ -108,7 +108,7 @@ class LiveRuns:
 
     # --- the watch's thread -------------------------------------------------------------------------------------------
 
-    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+    def accepts(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
         """Whether this is a finished run of an observed workflow that was not read yet."""
         uid = str((obj.get("metadata") or {}).get("uid", ""))
         if self._pending.knows(uid, end_mark(obj)):
@@ -150,7 +150,7 @@ class LiveRuns:
         self.follow(self._watch)
         self.read(heartbeat, again=True)
         self._find_running()
-        running = self._in_progress.look(self._claims.keys, heartbeat, self._note)
+        running = self._in_progress.refresh(self._claims.keys, heartbeat, self._note)
         changed, self._changed = frozenset(self._changed), set()
         notes, self._notes = (*self._kinds.notes, *self._notes), {}
         if self._pending.refused:
@@ -233,7 +233,7 @@ class LiveRuns:
                     listed = self._client.items(path, label_selector=going, metadata_only=True)
                     for ref in self._in_progress.unknown(ObjectRef.of(kind.resource, o) for o in listed):
                         if (raw := self._objects.listed(ref)) is not None:
-                            self.wants(kind.resource, raw)
+                            self.accepts(kind.resource, raw)
                         self._in_progress.examined(ref.uid)
             except Stopped:
                 raise
@@ -276,7 +276,7 @@ class LiveRuns:
         for kind in self._watch.kinds:
             path = kind.resource.path(namespace)
             for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
-                if self.wants(kind.resource, obj):
+                if self.accepts(kind.resource, obj):
                     self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj), end_mark(obj))
                 yield
 

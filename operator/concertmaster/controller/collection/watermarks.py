@@ -293,5 +293,5 @@ class Reading:
         return parts
 
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
-        wanted = set(namespaces)
-        return [d for d in self.demand.workflows if d.key.namespace in wanted]
+        places = set(namespaces)
+        return [d for d in self.demand.workflows if d.key.namespace in places]

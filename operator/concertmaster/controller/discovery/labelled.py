@@ -82,18 +82,18 @@ class LabelledWorkflows:
     def refresh(self, policies: Iterable[AnyPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> Labelled:
         """The workflows that policies select, as far as they are known now."""
         now, notes = self._clock(), dict[str, None]()
-        wanted: dict[tuple[str, PodLabels], set[str]] = {}
+        requested: dict[tuple[str, PodLabels], set[str]] = {}
         for policy, _, keys in _fairly(asked_for(policies)):
             source = policy.spec.metrics_source
             if policy.spec.suspend or source not in self._sources.names():
                 continue
-            wanted.setdefault((source, keys), set()).update(
+            requested.setdefault((source, keys), set()).update(
                 name
                 for name, labels in namespaces.items()
                 if reaches(policy, name, labels) and self._sources.allows(source, labels)
             )
-        every = tuple(dict.fromkeys(keys for _, keys in wanted))
-        for (source, keys), places in wanted.items():
+        every = tuple(dict.fromkeys(keys for _, keys in requested))
+        for (source, keys), places in requested.items():
             try:
                 self._ask(source, keys, places, now)
             except MetricsError as error:

@@ -57,9 +57,9 @@ class Watching(Protocol):
 
 
 class PodIndex:
-    """``wants`` is called from the threads of the watches, everything else from the cycle's.
+    """``accepts`` is called from the threads of the watches, everything else from the cycle's.
 
-    ``start`` makes a watch of pods with a label that hands them to ``wants``; ``places`` are the namespaces watched
+    ``start`` makes a watch of pods with a label that hands them to ``accepts``; ``places`` are the namespaces watched
     (None: the whole cluster). ``listing`` is asked before: a watch brings the pods there are one by one, and the metrics of
     a workflow would be read while the labels of some of its pods are unknown.
     """
@@ -87,7 +87,7 @@ class PodIndex:
 
     # --- the watches' threads -----------------------------------------------------------------------------------------
 
-    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+    def accepts(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
         """Note a pod. The object itself is never kept."""
         meta = obj.get("metadata") or {}
         given = meta.get("labels") or {}
@@ -104,7 +104,7 @@ class PodIndex:
         return False
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
-        """Keep nothing: ``wants`` has noted the labels already."""
+        """Keep nothing: ``accepts`` has noted the labels already."""
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class PodIndex:
             return None
         try:
             for obj in islice(self._listing(finder), MOST_LISTED):
-                self.wants(PODS, obj)
+                self.accepts(PODS, obj)
         except Stopped:
             raise
         except KubeError as error:

@@ -106,7 +106,7 @@ def plan(
     for key, entries in ours.items():
         if key in theirs:
             withdraw += entries  # a user's own profile describes this workflow now
-        elif key not in asked and _known_unwanted(entries[0], key, targets, complete(key[0])):
+        elif key not in asked and _known_excluded(entries[0], key, targets, complete(key[0])):
             withdraw += entries
     return DiscoveryPlan(
         tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()}
@@ -137,7 +137,7 @@ def _identity(entry: Entry) -> tuple[str, str] | None:
     return identity(labels) if labels is not None else None
 
 
-def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
+def _known_excluded(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
     """A present target that no policy selects is unwanted, once all policies are known; an absent one must be known
     to be deleted. Pods come and go: their workflow keeps its profile until no policy selects it."""
     ref = reference(entry)

@@ -158,7 +158,7 @@ def requests(subjects: Sequence[Subject], now: float, *, due: bool) -> list[Coll
     """The request to each source, in a fixed order. A namespace is only read when the definitions of all its workflows
     are known: what is read counts as read for all of them."""
     unread = unread_namespaces(subjects)
-    wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
+    requested: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
     windows: dict[str, float] = {}
     runs: dict[str, int] = {}
     for s in subjects:
@@ -166,12 +166,12 @@ def requests(subjects: Sequence[Subject], now: float, *, due: bool) -> list[Coll
             continue
         if s.entry.namespace in unread:
             continue
-        wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
+        requested.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
         windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
         runs[s.source] = max(runs.get(s.source, 0), s.policy.analysis.min_runs)
     return [
-        CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due, min_runs=runs[name])
-        for name in sorted(wanted)
+        CollectionRequest(name, tuple(requested[name].values()), windows[name], now, due=due, min_runs=runs[name])
+        for name in sorted(requested)
     ]
 
 

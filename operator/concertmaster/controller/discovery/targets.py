@@ -124,12 +124,12 @@ NO_TARGETS = Targets({}, {})
 
 def kinds_to_list(references: Iterable[tuple[str, str]]) -> tuple[Resource, ...]:
     """The kinds to list for these (apiVersion, kind) pairs, their companions included, in a stable order."""
-    wanted: dict[tuple[str, str], None] = {}
+    needed: dict[tuple[str, str], None] = {}
     for api_version, kind in sorted(set(references)):
-        wanted.setdefault((api_version, kind))
+        needed.setdefault((api_version, kind))
         for companion in companions(api_version, kind):
-            wanted.setdefault((api_version, companion))
-    resources = (target_resource(api_version, kind) for api_version, kind in wanted)
+            needed.setdefault((api_version, companion))
+    resources = (target_resource(api_version, kind) for api_version, kind in needed)
     return tuple(r for r in resources if r is not None)
 
 

@@ -55,7 +55,7 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Re
     """States of recommendations; where one was implemented, with its verdict. Latest first."""
     impacts = {r.id: r.impact for r in result.recommendations}
     adoptions: dict[str, RecommendationOutcome] = {}
-    for s in memory.standings:
+    for s in memory.tracked:
         gain = impacts.get(s.id, Impact())
         adoptions[s.id] = RecommendationOutcome(
             s.id,

@@ -65,7 +65,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
     }
     document = status_document.document(result, memory, policy=policy, data_until=case.data_until, records=records)
     away = {r.id for r in result.recommendations} - {
-        s.id for s in memory.standings if s.state is RecommendationState.ACTIVE
+        s.id for s in memory.tracked if s.state is RecommendationState.ACTIVE
     }
     # Where nothing may be changed nobody asks what could be, and ten thousand workflows need not remember it. A policy that
     # allows it later is another input, and makes for another analysis.
@@ -93,15 +93,15 @@ def _recent(case: Case, result: AnalysisResult) -> dict[str, Any] | None:
 
 def _published(case: Case) -> frozenset[str] | None:
     """What the last analysis published; None where none of all runs has been published yet."""
-    standings = () if case.was_provisional else case.past.memory.standings
-    return frozenset(s.id for s in standings if s.state is RecommendationState.ACTIVE) if standings else None
+    tracked = () if case.was_provisional else case.past.memory.tracked
+    return frozenset(s.id for s in tracked if s.state is RecommendationState.ACTIVE) if tracked else None
 
 
 def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
     """The rows of the right-sizings that the last analysis published."""
-    for standing in case.past.memory.standings:
-        if standing.state is RecommendationState.ACTIVE and standing.id.partition(".")[0] == SIZING:
-            for line in standing.words.get("items") or ():
+    for tracked in case.past.memory.tracked:
+        if tracked.state is RecommendationState.ACTIVE and tracked.id.partition(".")[0] == SIZING:
+            for line in tracked.words.get("items") or ():
                 row = item_of(str(line))
                 if row is not None:
                     yield row["step"] or "", row["container"] or "", row["field"] or "", row["new"] or ""
@@ -141,8 +141,8 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
     if not case.was_provisional:
         return memory
     # What only the newest runs said was never recommended by all of them.
-    standings = tuple(s for s in memory.standings if s.state is not RecommendationState.OBSOLETE)
-    return replace(memory, standings=standings)
+    tracked = tuple(s for s in memory.tracked if s.state is not RecommendationState.OBSOLETE)
+    return replace(memory, tracked=tracked)
 
 
 def _waits(result: AnalysisResult) -> bool:
@@ -218,7 +218,7 @@ def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
     """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
     rules = {rule.name for rule in RULES}
     steps = [s.name for s in result.analysis.definition.graph.steps] or [s.step for s in result.analysis.steps]
-    given = {item.id for item in result.recommendations} | {s.id for s in case.past.memory.standings}
+    given = {item.id for item in result.recommendations} | {s.id for s in case.past.memory.tracked}
     problems = []
     for dismissal in case.profile.spec.dismissals:
         rule, _, step = dismissal.recommendation.partition(".")

@@ -35,7 +35,7 @@ def last_clear(points: Sequence[ChangePoint], least: float, compared: int = 1) -
     return next((point for point in reversed(points) if direction_if_clear(point, least, compared)), None)
 
 
-def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
+def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
     """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
     that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
     not significant, such as a weekend, as long as the increase stands with it."""

@@ -85,9 +85,9 @@ def _one(document: Any, operation: Mapping[str, Any]) -> None:
     *above, last = parts(path)
     exists, parent = find(document, join(above)) if above else (True, document)
     if op == "test":
-        wanted = operation.get("value")
-        if not exists or (not there and wanted is not None) or not _same(value, wanted):
-            raise PatchFailed(f"{path} is {json.dumps(value)} where {json.dumps(wanted)} was expected")
+        expected = operation.get("value")
+        if not exists or (not there and expected is not None) or not _same(value, expected):
+            raise PatchFailed(f"{path} is {json.dumps(value)} where {json.dumps(expected)} was expected")
         return
     if not exists or not isinstance(parent, dict):
         raise PatchFailed(f"{path}: nothing can be set there")

@@ -87,5 +87,5 @@ class ImplementationResult:
 class RecommendationHistory:
     """All tracked recommendations of one workflow: current ones first, in their order."""
 
-    standings: tuple[TrackedRecommendation, ...] = ()
+    tracked: tuple[TrackedRecommendation, ...] = ()
     outcomes: tuple[ImplementationResult, ...] = ()

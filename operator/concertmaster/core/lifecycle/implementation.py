@@ -49,7 +49,7 @@ def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...
         if path is None:
             return ()
         field = Field(path, word(find(target, edit.place)[1]), word(_recommended(edit)))
-        if not follows(field, field.old):
+        if not implements(field, field.old):
             rows.append(field)
     return tuple(rows)
 
@@ -75,12 +75,12 @@ def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
     return True, word(place)
 
 
-def follows(field: Field, now: str | None) -> bool:
+def implements(field: Field, now: str | None) -> bool:
     """Whether ``now`` implements the recommendation: the same value, or an amount at least half of the way to it."""
-    return _way(field, now) >= FAR_ENOUGH
+    return _share(field, now) >= FAR_ENOUGH
 
 
-def _way(field: Field, now: str | None) -> float:
+def _share(field: Field, now: str | None) -> float:
     """Share of the way from the old to the recommended value covered by ``now``; above 1 beyond it."""
     if now == field.new:
         return 1.0
@@ -94,16 +94,16 @@ def _way(field: Field, now: str | None) -> float:
     return (here - old) / (new - old)
 
 
-def followed(wanted: Iterable[Field], target: Mapping[str, Any]) -> bool:
+def are_implemented(expected: Iterable[Field], target: Mapping[str, Any]) -> bool:
     """Whether all of the fields are implemented; False without any."""
-    rows = [(f, value(target, f.path)) for f in wanted]
-    return bool(rows) and all(there and follows(f, now) for f, (there, now) in rows)
+    rows = [(f, value(target, f.path)) for f in expected]
+    return bool(rows) and all(there and implements(f, now) for f, (there, now) in rows)
 
 
-def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
+def implemented_share(expected: Iterable[Field], target: Mapping[str, Any]) -> float:
     """Implemented share of the recommendation, 0 to 1: the minimum over its fields."""
-    rows = [(f, value(target, f.path)) for f in wanted]
-    return max(0.0, min([1.0, *(_way(f, now) if there else 0.0 for f, (there, now) in rows)]))
+    rows = [(f, value(target, f.path)) for f in expected]
+    return max(0.0, min([1.0, *(_share(f, now) if there else 0.0 for f, (there, now) in rows)]))
 
 
 def is_applied(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:

@@ -44,12 +44,12 @@ def measure(
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
     return tuple(
-        o if o.verdict is not None else _proven(o, outcomes, runs, settings, now, policy or Policy(), steps, pricing)
+        o if o.verdict is not None else _verified(o, outcomes, runs, settings, now, policy or Policy(), steps, pricing)
         for o in outcomes
     )
 
 
-def _proven(
+def _verified(
     outcome: ImplementationResult,
     outcomes: Sequence[ImplementationResult],
     runs: Sequence[RunRecord],
@@ -70,7 +70,7 @@ def _proven(
         now=now if outcome.until is None else min(now, outcome.until),
         without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
     )
-    proof = verify(
+    verification = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         sides,
         settings,
@@ -80,9 +80,9 @@ def _proven(
         pricing=pricing,
     )
     if _released(sides):
-        verdict = None if proof.verdict is None else Verdict.INCONCLUSIVE
-        outcome, proof = replace(outcome, measured=None), replace(proof, verdict=verdict, measured=None)
-    return _reported(outcome, proof, _share(outcome, outcomes), now)
+        verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE
+        outcome, verification = replace(outcome, measured=None), replace(verification, verdict=verdict, measured=None)
+    return _reported(outcome, verification, _share(outcome, outcomes), now)
 
 
 def _released(sides: BeforeAfter) -> bool:
@@ -97,18 +97,22 @@ def _released(sides: BeforeAfter) -> bool:
 
 
 def _reported(
-    outcome: ImplementationResult, proof: Verification, share: float | None, now: float
+    outcome: ImplementationResult, verification: Verification, share: float | None, now: float
 ) -> ImplementationResult:
     """The outcome after a verification. Runs counted earlier that are no longer available (lost history) remain counted."""
-    measured = proof.measured
-    if measured is not None and measured.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
+    measured = verification.measured
+    if (
+        measured is not None
+        and measured.measure == outcome.promised.measure
+        and verification.verified_runs >= outcome.after
+    ):
         outcome = replace(outcome, measured=_scaled(measured, share))
     return replace(
         outcome,
-        verdict=proof.verdict,
-        judged=now if proof.verdict is not None else None,
-        before=max(outcome.before, proof.baseline_runs),
-        after=max(outcome.after, proof.verified_runs),
+        verdict=verification.verdict,
+        judged=now if verification.verdict is not None else None,
+        before=max(outcome.before, verification.baseline_runs),
+        after=max(outcome.after, verification.verified_runs),
     )
 
 

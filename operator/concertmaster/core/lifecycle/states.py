@@ -22,7 +22,7 @@ from concertmaster.core.lifecycle.history import (
     RelativeEffect,
     TrackedRecommendation,
 )
-from concertmaster.core.lifecycle.implementation import followed, follows, value, way
+from concertmaster.core.lifecycle.implementation import are_implemented, implemented_share, implements, value
 from concertmaster.core.lifecycle.rollbacks import rolled_back
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model import Severity
@@ -71,33 +71,34 @@ def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
     return max((s for s in steps if rest == s or rest.startswith(f"{s}.")), key=len, default=None)
 
 
-def advance(before: RecommendationHistory, look: Observation) -> RecommendationHistory:
+def advance(before: RecommendationHistory, seen: Observation) -> RecommendationHistory:
     """The history after this analysis."""
-    outcomes = [o for old in before.outcomes if (o := _upheld(old, look)) is not None]
-    implemented = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
+    outcomes = [o for old in before.outcomes if (o := _upheld(old, seen)) is not None]
+    implemented = {s.id: _implemented(s, seen) for s in before.tracked if _was_implemented(s, seen)}
     outcomes += implemented.values()
-    known = {s.id: s for s in before.standings}
-    given = [_given(g, known.get(g.id), look, outcomes, g.id in implemented) for g in look.given]
-    ids = {g.id for g in look.given}
-    left = [_left(s, implemented.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
+    known = {s.id: s for s in before.tracked}
+    given = [_given(g, known.get(g.id), seen, outcomes, g.id in implemented) for g in seen.given]
+    ids = {g.id for g in seen.given}
+    left = [_left(s, implemented.get(s.id), outcomes, seen) for s in before.tracked if s.id not in ids]
     return RecommendationHistory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
 
 
-def _was_followed(standing: TrackedRecommendation, look: Observation) -> bool:
-    open_ = standing.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
-    return open_ and look.target is not None and followed(standing.fields, look.target)
+def _was_implemented(tracked: TrackedRecommendation, seen: Observation) -> bool:
+    open_ = tracked.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
+    return open_ and seen.target is not None and are_implemented(tracked.fields, seen.target)
 
 
-def _made(standing: TrackedRecommendation, look: Observation) -> ImplementationResult:
+def _implemented(tracked: TrackedRecommendation, seen: Observation) -> ImplementationResult:
     """A newly detected implementation, dated to the last write of the object if plausible."""
-    at = look.written
-    if at is None or not standing.since - CLOCKS <= at <= look.now + CLOCKS:
-        at = look.now
-    action = str(standing.words.get("action", standing.id))
-    by = look.by or "somebody"
-    done = way(standing.fields, look.target or {})  # a partial implementation has a proportional prediction
-    promised = _measurable(_scaled(standing.promised, done), look.spread())
-    return ImplementationResult(standing.id, action, by, at, standing.fields, promised, look.fingerprint)
+    at = seen.written
+    if at is None or not tracked.since - CLOCKS <= at <= seen.now + CLOCKS:
+        at = seen.now
+    action = str(tracked.words.get("action", tracked.id))
+    by = seen.by or "somebody"
+    # A partial implementation has a proportional prediction.
+    done = implemented_share(tracked.fields, seen.target or {})
+    promised = _measurable(_scaled(tracked.promised, done), seen.spread())
+    return ImplementationResult(tracked.id, action, by, at, tracked.fields, promised, seen.fingerprint)
 
 
 def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:
@@ -113,19 +114,19 @@ def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
     return replace(effect, low=wider.low, high=wider.high)
 
 
-def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
+def _upheld(outcome: ImplementationResult, seen: Observation) -> ImplementationResult | None:
     """An outcome under the current definition; None for one reverted before its effect was known. If its fields were too
     long to be stored, the object does not show whether it was reverted."""
-    line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
+    line = next((x for x in seen.lines if same_change(x, outcome.id, outcome.since)), None)
     # The operator's own change has a verification of its own, and may turn out to do harm after it was kept.
     if line is not None and (outcome.verdict is None or line.verdict is Verdict.WORSE):
         outcome = _judged_elsewhere(outcome, line)
-    if look.target is None or outcome.undone:
+    if seen.target is None or outcome.undone:
         return outcome
-    at = look.written if look.written is not None and outcome.since < look.written <= look.now else look.now
-    if outcome.fields and not followed(outcome.fields, look.target):
+    at = seen.written if seen.written is not None and outcome.since < seen.written <= seen.now else seen.now
+    if outcome.fields and not are_implemented(outcome.fields, seen.target):
         return None if outcome.verdict is None else replace(outcome, undone=True, until=outcome.until or at)
-    changed = None not in (outcome.fingerprint, look.fingerprint) and outcome.fingerprint != look.fingerprint
+    changed = None not in (outcome.fingerprint, seen.fingerprint) and outcome.fingerprint != seen.fingerprint
     if outcome.verdict is None and outcome.until is None and changed:
         return replace(outcome, until=at)
     return outcome
@@ -143,16 +144,16 @@ def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> Implementati
 def _given(
     given: CurrentRecommendation,
     known: TrackedRecommendation | None,
-    look: Observation,
+    seen: Observation,
     outcomes: Sequence[ImplementationResult],
     made: bool,
 ) -> TrackedRecommendation:
     """The tracked state of a current recommendation."""
-    decision = look.dismissals.get(given.id)
-    undone = rolled_back(given.id, look.lines, outcomes) if decision is None and not made else None
+    decision = seen.dismissals.get(given.id)
+    undone = rolled_back(given.id, seen.lines, outcomes) if decision is None and not made else None
     if undone is not None:
-        return _undone(given, known, look, undone)
-    state, since, note = RecommendationState.ACTIVE, look.now, ""
+        return _undone(given, known, seen, undone)
+    state, since, note = RecommendationState.ACTIVE, seen.now, ""
     if decision is not None:
         if known is None or known.dismissal != decision:
             state = RecommendationState.DISMISSED
@@ -175,7 +176,7 @@ def _given(
 
 
 def _undone(
-    given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, why: str
+    given: CurrentRecommendation, known: TrackedRecommendation | None, seen: Observation, why: str
 ) -> TrackedRecommendation:
     """A current recommendation whose change was rolled back, which is ``why``: obsolete unless it is another matter now."""
     compared = known is not None and known.dismissal == why
@@ -186,13 +187,13 @@ def _undone(
         if other is not None:
             note = f"back although {why}: {other}"
             return TrackedRecommendation(
-                given.id, RecommendationState.ACTIVE, look.now, given.words, given.promised, given.fields, why, note
+                given.id, RecommendationState.ACTIVE, seen.now, given.words, given.promised, given.fields, why, note
             )
         if compared:
             return known
         given = replace(given, promised=known.promised, fields=known.fields)  # those that were rolled back
     return TrackedRecommendation(
-        given.id, RecommendationState.OBSOLETE, look.now, given.words, given.promised, given.fields, why, why
+        given.id, RecommendationState.OBSOLETE, seen.now, given.words, given.promised, given.fields, why, why
     )
 
 
@@ -202,10 +203,10 @@ def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | N
     if after > before and after >= _SEVERITIES.index(Severity.HIGH):
         return f"its severity rose from {_SEVERITIES[before].value} to {_SEVERITIES[after].value}"
     proposed = {f.path: f.new for f in then.fields}
-    for wanted in now.fields:
-        old, new = quantity(proposed.get(wanted.path)), quantity(wanted.new)
+    for f in now.fields:
+        old, new = quantity(proposed.get(f.path)), quantity(f.new)
         if old and new is not None and abs(new / old - 1.0) >= OTHER_VALUE:
-            return f"it proposes {wanted.new} now and proposed {proposed[wanted.path]} then"
+            return f"it proposes {f.new} now and proposed {proposed[f.path]} then"
     was, is_ = _gain(then.promised), _gain(now.promised)
     if then.promised.measure == now.promised.measure and is_ >= MORE_GAIN * was and is_ - was >= LEAST_GAIN:
         return f"the predicted effect is {percent(is_)} now and was {percent(was)} then"
@@ -222,49 +223,49 @@ def _gain(effect: RelativeEffect) -> float:
 
 
 def _left(
-    standing: TrackedRecommendation,
+    tracked: TrackedRecommendation,
     made: ImplementationResult | None,
     outcomes: Sequence[ImplementationResult],
-    look: Observation,
+    seen: Observation,
 ) -> TrackedRecommendation | None:
     """The next state of a recommendation no rule makes at present; None when it is dropped."""
     if made is not None:
-        return replace(standing, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
-    if standing.state is RecommendationState.DISMISSED:
-        return standing if look.dismissals.get(standing.id) == standing.dismissal else None
-    if standing.state is RecommendationState.OBSOLETE:
-        return standing if look.now - standing.since < OBSOLETE_FOR else None
-    if standing.state is RecommendationState.IMPLEMENTED:
-        outcome = next((o for o in outcomes if (o.id, o.since) == (standing.id, standing.since)), None)
-        if (outcome is not None and outcome.undone) or _taken_back(standing, look):
+        return replace(tracked, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
+    if tracked.state is RecommendationState.DISMISSED:
+        return tracked if seen.dismissals.get(tracked.id) == tracked.dismissal else None
+    if tracked.state is RecommendationState.OBSOLETE:
+        return tracked if seen.now - tracked.since < OBSOLETE_FOR else None
+    if tracked.state is RecommendationState.IMPLEMENTED:
+        outcome = next((o for o in outcomes if (o.id, o.since) == (tracked.id, tracked.since)), None)
+        if (outcome is not None and outcome.undone) or _was_reverted(tracked, seen):
             return replace(
-                standing, state=RecommendationState.OBSOLETE, since=look.now, note="it was applied and rolled back"
+                tracked, state=RecommendationState.OBSOLETE, since=seen.now, note="it was applied and rolled back"
             )
         if outcome is None:  # no room among the outcomes: its effect remains unknown
-            return standing if look.now - standing.since < IMPLEMENTED_FOR else None
-        return standing if outcome.judged is None or look.now - outcome.judged < IMPLEMENTED_FOR else None
-    if not look.enough:
-        return standing
-    return replace(standing, state=RecommendationState.OBSOLETE, since=look.now, note=_gone(standing, look))
+            return tracked if seen.now - tracked.since < IMPLEMENTED_FOR else None
+        return tracked if outcome.judged is None or seen.now - outcome.judged < IMPLEMENTED_FOR else None
+    if not seen.enough:
+        return tracked
+    return replace(tracked, state=RecommendationState.OBSOLETE, since=seen.now, note=_gone(tracked, seen))
 
 
-def _taken_back(standing: TrackedRecommendation, look: Observation) -> bool:
+def _was_reverted(tracked: TrackedRecommendation, seen: Observation) -> bool:
     """Whether the object shows that an implementation was reverted."""
-    return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
+    return seen.target is not None and bool(tracked.fields) and not are_implemented(tracked.fields, seen.target)
 
 
-def _gone(standing: TrackedRecommendation, look: Observation) -> str:
+def _gone(tracked: TrackedRecommendation, seen: Observation) -> str:
     """Why a recommendation is no longer made."""
-    rule, _, rest = standing.id.partition(".")
-    if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
+    rule, _, rest = tracked.id.partition(".")
+    if rest and rule not in seen.stepless and seen.steps and step_of(tracked.id, seen.steps) is None:
         return f"the workflow has no step {rest} any more"
-    for wanted in standing.fields if look.target is not None else ():
-        there, now = value(look.target or {}, wanted.path)
+    for f in tracked.fields if seen.target is not None else ():
+        there, now = value(seen.target or {}, f.path)
         if not there:
-            return f"the template changed: there is no {wanted.path} any more"
-        if now != wanted.old and not follows(wanted, now):
-            return f"the template changed: {wanted.path} is {now or 'not set'} now and was {wanted.old or 'not set'}"
-    if decided := sorted(d for d in look.dismissals if d.startswith(f"{SIZING}.") and standing.id == SIZING):
+            return f"the template changed: there is no {f.path} any more"
+        if now != f.old and not implements(f, now):
+            return f"the template changed: {f.path} is {now or 'not set'} now and was {f.old or 'not set'}"
+    if decided := sorted(d for d in seen.dismissals if d.startswith(f"{SIZING}.") and tracked.id == SIZING):
         return f"nothing is left of it without the dismissed steps ({', '.join(decided[:3])})"
     return "condition cleared in recent runs"
 

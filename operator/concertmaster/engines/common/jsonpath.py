@@ -75,10 +75,10 @@ def _each(value: Any) -> Iterator[Any]:
         yield from value.values()
 
 
-def _equal(name: str, wanted: str) -> PathSegment:
+def _equal(name: str, expected: str) -> PathSegment:
     def below(value: Any) -> Iterator[Any]:
         for element in value if isinstance(value, list) else ():
-            if isinstance(element, Mapping) and name in element and str(element[name]) == wanted:
+            if isinstance(element, Mapping) and name in element and str(element[name]) == expected:
                 yield element
 
     return below

@@ -28,7 +28,7 @@ class DailyPartitions:
         self._reading = reading
         self._there: set[int] = set()  # ends of partitions that were found or made
 
-    def look_again(self) -> None:
+    def forget(self) -> None:
         """What was found may be gone: another shard drops as well, and a standby that takes over may lack the newest."""
         self._there.clear()
 
@@ -49,7 +49,7 @@ class DailyPartitions:
 
     def drop_before(self, day: int) -> bool:
         """See ``sql.DailyRetention``."""
-        self.look_again()
+        self.forget()
         with self._reading():
             names = {name: end for table in DAILY for name, end in partitions(self._db, table).items()}
         due = [name for name, end in names.items() if end <= day]

@@ -54,7 +54,7 @@ class PostgresEngine:
                         self.db.execute("SET LOCAL synchronous_commit TO on")
                     yield
             except BaseException:
-                self.daily.look_again()
+                self.daily.forget()
                 raise
 
     def claim(self, names: Iterable[str]) -> None:

@@ -35,7 +35,7 @@ def read_nodes(vector: Vector, nodes: dict[str, NodeFacts]) -> None:
         kinds, capacity = labels[: len(types)], labels[len(types) :]
         known.instance_type = known.instance_type or next((kind for kind in kinds if kind), None)
         if any(labels):
-            spot = any(text == wanted for text, wanted in zip(capacity, spots.values(), strict=True))
+            spot = any(text == needed for text, needed in zip(capacity, spots.values(), strict=True))
             known.spot = bool(known.spot) or spot
 
 

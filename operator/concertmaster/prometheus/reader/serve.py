@@ -19,7 +19,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.reader.wire import AllRead, Asked, Question, receive, send
 
-_IDLE = 600.0  # seconds without a question, after which nobody wants it any more
+_IDLE = 600.0  # seconds without a question, after which the process ends
 _YOUNG = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
 
 
@@ -31,14 +31,14 @@ def serve(connection: Connection) -> None:
     """Answer questions until nobody asks any more: for each the chunks of its span, then that all was read or why not."""
     turn = threading.Lock()  # queries are sent by several threads
 
-    def tell(message: object) -> None:
+    def reply(message: object) -> None:
         with turn:
             try:
                 send(connection, message)
             except OSError:
                 raise _Gone from None
 
-    def hear() -> Question:
+    def next_question() -> Question:
         try:
             if connection.poll(_IDLE):
                 return receive(connection)  # type: ignore[no-any-return]
@@ -47,26 +47,26 @@ def serve(connection: Connection) -> None:
         raise _Gone
 
     try:
-        question = hear()
+        question = next_question()
         with PrometheusClient(question.source) as client:
-            client.beat = lambda: tell(Asked())
+            client.beat = lambda: reply(Asked())
             while True:
-                _answer(question, client, tell)
-                question = hear()
+                _answer(question, client, reply)
+                question = next_question()
     except _Gone:
         return  # the operator has all it wants, or is gone
 
 
-def _answer(question: Question, client: PrometheusClient, tell: Callable[[object], None]) -> None:
+def _answer(question: Question, client: PrometheusClient, reply: Callable[[object], None]) -> None:
     client.learn(question.learned)
     client.limit(lambda: question.places)
     try:
         for chunk in question.span.read(client):
-            tell(chunk)
+            reply(chunk)
     except MetricsError as error:
-        tell(error)
+        reply(error)
     else:
-        tell(AllRead())
+        reply(AllRead())
 
 
 def main() -> int:

@@ -91,11 +91,11 @@ class FleetView:
         """One line per profile, in the order of the profiles."""
         return [rows.workflow_row(p) for p in self.profiles]
 
-    def chosen(self, wanted: Filter) -> FleetView:
+    def chosen(self, filter_: Filter) -> FleetView:
         """Only the workflows that pass the filter, and their changes."""
-        if wanted == Filter():
+        if filter_ == Filter():
             return self
-        return self._of([wanted(row) for row in self.rows])
+        return self._of([filter_(row) for row in self.rows])
 
     def _of(self, taken: Sequence[bool]) -> FleetView:
         """Only some of the workflows, and their changes."""

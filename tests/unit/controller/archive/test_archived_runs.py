@@ -257,7 +257,7 @@ def live_history(
     live = LiveRuns(client, RunKinds(client, AccessChecker(client), ()), keeper)
     live.refresh(definitions, lambda _: None)
     for raw in raws:
-        if live.wants(WORKFLOWS, raw):
+        if live.accepts(WORKFLOWS, raw):
             live.take(WORKFLOWS, raw, pack(WORKFLOWS, raw))
     live.read()
     return keeper

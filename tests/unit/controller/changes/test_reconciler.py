@@ -13,7 +13,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group
-from concertmaster.controller.changes.status import promise
+from concertmaster.controller.changes.status import prediction
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import lowered_memory, undoing
@@ -230,7 +230,7 @@ def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
 )
 def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
     made = replace(planned(), predicted=Predicted("Duration", low, likely, high))
-    assert promise(made).endswith(f": {said}")
+    assert prediction(made).endswith(f": {said}")
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:

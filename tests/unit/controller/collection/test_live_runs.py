@@ -115,7 +115,7 @@ class Harness:
     def see(self, resource: Resource, raw: dict[str, Any]) -> bool:
         """A watch event; whether it was taken."""
         bare = {k: v for k, v in raw.items() if k not in ("apiVersion", "kind")}  # items of a list carry neither
-        if not self.live.wants(resource, bare):
+        if not self.live.accepts(resource, bare):
             return False
         self.live.take(resource, bare, pack(resource, bare))
         return True

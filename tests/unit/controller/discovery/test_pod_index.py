@@ -53,7 +53,7 @@ class Harness:
 
     def see(self, name: str, uid: str = "u", namespace: str = "data", **labels: str) -> None:
         meta = {"name": name, "namespace": namespace, "uid": uid, "labels": {**labels, "app": "x"}}
-        assert not self.index.wants(PODS, {"metadata": meta})
+        assert not self.index.accepts(PODS, {"metadata": meta})
 
 
 def test_labels_that_somebody_reads_are_kept_and_put_on_facts() -> None:
@@ -170,4 +170,4 @@ def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.Mon
 def test_odd_objects_break_nothing(obj: Any) -> None:
     harness = Harness()
     harness.index.follow([AIRFLOW])
-    assert not harness.index.wants(PODS, obj)
+    assert not harness.index.accepts(PODS, obj)

@@ -145,7 +145,7 @@ def test_nothing_is_changed_or_kept_for_the_long_term_by_what_only_the_newest_ru
 def test_what_only_the_newest_runs_said_leaves_no_obsolete_recommendation(provisional: bool) -> None:
     first = analyze_profile(case(runs=CASE.runs[-6:], provisional=True))
     memory = tracked(first.document)
-    assert memory.standings
+    assert memory.tracked
     other = [replace(r, steps=()) for r in CASE.runs]  # of all runs nothing of it is true
     found = analyze_profile(case(runs=other, past=Past(memory=memory), was_provisional=provisional))
     states = {r["state"] for r in (*found.document.get("recommendations", ()), *found.document.get("remaining", ()))}

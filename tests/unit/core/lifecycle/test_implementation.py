@@ -1,4 +1,4 @@
-"""Whether recommendations were followed: by name, by amount, and never by accident."""
+"""Whether recommendations were implemented: by name, by amount, and never by accident."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from concertmaster.core.lifecycle.implementation import (
     Field,
+    are_implemented,
     fields,
-    followed,
-    follows,
+    implemented_share,
+    implements,
     is_applied,
     value,
-    way,
     whole,
     word,
 )
@@ -34,9 +34,9 @@ def test_it_is_found_again_when_a_template_was_put_in_front() -> None:
     moved = template()
     moved["spec"]["templates"].insert(0, {"name": "check", "container": {"image": "y"}})
     assert value(moved, PATH) == (True, "2")
-    assert not followed(wanted, moved)
+    assert not are_implemented(wanted, moved)
     moved["spec"]["templates"][2]["container"]["resources"]["requests"]["cpu"] = 1
-    assert followed(wanted, moved)
+    assert are_implemented(wanted, moved)
 
 
 def test_a_field_of_a_task_is_found_in_the_task_and_in_no_other() -> None:
@@ -47,10 +47,10 @@ def test_a_field_of_a_task_is_found_in_the_task_and_in_no_other() -> None:
     edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", "compile")
     wanted = fields([edit], whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
     assert wanted == (Field("/Task/compile/spec/steps/go/computeResources/requests/cpu", "2", "1"),)
-    assert not followed(wanted, whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
-    assert followed(wanted, whole(pipeline, {"compile": task("1"), "deploy": task("2")}))
+    assert not are_implemented(wanted, whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
+    assert are_implemented(wanted, whole(pipeline, {"compile": task("1"), "deploy": task("2")}))
     assert is_applied([edit], whole(pipeline, {"compile": task("1")}))
-    assert not followed(wanted, whole(pipeline, {}))
+    assert not are_implemented(wanted, whole(pipeline, {}))
 
 
 def test_a_template_of_another_name_at_the_same_place_is_not_it() -> None:
@@ -59,7 +59,7 @@ def test_a_template_of_another_name_at_the_same_place_is_not_it() -> None:
     other["spec"]["templates"][1]["name"] = "score"
     other["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"
     assert value(other, PATH) == (False, None)
-    assert not followed(wanted, other)
+    assert not are_implemented(wanted, other)
 
 
 def test_what_is_not_set_yet_can_be_recommended_and_followed() -> None:
@@ -69,8 +69,8 @@ def test_what_is_not_set_yet_can_be_recommended_and_followed() -> None:
     assert wanted == (
         Field("/spec/jobTemplate/spec/template/spec/containers/main/resources/requests/memory", None, "1Gi"),
     )
-    assert not followed(wanted, raw)
-    assert followed(wanted, cron_job({"requests": {"memory": "1024Mi"}}))
+    assert not are_implemented(wanted, raw)
+    assert are_implemented(wanted, cron_job({"requests": {"memory": "1024Mi"}}))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_not_set_yet_can_be_recommended_and_followed() -> None:
         ("2Gi", "832Mi", "1Gi", True),  # a round number near it
         ("2Gi", "832Mi", "512Mi", True),  # further than recommended
         ("2Gi", "832Mi", "1900Mi", False),  # hardly anything
-        ("2Gi", "832Mi", "4Gi", False),  # the other way
+        ("2Gi", "832Mi", "4Gi", False),  # the other implemented_share
         ("2Gi", "832Mi", None, False),
         ("2", "8", "5", True),
         ("2", "8", "4", False),
@@ -91,17 +91,17 @@ def test_what_is_not_set_yet_can_be_recommended_and_followed() -> None:
     ],
 )
 def test_half_of_the_way_is_followed(old: str | None, new: str, now: str | None, answer: bool) -> None:
-    assert follows(Field("/x", old, new), now) is answer
+    assert implements(Field("/x", old, new), now) is answer
 
 
 def test_all_fields_must_stand() -> None:
     raw = template()
     both = fields([CPU, Edit("/spec/parallelism", "2", "8")], raw)
     raw["spec"]["parallelism"] = 8
-    assert not followed(both, raw)
+    assert not are_implemented(both, raw)
     raw["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"
-    assert followed(both, raw)
-    assert not followed((), raw)
+    assert are_implemented(both, raw)
+    assert not are_implemented((), raw)
 
 
 def test_recommendations_that_stands_already_is_known() -> None:
@@ -136,7 +136,7 @@ def test_a_list_that_is_too_short_gives_no_fields() -> None:
     ],
 )
 def test_a_limit_to_raise_that_was_removed_is_implemented(path: str, old: str | None, new: str, done: bool) -> None:
-    assert follows(Field(path, old, new), None) is done
+    assert implements(Field(path, old, new), None) is done
 
 
 def test_a_container_that_became_a_script_has_not_removed_its_limit() -> None:
@@ -146,8 +146,8 @@ def test_a_container_that_became_a_script_has_not_removed_its_limit() -> None:
     def now(template: dict[str, Any]) -> dict[str, Any]:
         return {"spec": {"templates": [{"name": "split", **template}]}}
 
-    assert not followed([limit], now({"container": work}))
-    assert followed([limit], now({"container": {"image": "work:1"}}))
+    assert not are_implemented([limit], now({"container": work}))
+    assert are_implemented([limit], now({"container": {"image": "work:1"}}))
     script = now({"script": {"image": "work:2", "source": "..."}})
-    assert not followed([limit], script)
-    assert way([limit], script) == 0.0
+    assert not are_implemented([limit], script)
+    assert implemented_share([limit], script) == 0.0

@@ -59,8 +59,8 @@ def first(**more: Any) -> RecommendationHistory:
 
 
 def only(memory: RecommendationHistory) -> TrackedRecommendation:
-    (standing,) = memory.standings
-    return standing
+    (tracked,) = memory.tracked
+    return tracked
 
 
 def test_a_new_recommendation_is_active_and_its_age_stays() -> None:
@@ -152,7 +152,7 @@ def test_what_was_implemented_is_shown_until_two_weeks_after_its_verdict_and_is_
     end = NOW + 2 * DAY + IMPLEMENTED_FOR
     assert only(advance(after, look(now=end - 1, memory="1Gi"))).state is RecommendationState.IMPLEMENTED
     gone = advance(after, look(now=end, memory="1Gi"))
-    assert gone.standings == ()
+    assert gone.tracked == ()
     assert gone.outcomes[0].line("demo/etl") == Line(
         "demo/etl", "memory-request", Verdict.IMPROVED, NOW + 2 * DAY, -0.3, -0.25, -0.35, -0.25, ID, NOW + DAY
     )
@@ -272,7 +272,7 @@ def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_t
     assert sum(o.verdict is None for o in made.outcomes) == 12
     assert sum(o.verdict is not None for o in made.outcomes) == MOST_JUDGED
     after = advance(made, look(now=NOW + 2 * DAY, memory="1Gi", steps=()))
-    assert {s.state for s in after.standings} == {RecommendationState.IMPLEMENTED}
+    assert {s.state for s in after.tracked} == {RecommendationState.IMPLEMENTED}
     assert len(after.outcomes) == 12 + MOST_JUDGED
 
 
@@ -288,7 +288,7 @@ def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect(
 def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
     made = implemented()
     bare = RecommendationHistory(
-        tuple(replace(s, fields=()) for s in made.standings), tuple(replace(o, fields=()) for o in made.outcomes)
+        tuple(replace(s, fields=()) for s in made.tracked), tuple(replace(o, fields=()) for o in made.outcomes)
     )
     after = advance(bare, look(now=NOW + 2 * DAY, memory="1Gi"))
     assert only(after).state is RecommendationState.IMPLEMENTED
@@ -397,8 +397,8 @@ def test_what_is_left_is_bounded_and_decisions_of_people_are_the_last_to_go() ->
     decisions = {g.id: "no" for g in many[:5]}
     memory = advance(RecommendationHistory(), look(*many, dismissals=decisions))
     left = advance(memory, look(now=NOW + DAY, memory="3Gi", dismissals=decisions, steps=()))
-    assert len(left.standings) == MOST_LEFT
-    assert sum(s.state is RecommendationState.DISMISSED for s in left.standings) == 5
+    assert len(left.tracked) == MOST_LEFT
+    assert sum(s.state is RecommendationState.DISMISSED for s in left.tracked) == 5
 
 
 def test_a_clock_that_went_back_breaks_nothing() -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from concertmaster.core.rules.base import share_interval
-from concertmaster.core.rules.performance.caching import AGES, HOUR, Keyed, cache_advice, hits_at
+from concertmaster.core.rules.performance.caching import AGES, Keyed, hits_at, recommended_cache
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retries import AttemptChain, retry_limit
-from concertmaster.core.rules.reliability.timeouts import round_up, timeout_advice, tolerance_factor
+from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up, tolerance_factor
+from concertmaster.core.units import HOUR
 
 
 def _every(hours: float, count: int, key: str, first: float = 0.0) -> list[Keyed]:
@@ -38,7 +39,7 @@ class TestCaching:
 
     def test_proposes_the_smallest_usual_age_and_the_known_ratio(self) -> None:
         rows = _every(2, 60, "a") + [Keyed(i * 7200.0 + 60, i * 7200.0 + 120, 60.0, f"unique-{i}") for i in range(60)]
-        recommended = cache_advice(rows)
+        recommended = recommended_cache(rows)
         assert recommended.max_age is not None
         assert recommended.known == 120
         assert recommended.distinct == 61
@@ -46,9 +47,9 @@ class TestCaching:
         assert recommended.saved_seconds == pytest.approx(60.0 * recommended.hits)
 
     def test_says_why_there_is_nothing_to_cache(self) -> None:
-        assert cache_advice(_every(1, 3, "a")).hit_ratio is None
-        assert cache_advice([Keyed(i, i + 1, 1, f"{i}") for i in range(30)]).hit_ratio == 0.0
-        unknown = cache_advice([Keyed(i, i + 1, 1, None) for i in range(30)])
+        assert recommended_cache(_every(1, 3, "a")).hit_ratio is None
+        assert recommended_cache([Keyed(i, i + 1, 1, f"{i}") for i in range(30)]).hit_ratio == 0.0
+        unknown = recommended_cache([Keyed(i, i + 1, 1, None) for i in range(30)])
         assert unknown.hit_ratio is None
 
     @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e4), st.sampled_from("abc")), max_size=40))
@@ -103,13 +104,13 @@ class TestTimeouts:
         chance = np.random.default_rng(7)
         covered = 0
         for _ in range(300):
-            recommended = timeout_advice(chance.lognormal(5, 0.3, 30), headroom=0.0)
+            recommended = recommended_timeout(chance.lognormal(5, 0.3, 30), headroom=0.0)
             assert recommended.bound is not None
             covered += stats.lognorm.cdf(recommended.bound, 0.3, scale=math.exp(5)) >= 0.99
         assert 0.92 <= covered / 300 <= 0.99
 
     def test_is_never_below_the_longest_run_and_reads_well(self) -> None:
-        recommended = timeout_advice([10.0] * 19 + [300.0])
+        recommended = recommended_timeout([10.0] * 19 + [300.0])
         assert recommended.longest == 300.0
         assert recommended.seconds is not None
         assert recommended.seconds >= 450.0
@@ -119,8 +120,8 @@ class TestTimeouts:
         assert round_up(4000) == 4500.0
 
     def test_says_when_it_knows_too_little(self) -> None:
-        assert timeout_advice([]).seconds is None
-        assert "10 are needed" in timeout_advice([1.0, math.nan, -3.0, math.inf]).reason
+        assert recommended_timeout([]).seconds is None
+        assert "10 are needed" in recommended_timeout([1.0, math.nan, -3.0, math.inf]).reason
 
 
 class TestSkew:

@@ -39,7 +39,7 @@ def executions_by_step(run: RunRecord) -> list[RunExecutions]:
             known = False
     if whole and known:
         return [RunExecutions(step, run.run, rows, rows, rows) for step, rows in ran.items()]
-    return [_told_apart(step, run.run, rows) for step, rows in ran.items()]
+    return [_run_executions(step, run.run, rows) for step, rows in ran.items()]
 
 
 def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
@@ -58,7 +58,7 @@ def unseen_at(run: RunRecord, step: str) -> bool:
     return not ends or any(e.outcome is not Outcome.SUCCEEDED for e in ends)
 
 
-def _told_apart(step: str, run: str, ran: list[StepExecution]) -> RunExecutions:
+def _run_executions(step: str, run: str, ran: list[StepExecution]) -> RunExecutions:
     succeeded = [e for e in ran if e.outcome.timed]
     timed = [e for e in succeeded if e.started is not None and e.finished is not None]
     return RunExecutions(step, run, ran, succeeded, timed)

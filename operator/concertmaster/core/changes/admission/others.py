@@ -22,7 +22,7 @@ def deciders(
     known, place = _NAME in labels, {**labels, _NAME: namespace}
 
     def selected(match: Mapping[str, Any]) -> bool:
-        return all(w.met_by(place.get(w.key)) for w in _wanted(match) if known or w.key == _NAME)
+        return all(w.met_by(place.get(w.key)) for w in _requirements(match) if known or w.key == _NAME)
 
     def bound(binding: Mapping[str, Any], policy: str) -> bool:
         match, actions = binding.get("matchResources") or {}, binding.get("validationActions") or ("Deny",)
@@ -44,7 +44,7 @@ def deciders(
     return tuple(names)
 
 
-def _wanted(match: Mapping[str, Any]) -> Iterator[LabelRequirement]:
+def _requirements(match: Mapping[str, Any]) -> Iterator[LabelRequirement]:
     """What a match wants of the labels of namespaces."""
     selector = match.get("namespaceSelector") or {}
     for key, value in (selector.get("matchLabels") or {}).items():

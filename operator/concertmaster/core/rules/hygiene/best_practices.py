@@ -13,7 +13,7 @@ from enum import StrEnum
 from concertmaster.core import text
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule
-from concertmaster.core.rules.performance.caching import Keyed, cache_advice
+from concertmaster.core.rules.performance.caching import Keyed, recommended_cache
 
 
 class State(StrEnum):
@@ -118,7 +118,7 @@ def _caching(evidence: Evidence) -> ChecklistItem:
             for e in rows
             if e.started is not None and e.finished is not None
         ]
-        if (cache_advice(keyed).hit_ratio or 0.0) >= 0.2:
+        if (recommended_cache(keyed).hit_ratio or 0.0) >= 0.2:
             repeats.append(evidence.title(spec.name))
     if repeats:
         return ChecklistItem(

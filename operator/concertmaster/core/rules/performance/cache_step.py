@@ -27,7 +27,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
-from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
+from concertmaster.core.rules.performance.caching import Keyed, RecommendedCache, recommended_cache
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.means import combined
 
@@ -82,7 +82,7 @@ def _config_map(name: str) -> str:
     return f"{valid[: _LONGEST_NAME - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
 
 
-def _saving(evidence: Evidence, rows: list[StepExecution], advice: CacheAdvice) -> Interval | None:
+def _saving(evidence: Evidence, rows: list[StepExecution], cache: RecommendedCache) -> Interval | None:
     """Money per month: the mean cost of an execution for each hit, at the current run rate. Executions of unknown inputs are
     taken to repeat as often as the others."""
     analysis = evidence.analysis
@@ -90,20 +90,20 @@ def _saving(evidence: Evidence, rows: list[StepExecution], advice: CacheAdvice) 
     costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
-    hits = advice.hits * (len(_keyed(rows)) / advice.known)
+    hits = cache.hits * (len(_keyed(rows)) / cache.known)
     likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
     # Hits per month are a count like those observed: standard deviation is its square root.
-    spread = 1.645 / max(1.0, float(advice.hits)) ** 0.5
+    spread = 1.645 / max(1.0, float(cache.hits)) ** 0.5
     return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
 
 
-def _gains(evidence: Evidence, step: str, advice: CacheAdvice) -> tuple[Interval, Interval] | None:
+def _gains(evidence: Evidence, step: str, cache: RecommendedCache) -> tuple[Interval, Interval] | None:
     """Share and seconds of the run saved by the hits, if that is worth it. How often inputs repeat is known from these
     executions only, so the ends of that share are replayed as well."""
     gains = evidence.worth(
-        WhatIf.cache_hit(step, advice.hit_ratio or 0.0), evidence.settings.number("minGainPercent", 5.0)
+        WhatIf.cache_hit(step, cache.hit_ratio or 0.0), evidence.settings.number("minGainPercent", 5.0)
     )
-    often = share_interval(advice.hits, advice.known)
+    often = share_interval(cache.hits, cache.known)
     if gains is None or often is None:
         return gains
     fewest, most = (evidence.gain(WhatIf.cache_hit(step, share)) for share in (often.low, often.high))
@@ -118,13 +118,13 @@ def _widened(gained: Interval, least: Interval | None, most: Interval | None) ->
 
 
 def _finding(
-    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], advice: CacheAdvice
+    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], cache: RecommendedCache
 ) -> Finding | None:
     analysis = evidence.analysis
-    ratio, age = advice.hit_ratio or 0.0, text.duration(advice.max_age).removesuffix("m00s").removesuffix("h00m")
-    hours = f"{round((advice.max_age or 0.0) / 3600)}h"
-    gains = _gains(evidence, step.step, advice)
-    saving = _saving(evidence, rows, advice)
+    ratio, age = cache.hit_ratio or 0.0, text.duration(cache.max_age).removesuffix("m00s").removesuffix("h00m")
+    hours = f"{round((cache.max_age or 0.0) / 3600)}h"
+    gains = _gains(evidence, step.step, cache)
+    saving = _saving(evidence, rows, cache)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
     if gains is None and not worthwhile:
@@ -135,18 +135,18 @@ def _finding(
     first = (
         gain_sentence(*gains)
         if gains is not None
-        else f"no shorter run, but {text.duration(advice.saved_seconds)} less pod time"
+        else f"no shorter run, but {text.duration(cache.saved_seconds)} less pod time"
     )
     return Finding(
         step=step.step,
         action=f"Cache the results of {name} for {hours}",
         because=(
-            f"{advice.hits} of its {advice.known} executions with known inputs repeat those of an earlier one"
+            f"{cache.hits} of its {cache.known} executions with known inputs repeat those of an earlier one"
             " (image, command and"
-            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {advice.distinct} different ones in all"
+            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {cache.distinct} different ones in all"
         ),
         otherwise=(
-            f"known results keep being recomputed, {text.duration(advice.saved_seconds)} of pod time in {evidence.window()}"
+            f"known results keep being recomputed, {text.duration(cache.saved_seconds)} of pod time in {evidence.window()}"
         ),
         category=Category.PERFORMANCE if gains is not None else Category.COST,
         risk=Level.MEDIUM,
@@ -154,7 +154,7 @@ def _finding(
         current="no cache",
         proposed=f"cache of at most {hours}, hit ratio {text.percent(ratio)}",
         expected=", ".join(p for p in (first, money) if p),
-        confidence=min(0.8, advice.known / (advice.known + 20.0)),
+        confidence=min(0.8, cache.known / (cache.known + 20.0)),
         gain_seconds=gains[1] if gains is not None else None,
         gain_share=gains[0] if gains is not None else None,
         saving_per_month=saving,
@@ -189,11 +189,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if step.step not in evidence.rows.fingerprinted:
             continue
         rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
-        advice = cache_advice(_keyed(rows))
-        if advice.distinct < 2 or _unread(analysis.definition.graph, step.step):
+        cache = recommended_cache(_keyed(rows))
+        if cache.distinct < 2 or _unread(analysis.definition.graph, step.step):
             continue  # with one input for ever, what changes its result is outside the workflow
-        if advice.max_age is not None and (advice.hit_ratio or 0.0) >= least:
-            recommended = _finding(evidence, step, spec, rows, advice)
+        if cache.max_age is not None and (cache.hit_ratio or 0.0) >= least:
+            recommended = _finding(evidence, step, spec, rows, cache)
             if recommended is not None:
                 yield recommended
 

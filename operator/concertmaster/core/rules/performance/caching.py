@@ -32,7 +32,7 @@ class Keyed:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheAdvice:
+class RecommendedCache:
     """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the total seconds saved.
 
     ``known``: number of those executions; ``distinct``: number of different fingerprints. ``max_age`` is None when nothing
@@ -70,20 +70,20 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
     return hits
 
 
-def cache_advice(executions: Sequence[Keyed]) -> CacheAdvice:
+def recommended_cache(executions: Sequence[Keyed]) -> RecommendedCache:
     """The smallest usual age that reaches ``_SHARE`` of the hits of the longest one. Rows with non-finite times count as
     unknown.
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})
     if len(known) < _LEAST:
-        return CacheAdvice(None, None, 0, len(known), distinct, 0.0)
+        return RecommendedCache(None, None, 0, len(known), distinct, 0.0)
     best = hits_at(known, AGES[-1])
     if not best:
-        return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0)
+        return RecommendedCache(None, 0.0, 0, len(known), distinct, 0.0)
     for age in AGES:
         hits = hits_at(known, age)
         if len(hits) >= _SHARE * len(best):
             saved = math.fsum(max(0.0, known[i].seconds) for i in hits if math.isfinite(known[i].seconds))
-            return CacheAdvice(age, len(hits) / len(known), len(hits), len(known), distinct, saved)
+            return RecommendedCache(age, len(hits) / len(known), len(hits), len(known), distinct, saved)
     raise AssertionError("the longest age always reaches its own hits")

@@ -43,13 +43,13 @@ def _deviations(chance: float) -> float:
     return -normal_quantile(max(chance, 1e-16) / 2.0)
 
 
-def _broken(wanted: Objectives, rise: Rise) -> str | None:
+def _broken(objectives: Objectives, rise: Rise) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
     old, new = (summarize([r.makespan or 0.0 for r in part]) for part in (rise.before, rise.after))
     for name, target, was, now in (
-        ("p50", wanted.duration.p50, old.p50, new.p50),
-        ("p95", wanted.duration.p95, old.p95, new.p95),
-        ("p99", wanted.duration.p99, old.p99, new.p99),
+        ("p50", objectives.duration.p50, old.p50, new.p50),
+        ("p95", objectives.duration.p95, old.p95, new.p95),
+        ("p99", objectives.duration.p99, old.p99, new.p99),
     ):
         if target is not None and was is not None and now is not None and was <= target < now:
             return f"{name} of {text.duration(target)}"

@@ -34,20 +34,22 @@ class _Watched:
 
 
 def _watched(evidence: Evidence) -> Iterator[_Watched]:
-    analysis, wanted = evidence.analysis, evidence.objectives
+    analysis, objectives = evidence.analysis, evidence.objectives
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
     times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
     for label, limit, percentile in (
-        ("p50", wanted.duration.p50, 0.5),
-        ("p95", wanted.duration.p95, 0.95),
-        ("p99", wanted.duration.p99, 0.99),
+        ("p50", objectives.duration.p50, 0.5),
+        ("p95", objectives.duration.p95, 0.95),
+        ("p99", objectives.duration.p99, 0.99),
     ):
         if limit is not None:
             yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
-    if wanted.max_cost_per_run is not None:
+    if objectives.max_cost_per_run is not None:
         priced = [(r.end, c.total) for r in analysis.runs if (c := analysis.costs.run(r)) is not None]
         ends = [e or 0.0 for e, _ in priced]
-        yield _Watched("cost", "cost per run", wanted.max_cost_per_run, 0.5, ends, [c for _, c in priced], money=True)
+        yield _Watched(
+            "cost", "cost per run", objectives.max_cost_per_run, 0.5, ends, [c for _, c in priced], money=True
+        )
 
 
 def _culprit(evidence: Evidence) -> str:
@@ -104,23 +106,23 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
 
 def _success(evidence: Evidence) -> Finding | None:
     """A success rate that meets its objective over the window, but not in its newest third."""
-    wanted = evidence.objectives.min_success
+    target = evidence.objectives.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     recent = known[-max(10, len(known) // 3) :]
-    if wanted >= 1 or not known or len(known) < 2 * len(recent):
+    if target >= 1 or not known or len(known) < 2 * len(recent):
         return None
     before = known[: len(known) - len(recent)]
     failed, earlier = (sum(r.outcome is Outcome.FAILED for r in part) for part in (recent, before))
     overall = 1 - (failed + earlier) / len(known)
     rise = failed / len(recent) - earlier / len(before)
-    if overall < wanted or rise < 0.05 or binomial_tail(failed, len(recent), 1 - wanted) >= 0.05:
+    if overall < target or rise < 0.05 or binomial_tail(failed, len(recent), 1 - target) >= 0.05:
         return None
     rate = 1 - failed / len(recent)
     return Finding(
         about="success",
         action=(
             f"Investigate the failures of the last {len(recent)} runs before the success objective of"
-            f" {text.percent(wanted)} is missed"
+            f" {text.percent(target)} is missed"
         ),
         because=(
             f"{failed} of the last {len(recent)} runs failed, {earlier} of the {len(before)} before them"
@@ -131,12 +133,12 @@ def _success(evidence: Evidence) -> Finding | None:
             f"success settles at about {text.percent(rate)}, and the objective is missed as older runs leave the window"
         ),
         current=f"success {text.percent(rate)} of the last {len(recent)} runs",
-        proposed=f"at least {text.percent(wanted)}",
+        proposed=f"at least {text.percent(target)}",
         expected=f"success back at {text.percent(1 - earlier / len(before), 1)} of the runs, as before",
         confidence=0.7,
         objective="success",
         evidence=(
-            f"so many failures have a probability of {binomial_tail(failed, len(recent), 1 - wanted):.1%} at the objective",
+            f"so many failures have a probability of {binomial_tail(failed, len(recent), 1 - target):.1%} at the objective",
         ),
     )
 

@@ -174,7 +174,7 @@ def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Fin
         return None
     spec = analysis.definition.graph.step(step)
     alone = spec is not None and not shared(analysis, spec)  # retries may help another step of the template
-    wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
+    edits = _edits(evidence, spec, 1, own.classes) if alone else ()
     failed = own.lasting
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)
@@ -194,7 +194,7 @@ def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Fin
         expected=f"{text.duration(each)} less pod time for each failing execution, {share} of all the step takes",
         confidence=min(0.9, own.retries / (own.retries + 5.0)),
         saving_per_month=_saving(evidence, step, own, failed),
-        edits=wanted,
+        edits=edits,
         snippet=analysis.definition.engine.retries(step, 1),
         evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
     )

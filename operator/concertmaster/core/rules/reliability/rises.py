@@ -12,7 +12,7 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint
-from concertmaster.core.changepoint.clear import ends_dip, is_clear, standing
+from concertmaster.core.changepoint.clear import ends_dip, is_clear, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.base import Evidence
@@ -62,7 +62,7 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Rise]:
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
         return
-    changed = [step for step in analysis.steps if standing(step.trend.points, least) is not None]
+    changed = [step for step in analysis.steps if lasting_increase(step.trend.points, least) is not None]
     seconds = _longest(evidence, good) if changed else []
     for step in changed:
         spent = _spent(evidence, good, seconds, step.step)
@@ -102,9 +102,9 @@ def _regression(
     least: float,
     compared: int = 1,
 ) -> Rise | None:
-    """The rise of ``runs`` at the standing one of ``points``; None without it, or if something else explains it.
+    """The rise of ``runs`` at the lasting increase among ``points``; None without it, or if something else explains it.
     ``compared``: series that are looked at, any of which may rise by chance."""
-    point = standing(points, least)
+    point = lasting_increase(points, least)
     if point is None:
         return None
     before, after = ([r for r in runs if ((r.end or 0.0) >= point.time) is later] for later in (False, True))

@@ -17,7 +17,7 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level, S
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, hung, spans
-from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
+from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
 from concertmaster.core.rules.resources.places import shared
 
 _LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
@@ -36,7 +36,7 @@ class _Times:
     ended: list[DeadlineSpan]
     good: list[float]
     items: tuple[list[float], ...]
-    limit: TimeoutAdvice  # that no succeeded execution reaches
+    limit: RecommendedTimeout  # that no succeeded execution reaches
 
     def usual(self, seconds: float) -> bool:
         """Whether an item takes that long in most runs: it is larger than the others and does not hang."""
@@ -93,12 +93,12 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
     return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 
 
-def _limit(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
-    limit = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+def _limit(evidence: Evidence, values: list[float]) -> RecommendedTimeout:
+    limit = recommended_timeout(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
     return limit if limit.seconds is None else replace(limit, seconds=max(_LEAST, limit.seconds))
 
 
-def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float], int] | None:
+def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[float], int] | None:
     """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
     it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
     ended = row.ended

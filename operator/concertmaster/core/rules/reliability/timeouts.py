@@ -21,7 +21,7 @@ _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class TimeoutAdvice:
+class RecommendedTimeout:
     """``seconds`` to set, None with a ``reason`` when too little is known. ``bound``: the tolerance bound without headroom;
     ``longest``: the longest run observed; seconds."""
 
@@ -58,17 +58,17 @@ def round_up(seconds: float) -> float:
     return math.ceil(seconds / 900.0 - 1e-9) * 900.0
 
 
-def timeout_advice(durations: Sequence[float], *, headroom: float = 0.5) -> TimeoutAdvice:
+def recommended_timeout(durations: Sequence[float], *, headroom: float = 0.5) -> RecommendedTimeout:
     """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]
     if values.size < _LEAST:
-        return TimeoutAdvice(None, None, None, int(values.size), f"{values.size} executions, {_LEAST} are needed")
+        return RecommendedTimeout(None, None, None, int(values.size), f"{values.size} executions, {_LEAST} are needed")
     factor = tolerance_factor(int(values.size), _COVERAGE, _CONFIDENCE)
     longest = float(values.max())
     logs = np.log(values)
     bound = longest if factor is None else max(longest, float(np.exp(logs.mean() + factor * logs.std(ddof=1))))
-    return TimeoutAdvice(
+    return RecommendedTimeout(
         round_up(bound * (1.0 + headroom)),
         bound,
         longest,

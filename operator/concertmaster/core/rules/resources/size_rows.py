@@ -27,7 +27,7 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard, standing, unseen
+from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, size_guard, unseen
 from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
@@ -113,7 +113,7 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
     if new is None or new < max(peak, least_accepted(place, "memory")):
         return None
     right = max(_room(container) * peak, least_accepted(place, "memory"), bounds.enough(peak))
-    new = standing(evidence, place, "memory", new, least, bounds, enough=right, waits=bool(first))
+    new = kept_size(evidence, place, "memory", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
@@ -165,7 +165,7 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release:
     right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
         right = max(right, LIMITED * burst)
-    new = standing(evidence, place, "cpu", new, least, bounds, enough=right, waits=bool(first))
+    new = kept_size(evidence, place, "cpu", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None

@@ -84,7 +84,7 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
 
-def standing(
+def kept_size(
     evidence: Evidence,
     place: Place,
     resource: str,

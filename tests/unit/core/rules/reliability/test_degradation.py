@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from concertmaster.core import text
 from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.changepoint.clear import lasting_increase
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.comparable_times import like_for_like
-from concertmaster.core.rules.reliability.rises import standing
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
@@ -75,7 +75,7 @@ def test_the_last_significant_increase_stands(sizes: list[tuple[float, float, fl
         ChangePoint(i, NOW + i, r, low, r * r / low, Direction.UP if r > 1 else Direction.DOWN, 1 - p)
         for i, (r, p, low) in enumerate(sizes)
     ]
-    assert standing(points, 0.1) == (None if found is None else points[found])
+    assert lasting_increase(points, 0.1) == (None if found is None else points[found])
 
 
 def test_working_days_after_a_weekend_are_no_degradation() -> None:
