@@ -7,7 +7,7 @@ from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Finding, Level, Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, failed_share
-from concertmaster.core.rules.reliability.timeouts import round_up, timeout_advice
+from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up
 
 _REACHED = 0.95  # of the limit: a run begins with its first pod, a little later than its object
 
@@ -27,7 +27,7 @@ def find(evidence: Evidence, headroom: float) -> Finding | None:
     engine = analysis.definition.engine
     stopped = [r for r in analysis.runs if now is not None and _stopped(r, now)]
     good = [r.run_time for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.run_time is not None]
-    limit = timeout_advice(good, headroom=headroom)
+    limit = recommended_timeout(good, headroom=headroom)
     if now is None or not stopped or limit.seconds is None or engine.deadline_field is None:
         return None
     seconds = max(limit.seconds, round_up(1.5 * now))  # how much longer they would have taken is unknown
