@@ -25,7 +25,9 @@ def definition(flow: Flow, cluster: Cluster) -> WorkflowDefinition:
 
 def manifest(flow: Flow) -> dict[str, Any]:
     """The object as its owner would write it."""
-    timed = {"schedule": flow.schedule, "concurrencyPolicy": flow.policy}
+    timed: dict[str, Any] = {"schedule": flow.schedule, "concurrencyPolicy": flow.policy}
+    if flow.deadline is not None:
+        timed["startingDeadlineSeconds"] = flow.deadline
     if flow.engine == "tekton":
         spec: dict[str, Any] = {"tasks": [_task(step) for step in flow.steps]}
     elif flow.engine == "cronjob":

@@ -61,7 +61,8 @@ class _Simulation:
         self._expected -= 1
         active = self._active[flow.name]
         if start.scheduled and active and flow.policy == "Forbid":
-            if flow.engine == "cronjob":  # its controller makes up for the last start that was missed
+            # The controller of CronJobs makes up for the last start that was missed, that of Argo with a deadline only.
+            if flow.engine == "cronjob" or flow.deadline is not None:
                 self._late[flow.name] = start
             return
         if start.scheduled and flow.policy == "Replace":
@@ -98,7 +99,8 @@ class _Simulation:
             if first and queue:
                 self._admitted(time, queue[0])
         late = self._late.pop(run.flow.name, None)
-        if late is not None:
+        deadline = run.flow.deadline
+        if late is not None and (deadline is None or time <= late.due + deadline):
             self.expect(run.flow, Start(time + 1.0, late.number, False))
 
     def _continue(self, time: float, run: Run) -> None:

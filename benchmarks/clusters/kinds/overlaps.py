@@ -40,6 +40,14 @@ def late_by_forbid(g: Rng) -> Plan:
     return Plan(_alone(flow), _OVERLAP, "etl", window=_FEW, fresh=WEEKS)
 
 
+def late_within_deadline(g: Rng) -> Plan:
+    """The same of both controllers, where a start that is later than ``startingDeadlineSeconds`` is skipped."""
+    every = g.choice((5, 10, 15, 20, 30))
+    flow = _filling(g, g.uniform(1.1, 1.6), every, "Forbid", g.choice(("cron", "cronjob")))
+    flow = replace(flow, deadline=int(g.uniform(0.1, 0.7) * every * MINUTE))
+    return Plan(_alone(flow), _OVERLAP, "etl", window=_FEW, fresh=WEEKS)
+
+
 def stopped_by_replace(g: Rng) -> Plan:
     """Runs as long as the interval, with Replace: a part of them is stopped."""
     flow = _filling(g, g.uniform(0.85, 1.1), g.choice((10, 15, 20, 30)), "Replace")
@@ -126,6 +134,7 @@ def moved_away(g: Rng) -> Plan:
 PLANTED: tuple[Kind, ...] = (
     skipped_by_forbid,
     late_by_forbid,
+    late_within_deadline,
     stopped_by_replace,
     overlap_that_waits,
     overlap_that_slows,

@@ -39,7 +39,7 @@ class Trigger:
     time_zone: str | None = None
     suspended: bool = False
     entrypoint: str | None = None
-    declared: Mapping[str, object] = field(default_factory=dict)  # schedule and concurrencyPolicy, as declared
+    declared: Mapping[str, object] = field(default_factory=dict)  # what it says on starts, as declared
 
 
 @dataclass(frozen=True, slots=True)

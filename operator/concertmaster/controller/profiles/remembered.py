@@ -21,7 +21,6 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
-from concertmaster.core.fleet.demand import WhenBusy
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import HistoryError, RunsEvidence
@@ -112,7 +111,7 @@ class _Row(msgspec.Struct):
     detail: bytes | None
     runs: bytes | None  # of the fleet's member: rows of four numbers
     upcoming: tuple[float, ...] = ()
-    busy: WhenBusy = WhenBusy.BESIDE
+    late: float | None = None
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -155,7 +154,7 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.busy)
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.late)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -219,7 +218,7 @@ class Memory:
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
             () if member is None else member.upcoming,
-            WhenBusy.BESIDE if member is None else member.busy,
+            None if member is None else member.late,
             waits,
             self._outputs.series.lines(entry.uid),
         )

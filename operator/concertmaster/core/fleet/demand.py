@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import cycle
 from statistics import median
 from typing import NamedTuple
@@ -27,14 +26,6 @@ OWN = 3  # runs required to use a workflow's own figures
 SIMILAR = 5  # other workflows required to estimate a new one
 
 
-class WhenBusy(StrEnum):
-    """Whether a start takes place that is due while a run is in progress."""
-
-    BESIDE = "beside"  # it takes place
-    SKIPPED = "skipped"
-    LATE = "late"  # the last one takes place when the run has ended
-
-
 class PastRun(NamedTuple):
     """One observed run: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
 
@@ -46,13 +37,17 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts."""
+    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts.
+
+    ``late``: None if a start takes place while a run is in progress. Else it does not, and the last one that was due
+    meanwhile takes place when the run ends, if that is at most so many seconds later.
+    """
 
     name: str
     kind: str
     runs: Sequence[PastRun] | Floats  # rows of a Past
     upcoming: Sequence[float] = ()
-    busy: WhenBusy = WhenBusy.BESIDE
+    late: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,19 +191,19 @@ def _continued(upcoming: Sequence[float], until: float) -> Sequence[float]:
     return [*upcoming, *(t + k * period for k in range(1, times + 1) for t in last)]
 
 
-def _taken(upcoming: Sequence[float], runs: Floats, *, late: bool) -> Sequence[float]:
+def _taken(upcoming: Sequence[float], runs: Floats, late: float) -> Sequence[float]:
     """The starts that take place if none does while a run is in progress; runs take as long as the newest ones did.
-    ``late``: the last one that was due begins when the run before ends."""
+    ``late``: seconds after which the last one that was due may still begin, when the run before ends."""
     newest = runs[np.argsort(-runs[:, 0], kind="stable")]
     seconds = cycle(np.maximum(0.0, newest[:, 1] - newest[:, 0]).tolist())
     found: list[float] = []
-    free, missed = -math.inf, False
+    free, missed = -math.inf, None
     for at in upcoming:
-        if missed and free <= at:
+        if missed is not None and free <= min(at, missed + late):
             found.append(free)
             free += next(seconds)
-        missed = late and at < free
-        if at >= free:
+        missed = at if at < free else None
+        if missed is None:
             found.append(at)
             free = at + next(seconds)
     return found
@@ -220,8 +215,8 @@ def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) 
     if load.upcoming:
         until = first + hours * HOUR
         ahead = _continued(load.upcoming, until)
-        if load.busy is not WhenBusy.BESIDE and len(runs) >= OWN:
-            ahead = _taken(ahead, runs, late=load.busy is WhenBusy.LATE)
+        if load.late is not None and len(runs) >= OWN:
+            ahead = _taken(ahead, runs, load.late)
         return [(t, 1.0) for t in ahead if now < t < until]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:

@@ -14,9 +14,9 @@ from functools import cached_property
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.starts import scheduler_of
+from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.fleet.demand import Demand, PastRun, WhenBusy, Workload, forecast_demand
+from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.units import GIB, HOUR
 
@@ -28,12 +28,13 @@ _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 @dataclass(frozen=True, slots=True, eq=False)
 class FleetMember:
     """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
-    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters."""
+    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters; ``late``: see
+    ``Workload``."""
 
     key: WorkflowKey
     runs: Floats
     upcoming: tuple[float, ...] = ()
-    busy: WhenBusy = WhenBusy.BESIDE
+    late: float | None = None
 
 
 class Fleet:
@@ -133,7 +134,7 @@ class Fleet:
         """Demand of the next hours by workflow (``<namespace>/<name>``); cached for an hour."""
         asked = (now // HOUR, hours)
         if asked not in self._demands:
-            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming, m.busy) for m in self.members]
+            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming, m.late) for m in self.members]
             self._demands[asked] = forecast_demand(loads, now, hours)
         return self._demands[asked]
 
@@ -221,10 +222,8 @@ def member(
     observed use."""
     pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
-    by, busy = scheduler_of(definition), WhenBusy.BESIDE
-    if by is not None and by.declared.get("concurrencyPolicy") == "Forbid":
-        busy = WhenBusy.LATE if definition.engine.starts_late else WhenBusy.SKIPPED
-    return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)), busy)
+    ahead = tuple(t for t in sorted(upcoming) if math.isfinite(t))
+    return FleetMember(definition.key, rows, ahead, late_within(definition))
 
 
 def _past(run: RunRecord) -> PastRun | None:

@@ -81,7 +81,7 @@ class EngineTraits:
     clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
     keeps_few_scheduled: bool = field(default=False, compare=False)  # old scheduled runs are removed by default
     starts_late: bool = field(default=False, compare=False)
-    """With Forbid, the last start that was due while a run was in progress takes place after it; else it is skipped."""
+    """With Forbid and no startingDeadlineSeconds, the last start held back takes place after the run; else none does."""
     injected_containers: tuple[tuple[str, bool], ...] = field(default=(), compare=False)
     """Added to every pod: name, and whether it ends before the others start."""
     single_step: bool = field(default=False, compare=False)  # workflows have one step, named like the workflow

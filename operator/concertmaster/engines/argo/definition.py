@@ -37,7 +37,7 @@ _DECLARED = frozenset(
     {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
      "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules"}
 )  # fmt: skip
-_SCHEDULING = ("concurrencyPolicy", "schedule", "schedules")
+_SCHEDULING = ("concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules")
 
 
 def define(

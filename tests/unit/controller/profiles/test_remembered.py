@@ -11,7 +11,6 @@ import pytest
 
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles import remembered
-from concertmaster.core.fleet.demand import WhenBusy
 from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import HistoryFull
@@ -41,9 +40,7 @@ class Telling(FakeAnalyzer):
 
     def __call__(self, case: Case) -> ProfileAnalysis:
         found = super().__call__(case)
-        member = FleetMember(
-            case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), (NOW + 60.0,), busy=WhenBusy.LATE
-        )
+        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), (NOW + 60.0,), late=60.0)
         return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
 
 
@@ -96,8 +93,8 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     member, waits = assessor._fleet.member(ETL)
     assert waits
     assert member is not None
-    kept = member.runs.tolist(), member.upcoming, member.busy
-    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], (NOW + 60.0,), WhenBusy.LATE)
+    kept = member.runs.tolist(), member.upcoming, member.late
+    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], (NOW + 60.0,), 60.0)
     assert assessor._fleet.fleet is not None
 
 

@@ -6,6 +6,7 @@ progress has another cause (suspended schedule, controller outage) and is not co
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,18 @@ def scheduler_of(definition: WorkflowDefinition) -> Scheduler | None:
         return definition.scheduler
     own = "schedule" in definition.declared or "schedules" in definition.declared
     return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
+
+
+def late_within(definition: WorkflowDefinition) -> float | None:
+    """Seconds after which a start that ``concurrencyPolicy: Forbid`` held back may still take place, as the run in progress
+    ends; None where starts do not wait for it. Controllers differ where ``startingDeadlineSeconds`` is not set."""
+    by = scheduler_of(definition)
+    if by is None or by.declared.get("concurrencyPolicy") != "Forbid":
+        return None
+    deadline = by.declared.get("startingDeadlineSeconds")
+    if isinstance(deadline, int | float):
+        return float(deadline)
+    return math.inf if definition.engine.starts_late else 0.0
 
 
 def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> frozenset[str]:

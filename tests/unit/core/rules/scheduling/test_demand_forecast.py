@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
-from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, WhenBusy, Workload, forecast_demand
+from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
 from concertmaster.core.pipeline import fleet_member
 from concertmaster.core.rules import Fleet
 from concertmaster.core.schedule import MOST_AHEAD
+from concertmaster.engines.define import define_all
 from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import cron_job, define
@@ -50,15 +52,16 @@ def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: int, hours
 
 @pytest.mark.parametrize("apart", [DAY, 905.0, 700.0])  # since the schedule was changed; as they do; by hand, too
 @pytest.mark.parametrize(
-    ("busy", "gap"), [(WhenBusy.SKIPPED, 1200.0), (WhenBusy.LATE, 900.0), (WhenBusy.BESIDE, 600.0)]
+    ("late", "gap"), [(0.0, 1200.0), (299.0, 1200.0), (300.0, 900.0), (math.inf, 900.0), (None, 600.0)]
 )
 def test_starts_due_while_a_run_is_in_progress_are_not_forecast_where_forbid_skips_them(
-    busy: WhenBusy, gap: float, apart: float
+    late: float | None, gap: float, apart: float
 ) -> None:
-    """Runs of a quarter of an hour, due every ten minutes: with Forbid, every other one is skipped, or late."""
+    """Runs of a quarter of an hour, due every ten minutes: with Forbid, every other one is skipped, or as late as it may
+    be at most."""
     past = [PastRun(t, t + 900.0, 900.0, 0.0) for t in (NOW - apart * k for k in range(100, 0, -1))]
     ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
-    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, busy)], NOW, 48)
+    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, late)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * HOUR / gap, abs=2)
 
 
@@ -70,18 +73,34 @@ def test_runs_take_as_long_as_the_newest_where_forbid_skips_starts() -> None:
         for t in (NOW - 1800.0 * k,)
     ]
     ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
-    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, WhenBusy.SKIPPED)], NOW, 48)
+    found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, 0.0)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * 6, abs=2)
 
 
+@pytest.mark.parametrize(("deadline", "job", "workflow"), [(None, math.inf, 0.0), (90, 90.0, 90.0), (0, 0.0, 0.0)])
 @pytest.mark.parametrize("policy", ["Forbid", "Allow", "Replace"])
-def test_whether_starts_take_place_is_what_concurrency_policy_and_the_controller_do(policy: str) -> None:
-    """A CronJob makes up for the last start that Forbid held back, a CronWorkflow does not."""
-    job = cron_job()
-    job = {**job, "spec": {**job["spec"], "concurrencyPolicy": policy}}
-    for made, held_back in ((job, WhenBusy.LATE), (scenarios.every_ten_minutes(policy), WhenBusy.SKIPPED)):
-        expected = held_back if policy == "Forbid" else WhenBusy.BESIDE
-        assert fleet_member(define(made), [], NOW).busy is expected
+def test_whether_starts_take_place_is_what_the_schedule_and_the_controller_say(
+    policy: str, deadline: int | None, job: float, workflow: float
+) -> None:
+    """Without a deadline, a CronJob makes up for the last start that Forbid held back, and a CronWorkflow does not."""
+    said = {"concurrencyPolicy": policy} | ({"startingDeadlineSeconds": deadline} if deadline is not None else {})
+    template = scenarios.every_ten_minutes(policy)
+    cron = {**template, "spec": {**template["spec"], **said}}
+    named = {"workflowTemplateRef": {"name": "etl"}}
+    trigger = {
+        **cron,
+        "metadata": {**cron["metadata"], "name": "often"},
+        "spec": {**cron["spec"], "suspend": False, "workflowSpec": named},
+    }
+    plain = {
+        "spec": cron["spec"]["workflowSpec"],
+        "metadata": {"namespace": cron["metadata"]["namespace"], "name": "etl"},
+    }
+    started = define_all([{**plain, "apiVersion": cron["apiVersion"], "kind": "WorkflowTemplate"}, trigger])
+    made = cron_job()
+    made = {**made, "spec": {**made["spec"], **said}}
+    for definition, expected in ((define(made), job), (define(cron), workflow), (started[0], workflow)):
+        assert fleet_member(definition, [], NOW).late == (expected if policy == "Forbid" else None)
 
 
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
