@@ -67,7 +67,7 @@ def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[An
         for other in others:
             found, past = runs_of(other)
             rows.append((found.definition, past))
-        fleet = fleet_of(rows, NOW)
+        fleet = fleet_of(rows)
     result = analyze_workflow(
         own.definition, runs, policy, profile=flow.name, now=NOW, environment=Environment(fleet=fleet)
     )

@@ -112,7 +112,7 @@ def analyse(plan: Plan, seed: int) -> tuple[dict[str, AnalysisResult], Forecast]
     known = {flow.name: definition(flow, site.cluster) for flow in site.flows}
     newest = policy.analysis.max_runs
     read = {name: records(played[name], known[name], now)[-newest:] for name in known}
-    fleet = fleet_of([(known[name], read[name]) for name in known], now)
+    fleet = fleet_of([(known[name], read[name]) for name in known])
     answers = {
         flow.name: analyze_workflow(
             known[flow.name],

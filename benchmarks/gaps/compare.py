@@ -145,7 +145,7 @@ def _reading(
     """The analysis of the workflow, and of its neighbours, as far as they are seen. ``past``: the complete runs of each."""
     rows = [(known, read(known, law, runs, flow.seed)) for known, runs in past]
     known, runs = rows[0]
-    fleet = fleet_of([(k.definition, r) for k, r in rows], NOW) if len(rows) > 1 else None
+    fleet = fleet_of([(k.definition, r) for k, r in rows]) if len(rows) > 1 else None
     missing = tuple(map(str, absent([_fact(flow, e) for run in runs for e in run.steps])))
     result = analyze_workflow(
         known.definition,

@@ -101,16 +101,12 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
     prometheus = make_prometheus(
         history=history([p for pods, _ in parts for p in pods], [j for _, js in parts for j in js], end)
     )
-    nightly = cronjob(namespace, "nightly")
+    jobs = {name: cronjob(namespace, name) for name in ("report", "crawl", "nightly")}
     hour = (datetime.now(UTC).hour + 12) % 24
-    nightly["spec"] |= {"schedule": f"0 {hour} * * *", "suspend": False}
-    apply(
-        cluster,
-        cronjob(namespace, "report"),
-        cronjob(namespace, "crawl"),
-        nightly,
-        policy(namespace, discover=DISCOVER_CRONJOBS),
-    )
+    for job in jobs.values():
+        job["spec"]["suspend"] = False
+    jobs["nightly"]["spec"]["schedule"] = f"0 {hour} * * *"
+    apply(cluster, *jobs.values(), policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["listen"]["address"] = "0.0.0.0"
     publish(cluster, namespace, own_address(), config["listen"]["port"])

@@ -72,7 +72,7 @@ class FactsAnalysis:
             assignment = engines.assign(facts.pods, known, job_owners=job_owners)
         self._runs = {d.key: self._records(d, assignment.executions.get(d.key, {})) for d in known}
         self._capacity: Mapping[str, Capacity] = capacity_by_namespace(facts.objects)
-        self._fleet = pipeline.fleet_of(((d, self._runs[d.key]) for d in known), facts.until)
+        self._fleet = pipeline.fleet_of((d, self._runs[d.key]) for d in known)
         self.definitions = [
             d for d in known if (not names or d.key.name in names) and (self._runs[d.key] or d in declared)
         ]

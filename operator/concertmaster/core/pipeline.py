@@ -5,7 +5,7 @@ Pure: the callers read the inputs and write the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from concertmaster.core.analysis.data_warnings import data_warnings
@@ -22,12 +22,8 @@ from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.rules import DataGaps, Evidence, Fleet, FleetMember, assessed, member, recommend
-from concertmaster.core.schedule import same_starts, upcoming
+from concertmaster.core.rules import DataGaps, Evidence, Fleet, assessed, member, recommend
 from concertmaster.core.settling import LAGS, enough, settle, unchanged
-from concertmaster.core.units import DAY
-
-_AHEAD = 14 * DAY  # seconds of future scheduled starts used by rules that compare workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +136,6 @@ def analyze_workflow(
     )
 
 
-def fleet_member(
-    definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float, figures: RunFigures | None = None
-) -> FleetMember:
-    """A workflow as seen by rules that compare workflows."""
-    return member(definition, runs, upcoming(definition, now, now + _AHEAD), figures or RunFigures())
-
-
-def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:
+def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]]) -> Fleet:
     """The workflows that share nodes."""
-    starts: dict[Hashable, tuple[float, ...]] = {}  # many workflows have the same schedule
-    members = []
-    for definition, runs in workflows:
-        schedule = same_starts(definition)
-        if schedule not in starts:
-            starts[schedule] = upcoming(definition, now, now + _AHEAD)
-        members.append(member(definition, runs, starts[schedule], RunFigures()))
-    return Fleet(members)
+    return Fleet(member(definition, runs, RunFigures()) for definition, runs in workflows)

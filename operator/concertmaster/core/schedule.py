@@ -8,7 +8,6 @@ follows Debian's cron there).
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -32,9 +31,8 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = 5
-MOST_AHEAD = 500  # scheduled starts that are listed
 MOST_SCHEDULES = 50
-"""Of one workflow: each is played forward by the minute, and an object may name thousands."""
+"""Of one workflow: an object may name thousands."""
 _LONGEST = 1000  # characters of a schedule: a field may list a value thousands of times
 
 
@@ -56,7 +54,7 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
 def least_interval(definition: WorkflowDefinition) -> float:
     """Seconds that lie between any two starts, as far as the text of the schedule tells without playing it forward. A day
     may lack an hour where clocks are changed, and starts of the hour left out are made up for at its end."""
-    parts = [line.split() for line in _lines(definition)]
+    parts = [line.split() for line in cron_lines(definition)]
     if len(parts) != 1 or len(parts[0]) != _FIELDS or digits(parts[0][0]) is None:
         return _MINUTE
     if digits(parts[0][1]) is not None:
@@ -64,14 +62,9 @@ def least_interval(definition: WorkflowDefinition) -> float:
     return _HOUR if definition.schedule_time_zone in (None, "", "UTC") else _MINUTE
 
 
-def same_starts(definition: WorkflowDefinition) -> Hashable:
-    """Equal for workflows that are started at the same moments."""
-    return definition.schedule, definition.schedule_time_zone, definition.suspended
-
-
-def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = MOST_AHEAD) -> tuple[float, ...]:
+def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int) -> tuple[float, ...]:
     """The scheduled starts (unix seconds) after ``now`` and up to ``until``, at most ``most`` of them, from the first
-    ``MOST_SCHEDULES`` schedules."""
+    ``MOST_SCHEDULES`` schedules. For all starts of some days see ``core.timetable``."""
     return () if definition.suspended else due(definition, now, until, most=most)
 
 
@@ -81,7 +74,7 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
     if zone is None:
         return ()
     moments: set[float] = set()
-    for line in _lines(definition):
+    for line in cron_lines(definition):
         try:
             starts = CronSim(line, datetime.fromtimestamp(since, tz=UTC).astimezone(zone))
             for _ in range(most):
@@ -97,7 +90,7 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
 def readable(definition: WorkflowDefinition) -> bool:
     """Whether the starts of the workflow's schedule are known. Engines know forms of a schedule that depend on when they
     last started (``@every 1h``) or name a time zone of their own."""
-    return _zone(definition) is not None and all(len(line.split()) == _FIELDS for line in _lines(definition))
+    return _zone(definition) is not None and all(len(line.split()) == _FIELDS for line in cron_lines(definition))
 
 
 def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:
@@ -107,7 +100,7 @@ def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:
         return None
 
 
-def _lines(definition: WorkflowDefinition) -> list[str]:
+def cron_lines(definition: WorkflowDefinition) -> list[str]:
     """The different schedules as cron lines of five fields, as far as they can be written like that."""
     lines = dict.fromkeys(line.strip() for line in (definition.schedule or "").split(";"))
     several = islice(filter(None, lines), MOST_SCHEDULES)

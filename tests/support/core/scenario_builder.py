@@ -114,14 +114,15 @@ def shared_task(name: str, resources: Mapping[str, Any]) -> tuple[Manifest, Mani
 
 def define(manifest: Manifest, *others: Manifest) -> WorkflowDefinition:
     """The definition that its engine reads from the manifest; ``others``: what it refers to. One of the whole cluster is
-    that of the namespace ``demo``."""
+    that of the namespace ``demo``. Schedules are suspended in manifests, so that they start nothing in a cluster, and not
+    in what is read here."""
     if others or manifest["kind"] == "ClusterWorkflowTemplate":
         made = define_all([manifest, *others], cluster_namespaces=["demo"])
         (found,) = (d for d in made if (d.key.kind, d.key.name) == (manifest["kind"], manifest["metadata"]["name"]))
     else:
         found = _READERS[manifest["apiVersion"]](manifest)
     assert not found.graph.problems, found.graph.problems
-    return found
+    return replace(found, suspended=False)
 
 
 @dataclass(frozen=True)

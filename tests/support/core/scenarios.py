@@ -13,6 +13,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import ContainerFact, VolumeUse, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
+from concertmaster.core.timetable import Timetable
 from tests.support.builders import DAY, MI, NOW, container
 from tests.support.core.scenario_builder import (
     Manifest,
@@ -383,8 +384,8 @@ def daily_member(name: str, hour: float, cores: float, seconds: float, days: int
         )
         for d in range(days, 0, -1)
     ]
-    upcoming = tuple(midnight + d * DAY + hour * 3600 for d in range(1, 5))
-    return FleetMember(WorkflowKey("demo", "CronJob", name), np.array(runs), more.get("upcoming", upcoming))  # type: ignore[arg-type]
+    daily = Timetable((f"{round(hour % 1 * 60)} {int(hour)} * * *",))
+    return FleetMember(WorkflowKey("demo", "CronJob", name), np.array(runs), **{"timetable": daily, **more})  # type: ignore[arg-type]
 
 
 def at_two(wait: float) -> Scenario:
@@ -452,8 +453,7 @@ def overlapping_runs() -> Scenario:
 def demand_forecast() -> Scenario:
     """The report at two uses four cores for a quarter of an hour, in addition to a crawl."""
     made = at_two(1.0)
-    own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
-                 [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)], RunFigures())  # fmt: skip
+    own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs, RunFigures())
     return replace(
         made, fleet=Fleet((own, daily_member("crawl", 2.5, 0.5, 1800), daily_member("index", 9.0, 0.5, 1800)))
     )

@@ -21,8 +21,8 @@ from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
-from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow, fleet_member
-from concertmaster.core.rules import RULES, settings_problems
+from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
+from concertmaster.core.rules import RULES, member, settings_problems
 from concertmaster.core.schedule import next_run
 from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
@@ -77,7 +77,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         objectives(case, result),
         candidates(result, away) if allowed and not case.provisional else (),
         detail.encoded(results.view(result), case.profile.metadata.name, memory, _recent(case, result)),
-        fleet_member(case.definition, case.runs, case.now, case.figures),
+        member(case.definition, case.runs, case.figures),
         _waits(result),
         LongTermFigures() if case.provisional else long_term_figures(case, result, memory),
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),

@@ -23,6 +23,7 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
+from concertmaster.core.timetable import Timetable
 from concertmaster.history import HistoryError, RunsEvidence
 
 log = logging.getLogger("concertmaster.analysis")
@@ -110,8 +111,8 @@ class _Row(msgspec.Struct):
     record: AnalysisRecord
     detail: bytes | None
     runs: bytes | None  # of the fleet's member: rows of four numbers
-    upcoming: tuple[float, ...] = ()
-    late: float | None = None
+    timetable: Timetable | None
+    late: float | None
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -154,7 +155,7 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming, row.late)
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -217,7 +218,7 @@ class Memory:
             known.record,
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
-            () if member is None else member.upcoming,
+            None if member is None else member.timetable,
             None if member is None else member.late,
             waits,
             self._outputs.series.lines(entry.uid),

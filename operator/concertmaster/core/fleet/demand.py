@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.schedule import MOST_AHEAD
 from concertmaster.core.times import weekend
 
 HOUR = 3600.0
@@ -37,7 +36,8 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts.
+    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and when its schedule
+    starts it in the hours ahead (unix seconds, ascending; None: it has none).
 
     ``late``: None if a start takes place while a run is in progress. Else it does not, and the last one that was due
     meanwhile takes place when the run ends, if that is at most so many seconds later.
@@ -46,7 +46,7 @@ class Workload:
     name: str
     kind: str
     runs: Sequence[PastRun] | Floats  # rows of a Past
-    upcoming: Sequence[float] = ()
+    upcoming: Sequence[float] | Floats | None = None
     late: float | None = None
 
 
@@ -180,18 +180,7 @@ def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
     )
 
 
-def _continued(upcoming: Sequence[float], until: float) -> Sequence[float]:
-    """The starts at least up to ``until``: those of a frequent schedule are listed less far, and go on like the last day of
-    the list, or its last hour if it is shorter."""
-    if len(upcoming) < MOST_AHEAD or upcoming[-1] >= until:
-        return upcoming
-    period = DAY if upcoming[-1] - upcoming[0] >= DAY else HOUR
-    last = [t for t in upcoming if t > upcoming[-1] - period]
-    times = math.ceil((until - upcoming[-1]) / period)
-    return [*upcoming, *(t + k * period for k in range(1, times + 1) for t in last)]
-
-
-def _taken(upcoming: Sequence[float], runs: Floats, late: float) -> Sequence[float]:
+def _taken(upcoming: Iterable[float], runs: Floats, late: float) -> Sequence[float]:
     """The starts that take place if none does while a run is in progress; runs take as long as the newest ones did.
     ``late``: seconds after which the last one that was due may still begin, when the run before ends."""
     newest = runs[np.argsort(-runs[:, 0], kind="stable")]
@@ -212,12 +201,11 @@ def _taken(upcoming: Sequence[float], runs: Floats, late: float) -> Sequence[flo
 def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) -> Iterable[tuple[float, float]]:
     """Future starts with their weight: 1 each if scheduled, else the rate observed at that hour."""
     begins = runs[:, 0]
-    if load.upcoming:
-        until = first + hours * HOUR
-        ahead = _continued(load.upcoming, until)
+    if load.upcoming is not None:
+        ahead = np.asarray(load.upcoming, dtype=np.float64).tolist()
         if load.late is not None and len(runs) >= OWN:
             ahead = _taken(ahead, runs, load.late)
-        return [(t, 1.0) for t in ahead if now < t < until]
+        return [(t, 1.0) for t in ahead if now < t < first + hours * HOUR]
     span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:
         return []

@@ -6,7 +6,6 @@ reservations of the whole fleet are summed once, so that ten thousand workflows 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,22 +17,23 @@ from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.timetable import Timetable, timetable_of
 from concertmaster.core.units import GIB, HOUR
 
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
+_FORTNIGHT = 14 * 86400.0
 _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FleetMember:
     """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
-    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters; ``late``: see
-    ``Workload``."""
+    first. ``timetable``: of its schedule (None: it has none); ``late``: see ``Workload``."""
 
     key: WorkflowKey
     runs: Floats
-    upcoming: tuple[float, ...] = ()
+    timetable: Timetable | None = None
     late: float | None = None
 
 
@@ -92,19 +92,19 @@ class Fleet:
             delays[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
         return sorted(delays.items(), key=lambda kv: (-kv[1], kv[0]))
 
-    def turn(self, key: WorkflowKey, spans: Floats) -> tuple[int, float]:
+    def turn(self, key: WorkflowKey, spans: Floats, now: float) -> tuple[int, float]:
         """How many of the workflows that it clashes with during the spans move before this one, the smallest first, and the
-        longest usual run (s) of them all. Such a workflow is scheduled about as often and reserves a tenth of what all
-        others do."""
+        longest usual run (s) of them all. Such a workflow is scheduled about as often from ``now`` (unix seconds) on and
+        reserves a tenth of what all others do."""
         same = [self.members[place] for place in self._places.get(key, ())]
-        own = next((m for m in same if m.upcoming and len(m.runs)), None)
+        own = next((m for m in same if _often(m, now) and len(m.runs)), None)
         if own is None:
             return 0, 0.0
         others = [(self.members[place], cores) for place, cores in self._shares(spans)]
         others = [(m, cores) for m, cores in others if m.key != key]
         least = _PART * sum(cores for _, cores in others)
-        starts = len(own.upcoming)
-        met = [m for m, cores in others if cores >= least and starts < 2 * len(m.upcoming) < 4 * starts]
+        starts = _often(own, now)
+        met = [m for m, cores in others if cores >= least and starts < 2 * _often(m, now) < 4 * starts]
         sizes = [(float(np.median(m.runs[:, 2])), str(m.key)) for m in (own, *met)]
         longest = max(float(np.median(m.runs[:, 1] - m.runs[:, 0])) for m in (own, *met))
         return sum(size < sizes[0] for size in sizes), longest
@@ -134,7 +134,9 @@ class Fleet:
         """Demand of the next hours by workflow (``<namespace>/<name>``); cached for an hour."""
         asked = (now // HOUR, hours)
         if asked not in self._demands:
-            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming, m.late) for m in self.members]
+            tables = {m.timetable for m in self.members if m.timetable is not None}  # many have the same schedule
+            ahead: dict[Timetable | None, Floats] = {t: t.starts(now, now + (hours + 1) * HOUR) for t in tables}
+            loads = [Workload(name_of(m.key), m.key.kind, m.runs, ahead.get(m.timetable), m.late) for m in self.members]
             self._demands[asked] = forecast_demand(loads, now, hours)
         return self._demands[asked]
 
@@ -215,15 +217,17 @@ def name_of(key: WorkflowKey) -> str:
     return f"{key.namespace}/{key.name}"
 
 
-def member(
-    definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: Sequence[float], figures: RunFigures
-) -> FleetMember:
+def _often(each: FleetMember, now: float) -> int:
+    """Scheduled starts in the two weeks after ``now`` (unix seconds)."""
+    return len(each.timetable.starts(now, now + _FORTNIGHT)) if each.timetable is not None else 0
+
+
+def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> FleetMember:
     """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
     observed use."""
     pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
-    ahead = tuple(t for t in sorted(upcoming) if math.isfinite(t))
-    return FleetMember(definition.key, rows, ahead, late_within(definition))
+    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition))
 
 
 def _past(run: RunRecord) -> PastRun | None:

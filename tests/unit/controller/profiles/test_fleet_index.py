@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from concertmaster.controller.interfaces import Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import EVERY, FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
+from concertmaster.core.timetable import Timetable
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 CLASH = [{"id": "schedule-clash", "action": "Start later"}]
@@ -20,7 +22,7 @@ def member(key: WorkflowKey, cores: float = 1.0) -> FleetMember:
     """An hour of so many cores each day, and once more tomorrow."""
     starts = NOW - 86400.0 * np.arange(5, 0, -1)
     runs = np.column_stack([starts, starts + 3600.0, np.full(5, 3600.0 * cores), np.zeros(5)])
-    return FleetMember(key, runs, (NOW + 7200.0,))
+    return FleetMember(key, runs, Timetable((datetime.fromtimestamp(NOW + 7200.0, tz=UTC).strftime("%M %H %d %m *"),)))
 
 
 @dataclass

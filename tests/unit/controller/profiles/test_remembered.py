@@ -13,6 +13,7 @@ from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles import remembered
 from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
 from concertmaster.core.rules import FleetMember
+from concertmaster.core.timetable import Timetable
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
@@ -34,13 +35,15 @@ RAISE = Recommendation(
     confidence=0.9,
 )
 
+DAILY = Timetable(("0 2 * * *",), "Europe/Berlin")
+
 
 class Telling(FakeAnalyzer):
     """Also says what others and the HTTP side want to know."""
 
     def __call__(self, case: Case) -> ProfileAnalysis:
         found = super().__call__(case)
-        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), (NOW + 60.0,), late=60.0)
+        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), DAILY, late=60.0)
         return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
 
 
@@ -93,8 +96,8 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     member, waits = assessor._fleet.member(ETL)
     assert waits
     assert member is not None
-    kept = member.runs.tolist(), member.upcoming, member.late
-    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], (NOW + 60.0,), 60.0)
+    kept = member.runs.tolist(), member.timetable, member.late
+    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], DAILY, 60.0)
     assert assessor._fleet.fleet is not None
 
 

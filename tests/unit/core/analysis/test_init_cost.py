@@ -38,7 +38,7 @@ def test_a_pod_is_charged_for_the_largest_request_of_its_init_containers(
     kept = {p.container: p.unused for p in parts if p.init}
     expected = {"fetch": 2.0 * HELD} if FETCH in init else {}
     assert kept == pytest.approx({**expected, "check": 3.0 * HELD} if CHECK in init else expected)
-    rows = member(definition(*GRAPH.steps), runs, (), RunFigures()).runs
+    rows = member(definition(*GRAPH.steps), runs, RunFigures()).runs
     assert rows[0][2:] == pytest.approx([3602.0 * cores, 3602.0 * memory])
 
 
@@ -51,7 +51,7 @@ def test_what_a_pod_uses_beyond_its_requests_is_part_of_what_it_keeps() -> None:
     assert cost is not None
     assert cost.requested == pytest.approx(3.5 * HELD)
     assert cost.total == pytest.approx(3.5 * HELD)
-    rows = member(definition(*GRAPH.steps), runs, (), RunFigures()).runs
+    rows = member(definition(*GRAPH.steps), runs, RunFigures()).runs
     assert rows[0][2:] == pytest.approx([3602.0 * 3.0, 3602.0 * 0.5])
     assert cost.wasted == pytest.approx(1.25 * HELD, rel=0.01)
     assert sum(p.per_run for p in components(runs, costs)) == pytest.approx(cost.total)

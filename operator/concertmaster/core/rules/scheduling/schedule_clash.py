@@ -118,7 +118,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     if _on_new_nodes(analysis.runs, analysis.options.min_runs):
         return
-    ahead, longest = fleet.turn(key, spans)
+    ahead, longest = fleet.turn(key, spans, analysis.now)
     free = _free(evidence, spans, (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total, longest)
     if ahead >= len(free):
         return

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
-from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
-from concertmaster.core.pipeline import fleet_member
-from concertmaster.core.rules import Fleet
-from concertmaster.core.schedule import MOST_AHEAD
+from concertmaster.core.fleet.demand import DAY, HOUR, Demand, PastRun, Workload, forecast_demand
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.core.times import weekend
+from concertmaster.core.timetable import Timetable
 from concertmaster.engines.define import define_all
 from tests.support.builders import NOW
 from tests.support.core import scenarios
@@ -38,16 +41,33 @@ def test_a_schedule_puts_its_cores_into_its_hours() -> None:
     assert sum(h.cores for h in found.hours) == pytest.approx(12.0)
 
 
-@pytest.mark.parametrize(("minutes", "hours"), [(1, range(24)), (5, range(24)), (2, range(8, 20))])
-def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: int, hours: range) -> None:
-    """It has more starts in three days than are listed."""
-    every = [MIDNIGHT + k * 60.0 * minutes for k in range(-DAYS * 1440 // minutes, 4 * 1440 // minutes)]
-    starts = [t for t in every if t % DAY // HOUR in hours]
-    past = [PastRun(t, t + 60.0, 120.0, 0.0) for t in starts if t < NOW - 60.0]
-    ahead = [t for t in starts if t > NOW][:MOST_AHEAD]
-    found = forecast_demand([Workload("poll", "CronWorkflow", past, ahead)], NOW, 72)
+def _demand(line: str, hours: int) -> Demand:
+    """Of a workflow of that schedule, whose runs of the last two days took a minute."""
+    table = Timetable((line,))
+    past = [(t, t + 60.0, 120.0, 0.0) for t in table.starts(NOW - DAYS * DAY, NOW - 60.0).tolist()]
+    key = WorkflowKey("demo", "CronWorkflow", "poll")
+    return Fleet((FleetMember(key, np.array(past).reshape(-1, 4), table),)).demand(NOW, hours)
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [("*", range(24)), ("*/5", range(24)), ("*/2", range(8, 20))])
+def test_a_frequent_schedule_is_forecast_as_far_as_any_other(minutes: str, hours: range) -> None:
+    found = _demand(f"{minutes} {hours[0]}-{hours[-1]} * * *", 72)
     assert {h.start % DAY // HOUR for h in found.hours if h.cores} == set(hours)
-    assert sum(h.runs for h in found.hours) == pytest.approx(3 * len(hours) * 60 / minutes, abs=1)
+    each = 60 / int(minutes[2:] or 1)
+    assert sum(h.runs for h in found.hours) == pytest.approx(3 * len(hours) * each, abs=1)
+
+
+def test_a_frequent_schedule_of_weekdays_has_none_on_a_weekend_some_days_ahead() -> None:
+    """The days beyond the first hundreds of its starts were as the last one before them."""
+    found = _demand("*/5 8-20 * * 1-5", 7 * 24)
+    assert {weekend(h.start) for h in found.hours if h.runs} == {False}
+    assert sum(h.runs for h in found.hours) == pytest.approx(5 * 13 * 12, abs=1)
+
+
+def test_a_monthly_schedule_is_forecast_when_it_is_due_and_not_at_its_past_rate() -> None:
+    past = [PastRun(t, t + HOUR, 3600.0, 0.0) for t in (NOW - 30 * DAY * k for k in range(4, 0, -1))]
+    found = forecast_demand([Workload("close", "CronJob", past, ())], NOW, 72)
+    assert not any(h.runs for h in found.hours)
 
 
 @pytest.mark.parametrize("apart", [DAY, 905.0, 700.0])  # since the schedule was changed; as they do; by hand, too
@@ -60,7 +80,7 @@ def test_starts_due_while_a_run_is_in_progress_are_not_forecast_where_forbid_ski
     """Runs of a quarter of an hour, due every ten minutes: with Forbid, every other one is skipped, or as late as it may
     be at most."""
     past = [PastRun(t, t + 900.0, 900.0, 0.0) for t in (NOW - apart * k for k in range(100, 0, -1))]
-    ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
+    ahead = [NOW + 600.0 * k for k in range(1, 500)]
     found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, late)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * HOUR / gap, abs=2)
 
@@ -72,7 +92,7 @@ def test_runs_take_as_long_as_the_newest_where_forbid_skips_starts() -> None:
         for k in range(600, 0, -1)
         for t in (NOW - 1800.0 * k,)
     ]
-    ahead = [NOW + 600.0 * k for k in range(1, MOST_AHEAD)]
+    ahead = [NOW + 600.0 * k for k in range(1, 500)]
     found = forecast_demand([Workload("often", "CronWorkflow", past, ahead, 0.0)], NOW, 48)
     assert sum(h.runs for h in found.hours) == pytest.approx(48 * 6, abs=2)
 
@@ -100,7 +120,7 @@ def test_whether_starts_take_place_is_what_the_schedule_and_the_controller_say(
     made = cron_job()
     made = {**made, "spec": {**made["spec"], **said}}
     for definition, expected in ((define(made), job), (define(cron), workflow), (started[0], workflow)):
-        assert fleet_member(definition, [], NOW).late == (expected if policy == "Forbid" else None)
+        assert late_within(definition) == (expected if policy == "Forbid" else None)
 
 
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:

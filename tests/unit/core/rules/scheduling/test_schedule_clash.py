@@ -12,6 +12,7 @@ from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
+from concertmaster.core.timetable import Timetable
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, cron_job, noise, scenario
@@ -42,7 +43,15 @@ def test_workflows_that_clash_move_to_different_starts() -> None:
 
 
 def test_what_runs_far_more_often_is_not_expected_to_move() -> None:
-    assert clashing_with(3.0, upcoming=tuple(NOW + 600.0 * k for k in range(500))).proposed == "30 1 * * *"
+    assert clashing_with(3.0, timetable=Timetable(("*/10 * * * *",))).proposed == "30 1 * * *"
+
+
+@pytest.mark.parametrize(("schedule", "turn"), [("0 * * * *", 1), ("*/10 * * * *", 0)])
+def test_who_moves_first_is_asked_of_those_that_start_about_as_often(schedule: str, turn: int) -> None:
+    """More starts than a few hundred in two weeks counted as that many: six an hour were about as often as one."""
+    hourly = daily_member("etl", 2.0, 4.0, 1500, timetable=Timetable(("0 * * * *",)))
+    fleet = Fleet((hourly, daily_member("poll", 2.0, 3.0, 1500, timetable=Timetable((schedule,)))))
+    assert fleet.turn(hourly.key, hourly.runs[:, :2], NOW)[0] == turn
 
 
 def test_a_node_that_an_autoscaler_adds_for_each_run_is_no_clash() -> None:
