@@ -66,7 +66,7 @@ class Flow:
     """One workflow. ``engine``: cron (CronWorkflow), argo (WorkflowTemplate), cronjob or tekton. ``policy``: the
     concurrencyPolicy of its ``schedule`` (cron line) in its time ``zone``. ``limit``: pods at a time. ``run_spread``: common
     to all pods of a run. ``backfill``: starts by hand (unix seconds). ``run_lock``: a mutex that each run holds.
-    ``deadline``: the startingDeadlineSeconds of its schedule."""
+    ``deadline``: the startingDeadlineSeconds of its schedule. ``suspended``: since when that is (unix seconds)."""
 
     name: str
     steps: tuple[Step, ...]
@@ -83,6 +83,7 @@ class Flow:
     priority: int = 0
     run_lock: str | None = None
     deadline: int | None = None
+    suspended: float | None = None
 
     def having(self, name: str, **changes: object) -> Flow:
         """The workflow with changes to one step."""

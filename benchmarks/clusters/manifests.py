@@ -28,6 +28,8 @@ def manifest(flow: Flow) -> dict[str, Any]:
     timed: dict[str, Any] = {"schedule": flow.schedule, "concurrencyPolicy": flow.policy}
     if flow.deadline is not None:
         timed["startingDeadlineSeconds"] = flow.deadline
+    if flow.suspended is not None:
+        timed["suspend"] = True
     if flow.engine == "tekton":
         spec: dict[str, Any] = {"tasks": [_task(step) for step in flow.steps]}
     elif flow.engine == "cronjob":

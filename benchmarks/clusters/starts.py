@@ -28,7 +28,7 @@ class Start:
 
 def starts(flow: Flow, seed: int, begin: float, end: float) -> list[Start]:
     """All starts of the workflow from ``begin`` to ``end``, in order. Starts of equal number do equal work."""
-    scheduled = _by_schedule(flow, begin, end)
+    scheduled = _by_schedule(flow, begin, end if flow.suspended is None else min(end, flow.suspended))
     others = sorted([*_by_events(flow, seed, begin, end), *(t for t in flow.backfill if begin <= t < end)])
     found = [Start(due, number, True) for number, due in enumerate(scheduled)]
     found += [Start(due, 1_000_000 + number, False) for number, due in enumerate(others)]

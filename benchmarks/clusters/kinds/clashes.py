@@ -87,6 +87,20 @@ def clash_beside_events(g: Rng) -> Plan:
     return Plan(site, CLASH, "report", apart(site), fresh=10 * WEEKS)
 
 
+def clash_beside_suspended(g: Rng) -> Plan:
+    """Two daily workflows meet, and the nearest quiet hours are those of large ones, which were suspended some days ago."""
+    cores, hour = g.choice((4.0, 6.0, 8.0)), g.randint(4, 18)
+    own = Flow("report", wide(g, cores, 200, 500), f"5 {hour} * * *")
+    other = Flow("billing", wide(g, cores, 500, 900), f"0 {hour} * * *")
+    since, engine = NOW - g.uniform(0, 5) * DAY, g.choice(("cron", "cronjob"))
+    held = tuple(
+        Flow(f"vacuum-{h}", (Step("x", 1700.0, items=int(cores)),), f"0 {hour + h} * * *", engine, suspended=since)
+        for h in (-1, 1)
+    )
+    site = Site((own, other, *held), Cluster((Pool("", 1, cores),)))
+    return Plan(site, CLASH, "report", apart(site), fresh=10 * WEEKS)
+
+
 KINDS: tuple[Kind, ...] = (
     clash_daily,
     clash_hourly,
@@ -94,4 +108,5 @@ KINDS: tuple[Kind, ...] = (
     clash_of_engines,
     clash_since_moved,
     clash_beside_events,
+    clash_beside_suspended,
 )

@@ -51,7 +51,7 @@ class Timetable:
 
 
 def timetable_of(definition: WorkflowDefinition) -> Timetable | None:
-    """When the schedule of the workflow starts it, ; None without a schedule that is known, or while it is suspended."""
+    """When the schedule of the workflow starts it; None without a schedule that is known, or while it is suspended."""
     lines = tuple(cron_lines(definition))
     if not lines or definition.suspended or not readable(definition):
         return None

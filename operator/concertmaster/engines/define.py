@@ -64,18 +64,20 @@ def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -
     ]
     if not mine:
         return definition
-    scheduled = [t for t in mine if t.schedule and not t.suspended]
+    timed = [t for t in mine if t.schedule]
+    scheduled = [t for t in timed if not t.suspended]
+    timed = scheduled or timed  # suspended ones tell which of the past runs they started
     other = [t.name for t in mine if t.entrypoint]
     notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
     ]
-    if len({t.schedule for t in scheduled}) > MOST_SCHEDULES:
+    if len({t.schedule for t in timed}) > MOST_SCHEDULES:
         notes.append(f"More than {MOST_SCHEDULES} schedules start it: only the first {MOST_SCHEDULES} are considered.")
     return replace(
         definition,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
-        schedule="; ".join(t.schedule for t in scheduled if t.schedule) or definition.schedule,
-        schedule_time_zone=next((t.time_zone for t in scheduled), None) or definition.schedule_time_zone,
+        schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
+        schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
         suspended=definition.suspended or not scheduled,
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,

@@ -113,6 +113,7 @@ class _Row(msgspec.Struct):
     runs: bytes | None  # of the fleet's member: rows of four numbers
     timetable: Timetable | None
     late: float | None
+    suspended: bool
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -155,7 +156,7 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late)
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late, row.suspended)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -220,6 +221,7 @@ class Memory:
             None if member is None else member.runs.tobytes(),
             None if member is None else member.timetable,
             None if member is None else member.late,
+            member is not None and member.suspended,
             waits,
             self._outputs.series.lines(entry.uid),
         )

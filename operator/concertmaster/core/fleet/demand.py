@@ -40,7 +40,7 @@ class Workload:
     starts it in the hours ahead (unix seconds, ascending; None: it has none).
 
     ``late``: None if a start takes place while a run is in progress. Else it does not, and the last one that was due
-    meanwhile takes place when the run ends, if that is at most so many seconds later.
+    meanwhile takes place when the run ends, if that is at most so many seconds later. ``suspended``: it is not started.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Workload:
     runs: Sequence[PastRun] | Floats  # rows of a Past
     upcoming: Sequence[float] | Floats | None = None
     late: float | None = None
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,13 @@ class HourDemand:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The hours ahead in order. ``estimated``: workflows estimated from similar ones; ``unknown``: left out."""
+    """The hours ahead in order. ``estimated``: workflows estimated from similar ones; ``unknown``: left out; ``suspended``:
+    those that ran and are not started any more."""
 
     hours: tuple[HourDemand, ...]
     estimated: tuple[str, ...]
     unknown: tuple[str, ...]
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
     parts: list[dict[str, float]] = [{} for _ in range(hours)]
     estimated: list[str] = []
     unknown: list[str] = []
-    for load in workloads:
+    for load in (w for w in workloads if not w.suspended):
         shape = shapes[load.name]
         if len(load.runs) < OWN or shape is None:
             if load.kind not in alike:
@@ -146,7 +149,8 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
         out.append(
             HourDemand(first + k * HOUR, starts[k], cores, gib[k], cores + 1.2816 * math.sqrt(variance[k]), ranked)
         )
-    return Demand(tuple(out), tuple(estimated), tuple(unknown))
+    suspended = tuple(w.name for w in workloads if w.suspended and len(w.runs))
+    return Demand(tuple(out), tuple(estimated), tuple(unknown), suspended)
 
 
 def _shape(runs: Floats) -> _Shape | None:

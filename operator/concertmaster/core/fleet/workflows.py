@@ -13,7 +13,7 @@ from functools import cached_property
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.starts import late_within
+from concertmaster.core.analysis.runs.starts import by_schedule, late_within
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -29,12 +29,14 @@ _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 @dataclass(frozen=True, slots=True, eq=False)
 class FleetMember:
     """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
-    first. ``timetable``: of its schedule (None: it has none); ``late``: see ``Workload``."""
+    first. ``timetable``: of its schedule (None: it has none, or it is suspended); ``late``: see ``Workload``; ``suspended``:
+    whether the schedule that starts it is."""
 
     key: WorkflowKey
     runs: Floats
     timetable: Timetable | None = None
     late: float | None = None
+    suspended: bool = False
 
 
 class Fleet:
@@ -49,6 +51,13 @@ class Fleet:
         self.across = across
         self._demands: dict[tuple[float, int], Demand] = {}
         self._reserved: dict[tuple[str | None, int], _Reserved] = {}  # of all and by namespace, and by column
+
+    @cached_property
+    def active(self) -> Fleet:
+        """Without the workflows whose schedule is suspended: their runs are past, and none is to come."""
+        if not any(m.suspended for m in self.members):
+            return self
+        return Fleet((m for m in self.members if not m.suspended), across=self.across)
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
@@ -136,7 +145,10 @@ class Fleet:
         if asked not in self._demands:
             tables = {m.timetable for m in self.members if m.timetable is not None}  # many have the same schedule
             ahead: dict[Timetable | None, Floats] = {t: t.starts(now, now + (hours + 1) * HOUR) for t in tables}
-            loads = [Workload(name_of(m.key), m.key.kind, m.runs, ahead.get(m.timetable), m.late) for m in self.members]
+            loads = [
+                Workload(name_of(m.key), m.key.kind, m.runs, ahead.get(m.timetable), m.late, m.suspended)
+                for m in self.members
+            ]
             self._demands[asked] = forecast_demand(loads, now, hours)
         return self._demands[asked]
 
@@ -227,7 +239,8 @@ def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: R
     observed use."""
     pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
-    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition))
+    suspended = definition.suspended and by_schedule(definition, runs)
+    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition), suspended)
 
 
 def _past(run: RunRecord) -> PastRun | None:

@@ -134,6 +134,22 @@ def late_within(definition: WorkflowDefinition) -> float | None:
     return math.inf if definition.engine.starts_late else 0.0
 
 
+def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
+    """Whether the schedule starts the workflow, as it does most of the runs: when they are due, or as the run in progress
+    then ends. Others are started by hand or by events, which a schedule that is suspended does not keep from it."""
+    if definition.schedule is None:
+        return False
+    spans = spans_of(runs)
+    moments = _moments(definition, spans) if spans else ()
+    begun = 0
+    for span in spans:
+        at = bisect_right(moments, span.begin + _SECOND) - 1
+        due = moments[at] if at >= 0 else -math.inf
+        ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
+        begun += span.begin - max(due, max(ended, default=due)) <= _LATE
+    return not moments or 2 * begun > len(spans)
+
+
 def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> frozenset[str]:
     """Names of the runs that ``concurrencyPolicy: Replace`` stopped because the next one was due."""
     by = scheduler_of(definition)

@@ -59,6 +59,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     moved = max(rest, mean)
     movable = moved <= _WORTH_MOVING * peak.cores
     note = f"; {text.count(len(demand.unknown), 'workflow')} too new to count" if demand.unknown else ""
+    held = f"; {text.count(len(demand.suspended), 'suspended workflow')} not counted" if demand.suspended else ""
     likely = (
         f"; {text.count(len(demand.estimated), 'new workflow')} taken from similar ones" if demand.estimated else ""
     )
@@ -70,7 +71,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" {text.window(hours * 3600.0)}:"
             f" {text.cores(peak.cores)} and {peak.gib:.1f}Gi reserved against {text.cores(mean)} on average, of"
             f" which this workflow{'' if movable else f', the largest of {len(peak.by_workflow)},'}"
-            f" takes {text.percent(own / peak.cores)}{likely}{note}"
+            f" takes {text.percent(own / peak.cores)}{likely}{note}{held}"
         ),
         otherwise=(
             f"with less than {text.cores(peak.cores_high)} allocatable{_services(evidence, peak)}, pods of that hour stay"

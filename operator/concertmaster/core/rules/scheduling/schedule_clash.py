@@ -16,6 +16,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_chain
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
 from concertmaster.core.arrays import Floats
+from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
@@ -54,6 +55,11 @@ def _moved(schedule: str, minutes: int) -> str | None:
     return " ".join([str(at % 60), str(at // 60), *parts[2:]])
 
 
+def _others(evidence: Evidence) -> Fleet | None:
+    """The workflows whose runs are to come."""
+    return evidence.fleet.active if evidence.fleet is not None else None
+
+
 def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
     return [sum(a.pending for a in critical_chain(run)) for run in runs]
 
@@ -61,7 +67,7 @@ def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
 def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> list[_Start]:
     """The starts nearby that would meet at most ``most`` cores and lie ``seconds`` apart: the one that meets least first, of
     equal ones the nearest."""
-    definition, fleet = evidence.analysis.definition, evidence.fleet
+    definition, fleet = evidence.analysis.definition, _others(evidence)
     hourly = (definition.schedule or "").split()[1:2] == ["*"]
     starts = []
     for minutes in _HOURLY if hourly else _DAILY:
@@ -98,9 +104,9 @@ def _alone(evidence: Evidence, runs: Sequence[ExecutedRun]) -> list[ExecutedRun]
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
-    analysis, fleet = evidence.analysis, evidence.fleet
+    analysis, fleet = evidence.analysis, _others(evidence)
     schedule = analysis.definition.schedule
-    if fleet is None or not schedule or not analysis.enough:
+    if fleet is None or not schedule or analysis.definition.suspended or not analysis.enough:
         return
     known = measured(evidence, [run for run in analysis.executed if run.usable], PENDING)
     least = evidence.settings.number("minWaitSeconds", 30.0)

@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.fleet.demand import DAY, HOUR, Demand, PastRun, Workload, forecast_demand
-from concertmaster.core.model import WorkflowKey
-from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember, member
 from concertmaster.core.times import weekend
 from concertmaster.core.timetable import Timetable
 from concertmaster.engines.define import define_all
 from tests.support.builders import NOW
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import cron_job, define
+from tests.support.core.scenario_builder import cron_job, define, simulate
 
 MIDNIGHT = NOW - NOW % DAY
 DAYS = 2
@@ -142,6 +143,69 @@ def test_a_new_workflow_is_taken_from_similar_ones_or_said_to_be_unknown() -> No
     assert dict(hour.by_workflow) == {"new": pytest.approx(3.0)}  # the median of 1 to 5 cores
     few = forecast_demand([new, *similar[:3]], NOW, 48)
     assert few.unknown == ("new",)
+
+
+def test_a_suspended_workflow_is_not_forecast_and_said_to_be_left_out() -> None:
+    held = replace(_every_day("a", 3, 8.0, 5400), suspended=True)
+    found = forecast_demand([held, _every_day("b", 5, 1.0, 3600), Workload("new", "Job", [], suspended=True)], NOW, 48)
+    assert {name for h in found.hours for name, _ in h.by_workflow} == {"b"}
+    assert (found.suspended, found.unknown) == (("a",), ())
+    scenario = scenarios.demand_forecast()
+    assert scenario.fleet is not None
+    more = Fleet(
+        (*scenario.fleet.members, scenarios.daily_member("giant", 2.0, 9.0, 3000, timetable=None, suspended=True))
+    )
+    item = replace(scenario, fleet=more).one("demand-forecast")
+    assert item.because.endswith("of which this workflow takes 80%; 1 suspended workflow not counted")
+
+
+SUSPENDED = replace(define(scenarios.every_ten_minutes("Forbid")), suspended=True)
+
+
+def _runs(starts: list[float], seconds: float = 60.0) -> list[RunRecord]:
+    value = {step.name: seconds / 2 for step in SUSPENDED.graph.steps}
+    return [simulate(SUSPENDED.graph, value, number=i, start=t) for i, t in enumerate(starts)]
+
+
+DUE = NOW - NOW % 600.0
+ON_TIME = [DUE - 600.0 * k + 4.0 for k in range(40, 0, -1)]
+BY_HAND = [DUE - 5000.0 * k + 211.0 for k in range(40, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("starts", "seconds", "suspended"),
+    [
+        (ON_TIME, 60.0, True),
+        ([DUE - 930.0 * k for k in range(40, 0, -1)], 925.0, True),  # each begins as the one before ends
+        (BY_HAND, 60.0, False),
+        ([*BY_HAND[:12], *ON_TIME], 60.0, True),
+        ([], 60.0, True),
+    ],
+)
+def test_a_workflow_that_others_start_although_its_schedule_is_suspended_goes_on(
+    starts: list[float], seconds: float, suspended: bool
+) -> None:
+    runs = _runs(sorted(starts), seconds)
+    found = member(SUSPENDED, runs, RunFigures())
+    assert (found.suspended, found.timetable) == (suspended, None)
+    resumed = member(replace(SUSPENDED, suspended=False), runs, RunFigures())
+    assert (resumed.suspended, resumed.timetable) == (False, Timetable(("*/10 * * * *",)))
+
+
+def test_a_template_whose_schedules_are_all_suspended_is_suspended() -> None:
+    cron = scenarios.every_ten_minutes("Forbid")
+    named = {**cron["spec"], "workflowSpec": {"workflowTemplateRef": {"name": "etl"}}}
+    template = {**cron, "kind": "WorkflowTemplate", "spec": cron["spec"]["workflowSpec"]}
+    template["metadata"] = {**cron["metadata"], "name": "etl"}
+    for held, other in ((True, True), (False, True)):
+        triggers = [
+            {**cron, "metadata": {**cron["metadata"], "name": name}, "spec": {**named, "suspend": suspend}}
+            for name, suspend in (("often", held), ("seldom", other))
+        ]
+        made = next(d for d in define_all([template, *triggers]) if d.key.kind == "WorkflowTemplate")
+        found = member(made, _runs(ON_TIME), RunFigures())
+        assert found.suspended is held
+        assert (found.timetable is None) is held
 
 
 def test_unequal_runs_widen_the_bound() -> None:

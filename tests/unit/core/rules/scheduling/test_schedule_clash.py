@@ -11,7 +11,8 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
-from concertmaster.core.rules.scheduling.schedule_clash import _moved
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.scheduling.schedule_clash import _moved, evaluate
 from concertmaster.core.timetable import Timetable
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
@@ -91,6 +92,19 @@ def test_silence_without_waiting_without_others_or_without_a_better_hour() -> No
     assert replace(at_two(600.0), fleet=Fleet()).recommended("schedule-clash") == []
     always = Fleet(tuple(daily_member(f"w{h}", float(h), 30.0, 3600) for h in range(24)))
     assert replace(at_two(600.0), fleet=always).recommended("schedule-clash") == []
+
+
+def test_a_suspended_schedule_is_not_moved_and_nobody_moves_away_from_one() -> None:
+    clash = scenarios.schedule_clash()
+    assert clash.fleet is not None
+    held = [replace(m, suspended=True, timetable=None) for m in clash.fleet.members]
+    assert replace(clash, fleet=Fleet(held)).recommended("schedule-clash") == []
+    quiet = replace(daily_member("vacuum", 1.5, 60.0, 1800), suspended=True, timetable=None)
+    assert replace(clash, fleet=Fleet((*clash.fleet.members, quiet))).one("schedule-clash").proposed == "30 1 * * *"
+    running = Fleet((*clash.fleet.members, replace(quiet, suspended=False)))
+    assert replace(clash, fleet=running).one("schedule-clash").proposed != "30 1 * * *"
+    own = replace(clash.definition, suspended=True)
+    assert list(evaluate(Evidence(replace(clash.analysis(), definition=own), "wfp", fleet=clash.fleet))) == []
 
 
 def test_lines_that_are_not_plain_get_no_recommendations() -> None:
