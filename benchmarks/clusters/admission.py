@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 
+from benchmarks.clusters.law import Cluster
 from benchmarks.clusters.runs import Pod
 
 _EXACT = 1e-9
@@ -48,11 +49,11 @@ class Locks:
 
 
 class Quotas:
-    """CPU quotas by namespace (cores); none where a namespace has none."""
+    """CPU quotas by namespace (cores), beside services; none where a namespace has none."""
 
-    def __init__(self, hard: Mapping[str, float]) -> None:
-        self._hard = hard
-        self._used: dict[str, float] = defaultdict(float)
+    def __init__(self, cluster: Cluster) -> None:
+        self._hard = cluster.quotas
+        self._used: dict[str, float] = defaultdict(float, cluster.in_quotas)
         self._queues: dict[str, deque[Pod]] = defaultdict(deque)
 
     def ask(self, pod: Pod) -> bool:

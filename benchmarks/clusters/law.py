@@ -114,12 +114,14 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Nodes, sizes of semaphores by lock (a mutex has one place), and CPU quotas by namespace. ``slowing``: how much
+    """Nodes, sizes of semaphores by lock (a mutex has one place), CPU quotas by namespace, and the cores that pods outside
+    workflows take of these (``in_quotas``). ``slowing``: how much
     longer work takes on a node that is full, as a share. ``preempts``: whether pods of higher priority evict others."""
 
     pools: tuple[Pool, ...]
     semaphores: dict[str, int] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
+    in_quotas: dict[str, float] = field(default_factory=dict)
     slowing: float = 0.0
     preempts: bool = False
 

@@ -14,7 +14,7 @@ from benchmarks.clusters.manifests import definition
 from benchmarks.clusters.records import records
 from benchmarks.clusters.remedies import Followed, followed, makespan, skipped
 from benchmarks.clusters.runs import Run
-from benchmarks.clusters.services import known_services
+from benchmarks.clusters.services import known_in_quotas, known_services
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import starts
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
@@ -101,7 +101,8 @@ def environment(site: Site, flow: Flow, fleet: Fleet, now: float) -> Environment
     if all(p.most is None for p in pools):
         nodes = Nodes(nodes.largest, {"cpu": sum(p.nodes * p.cores for p in pools)}, known_services(site.cluster, now))
     quotas = (ResourceQuota("compute", {"cpu": quota}),) if quota is not None else ()
-    return Environment(fleet=fleet, capacity=Capacity(quotas=quotas, nodes=nodes))
+    taken = known_in_quotas(site.cluster, now).get(flow.namespace)
+    return Environment(fleet=fleet, capacity=Capacity(quotas=quotas, nodes=nodes, in_quotas=taken))
 
 
 def analyse(plan: Plan, seed: int) -> tuple[dict[str, AnalysisResult], Forecast]:

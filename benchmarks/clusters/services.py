@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from benchmarks.clusters.law import Cluster
-from concertmaster.core.changes.admission.service_pods import EVERY, ServicePods
+from concertmaster.core.changes.admission.service_pods import EVERY, InQuotas, ServicePods, in_quotas
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts.services import read_services
+from concertmaster.prometheus.facts.services import read_quota_services, read_services
 from concertmaster.prometheus.queries.scope import PLAIN
 
 _MOMENTS = 56  # of a week
@@ -19,6 +19,15 @@ def known_services(cluster: Cluster, now: float) -> ServicePods | None:
     times = [newest - n * EVERY for n in reversed(range(_MOMENTS))]
     found = [read_services(_answer(cluster, at), at, PLAIN) for at in times]
     return ServicePods(tuple(moment for moment in found if moment is not None))
+
+
+def known_in_quotas(cluster: Cluster, now: float) -> dict[str, InQuotas]:
+    """What services take of quotas, by namespace."""
+    rows = {("quotas", space, ""): 1.0 for space in cluster.quotas}
+    rows |= {("requests", space, "cpu"): cores for space, cores in cluster.in_quotas.items()}
+    vector = Vector(("stat", "namespace", "resource"), tuple(rows), list(rows.values()))
+    found = read_quota_services(vector, now // EVERY * EVERY, PLAIN)
+    return in_quotas([found] if found is not None else [])
 
 
 def _answer(cluster: Cluster, at: float) -> Vector:

@@ -41,7 +41,7 @@ class _Simulation:
         self._nodes = Nodes(site.cluster, seed, begin, self._later, self._lose, self._schedule)
         self._locks = Locks(site.cluster.semaphores)
         self._run_locks: dict[str, list[Run]] = defaultdict(list)
-        self._quotas = Quotas(site.cluster.quotas)
+        self._quotas = Quotas(site.cluster)
 
     def expect(self, flow: Flow, start: Start) -> None:
         """Have this run started when it is due."""

@@ -1,8 +1,9 @@
-"""What pods outside workflows request on each node, on a real Prometheus with series as kube-state-metrics has them."""
+"""What pods outside workflows request on each node, and take of quotas, on a real Prometheus with series as
+kube-state-metrics has them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,8 +25,10 @@ def pod(name: str, kind: str, node: str, cores: float | None = 1.0, *beside: Con
     """A pod that runs since the beginning, with a Gi for each core."""
     memory = None if cores is None else cores * GI
     main = ContainerLife("main", started=BEGIN, cpu_request=cores, memory_request=memory, cpu_seconds=1.0)
+    main = replace(main, memory_limit=2 * memory if memory else None)
+    space = "kube-system" if kind == "DaemonSet" else "shop"
     return PodLife(
-        "shop", name, f"uid-{name}", BEGIN, [main, *beside], node=node, owner_kind=kind, owner_name=name.rpartition("-")[0],
+        space, name, f"uid-{name}", BEGIN, [main, *beside], node=node, owner_kind=kind, owner_name=name.rpartition("-")[0],
         scheduled=BEGIN, started=BEGIN,
     )  # fmt: skip
 
@@ -50,13 +53,26 @@ SERVICES = [
 ]
 
 
+def with_quotas(pieces: Iterable[str], *spaces: str) -> Iterator[str]:
+    """The series, and a ResourceQuota in each of the namespaces."""
+    lines = [
+        f'kube_resourcequota{{namespace="{space}",resourcequota="team",resource="requests.cpu",type="{kind}"}} 9 {at}\n'
+        for space in spaces
+        for kind in ("hard", "used")
+        for at in range(int(BEGIN), int(NOW + 4 * HOUR), 60)
+    ]
+    yield from (piece for piece in pieces if piece != "# EOF\n")
+    yield from ("# TYPE kube_resourcequota gauge\n", *lines, "# EOF\n")
+
+
 @pytest.fixture(scope="module")
 def source() -> Iterator[MetricsSource]:
     from testbed.services.prometheus import PrometheusServer
 
     server = PrometheusServer([])
     try:
-        server.load_openmetrics(render(SERVICES, Grid(BEGIN, NOW + 4 * HOUR), (), NODES))
+        series = render(SERVICES, Grid(BEGIN, NOW + 4 * HOUR), (), NODES)
+        server.load_openmetrics(with_quotas(series, "shop", "etl"))
         server.start()
         yield gather.find_source(server.url, None, "default", None, None, [])
     finally:
@@ -79,3 +95,22 @@ def test_what_services_request_is_read_by_node_and_moment(source: MetricsSource)
     assert after.held == {"cpu": 7.75, "memory": 7.5 * GI, "pods": 5.0}
     assert after.left["cpu"].tolist() == [5.75, 2.5]
     assert services.whole
+
+
+def test_what_services_take_of_quotas_is_read_by_namespace_and_moment(source: MetricsSource) -> None:
+    client, capacity = PrometheusClient(source), NodeCapacity()
+    try:
+        for cycle in range(3):
+            known = capacity.in_quotas(client, NOW + 3 * HOUR + 60.0 * cycle, answers=True)
+    finally:
+        client.close()
+    assert set(known) == {"shop", "etl"}  # kube-system has pods and no quota
+    assert known["etl"].usually() == {}
+    shop = known["shop"]
+    assert shop.at[0] < THEN < shop.at[-1]
+    # web-3, which has no node, and web-4 count, and web-2, which was evicted, does not.
+    first = {resource: held[0] for resource, held in shop.held.items()}
+    assert first == {"cpu": 7.25, "memory": 7 * GI, "limits.memory": 14 * GI, "pods": 4.0}
+    assert {r: held[-1] for r, held in shop.held.items()} == {
+        "cpu": 9.25, "memory": 9 * GI, "limits.memory": 18 * GI, "pods": 5.0,
+    }  # fmt: skip

@@ -68,6 +68,16 @@ def limit_in_shared_quota(g: Rng) -> Plan:
     return Plan(site, _LIMIT, "etl", _without(site, "etl"))
 
 
+def limit_in_quota_with_services(g: Rng) -> Plan:
+    """The same, where services of the namespace take most of the quota."""
+    own = _limited(g)
+    services = g.choice((4.0, 8.0))
+    quota = services + (own.limit or 0) + g.choice((1, 2, 3))
+    cluster = Cluster((Pool("", 8, 8.0),), quotas={"lab": quota}, in_quotas={"lab": services})
+    site = Site((own,), cluster)
+    return Plan(site, _LIMIT, "etl", _without(site, "etl"))
+
+
 def limit_beside_services(g: Rng) -> Plan:
     """A limit on nodes that services fill for the most part."""
     own = _limited(g)
@@ -137,6 +147,7 @@ PLANTED: tuple[Kind, ...] = (
     limits_at_once,
     limit_within_quota,
     limit_in_shared_quota,
+    limit_in_quota_with_services,
     limit_beside_services,
     limit_beside_services_by_day,
     limit_of_a_job,

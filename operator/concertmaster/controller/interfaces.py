@@ -14,6 +14,7 @@ from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
@@ -58,8 +59,8 @@ class SourceReport:
     seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
     engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
     before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
-    what the nodes behind the source have allocatable. ``outages``: spans (unix seconds) in which it failed or knew of no
-    pods, or no process read it.
+    what the nodes behind the source have allocatable; ``in_quotas``: what services take of quotas, by namespace.
+    ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read it.
     """
 
     source: str
@@ -80,6 +81,7 @@ class SourceReport:
     namespace_unplaced: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Nodes = UNKNOWN_NODES
+    in_quotas: Mapping[str, InQuotas] = field(default_factory=dict)
     outages: tuple[tuple[float, float], ...] = ()
 
     def notes(self, key: WorkflowKey) -> tuple[str, ...]:

@@ -137,6 +137,7 @@ class MetricsSources:
             namespace_unplaced=placement.namespace_unplaced,
             left_out=oversize.notes(demand.now, self._history.full),
             nodes=self._nodes.of(client, demand.now, answers=ok),
+            in_quotas=self._nodes.in_quotas(client, demand.now, answers=ok),
         )
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:

@@ -199,7 +199,8 @@ class Assessor:
             if early and evidence.runs < policy.analysis.min_runs:
                 self._first.too_few(subject, self._revisions)
                 return replace(known, ready=backfilling(definition, policy, report, now))
-            bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
+            in_quotas = report.in_quotas.get(definition.key.namespace) if report is not None else None
+            bound = replace(capacity, nodes=report.nodes, in_quotas=in_quotas) if report is not None else capacity
             outages = report.outages if report is not None else ()
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
             case = Case(

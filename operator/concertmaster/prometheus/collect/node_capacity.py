@@ -1,20 +1,31 @@
-"""What the nodes behind each metrics source have allocatable, asked once an hour, and what services leave of them."""
+"""What the nodes behind each metrics source have allocatable, asked once an hour, and what services leave of them and of the
+quotas."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
-from concertmaster.core.changes.admission.service_pods import EVERY, ServiceMoment, ServicePods
+from concertmaster.core.changes.admission.service_pods import (
+    EVERY,
+    InQuotas,
+    QuotaMoment,
+    ServiceMoment,
+    ServicePods,
+    in_quotas,
+)
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.client.hourly import HOUR
+from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
-from concertmaster.prometheus.facts.services import read_services
+from concertmaster.prometheus.facts.services import read_quota_services, read_services
 from concertmaster.prometheus.queries.extended import allocatable
 from concertmaster.prometheus.queries.scope import LabelScheme
-from concertmaster.prometheus.queries.services import services
+from concertmaster.prometheus.queries.services import quota_services, services
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -23,6 +34,9 @@ _WEEK = 7 * _DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
 _STEADY = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
+_Moment = TypeVar("_Moment", bound=ServiceMoment | QuotaMoment)
+_Made = TypeVar("_Made")
+
 
 class NodeCapacity:
     """Capacities by source. A source that does not know its nodes, or does not answer, costs no more than a recommendation
@@ -30,7 +44,8 @@ class NodeCapacity:
 
     def __init__(self) -> None:
         self._known: dict[str, Nodes] = {}
-        self._services: dict[str, ServiceMoments] = {}
+        self._services: dict[str, Moments[ServiceMoment, ServicePods]] = {}
+        self._in_quotas: dict[str, Moments[QuotaMoment, dict[str, InQuotas]]] = {}
 
     def of(self, client: PrometheusClient, now: float, *, answers: bool) -> Nodes:
         """What the nodes of the client's source have allocatable, and what pods outside workflows leave of it. ``now`` in
@@ -47,21 +62,37 @@ class NodeCapacity:
         nodes = self._known.get(name, UNKNOWN_NODES)
         if not nodes.all:
             return nodes  # services bind nothing where the nodes scale
-        moments = self._services.setdefault(name, ServiceMoments())
+        moments = self._services.setdefault(name, Moments("services", services, read_services, _usable))
         if answers:
             moments.ask(client, now)
         return replace(nodes, services=moments.known(now))
 
+    def in_quotas(self, client: PrometheusClient, now: float, *, answers: bool) -> Mapping[str, InQuotas]:
+        """What services take of quotas, by namespace; the namespaces not named are not known. Arguments as above."""
+        name = client.source.name
+        made = Moments("quota services", quota_services, read_quota_services, in_quotas)
+        moments = self._in_quotas.setdefault(name, made)
+        if answers:
+            moments.ask(client, now)
+        return moments.known(now) or {}
 
-class ServiceMoments:
+
+class Moments(Generic[_Moment, _Made]):
     """Moments of one source. Each is asked for once, the newest first, one query per call, and none for an hour after one
     without an answer: 8 a day, at first those of the last day, and then slowly those of the week, as far as the source
     reaches back. None is stored: the source tells them again after a restart."""
 
-    def __init__(self) -> None:
-        self._read: dict[float, ServiceMoment | None] = {}
-        self._not_before = 0.0
-        self._known: ServicePods | None = None
+    def __init__(
+        self,
+        name: str,
+        text: Callable[[Mapping[str, str], LabelScheme, Collection[str]], str],
+        read: Callable[[Vector, float, LabelScheme], _Moment | None],
+        make: Callable[[list[_Moment]], _Made],
+    ) -> None:
+        self._name, self._text, self._reader, self._make = name, text, read, make
+        self._read: dict[float, _Moment | None] = {}
+        self._not_before = self._newest = 0.0
+        self._known: _Made | None = None
 
     def ask(self, client: PrometheusClient, now: float) -> None:
         """Read the newest moment of the week before ``now`` (unix seconds) that was not read."""
@@ -72,8 +103,8 @@ class ServiceMoments:
             return
         scheme = LabelScheme(source.labels.state_metrics)
         try:
-            text = services(source.extra_matchers, scheme, source.owner_kinds)
-            found = read_services(client.instant(text, due[0], name="services"), due[0], scheme)
+            text = self._text(source.extra_matchers, scheme, source.owner_kinds)
+            found = self._reader(client.instant(text, due[0], name=self._name), due[0], scheme)
         except MetricsError as error:
             log.info("source %s: requests of pods outside workflows are not known: %s", source.name, error)
             self._not_before = now + HOUR
@@ -81,18 +112,18 @@ class ServiceMoments:
         self._read = {at: moment for at, moment in self._read.items() if newest - _WEEK < at <= newest}
         self._read[due[0]] = found
         self._not_before = now + (HOUR if found is None else _PAUSE if newest - due[0] >= _DAY else 0.0)
-        self._known = _usable([moment for _, moment in sorted(self._read.items()) if moment is not None])
+        moments = [moment for _, moment in sorted(self._read.items()) if moment is not None]
+        if moments:
+            self._known, self._newest = self._make(moments), moments[-1].at
 
-    def known(self, now: float) -> ServicePods | None:
+    def known(self, now: float) -> _Made | None:
         """What is known; None where nothing is, or only what is more than a day old at ``now`` (unix seconds)."""
-        return self._known if self._known is not None and self._known.moments[-1].at > now - _DAY else None
+        return self._known if self._newest > now - _DAY else None
 
 
-def _usable(moments: list[ServiceMoment]) -> ServicePods | None:
+def _usable(moments: list[ServiceMoment]) -> ServicePods:
     """The moments with about as large nodes as the newest day had: not those at which a part of them was not known, nor
     those from before nodes were added or taken away."""
-    if not moments:
-        return None
     sizes = {moment.at: moment.held["cpu"] + float(moment.left["cpu"].sum()) for moment in moments}
     most = max(size for at, size in sizes.items() if at > moments[-1].at - _DAY)
     return ServicePods(tuple(m for m in moments if _STEADY * most <= sizes[m.at] <= most / _STEADY))

@@ -1,9 +1,10 @@
-"""What pods outside workflows leave of each node at one moment, from the answer of the ``services`` query. Pure."""
+"""What pods outside workflows leave of each node, and take of quotas, at one moment, from the answers of the ``services``
+and ``quota_services`` queries. Pure."""
 
 from __future__ import annotations
 
 from concertmaster.core import arrays as np
-from concertmaster.core.changes.admission.service_pods import ServiceMoment
+from concertmaster.core.changes.admission.service_pods import QuotaMoment, ServiceMoment
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.queries.scope import LabelScheme
 
@@ -29,3 +30,13 @@ def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMome
         left[resource] = np.array([whole - part for whole, part in each])
         held[resource] = sum(part for _, part in each)
     return ServiceMoment(at, left, held, len({node for node, _ in pods} & set(nodes)) >= _WHOLE * len(nodes))
+
+
+def read_quota_services(vector: Vector, at: float, scheme: LabelScheme) -> QuotaMoment | None:
+    """The moment ``at`` (unix seconds). None where the metrics source knows no quota."""
+    held: dict[str, dict[str, float]] = {}
+    for (stat, space, resource), value in vector.select("stat", *scheme.columns("namespace", "resource")):
+        amounts = held.setdefault(space, {})
+        if stat != "quotas":
+            amounts[_PODS if stat == _PODS else f"limits.{resource}" if stat == "limits" else resource] = value
+    return QuotaMoment(at, held) if held else None

@@ -26,6 +26,8 @@ SERVICE_KINDS = (
 )
 _REQUESTS = "kube_pod_container_resource_requests"
 _INIT_REQUESTS, _INIT_INFO = "kube_pod_init_container_resource_requests", "kube_pod_init_container_info"
+_LIMITS, _INIT_LIMITS = "kube_pod_container_resource_limits", "kube_pod_init_container_resource_limits"
+_QUOTAS = "kube_resourcequota"
 _AMOUNTS = ("cpu", "memory")
 
 
@@ -54,4 +56,32 @@ def services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collec
         held=f"sum by ({node}, {resource}) ({requests} and on ({uid}) ({pods}))",
         pods=count,
         allocatable=f"max by ({node}, {resource}) ({allocatable})",
+    )
+
+
+def quota_services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collection[str] = ()) -> str:
+    """By namespace with a ResourceQuota and ``resource`` at the pinned time: what such pods take of it, as ``services`` has
+    it, on a node or not (``stat`` is ``requests``, ``limits`` or ``pods``); ``quotas`` says which namespaces have one."""
+    where = equalities(matchers)
+    uid, space, resource = scheme.columns("uid", "namespace", "resource")
+    kinds = among(scheme.name("created_by_kind"), set(SERVICE_KINDS) - set(run_kinds))
+    quotas = f"group by ({space}) ({selector(_QUOTAS, [*where, matcher(space, '!=', '')])})"
+    ended = selector("kube_pod_status_phase", [*where, scheme.match("phase", "=~", "Failed|Succeeded")])
+    pods = f"{selector('kube_pod_info', [*where, *kinds])} and on ({space}) ({quotas}) unless on ({uid}) ({ended} == 1)"
+    each = ", ".join(dict.fromkeys((uid, scheme.name("container"), f"{EXPORTED}container")))
+    always = selector(_INIT_INFO, [*where, scheme.match("restart_policy", "=", "Always")])
+
+    def taken(metric: str, init: str) -> str:
+        own, inits = (
+            f"{selector(name, [*where, *among(resource, _AMOUNTS)])} and on ({space}) ({quotas})"
+            for name in (metric, init)
+        )
+        amounts = f"max by ({each}, {space}, {resource}) (({own}) or ({inits} and on ({each}) {always}))"
+        return f"sum by ({space}, {resource}) ({amounts} and on ({uid}) ({pods}))"
+
+    return by_stat(
+        requests=taken(_REQUESTS, _INIT_REQUESTS),
+        limits=taken(_LIMITS, _INIT_LIMITS),
+        pods=f"count by ({space}) (group by ({uid}, {space}) ({pods}))",
+        quotas=quotas,
     )

@@ -34,6 +34,8 @@ class Client:
         self.fewest, self.most, self.asked, self.fails = fewest, most, 0, False
         self.services: list[float] = []
         self.moments: list[float] = []
+        self.quota_moments: list[float] = []
+        self.in_quotas: dict[tuple[str, str, str], float] = {}
         self.hourly = Hourly()
 
     def instant(self, _text: str, at: float, *, name: str) -> Vector:
@@ -42,6 +44,10 @@ class Client:
         if name == "services":
             self.moments.append(at)
             return self.of_services()
+        if name == "quota services":
+            self.quota_moments.append(at)
+            keys = tuple((stat, space, resource) for stat, space, resource in self.in_quotas)
+            return Vector(("stat", "namespace", "resource"), keys, list(self.in_quotas.values()))
         self.asked += 1
         rows = {"largest": 1, "most": self.most, "fewest": self.fewest}
         keys = [(stat, resource) for stat in rows for resource in ("cpu", "memory")]
@@ -169,3 +175,34 @@ def test_services_are_not_asked_for_where_the_nodes_scale(known: bool) -> None:
     client = Client(10, 10) if known else Client(3, 11)
     of(NodeCapacity(), client, NOW)
     assert bool(client.moments) is known
+
+
+def taken(capacity: NodeCapacity, client: Any, now: float, *, answers: bool = True) -> dict[str, dict[str, float]]:
+    """What services usually take of quotas, by namespace."""
+    return {space: held.usually() for space, held in capacity.in_quotas(client, now, answers=answers).items()}
+
+
+def test_what_services_take_of_quotas_is_asked_for_on_any_cluster() -> None:
+    capacity, client = NodeCapacity(), Client(3, 11)  # the nodes scale
+    client.in_quotas = {
+        ("quotas", "web", ""): 1.0,
+        ("requests", "web", "cpu"): 4.0,
+        ("limits", "web", "memory"): 8e9,
+        ("pods", "web", ""): 7.0,
+        ("quotas", "etl", ""): 1.0,
+    }
+    assert taken(capacity, client, NOW) == {"web": {"cpu": 4.0, "limits.memory": 8e9, "pods": 7.0}, "etl": {}}
+    client.in_quotas = {("quotas", "web", ""): 1.0, ("requests", "web", "cpu"): 6.0}
+    assert taken(capacity, client, NOW + 60)["web"]["cpu"] == 5.0
+    assert client.quota_moments == [NOW // EVERY * EVERY, (NOW // EVERY - 1) * EVERY]
+    client.fails = True
+    assert taken(capacity, client, NOW + 20 * 3600.0)["etl"] == {}
+    assert taken(capacity, client, NOW + 25 * 3600.0) == {}
+
+
+def test_without_series_of_quotas_what_services_take_is_unknown_and_asked_once_an_hour() -> None:
+    capacity, client = NodeCapacity(), Client(2, 2)
+    for cycle in range(5):
+        assert taken(capacity, client, NOW + 600.0 * cycle) == {}
+    assert len(client.quota_moments) == 1
+    assert taken(capacity, client, NOW + 3601, answers=False) == {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.quotas import PodSizes, pod_sizes, pods_within, quota_of
-from concertmaster.core.changes.admission.service_pods import ServicePods
+from concertmaster.core.changes.admission.service_pods import InQuotas, ServicePods
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, quantity
 
@@ -55,12 +55,13 @@ BESIDE_SERVICES = "the capacity left by pods outside workflows"
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Bounds for the pods of a namespace: its ``quotas`` (without current usage), its limit ``ranges``, and the ``nodes`` of
-    its cluster."""
+    """Bounds for the pods of a namespace: its ``quotas`` (without current usage), its limit ``ranges``, the ``nodes`` of its
+    cluster, and what services hold of the quotas (``in_quotas``; None: not known)."""
 
     quotas: tuple[ResourceQuota, ...] = ()
     ranges: tuple[LimitRange, ...] = ()
     nodes: Nodes = UNKNOWN_NODES
+    in_quotas: InQuotas | None = None
 
     def pods(self, steps: Iterable[StepSpec], times: Sequence[float] = ()) -> tuple[int, str] | None:
         """The most concurrent pods of any of the ``steps`` when no other workflow runs, at the median of the ``times`` (unix
@@ -69,7 +70,8 @@ class Capacity:
 
     def pods_of(self, sizes: PodSizes, times: Sequence[float] = ()) -> tuple[int, str] | None:
         """The same of pods of these sizes: many runs have the same."""
-        quotas = pods_within(self.quotas, sizes.largest)
+        held = self.in_quotas.usually(times) if self.in_quotas is not None else {}
+        quotas = pods_within([quota.without(held) for quota in self.quotas], sizes.largest)
         nodes = pods_within((ResourceQuota("", self.nodes.all),), sizes.largest)
         beside = self.nodes.beside_services(sizes.on_nodes, times)
         bounds = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []

@@ -33,11 +33,18 @@ class LimitRange:
 @dataclass(frozen=True, slots=True)
 class ResourceQuota:
     """Hard limits and current usage of a ResourceQuota: ``cpu``, ``memory`` and ``ephemeral-storage`` (requests), the same
-    with prefix ``limits.``, and ``pods``."""
+    with prefix ``limits.``, and ``pods``. ``scoped``: it applies to a part of the pods only."""
 
     name: str
     hard: ByResource = field(default_factory=dict)
     used: ByResource = field(default_factory=dict)
+    scoped: bool = False
+
+    def without(self, taken: ByResource) -> ResourceQuota:
+        """What others leave of it, who take so much of each resource; all of it where it is not known to apply to them."""
+        if self.scoped:
+            return self
+        return replace(self, hard={r: max(0.0, amount - taken.get(r, 0.0)) for r, amount in self.hard.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ _FIELDS = {STORAGE: "storage"}  # field names of a container that differ from th
 def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
     """A ResourceQuota object; None for one that applies only to pods without requests."""
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
-    if "BestEffort" in (spec.get("scopes") or ()):
+    scopes = spec.get("scopes") or ()
+    if "BestEffort" in scopes:
         return None
+    scoped = bool(set(scopes) - {"NotBestEffort"} or spec.get("scopeSelector"))
     name = str((raw.get("metadata") or {}).get("name", ""))
-    return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")))
+    return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")), scoped)
 
 
 class PodSizes(NamedTuple):

@@ -1,4 +1,5 @@
-"""What pods outside workflows leave of each node: services (Deployments, StatefulSets, DaemonSets, static pods). Pure.
+"""What pods outside workflows leave of each node, and of the quotas of a namespace: services (Deployments, StatefulSets,
+DaemonSets, static pods). Pure.
 
 Known at moments a few hours apart. A service that scales with the hour leaves less at some times of the day than at others,
 so a run is compared with the moment next to it, and where there is none with those at the same time of other days.
@@ -74,14 +75,56 @@ class ServicePods:
 
     def _near(self, times: Sequence[float]) -> list[Flags]:
         """For each of the times, which of the moments describe it, shape (moments,)."""
-        known = np.array([moment.at for moment in self.moments])
-        found = []
-        for time in times:
-            away = np.abs(known - time)
-            if away.min() > EVERY / 2:
-                away = np.minimum(away % _DAY, _DAY - away % _DAY)
-            found.append(away <= max(EVERY / 2, float(away.min())))
-        return found
+        return _near(np.array([moment.at for moment in self.moments]), times)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuotaMoment:
+    """What services hold of quotas at one moment (``at``, unix seconds): by namespace that has one, and resource as in
+    ``ResourceQuota``."""
+
+    at: float
+    held: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InQuotas:
+    """What services hold of the quotas of one namespace. ``held``: by resource as in ``ResourceQuota``, at each of the
+    moments ``at`` (unix seconds, at least one), shape (moments,)."""
+
+    at: Floats
+    held: Mapping[str, Floats]
+
+    def usually(self, times: Sequence[float] = ()) -> dict[str, float]:
+        """What they hold at the median of the ``times`` (unix seconds; none: of all moments)."""
+        near = _near(self.at, times)
+        return {
+            resource: float(np.median([np.median(held[which]) for which in near] if near else held))
+            for resource, held in self.held.items()
+        }
+
+
+def in_quotas(moments: Sequence[QuotaMoment]) -> dict[str, InQuotas]:
+    """By namespace that has a quota at the newest of the ``moments``, in the order of their times."""
+    found = {}
+    for space in moments[-1].held if moments else ():
+        rows = [(moment.at, moment.held[space]) for moment in moments if space in moment.held]
+        resources = sorted({resource for _, held in rows for resource in held})
+        known = {resource: np.array([held.get(resource, 0.0) for _, held in rows]) for resource in resources}
+        found[space] = InQuotas(np.array([at for at, _ in rows]), known)
+    return found
+
+
+def _near(known: Floats, times: Sequence[float]) -> list[Flags]:
+    """For each of the times, which of the moments ``known`` describe it, shape (moments,): the one next to it, or those at
+    that time of other days."""
+    found = []
+    for time in times:
+        away = np.abs(known - time)
+        if away.min() > EVERY / 2:
+            away = np.minimum(away % _DAY, _DAY - away % _DAY)
+        found.append(away <= max(EVERY / 2, float(away.min())))
+    return found
 
 
 def _fits(moment: ServiceMoment, size: tuple[tuple[str, float], ...]) -> float:

@@ -7,14 +7,14 @@ times they reserve more, which no average shows, so a gain in that room is only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
-from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
@@ -103,13 +103,37 @@ def begins(evidence: Evidence, runs: Sequence[ExecutedRun]) -> list[float]:
 
 
 def service_notes(evidence: Evidence, times: Sequence[float]) -> tuple[str, ...]:
-    """What services request of nodes whose number is steady, at the median of the ``times``, as a sentence; that it is not
-    known; nothing where nodes bind nothing."""
-    nodes = evidence.capacity.nodes
-    if not nodes.all:
+    """What services hold of quotas, and of nodes whose number is steady, at the median of the ``times``, as sentences; that
+    it is not known; nothing where neither binds."""
+    capacity, nodes = evidence.capacity, evidence.capacity.nodes
+    unknown = (bool(nodes.all) and nodes.services is None) or (bool(capacity.quotas) and capacity.in_quotas is None)
+    notes = ["requests of pods outside workflows are not known"] if unknown else []
+    return (*notes, *_of_nodes(nodes, times), *_of_quotas(capacity, times))
+
+
+def _of_quotas(capacity: Capacity, times: Sequence[float]) -> Iterator[str]:
+    held = capacity.in_quotas.usually(times) if capacity.in_quotas is not None else {}
+    for quota in (q for q in capacity.quotas if not q.scoped):
+        parts = [
+            _part(resource, held[resource], hard)
+            for resource, hard in quota.hard.items()
+            if held.get(resource, 0.0) >= _LEAST * hard > 0.0
+        ]
+        if parts:
+            yield f"pods outside workflows take {text.listing(parts)} of ResourceQuota {quota.name}"
+
+
+def _part(resource: str, held: float, hard: float) -> str:
+    """``3 of 8 cores``, ``limits of 2Gi of 8Gi``, ``4 of 50 pods``."""
+    side, _, kind = resource.rpartition(".")
+    amount = {"cpu": text.cores, "memory": text.memory}.get(kind, lambda size: text.count(int(size), "pod"))
+    of = f"{amount(held).partition(' ')[0]} of {amount(hard)}"
+    return f"{side} of {of}" if side else of
+
+
+def _of_nodes(nodes: Nodes, times: Sequence[float]) -> tuple[str, ...]:
+    if not nodes.all or nodes.services is None:
         return ()
-    if nodes.services is None:
-        return ("requests of pods outside workflows are not known",)
     parts = []
     for resource, amount in (("cpu", text.cores), ("memory", text.memory)):
         held, most = float(np.median(nodes.services.held(resource, times))), nodes.services.high(resource)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from concertmaster.core.changes.admission import service_pods
 from concertmaster.core.changes.admission.capacity import BESIDE_SERVICES, Capacity, Nodes
-from concertmaster.core.changes.admission.quotas import pod_sizes
-from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
+from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.quotas import pod_sizes, quota_of
+from concertmaster.core.changes.admission.service_pods import (
+    InQuotas,
+    QuotaMoment,
+    ServiceMoment,
+    ServicePods,
+    in_quotas,
+)
 from concertmaster.core.model import ContainerSpec, StepSpec
 from tests.support.builders import DAY
 
@@ -58,6 +67,59 @@ def test_the_moment_of_a_run_counts_more_than_other_days() -> None:
 def test_without_a_moment_at_that_hour_the_nearest_one_counts() -> None:
     services = ServicePods((moment(MIDNIGHT, 8.0), moment(MIDNIGHT + 6 * HOUR, 3.0)))
     assert services.fits([POD], [MIDNIGHT + 4 * DAY + 10 * HOUR]) == [[3]]
+
+
+def test_what_services_take_of_quotas_is_known_by_namespace_and_time_of_day() -> None:
+    hours = range(0, 96, 3)
+    moments = [
+        QuotaMoment(MIDNIGHT + h * HOUR, {"web": {"cpu": 6.0 if 9 <= h % 24 < 21 else 1.0}, "etl": {}}) for h in hours
+    ]
+    known = in_quotas([*moments[:-1], QuotaMoment(moments[-1].at, {**moments[-1].held, "new": {"pods": 3.0}})])
+    night, noon = MIDNIGHT + 9 * DAY + 2 * HOUR, MIDNIGHT + 2 * DAY + 12 * HOUR
+    assert known["web"].usually([night]) == {"cpu": 1.0}
+    assert known["web"].usually([noon, noon, night]) == {"cpu": 6.0}
+    assert known["web"].usually() == {"cpu": 3.5}
+    assert known["etl"].usually([noon]) == {}
+    assert known["new"].usually([noon]) == {"pods": 3.0}
+    assert in_quotas([]) == {}
+
+
+TEN = ResourceQuota("team", {"cpu": 10.0, "limits.cpu": 20.0, "pods": 50.0})
+
+
+@pytest.mark.parametrize(
+    ("taken", "quota", "pods"),
+    [
+        ({"cpu": 7.5}, TEN, 2),
+        ({"cpu": 7.5, "pods": 49.0}, TEN, 1),
+        ({"cpu": 12.0}, TEN, 0),
+        ({"limits.cpu": 18.0}, TEN, 10),  # the pods have no limit
+        ({"cpu": 7.5}, replace(TEN, scoped=True), 10),
+        ({}, TEN, 10),
+    ],
+)
+def test_services_leave_less_of_a_quota(taken: dict[str, float], quota: ResourceQuota, pods: int) -> None:
+    held = InQuotas(np.zeros(1), {resource: np.array([amount]) for resource, amount in taken.items()})
+    capacity = Capacity((quota,), in_quotas=held)
+    assert capacity.pods([StepSpec("a", containers=(ContainerSpec("main", cpu_request=1.0),))]) == (
+        pods,
+        "ResourceQuota team",
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "scoped"),
+    [
+        ({}, False),
+        ({"scopes": ["NotBestEffort"]}, False),
+        ({"scopes": ["Terminating"]}, True),
+        ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "Exists"}]}}, True),
+    ],
+)
+def test_a_quota_with_scopes_may_not_apply_to_services(spec: dict[str, object], scoped: bool) -> None:
+    found = quota_of({"metadata": {"name": "q"}, "spec": {"hard": {"cpu": "4"}, **spec}})
+    assert found is not None
+    assert found.scoped is scoped
 
 
 STEP = StepSpec("a", containers=(ContainerSpec("main", cpu_request=1.0),))

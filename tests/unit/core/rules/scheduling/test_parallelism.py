@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
+from concertmaster.core.changes.admission.service_pods import InQuotas, ServiceMoment, ServicePods
 from concertmaster.core.model import Level, Recommendation, WorkflowKey
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
@@ -88,6 +88,23 @@ def test_all_nodes_together_bind(cores: float, limit: int) -> None:
     item = replace(scenarios.parallelism(), capacity=Capacity(nodes=Nodes(all={"cpu": cores}))).one("parallelism")
     assert item.proposed == f"{limit} pods at a time"
     assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
+
+
+def _in_quota(cores: float | None) -> Scenario:
+    """A quota of nine cores, of which services take so many (None: not known)."""
+    taken = InQuotas(np.array([NOW]), {"cpu": np.array([cores])}) if cores is not None else None
+    return replace(scenarios.parallelism(), capacity=Capacity((ResourceQuota("team", {"cpu": 9.0}),), in_quotas=taken))
+
+
+def test_services_of_the_namespace_take_their_part_of_its_quota() -> None:
+    item = _in_quota(5.0).one("parallelism")
+    assert item.action.endswith("2 -> 4 (limited by ResourceQuota team)")
+    assert "pods outside workflows take 5 of 9 cores of ResourceQuota team" in item.evidence
+    assert _in_quota(7.0).recommended("parallelism") == []  # the limit is what the quota holds
+    unknown = _in_quota(None).one("parallelism")
+    assert unknown.proposed == "8 pods at a time"
+    assert "requests of pods outside workflows are not known" in unknown.evidence
+    assert not any("outside workflows" in line for line in _in_quota(0.0).one("parallelism").evidence)
 
 
 def _services(*left: float, at: float = NOW, whole: bool = True) -> ServiceMoment:
