@@ -95,7 +95,8 @@ class Flow:
 class Pool:
     """Equal nodes. ``most``: an autoscaler keeps between ``nodes`` and that many, and a new one takes ``boot`` seconds and
     is removed after ``idle`` seconds without a pod. ``lost``: mean seconds until a spot node is lost (None: never); another
-    one takes its place. ``services``: cores of each node that belong to pods outside workflows."""
+    one takes its place. ``services``: cores of each node that belong to pods outside workflows. ``taint``: of each node,
+    as ``<key>=<value>:<effect>``, which steps tolerate that run there."""
 
     name: str
     nodes: int
@@ -106,6 +107,7 @@ class Pool:
     lost: float | None = None
     services: float = 0.0
     by_day: float = 0.0
+    taint: str = ""
 
     def services_at(self, time: float) -> float:
         """Cores of each node that belong to pods outside workflows at that time (unix seconds)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from benchmarks.clusters.demand import HOURS, Forecast, forecast
@@ -14,10 +14,10 @@ from benchmarks.clusters.manifests import definition
 from benchmarks.clusters.records import records
 from benchmarks.clusters.remedies import Followed, followed, makespan, skipped
 from benchmarks.clusters.runs import Run
-from benchmarks.clusters.services import known_in_quotas, known_services
+from benchmarks.clusters.services import known_in_quotas, known_services, known_taints
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import starts
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Materiality, Policy
@@ -97,9 +97,10 @@ def environment(site: Site, flow: Flow, fleet: Fleet, now: float) -> Environment
     on each."""
     pools = site.cluster.pools
     quota = site.cluster.quotas.get(flow.namespace)
-    nodes = Nodes({"cpu": max(p.cores for p in pools)})
+    nodes = replace(known_taints(site.cluster), largest={"cpu": max(p.cores for p in pools)})
     if all(p.most is None for p in pools):
-        nodes = Nodes(nodes.largest, {"cpu": sum(p.nodes * p.cores for p in pools)}, known_services(site.cluster, now))
+        every = {"cpu": sum(p.nodes * p.cores for p in pools)}
+        nodes = replace(nodes, all=every, services=known_services(site.cluster, now))
     quotas = (ResourceQuota("compute", {"cpu": quota}),) if quota is not None else ()
     taken = known_in_quotas(site.cluster, now).get(flow.namespace)
     return Environment(fleet=fleet, capacity=Capacity(quotas=quotas, nodes=nodes, in_quotas=taken))
@@ -113,7 +114,7 @@ def analyse(plan: Plan, seed: int) -> tuple[dict[str, AnalysisResult], Forecast]
     known = {flow.name: definition(flow, site.cluster) for flow in site.flows}
     newest = policy.analysis.max_runs
     read = {name: records(played[name], known[name], now)[-newest:] for name in known}
-    fleet = fleet_of([(known[name], read[name]) for name in known])
+    fleet = fleet_of([(known[name], read[name]) for name in known], known_taints(site.cluster))
     answers = {
         flow.name: analyze_workflow(
             known[flow.name],

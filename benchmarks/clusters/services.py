@@ -1,8 +1,9 @@
-"""What a metrics source says of services on the simulated nodes, as the product reads it."""
+"""What a metrics source says of the simulated nodes and the services on them, as the product reads it."""
 
 from __future__ import annotations
 
 from benchmarks.clusters.law import Cluster
+from concertmaster.core.changes.admission.nodes import Nodes, TaintedNode
 from concertmaster.core.changes.admission.service_pods import EVERY, InQuotas, ServicePods, in_quotas
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.services import read_quota_services, read_services
@@ -19,6 +20,17 @@ def known_services(cluster: Cluster, now: float) -> ServicePods | None:
     times = [newest - n * EVERY for n in reversed(range(_MOMENTS))]
     found = [read_services(_answer(cluster, at), at, PLAIN) for at in times]
     return ServicePods(tuple(moment for moment in found if moment is not None))
+
+
+def known_taints(cluster: Cluster) -> Nodes:
+    """Names of the nodes, the largest without a taint, and those with one."""
+    named = {f"{p.name or 'node'}-{number}": p for p in cluster.pools for number in range(p.nodes)}
+    plain = {name: pool for name, pool in named.items() if not pool.taint}
+    tainted = {
+        name: TaintedNode(frozenset([pool.taint]), {"cpu": pool.cores}) for name, pool in named.items() if pool.taint
+    }
+    most = {"cpu": max((pool.cores for pool in plain.values()), default=0.0)}
+    return Nodes(tainted=tainted, open=most, names=frozenset(plain))
 
 
 def known_in_quotas(cluster: Cluster, now: float) -> dict[str, InQuotas]:

@@ -14,7 +14,8 @@ from benchmarks.advice.manifests import read
 from benchmarks.healthy.law import DAY, WINDOW, Flow, Kind
 from benchmarks.healthy.manifests import manifest
 from benchmarks.healthy.simulation import simulate
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow

@@ -20,7 +20,8 @@ from benchmarks.resources.records import record
 from benchmarks.resources.remedies import applied
 from benchmarks.resources.simulation import Run, history
 from benchmarks.resources.truth import Effect, effect
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes, capacity_by_namespace
+from concertmaster.core.changes.admission.capacity import Capacity, capacity_by_namespace
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow
 

@@ -8,6 +8,7 @@ from benchmarks.clusters.kinds.plan import Kind, Plan
 from benchmarks.clusters.law import Cluster, Flow, Pool, Rng, Site, Step
 
 _LIMIT = ("parallelism",)
+_CONTROL = "node-role.kubernetes.io/control-plane=:NoSchedule"
 
 
 def _fan(g: Rng, items: int) -> tuple[Step, ...]:
@@ -97,6 +98,26 @@ def limit_beside_services_by_day(g: Rng) -> Plan:
     return Plan(site, _LIMIT, "etl", _without(site, "etl"))
 
 
+def limit_beside_control_plane(g: Rng) -> Plan:
+    """A limit on nodes of which those of the control plane have most of what is free."""
+    own = _limited(g)
+    room = (own.limit or 0) + g.choice((2, 3))
+    control = Pool("control", 3, g.choice((4.0, 8.0)), services=1.0, taint=_CONTROL)
+    site = Site((own,), Cluster((Pool("", 1, float(room)), control)))
+    return Plan(site, _LIMIT, "etl", _without(site, "etl"))
+
+
+def limit_beside_dedicated_nodes(g: Rng) -> Plan:
+    """A limit on nodes beside some that are dedicated to another workflow; a third one uses the others at every hour."""
+    own = _limited(g)
+    train = Flow("train", (Step("x", g.uniform(1800, 3000), items=8, pool="gpu"),), "0 * * * *", namespace="ml")
+    other = _other(g, 2)
+    nodes = Pool("", 1, float((own.limit or 0) + 2 + g.choice((1, 2))))
+    dedicated = Pool("gpu", 2, g.choice((8.0, 16.0)), taint="nvidia.com/gpu=present:NoSchedule")
+    site = Site((own, train, other), Cluster((nodes, dedicated)))
+    return Plan(site, _LIMIT, "etl", _without(site, "etl"))
+
+
 def limit_of_a_job(g: Rng) -> Plan:
     """A CronJob whose completions run a few at a time on free nodes."""
     job = Step("job", g.uniform(60, 400), items=g.choice((6, 8, 12)), spread=g.choice((0.1, 0.5)))
@@ -150,6 +171,8 @@ PLANTED: tuple[Kind, ...] = (
     limit_in_quota_with_services,
     limit_beside_services,
     limit_beside_services_by_day,
+    limit_beside_control_plane,
+    limit_beside_dedicated_nodes,
     limit_of_a_job,
     more_pods_than_nodes,
 )

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory

@@ -14,6 +14,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.score import attainable
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.plan import expected_change
 from concertmaster.core.changes.verification.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.fleet.together import contributions
@@ -101,12 +102,15 @@ def analyze_workflow(
     analysis = analyze(definition, runs, now=now, policy=policy, figures=figures, blind=blind)
     found = data_warnings(definition, runs, now, figures, analysis.executed, blind)
     warnings = (*found, *environment.gaps.notes)
+    nodes = environment.capacity.nodes
+    if nodes.tainted:
+        nodes = nodes.reached({e.node for run in runs for e in run.steps if e.node is not None})
     evidence = Evidence(
         analysis,
         profile,
         gaps=replace(environment.gaps, notes=warnings),
         fleet=environment.fleet,
-        capacity=environment.capacity,
+        capacity=replace(environment.capacity, nodes=nodes),
         sizing=earlier.sizing,
     )
     published = earlier.published
@@ -136,6 +140,8 @@ def analyze_workflow(
     )
 
 
-def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]]) -> Fleet:
-    """The workflows that share nodes."""
-    return Fleet(member(definition, runs, RunFigures()) for definition, runs in workflows)
+def fleet_of(
+    workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], nodes: Nodes = UNKNOWN_NODES
+) -> Fleet:
+    """The workflows that share ``nodes``."""
+    return Fleet(member(definition, runs, RunFigures(), nodes) for definition, runs in workflows)

@@ -77,7 +77,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         objectives(case, result),
         candidates(result, away) if allowed and not case.provisional else (),
         detail.encoded(results.view(result), case.profile.metadata.name, memory, _recent(case, result)),
-        member(case.definition, case.runs, case.figures),
+        member(case.definition, case.runs, case.figures, case.environment.capacity.nodes),
         _waits(result),
         LongTermFigures() if case.provisional else long_term_figures(case, result, memory),
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),

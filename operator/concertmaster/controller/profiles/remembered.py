@@ -114,6 +114,7 @@ class _Row(msgspec.Struct):
     timetable: Timetable | None
     late: float | None
     suspended: bool
+    taints: frozenset[str]
     waits: bool = False
     series: dict[str, str] = {}
 
@@ -156,7 +157,9 @@ class Memory:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
-            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late, row.suspended)
+            member = FleetMember(
+                key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late, row.suspended, row.taints
+            )
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
         self._outputs.details.release(entry.namespace, entry.name)
@@ -222,6 +225,7 @@ class Memory:
             None if member is None else member.timetable,
             None if member is None else member.late,
             member is not None and member.suspended,
+            frozenset() if member is None else member.taints,
             waits,
             self._outputs.series.lines(entry.uid),
         )

@@ -6,6 +6,7 @@ reservations of the whole fleet are summed once, so that ten thousand workflows 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import by_schedule, late_within
 from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.timetable import Timetable, timetable_of
@@ -30,13 +32,14 @@ _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 class FleetMember:
     """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
     first. ``timetable``: of its schedule (None: it has none, or it is suspended); ``late``: see ``Workload``; ``suspended``:
-    whether the schedule that starts it is."""
+    whether the schedule that starts it is; ``taints``: of the nodes that most of its pods ran on."""
 
     key: WorkflowKey
     runs: Floats
     timetable: Timetable | None = None
     late: float | None = None
     suspended: bool = False
+    taints: frozenset[str] = frozenset()
 
 
 class Fleet:
@@ -49,6 +52,7 @@ class Fleet:
     def __init__(self, members: Iterable[FleetMember] = (), *, across: bool = True) -> None:
         self.members = tuple(members)
         self.across = across
+        self._among: dict[frozenset[str], Fleet] = {}
         self._demands: dict[tuple[float, int], Demand] = {}
         self._reserved: dict[tuple[str | None, int], _Reserved] = {}  # of all and by namespace, and by column
 
@@ -58,6 +62,16 @@ class Fleet:
         if not any(m.suspended for m in self.members):
             return self
         return Fleet((m for m in self.members if not m.suspended), across=self.across)
+
+    def among(self, tolerated: frozenset[str] | None) -> Fleet:
+        """Without the workflows whose pods run on nodes with other taints than the ``tolerated`` ones; all if those are not
+        known."""
+        if tolerated is None or all(m.taints <= tolerated for m in self.members):
+            return self
+        if tolerated not in self._among:
+            kept = (m for m in self.members if m.taints <= tolerated)
+            self._among[tolerated] = Fleet(kept, across=self.across)
+        return self._among[tolerated]
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
@@ -234,13 +248,23 @@ def _often(each: FleetMember, now: float) -> int:
     return len(each.timetable.starts(now, now + _FORTNIGHT)) if each.timetable is not None else 0
 
 
-def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> FleetMember:
+def _taints(runs: Sequence[RunRecord], nodes: Nodes) -> frozenset[str]:
+    """Taints of the nodes that most of its pods ran on."""
+    ran = Counter(nodes.taints_of([e.node]) for run in runs for e in run.steps if e.node is not None)
+    taints, pods = max(ran.items(), key=lambda kv: kv[1], default=(frozenset(), 0))
+    return taints if 2 * pods > ran.total() else frozenset()
+
+
+def member(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures, nodes: Nodes = UNKNOWN_NODES
+) -> FleetMember:
     """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
     observed use."""
     pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
     suspended = definition.suspended and by_schedule(definition, runs)
-    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition), suspended)
+    taints = _taints(runs, nodes) if nodes.tainted else frozenset()
+    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition), suspended, taints)
 
 
 def _past(run: RunRecord) -> PastRun | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import (
     EVERY,
     InQuotas,
@@ -56,7 +56,7 @@ class NodeCapacity:
         ):  # the answer covers a day, and nodes come and go slower than runs
             try:
                 text = allocatable(client.source.extra_matchers)
-                self._known[name] = Nodes(*read_allocatable(client.instant(text, now, name="nodes")))
+                self._known[name] = read_allocatable(client.instant(text, now, name="nodes"))
             except MetricsError as error:
                 log.info("source %s: what nodes have allocatable is not known: %s", name, error)
         nodes = self._known.get(name, UNKNOWN_NODES)

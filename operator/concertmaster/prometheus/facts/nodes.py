@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from concertmaster.core.changes.admission.nodes import Nodes, TaintedNode
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.queries.extended import INSTANCE_TYPES, NODE_PRICES, SPOT, node_label
@@ -49,14 +50,31 @@ def with_nodes(facts: Iterable[PodFact], nodes: Mapping[str, NodeFacts]) -> tupl
     )
 
 
-def read_allocatable(vector: Vector) -> tuple[dict[str, float], dict[str, float]]:
-    """By resource what the largest node has allocatable, and what all have together where their number is steady."""
+def read_allocatable(vector: Vector) -> Nodes:
+    """What the largest node has allocatable, and what all have together where their number is steady; the nodes with
+    taints."""
     known: dict[str, dict[str, float]] = {}
-    for (stat, resource), value in vector.select("stat", "resource"):
-        known.setdefault(stat, {})[resource.replace("_", "-")] = value  # as Kubernetes has it: ephemeral-storage
+    tainted: dict[str, dict[str, float]] = {}
+    taints: dict[str, set[str]] = {}
+    names: set[str] = set()
+    for (stat, resource, node, *taint), value in vector.select("stat", "resource", "node", "key", "value", "effect"):
+        if stat == "name":
+            names.add(node)
+            continue
+        if stat == "taint":
+            taints.setdefault(node, set()).add("{}={}:{}".format(*taint))
+            continue
+        amounts = tainted.setdefault(node, {}) if stat == "tainted" else known.setdefault(stat, {})
+        amounts[resource.replace("_", "-")] = value  # as Kubernetes has it: ephemeral-storage
     fewest, most = known.get("fewest", {}), known.get("most", {})
     steady = bool(most) and all(fewest.get(resource, 0.0) >= _STEADY * value for resource, value in most.items())
-    return known.get("largest", {}), most if steady else {}
+    return Nodes(
+        known.get("largest", {}),
+        most if steady else {},
+        tainted={node: TaintedNode(frozenset(found), tainted.get(node, {})) for node, found in taints.items()},
+        open=known.get("open", {}),
+        names=frozenset(names),
+    )
 
 
 def _prices(node: NodeFacts) -> tuple[float, ...] | None:

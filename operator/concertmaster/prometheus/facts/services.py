@@ -29,7 +29,8 @@ def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMome
         each = [(has.get((node, resource), 0.0), taken.get((node, resource), 0.0)) for node in nodes]
         left[resource] = np.array([whole - part for whole, part in each])
         held[resource] = sum(part for _, part in each)
-    return ServiceMoment(at, left, held, len({node for node, _ in pods} & set(nodes)) >= _WHOLE * len(nodes))
+    whole = len({node for node, _ in pods} & set(nodes)) >= _WHOLE * len(nodes)
+    return ServiceMoment(at, left, held, whole, tuple(nodes))
 
 
 def read_quota_services(vector: Vector, at: float, scheme: LabelScheme) -> QuotaMoment | None:

@@ -31,6 +31,7 @@ SPOT = {  # labels of nodes that may be taken away, with the value that says so
 }
 
 ALLOCATABLE = "kube_node_status_allocatable"
+_TAINT = "kube_node_spec_taint"
 
 _DEVICE = ("UUID", "gpu", "GPU_I_ID")
 
@@ -76,14 +77,26 @@ def node_label(key: str) -> str:
 
 def allocatable(matchers: Mapping[str, str]) -> str:
     """What nodes had allocatable in the last day, by ``resource``, in cores and bytes: the largest node (``stat`` is
-    ``largest``), and all of them together when they were most and fewest (``most``, ``fewest``)."""
+    ``largest``), and all of them together when they were most and fewest (``most``, ``fewest``).
+
+    Of nodes that have had the same taint for a day (``taint``, by ``node``, ``key``, ``value`` and ``effect``), what each
+    has (``tainted``); the largest of all others (``open``) and their names (``name``, by ``node``). Taints that come and go
+    are those of nodes that are not ready, cordoned or about to be removed.
+    """
     series = selector(ALLOCATABLE, [*equalities(matchers), *among("resource", ("cpu", "memory", "ephemeral_storage"))])
     each = f"max by (node, resource) ({series})"  # two replicas of kube-state-metrics tell of the same nodes
     day = "[1d:1h]"
+    by = "node, key, value, effect"
+    now = selector(_TAINT, [*equalities(matchers), *among("effect", ("NoSchedule", "NoExecute"))])
+    taints = f"group by ({by}) ({now}) and on ({by}) ({now} offset 1d)"
     return by_stat(
         largest=f"max_over_time(max by (resource) ({each}){day})",
         most=f"max_over_time(sum by (resource) ({each}){day})",
         fewest=f"min_over_time(sum by (resource) ({each}){day})",
+        taint=f"({taints})",
+        tainted=f"({each} and on (node) ({taints}))",
+        open=f"max by (resource) ({each} unless on (node) ({taints}))",
+        name=f"group by (node) ({each} unless on (node) ({taints}))",
     )
 
 

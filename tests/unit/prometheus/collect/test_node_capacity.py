@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import EVERY
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly

@@ -33,3 +33,26 @@ def test_labels_and_prices_of_a_node_come_together() -> None:
     assert missing.prices(pods) == []
     (gap,) = missing.prices(pods[2:] * 2)
     assert "flat prices" in str(gap)
+
+
+def test_nodes_with_taints_are_read_beside_what_all_have() -> None:
+    columns = ("stat", "resource", "node", "key", "value", "effect")
+    role = "node-role.kubernetes.io/control-plane"
+    rows = {
+        ("largest", "ephemeral_storage", "", "", "", ""): 5e9,
+        ("most", "cpu", "", "", "", ""): 20.0,
+        ("fewest", "cpu", "", "", "", ""): 20.0,
+        ("open", "cpu", "", "", "", ""): 8.0,
+        ("name", "", "a", "", "", ""): 1.0,
+        ("taint", "", "c1", role, "", "NoSchedule"): 1.0,
+        ("taint", "", "c1", "busy", "yes", "NoExecute"): 1.0,
+        ("tainted", "cpu", "c1", "", "", ""): 4.0,
+        ("tainted", "ephemeral_storage", "c1", "", "", ""): 1e9,
+    }
+    found = nodes.read_allocatable(Vector(columns, tuple(rows), list(rows.values())))
+    assert (found.largest, found.all, found.open) == ({"ephemeral-storage": 5e9}, {"cpu": 20.0}, {"cpu": 8.0})
+    assert found.names == {"a"}
+    (node,) = found.tainted.values()
+    assert node.taints == {f"{role}=:NoSchedule", "busy=yes:NoExecute"}
+    assert node.allocatable == {"cpu": 4.0, "ephemeral-storage": 1e9}
+    assert node.by_role

@@ -7,13 +7,13 @@ what the API server would reject or no node could run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from statistics import median_low
+from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.quotas import PodSizes, pod_sizes, pods_within, quota_of
-from concertmaster.core.changes.admission.service_pods import InQuotas, ServicePods
+from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, quantity
 
@@ -30,25 +30,6 @@ class Bound:
     most_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """Allocatable resources of nodes over the last day, cores and bytes by resource: the ``largest`` node, and the sum of
-    ``all``. Empty ``all``: the cluster autoscales, so that the sum is no bound, and services bind nothing either, as more
-    nodes come for them. ``services``: what pods outside workflows leave; None: not known."""
-
-    largest: Mapping[str, float] = field(default_factory=dict)
-    all: Mapping[str, float] = field(default_factory=dict)
-    services: ServicePods | None = None
-
-    def beside_services(self, sizes: Sequence[Mapping[str, float]], times: Sequence[float] = ()) -> int | None:
-        """How many pods of any of the ``sizes`` (by resource) fit beside services, and nothing else, at the median of the
-        ``times`` (unix seconds; none: at any time); None without sizes, where the nodes scale, or services are not known."""
-        if self.services is None or not self.all:
-            return None
-        return min((int(median_low(fits)) for fits in self.services.fits(sizes, times)), default=None)
-
-
-UNKNOWN_NODES = Nodes()
 LARGEST_NODE = "the largest node (allocatable)"
 BESIDE_SERVICES = "the capacity left by pods outside workflows"
 

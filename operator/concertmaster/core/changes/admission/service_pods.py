@@ -19,6 +19,7 @@ _DAY = 86400.0
 _HIGH = 90.0  # percentile
 _EXACT = 1e-9
 _MOST_KNOWN = 1000  # sizes
+_MOST_SETS = 20  # of nodes
 _UNBOUND = 1e6  # pods on a node: more is no figure of a node; and pods that request nothing of what is known
 
 
@@ -26,12 +27,28 @@ _UNBOUND = 1e6  # pods on a node: more is no figure of a node; and pods that req
 class ServiceMoment:
     """One moment (``at``, unix seconds). ``left``: of each node by resource (cores, bytes, pods), shape (nodes,), in one
     order for all resources; below zero where more is requested than the node has. ``held``: requested on all nodes together.
-    ``whole``: whether pods outside workflows are known on nearly all nodes, and not of some namespaces only."""
+    ``whole``: whether pods outside workflows are known on nearly all nodes, and not of some namespaces only. ``nodes``: the
+    names of the nodes in that order."""
 
     at: float
     left: Mapping[str, Floats]
     held: Mapping[str, float]
     whole: bool = True
+    nodes: tuple[str, ...] = ()
+
+    def without(self, nodes: Mapping[str, Mapping[str, float]]) -> ServiceMoment:
+        """On the other nodes only; of ``nodes``, by name, what each has allocatable by resource."""
+        out = np.array([name in nodes for name in self.nodes], dtype=bool)
+        if not out.any():
+            return self
+        held = dict(self.held)
+        for resource in held:
+            there = zip(self.nodes, self.left.get(resource, ()), strict=False)
+            gone = [nodes[name].get(resource, 0.0) - float(left) for name, left in there if name in nodes]
+            held[resource] = max(0.0, held[resource] - sum(max(0.0, amount) for amount in gone))
+        left = {resource: amounts[~out] for resource, amounts in self.left.items()}
+        names = tuple(name for name in self.nodes if name not in nodes)
+        return ServiceMoment(self.at, left, held, self.whole, names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +57,21 @@ class ServicePods:
 
     moments: tuple[ServiceMoment, ...]
     _known: dict[tuple[tuple[str, float], ...], Floats] = field(default_factory=dict, init=False, repr=False)
+    _others: dict[frozenset[str], ServicePods] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def whole(self) -> bool:
         """Whether what is known is all there is; otherwise services request at least that much."""
         return 2 * sum(moment.whole for moment in self.moments) > len(self.moments)
+
+    def without(self, nodes: Mapping[str, Mapping[str, float]]) -> ServicePods:
+        """On the other nodes only, as ``ServiceMoment.without``. Many workflows are kept from the same nodes."""
+        names = frozenset(nodes)
+        if names not in self._others:
+            if len(self._others) >= _MOST_SETS:
+                del self._others[next(iter(self._others))]
+            self._others[names] = ServicePods(tuple(moment.without(nodes) for moment in self.moments))
+        return self._others[names]
 
     def fits(self, sizes: Sequence[Mapping[str, float]], times: Sequence[float] = ()) -> list[list[int]]:
         """For each of the ``sizes`` (by resource) how many pods of it fit on the nodes beside services, at each of the

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
@@ -50,8 +51,8 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
     known = [run for run in seen if begun[run.run] >= since] or seen
     spans = np.array([[begun[run.run] + moment for moment in _waiting(run)] for run in known])
     here, everywhere = (
-        list(zip(fleet.loads(key, spans, s).tolist(), fleet.loads(key, spans, s, memory=True).tolist(), strict=True))
-        for s in (key.namespace, None)
+        list(zip(of.loads(key, spans, s).tolist(), of.loads(key, spans, s, memory=True).tolist(), strict=True))
+        for of, s in ((fleet, key.namespace), (fleet.among(capacity.nodes.tolerated), None))
     )
     times, sizes = spans[:, 0].tolist(), pod_sizes(steps, capacity.ranges)
     held = _held(capacity, times)
@@ -108,6 +109,9 @@ def service_notes(evidence: Evidence, times: Sequence[float]) -> tuple[str, ...]
     capacity, nodes = evidence.capacity, evidence.capacity.nodes
     unknown = (bool(nodes.all) and nodes.services is None) or (bool(capacity.quotas) and capacity.in_quotas is None)
     notes = ["requests of pods outside workflows are not known"] if unknown else []
+    if nodes.all and nodes.left_out:
+        are = f"{text.count(nodes.left_out, 'node')} {'is' if nodes.left_out == 1 else 'are'}"
+        notes.append(f"{are} left out, whose taints none of its pods was seen to tolerate")
     return (*notes, *_of_nodes(nodes, times), *_of_quotas(capacity, times))
 
 

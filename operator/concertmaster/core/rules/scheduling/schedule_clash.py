@@ -56,8 +56,9 @@ def _moved(schedule: str, minutes: int) -> str | None:
 
 
 def _others(evidence: Evidence) -> Fleet | None:
-    """The workflows whose runs are to come."""
-    return evidence.fleet.active if evidence.fleet is not None else None
+    """The workflows whose runs are to come, on nodes that its own pods may run on."""
+    fleet, nodes = evidence.fleet, evidence.capacity.nodes
+    return fleet.active.among(nodes.tolerated) if fleet is not None else None
 
 
 def _waits(runs: Sequence[ExecutedRun]) -> list[float]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.changes.admission.capacity import UNBOUND, Bound, Capacity, Nodes, capacity_by_namespace
+from concertmaster.core.changes.admission.capacity import UNBOUND, Bound, Capacity, capacity_by_namespace
 from concertmaster.core.changes.admission.limits import (
     Container,
     LimitRange,
@@ -17,6 +17,7 @@ from concertmaster.core.changes.admission.limits import (
     ResourceQuota,
     refusals,
 )
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import ContainerSpec, StepSpec
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.builders import MI

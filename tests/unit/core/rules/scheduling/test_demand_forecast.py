@@ -10,7 +10,8 @@ import pytest
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import late_within
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.fleet.demand import DAY, HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowKey

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.admission.capacity import Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.rules.base import Evidence
@@ -105,6 +106,15 @@ def test_a_suspended_schedule_is_not_moved_and_nobody_moves_away_from_one() -> N
     assert replace(clash, fleet=running).one("schedule-clash").proposed != "30 1 * * *"
     own = replace(clash.definition, suspended=True)
     assert list(evaluate(Evidence(replace(clash.analysis(), definition=own), "wfp", fleet=clash.fleet))) == []
+
+
+def test_workflows_on_nodes_that_its_pods_cannot_use_do_not_clash() -> None:
+    clash = scenarios.schedule_clash()
+    assert clash.fleet is not None
+    elsewhere = Fleet([replace(m, taints=frozenset(["gpu=:NoSchedule"])) for m in clash.fleet.members])
+    own = Capacity(nodes=Nodes(left_out=1, tolerated=frozenset()))
+    assert replace(clash, fleet=elsewhere).recommended("schedule-clash") != []  # which taints it tolerates is not known
+    assert replace(clash, fleet=elsewhere, capacity=own).recommended("schedule-clash") == []
 
 
 def test_lines_that_are_not_plain_get_no_recommendations() -> None:
