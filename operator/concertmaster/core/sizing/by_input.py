@@ -31,6 +31,8 @@ RANGE = 1.5
 # Least weight of the current request for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
 MOST_LEVELS = 4
+# Below it an input is none: a query may divide by anything, and powers of ten end there.
+_NO_INPUT = 1e-300
 # Levels closer than this factor are merged.
 LEAST_APART = 1.25
 # With fewer runs the models cannot be distinguished.
@@ -133,7 +135,7 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
 
 def _plain_input(size: float) -> float:
     """``size`` rounded up to two significant digits."""
-    if size <= 0.0:
+    if size < _NO_INPUT:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(size)) - 1)
     return math.ceil(size / step * (1.0 - 1e-9)) * step

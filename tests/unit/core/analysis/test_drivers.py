@@ -53,6 +53,18 @@ def test_a_step_that_does_not_follow_its_input_is_not_said_to() -> None:
     assert input_effect(succeeded(unknown, RunFigures()), "load") is None
 
 
+def test_inputs_of_next_to_nothing_are_none() -> None:
+    """A query divided by something large: no power of ten is as small, and the workflow had no analysis."""
+    runs = _sized(40, follows=True)
+    for i in range(0, 40, 2):
+        (own,) = runs[i].steps
+        small = replace(own, input_size=5e-324, containers=(container(memory_sampled_peak=100 * MI),))
+        runs[i] = replace(runs[i], steps=(small,))
+    (effect,) = insights(analyze(ONE, runs, now=NOW)).inputs
+    assert effect.sizes[0][0] == 0.0
+    assert effect.sizes[-1][0] > 7 * GI
+
+
 def _wide(pods: list[int], seconds: dict[int, float]) -> list[RunRecord]:
     chance = random.Random(4)
     found = []
