@@ -145,7 +145,7 @@ class TestMemoryRequest:
         assert "4 of 20 runs were OOM-killed" in item.because
         assert {e.pointer.rsplit("/", 2)[1] for e in item.edits} == {"requests", "limits"}
         assert all(e.proposed == item.proposed for e in item.edits)
-        assert int(item.proposed.removesuffix("Mi")) > 1024
+        assert (quantity(item.proposed) or 0) > 1024 * MI
 
 
 class TestCpuRequest:

@@ -1,8 +1,8 @@
 """``memory-request``: the memory needed by a step that was OOM-killed.
 
-A killed run needed more than its limit; how much more is unknown. Request and limit are raised together, also where too
-few executions have samples for a size: that more than the limit is needed is known all the same. A request that is merely
-far from usage belongs to ``right-size``.
+A killed run needed more than its limit; how much more is unknown. Request and limit are raised together, as far as the
+failure bound of sizes asks for, also where too few executions have samples for a size: that more than the limit is needed
+is known all the same. A request that is merely far from usage belongs to ``right-size``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
@@ -23,15 +24,15 @@ from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
-from concertmaster.core.sizing import plain_memory
+from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import SMALLEST
-from concertmaster.core.sizing.killed import ended
+from concertmaster.core.sizing.killed import RAISES, ended, exceeding, raised
 from concertmaster.core.sizing.releases import changes
+from concertmaster.core.sizing.waste import bound_of
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import DAY, WEEK
 
-_AFTER_KILL = 1.5  # times the limit at which a run was killed
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
@@ -46,11 +47,12 @@ _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """``size``: at least what is needed; ``killed_at``: the largest limit at which counted runs were killed, 0 where none is
-    known, and ``died``: that of all runs at the level since a release; ``peak``: the largest seen; ``usual``: the median of
-    the runs that were not killed; bytes, None where too little is known. ``measured``: whether enough executions have
-    samples."""
+    """``least``: what is needed at the least, and ``size``: what keeps the failure bound; ``killed_at``: the largest limit
+    at which counted runs were killed, 0 where none is known, and ``died``: that of all runs at the level since a release;
+    ``peak``: the largest seen; ``usual``: the median of the runs that were not killed; bytes, None where too little is
+    known. ``measured``: whether enough executions have samples."""
 
+    least: float
     size: float
     died: float
     killed_at: float
@@ -75,15 +77,28 @@ def _need(
         died, peak = max(limits), max(peaks, default=None)
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
-        return _Need(max(room, _AFTER_KILL * died), died, killed_at, peak, usual, _UNMEASURED, measured=False)
+        least, kept = max(room, RAISES[0] * died), _kept(alike, usual, died, options)
+        return _Need(least, max(least, kept), died, killed_at, peak, usual, _UNMEASURED, measured=False)
     size = memory_size(container, options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
     died = max(limits, default=peak)
-    enough = max(peak * (1 + unseen(container, peak, options.memory_headroom)), _AFTER_KILL * died)
-    needed = max(size.automatic_request, enough)
-    return _Need(needed, died, killed_at, peak, median(others), size.coverage_confidence, measured=True)
+    enough = peak * (1 + unseen(container, peak, options.memory_headroom))
+    least, usual = max(size.automatic_request, enough, RAISES[0] * died), median(others)
+    kept = max(least, _kept(alike, usual, died, options))
+    return _Need(least, kept, died, killed_at, peak, usual, size.coverage_confidence, measured=True)
+
+
+def _kept(alike: Sequence[RunUsage], usual: float | None, died: float, options: AnalysisSettings) -> float:
+    """The size (bytes) that is expected to keep the failure bound, where so many of these runs were killed."""
+    bound = bound_of(fmean(run.seconds for run in alike), MemoryOptions(failure_bound=options.max_failure))
+    return raised(_chance(alike), usual, died, bound)
+
+
+def _chance(runs: Sequence[RunUsage]) -> float:
+    """Chance (0 to 1) that the next run is killed as well: a few runs say little about how often one is."""
+    return (sum(run.oom_killed for run in runs) + 1) / (len(runs) + 1)
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
@@ -96,10 +111,11 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     need = _need(container, alike, release, options) if killed and not _ended(container, alike) else None
     if need is None:
         return None
-    request, current = plain_memory(need.size), container.memory_request
+    followed = _is_raised(container, need)
+    request, current = _request(evidence, need.least if followed else need.size, need.least), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
-    if _is_raised(container, need) and request < _ABOUT * (current or request):
+    if followed and request < _ABOUT * (current or request):
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
@@ -150,8 +166,23 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
             for section, old in (("requests", current), ("limits", container.memory_limit))
         ),
         edits=edits,
-        evidence=(*_evidence(container, need), *(memory_outlook(evidence, place, request) if need.measured else ())),
+        evidence=(
+            *_evidence(container, need),
+            *_rarer(need, _chance(alike), request),
+            *(memory_outlook(evidence, place, request) if need.measured else ()),
+        ),
     )
+
+
+def _request(evidence: Evidence, size: float, least: float) -> float | None:
+    """The ``size`` (bytes), rounded, or the most that is allowed if that is at least the ``least``, else that."""
+    allowed = (
+        evidence.analysis.policy.apply.bounds.memory.max,
+        evidence.capacity.request("memory", size).most,
+        evidence.capacity.limit("memory").most,
+    )
+    most = min(known(allowed))
+    return plain_memory(least) if least > most else at_most(plain_memory(min(size, most)) or size, most, MIB)
 
 
 def _is_raised(container: ContainerUsage, need: _Need) -> bool:
@@ -252,8 +283,16 @@ def _evidence(container: ContainerUsage, need: _Need) -> Iterator[str]:
     if need.measured:
         yield f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(need.confidence)} confidence"
     else:
-        yield f"{text.memory(need.size)} is one and a half times the limit, or what the largest peak seen calls for"
+        yield f"{text.memory(need.least)} is one and a half times the limit, or what the largest peak seen calls for"
     yield f"{text.percent(container.coverage)} of the executions have memory samples"
+
+
+def _rarer(need: _Need, chance: float, request: float) -> Iterator[str]:
+    """Why the request is larger than what is needed at the least, where the next run is killed with this ``chance``."""
+    if request > (plain_memory(need.least) or request):
+        few, many = (exceeding(chance, need.usual, need.died, size) for size in (request, need.least))
+        least, most = text.memory(need.least), text.memory_quantity(request)
+        yield f"about {text.percent(many, 1)} of the runs need more than {least}, {text.percent(few, 1)} more than {most}"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -128,7 +128,7 @@ def test_a_right_sizing_keeps_to_the_least_of_a_limit_range(least: float | None,
 
 def test_more_memory_than_a_limit_range_allows_is_no_patch_but_says_what_to_raise() -> None:
     free = scenarios.memory_request().one("memory-request")
-    assert (free.proposed, bool(free.edits)) == ("1536Mi", True)
+    assert (free.proposed, bool(free.edits)) == ("2Gi", True)
     assert "first" not in free.expected
     small = Capacity((), (LimitRange("sizes", "Container", {}, {"memory": 512 * MI}),))
     bound = replace(scenarios.memory_request(), capacity=small).one("memory-request")

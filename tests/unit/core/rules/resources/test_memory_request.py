@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
 
+from concertmaster.core.changes.admission.capacity import Capacity, ResourceQuota
 from concertmaster.core.model import Level, Recommendation
 from tests.support.builders import DAY, MI
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
@@ -16,8 +18,9 @@ from tests.support.core.scenarios import STEPS, etl, measured, resources
 LIMIT = 2048.0
 
 
-def found(spread: float) -> Recommendation:
-    """``transform`` needs this log-normal ``spread`` around a median that 6 of 40 runs exceed the limit with."""
+def found(spread: float, allowed: float | None = None) -> Recommendation:
+    """``transform`` needs this log-normal ``spread`` around a median that 6 of 40 runs exceed the limit with. ``allowed``:
+    GiB of a quota."""
     limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
     value, normal = noise(), NormalDist(sigma=spread)
 
@@ -29,12 +32,14 @@ def found(spread: float) -> Recommendation:
         pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
         return pods | {"transform": Pod(value(STEPS["transform"]), containers=own, fails=fails)}
 
-    return scenario(etl(transform=limited), 40, work).one("memory-request")
+    quotas = () if allowed is None else (ResourceQuota("small", {"memory": allowed * 2**30}),)
+    return replace(scenario(etl(transform=limited), 40, work), capacity=Capacity(quotas)).one("memory-request")
 
 
 def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> None:
-    """Needs that spread by 0.5 go beyond one and a half times the limit in a fifth of the killed runs."""
-    item = found(0.5)
+    """Needs that spread by 0.5 go beyond one and a half times the limit, all that a quota allows, in a fifth of the killed
+    runs."""
+    item = found(0.5, allowed=3.0)
     assert item.action == "Raise memory request of transform: 2Gi -> 3Gi"
     failed, a_month = item.impact.failed_runs, 90.0  # three runs a day
     assert failed is not None
@@ -42,6 +47,24 @@ def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> N
     assert failed.likely / a_month == pytest.approx(6 / 40 * (1 - still), rel=0.07)
     assert failed.low < 6 / 40 * 0.5 * a_month
     assert "above 2Gi, 21% of them probably more than 3Gi" in item.expected
+
+
+@pytest.mark.parametrize(("spread", "proposed"), [(0.05, "3Gi"), (0.3, "4Gi"), (0.5, "6Gi")])
+def test_the_wider_needs_spread_the_further_a_limit_is_raised(spread: float, proposed: str) -> None:
+    """Of 40 runs, 6 were killed: after one and a half times the limit 0, 2 and 6 in 100 may still be."""
+    item = found(spread)
+    assert item.proposed == proposed
+    why = [line for line in item.evidence if "of the runs need more than 3Gi" in line]
+    assert len(why) == (proposed != "3Gi")
+
+
+@pytest.mark.parametrize(("allowed", "proposed", "waits"), [(8.0, "6Gi", 0), (5.2, "5324Mi", 0), (2.5, "3Gi", 1)])
+def test_a_quota_leaves_what_it_has_room_for(allowed: float, proposed: str, waits: int) -> None:
+    """Where not even one and a half times the limit is left, the text says what to raise first."""
+    item = found(0.5, allowed)
+    assert item.proposed == proposed
+    assert (len(item.edits) == 0) == waits
+    assert ("raise ResourceQuota small" in item.expected) == waits
 
 
 def test_a_size_above_all_that_runs_need_ends_every_kill() -> None:
