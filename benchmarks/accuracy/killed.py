@@ -65,10 +65,10 @@ def size(needs: Floats, limits: Floats, times: tuple[float, ...]) -> float:
     least = max((request.automatic_request or 0.0) / GB, RAISES[0] * died)
     present = killed[limits == limits[-1]]
     alike = present if present.size >= MIN_RUNS and present.any() else killed
-    if len(times) == 1 or not others.size:
+    if len(times) == 1:
         return least
     chance = (int(alike.sum()) + 1) / (alike.size + 1)
-    return max(least, raised(chance, float(np.median(others)), died, BOUND))
+    return max(least, raised(chance, float(np.median(others)) if others.size else None, died, BOUND))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,11 @@ def ended(killed: float, usual: float | None, died: float, size: float) -> Inter
 
 def raised(killed: float, usual: float | None, died: float, bound: float) -> float:
     """The size (bytes) after kills: the smallest of RAISES times ``died`` that at most the share ``bound`` (0 to 1) of all
-    runs will exceed (see ``exceeding``); the largest if none is enough, and the smallest where the other runs tell nothing.
+    runs will exceed (see ``exceeding``); the largest if none is enough, or all runs were killed, and the smallest where the
+    other runs tell nothing.
     """
     sizes = [times * died for times in RAISES]
-    if usual is None or not _spread_known(killed, usual, died):
+    if killed < 1.0 and (usual is None or not _spread_known(killed, usual, died)):
         return sizes[0]
     return next((size for size in sizes if exceeding(killed, usual, died, size) <= bound), sizes[-1])
 

@@ -66,6 +66,7 @@ def test_the_failure_bound_is_kept_after_kills_in_a_heavy_tail() -> None:
     assert float(np.mean(above)) < 0.01 < 0.016 < float(np.mean(before))
 
 
-@pytest.mark.parametrize(("killed", "usual"), [(1.0, None), (0.3, 4.0), (0.3, None)])
-def test_half_as_much_again_where_the_other_runs_tell_nothing(killed: float, usual: float | None) -> None:
-    assert raised(killed, usual, 4.0, 0.01) == 6.0
+@pytest.mark.parametrize(("killed", "usual", "size"), [(0.3, 4.0, 6.0), (0.3, None, 6.0), (1.0, None, 12.0)])
+def test_half_as_much_again_where_the_other_runs_tell_nothing(killed: float, usual: float | None, size: float) -> None:
+    """Where there is none, all is lost with too little."""
+    assert raised(killed, usual, 4.0, 0.01) == size

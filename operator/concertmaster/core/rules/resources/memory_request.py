@@ -283,13 +283,13 @@ def _evidence(container: ContainerUsage, need: _Need) -> Iterator[str]:
     if need.measured:
         yield f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(need.confidence)} confidence"
     else:
-        yield f"{text.memory(need.least)} is one and a half times the limit, or what the largest peak seen calls for"
+        yield f"the size follows from the limit at which runs were killed, {text.memory(need.died)}, or the largest peak"
     yield f"{text.percent(container.coverage)} of the executions have memory samples"
 
 
 def _rarer(need: _Need, chance: float, request: float) -> Iterator[str]:
     """Why the request is larger than what is needed at the least, where the next run is killed with this ``chance``."""
-    if request > (plain_memory(need.least) or request):
+    if chance < 1.0 and request > (plain_memory(need.least) or request):
         few, many = (exceeding(chance, need.usual, need.died, size) for size in (request, need.least))
         least, most = text.memory(need.least), text.memory_quantity(request)
         yield f"about {text.percent(many, 1)} of the runs need more than {least}, {text.percent(few, 1)} more than {most}"
