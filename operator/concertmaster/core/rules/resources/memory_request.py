@@ -7,7 +7,6 @@ is known all the same. A request that is merely far from usage belongs to ``righ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -15,7 +14,8 @@ from statistics import fmean
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.runs.usage import RunUsage
-from concertmaster.core.analysis.steps.releases import Release, counted, memory_release, runs_now
+from concertmaster.core.analysis.steps.kills import alike_runs, has_ended, is_raised
+from concertmaster.core.analysis.steps.releases import Release, memory_release, runs_now
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
@@ -27,21 +27,11 @@ from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard,
 from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import SMALLEST
 from concertmaster.core.sizing.killed import RAISES, ended, exceeding, raised
-from concertmaster.core.sizing.releases import changes
 from concertmaster.core.sizing.waste import bound_of
-from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
-from concertmaster.core.units import DAY, WEEK
 
 _NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
-# Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
-# at which runs were killed, a larger chance is enough.
-_CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
-# The same for days, unless what runs was changed right after the last one: in one of so many runs, where a release lies in
-# as many less often than ``_OFTEN``.
-_CHANCE_DAYS, _SOON, _OFTEN = 0.05, 3, 0.2
 _ABOUT = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
-_SAME = 1e-3  # relative difference of limits that are equal
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
@@ -106,12 +96,12 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     if True not in container.columns["oom_killed"]:
         return None
     release = memory_release(container, options.min_runs)
-    alike, which = _alike(container, release, options)
+    alike, which = alike_runs(container, release, options)
     killed = sum(r.oom_killed for r in alike)
-    need = _need(container, alike, release, options) if killed and not _ended(container, alike) else None
+    need = _need(container, alike, release, options) if killed and not has_ended(container, alike) else None
     if need is None:
         return None
-    followed = _is_raised(container, need)
+    followed = is_raised(container, need.killed_at)
     request, current = _request(evidence, need.least if followed else need.size, need.least), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
@@ -183,75 +173,6 @@ def _request(evidence: Evidence, size: float, least: float) -> float | None:
     )
     most = min(known(allowed))
     return plain_memory(least) if least > most else at_most(plain_memory(min(size, most)) or size, most, MIB)
-
-
-def _is_raised(container: ContainerUsage, need: _Need) -> bool:
-    """Whether request and limit are above those at which runs were killed, and no run with the present limit was."""
-    request, limit = container.memory_request, _limit(container)
-    return (
-        request is not None
-        and min(request, limit) * _LOWER > need.killed_at
-        and not any(r.oom_killed for r in _present(container))
-    )
-
-
-def _present(container: ContainerUsage) -> list[RunUsage]:
-    """The runs with the present memory limit, or without one as today."""
-    now = _limit(container)
-    return [r for r in container.runs if math.isclose(r.memory_limit or math.inf, now, rel_tol=_SAME)]
-
-
-def _limit(container: ContainerUsage) -> float:
-    """The present limit: the declared one, else that of the newest run, which the namespace sets; infinite without one."""
-    return (
-        container.memory_limit if container.memory_limit is not None else container.runs[-1].memory_limit
-    ) or math.inf
-
-
-def _alike(
-    container: ContainerUsage, release: Release | None, options: AnalysisSettings
-) -> tuple[Sequence[RunUsage], str]:
-    """The runs that show how often it is killed, and which they are, as text: those since a leaner ``release``, and of
-    them those with the present limit, if they are enough and some were killed."""
-    since = counted(container, release)
-    present = _present(since)
-    if len(since.runs) > len(present) >= options.min_runs and any(r.oom_killed for r in present):
-        return present, " with the present limit"
-    return since.runs, f" since {release.what}" if release is not None and release.less else ""
-
-
-def _ended(container: ContainerUsage, alike: Sequence[RunUsage]) -> bool:
-    """Whether the kills of the runs that were counted have ended. A limit above all of those at which runs were killed would
-    explain it, and without a limit they have, unless runs without one were killed too."""
-    died, limit = max(known(r.memory_floor for r in alike), default=math.inf), _limit(container)
-    if limit == math.inf and 0.0 < died < math.inf:
-        return not any(r.oom_killed for r in _present(container))
-    killed = [r.oom_killed for r in alike]
-    if died < _LOWER * limit and is_over(killed, _CHANCE_RAISED):
-        return True
-    # Kills that began within the window: how often they were until then says nothing about how often they were since.
-    first, last = killed.index(True), len(killed) - killed[::-1].index(True)
-    if not is_over(killed, _CHANCE) and not is_over(killed[first + 1 :], _CHANCE):
-        return False
-    week = alike[-1].time - alike[last - 1].time >= WEEK  # no weekday has them
-    return week or _changed(alike, last) or is_over(_by_day(alike), _CHANCE_DAYS)
-
-
-def _changed(runs: Sequence[RunUsage], at: int) -> bool:
-    """Whether another image or template runs since one of the first runs from position ``at`` on, and these do not change
-    so often that one always does."""
-    starts = {*changes([r.image for r in runs]), *changes([r.template for r in runs])}
-    rare = len(starts) == 1 or _SOON * len(starts) <= _OFTEN * len(runs)
-    return rare and not starts.isdisjoint(range(at, at + _SOON))
-
-
-def _by_day(runs: Sequence[RunUsage]) -> list[bool]:
-    """Whether any run was killed, by day, after the first day with a kill: large runs may belong to one weekday."""
-    days: dict[float, bool] = {}
-    for run in runs:
-        days[run.time // DAY] = days.get(run.time // DAY, False) or run.oom_killed
-    killed = list(days.values())
-    return killed[killed.index(True) + 1 :]
 
 
 def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, part: float, enough_for: Interval) -> Interval | None:
