@@ -57,7 +57,7 @@ def read(made: dict[str, Any], steps: Iterable[str]) -> Known:
     for step in steps:
         spec = found[0] if made["kind"] == _KINDS["cronjob"] else next(s for s in found if s.name == step)
         names[step] = spec.name
-        names[f"{step}/"] = next(c.name for c in spec.containers if not c.sidecar and not c.init)
+        names[f"{step}/"] = next((c.name for c in spec.containers if not c.sidecar and not c.init), "main")
     return Known(definition, names)
 
 

@@ -163,6 +163,7 @@ class Flow:
 
     The input of a run is log-normal with ``input_spread`` and, if ``inputs_known``, recorded; ``run_spread`` is common to
     all pods of a run. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long. ``group_items``: items of each group.
+    ``limit``: seconds after which a run is stopped.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Flow:
     slow_factor: float = 1.0
     parallelism: int | None = None
     group_items: int = 3
+    limit: float | None = None
     seed: int = 1
 
     @property

@@ -43,6 +43,8 @@ def manifest(flow: Flow) -> dict[str, Any]:
     }
     if flow.parallelism:
         spec["parallelism"] = flow.parallelism
+    if flow.limit is not None:
+        spec["activeDeadlineSeconds"] = round(flow.limit)
     metadata = {"name": flow.name, "namespace": NAMESPACE, "uid": flow.name, "resourceVersion": "1"}
     return {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": metadata, "spec": spec}
 

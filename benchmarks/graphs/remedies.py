@@ -31,6 +31,8 @@ def _with(flow: Flow, edit: Edit, templates: list[dict[str, object]]) -> Flow:
     _, *path = parts(edit.pointer)
     if path == ["parallelism"]:
         return replace(flow, parallelism=int(edit.proposed) if edit.proposed else None)
+    if path == ["activeDeadlineSeconds"]:
+        return replace(flow, limit=float(edit.proposed) if edit.proposed else None)
     _, index, *field = path
     step = next(s for s in flow.steps if template_of(s.name) == templates[int(index)]["name"])
     match field:

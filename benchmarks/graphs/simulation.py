@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from benchmarks.graphs.caches import Caches
@@ -62,6 +62,13 @@ class Played:
     def cost(self) -> float:
         """What its pods reserve, at the default prices."""
         return sum((e.gone - e.scheduled) / 3600.0 * _price(e.step) for e in self.executions)
+
+
+def _stopped(execution: Execution, at: float) -> Execution:
+    if execution.finished <= at:
+        return replace(execution, gone=at)
+    course = replace(execution.course, work=at - execution.started, reason="DeadlineExceeded")
+    return replace(execution, finished=at, gone=at, course=course)
 
 
 def _price(step: Step) -> float:
@@ -141,7 +148,16 @@ class _Run:
         while self._queue:
             ready, _, _, place, item, attempt = heapq.heappop(self._queue)
             self._execute(place, item, attempt, ready)
+        if self._flow.limit is not None and self._played.makespan > self._flow.limit:
+            self._stop(self._state.start + self._flow.limit)
         return self._played
+
+    def _stop(self, at: float) -> None:
+        """The run is stopped at its time limit, with the pods that are in progress then."""
+        self._played.executions = [
+            e if e.gone <= at else _stopped(e, at) for e in self._played.executions if e.started < at
+        ]
+        self._played.end, self._played.failed = at, True
 
     def _push(self, ready: float, place: Place, item: int, attempt: int = 0) -> None:
         self._pushed += 1

@@ -115,9 +115,11 @@ class Step:
     exponent ``tail``, and ``rare`` (share, factor) that factor longer. ``items``: the sizes of its fan-out (None: one
     pod); ``sized``: whether the metrics show the size, or else the run's load. ``only``: in runs with this mark. Of its
     requests it uses ``cpu_used`` and ``memory_used``, plus ``memory_grows`` per unit of load. ``flaky``: share of attempts
-    that fail; ``fails``: the reason for which an attempt fails in this run. ``loose``: dependencies without data.
-    ``inputs``: the fingerprint of its inputs. ``wait``: for a node; ``pull``: until the container starts. ``network``:
-    bytes a second received. ``disk_wait``: share of its time stalled on disk. ``throttled``: share of the CPU periods.
+    that fail; ``fails``: the reason for which an attempt fails in this run; ``resumes``: whether a retry has only the
+    rest to do, from a checkpoint. ``creates``: its pod creates an object and waits for that. ``loose``: dependencies
+    without data. ``inputs``: the fingerprint of its inputs. ``wait``: for a node; ``pull``: until the container starts.
+    ``network``: bytes a second received. ``disk_wait``: share of its time stalled on disk. ``throttled``: share of the
+    CPU periods.
     """
 
     name: str
@@ -147,6 +149,8 @@ class Step:
     gpu_resource: str = "nvidia.com/gpu"
     flaky: float = 0.0
     fails: Callable[[Run], str | None] | None = None
+    resumes: bool = False
+    creates: bool = False
     retries: int = 2
     timeout: float | None = 6 * HOUR
     wait: Delay = 1.0

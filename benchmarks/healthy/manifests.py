@@ -8,6 +8,7 @@ from benchmarks.advice.manifests import document, job, resources
 from benchmarks.healthy.law import Flow, Step
 
 _IMAGE = "registry.example/work:1"
+_CHILD = "{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {generateName: child-}}"
 
 
 def manifest(flow: Flow) -> dict[str, Any]:
@@ -60,6 +61,9 @@ def _template(step: Step, task: dict[str, Any]) -> dict[str, Any]:
         "container": {"image": _IMAGE, "command": ["work"], "resources": resources(step)},
         "outputs": {"parameters": [{"name": "out", "valueFrom": {"path": "/out"}}]},
     }
+    if step.creates:
+        del body["container"], body["outputs"]
+        body["resource"] = {"action": "create", "successCondition": "status.phase == Succeeded", "manifest": _CHILD}
     if step.timeout is not None:
         body["activeDeadlineSeconds"] = int(step.timeout)
     if step.retries:

@@ -27,6 +27,7 @@ _SCRAPE = 15.0  # seconds between two samples
 _CREATION = 0.04  # seconds a controller needs for each pod
 _FIRST, _NEXT = 1.0, 0.5  # seconds until the pods of the first steps, and of those after a step, are requested
 _BACKOFF = 8.0  # seconds before a retry
+_REDONE = 60.0  # seconds of work since the last checkpoint
 
 
 def simulate(
@@ -77,6 +78,9 @@ class _Player:
     ready: dict[str, float] = field(default_factory=dict)
     ended: dict[str, float] = field(default_factory=dict)
     rows: list[StepExecution] = field(default_factory=list)
+    rest: dict[tuple[int, int], float] = field(
+        default_factory=dict
+    )  # seconds left after a checkpoint, by step and item
     outcome: Outcome = Outcome.SUCCEEDED
     requests: int = 0
 
@@ -158,7 +162,11 @@ class _Player:
         node, pace = self.flow.node(run) if self.flow.node else (run.node or f"node-{rng.integers(0, _NODES)}", 1.0)
         scheduled = created + 0.1 + _waited(step.wait, run)
         started = scheduled + _pulled(step.pull, run)
-        work, reason = _ended(step, run, max(0.5, _work(step, run, size) * pace))
+        whole = max(0.5, _work(step, run, size) * pace)
+        whole = self.rest.pop((pod.step, pod.item), whole)
+        work, reason = _ended(step, run, whole)
+        if step.resumes and reason is not None:
+            self.rest[pod.step, pod.item] = whole - work + min(work, _REDONE)
         peak = _peak(step, run)
         if step.memory_limit is not None and peak > step.memory_limit:
             reason, peak, work = "OOMKilled", step.memory_limit, 0.6 * work

@@ -6,11 +6,14 @@ import math
 from dataclasses import replace
 from statistics import NormalDist
 
+import numpy as np
+
 from benchmarks.graphs.draws import Rng
 from benchmarks.graphs.law import DAY, GI, HOUR, MONTH, Change, Container, Flow, Volume
 from benchmarks.graphs.plant import FAILURES, MINUTES, Kind, Plant, anywhere, changed, failed, hung, placed, unexplained
 from benchmarks.graphs.remedies import edited
 from benchmarks.graphs.shapes import any_of, chain, diamond, fan, flow, layers, two_paths
+from benchmarks.graphs.simulation import fresh
 from concertmaster.core.model import Recommendation
 
 
@@ -87,6 +90,18 @@ def hanging(rng: Rng, name: str) -> Plant | None:
     )  # fmt: skip
 
 
+def stopped_late(rng: Rng, name: str) -> Plant:
+    """A time limit of the workflow stops 4 to 20% of the runs, those with large inputs. The fix is the recommended limit."""
+    drawn = replace(flow(rng, name, any_of(rng)), input_spread=0.4)
+    drawn = drawn.everywhere(elasticity=1.0)
+    share = float(rng.uniform(0.04, 0.2))
+    limit = float(np.quantile([run.makespan for run in fresh(drawn, 200)], 1.0 - share))
+    return Plant(
+        replace(drawn, limit=limit), drawn, ("timeout",), None, FAILURES, also=unexplained(drawn), remedy=edited,
+        shown=lambda runs: sum(run.failed for run in runs) > 1, note=f"{share:.0%}",
+    )  # fmt: skip
+
+
 def failing_end(rng: Rng, name: str) -> Plant:
     """The last step fails in 25 to 70% of the runs. The fix is one that succeeds."""
     drawn = flow(rng, name, any_of(rng, (chain, diamond, fan)))
@@ -117,5 +132,6 @@ def filling_volume(rng: Rng, name: str) -> Plant:
 
 
 KINDS: tuple[Kind, ...] = (
-    out_of_memory, useless_retries, no_retries, costly_failures, hanging, failing_end, failing_since, filling_volume,
+    out_of_memory, useless_retries, no_retries, costly_failures, hanging, stopped_late, failing_end, failing_since,
+    filling_volume,
 )  # fmt: skip

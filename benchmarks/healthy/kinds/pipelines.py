@@ -154,6 +154,30 @@ def _checked_deployment(engine: str) -> Flow:
     return Flow("deployment", steps, office(14), engine, prepare=prepare)
 
 
+def rebuilds_more_often(rng: Rng) -> Flow:
+    """A rebuild that took place in a fifth of the runs and takes place in most since some days, because more has changed."""
+    since = float(rng.uniform(2.0, 6.0))
+
+    def prepare(run: Run) -> None:
+        run.marks |= {"full"} if run.chance(0.9 if run.age < since else 0.2) else set()
+
+    steps = in_sequence(Step("check", 60, 0.2), Step("rebuild", 600, 0.2, only="full"), Step("report", 30, 0.2))
+    return Flow("rebuilds", steps, at_random(12), prepare=prepare)
+
+
+def training_from_checkpoints(rng: Rng) -> Flow:
+    """Trainings on a busy GPU that fail now and then, and go on from their last checkpoint."""
+    train = Step("train", 3600, 0.15, cpu_request=4, gpus=1, flaky=0.3, resumes=True, retries=8)
+    return Flow("checkpoints", in_sequence(Step("prepare", 300, 0.1), train), at_random(5), nodes={})
+
+
+def workflow_of_workflows(rng: Rng) -> Flow:
+    """Two steps that each start a Workflow and wait for it, which has recommendations of its own."""
+    wait = Step("first", 900, 0.1, cpu_request=0.05, cpu_used=0.2, memory_request=64 * MI, creates=True)
+    steps = in_sequence(light(Step("plan", 30, 0.2)), wait, replace(wait, name="second"))
+    return Flow("parent", tuple(replace(s, loose=s.after) for s in steps), every(3 * HOUR), "cron", "0 */3 * * *")
+
+
 def checks_before_deployment_argo(rng: Rng) -> Flow:
     """A deployment that waits for tests whose data it does not read: that is what they are for."""
     return _checked_deployment("argo")
@@ -251,8 +275,9 @@ def suspended_for_days(rng: Rng) -> Flow:
 
 
 KINDS: tuple[Kind, ...] = (
-    pipeline_tekton, pipeline_argo, pipeline_with_limits, nightly_on_weekdays, nightly, hourly, sparse_samples, training,
-    training_by_day, diamond, conditional, checks_before_deployment_argo, checks_before_deployment_tekton,
-    constant_inputs, many_steps, short_pods, tiny_requests, chain_of_short_steps, chain_of_steps, job_of_seconds,
+    pipeline_tekton, pipeline_argo, pipeline_with_limits, nightly_on_weekdays, nightly, hourly, sparse_samples,
+    training, training_by_day, diamond, conditional, rebuilds_more_often, training_from_checkpoints,
+    workflow_of_workflows, checks_before_deployment_argo, checks_before_deployment_tekton, constant_inputs,
+    many_steps, short_pods, tiny_requests, chain_of_short_steps, chain_of_steps, job_of_seconds,
     job_of_seconds_hourly, runs_beside_each_other, new_versions, suspended_for_days,
 )  # fmt: skip
