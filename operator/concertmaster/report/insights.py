@@ -47,7 +47,7 @@ def _change(measured: ChangeEffect) -> str:
     return f"{head} has no clear effect on the run time yet ({span})"
 
 
-def _split(split: TimeSplit) -> str | None:
+def _split(split: TimeSplit, podless: Sequence[str] = ()) -> str | None:
     """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
     names = {
         "work": "execution",
@@ -55,7 +55,7 @@ def _split(split: TimeSplit) -> str | None:
         "scheduling": "scheduling latency",
         "start_up": "startup",
         "retry": "failed attempts and back-off",
-        "controller": "controller",
+        "controller": f"controller and steps without pods ({text.listing(list(podless))})" if podless else "controller",
     }
     parts = {label: getattr(split, name) for name, label in names.items()}
     total = sum(parts.values())
@@ -153,7 +153,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
         )
     if insights.change is not None:
         lines.append(_change(insights.change))
-    split = _split(insights.split) if insights.split is not None else None
+    split = _split(insights.split, insights.podless) if insights.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in insights.slow[:3]]
     lines += [_drop(insights.drop)] if insights.drop is not None else []

@@ -93,7 +93,8 @@ class Insights:
     """``slow``: problems, most costly first. ``change``: None when nothing changed in the window. ``next_run``: forecast
     duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
     ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
-    the current trend will miss, by name."""
+    the current trend will miss, by name. ``podless``: steps that have no pods and that none of the runs shows, such as an
+    approval: how long they took is in the time of the controller."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
@@ -107,6 +108,7 @@ class Insights:
     drop: SuccessDrop | None = None
     caches: tuple[CacheUse, ...] = ()
     volumes: tuple[VolumeFill, ...] = ()
+    podless: tuple[str, ...] = ()
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -126,6 +128,7 @@ def insights(analysis: Analysis) -> Insights:
         drop=success_drop(analysis.runs),
         caches=cache_uses(analysis),
         volumes=volume_fills(analysis),
+        podless=tuple(s.step for s in analysis.steps if s.spec is not None and s.spec.waits and not s.executions),
     )
 
 

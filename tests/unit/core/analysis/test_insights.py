@@ -10,8 +10,10 @@ import pytest
 from concertmaster.core.analysis.insights import insights, last_change
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
+from concertmaster.report.insights import sentences
 from tests.support.builders import DAY, NOW, container, definition, run, step
 from tests.support.core.scenario_builder import Work, argo, noise, scenario, task
 
@@ -120,6 +122,28 @@ def test_the_next_run_may_take_other_steps_than_the_last(last: int) -> None:
     few = insights(scenario(flow, 8, work).analysis()).next_run.seconds
     assert few is not None
     assert few.low < 103 < 406 < few.high
+
+
+def test_time_of_a_step_without_pods_is_not_blamed_on_the_controller_alone() -> None:
+    """An approval of ten minutes, of which the metrics show nothing."""
+    flow = argo(task("build"), task("approve", "build"), task("deploy", "approve"))
+    for body in flow["spec"]["templates"]:
+        if body["name"] == "approve":
+            body["suspend"] = {}
+            del body["container"]
+    made = scenario(flow, 20, lambda _: {"build": 300.0, "deploy": 60.0})
+
+    def approved(run: RunRecord) -> RunRecord:
+        later = dict.fromkeys(("created", "scheduled", "started", "finished"), 600.0)
+        steps = tuple(
+            replace(e, **{name: getattr(e, name) + s for name, s in later.items()}) if e.step == "deploy" else e
+            for e in run.steps
+        )
+        return replace(run, end=(run.end or 0.0) + 600.0, steps=steps)
+
+    seen = insights(replace(made, runs=tuple(map(approved, made.runs))).analysis())
+    assert any("10m00s controller and steps without pods (approve)" in line for line in sentences(seen, 20))
+    assert "without pods" not in " ".join(sentences(insights(analyze(CHAIN, _runs(20), now=NOW, policy=LONG)), 20))
 
 
 def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
