@@ -20,6 +20,7 @@ from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.metrics import with_bytes_read, with_metrics
 from concertmaster.core.rules import DataGaps
+from concertmaster.history.rebuild import rebuild
 
 DailyRows = Callable[[WorkflowKey], Sequence[DailyRow]]
 
@@ -70,7 +71,10 @@ class FactsAnalysis:
         if inferred:
             known += inferred
             assignment = engines.assign(facts.pods, known, job_owners=job_owners)
-        self._runs = {d.key: self._records(d, assignment.executions.get(d.key, {})) for d in known}
+        ends: dict[WorkflowKey, dict[str, RunRecord]] = {}
+        for end in engines.job_ends(facts.jobs, known, assignment.executions):
+            ends.setdefault(end.workflow, {})[end.run] = end
+        self._runs = {d.key: self._records(d, assignment.executions.get(d.key, {}), ends.get(d.key, {})) for d in known}
         self._capacity: Mapping[str, Capacity] = capacity_by_namespace(facts.objects)
         self._fleet = pipeline.fleet_of((d, self._runs[d.key]) for d in known)
         self.definitions = [
@@ -100,14 +104,15 @@ class FactsAnalysis:
         self,
         definition: WorkflowDefinition,
         placed: Mapping[str, Sequence[StepExecution]],
+        ends: Mapping[str, RunRecord],
     ) -> list[RunRecord]:
-        """The runs of one workflow: its pods, and what users' queries say of them."""
+        """The runs of one workflow: its pods, how its Jobs ended, and what users' queries say of them."""
         mine = answers.of_workflow(self._facts.answers, definition.key)
-        executions = {run: list(rows) for run, rows in placed.items()}
+        executions = {run: list(placed.get(run, ())) for run in (*placed, *ends)}
         for run, rows in answers.executions(definition, mine).items():
             executions.setdefault(run, []).extend(rows)
         builder = engines.RunBuilder(definition.key, definition, self._facts.until)
-        built = (record for run, rows in executions.items() for record in builder.runs(run, rows))
+        built = (record for run, rows in executions.items() for record in rebuild(run, rows, ends.get(run), builder))
         policy = self._policies.of(definition)
         values = answers.metrics(mine, policy.extra_metrics)
         sized = (with_bytes_read(record, policy.inputs, policy.extra_metrics) for record in built)

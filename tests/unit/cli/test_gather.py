@@ -14,7 +14,8 @@ import pytest
 
 from concertmaster import engines
 from concertmaster.cli.analysis import analyze
-from concertmaster.cli.gather import from_file, from_prometheus
+from concertmaster.cli.gather import Facts, from_file, from_prometheus
+from concertmaster.core.model import ContainerFact, JobFact, PodFact
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Labels, running, vector
 
@@ -113,3 +114,29 @@ def test_an_analysis_leaves_out_the_time_of_which_the_source_has_nothing() -> No
     for key, rate in rates[0].items():
         assert (rates[1][key] or 0.0) < 0.85 * (rate or 0.0)
         assert rates[2][key] == pytest.approx(rate, rel=0.03)
+
+
+def test_a_job_that_its_deadline_stopped_has_failed() -> None:
+    """It deletes its pods, which vanish while they run, and only the Job's own series tell why."""
+    spec = {"activeDeadlineSeconds": 900, "template": {"spec": {"containers": [{"name": "main", "image": "a:1"}]}}}
+    cron = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "load", "namespace": "etl"},
+            "spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": spec}}}  # fmt: skip
+    seen, jobs = [], []
+    for i in range(100):
+        start, late, name = i * 3600.0, i % 10 == 3, f"load-{29333520 + 60 * i}"
+        jobs.append(
+            JobFact("etl", name, "CronJob", "load", not late, started=start, finished=None if late else start + 600)
+        )
+        box = ContainerFact("main", "a:1", started=start + 3, finished=None if late else start + 600)
+        pod = PodFact("etl", f"{name}-x7k2p", f"uid-{i}", owner_kind="Job", owner_name=name, created=start,
+                      scheduled=start + 1, started=start + 2, containers=(box,))  # fmt: skip
+        ended = (
+            {"vanished": True, "last_seen": start + 880} if late else {"phase": "Succeeded", "finished": start + 600}
+        )
+        seen.append(replace(pod, **ended))  # type: ignore[arg-type]
+    (found,) = analyze(Facts(0.0, 100 * 3600.0, tuple(seen), tuple(jobs), (cron,), ()))
+    assert (found.analysis.succeeded, found.analysis.failed) == (90, 10)
+    (item,) = [r for r in found.recommendations if r.rule == "timeout"]
+    assert item.because.startswith("10 of 100 executions were stopped by it")
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.low < 0.1 < item.failures_avoided.high

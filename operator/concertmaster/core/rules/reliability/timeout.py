@@ -167,8 +167,12 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
     now, limit = row.spec.timeout_seconds, row.limit
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
-    # Others were stopped by the limit of the whole run.
-    killed = min(killed, sum([not span.good and span.seconds >= _REACHED * (now or 0.0) for span in row.ended]))
+    reached = [span for span in row.ended if not span.good and span.seconds >= _REACHED * (now or 0.0)]
+    killed = min(killed, len(reached))  # others were stopped by the limit of the whole run
+    gone = 0
+    if evidence.analysis.definition.engine.deadline_of_run:  # a Job deletes the pods that it stops
+        gone = sum([not span.unseen and any(e.unseen for e in span.executions) for span in reached])
+    killed += gone
     if now is None or limit.seconds is None or limit.bound is None or limit.longest is None:
         return None
     if not killed and now >= limit.bound:
@@ -179,11 +183,12 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
         return None
     name = evidence.title(row.step.step)
     edits = _edit(evidence, row.spec, seconds)
-    share = killed / max(1, row.step.executions)
+    executions = row.step.executions if not gone else len(row.ended)
+    share = killed / max(1, executions)
     runs = len(evidence.analysis.runs)
-    failed = min(row.step.failures.lasting(min(killed, row.step.runs)), evidence.analysis.failed)
+    failed = min(row.step.failures.lasting(min(killed - gone, row.step.runs)) + gone, evidence.analysis.failed)
     cause = (
-        f"{killed} of {text.count(row.step.executions, 'execution')} were stopped by it"
+        f"{killed} of {text.count(executions, 'execution')} were stopped by it"
         if killed
         else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(limit.longest)}"
     )
