@@ -9,6 +9,7 @@ input are no degradation (see ``analysis.insights``).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
@@ -26,6 +27,7 @@ from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute
 
 _APART = 0.05  # of the former level
+_OFTEN = 0.2  # of the runs since then: a step that is new in fewer of them explains little
 
 
 def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
@@ -81,7 +83,7 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
     blame = (
         f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
         if cause.seconds is not None
-        else "; no single step explains it"
+        else _added(evidence, rise) or "; no single step explains it"
     )
     return Finding(
         step=cause.step,
@@ -103,6 +105,19 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
         gain_share=share,
         evidence=_evidence(rise),
     )
+
+
+def _added(evidence: Evidence, rise: Rise) -> str:
+    """Which steps runs take since then that no earlier one took."""
+    taken = {r.run: {e.step for e in r.steps if e.outcome.over} for r in evidence.analysis.runs}
+    known = set().union(*(taken[r.run] for r in rise.before))
+    often = Counter(step for r in rise.after for step in taken[r.run] - known)
+    new = [step for step, count in often.most_common() if count >= _OFTEN * len(rise.after)]
+    if not new:
+        return ""
+    share = text.percent(often[new[0]] / len(rise.after))
+    names = text.listing([evidence.title(step) for step in new])
+    return f"; {names} {'runs' if len(new) == 1 else 'run'} in {share} of them, and in none before"
 
 
 def _of_step(evidence: Evidence, rise: Rise, least: float) -> Finding | None:

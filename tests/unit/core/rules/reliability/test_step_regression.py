@@ -79,7 +79,9 @@ def test_beside_that_a_step_that_became_slower_is_found_with_what_it_adds(seed: 
 
 
 def test_a_step_that_was_added_makes_runs_longer() -> None:
-    assert _flow(1.0, share=0.0, share_later=1.0).one("degradation").id == "degradation"
+    item = _flow(1.0, share=0.0, share_later=1.0).one("degradation")
+    assert item.id == "degradation"
+    assert "; rebuild runs in 100% of them, and in none before" in item.because
 
 
 def test_what_other_steps_gained_does_not_hide_what_a_step_lost() -> None:
