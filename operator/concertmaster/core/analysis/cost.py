@@ -14,8 +14,8 @@ from functools import partial
 from typing import NamedTuple
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
-from concertmaster.core.model.facts import kept_for_init
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.reserved import reservation
 from concertmaster.core.units import GIB, HOUR
 
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
@@ -189,19 +189,19 @@ class _Kept(NamedTuple):
 
 def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[_Kept]:
     """CPU and memory that the pod keeps reserved for an init container, as costs."""
-    cores, by = kept_for_init(containers, "cpu_request")
-    memory, also_by = kept_for_init(containers, "memory_request")
+    cpu = reservation((c.name, c.init, c.cpu_request) for c in containers)
+    memory = reservation((c.name, c.init, c.memory_request) for c in containers)
     found = []
-    if cores:
+    if cores := cpu.kept:
         own = [((c.cpu_seconds or 0.0) / HOUR, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]
         beyond = sum(used - asked for used, asked in own if used > asked)
         price = pricing.cpu_core_hour
-        found.append(_Kept(by, cores * hours * price, max(0.0, cores * hours - beyond) * price))
-    if memory:
+        found.append(_Kept(cpu.first_by, cores * hours * price, max(0.0, cores * hours - beyond) * price))
+    if kept := memory.kept:
         held = [(c.memory_peak or 0.0, c.memory_request or 0.0) for c in containers if not c.init]
         beyond = sum(used - asked for used, asked in held if used > asked)
         price = pricing.memory_gib_hour * hours / GIB
-        found.append(_Kept(also_by, memory * price, max(0.0, memory - beyond) * price))
+        found.append(_Kept(memory.first_by, kept * price, max(0.0, kept - beyond) * price))
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from concertmaster.core.quick import quick
 
@@ -73,26 +72,6 @@ class VolumeUse:
     claim: str
     used: float
     capacity: float
-
-
-def kept_for_init(
-    containers: Iterable[ContainerFact], amount: Literal["cpu_request", "memory_request"]
-) -> tuple[float, str]:
-    """What a pod reserves of CPU (cores) or memory (bytes) beyond its running containers, since it keeps the largest
-    request of its init containers for its whole life; and the name of that container. (0, "") where there is nothing of
-    the kind.
-
-    Source: "Resource sharing within containers", kubernetes.io/docs/concepts/workloads/pods/init-containers.
-    """
-    running = largest = 0.0
-    name = ""
-    for container in containers:
-        asked = getattr(container, amount) or 0.0
-        if not container.init:
-            running += asked
-        elif asked > largest:
-            largest, name = asked, container.name
-    return (largest - running, name) if largest > running else (0.0, "")
 
 
 @quick

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import POD, ContainerSpec
+from concertmaster.core.reserved import reservation
 from concertmaster.engines.common.manifest import Problems, container
 
 _RESOURCES = ("cpu", "memory")
@@ -34,7 +35,8 @@ def pod_level(
         return None
     pod = container({field: spec[field]}, where, problems, at=at, resources_field=field)
     rows = tuple(containers)
-    least = {r: amount for r in _RESOURCES if (amount := _together(rows, f"{r}_request"))}
+    amounts = {r: reservation((c.name, c.init, getattr(c, f"{r}_request")) for c in rows).total for r in _RESOURCES}
+    least = {r: amount for r, amount in amounts.items() if amount}
     written = pod.resources.get("requests", {})
     filled = {
         f"{r}_request": least[r]
@@ -43,8 +45,3 @@ def pod_level(
     }
     pod = replace(pod, name=POD, least=least, **filled)  # type: ignore[arg-type]
     return pod if pod.cpu_request is not None or pod.memory_request is not None else None
-
-
-def _together(containers: Iterable[ContainerSpec], name: str) -> float:
-    rows = [(c.init, getattr(c, name) or 0.0) for c in containers]
-    return max(sum(v for init, v in rows if not init), max((v for init, v in rows if init), default=0.0))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from concertmaster.core.analysis.cost import Costs, components
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.fleet.workflows import member
 from concertmaster.core.model import ContainerFact, WorkflowGraph
-from concertmaster.core.model.facts import kept_for_init
 from concertmaster.core.model.policy import Pricing
 from tests.support.builders import MI, container, daily, definition, step
 
@@ -57,20 +54,6 @@ def test_what_a_pod_uses_beyond_its_requests_is_part_of_what_it_keeps() -> None:
     assert sum(p.per_run for p in components(runs, costs)) == pytest.approx(cost.total)
 
 
-def test_nothing_is_kept_for_one_that_requests_less_than_the_others_together() -> None:
-    beside = ContainerFact("proxy", cpu_request=2.5, sidecar=True)
-    assert kept_for_init((FETCH, MAIN, beside), "cpu_request") == (0.0, "")
-    assert kept_for_init((FETCH, MAIN), "cpu_request") == (2.0, "fetch")
-
-
 def test_a_pod_of_which_only_init_containers_are_known_has_no_price() -> None:
     (run,) = daily(GRAPH, 1, lambda _: {"load": 3600.0}, containers=lambda _: (FETCH,))
     assert Costs(PRICES).run(run) is None
-
-
-@given(st.lists(st.tuples(st.booleans(), st.none() | st.floats(0, 64)), max_size=6))
-def test_what_is_reserved_is_the_larger_of_both(rows: list[tuple[bool, float | None]]) -> None:
-    facts = [ContainerFact(str(n), init=init, cpu_request=asked) for n, (init, asked) in enumerate(rows)]
-    running = sum(asked or 0.0 for init, asked in rows if not init)
-    first = max((asked or 0.0 for init, asked in rows if init), default=0.0)
-    assert running + kept_for_init(facts, "cpu_request")[0] == pytest.approx(max(running, first))

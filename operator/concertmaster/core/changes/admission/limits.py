@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from concertmaster.core.reserved import reservation
 from concertmaster.core.text import count, resource_amount
 
 ByResource = Mapping[str, float]
@@ -71,16 +72,10 @@ class Pod:
         return {**self.together(of), **(getattr(self.level, of) if self.level is not None else {})}
 
     def together(self, of: str) -> dict[str, float]:
-        """Sum of ``requests`` or ``limits`` of all its containers."""
-        sums: dict[str, float] = {}
-        first: dict[str, float] = {}
-        for container in self.containers:
-            for resource, amount in getattr(container, of).items():
-                if container.init:
-                    first[resource] = max(first.get(resource, 0.0), amount)
-                else:
-                    sums[resource] = sums.get(resource, 0.0) + amount
-        return {r: max(sums.get(r, 0.0), first.get(r, 0.0)) for r in sums | first}
+        """Effective ``requests`` or ``limits`` of its containers."""
+        rows = [(c.name, c.init, getattr(c, of)) for c in self.containers]
+        resources = dict.fromkeys(resource for _, _, amounts in rows for resource in amounts)
+        return {r: reservation((name, init, amounts.get(r)) for name, init, amounts in rows).total for r in resources}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
+from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place, defaults
 from concertmaster.core.sizing import MIB, MILLI
@@ -74,14 +75,13 @@ def _kept_by_init(evidence: Evidence, place: Place, resource: str) -> tuple[floa
     spec = place.step.spec
     asked = {c.name: _asked(evidence, c, resource) for c in spec.containers} if spec is not None else {}
     own = next((c for c in spec.containers if c.name == place.container.name), None) if spec is not None else None
-    first = max((c for c in spec.containers if c.init), key=lambda c: asked[c.name], default=None) if spec else None
-    if spec is None or spec.pod is not None or own is None or first is None or _is_native(own):
+    if spec is None or spec.pod is not None or own is None or _is_native(own):
         return 0.0, ""
-    running = sum(asked[c.name] for c in spec.containers if not c.init and not _is_native(c))
-    kept = min(asked[own.name], asked[own.name] + asked[first.name] - running)
-    return (
-        (kept, f"the request of init container {first.name}, which the pod keeps") if asked[first.name] else (0.0, "")
-    )
+    pod = reservation((c.name, c.init, asked[c.name]) for c in spec.containers if not _is_native(c))
+    if not pod.first:
+        return 0.0, ""
+    freed = pod.total - pod.first  # what the pod reserves less at most, by requests of what runs together
+    return asked[own.name] - freed, f"the request of init container {pod.first_by}, which the pod keeps"
 
 
 def _asked(evidence: Evidence, container: ContainerSpec, resource: str) -> float:

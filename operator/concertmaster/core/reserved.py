@@ -1,0 +1,49 @@
+"""What a pod reserves for its containers, of one resource (cores or bytes).
+
+Init containers run one after the other before the others start, and a pod keeps what the largest of them requests for its
+whole life: it reserves that, or the sum of what runs together if that is more. Sidecars among the init containers
+(``restartPolicy: Always``) run beside the others and count with them. Source: "Resource sharing within containers",
+kubernetes.io/docs/concepts/workloads/pods/init-containers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """``together``: of the containers that run beside each other; ``first``: of the largest init container, ``first_by``
+    its name ("": none requests any)."""
+
+    together: float = 0.0
+    first: float = 0.0
+    first_by: str = ""
+
+    @property
+    def total(self) -> float:
+        """What the pod reserves."""
+        return max(self.together, self.first)
+
+    @property
+    def kept(self) -> float:
+        """What it reserves beyond the containers that run together, for the init container alone."""
+        return self.total - self.together
+
+
+def reservation(containers: Iterable[tuple[str, bool, float | None]]) -> Reservation:
+    """The reservation of a pod by name, whether it is an init container that ends before the others start, and amount
+    (None: none) of each of its containers. Sidecars that start before the init containers are reserved beside either; with
+    them left out, it is that of the others."""
+    running: list[float] = []
+    first, by = 0.0, ""
+    for name, init, amount in containers:
+        if not amount:
+            continue
+        if not init:
+            running.append(amount)
+        elif amount > first:
+            first, by = amount, name
+    return Reservation(math.fsum(running), first, by)
