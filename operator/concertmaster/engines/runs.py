@@ -19,7 +19,7 @@ from concertmaster.core.model import (
     WorkflowKey,
     without_pauses,
 )
-from concertmaster.core.quick import changed, completed
+from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
@@ -58,15 +58,13 @@ def build_run(
 
 class RunBuilder:
     """``build_runs`` and ``build_run`` for many runs of one workflow; properties of the definition are computed
-    once. ``own``: nobody else holds the executions, so that they can be completed instead of copied."""
+    once."""
 
-    def __init__(
-        self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None, *, own: bool = False
-    ) -> None:
+    def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
         self._key = key
         self._definition = definition
         self._engine = by_traits(definition.engine) if definition is not None else None
-        self._as_of, self._own = as_of, own
+        self._as_of = as_of
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
         self._empty = any(s.width == 0 for s in self._specs.values())
         self._edges = Edges(definition.graph) if definition is not None else None
@@ -83,10 +81,13 @@ class RunBuilder:
         settled = list(executions)
         if self._engine is not None:
             settled = self._engine.settle(settled, self._definition)
-        if self._definition is not None and self._edges is not None:
+        if self._definition is not None:
             settled = lay_out(settled, self._definition.graph)
-            settled = self._edges.with_ready(settled, own=self._own)
-        ordered = sorted([(begin(e), e.step, e.item or "", e.attempt, e.uid or "", i) for i, e in enumerate(settled)])
+        begins = [begin(e) for e in settled]
+        if self._edges is not None:
+            settled = self._edges.with_ready(settled, begins)
+        rows = enumerate(zip(begins, settled, strict=True))
+        ordered = sorted([(time, e.step, e.item or "", e.attempt, e.uid or "", i) for i, (time, e) in rows])
         ends = [e.finished for e in settled if e.finished is not None]
         end = max(ends, default=None)
         record = RunRecord(
@@ -165,7 +166,7 @@ def _completions(spec: StepSpec | None, item: str | None) -> int | None:
 def with_ready(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
     """Executions of one run, already numbered by ``settle``, with the time (unix seconds) at which their dependencies
     were satisfied, where known."""
-    return Edges(graph).with_ready(executions)
+    return Edges(graph).with_ready(executions, [begin(e) for e in executions])
 
 
 class Edges:
@@ -181,12 +182,11 @@ class Edges:
             self.above[spec.name] = shared
             self.below_fan_out[spec.name] = any(levels for _, levels in shared)
 
-    def with_ready(self, executions: Sequence[StepExecution], *, own: bool = False) -> list[StepExecution]:
-        """See ``with_ready``. ``own``: nobody else holds them, and they are not copied."""
-        begins = [begin(e) for e in executions]
-        times, known = _Ready(executions, self, min(begins, default=_NEVER)), completed if own else changed
+    def with_ready(self, executions: Sequence[StepExecution], begins: Sequence[float]) -> list[StepExecution]:
+        """See ``with_ready``; ``begins`` as of ``begin``."""
+        times = _Ready(executions, self, min(begins, default=_NEVER))
         return [
-            e if e.ready is not None else known(e, ready=times.of(e, first))
+            e if e.ready is not None else changed(e, ready=times.of(e, first))
             for e, first in zip(executions, begins, strict=True)
         ]
 

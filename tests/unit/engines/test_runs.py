@@ -33,14 +33,11 @@ def test_a_step_is_ready_when_its_last_dependency_ended() -> None:
     assert found == {"a": 0, "b": 10, "c": 10, "d": 35}
 
 
-def test_executions_of_others_are_copied_to_be_completed() -> None:
-    """Those that were just read need not be: nobody else holds them."""
+def test_executions_stay_as_they_were_read() -> None:
     rows = [ran("a", 0, 10), ran("b", 11, 20), ran("c", 11, 35), ran("d", 36, 40)]
     found = RunBuilder(DIAMOND.key, DIAMOND, None).run("r", rows)
     assert [e.ready for e in found.steps] == [0, 10, 10, 35]
     assert [e.ready for e in rows] == [None] * 4
-    assert RunBuilder(DIAMOND.key, DIAMOND, None, own=True).run("r", rows) == found
-    assert [e.ready for e in rows] == [0, 10, 10, 35]
 
 
 def test_a_later_attempt_is_ready_when_the_one_before_it_ended() -> None:

@@ -107,7 +107,7 @@ class EvidenceReader:
 
     def _recent(self, stored: Mapping[str, StoredRun]) -> dict[str, _Recent]:
         """What may still change, by the names of the runs; those that ended long ago and settled ones are left out."""
-        builder = RunBuilder(self._key, self._definition, self._as_of, own=True)
+        builder = RunBuilder(self._key, self._definition, self._as_of)
         kept = self._cache.before_reading(self._definition)
         known_settled = self._cache.settled.of(self._definition, self._as_of)
         settled: list[bytes] = []

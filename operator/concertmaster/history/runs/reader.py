@@ -73,7 +73,7 @@ class RunReader:
     def records(self, selected: RunRows) -> list[RunRecord]:
         """The records of the newest runs, in the order of their names, as far as ``MOST_EXECUTIONS`` reach. Those that are
         over are kept where the cache has room, and all others of the workflow forgotten."""
-        builder = RunBuilder(self._key, self._definition, self._as_of, own=True)
+        builder = RunBuilder(self._key, self._definition, self._as_of)
         over: dict[str, KeptRun] = {}
         records: list[RunRecord] = []
         room = MOST_EXECUTIONS
