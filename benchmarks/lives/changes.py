@@ -2,27 +2,30 @@
 
 One step that reads no input takes a different time, fails more often or gets less memory from the change on. The product
 sees the runs as its operator does, after the first runs and then after every few of them (``_LOOKS``), and monitors
-a change that is kept; the true effect is that on the same runs without the change.
+a change that is kept; the true effect is that on the same runs without the change. In some settings, all fail more often
+for a day, as do other workflows.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 
 import numpy as np
 
-from benchmarks.lives.law import BEGIN, DAY, HOUR, MI, Calendar, Flow, Step, at_day
+from benchmarks.lives.law import BEGIN, DAY, HOUR, MI, Calendar, Effect, Flow, Step, at_day
 from benchmarks.lives.manifests import known
 from benchmarks.lives.simulation import play, starts
 from benchmarks.lives.truth import cost, seconds
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
-from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.shared import without_shared
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -34,6 +37,7 @@ _NOISES = (0.05, 0.1, 0.2)
 _DRIFT = 0.001  # standard deviation, a day
 _KILLED = 1.645  # standard deviations of the memory peak that one run in twenty exceeds
 _FAILS = 0.01
+_OTHERS = 8  # workflows beside the changed one, whose runs of a bad day fail as well
 _LOOKS = frozenset({1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30})  # runs after the change
 _WEEKENDS, _HOURS = Calendar(weekend=0.7), Calendar(swing=0.25)
 _BOTH = Calendar(swing=0.25, weekend=0.7)
@@ -41,13 +45,15 @@ _BOTH = Calendar(swing=0.25, weekend=0.7)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """When runs start and what the time of day makes of them: ``days`` of runs before the change."""
+    """When runs start and what the time of day makes of them: ``days`` of runs before the change. ``bad``: share of runs of
+    this workflow and eight others that fail for a day, which begins up to half a day before or after the change."""
 
     name: str
     words: str
     every: float
     days: float
     calendar: Calendar = Calendar()  # noqa: RUF009 (frozen)
+    bad: float = 0.0
 
 
 SETTINGS = (
@@ -62,6 +68,8 @@ SETTINGS = (
     Setting("hours-10m-3d", "hours, every ten minutes, 3 days", HOUR / 6, 3, _HOURS),
     Setting("hours-10m-2d", "hours, every ten minutes, 2 days", HOUR / 6, 2, _HOURS),
     Setting("steady-10m-2d", "no season, every ten minutes, 2 days", HOUR / 6, 2),
+    Setting("bad-day-hourly-14d", "no season, hourly, 14 days, and a day on which 30% of all fail", HOUR, 14, bad=0.3),
+    Setting("outage-hourly-14d", "the same, and a day on which all fail", HOUR, 14, bad=1.0),
 )
 
 
@@ -133,15 +141,31 @@ def outcomes(setting: Setting, seed: int) -> Iterator[Outcome]:
     step = Step("work", seconds=min(300.0, 0.3 * setting.every), fails=_FAILS, cores=0.7, memory_limit=1024 * MI)
     drift = _DRIFT * float(rng.standard_normal())
     flow = Flow((step,), every=setting.every, noise=_NOISES[seed % 3], drift=drift, calendar=calendar)
-    due = list(starts(flow, applied - setting.days * DAY, applied))[-_MOST:]
-    before = [play(flow, seed, *each) for each in due]
+    begin, others = applied - setting.days * DAY, list[list[RunRecord]]()
+    if setting.bad:
+        since = applied + float(rng.uniform(-0.5, 0.5)) * DAY
+        flow = flow.under(Effect(since, since + DAY, fails=setting.bad))
+        end = applied + watched_until(Policy().apply.verify) + DAY
+        others = [_played(flow, _OTHERS * seed + n + 10**6, begin, end) for n in range(_OTHERS)]
+    before = _played(flow, seed, begin, applied)[-_MOST:]
     for change in CHANGES:
-        yield _verified(setting, change, flow, seed, applied, before)
+        yield _verified(setting, change, flow, seed, applied, before, others)
+
+
+def _played(flow: Flow, seed: int, since: float, until: float) -> list[RunRecord]:
+    return [play(flow, seed, *each) for each in starts(flow, since, until)]
+
+
+def _own_runs(sides: BeforeAfter, others: Sequence[Sequence[RunRecord]], applied: float, now: float) -> BeforeAfter:
+    """As the operator leaves out what the others share, by their runs known ``now``."""
+    known = [split_runs(other, applied=applied, since=None, now=now) for other in others]
+    return without_shared(sides, known, applied)
 
 
 def _verified(
-    setting: Setting, change: Change, flow: Flow, seed: int, applied: float, before: list[RunRecord]
-) -> Outcome:
+    setting: Setting, change: Change, flow: Flow, seed: int, applied: float, before: list[RunRecord],
+    others: Sequence[Sequence[RunRecord]],
+) -> Outcome:  # fmt: skip
     policy = Policy()
     changed = replace(flow, steps=tuple(change.of(step) for step in flow.steps))
     settings = scheduled(policy.apply.verify, known(changed).definition, applied)
@@ -157,8 +181,9 @@ def _verified(
             continue
         sides = split_runs(seen, applied=applied, since=None, now=now)
         found = verify(
-            change.aim, sides, settings, age=now - applied, steps=("work",), lowered=lowered, pricing=policy.pricing
-        )
+            change.aim, sides, settings, age=now - applied, steps=("work",), lowered=lowered, pricing=policy.pricing,
+            own=partial(_own_runs, others=others, applied=applied, now=now),
+        )  # fmt: skip
         if found.verdict is not None:
             break
     verdict = str(found.verdict.value) if found.verdict is not None else "None"
@@ -168,7 +193,7 @@ def _verified(
     later = None
     if found.verdict is not None and not found.restore:
         more = (play(changed, seed, *each) for each in due)
-        later = _later(seen, more, applied, watched_until(settings), lowered)
+        later = _later(seen, more, applied, watched_until(settings), lowered, others)
     return Outcome(
         setting.name,
         change.name,
@@ -183,8 +208,9 @@ def _verified(
 
 
 def _later(
-    seen: list[RunRecord], more: Iterator[RunRecord], applied: float, until: float, lowered: LoweredMemory | None
-) -> int | None:
+    seen: list[RunRecord], more: Iterator[RunRecord], applied: float, until: float, lowered: LoweredMemory | None,
+    others: Sequence[Sequence[RunRecord]],
+) -> int | None:  # fmt: skip
     """Runs after which the change is found to do harm although it was kept; looked at as the operator does, ``until`` its
     age in seconds."""
     now = seen[-1].end or applied
@@ -193,7 +219,9 @@ def _later(
         if now - applied >= due:
             sides = split_runs(seen, applied=applied, since=None, now=now)
             if later_harm(sides, ("work",), lowered) is not None:
-                return len(sides.after)
+                sides = _own_runs(sides, others, applied, now)
+                if later_harm(sides, ("work",), lowered) is not None:
+                    return len(sides.after)
             if now - applied >= until or len(sides.after) >= MOST_RUNS:
                 return None
             due = next_look(now - applied)

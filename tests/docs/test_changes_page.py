@@ -114,6 +114,10 @@ HELD: dict[str, tuple[str, str]] = {
     "One container killed": (PROOF, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
     "Runs that use more memory": (PROOF, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
     "More failing runs": (PROOF, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
+    "Failures at times": (
+        "tests/unit/core/changes/test_shared.py",
+        "test_a_change_is_not_rolled_back_for_failures_that_others_share",
+    ),
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),

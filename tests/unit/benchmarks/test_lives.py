@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lives import __main__ as command
-from benchmarks.lives.changes import CHANGES, SETTINGS, Outcome
+from benchmarks.lives.changes import CHANGES, SETTINGS, Outcome, outcomes
 from benchmarks.lives.kinds import KINDS
 from benchmarks.lives.kinds.base import limited
 from benchmarks.lives.law import BEGIN, DAY, HOUR, MI, Calendar, Effect, Flow, Step, at_day
@@ -182,3 +182,8 @@ def test_a_change_that_makes_runs_slower_is_called_so_and_its_effect_is_known(
     rows = {row["change"]: row for row in json.loads(out.read_text())["changes"]}
     assert rows["20% slower"]["verdicts"]["Worse"] >= 4
     assert rows["20% faster"]["verdicts"]["Improved"] >= 4
+
+
+def test_failures_that_all_workflows_share_are_not_those_of_a_change() -> None:
+    setting = next(s for s in SETTINGS if s.bad == 1.0)
+    assert next(outcomes(setting, 1)).verdict != "Worse"

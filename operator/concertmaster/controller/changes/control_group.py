@@ -11,6 +11,7 @@ from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
 from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.shared import without_shared
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import Common
 from concertmaster.core.units import DAY
@@ -64,11 +65,12 @@ class ControlGroup:
         told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _TOLD)
         return common(list(islice(told, _WORKFLOWS)), first)
 
-    def beside(self, subject: Subject, before_after: BeforeAfter, applied: float) -> list[BeforeAfter]:
-        """The other workflows over the span of the runs of ``subject``."""
+    def own_runs(self, subject: Subject, before_after: BeforeAfter, applied: float) -> BeforeAfter:
+        """The runs of ``subject`` without those near failures that the other workflows share."""
         first = _first(before_after.before[-BASELINE:], applied)
         begin = _first(before_after.before, applied)
-        return list(islice(self._beside(subject, first, begin, applied, SEASONS), _WORKFLOWS))
+        beside = self._beside(subject, first, begin, applied, SEASONS)
+        return without_shared(before_after, list(islice(beside, _WORKFLOWS)), applied)
 
     def _beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
         """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""

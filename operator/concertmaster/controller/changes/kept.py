@@ -20,7 +20,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until, without_shared
+from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
@@ -85,7 +85,7 @@ class KeptChanges:
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)
         if reason is not None:  # read only then: they are many
-            runs = without_shared(runs, context.control_group.beside(context.subject, runs, applied), applied)
+            runs = context.control_group.own_runs(context.subject, runs, applied)
             reason = later_harm(runs, steps, lowered)
         if reason is None:
             age = context.now - applied

@@ -144,6 +144,7 @@ class Verifier:
             lowered=lowered,
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
+            own=lambda all_runs: context.control_group.own_runs(context.subject, all_runs, applied),
             silence=silent(
                 runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
             ),

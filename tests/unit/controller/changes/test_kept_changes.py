@@ -253,6 +253,20 @@ def test_failures_of_days_on_which_other_workflows_fail_too_are_not_blamed_on_it
     assert bed.one().verdict is verdict
 
 
+@pytest.mark.parametrize(("others", "phase"), [(4, "Completed"), (5, "Verifying")])
+def test_a_verification_blames_no_shared_failures_on_a_change_either(others: int, phase: str) -> None:
+    bed = Bed(cooldown="60d")
+    bed.runs(300, seed=7, end=NOW - 31 * HOUR)
+    applied(bed)
+    bed.items = None
+    unseen(bed, 2)
+    beside(bed, others)
+    bed.run(2 * HOUR)
+    assert (bed.one().phase, bed.cpu()) == (phase, "2" if phase == "Completed" else "1500m")
+    if phase == "Verifying":
+        assert "more while other workflows fail, too" in bed.message(C.VERIFIED)
+
+
 def test_a_profile_that_is_gone_is_left_alone() -> None:
     bed = kept()
     bed.delete(PROFILES, "etl")

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import failing
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until, without_shared
+from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import MI
@@ -71,20 +71,6 @@ def test_kills_in_a_row_count_each_where_the_change_lowered_memory() -> None:
     assert found is not None
     assert "had a container killed for lack of memory, 0 of 336 before" in found
     assert later_harm(BeforeAfter(before, after), (), None) is None
-
-
-def test_a_bad_day_that_others_share_is_left_out_and_one_broken_workflow_is_not_the_others() -> None:
-    """Every third run of one day fails, here and in five others; in the second case all runs of one other do."""
-    before = runs(every(112, 336))
-    day = [False] * 72 + every(3, 24) + [False] * 24
-    mine = BeforeAfter(before, runs(day, 336))
-    quiet, broken = BeforeAfter(before, runs([False] * 120, 336)), BeforeAfter(before, runs([True] * 120, 336))
-    assert later_harm(mine, (), None) is not None
-    shared = without_shared(mine, [mine] * 5, 336 * HOUR)
-    assert len(shared.after) == 96
-    assert later_harm(shared, (), None) is None
-    assert without_shared(mine, [*[quiet] * 4, broken], 336 * HOUR) == mine
-    assert without_shared(mine, [mine] * 4, 336 * HOUR) == mine, "too few to be all"
 
 
 def test_kills_that_retries_recover_count_in_the_steps_of_the_change() -> None:

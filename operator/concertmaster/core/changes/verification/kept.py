@@ -3,22 +3,18 @@
 A rate that rises from 1 to 8% fails two runs of a verification, but sixteen of MOST_RUNS. All runs since the change are
 judged as in ``harm``, by a test that may be repeated after every run: this adds hardly any false alarms. Bad runs in a row
 count as one, before and after (but for kills where memory was lowered): an outage that comes later is one event, and says
-nothing of the change. Days on which other workflows had bad runs, too, are left out: what all of them share may be neither
-continuous nor soon over.
+nothing of the change. Failures that other workflows share are left out, as in a verification (``shared``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory, out_of_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.control import LEAST
-from concertmaster.core.changes.verification.harm import at_least, more
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.changes.verification.harm import more
+from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.text import count
@@ -26,8 +22,6 @@ from concertmaster.core.text import count
 MOST_RUNS = 200  # since the change
 _KNOWN = 1e6  # runs that tell a share exactly
 _AGES = 2.0  # times verify.maxAge: a week of its verification, and another one
-_SHARED = 0.05  # level at which a day is bad for all: lenient, since leaving out a good one costs little
-_DAY = 86400.0
 _AGAIN = 1.2  # times the age at the last look: some fifteen looks in two weeks, each of which reads hundreds of runs
 
 
@@ -54,34 +48,6 @@ def later_harm(before_after: BeforeAfter, steps: Collection[str], lowered: Lower
     return of_events or _risen(
         killed, were_killed, "had a container killed for lack of memory", accepted, each=lowered is not None
     )
-
-
-def without_shared(before_after: BeforeAfter, others: Sequence[BeforeAfter], applied: float) -> BeforeAfter:
-    """Without the runs of days since the change (``applied``: unix seconds) on which more of the ``others``, workflows that
-    nobody changed, had a bad run than on days before it. Each counts once a day, so that one alone has little weight."""
-    earlier: list[bool] = []
-    present, bad = Counter[int](), Counter[int]()
-    for other in others:
-        earlier += _days(other.before, applied).values()
-        days = _days(other.after, applied)
-        present.update(days)
-        bad.update(day for day, wrong in days.items() if wrong)
-    a, b = sum(earlier) + 0.5, len(earlier) - sum(earlier) + 0.5
-    shared = {d for d, n in present.items() if n >= LEAST and at_least(bad[d], n, a, b) <= _SHARED}
-    return replace(before_after, after=tuple(r for r in before_after.after if _day(r, applied) not in shared))
-
-
-def _days(runs: Sequence[RunRecord], applied: float) -> dict[int, bool]:
-    """Whether a run of each day was bad; days are counted from ``applied``."""
-    found: dict[int, bool] = {}
-    for run in runs:
-        day = _day(run, applied)
-        found[day] = found.get(day, False) or run.outcome is Outcome.FAILED or out_of_memory(run, ())
-    return found
-
-
-def _day(run: RunRecord, applied: float) -> int:
-    return int(((run.start or 0.0) - applied) // _DAY)
 
 
 def _risen(

@@ -19,6 +19,7 @@ from concertmaster.core.changes.verification.before_after import (
     AmountsByRun,
     BeforeAfter,
     InputSizes,
+    OwnRuns,
     at_any_time,
     baseline,
     comparable,
@@ -63,29 +64,31 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 def verify(
     aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowered: LoweredMemory | None = None, pricing: Pricing | None = None,
-    common: Common | None = None, silence: str | None = None, timed: bool = True,
+    common: Common | None = None, own: OwnRuns = lambda runs: runs, silence: str | None = None, timed: bool = True,
 ) -> Verification:  # fmt: skip
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
-    unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``);
-    ``silence``: why the absence of runs counts as harm (``harm.silent``). ``timed``: whether durations can be
-    compared yet; else only other harm ends it."""
-    sizes, whole = comparable(before_after), before_after
+    unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``); ``own``:
+    leaves out runs near failures that they share (``shared.without_shared``); ``silence``: why the absence of runs counts as
+    harm (``harm.silent``). ``timed``: whether durations can be compared yet; else only other harm ends it."""
+    whole = before_after if failing(before_after) is None else own(before_after)
+    sizes = comparable(whole)
     durations, even_sizes = figures = at_any_time(whole, sizes)
-    before_after = replace(whole, before=baseline(whole.before, durations.amounts, even_sizes, settings.max_runs))
+    everything = replace(before_after, before=baseline(whole.before, durations.amounts, even_sizes, settings.max_runs))
+    before_after = replace(everything, after=whole.after)
     known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
     runs = (len(known.before), min(len(known.after), settings.max_runs))
-    others = _others(len(whole.after) - len(known.after))
+    others = _shared(len(everything.after) - len(whole.after)) + _others(len(whole.after) - len(known.after))
     waiting = f"{_seen(runs, settings)}{others}"
     harm = (
         silence
-        or killed(before_after, steps, lowered)
+        or killed(everything, steps, lowered)
         or failing(whole)
-        or too_small(before_after, steps, lowered, certain=True)
+        or too_small(everything, steps, lowered, certain=True)
         or (clearly_slower(before_after, sizes, durations.amounts, common) if timed else None)
     )
     if harm:
         measured = _measured(aim, whole, known, figures, pricing, common)
-        runs = (runs[0], min(len(whole.after), settings.max_runs))
+        runs = (runs[0], min(len(everything.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
     if not timed:
         return Verification(None, False, waiting, *runs)
@@ -105,7 +108,7 @@ def verify(
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
     found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
-    above = too_small(before_after, steps, lowered, certain=False)
+    above = too_small(everything, steps, lowered, certain=False)
     if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
         restore = settings.on_inconclusive is OnSame.RESTORE
         found = (
@@ -210,6 +213,11 @@ def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:
 
 def _seen(runs: tuple[int, int], settings: VerifySettings) -> str:
     return f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"
+
+
+def _shared(number: int) -> str:
+    """What is said of runs near failures that other workflows share."""
+    return f"; {number} more while other workflows fail, too" if number else ""
 
 
 def _others(number: int) -> str:
