@@ -2,24 +2,31 @@
 
 An edge without a data reference may be unnecessary, which is worth a recommendation; calling a real data edge
 unnecessary would be harmful. Therefore everything that may transfer data counts: parameters, artifacts, results, exit
-codes and status of another task, global outputs, a shared volume, a ``depends`` on a particular result.
+codes and status of another task, global outputs, an artifact's location, a shared volume, a ``depends`` on a particular
+result.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.engines.argo.tasks import read_tasks
 from concertmaster.engines.argo.templates import Called, Templates
+from concertmaster.engines.common.manifest import mapping
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
-_DEEPEST = 5  # levels of called templates whose volumes count
+_DEEPEST = 5  # levels of called templates that count
+_LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url", "http": "url",
+              "plugin": "key"}  # fmt: skip
+_BESIDE = ("sidecars", "initContainers")
+_PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
+_ANY = "?"  # a claim or location that only an argument names: it may be any
 _Frame = tuple[str, str]
 # Fields about the task itself, not about the arguments of its template.
 _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
@@ -27,11 +34,12 @@ _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks"
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What a task reads: names of sibling ``tasks`` or steps whose outputs, status or times it reads, and of global outputs
-    (``workflow.outputs...``)."""
+    """What a task reads: names of sibling ``tasks`` or steps whose outputs, status or times it reads, of global outputs
+    (``workflow.outputs...``), and the ``locations`` of artifacts that its arguments give."""
 
     tasks: frozenset[str] = frozenset()
     outputs: frozenset[str] = frozenset()
+    locations: frozenset[str] = frozenset()
 
 
 _NOTHING = Reads()
@@ -44,7 +52,7 @@ def reads(task: Mapping[str, Any]) -> Reads:
         return _NOTHING
     written = _encode(fields)
     tasks = frozenset(dotted or quoted for dotted, quoted in _REFERENCE.findall(written))
-    return Reads(tasks, frozenset(_GLOBAL.findall(written)))
+    return Reads(tasks, frozenset(_GLOBAL.findall(written)), _locations(task.get("arguments")))
 
 
 def _global_writes(template: Mapping[str, Any]) -> frozenset[str]:
@@ -56,82 +64,118 @@ def _global_writes(template: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(r["globalName"]) for r in rows if r.get("globalName"))
 
 
-def _own_mounts(template: Mapping[str, Any], shared: Iterable[str]) -> frozenset[str]:
-    """The ``shared`` volume names that some container of ``template`` mounts."""
-    names = set(shared)
-    if not names:
-        return frozenset()
+def _locations(holder: object) -> frozenset[str]:
+    """Where the artifacts of arguments, inputs or outputs are stored, if their author named a place: a file that one step
+    writes there may be read by another without any reference between them."""
+    rows = _rows(holder.get("artifacts")) if isinstance(holder, Mapping) else []
+    stores = ((row.get(kind), key) for row in rows for kind, key in _LOCATIONS.items())
+    named = (store.get(key) for store, key in stores if isinstance(store, Mapping))
+    return frozenset(_place(text) for text in named if isinstance(text, str) and text)
+
+
+def _place(text: str) -> str:
+    return _ANY if "{{inputs." in text or "{{=" in text else text
+
+
+def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether two sets of claims or locations may have something in common."""
+    return bool(one & other) or bool(one and other and _ANY in one | other)
+
+
+def _shared_volumes(holder: Mapping[str, Any]) -> dict[str, str | None]:
+    """Volumes of a run or template by name: what they are if steps can share files through them (claims, host paths,
+    network shares), None for all others. Two names of one claim are one volume."""
+    claims = (r.get("metadata") for r in _rows(holder.get("volumeClaimTemplates")))
+    out: dict[str, str | None] = {str(m.get("name")): f"own/{m.get('name')}" for m in claims if isinstance(m, Mapping)}
+    for row in _rows(holder.get("volumes")):
+        sources = {kind: source for kind, source in row.items() if kind not in _PRIVATE}
+        claim = sources.get("persistentVolumeClaim")
+        if isinstance(claim, Mapping) and claim.get("claimName"):
+            out[str(row.get("name"))] = _place(f"claim/{claim['claimName']}")
+        else:
+            out[str(row.get("name"))] = _place(_encode(sources)) if sources else None
+    return out
+
+
+def _mounted(template: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the volumes that some container of ``template`` mounts."""
     parts: list[Any] = [template.get("container"), template.get("script"), template.get("containerSet")]
     parts += [*_rows(template.get("sidecars")), *_rows(template.get("initContainers"))]
     if isinstance(template.get("containerSet"), Mapping):
         parts += _rows(template["containerSet"].get("containers"))
-    used = {str(m.get("name")) for p in parts if isinstance(p, Mapping) for m in _rows(p.get("volumeMounts"))}
-    return frozenset(used & names)
-
-
-def _shared_volumes(spec: Mapping[str, Any]) -> frozenset[str]:
-    """Names of a run's volumes through which steps can share files: claims, host paths, network shares."""
-    names = {str((r.get("metadata") or {}).get("name")) for r in _rows(spec.get("volumeClaimTemplates")) if _is_map(r)}
-    private = {"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"}
-    for row in _rows(spec.get("volumes")):
-        if any(kind not in private for kind in row):
-            names.add(str(row.get("name")))
-    return frozenset(names)
-
-
-def _is_map(row: Mapping[str, Any]) -> bool:
-    return isinstance(row.get("metadata"), Mapping)
+    return frozenset(str(m.get("name")) for p in parts if isinstance(p, Mapping) for m in _rows(p.get("volumeMounts")))
 
 
 def _rows(value: object) -> list[Mapping[str, Any]]:
     return [r for r in value if isinstance(r, Mapping)] if isinstance(value, list | tuple) else []
 
 
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """What a template hands over besides arguments: shared volumes it mounts, global outputs and locations of artifacts
+    that it writes and reads."""
+
+    volumes: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    stores: frozenset[str] = frozenset()
+    fetches: frozenset[str] = frozenset()
+
+    def __or__(self, other: _Hands) -> _Hands:
+        return _Hands(
+            self.volumes | other.volumes,
+            self.writes | other.writes,
+            self.reads | other.reads,
+            self.stores | other.stores,
+            self.fetches | other.fetches,
+        )
+
+
 class HandOvers:
-    """What the templates of one workflow hand to each other besides arguments: global outputs, and files on shared volumes.
-    Each template is looked through once."""
+    """What the templates of one workflow hand to each other besides arguments: global outputs, artifacts stored at a named
+    place, and files on shared volumes. Each template is looked through once."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
-        self._shared = _shared_volumes(templates.spec)
-        self._mounted: dict[_Frame, frozenset[str]] = {}
-        self._imported: dict[_Frame, frozenset[str]] = {}
-        self._exported: dict[_Frame, frozenset[str]] = {}
+        self._defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
+        self._volumes = {**_shared_volumes(templates.spec), **_shared_volumes(self._defaults)}
+        self._known: dict[_Frame, _Hands] = {}
 
     def between(self, above: Called | None, callee: Called | None, own: Reads) -> bool:
         """Whether template ``above`` may hand something to a task that reads ``own`` and calls ``callee``."""
         if above is None:
             return False
-        if self._shared and callee is not None and self._mounts(callee) & self._mounts(above):
-            return True
-        exported = self._exports(above)
-        return bool(exported) and bool(exported & (own.outputs | self._imports(callee)))
+        left, right = self._hands(above), self._hands(callee) if callee is not None else _Hands()
+        return (
+            _meet(left.volumes, right.volumes)
+            or bool(left.writes & (own.outputs | right.reads))
+            or _meet(left.stores, own.locations | right.fetches)
+        )
 
-    def _imports(self, called: Called | None) -> frozenset[str]:
-        """Global outputs that a template reads."""
-        if called is None:
-            return frozenset()
+    def _hands(self, called: Called, depth: int = 0) -> _Hands:
+        """The same of a template and of all that it calls (a few levels deep)."""
         frame = (called.scope, called.name)
-        if not called.name or frame not in self._imported:
-            self._imported[frame] = reads({"inline": called.body}).outputs
-        return self._imported[frame]
-
-    def _exports(self, called: Called) -> frozenset[str]:
-        """Global outputs that a template writes."""
-        frame = (called.scope, called.name)
-        if not called.name or frame not in self._exported:
-            self._exported[frame] = _global_writes(called.body)
-        return self._exported[frame]
-
-    def _mounts(self, called: Called, depth: int = 0) -> frozenset[str]:
-        """Shared volumes mounted by a template or anything it calls (a few levels deep)."""
-        frame = (called.scope, called.name)
-        if called.name and frame in self._mounted:
-            return self._mounted[frame]
-        mounted = _own_mounts(called.body, self._shared)
+        if called.name and frame in self._known:
+            return self._known[frame]
+        hands = self._own(called)
         if called.kind in ("dag", "steps") and depth < _DEEPEST:
+            self._known[frame] = hands  # of a template that calls itself, its own are all there is to add
             for task in read_tasks(called, called.name, self._templates.problems):
                 below = self._templates.called(task.raw, called.scope, task.where, task.at)
-                mounted |= self._mounts(below, depth + 1) if below is not None else frozenset()
-        self._mounted[frame] = mounted
-        return mounted
+                hands |= self._hands(below, depth + 1) if below is not None else _Hands()
+        self._known[frame] = hands
+        return hands
+
+    def _own(self, called: Called) -> _Hands:
+        body = called.body
+        kind = called.kind or ""
+        names = _mounted(body) | _mounted({k: v for k, v in self._defaults.items() if k in (kind, *_BESIDE)})
+        volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
+        read = reads({"inline": body, "arguments": body.get("inputs")})
+        return _Hands(
+            frozenset(volume for name in names if (volume := volumes.get(name)) is not None),
+            _global_writes(body),
+            read.outputs,
+            _locations(body.get("outputs")),
+            read.locations,
+        )

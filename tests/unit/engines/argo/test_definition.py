@@ -92,6 +92,71 @@ def test_a_shared_volume_may_carry_data() -> None:
     assert step(private, "b").ordering_only == ("a",)
 
 
+def mounting(name: str, volume: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "container": {"image": "i", "volumeMounts": [{"name": volume, "mountPath": "/w"}]}, **fields}
+
+
+def claiming(volume: str, claim: str) -> dict[str, Any]:
+    return {"volumes": [{"name": volume, "persistentVolumeClaim": {"claimName": claim}}]}
+
+
+@pytest.mark.parametrize(("claim", "ordering"), [("day", ()), ("{{inputs.parameters.c}}", ()), ("night", ("a",))])
+def test_a_claim_that_two_templates_mount_under_their_own_names_may_carry_data(
+    claim: str, ordering: tuple[str]
+) -> None:
+    templates = (mounting("run", "x", **claiming("x", "day")), mounting("other", "y", **claiming("y", claim)))
+    d = dag(task("a"), task("b", "a", template="other"), templates=templates)
+    assert step(d, "b").ordering_only == ordering
+
+
+def test_a_volume_mounted_by_the_defaults_of_all_templates_may_carry_data() -> None:
+    claims = [{"metadata": {"name": "work"}, "spec": {}}]
+    mounts = {"container": {"volumeMounts": [{"name": "work", "mountPath": "/w"}]}}
+    script = {"name": "script", "script": {"image": "i", "source": "true"}}
+    tasks = (task("a"), task("b", "a"), task("c", "a", template="script"))
+    d = dag(*tasks, templates=(leaf("run"), script), volumeClaimTemplates=claims, templateDefaults=mounts)
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)  # the defaults are those of containers
+
+
+@pytest.mark.parametrize(
+    ("read", "ordering"), [("daily/list", ()), ("{{inputs.parameters.key}}", ()), ("hourly/list", ("a",))]
+)
+def test_an_artifact_that_one_step_stores_where_the_next_fetches_it_carries_data(
+    read: str, ordering: tuple[str]
+) -> None:
+    stored = {"name": "out", "path": "/out", "s3": {"key": "daily/list"}}
+    fetched = {"name": "in", "path": "/in", "s3": {"key": read}}
+    fetches = {**leaf("fetches"), "inputs": {"artifacts": [fetched]}}
+    templates = ({**leaf("run"), "outputs": {"artifacts": [stored]}}, fetches)
+    d = dag(task("a"), task("b", "a", template="fetches"), templates=templates)
+    assert step(d, "b").ordering_only == ordering
+    given = task("b", "a", template="takes", arguments={"artifacts": [fetched]})
+    assert step(dag(task("a"), given, templates=(templates[0], leaf("takes"))), "b").ordering_only == ordering
+
+
+def test_a_global_output_carries_data_between_nested_templates() -> None:
+    out = {"name": "run", "container": {"image": "i"}, "outputs": {"parameters": [{"name": "o", "globalName": "g"}]}}
+    value = {"arguments": {"parameters": [{"name": "x", "value": "{{workflow.outputs.parameters.g}}"}]}}
+    writes = {"name": "writes", "dag": {"tasks": [task("w")]}}
+    uses = {"name": "uses", "dag": {"tasks": [task("r", **value), task("p")]}}
+    d = dag(
+        task("a", template="writes"),
+        task("b", "a", template="uses"),
+        task("c", "a", template="plain"),
+        templates=(out, writes, uses, leaf("plain")),
+    )
+    assert step(d, "b.r").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a.w",)
+
+
+def test_handovers_of_templates_that_call_themselves_many_times_are_found_in_time() -> None:
+    again = [task(f"t{n}", template="again") for n in range(40)]
+    templates = ({"name": "again", "dag": {"tasks": [*again, task("l")]}}, leaf("run"))
+    d = dag(task("a", template="again"), task("b", "a", template="again"), templates=templates)
+    assert step(d, "b.l").ordering_only == ("a.l",)
+
+
 def test_a_global_output_carries_data() -> None:
     out = {"name": "run", "container": {"image": "i"}, "outputs": {"parameters": [{"name": "o", "globalName": "g"}]}}
     read = {"arguments": {"parameters": [{"name": "x", "value": "{{workflow.outputs.parameters.g}}"}]}}
