@@ -1,8 +1,8 @@
 """Definitions from Tekton Pipelines.
 
-Edges are those of the Tekton controller: ``runAfter`` and references to another task's results. Tasks under ``finally``
-run in parallel once all others have ended. The steps of a Task run in sequence in one pod, which requests the sum over
-them; therefore the container of every step is kept.
+Edges are those of the Tekton controller: ``runAfter`` and references to another task's results, also in an embedded task
+spec, to which the controller propagates them. Tasks under ``finally`` run in parallel once all others have ended. The steps
+of a Task run in sequence in one pod, which requests the sum over them; therefore the container of every step is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.tekton.traits import TEKTON
 
 _REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
+_RESULT = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)\.results[.\[]")
+_WORKSPACE = re.compile(r"\$\(\s*workspaces(?:\.([-\w]+)|\[\\?['\"]([^'\"\\]+)\\?['\"]\])")
 _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
 
 
@@ -103,6 +105,7 @@ class _Reader:
         listed = sequence(row.get("runAfter"), f"{where}.runAfter", self.problems)
         after = [n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n]
         reads = [m[0] for m in _REFERENCE.findall(json.dumps({k: row[k] for k in _READS if k in row}, default=str))]
+        reads += [n for n in _propagated(row) if n in bindings]
         data = {n for n in reads if n != name}
         data |= {n for n in after if bindings.get(n, frozenset()) & bindings.get(name, frozenset())}
         depends_on = behind if on_exit else tuple(dict.fromkeys((*after, *sorted(set(reads) - {name}))))
@@ -230,12 +233,24 @@ def task_containers(
     return tuple(out)
 
 
+def _propagated(row: Mapping[str, Any]) -> list[str]:
+    """Tasks whose results an embedded task spec reads. A custom task may embed a pipeline, with tasks of its own."""
+    spec = row.get("taskSpec")
+    if not isinstance(spec, Mapping) or spec.get("apiVersion"):
+        return []
+    return [m[0] for m in _RESULT.findall(json.dumps(spec, default=str))]
+
+
 def _bound(row: Mapping[str, Any]) -> frozenset[str]:
-    """Workspaces that a pipeline task binds: steps can share files through a common volume without declaring a
-    result."""
+    """Workspaces that a pipeline task binds, or that its embedded spec uses without, as the controller propagates them:
+    steps can share files through a common volume without declaring a result."""
     rows = row.get("workspaces")
     listed: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
-    return frozenset(str(w.get("workspace") or w.get("name")) for w in listed if isinstance(w, Mapping))
+    bindings = [w for w in listed if isinstance(w, Mapping)]
+    own = {str(w.get("name")) for w in bindings}
+    written = json.dumps(row.get("taskSpec"), default=str, ensure_ascii=False)
+    used = {dotted or quoted for dotted, quoted in _WORKSPACE.findall(written)}
+    return frozenset({*(str(w.get("workspace") or w.get("name")) for w in bindings), *(used - own)})
 
 
 def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:

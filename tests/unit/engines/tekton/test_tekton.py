@@ -41,6 +41,7 @@ def test_run_after_and_result_references_are_edges() -> None:
         {"when": [{"input": "$(tasks.a.results.go)", "operator": "in", "values": ["yes"]}]},
         {"matrix": {"params": [{"name": "x", "value": "$(tasks.a.results.list[*])"}]}},
         {"params": [{"name": "x", "value": ["$(tasks.a.results.list[0])"]}]},
+        {"taskSpec": {"steps": [{"image": "i", "script": "echo $(tasks.a.results.go)"}]}},
     ],
 )
 def test_every_way_to_read_a_result_is_an_edge(fields: dict[str, Any]) -> None:
@@ -48,9 +49,28 @@ def test_every_way_to_read_a_result_is_an_edge(fields: dict[str, Any]) -> None:
     assert (step(d, "b").depends_on, step(d, "b").ordering_only) == (("a",), ())
 
 
+def test_what_an_embedded_spec_says_of_tasks_that_are_no_siblings_is_no_edge() -> None:
+    script = {"steps": [{"image": "i", "script": "sh $(tasks.a.sh) $(tasks.other.results.x)"}]}
+    loop = {"apiVersion": "custom.tekton.dev/v1", "kind": "Loop", "spec": {"x": "$(tasks.a.results.x)"}}
+    d = pipeline(task("a"), task("b", taskSpec=script), task("c", taskSpec=loop))
+    assert [s.depends_on for s in d.graph.steps] == [(), (), ()]
+    assert d.graph.problems == ()
+
+
 def test_a_shared_workspace_may_carry_data() -> None:
     shared = {"workspaces": [{"name": "src", "workspace": "source"}]}
     d = pipeline(task("a", **shared), task("b", "a", **shared), task("c", "a"))
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+
+
+@pytest.mark.parametrize(
+    "where", ["$(workspaces.source.path)", "$(workspaces['source'].path)", '$(workspaces["source"].path)']
+)
+def test_a_workspace_that_embedded_specs_use_without_binding_it_may_carry_data(where: str) -> None:
+    spec: dict[str, Any] = {"taskSpec": {"steps": [{"image": "i", "script": f"cat {where}/x"}]}}
+    own = {"workspaces": [{"name": "source", "workspace": "cache"}]}  # a name that means another one inside this task
+    d = pipeline(task("a", **spec), task("b", "a", **spec), task("c", "a", **spec, **own))
     assert step(d, "b").ordering_only == ()
     assert step(d, "c").ordering_only == ("a",)
 
