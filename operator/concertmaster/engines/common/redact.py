@@ -2,7 +2,8 @@
 
 The engines read names, structure, resources and references between steps. Environments, arguments, scripts and
 parameter values may contain credentials, so only the template expressions (``{{...}}``, ``$(...)``) in them are kept:
-these distinguish data references from mere ordering.
+these distinguish data references from mere ordering. So do the volumes that steps share: what they are is kept, not how
+they are mounted.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ _DROPPED = frozenset(
         "managedFields",
         "env",
         "envFrom",
-        "volumes",
-        "volumeMounts",
-        "volumeClaimTemplates",
         "imagePullSecrets",
         "status",
         "stringData",
@@ -27,6 +25,8 @@ _DROPPED = frozenset(
         "artifactRepositoryRef",
     }
 )
+_MOUNTS = frozenset({"volumes", "volumeMounts", "volumeClaimTemplates"})
+_SOURCES = {"persistentVolumeClaim": ("claimName",), "hostPath": ("path",), "nfs": ("server", "path")}
 _TEXTS = frozenset(
     {"args", "command", "source", "script", "value", "default", "expression", "jqFilter", "body", "data"}
 )
@@ -36,8 +36,8 @@ _EXPRESSION = re.compile(r"\{\{[^{}]{1,500}\}\}|\$\([A-Za-z0-9_.\[\]*'-]{1,500}\
 def redacted(raw: Any) -> Any:
     """A copy of an object (or any part of one) without content that may be secret."""
     if isinstance(raw, Mapping):
-        kept = {
-            str(key): _expressions(value) if key in _TEXTS else redacted(value)
+        kept: dict[str, Any] = {
+            str(key): _expressions(value) if key in _TEXTS else _mounts(value) if key in _MOUNTS else redacted(value)
             for key, value in raw.items()
             if key not in _DROPPED
         }
@@ -48,6 +48,20 @@ def redacted(raw: Any) -> Any:
     if isinstance(raw, list | tuple):
         return [redacted(item) for item in raw]
     return raw
+
+
+def _mounts(rows: Any) -> list[dict[str, Any]]:
+    """Volumes, claim templates or mounts with their names and kinds, and of shared ones which they are."""
+    listed: list[dict[str, Any]] = []
+    for row in rows if isinstance(rows, list | tuple) else ():
+        if isinstance(row, Mapping):
+            own: dict[str, Any] = {k: row[k] for k in ("name",) if isinstance(row.get(k), str)}
+            for kind, source in row.items():
+                if isinstance(source, Mapping):
+                    named = ("name",) if kind == "metadata" else _SOURCES.get(kind, ())
+                    own[str(kind)] = {k: source[k] for k in named if isinstance(source.get(k), str)}
+            listed.append(own)
+    return listed
 
 
 def _expressions(value: Any) -> Any:

@@ -67,3 +67,31 @@ def test_the_workflow_of_a_profile_by_labels_is_kept() -> None:
     assert redacted(raw) == raw
     container = {"podLabels": {"value": ["canary-1"]}, "env": [{"name": "podLabels", "value": "canary-2"}]}
     assert "canary" not in json.dumps(redacted(container))
+
+
+def test_volumes_that_steps_share_are_known_and_nothing_else_of_them() -> None:
+    def mounting(name: str, volume: str) -> dict[str, object]:
+        mounts = [{"name": volume, "mountPath": "/canary-1", "subPath": "canary-2"}]
+        claim = {"name": volume, "persistentVolumeClaim": {"claimName": "day"}}
+        private = {"name": "s", "csi": {"volumeAttributes": {"password": "canary-3"}}}
+        return {"name": name, "container": {"image": "i", "volumeMounts": mounts}, "volumes": [claim, private]}
+
+    tasks = [{"name": "a", "template": "x"}, {"name": "b", "template": "y", "dependencies": ["a"]}]
+    raw = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "w", "namespace": "n"},
+        "spec": {
+            "entrypoint": "main",
+            "templates": [{"name": "main", "dag": {"tasks": tasks}}, mounting("x", "in"), mounting("y", "out")],
+        },
+    }
+    kept = redacted(raw)
+    assert "canary" not in json.dumps(kept)
+    for objects in ([raw], [kept]):
+        (definition,) = define_all(objects)
+        assert [s.ordering_only for s in definition.graph.steps] == [(), ()]
+    assert redacted({"volumes": "canary", "volumeMounts": [7, {"name": ["canary"]}]}) == {
+        "volumes": [],
+        "volumeMounts": [{}],
+    }
