@@ -110,7 +110,8 @@ class _Reader:
         data |= {n for n in after if bindings.get(n, frozenset()) & bindings.get(name, frozenset())}
         depends_on = behind if on_exit else tuple(dict.fromkeys((*after, *sorted(set(reads) - {name}))))
         width, fan_out = _matrix(row, where, self.problems)
-        timeout = text(row.get("timeout"), f"{where}.timeout", self.problems)
+        limit = text(row.get("timeout"), f"{where}.timeout", self.problems)
+        timeout = seconds(limit, f"{where}.timeout", self.problems)
         template, containers, podless = self._work(row, where, at)
         retries = whole(row.get("retries"), f"{where}.retries", self.problems)
         return StepSpec(
@@ -121,8 +122,8 @@ class _Reader:
             width=width,
             ordering_only=() if on_exit else tuple(d for d in depends_on if d not in data),
             containers=containers,
-            has_timeout=timeout is not None,
-            timeout_seconds=seconds(timeout, f"{where}.timeout", self.problems),
+            has_timeout=limit is not None and timeout != 0,  # 0 switches the limit off
+            timeout_seconds=timeout or None,
             retry_limit=retries or 0,
             memoized=False,
             on_exit=on_exit,

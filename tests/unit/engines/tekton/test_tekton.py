@@ -105,6 +105,12 @@ def test_retries_timeouts_and_conditions() -> None:
     assert (plain.retry_limit, plain.has_timeout, plain.conditional) == (0, False, False)
 
 
+@pytest.mark.parametrize(("timeout", "found"), [("0", (False, None)), ("0h0m0s", (False, None)), ("$(params.t)", None)])
+def test_a_timeout_of_zero_is_no_limit(timeout: str, found: tuple[bool, None] | None) -> None:
+    read = step(pipeline(task("a", timeout=timeout)), "a")
+    assert (read.has_timeout, read.timeout_seconds) == (found or (True, None))
+
+
 def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in_their_task() -> None:
     spec = {
         "stepTemplate": {"computeResources": {"requests": {"memory": "64Mi"}}},
