@@ -21,6 +21,7 @@ from concertmaster.engines.common.manifest import (
     flag,
     mapping,
     pointer,
+    restarts,
     seconds,
     sequence,
     text,
@@ -273,7 +274,9 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         rows = mapping(body["containerSet"], f"{where}.containerSet", problems).get("containers")
         for i, raw in enumerate(sequence(rows, f"{where}.containerSet.containers", problems)):
             out.append(one(raw, "containerSet", "containers", i))
-    for key, sidecar in (("sidecars", True), ("initContainers", False)):
-        for i, raw in enumerate(sequence(body.get(key), f"{where}.{key}", problems)):
-            out.append(one(raw, key, i, sidecar=sidecar, init=not sidecar))
+    for i, raw in enumerate(sequence(body.get("sidecars"), f"{where}.sidecars", problems)):
+        out.append(one(raw, "sidecars", i, sidecar=True))
+    for i, raw in enumerate(sequence(body.get("initContainers"), f"{where}.initContainers", problems)):
+        beside = restarts(raw)
+        out.append(one(raw, "initContainers", i, sidecar=beside, init=not beside))
     return tuple(out)

@@ -253,6 +253,11 @@ def container(
     )
 
 
+def restarts(init_container: object) -> bool:
+    """Whether a declared init container keeps running beside the app containers."""
+    return isinstance(init_container, Mapping) and init_container.get("restartPolicy") == "Always"
+
+
 def pod_containers(
     spec: Mapping[str, Any], where: str, problems: Problems, *, at: str | None
 ) -> tuple[ContainerSpec, ...]:
@@ -262,10 +267,10 @@ def pod_containers(
         for i, raw in enumerate(sequence(spec.get("containers"), f"{where}.containers", problems))
     ]
     for i, raw in enumerate(sequence(spec.get("initContainers"), f"{where}.initContainers", problems)):
-        restarts = isinstance(raw, Mapping) and raw.get("restartPolicy") == "Always"
+        beside = restarts(raw)
         here = None if at is None else f"{at}/initContainers/{i}"
         declared = container(raw, f"{where}.initContainers[{i}]", problems, at=here)
-        out.append(replace(declared, sidecar=restarts, init=not restarts))
+        out.append(replace(declared, sidecar=beside, init=not beside))
     return tuple(out)
 
 

@@ -342,7 +342,7 @@ def test_containers_sidecars_scripts_and_container_sets_have_patch_points() -> N
         "name": "run",
         "script": {"image": "s", "resources": {"requests": {"cpu": "2"}}},
         "sidecars": [{"name": "proxy", "image": "p"}],
-        "initContainers": [{"name": "prep", "image": "q"}],
+        "initContainers": [{"name": "prep", "image": "q"}, {"name": "log", "image": "l", "restartPolicy": "Always"}],
     }
     pods = {"name": "many", "containerSet": {"containers": [{"name": "x"}, {"name": "y"}]}}
     d = dag(task("a"), {"name": "b", "template": "many"}, templates=(full, pods))
@@ -350,6 +350,7 @@ def test_containers_sidecars_scripts_and_container_sets_have_patch_points() -> N
         ("main", "/spec/templates/1/script/resources", False, False),
         ("proxy", "/spec/templates/1/sidecars/0/resources", True, False),
         ("prep", "/spec/templates/1/initContainers/0/resources", False, True),
+        ("log", "/spec/templates/1/initContainers/1/resources", True, False),
     ]
     assert [c.resources_pointer for c in step(d, "b").containers] == [
         "/spec/templates/2/containerSet/containers/0/resources",
