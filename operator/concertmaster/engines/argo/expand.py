@@ -196,8 +196,8 @@ class Expansion:
 
     def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
-        if task.raw.get("onExit"):
-            hooks.setdefault("exit", {"template": task.raw["onExit"]})
+        if task.raw.get("onExit"):  # it comes before a hook "exit", as in the workflow's own spec
+            hooks["exit"] = {"template": task.raw["onExit"]}
         out: list[str] = []
         for name, raw in hooks.items():
             holder = mapping(raw, f"{task.where}.hooks.{name}", self.problems)

@@ -367,6 +367,12 @@ def test_a_pod_spec_patch_that_sets_resources_takes_the_patch_point_away() -> No
     assert step(harmless, "a").containers[0].resources_pointer is not None
 
 
+def test_of_two_exit_handlers_the_older_field_comes_first() -> None:
+    both = {"onExit": "note", "hooks": {"exit": {"template": "run"}}}
+    d = dag({**task("a"), **both}, templates=(leaf("run"), leaf("note")), **both)
+    assert (step(d, "a.onExit").template, step(d, "onExit").template) == ("note", "note")
+
+
 def test_exit_handlers_and_hooks() -> None:
     d = dag(
         {**task("a"), "onExit": "note"},
