@@ -81,7 +81,8 @@ def job_step(spec: Mapping[str, Any], problems: Problems, *, at: str, patchable:
         parallelism=(parallelism if parallelism is not None else 1) if fan_out else None,
         containers=containers,
         pod=pod_level(pod, containers, "template.spec", problems, at=here),
-        has_timeout=deadline is not None,
+        # The pod's own limit bounds each attempt, and the retry limit their number; of the whole Job no time is known.
+        has_timeout=deadline is not None or pod.get("activeDeadlineSeconds") is not None,
         timeout_seconds=deadline,
         retry_limit=6 if limit is None else limit,  # the default in Kubernetes
         memoized=False,

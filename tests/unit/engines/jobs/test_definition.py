@@ -32,6 +32,13 @@ def test_a_cron_job_is_one_step_with_patch_points() -> None:
     ]
 
 
+def test_a_deadline_of_the_pods_is_a_time_limit_of_the_job_though_not_its_own() -> None:
+    (step,) = job("Job", template={"spec": {"containers": [{"name": "m"}], "activeDeadlineSeconds": 600}}).graph.steps
+    assert (step.has_timeout, step.timeout_seconds) == (True, None)
+    (bare,) = job("Job").graph.steps
+    assert (bare.has_timeout, bare.timeout_seconds) == (False, None)
+
+
 def test_a_job_cannot_be_patched_and_has_the_default_back_off() -> None:
     (step,) = job("Job").graph.steps
     assert (step.fan_out, step.width, step.retry_limit) == (False, None, 6)
