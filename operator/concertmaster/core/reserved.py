@@ -9,14 +9,14 @@ kubernetes.io/docs/concepts/workloads/pods/init-containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """``together``: of the containers that run beside each other; ``first``: of the largest init container, ``first_by``
-    its name ("": none requests any)."""
+    """``together``: of the containers that run beside each other; ``first``: of the largest init container with the
+    sidecars that run already, ``first_by`` its name ("": none requests any)."""
 
     together: float = 0.0
     first: float = 0.0
@@ -33,17 +33,21 @@ class Reservation:
         return self.total - self.together
 
 
-def reservation(containers: Iterable[tuple[str, bool, float | None]]) -> Reservation:
+def reservation(
+    containers: Iterable[tuple[str, bool, float | None]], native: Collection[str] = frozenset()
+) -> Reservation:
     """The reservation of a pod by name, whether it is an init container that ends before the others start, and amount
-    (None: none) of each of its containers. Sidecars that start before the init containers are reserved beside either; with
-    them left out, it is that of the others."""
+    (None: none) of each of its containers, in the order in which they start. ``native``: the names of sidecars among the
+    init containers (``restartPolicy: Always``), which run beside those after them; others count with what runs together
+    only."""
     running: list[float] = []
-    first, by = 0.0, ""
+    before, first, by = 0.0, 0.0, ""
     for name, init, amount in containers:
         if not amount:
             continue
         if not init:
             running.append(amount)
-        elif amount > first:
-            first, by = amount, name
+            before += amount if name in native else 0.0
+        elif before + amount > first:
+            first, by = before + amount, name
     return Reservation(math.fsum(running), first, by)

@@ -74,3 +74,23 @@ def test_the_pods_of_a_rayjob_and_a_jobset_have_their_own_requests() -> None:
     }
     found = pods(jobset)["a"]
     assert found is not None and found.cpu_request == 1.0 and found.resources_pointer is None
+
+
+def test_a_pod_requests_no_less_than_an_init_container_beside_the_sidecars_before_it() -> None:
+    def sized(name: str, cpu: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "image": "i", "resources": {"requests": {"cpu": cpu}}, **fields}
+
+    before = [
+        sized("log", "500m", restartPolicy="Always"),
+        sized("load", "3"),
+        sized("late", "2", restartPolicy="Always"),
+    ]
+    limits = {"limits": {"cpu": "8"}}
+    spec = {"containers": [sized("main", "100m")], "initContainers": before, "resources": limits}
+    meta = {"name": "report", "namespace": "data"}
+    raw = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": {"spec": spec}}}
+    pod = pods(raw)["job"]
+    assert pod is not None and (pod.cpu_request, pod.least) == (3.5, {"cpu": 3.5})
+    work = leaf("work", podResources=limits, sidecars=[sized("side", "1")], initContainers=before[:2])
+    of_argo = pods(argo(work))["work"]
+    assert of_argo is not None and of_argo.least == {"cpu": 3.5}  # a plain sidecar starts after it
