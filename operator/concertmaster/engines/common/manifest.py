@@ -17,8 +17,7 @@ from typing import Any
 
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
-from concertmaster.core.model.quantity import Quantity
-from concertmaster.core.model.scalar import ScalarError
+from concertmaster.core.model.quantity import LONGEST, rounded
 from concertmaster.core.times import parse_duration, parse_time
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
@@ -165,7 +164,7 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
         if "{{" in value:
             return None
         stripped = value.strip()
-        amount = _amount(stripped) if len(stripped) <= Quantity.MAX_LENGTH else None
+        amount = _amount(stripped) if len(stripped) <= LONGEST else None
         if amount is not None:
             return amount
     problems.add(f"{where} is {shown(value)}, which is no quantity such as 500m or 2Gi: it is ignored")
@@ -175,10 +174,8 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
 @lru_cache(maxsize=1024)
 def _amount(written: str) -> float | None:
     """A quantity in cores or bytes; None if it is none. A few dozen different ones are in all definitions of a cluster."""
-    try:
-        return float(Quantity(written).amount)
-    except ScalarError:
-        return None
+    amount = rounded(written)
+    return None if amount is None else float(amount)
 
 
 def shown(value: object) -> str:

@@ -56,6 +56,30 @@ def test_quantities(written: object, value: float | None) -> None:
     assert not problems.all()
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("0.30000000000000004", 0.300000001),
+        ("1.3333333333333333Gi", 1431655765.333333333),
+        ("1e-10", 1e-9),
+        ("8Ei", float(2**63 - 1)),
+        ("1e999999999999", float(2**63 - 1)),
+        ("0e99", 0.0),
+    ],
+)
+def test_a_quantity_is_rounded_and_capped_as_by_the_api_server(written: str, value: float) -> None:
+    problems = m.Problems()
+    assert m.quantity(written, "memory", problems) == pytest.approx(value, rel=1e-12)
+    assert not problems.all()
+
+
+@pytest.mark.parametrize("written", ["1 Gi", "1K", "1e3Gi", "1_000", "0x10", "\u0663", "1" * 65])
+def test_what_kubernetes_takes_for_no_quantity_is_none_here(written: str) -> None:
+    problems = m.Problems()
+    assert m.quantity(written, "memory", problems) is None
+    assert problems.all()
+
+
 def test_an_unreadable_quantity_is_named_with_its_place_and_the_remedy() -> None:
     problems = m.Problems()
     assert m.quantity("lots", "steps[0].cpu", problems) is None
