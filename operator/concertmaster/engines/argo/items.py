@@ -26,6 +26,18 @@ _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
 _WIDEST = 6  # digits of the width in a number format, as in Go
 
 
+class _Written(float):
+    """A number of a text of JSON, which Argo puts into names as its author wrote it: ``1.0``, ``1e-3``."""
+
+    def __new__(cls, text: str) -> _Written:
+        """From its text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """``items``: node suffixes without parentheses, None if only known at run time. ``width``: number of nodes, if
@@ -81,7 +93,7 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
     if "{{" in filled:
         return FanOut(None, None)
     try:
-        items = json.loads(filled)
+        items = json.loads(filled, parse_float=_Written)
     except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
@@ -137,6 +149,8 @@ def item_name(index: int, item: object) -> str:
 
 def _go(value: object) -> str:
     """A JSON value as Argo's Item formats it: compact JSON, strings without quotes but with their escapes."""
+    if isinstance(value, _Written):
+        return value.text
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         value = int(value)  # the API server stores 1.0 as 1
     written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)

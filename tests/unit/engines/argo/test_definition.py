@@ -272,6 +272,12 @@ def test_inline_templates_have_a_patch_point_in_the_task() -> None:
         ({"withItems": ["{{inputs.parameters.x}}", "b"]}, None, 2),
         ({"withParam": "{{tasks.a.outputs.result}}"}, None, None),
         ({"withParam": '["x", {"k": "v"}]'}, ("0:x", "1:k:v"), 2),
+        (
+            {"withParam": '[1.0, 2.50, 1e-3, {"r": 0.10}, [1.0]]'},
+            ("0:1.0", "1:2.50", "2:1e-3", "3:r:0.10", "4:[1.0]"),
+            5,
+        ),
+        ({"withItems": [1.0, {"r": 0.5}]}, ("0:1", "1:r:0.5"), 2),
         ({"withParam": "{{workflow.parameters.list}}"}, ("0:p", "1:q"), None),
         ({"withSequence": {"count": "3"}}, ("0:0", "1:1", "2:2"), 3),
         ({"withSequence": {"start": 5, "end": 3}}, ("0:5", "1:4", "2:3"), 3),
