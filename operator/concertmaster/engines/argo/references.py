@@ -27,7 +27,7 @@ _LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": 
 _BESIDE = ("sidecars", "initContainers")
 _PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
 _ANY = "?"  # a claim or location that only an argument names: it may be any
-_Frame = tuple[str, str]
+_Frame = tuple[str, str | int]
 # Fields about the task itself, not about the arguments of its template.
 _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
 
@@ -79,7 +79,7 @@ def _place(text: str) -> str:
 
 def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
     """Whether two sets of claims or locations may have something in common."""
-    return bool(one & other) or bool(one and other and _ANY in one | other)
+    return bool(one and other) and (not one.isdisjoint(other) or _ANY in one or _ANY in other)
 
 
 def _shared_volumes(holder: Mapping[str, Any]) -> dict[str, str | None]:
@@ -139,7 +139,7 @@ class HandOvers:
         self._templates = templates
         self._defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
         self._volumes = {**_shared_volumes(templates.spec), **_shared_volumes(self._defaults)}
-        self._known: dict[_Frame, _Hands] = {}
+        self._known: dict[_Frame, tuple[Called, _Hands]] = {}
 
     def between(self, above: Called | None, callee: Called | None, own: Reads) -> bool:
         """Whether template ``above`` may hand something to a task that reads ``own`` and calls ``callee``."""
@@ -148,22 +148,24 @@ class HandOvers:
         left, right = self._hands(above), self._hands(callee) if callee is not None else _Hands()
         return (
             _meet(left.volumes, right.volumes)
-            or bool(left.writes & (own.outputs | right.reads))
-            or _meet(left.stores, own.locations | right.fetches)
+            or not left.writes.isdisjoint(own.outputs)
+            or not left.writes.isdisjoint(right.reads)
+            or _meet(left.stores, own.locations)
+            or _meet(left.stores, right.fetches)
         )
 
     def _hands(self, called: Called, depth: int = 0) -> _Hands:
         """The same of a template and of all that it calls (a few levels deep)."""
-        frame = (called.scope, called.name)
-        if called.name and frame in self._known:
-            return self._known[frame]
+        frame = (called.scope, called.name or id(called.body))  # the body is kept, so that its id stays its own
+        if frame in self._known:
+            return self._known[frame][1]
         hands = self._own(called)
         if called.kind in ("dag", "steps") and depth < _DEEPEST:
-            self._known[frame] = hands  # of a template that calls itself, its own are all there is to add
+            self._known[frame] = called, hands  # of a template that calls itself, its own are all there is to add
             for task in read_tasks(called, called.name, self._templates.problems):
                 below = self._templates.called(task.raw, called.scope, task.where, task.at)
                 hands |= self._hands(below, depth + 1) if below is not None else _Hands()
-        self._known[frame] = hands
+        self._known[frame] = called, hands
         return hands
 
     def _own(self, called: Called) -> _Hands:
