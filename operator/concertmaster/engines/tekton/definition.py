@@ -243,15 +243,21 @@ def _propagated(row: Mapping[str, Any]) -> list[str]:
 
 
 def _bound(row: Mapping[str, Any]) -> frozenset[str]:
-    """Workspaces that a pipeline task binds, or that its embedded spec uses without, as the controller propagates them:
-    steps can share files through a common volume without declaring a result."""
+    """Workspaces that a pipeline task binds, or that its embedded spec uses without, as the controller propagates them, and
+    claims that it mounts: steps can share files through a common volume without declaring a result."""
     rows = row.get("workspaces")
     listed: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
     bindings = [w for w in listed if isinstance(w, Mapping)]
     own = {str(w.get("name")) for w in bindings}
     written = json.dumps(row.get("taskSpec"), default=str, ensure_ascii=False)
     used = {dotted or quoted for dotted, quoted in _WORKSPACE.findall(written)}
-    return frozenset({*(str(w.get("workspace") or w.get("name")) for w in bindings), *(used - own)})
+    embedded = row.get("taskSpec")
+    volumes = embedded.get("volumes") if isinstance(embedded, Mapping) else None
+    sources = (
+        (v.get("persistentVolumeClaim") for v in volumes if isinstance(v, Mapping)) if isinstance(volumes, list) else ()
+    )
+    claims = {f"claim/{c.get('claimName')}" for c in sources if isinstance(c, Mapping)}
+    return frozenset({*(str(w.get("workspace") or w.get("name")) for w in bindings), *(used - own), *claims})
 
 
 def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:

@@ -75,6 +75,17 @@ def test_a_workspace_that_embedded_specs_use_without_binding_it_may_carry_data(w
     assert step(d, "c").ordering_only == ("a",)
 
 
+def test_a_claim_that_embedded_specs_mount_may_carry_data() -> None:
+    def mounting(volume: str, claim: str) -> dict[str, Any]:
+        volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": claim}}]
+        return {"taskSpec": {"steps": [{"image": "i"}], "volumes": volumes}}
+
+    d = pipeline(task("a", **mounting("x", "day")), task("b", "a", **mounting("y", "day")),
+                 task("c", "a", **mounting("x", "night")))  # fmt: skip
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+
+
 @pytest.mark.parametrize(
     ("matrix", "width"),
     [
