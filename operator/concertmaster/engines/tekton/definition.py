@@ -148,8 +148,9 @@ class _Reader:
             return name, (), True
         if ref.get("resolver") or ref.get("bundle") or name is None:
             if ref.get("resolver") or ref.get("bundle"):
+                resolver = text(ref.get("resolver"), f"{where}.taskRef.resolver", self.problems) or "bundles"
                 self.notes.setdefault(
-                    f"Task {row.get('name')} comes from outside the cluster: change its resources there."
+                    f"Task {row.get('name')} is fetched by resolver {resolver}: change its resources at its source."
                 )
             else:
                 self.problems.add(f"{where} has neither taskRef nor taskSpec")

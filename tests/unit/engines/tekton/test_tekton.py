@@ -146,6 +146,14 @@ def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in
     assert d.notes == ()
 
 
+@pytest.mark.parametrize(
+    ("ref", "by"), [({"resolver": "cluster"}, "cluster"), ({"name": "a", "bundle": "r/x"}, "bundles")]
+)
+def test_a_task_that_a_resolver_fetches_is_a_note_that_names_the_resolver(ref: dict[str, str], by: str) -> None:
+    d = pipeline(task("a", taskRef=ref))
+    assert d.notes == (f"Task a is fetched by resolver {by}: change its resources at its source.",)
+
+
 def test_a_cluster_task_is_read_and_not_changed() -> None:
     spec = {"steps": [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]}
     d = pipeline(task("b", taskRef={"name": "shared", "kind": "ClusterTask"}), objects={"shared": {"spec": spec}})
