@@ -93,13 +93,16 @@ class RunsInProgress:
             if time.monotonic() - begun >= LONGEST:
                 break
             heartbeat("live")
+            run.read_at = time.monotonic()  # also where that fails: the others come first in the next cycle
             try:
-                run.record, run.read_at = self._read(run.ref), time.monotonic()
+                run.record = self._read(run.ref)
             except Stopped:
                 raise
             except KubeError as error:
                 report(f"runs in progress are not read: {error}")
-                break
+                if error.retryable:
+                    break
+                continue
             if run.record is None:
                 self.over(run.ref.uid)
         runs: dict[WorkflowKey, tuple[RunRecord, ...]] = {}

@@ -172,9 +172,11 @@ class LiveRuns:
                 steps += len(read[-1].record.steps) if read[-1].record is not None else 0
             except Stopped:
                 raise
-            except KubeError as error:  # the server is unreachable: the queue is kept
+            except KubeError as error:
                 self._note(f"live runs wait to be read: {error}")
-                break
+                self._pending.put_back(waiting)
+                if error.retryable:  # the server is away, or too busy with this one
+                    break
         return self._keep(read) and bool(self._pending.some(1, again=False))
 
     def _keep(self, read: Sequence[_Read]) -> bool:
@@ -227,18 +229,19 @@ class LiveRuns:
         """Runs in progress of kinds of which the watch brings finished ones only: by name first, since they are large."""
         for kind in (k for k in self._watch.kinds if k.selector is not None):
             going = str(kind.selector).replace("=", "!=", 1)
-            try:
-                for place in self._kinds.places:
-                    path = kind.resource.path(place)
+            for path in map(kind.resource.path, self._kinds.places):
+                try:
                     listed = self._client.items(path, label_selector=going, metadata_only=True)
                     for ref in self._in_progress.unknown(ObjectRef.of(kind.resource, o) for o in listed):
                         if (raw := self._objects.listed(ref)) is not None:
                             self.accepts(kind.resource, raw)
                         self._in_progress.examined(ref.uid)
-            except Stopped:
-                raise
-            except KubeError as error:
-                self._note(f"runs in progress are not known: {error}")
+                except Stopped:
+                    raise
+                except KubeError as error:
+                    self._note(f"runs in progress are not known: {error}")
+                    if error.retryable:
+                        break
 
     def _current(self, ref: ObjectRef) -> RunRecord | None:
         """A run in progress as it is now; None when it is over, gone or cannot be read."""
@@ -274,8 +277,7 @@ class LiveRuns:
         """Queue the finished runs of a namespace, one by one."""
         self._pending.forget()  # also runs of a workflow whose history was dropped and which has a profile again
         for kind in self._watch.kinds:
-            path = kind.resource.path(namespace)
-            for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
+            for obj in self._client.items(kind.resource.path(namespace), label_selector=kind.selector, chunk=_PAGE):
                 if self.accepts(kind.resource, obj):
                     self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj), end_mark(obj))
                 yield

@@ -36,6 +36,7 @@ class Waiting:
     packed: bytes | None
     mark: str = ""
     tries: int = 0
+    failed: bool = False  # the API server did not give its parts
 
     def unpack(self) -> dict[str, Any] | None:
         """The object as it was seen."""
@@ -110,7 +111,7 @@ class Pending:
     def some(self, most: int, *, again: bool) -> list[Waiting]:
         """The oldest runs of each namespace; those already tried only with ``again``."""
         with self._lock:
-            due = (w for w in self._waiting.values() if again or not w.tries)
+            due = (w for w in self._waiting.values() if again or not (w.tries or w.failed))
             return list(islice(in_turns(due, _namespace), most))
 
     def done(self, waiting: Waiting) -> None:
@@ -128,6 +129,17 @@ class Pending:
             return True
         self.done(waiting)
         return False
+
+    def put_back(self, waiting: Waiting) -> None:
+        """The API server could not give it: its namespace comes after all others, so that it holds up none of them."""
+        waiting.failed = True
+        with self._lock:
+            mine = {uid: w for uid, w in self._waiting.items() if w.ref.namespace == waiting.ref.namespace}
+            if mine.get(waiting.ref.uid) is waiting:
+                mine[waiting.ref.uid] = mine.pop(waiting.ref.uid)
+            for uid, run in mine.items():
+                del self._waiting[uid]
+                self._waiting[uid] = run
 
     def forget(self) -> None:
         """Forget which runs were read: each one that is reported again is read again."""

@@ -803,3 +803,55 @@ def test_many_runs_in_progress_that_the_watch_does_not_bring_hold_up_no_other(
         harness.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}")))
     harness.client.add(WORKFLOWS, under_way())
     assert [r.run for r in harness.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
+
+
+@pytest.mark.parametrize("error", [errors.Busy("etcd timed out", status=500), errors.NotFound("no pods", status=404)])
+def test_runs_whose_pods_cannot_be_listed_hold_up_no_other(harness: Harness, error: errors.KubeError) -> None:
+    """One that fails for ever must not keep the runs of all other namespaces from being read."""
+    harness.client.lists["/api/v1/namespaces/ops/pods"] = error
+    for n in range(3):
+        harness.see(JOBS, backup_run(f"backup-{n}", succeeded=1))
+    harness.see(WORKFLOWS, etl_run())
+    seen = [harness.look() for _ in range(2)]
+    assert ETL.key in seen[0].changed | seen[1].changed
+    assert any("live runs wait to be read" in note for note in seen[0].notes)
+    assert {w.ref.name for w in harness.pending.some(9, again=True)} == {"backup-0", "backup-1", "backup-2"}
+    harness.client.lists.clear()
+    assert harness.look().changed == {BACKUP.key}
+
+
+@pytest.mark.parametrize("error", [errors.Busy("etcd timed out", status=500), errors.Forbidden("no", status=403)])
+def test_a_run_in_progress_that_cannot_be_read_holds_up_no_other(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, error: errors.KubeError
+) -> None:
+    harness.look(ETL, CROWD)
+    for raw in (elsewhere(under_way("etl-bad")), under_way()):
+        harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, raw))
+    request = harness.client.request
+
+    def failing(method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        if "/namespaces/crowd/" in path:
+            raise error
+        return request(method, path, **kwargs)
+
+    monkeypatch.setattr(harness.client, "request", failing)
+    seen = [harness.look(ETL, CROWD) for _ in range(2)]
+    assert [r.run for r in seen[1].running[ETL.key]] == ["etl-now"]
+    assert any("runs in progress are not read" in note for note in seen[0].notes)
+
+
+def test_a_namespace_that_may_not_be_listed_hides_no_run_in_progress_of_the_next(tmp_path: Path) -> None:
+    harness = Harness(tmp_path, Cluster(*SERVED))
+    harness.kinds = RunKinds(harness.client, AccessChecker(harness.client), ("crowd", "data"), clock=harness.clock)
+    harness.live = LiveRuns(harness.client, harness.kinds, harness.keeper, pending=harness.pending, clock=harness.clock)
+    harness.look(ETL, CROWD)
+    harness.client.add(WORKFLOWS, under_way())
+    items = harness.client.items
+
+    def failing(path: str, **options: Any) -> Iterator[dict[str, Any]]:
+        if "/namespaces/crowd/" in path:
+            raise errors.Forbidden("no", status=403)
+        return items(path, **options)
+
+    harness.client.items = failing  # type: ignore[method-assign]
+    assert [r.run for r in harness.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
