@@ -13,6 +13,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.writer import StatusUpdate
 
@@ -43,7 +44,8 @@ class PolicyStatuses:
         now: float,
         problem: Callable[[str], object],
     ) -> list[StatusUpdate]:
-        """The statuses to write; ``problem`` is called with the reason where those of other shards are not known."""
+        """The statuses to write; ``problem`` is called with the reason where those of other shards are not known, and where
+        the history does not say whether a digest was sent."""
         if changed.tally is not None:
             self._changed = changed
         tallies = facts_by_policy(subjects, collector.reports)
@@ -70,6 +72,9 @@ class PolicyStatuses:
                 now=now,
             )
             if self._notifier is not None:
-                self._notifier.digest(view, status, snapshot.namespaces)
+                try:
+                    self._notifier.digest(view, status, snapshot.namespaces)
+                except HistoryError as error:
+                    problem(f"the weekly digest of {view.ref} is not sent: {error}")
             updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
         return updates

@@ -11,6 +11,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.interfaces import Case, LiveRunsReport, ProfileAnalysis
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.core.model.enums import NotifyEvent
+from concertmaster.history import HistoryFull
 from concertmaster.kube.events import EventRecorder, EventType, Note
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, ObjectRef
 from concertmaster.notify.messages import Message
@@ -146,6 +147,19 @@ def test_the_digest_comes_once_a_week_from_monday_on(harness: Harness) -> None:
         harness.bed.run(seconds=DAY)
         days += [day for _ in harness.reported()]
     assert days == [4, 11]  # Mondays; the clock stands at 08:53 UTC
+
+
+def test_a_history_that_does_not_keep_when_a_digest_was_sent_costs_no_status(harness: Harness) -> None:
+    """A full disk, or a database server that is away: one policy with a digest must not end the cycle of all."""
+    harness.bed.policy(notify=[{"receiver": "team", "events": ["WeeklyDigest"]}])
+
+    def full(_uid: str, _at: float) -> None:
+        raise HistoryFull("no space left")
+
+    harness.notifier._sent = full
+    harness.bed.run()
+    assert harness.bed.status(POLICIES, "team")["conditions"]
+    assert harness.reported() == []
 
 
 def test_the_digest_says_what_the_policy_s_status_says() -> None:
