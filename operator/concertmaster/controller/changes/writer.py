@@ -136,12 +136,13 @@ class ChangeWriter:
         return bool(fresh.status.get("plan") == change.status.get("plan"))
 
     def fresh(self, change: WorkflowChangeView) -> WorkflowChangeView | None:
-        """The change as the API server has it now; None when it was deleted or made anew."""
+        """The change as the API server has it now; None when it was deleted or made anew. One that is being deleted will not
+        come back, however long a finalizer keeps it."""
         try:
             fresh = WorkflowChangeView(self.client.get(change.ref.path))
         except NotFound:
             return None
-        return fresh if fresh.uid == change.uid else None
+        return None if fresh.uid != change.uid or fresh.raw["metadata"].get("deletionTimestamp") else fresh
 
     def carry_out(self, change: WorkflowChangeView, step: Transition, now: float) -> WorkflowChangeView | None:
         """Make the change what ``step`` says, with the journal around it. None (and a problem) when the server does not

@@ -122,6 +122,19 @@ def test_a_deleted_change_is_not_given_up_for_a_profile_that_the_watch_has_not_b
     assert bed.cpu() == "2"
 
 
+def test_a_change_whose_deletion_waits_for_a_finalizer_is_rolled_back_as_well() -> None:
+    """Nobody verifies it any more, so that harm would stay for as long as the finalizer does."""
+    bed = applied()
+    meta = bed.client.objects[CHANGES.path("demo", bed.one().name)]["metadata"]
+    meta |= {"deletionTimestamp": "2026-11-20T20:00:00Z", "finalizers": ["example.com/audit"]}
+    bed.run()
+    assert (bed.cpu(), bed.problems) == ("2", [])
+    assert not bed.pages.journal("change/")
+    assert "ChangeRolledBack" in bed.reported()
+    bed.run()
+    assert bed.cpu() == "2"
+
+
 def test_a_change_that_a_list_lacks_is_not_taken_for_a_deleted_one() -> None:
     bed = applied()
     whole = bed.client.items
