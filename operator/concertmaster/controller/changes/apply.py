@@ -45,7 +45,7 @@ class Apply:
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
         recent = self._writes.setdefault(namespace, deque())
-        while recent and now - recent[0] >= MINUTE:
+        while recent and not 0.0 <= now - recent[0] < MINUTE:  # a moment to come: the clock was set back since
             recent.popleft()
         return self._per_minute - len(recent)
 

@@ -440,6 +440,14 @@ def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
     assert len(bed.all()) == 2
 
 
+def test_a_clock_that_was_set_back_blocks_no_writes_until_it_is_that_late_again() -> None:
+    bed = Bed()
+    most = bed.steps.writes_left("demo", bed.now)
+    bed.run()
+    assert (bed.cpu(), bed.steps.writes_left("demo", bed.now)) == ("1500m", most - 1)
+    assert bed.steps.writes_left("demo", bed.now - DAY) == most
+
+
 # --- attacks
 
 
