@@ -42,12 +42,13 @@ class Summaries:
         self._namespace = namespace
         self._own = own
         self._written: ShardPart | None = None
+        self._text = ""  # of that
         self._awaited: frozenset[str] = frozenset()
 
     def publish(self, alive: Collection[str], policies: Mapping[str, PolicyFacts]) -> None:
-        """Write the own part where it changed. Raises KubeError."""
+        """Write the own part where it changed, or where somebody changed or deleted it. Raises KubeError."""
         part = ShardPart(tuple(sorted(alive)), policies)
-        if part == self._written:
+        if part == self._written and self._stored(self._own) == self._text:
             return
         text = _PART.dump_json(part).decode()
         name = _name(self._own)
@@ -57,7 +58,7 @@ class Summaries:
             meta = {"name": name, "namespace": self._namespace}
             body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {_KEY: text}}
             self._client.create(CONFIG_MAPS.path(self._namespace), body)
-        self._written = part
+        self._written, self._text = part, text
 
     def others(self, alive: Collection[str]) -> list[Mapping[str, PolicyFacts]] | None:
         """The parts of all other shards; None while one is missing or was made for another set of shards."""
@@ -78,16 +79,23 @@ class Summaries:
         return bool(self._awaited) and self.others(self._awaited) is not None
 
     def _read(self, shard: str) -> ShardPart | None:
+        text = self._stored(shard)
+        try:
+            return None if text is None else _PART.validate_json(text)
+        except ValidationError:
+            log.info("the summary of shard %s is not of this version", shard)
+        return None
+
+    def _stored(self, shard: str) -> str | None:
+        """A shard's part as the API server has it; None where it cannot be read."""
         try:
             config_map = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
-            return _PART.validate_json(str((config_map.get("data") or {}).get(_KEY, "")))
         except Stopped:
             raise
         except KubeError as error:
             log.info("the summary of shard %s could not be read: %s", shard, error)
-        except ValidationError:
-            log.info("the summary of shard %s is not of this version", shard)
-        return None
+            return None
+        return str((config_map.get("data") or {}).get(_KEY, ""))
 
 
 def _name(shard: str) -> str:

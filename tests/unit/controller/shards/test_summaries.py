@@ -6,6 +6,8 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, part, policy_status, put_together
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.shards.ownership import Members, Ownership
@@ -151,6 +153,25 @@ def test_a_part_is_written_where_it_changed_and_its_arrival_is_noticed() -> None
     assert server.writes == 2
     server.kept["/api/v1/namespaces/ops/configmaps/cm-1-summary"]["data"]["summary.json"] = "{"
     assert waiting.others(["cm-0", "cm-1"]) is None, "of another version"
+
+
+@pytest.mark.parametrize("how", ["deleted", "emptied", "overwritten"])
+def test_a_part_that_somebody_deleted_or_changed_is_written_again(how: str) -> None:
+    """Else the cluster's policies would have no new status until something changes in that shard's namespaces."""
+    server = ConfigMaps()
+    waiting, other = (Summaries(server, "ops", name) for name in ("cm-0", "cm-1"))
+    known = {"all": part(view("all"), facts("team-0"))}
+    other.publish(["cm-0", "cm-1"], known)
+    path = "/api/v1/namespaces/ops/configmaps/cm-1-summary"
+    if how == "deleted":
+        del server.kept[path]
+    else:
+        server.kept[path]["data"] = {} if how == "emptied" else {"summary.json": "{}"}
+    assert waiting.others(["cm-0", "cm-1"]) is None
+    other.publish(["cm-0", "cm-1"], known)
+    assert waiting.others(["cm-0", "cm-1"]) is not None
+    other.publish(["cm-0", "cm-1"], known)
+    assert server.writes == 2
 
 
 def test_what_cannot_be_known_is_said_and_stops_nothing_else() -> None:
