@@ -148,6 +148,14 @@ def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: flo
         )
 
 
+def end_fingerprints(db: Connection, keys: Iterable[WorkflowKey], at: float) -> None:
+    """What was noted of these later than ``at``, which is now, was noted by a clock that ran ahead: it ends now at most."""
+    for key in keys:
+        number = known_id(db, key)
+        db.execute("DELETE FROM fingerprints WHERE workflow = ? AND first_seen > ?", (number, at))
+        db.execute("UPDATE fingerprints SET last_seen = ? WHERE workflow = ? AND last_seen > ?", (at, number, at))
+
+
 def readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: set[str]) -> T | None:
     """A row whose bytes make no sense is left out, not fatal: one run is not worth a history."""
     try:

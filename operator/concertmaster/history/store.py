@@ -115,12 +115,14 @@ class Store(Analyses):
             if known is not None and known[0] == fingerprint and 0.0 <= at - known[2] < _NOTED_EVERY:
                 self._noted[key] = (fingerprint, at, known[2])
                 continue
-            if known is not None and known[0] != fingerprint:
+            if known is not None and known[0] != fingerprint and known[1] <= at:
                 fresh.append((key, known[0], known[1]))  # up to here the earlier one was in force
             fresh.append((key, fingerprint, at))
         if not fresh:
             return
         with self._transaction():
+            ahead = [key for key, _, _ in fresh if (known := self._noted.get(key)) is None or at < known[1]]
+            rows.end_fingerprints(self._db, ahead, at)
             for key, fingerprint, seen in fresh:
                 rows.note_fingerprint(self._db, key, fingerprint, seen)
         self._noted.update({key: (fingerprint, seen, seen) for key, fingerprint, seen in fresh})
@@ -255,10 +257,8 @@ class Store(Analyses):
     def keys(self) -> list[WorkflowKey]:
         """Workflows with runs or a definition on record, in a fixed order."""
         with self._engine.reading():
-            detail = " OR ".join(
-                f"EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
-                for table in ("executions", "records", "fingerprints")
-            )
+            exists = "EXISTS (SELECT 1 FROM {} WHERE workflow = id)".format
+            detail = " OR ".join(map(exists, ("executions", "records", "fingerprints")))
             query = f"SELECT namespace, kind, name FROM workflows WHERE {detail} ORDER BY namespace, kind, name"
             return [WorkflowKey(*row) for row in self._db.execute(query)]
 

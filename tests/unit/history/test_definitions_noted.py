@@ -47,3 +47,19 @@ def test_a_workflow_that_was_forgotten_is_noted_again(place: Place) -> None:
         store.note_definitions({KEY: "a"}, 1060.0)
         store.add({KEY: {"r1": [ran("1", 1060.0)]}})
         assert in_force(store) == ["a"]
+
+
+def test_a_clock_that_ran_ahead_keeps_no_definition_in_force_that_was_replaced_since(place: Place) -> None:
+    with place.open() as store:
+        store.note_definitions({KEY: "a"}, 1000.0)
+        store.note_definitions({KEY: "a"}, 900_000.0)
+        store.note_definitions({KEY: "b"}, 910_000.0)  # begun in what was no time at all
+        store.note_definitions({KEY: "a"}, 1060.0)
+        store.note_definitions({KEY: "c"}, 5000.0)
+        store.note_definitions({KEY: "c"}, 9000.0)
+        store.add({KEY: {"r1": [ran("1", 1030.0)], "r2": [ran("2", 8000.0)]}})
+        assert in_force(store) == ["a", "c"]
+    with place.open() as store:
+        store.note_definitions({KEY: "d"}, 20_000.0)
+        store.note_definitions({KEY: "d"}, 24_000.0)
+        assert [mark for mark, _, _ in written(place)] == ["a", "c", "d"]
