@@ -42,20 +42,23 @@ class RunningForecasts:
     def renew(
         self, subjects: Sequence[Subject], running: Mapping[WorkflowKey, Sequence[RunRecord]], now: float
     ) -> None:
-        """Forecast the runs in progress as they are now."""
+        """Forecast the runs in progress as they are now. A forecast that fails concerns its workflow alone, whose last one
+        stands."""
         self._courses = {key: known for key, known in self._courses.items() if key in running}
-        self._documents = {}
+        before, self._documents = self._documents, {}
         late: dict[str, int] = {}
         for subject in subjects:
             if not (runs := running.get(subject.key)):
                 continue
+            uid = subject.entry.uid
             try:
                 forecasts = self._forecasts(subject, runs, now)
-            except HistoryError as error:
-                log.info("runs in progress of %s are not forecast: %s", subject.key, error)
-                continue
-            self._documents[subject.entry.uid] = document(forecasts)
-            late[subject.entry.uid] = sum(f.late for f in forecasts)
+                self._documents[uid], late[uid] = document(forecasts), sum(f.late for f in forecasts)
+            except Exception as error:  # one workflow's runs must not stop the others
+                level, trace = (logging.INFO, None) if isinstance(error, HistoryError) else (logging.ERROR, error)
+                log.log(level, "runs in progress of %s are not forecast: %s", subject.key, error, exc_info=trace)
+                self._documents[uid] = before.get(uid) or [dict(row) for row in subject.entry.status.running]
+                late[uid] = self._late.get(uid, sum(bool(row.get("late")) for row in self._documents[uid]))
         self._late = late
         self._series.late(late)
 

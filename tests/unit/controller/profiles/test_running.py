@@ -10,7 +10,8 @@ import pytest
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.running.forecast import RunForecast
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.history import HistoryUnavailable
 from concertmaster.report.running import MOST, document, late_sentence
 from concertmaster.report.workflow_series import Sample
 from tests.support.controller.harness import NOW, Bed
@@ -124,3 +125,23 @@ def test_the_sentence_names_run_end_deadline_and_step() -> None:
     assert late_sentence(entry) == (
         "run r is expected to end 2026-11-21T10:30:00Z (30m00s late); its deadline is 2026-11-21T10:00:00Z, held up by train"
     )
+
+
+@pytest.mark.parametrize("error", [HistoryUnavailable("no answer"), ZeroDivisionError("of our own")])
+def test_a_forecast_that_fails_leaves_the_last_one_and_the_other_workflows(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A database that is away for a cycle must neither empty the status nor have a late run reported again."""
+    cycle(bed)
+    before = cycle(bed, going(4 * HOUR))
+    assert before[0]["late"] is True
+    bed.writes()
+
+    def failing(_key: WorkflowKey) -> float:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bed.history, "recorded", failing)
+        assert cycle(bed, going(4 * HOUR)) == before
+    assert cycle(bed, going(4 * HOUR)) == before
+    assert [w for w in bed.writes() if "/workflowprofiles/" in w[1]] == []
