@@ -246,8 +246,8 @@ class HistoryProvider:
         known = self.store.keys()
         for key in known:
             if key not in keep and self._owns(key.namespace):
+                watermarks.note_dropped(self.store, key, now)  # first: else it would never be read again
                 self.store.forget(key)
-                watermarks.note_dropped(self.store, key, now)
         self._cache.settled.keep_only(keep)
         before = 0.0
         if keep:

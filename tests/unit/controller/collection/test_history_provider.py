@@ -171,3 +171,20 @@ def test_only_its_own_namespaces_are_tidied(file: Path) -> None:
     keeper.tidy({}, 1e9)
     assert keeper.store.runs(KEY) == []
     keeper.close()
+
+
+def test_a_history_is_dropped_only_once_it_is_kept_that_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In between the process may end: a profile that returns would have neither its runs nor a reading of the past."""
+    keeper = HistoryProvider(str(file))
+
+    def full(*_: Any) -> None:
+        raise HistoryError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.store, "set_watermark", full)
+        with pytest.raises(HistoryError):
+            keeper.tidy({}, 1e9)
+    assert len(keeper.store.runs(KEY)) == 1
+    keeper.tidy({}, 1e9)
+    assert keeper.store.runs(KEY) == []
+    keeper.close()
