@@ -112,8 +112,10 @@ class LabelledWorkflows:
         return Labelled(workflows_now, (*notes, *warnings))
 
     def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
-        since = {place: self._asked.get((source, keys, place), 0.0) for place in places}
-        due = [place for place, at in since.items() if not 0.0 <= now - at < _QUIET * self._interval]
+        asked = {place: self._asked.get((source, keys, place), 0.0) for place in places}
+        # What was asked at a time to come was asked before the clock was set back: nobody knows how long ago.
+        since = {place: at if at <= now else 0.0 for place, at in asked.items()}
+        due = [place for place, at in since.items() if now - at >= _QUIET * self._interval]
         if not due:
             return
         preset = preset_of(keys)

@@ -81,6 +81,16 @@ def test_the_first_question_covers_a_day_and_later_ones_what_is_new(monkeypatch:
     assert [(finder, seconds) for _, finder, seconds in harness.sources.asked] == [("dag_id", 86_400), ("dag_id", 900)]
 
 
+def test_after_the_clock_was_set_back_a_day_is_asked_for_again(monkeypatch: Any) -> None:
+    harness = Harness(monkeypatch)
+    harness.look()
+    harness.now -= 2 * HOUR
+    harness.look()
+    harness.now += 300
+    harness.look()
+    assert [seconds for _, _, seconds in harness.sources.asked] == [86_400, 86_400, 900]
+
+
 def test_what_was_not_seen_for_a_day_is_forgotten(monkeypatch: Any) -> None:
     harness = Harness(monkeypatch)
     harness.sources.rows = [("data", {"dag_id": "etl"})]
