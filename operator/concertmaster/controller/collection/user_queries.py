@@ -102,7 +102,7 @@ class UserQueries:
 
     def problems(self, definitions: Sequence[WorkflowDefinition]) -> dict[WorkflowKey, str]:
         """What is wrong with duration queries of these workflows, by workflow."""
-        return {d.key: self._problems[d.key] for d in definitions if d.key in self._problems}
+        return {d.key: self._problems[d.key] for d in definitions if d.key in self._problems and _asks(d)}
 
     # --- durations ------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class UserQueries:
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
-        asking = [d for d in definitions if any(s.queries for s in d.graph.steps)]
+        asking = [d for d in definitions if _asks(d)]
         self._seen.update((d.key, self._cycle) for d in asking)
         for definition in sorted(asking, key=lambda d: self._served.get(d.key.namespace, 0)):
             author = Author(definition.key, definition.fingerprint)
@@ -259,6 +259,11 @@ class UserQueries:
         with suppress(HistoryError):  # queried again next time; the fault of the history is reported elsewhere
             self._keeper.store.add_amounts(definition.key, read)
         return [with_metrics(r, read) for r in runs], problem
+
+
+def _asks(definition: WorkflowDefinition) -> bool:
+    """Whether it has duration queries."""
+    return any(step.queries for step in definition.graph.steps)
 
 
 def _ask_durations(client: PrometheusClient, definition: WorkflowDefinition, since: float, until: float) -> _Durations:

@@ -177,6 +177,15 @@ def test_a_mended_query_loses_its_problem(keeper: HistoryProvider) -> None:
     assert queries.problems([mended]) == {}
 
 
+def test_a_problem_goes_with_the_query(keeper: HistoryProvider) -> None:
+    """Its author has removed it: the condition must not name it for another hundred cycles."""
+    queries, broken = UserQueries(keeper, 10), graph("sum(")
+    read(queries, FakeClient(durations_at({})), broken)
+    steps = tuple(replace(step, queries={}) for step in broken.graph.steps)
+    without = replace(broken, graph=replace(broken.graph, steps=steps))
+    assert queries.problems([without]) == {}
+
+
 @pytest.mark.parametrize(
     "error", [TimedOut("too slow"), Partial("the store warns"), TooLarge("a million series"), SourceUnreachable("cut")]
 )
