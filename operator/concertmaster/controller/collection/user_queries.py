@@ -19,7 +19,7 @@ from functools import partial
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
-from concertmaster.controller.collection.watermarks import DurationMarks
+from concertmaster.controller.collection.watermarks import SLACK, DurationMarks
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
@@ -198,7 +198,11 @@ class UserQueries:
         self, source: str, definition: WorkflowDefinition, end: float, horizon: float
     ) -> Iterator[tuple[float, float]]:
         """What is still to be read: first what is new, then the past a day at a time."""
-        since, until = DurationMarks(self._keeper.store, source, definition).span()
+        marks = DurationMarks(self._keeper.store, source, definition)
+        since, until = marks.span()
+        if until is not None and until > end + SLACK:  # a clock that ran ahead: what was asked was not there yet
+            marks.forget()
+            since = until = None
         if until is not None and until < end:
             yield max(until, horizon), end
         top = since if since is not None else end

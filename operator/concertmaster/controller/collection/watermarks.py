@@ -165,15 +165,18 @@ class DurationMarks:
 
     def span(self) -> tuple[float | None, float | None]:
         """From when on, and up to when, durations are known."""
-        shard = self._shard
-        past = self.store.watermark(self.source, f"{shard}{_PAST_OF}")
-        return -past if past is not None else None, self.store.watermark(self.source, shard)
+        past = self.store.watermark(self.source, f"{self._shard}{_PAST_OF}")
+        return -past if past is not None else None, self.store.watermark(self.source, self._shard)
 
     def extend(self, since: float, until: float) -> None:
         """They are known for this span as well, which adjoins what was read before."""
         low, high = self.span()
         ends = until if high is None else max(high, until), since if low is None else min(low, since)
         self.store.set_watermarks(self.source, {self._shard: ends[0], f"{self._shard}{_PAST_OF}": -ends[1]})
+
+    def forget(self) -> None:
+        """Nothing is known."""
+        self.store.drop_watermarks(self.source, [self._shard, f"{self._shard}{_PAST_OF}"])
 
     @property
     def _shard(self) -> str:

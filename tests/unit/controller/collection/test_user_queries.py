@@ -186,6 +186,20 @@ def test_a_problem_goes_with_the_query(keeper: HistoryProvider) -> None:
     assert queries.problems([without]) == {}
 
 
+def test_durations_are_read_again_after_a_clock_that_ran_ahead(keeper: HistoryProvider) -> None:
+    times = {"r1": NOW - 100.0}
+    client, queries, definition = FakeClient(durations_at(times)), UserQueries(keeper, 100), graph()
+    read(queries, client, definition)
+    read(queries, client, definition, now=NOW + DAY)
+    times["r2"] = NOW + 50.0
+    for seconds in (120.0, 180.0):
+        read(queries, client, definition, now=NOW + seconds)
+    assert ends(keeper, definition) == {"r1": NOW, "r2": NOW + 120.0}
+    asked = len(client.asked)
+    read(queries, client, definition, now=NOW + 240.0)
+    assert len(client.asked) == asked + 1
+
+
 @pytest.mark.parametrize(
     "error", [TimedOut("too slow"), Partial("the store warns"), TooLarge("a million series"), SourceUnreachable("cut")]
 )
