@@ -25,6 +25,7 @@ from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, S
 from concertmaster.kube.objects import ObjectRef
 
 LARGEST_STATUS = 16 * 1024
+SENT_AGAIN = 3600.0  # seconds after which a refused document is: the schema of its kind may have been upgraded since
 TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 
@@ -99,6 +100,7 @@ class StatusWriter:
         parallelism: int = 4,
         per_second: float = 0.0,
         stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``per_second`` 0 means as fast as the server answers."""
         self._client = client
@@ -107,7 +109,8 @@ class StatusWriter:
         self._turns = threading.Lock()
         self._next_turn = float("-inf")
         self._parallelism = max(1, parallelism)
-        self._refused: dict[str, str] = {}  # uid -> digest of a document the server's schema refused
+        self._clock = clock
+        self._refused: dict[str, tuple[str, float]] = {}  # by uid: digest of the document the schema refused, and when
 
     def write(
         self, updates: Iterable[StatusUpdate], done: Callable[[StatusResult], None] | None = None
@@ -143,8 +146,11 @@ class StatusWriter:
         desired = update.digest or digest(update.status) or ""
         if not update.partial and not update.force and desired == update.known_digest:
             return StatusResult(ref, WriteOutcome.UNCHANGED)
-        if self._refused.get(ref.uid) == desired:
-            return StatusResult(ref, WriteOutcome.REJECTED, "the same document was refused before; not sent again")
+        refused, at = self._refused.get(ref.uid, (None, 0.0))
+        if refused == desired and self._clock() - at < SENT_AGAIN:
+            return StatusResult(
+                ref, WriteOutcome.REJECTED, "the same document was refused before; it is sent again after an hour"
+            )
         bytes_ = json_size(update.status)
         if bytes_ > LARGEST_STATUS:
             message = f"the status has {bytes_} bytes, more than the {LARGEST_STATUS} allowed; it was not written"
@@ -191,7 +197,7 @@ class StatusWriter:
             return StatusResult(
                 ref, WriteOutcome.FAILED, f"{ref} has no status any more; the next cycle writes all of it"
             )
-        self._refused[ref.uid] = desired
+        self._refused[ref.uid] = desired, self._clock()
         return StatusResult(ref, WriteOutcome.REJECTED, str(error))
 
 

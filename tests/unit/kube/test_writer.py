@@ -115,6 +115,18 @@ def test_a_refused_document_is_not_sent_twice() -> None:
     assert writer.write([update({**STATUS, "score": 71})])[0].outcome is WriteOutcome.WRITTEN
 
 
+def test_a_refused_document_is_sent_again_after_an_hour() -> None:
+    """The CustomResourceDefinitions may have been upgraded after the operator: what it says may not change for weeks."""
+    client, now = client_with(), [0.0]
+    client.faults["PATCH", f"{PROFILES.path('demo', 'etl')}/status"] = [errors.Rejected("score: unknown", status=422)]
+    writer = StatusWriter(client, clock=lambda: now[0])
+    outcomes = []
+    for now[0] in (0.0, 3599.0, 3600.0):
+        outcomes += [r.outcome for r in writer.write([update(STATUS)])]
+    assert outcomes == [WriteOutcome.REJECTED, WriteOutcome.REJECTED, WriteOutcome.WRITTEN]
+    assert writer.refused == 0
+
+
 def test_what_was_refused_is_forgotten_with_its_object() -> None:
     client = client_with()
     writer = StatusWriter(client)
