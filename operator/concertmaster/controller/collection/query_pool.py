@@ -130,7 +130,7 @@ class QueryPool:
     def rest(self, author: Author, now: float) -> str:
         """Why the author's query is not asked at present, empty when it may be. ``now`` is unix seconds."""
         rest = self._rests.get(author, _AWAKE)
-        return rest.why if now < rest.until else ""
+        return rest.why if rest.until - rest.seconds <= now < rest.until else ""  # it may be before: a clock set back
 
     def failed(self, author: Author, why: str, now: float) -> None:
         """The query was sent and failed: its backoff starts."""

@@ -140,3 +140,10 @@ def test_rests_of_queries_that_were_edited_are_forgotten() -> None:
         pool.failed(Author(workflow, f"query {minute}"), "refused", 60.0 * minute)
     assert len(pool._rests) <= 500
     assert pool.rest(Author(workflow, "query 2999"), 60.0 * 3_000) == "refused"
+
+
+def test_a_backoff_does_not_outlast_a_clock_that_was_set_back() -> None:
+    pool, who = QueryPool(10), author("a")
+    pool.failed(who, "too slow", 1e9 + 86_400.0)
+    assert pool.rest(who, 1e9 + 86_400.0 + 60.0) == "too slow"
+    assert pool.rest(who, 1e9) == ""
