@@ -8,25 +8,30 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun
 from concertmaster.history.sql import Connection
 
+AMOUNT = 48  # bytes of a row beside its texts
 _OF_WORKFLOW = "SELECT metric, run, step, value FROM amounts WHERE workflow = ?"
 
 
-def keep(db: Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> None:
-    """Keep the values of all metrics of a workflow, and forget those of others; a value read later holds."""
+def keep(db: Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> int:
+    """Keep the values of all metrics of a workflow, and forget those of others; a value read later holds. Returns the bytes
+    of new rows."""
     known = {(m, run, step): value for m, run, step, value in db.execute(_OF_WORKFLOW, (number,))}
     for gone in {m for m, _, _ in known} - {m.identity for m in values}:
         db.execute("DELETE FROM amounts WHERE workflow = ? AND metric = ?", (number, gone))
+    fresh = [
+        (number, run, metric.identity, step, value)
+        for metric, of_runs in values.items()
+        for run, of_run in of_runs.items()
+        for step, value in of_run.items()
+        if known.get((metric.identity, run, step)) != value
+    ]
     db.executemany(
         "INSERT INTO amounts VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (workflow, run, metric, step) DO UPDATE SET value = excluded.value",
-        [
-            (number, run, metric.identity, step, value)
-            for metric, of_runs in values.items()
-            for run, of_run in of_runs.items()
-            for step, value in of_run.items()
-            if known.get((metric.identity, run, step)) != value
-        ],
+        fresh,
     )
+    new = [(run, metric, step) for _, run, metric, step, _ in fresh if (metric, run, step) not in known]
+    return sum([AMOUNT + sum(map(len, texts)) for texts in new])
 
 
 def keep_only(db: Connection, number: int, runs: set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
+from concertmaster.history.amounts import AMOUNT
 from concertmaster.history.rows import POD, ROW
 from concertmaster.history.runs import executions
 from concertmaster.history.sql import Connection
@@ -12,12 +13,16 @@ from concertmaster.history.sql import Connection
 _CUT_TO = 0.9  # of the bound, so that not every reading deletes
 _ROOM_AGAIN = 0.8
 # Of a row, by table.
-_BYTES = {"executions": f"length(body) + {ROW} + {POD} * pods", "records": f"length(body) + {ROW}"}
+_BYTES = {
+    "executions": f"length(body) + {ROW} + {POD} * pods",
+    "records": f"length(body) + {ROW}",
+    "amounts": f"length(run) + length(metric) + length(step) + {AMOUNT}",
+}
 NumberedRun = tuple[int, str]  # of the workflow with that number
 
 
 class Space:
-    """Bytes by namespace, of pods and records of runs. ``most``: of one namespace.
+    """Bytes by namespace, of pods and records of runs and of the values of users' queries. ``most``: of one namespace.
 
     What was written is added up, and measured where the sum passes the bound: rows that were replaced or deleted since
     count until then.
@@ -61,14 +66,15 @@ class Space:
         sizes: dict[NumberedRun, float] = {}
         ends: dict[NumberedRun, float] = {}  # of those that are over
         for table, taken in _BYTES.items():
+            ended = "NULL" if table == "amounts" else "max(ended)"
             query = (
-                f"SELECT workflow, run, max(ended), sum({taken}) FROM {table} "
+                f"SELECT workflow, run, {ended}, sum({taken}) FROM {table} "
                 "JOIN workflows ON id = workflow WHERE namespace = ? GROUP BY workflow, run"
             )
-            for workflow, run, ended, size in db.execute(query, (namespace,)):
+            for workflow, run, end, size in db.execute(query, (namespace,)):
                 sizes[workflow, run] = sizes.get((workflow, run), 0.0) + float(size)
-                if ended is not None:
-                    ends[workflow, run] = max(ended, ends.get((workflow, run), ended))
+                if end is not None:
+                    ends[workflow, run] = max(end, ends.get((workflow, run), end))
         up_to: dict[int, float] = {}  # bytes of the runs of each workflow down to this one, from the newest
         ranked: list[tuple[float, NumberedRun]] = []
         for key in sorted(sizes, key=lambda of: (ends.get(of, inf), of), reverse=True):

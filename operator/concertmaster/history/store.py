@@ -20,7 +20,7 @@ from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import GOING_ON, EvidenceReader, RunsEvidence, newest_finished
 from concertmaster.history.runs.executions import delete, keep_only, merge
-from concertmaster.history.runs.reader import Mark, RunReader
+from concertmaster.history.runs.reader import RunReader, extended
 from concertmaster.history.runs.stored import StoredRun, live_record, stored_runs
 from concertmaster.history.space import Space
 from concertmaster.history.sql import DatabaseEngine
@@ -103,9 +103,13 @@ class Store(Analyses):
 
     def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
         """Store the results of users' queries for the runs of a workflow, by run and step; values of metrics that are not
-        among ``values`` are forgotten."""
+        among ``values`` are forgotten. They count towards what the namespace may take."""
         with self._transaction():
-            amounts.keep(self._db, rows.make_id(self._db, key), values)
+            self._engine.claim([key.namespace])
+            written = amounts.keep(self._db, rows.make_id(self._db, key), values)
+            cut = written > 0 and self._space.keep(self._db, {key.namespace: written})
+        if cut:
+            self._engine.shrink()
 
     def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
         """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it."""
@@ -199,7 +203,7 @@ class Store(Analyses):
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
             selected = reader.fetch(self._engine, number, names)
             if (noted := self._noted.get(key)) is not None:
-                selected = replace(selected, marks=[_extended(mark, *noted) for mark in selected.marks])
+                selected = replace(selected, marks=[extended(mark, *noted) for mark in selected.marks])
         records = reader.records(selected)
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [r for r in records if since is None or r.end is None or r.end >= since]
@@ -283,9 +287,3 @@ class Store(Analyses):
                 newest=newest,
                 unreadable=len(self._lost),
             )
-
-
-def _extended(mark: Mark, fingerprint: str, until: float, stored: float) -> Mark:
-    """``mark`` extended to ``until`` where its fingerprint is still in force; ``stored``: when it was written last."""
-    known, first, last = mark
-    return known, first, max(last, until) if known == fingerprint and last >= stored else last

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.enums import Per
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.history import Store
 from concertmaster.history.rows import POD, ROW
 from concertmaster.history.space import _BYTES, Space
@@ -69,6 +71,18 @@ def test_what_objects_told_of_runs_counts_too(small: Store, place: Place) -> Non
     names = sorted(str(run) for (run,) in place.raw("SELECT run FROM records"))
     assert names == [f"r{n:03}" for n in range(100 - len(names), 100)]
     assert len(names) > 20
+
+
+def test_values_of_users_queries_count_too(small: Store, place: Place) -> None:
+    """A query may give each of thousands of series another step every time: nothing else bounds these rows."""
+    write(small, OTHER, *range(30))
+    write(small, GREEDY, *range(5))
+    metric = ExtraMetric("rows", "my_rows", per=Per.STEP)
+    for n in range(40):
+        small.add_amounts(GREEDY, {metric: {f"{GREEDY.name}-4": {f"step-{n}-{m}": 1.0 for m in range(50)}}})
+        assert size(place, "tenant") <= ROOM
+    assert kept(small, OTHER) == list(range(30))
+    assert small.full == {"tenant"}
 
 
 def test_a_process_that_starts_counts_what_is_there(place: Place) -> None:

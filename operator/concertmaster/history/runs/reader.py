@@ -44,6 +44,12 @@ def left_out(completed: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
     )
 
 
+def extended(mark: Mark, fingerprint: str, until: float, stored: float) -> Mark:
+    """``mark`` extended to ``until`` where its fingerprint is still in force; ``stored``: when it was written last."""
+    known, first, last = mark
+    return known, first, max(last, until) if known == fingerprint and last >= stored else last
+
+
 class RunReader:
     """Reads runs of one workflow once; see ``Store.runs``."""
 
