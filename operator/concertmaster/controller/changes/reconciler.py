@@ -291,6 +291,8 @@ class Changes:
             except NotFound:
                 continue
             context.changes = [c for c in context.changes if c.uid != change.uid]
+            if all(c.digest != change.digest for c in context.changes):
+                self._writer.noted(partial(self._writer.journal.forget_proposed, change.digest))
 
 
 def _may_change(subject: Subject) -> bool:

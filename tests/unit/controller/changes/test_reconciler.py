@@ -1113,6 +1113,23 @@ def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
     assert len(finished) == 2
 
 
+def test_the_journal_forgets_the_plan_of_a_change_that_is_pruned() -> None:
+    """Else it would grow by each change there ever was."""
+    bed = applied()
+    later(bed, 2, 1500.0)
+    assert bed.one().verdict is Verdict.WORSE
+    assert bed.pages.journal("made/")
+    raw = copy.deepcopy(bed.client.objects[bed.one().ref.path])
+    meta = {"name": "newer", "creationTimestamp": "2026-01-02T00:00:00Z"}
+    spec = {**raw["spec"], "planDigest": "another"}
+    bed.client.put(CHANGES, "demo", "newer", metadata=meta, spec=spec, status=raw["status"])
+    bed.policy(changeHistoryLimit=1)
+    bed.items = []
+    bed.run()
+    assert [c.name for c in bed.all()] == ["newer"]
+    assert bed.pages.journal() == {}
+
+
 # --- crashes
 
 
