@@ -21,6 +21,7 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.collection import watermarks
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -186,8 +187,8 @@ class Assembly:
             receivers,
             Sender(receivers, count=lambda receiver, outcome: counter.labels(receiver, outcome).inc()),
             time.time,
-            last=lambda uid: history.store.watermark("", f"digest:{uid}"),
-            sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
+            last=lambda uid: history.store.watermark("", f"{watermarks.DIGEST}{uid}"),
+            sent=lambda uid, at: history.store.set_watermark("", f"{watermarks.DIGEST}{uid}", at),
         )
 
     def _archives(self, history: HistoryProvider) -> Sequence[ArchivedRuns]:

@@ -197,8 +197,9 @@ def note_dropped(store: Store, key: WorkflowKey, now: float) -> None:
 def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Callable[[str], bool]) -> None:
     """Forget watermarks that nothing asks for any more, in the namespaces that ``owns`` is true of.
 
-    Those are of workflows that are not ``live`` and of namespaces without one, of histories that were dropped, and of
-    duration queries that were not read on since ``before`` (unix seconds): they were edited.
+    Those are of workflows that are not ``live`` and of namespaces without one, of histories that were dropped, of
+    duration queries that were not read on since ``before`` (unix seconds): they were edited, and of digests of policies
+    that are gone.
     """
     dropped = store.watermarks("")
     keys, places = {str(key): key for key in live}, {key.namespace for key in live}
@@ -218,16 +219,14 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
             return marks.get(shard.removesuffix(_PAST_OF), before - 1.0) < before
 
         store.drop_watermarks(source, [s for s in marks if owns(_namespace(s)) and spent(s)])
-    store.drop_watermarks(
-        "",
-        [
-            s
-            for s, at in dropped.items()
-            if s.startswith(_DROPPED) and s[len(_DROPPED) :] not in keys and at < before and owns(_namespace(s))
-        ],
-    )
+    gone = [s for s, at in dropped.items() if s.startswith(_DROPPED) and at < before and s[len(_DROPPED) :] not in keys]
+    digests = [s for s, at in dropped.items() if s.startswith(DIGEST) and at < before - _DIGEST_KEPT]
+    store.drop_watermarks("", [*(s for s in gone if owns(_namespace(s))), *digests])
 
 
+DIGEST = "digest:"
+"""Shard, with a policy's uid, of the moment its digest was sent."""
+_DIGEST_KEPT = 4 * 7 * 86400.0  # seconds: that of a policy which is there is moved every week
 _DROPPED = "dropped:"
 _PAST = "past:"
 _PAST_OF = ":past"

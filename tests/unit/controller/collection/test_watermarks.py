@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.watermarks import DurationMarks, Watermarks, note_dropped, prune
+from concertmaster.controller.collection.watermarks import DIGEST, DurationMarks, Watermarks, note_dropped, prune
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import Store
 from tests.support.core.run_graphs import DIAMOND
@@ -79,11 +79,11 @@ def test_a_dropped_history_is_remembered_as_long_as_it_matters(keeper: HistoryPr
     old, other = replace(GONE, name="old"), replace(GONE, name="other")
     note_dropped(store, old, BEFORE - 1.0)
     note_dropped(store, other, BEFORE + 1.0)
-    store.set_watermark("", "digest:uid", 1.0)
+    store.set_watermark("", "digest:uid", BEFORE)
     prune(store, [HERE], BEFORE, everywhere)
     assert marks.lows([HERE], NOW) == {HERE: NOW - 2 * DAY}
     assert len(store.watermarks("default")) == 2
-    assert store.watermarks("") == {f"dropped:{HERE}": NOW, f"dropped:{other}": BEFORE + 1.0, "digest:uid": 1.0}
+    assert store.watermarks("") == {f"dropped:{HERE}": NOW, f"dropped:{other}": BEFORE + 1.0, "digest:uid": BEFORE}
 
 
 def test_another_shards_namespaces_keep_theirs(keeper: HistoryProvider) -> None:
@@ -132,3 +132,11 @@ def test_a_namespace_of_which_nothing_is_kept_yet_counts_as_read(keeper: History
     assert keeper.store.watermarks("default") == {}
     assert marks.complete_until(["demo"]) == NOW
     assert marks.complete_until(["demo", "other"]) is None
+
+
+def test_when_a_digest_was_sent_is_forgotten_weeks_after_its_policy(keeper: HistoryProvider) -> None:
+    store = keeper.store
+    for uid, at in (("present", BEFORE - 7 * DAY), ("gone", BEFORE - 29 * DAY)):
+        store.set_watermark("", f"{DIGEST}{uid}", at)
+    prune(store, [HERE], BEFORE, everywhere)
+    assert set(store.watermarks("")) == {f"{DIGEST}present"}
