@@ -66,12 +66,17 @@ class Fleet:
     def among(self, tolerated: frozenset[str] | None) -> Fleet:
         """Without the workflows whose pods run on nodes with other taints than the ``tolerated`` ones; all if those are not
         known."""
-        if tolerated is None or all(m.taints <= tolerated for m in self.members):
+        if tolerated is None or self._taints <= tolerated:
             return self
         if tolerated not in self._among:
             kept = (m for m in self.members if m.taints <= tolerated)
             self._among[tolerated] = Fleet(kept, across=self.across)
         return self._among[tolerated]
+
+    @cached_property
+    def _taints(self) -> frozenset[str]:
+        """Those of all members: each workflow asks whether it tolerates them."""
+        return frozenset(taint for m in self.members for taint in m.taints)
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
@@ -250,9 +255,10 @@ def _often(each: FleetMember, now: float) -> int:
 
 def _taints(runs: Sequence[RunRecord], nodes: Nodes) -> frozenset[str]:
     """Taints of the nodes that most of its pods ran on."""
-    ran = Counter(nodes.taints_of([e.node]) for run in runs for e in run.steps if e.node is not None)
-    taints, pods = max(ran.items(), key=lambda kv: kv[1], default=(frozenset(), 0))
-    return taints if 2 * pods > ran.total() else frozenset()
+    ran = [e.node for run in runs for e in run.steps if e.node is not None]
+    tainted = Counter([nodes.tainted[node].taints for node in ran if node in nodes.tainted])
+    taints, pods = max(tainted.items(), key=lambda kv: kv[1], default=(frozenset(), 0))
+    return taints if 2 * pods > len(ran) else frozenset()
 
 
 def member(

@@ -54,3 +54,24 @@ def test_everybody_is_reported_with_what_he_reserves(across: bool) -> None:
 def test_nobody_is_met_in_no_time() -> None:
     assert Fleet(members(3)).meets(WorkflowKey("a", "b", "c"), np.empty((0, 2))) == []
     assert Fleet().meets(WorkflowKey("a", "b", "c"), np.array([[0.0, 1.0]])) == []
+
+
+class Compared(frozenset[str]):
+    """Taints that count how often they are compared."""
+
+    times = 0
+
+    def __le__(self, other: object) -> bool:
+        Compared.times += 1
+        return frozenset(self) <= other if isinstance(other, frozenset) else NotImplemented
+
+
+def test_taints_of_ten_thousand_are_not_compared_for_each_workflow() -> None:
+    Compared.times = 0
+    kinds = [Compared(), Compared({"pool=gpu:NoSchedule"})]
+    fleet = Fleet(FleetMember(m.key, m.runs, taints=kinds[n % 2]) for n, m in enumerate(members(20)))
+    everyone, some = frozenset({"pool=gpu:NoSchedule", "pool=big:NoSchedule"}), frozenset({"pool=big:NoSchedule"})
+    for _ in range(50):
+        assert fleet.among(everyone) is fleet
+        assert len(fleet.among(some).members) == 11
+    assert Compared.times <= 2 * len(fleet.members)
