@@ -87,6 +87,23 @@ class Capacity:
         tightest = min((b for b in (most, quota) if b is not None), default=(None, ""))
         return Bound(most=tightest[0], most_by=tightest[1])
 
+    def beside_services(self, resource: str) -> Bound:
+        """The most that a pod may request of ``resource``, and have as its limit, beside services in the quotas when they
+        take least: a larger pod is never admitted. No bound of a size that is lowered, as the pods of that run today."""
+        if self.in_quotas is None:
+            return Bound()
+        left = (
+            (
+                quota.hard[key] - self.in_quotas.least(key),
+                f"what pods outside workflows leave of ResourceQuota {quota.name}",
+            )
+            for quota in self.quotas
+            for key in (resource, f"limits.{resource}")
+            if key in quota.hard and not quota.scoped and self.in_quotas.least(key) > 0.0
+        )
+        most, by = min(left, default=(None, ""))
+        return Bound(most=most, most_by=by)
+
     def _least(self, resource: str, limit: float | None) -> Iterator[tuple[float, str]]:
         for limits in self.ranges:
             if limits.scope != "Container":

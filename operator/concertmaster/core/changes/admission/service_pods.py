@@ -130,6 +130,10 @@ class InQuotas:
             for resource, held in self.held.items()
         }
 
+    def least(self, resource: str) -> float:
+        """The least that they hold of a resource at any of the moments."""
+        return float(self.held[resource].min()) if resource in self.held else 0.0
+
 
 def in_quotas(moments: Sequence[QuotaMoment]) -> dict[str, InQuotas]:
     """By namespace that has a quota at the newest of the ``moments``, in the order of their times."""

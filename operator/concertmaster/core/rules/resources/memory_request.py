@@ -113,7 +113,11 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     share = killed / runs
     enough_for = ended(share, need.usual, need.died, request)
     more = text.percent(1.0 - enough_for.likely)
-    first = evidence.above_capacity("memory", request, request) or evidence.above_bounds("memory", request)
+    first = (
+        evidence.above_capacity("memory", request, request)
+        or evidence.above_bounds("memory", request)
+        or _beside_services(evidence, request)
+    )
     if first is not None:
         edits = ()
     known = f"the largest peak seen is {text.memory(need.peak)}"
@@ -170,9 +174,18 @@ def _request(evidence: Evidence, size: float, least: float) -> float | None:
         evidence.analysis.policy.apply.bounds.memory.max,
         evidence.capacity.request("memory", size).most,
         evidence.capacity.limit("memory").most,
+        evidence.capacity.beside_services("memory").most,
     )
     most = min(known(allowed))
     return plain_memory(least) if least > most else at_most(plain_memory(min(size, most)) or size, most, MIB)
+
+
+def _beside_services(evidence: Evidence, request: float) -> str | None:
+    """What must be raised before a pod of this ``request`` (bytes) is admitted beside services; None: nothing."""
+    bound = evidence.capacity.beside_services("memory")
+    if bound.most is None or request <= bound.most:
+        return None
+    return f"raise {bound.most_by} from {text.memory(max(0.0, bound.most))} to at least {text.memory(request)} first"
 
 
 def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, part: float, enough_for: Interval) -> Interval | None:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 
-from concertmaster.core.changes.admission.capacity import Capacity, ResourceQuota
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.model import Level, Recommendation
 from tests.support.builders import DAY, MI
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
@@ -18,9 +21,9 @@ from tests.support.core.scenarios import STEPS, etl, measured, resources
 LIMIT = 2048.0
 
 
-def found(spread: float, allowed: float | None = None) -> Recommendation:
+def found(spread: float, allowed: float | None = None, taken: float | None = None) -> Recommendation:
     """``transform`` needs this log-normal ``spread`` around a median that 6 of 40 runs exceed the limit with. ``allowed``:
-    GiB of a quota."""
+    GiB of a quota, of which services hold the ``taken`` at times, and twice that at others."""
     limited = resources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "2Gi"})
     value, normal = noise(), NormalDist(sigma=spread)
 
@@ -33,7 +36,22 @@ def found(spread: float, allowed: float | None = None) -> Recommendation:
         return pods | {"transform": Pod(value(STEPS["transform"]), containers=own, fails=fails)}
 
     quotas = () if allowed is None else (ResourceQuota("small", {"memory": allowed * 2**30}),)
-    return replace(scenario(etl(transform=limited), 40, work), capacity=Capacity(quotas)).one("memory-request")
+    held = InQuotas(np.arange(2.0), {"memory": np.array([1.0, 2.0]) * taken * 2**30}) if taken is not None else None
+    capacity = Capacity(quotas, in_quotas=held)
+    return replace(scenario(etl(transform=limited), 40, work), capacity=capacity).one("memory-request")
+
+
+@pytest.mark.parametrize(
+    ("taken", "proposed", "patched"), [(1.0, "6Gi", True), (4.0, "4Gi", True), (6.0, "3Gi", False)]
+)
+def test_no_pod_becomes_larger_than_what_services_leave_of_the_quota(
+    taken: float, proposed: str, patched: bool
+) -> None:
+    raised = found(1.0, 8.0, taken)
+    assert raised.action.endswith(f"2Gi -> {proposed}")
+    assert bool(raised.edits) is patched
+    room = "raise what pods outside workflows leave of ResourceQuota small from 2Gi to at least 3Gi first"
+    assert (room in raised.expected) is not patched
 
 
 def test_kills_that_the_size_would_not_have_ended_are_no_failures_avoided() -> None:
