@@ -25,6 +25,7 @@ from concertmaster.core.units import GIB, HOUR
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
 _FORTNIGHT = 14 * 86400.0
+_MOST_SETS = 20  # of taints; each keeps a fleet
 _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 
 
@@ -69,6 +70,8 @@ class Fleet:
         if tolerated is None or self._taints <= tolerated:
             return self
         if tolerated not in self._among:
+            if len(self._among) >= _MOST_SETS:
+                del self._among[next(iter(self._among))]
             kept = (m for m in self.members if m.taints <= tolerated)
             self._among[tolerated] = Fleet(kept, across=self.across)
         return self._among[tolerated]

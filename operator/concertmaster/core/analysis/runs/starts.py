@@ -145,8 +145,10 @@ def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bo
     for span in spans:
         at = bisect_right(moments, span.begin + _SECOND) - 1
         due = moments[at] if at >= 0 else -math.inf
-        ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
-        begun += span.begin - max(due, max(ended, default=due)) <= _LATE
+        if span.begin - due > _LATE:  # all runs are looked through only where that can matter
+            ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
+            due = max(ended, default=due)
+        begun += span.begin - due <= _LATE
     return not moments or 2 * begun > len(spans)
 
 
