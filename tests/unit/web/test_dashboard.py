@@ -140,6 +140,9 @@ def test_without_the_secret_nothing_is_shown(fleet: Dashboard) -> None:
         assert fleet.get(path, Authorization="").status == 403
         assert fleet.get(path, Authorization="Bearer x").status == 403
     assert fleet.get("/?token=wrong", Authorization="").status == 403
+    for undecodable in ({"Authorization": "Bearer \xff"}, {"Authorization": "", "Cookie": "concertmaster=\xff"}):
+        answer = fleet.get("/", **undecodable)
+        assert answer.status == 403 and "Content-Security-Policy" in answer.headers
 
 
 def test_the_secret_moves_from_the_address_into_a_cookie(fleet: Dashboard) -> None:

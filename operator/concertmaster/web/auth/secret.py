@@ -28,7 +28,7 @@ class Secret:
 
     def opens(self, given: str | None) -> bool:
         """Whether it is the secret; compared in constant time."""
-        return given is not None and hmac.compare_digest(given.encode(), self.value.encode())
+        return given is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.value.encode())
 
 
 @dataclass(frozen=True, slots=True)
