@@ -62,6 +62,8 @@ def send(message: EmailMessage, receiver: Receiver, url: str) -> Sequence[int]:
         ) from None
     except smtplib.SMTPResponseException as error:
         raise Undeliverable(f"the relay answered with {error.smtp_code}", again=400 <= error.smtp_code < 500) from None
+    except UnicodeEncodeError:  # smtplib sends logins as ASCII; the exception names a character of the password
+        raise Undeliverable("the login of its urlFile is not ASCII", again=False) from None
     except smtplib.SMTPNotSupportedError:
         raise Undeliverable("the relay offers no STARTTLS or no login", again=False) from None
     except (OSError, smtplib.SMTPException) as error:

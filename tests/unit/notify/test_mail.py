@@ -184,6 +184,14 @@ def test_a_wrong_password_is_final_and_not_logged(make: Make, caplog: pytest.Log
     assert bed.relay.letters == []
 
 
+def test_a_login_that_smtp_cannot_send_is_final_and_not_logged(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    bed = make(f"smtp://relay-user:{quote('geheim-ß')}@127.0.0.1:{{port}}", login=True)
+    assert bed.tell(message()) == {"failed": 1}
+    assert "the login of its urlFile is not ASCII" in caplog.text
+    assert "xdf" not in caplog.text and "unexpected" not in caplog.text
+    assert bed.pauses == []
+
+
 def test_nothing_is_said_without_tls(make: Make) -> None:
     bed = make(tls=False)
     assert bed.tell(message()) == {"failed": 1}
