@@ -104,6 +104,9 @@ def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str)
         ({"apply": {"enabled": True, "namespaces": ["b"]}, "namespaces": ["a"]}, "not among namespaces"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
         ({"shards": 2}, "history.url"),
+        # Helm removes a key that is null before it compares with the schema.
+        ({"sources": None}, "sources: name at least one"),
+        ({"networkPolicy": {"enabled": True, "apiServerPorts": None}}, "apiServerPorts: name at least one port"),
         ({"history": {"url": DATABASE, "persistence": {"enabled": True}}}, "nothing would be kept in the claim"),
         ({"history": {"url": DATABASE, "sizeLimit": "64Mi"}}, "history.cacheSize: 1Gi does not fit"),
         ({"history": {"url": DATABASE, "cacheSize": "1.8Gi"}}, "history.cacheSize: 1.8Gi does not fit"),

@@ -220,7 +220,7 @@ clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}
 argoNamespace: {{ . }}
 {{- end }}
 sources:
-{{- range .Values.sources }}
+{{- range required "sources: name at least one metrics source" .Values.sources }}
 - {{ include "concertmaster.source" . | nindent 2 | trim }}
 {{- end }}
 {{- with .Values.receivers }}
