@@ -30,6 +30,8 @@ def default_namespace(kubeconfig: Path | None = None, context: str | None = None
 
 def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
     """One profile, by its own name or by that of its workflow as KIND/NAME. Raises UserError."""
+    if not name:  # the address without a name is that of the list
+        raise UserError(f"the name of the WorkflowProfile is empty: kubectl get wfp -n {namespace} lists them")
     if "/" in name:
         return _of_workflow(client, namespace, *name.split("/", 1))
     try:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from concertmaster.cli import main, profiles, selection
-from concertmaster.cli.commands import approve, dismiss
+from concertmaster.cli.commands import approve, describe, dismiss, explain
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
@@ -184,3 +184,21 @@ def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.Mon
     bed.decide("Reject")
     again = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
     assert "no change waits" in again.output
+
+
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        (describe.command, [""]),
+        (explain.command, [""]),
+        (dismiss.command, ["", "right-size", "--reason", "known"]),
+        (approve.command, [""]),
+    ],
+)
+def test_an_empty_name_is_reported_and_the_list_at_its_address_is_not_taken_for_an_object(
+    fleet: MemoryClient, monkeypatch: pytest.MonkeyPatch, command: click.Command, call: list[str]
+) -> None:
+    monkeypatch.setattr(fleet, "get", lambda *_, **__: {"kind": "List", "metadata": {}, "items": []})
+    result = CliRunner().invoke(command, [*call, "-n", "demo"])
+    assert isinstance(result.exception, UserError), result.exception
+    assert "is empty: kubectl get wf" in str(result.exception)

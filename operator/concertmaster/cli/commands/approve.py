@@ -136,6 +136,8 @@ def decide(client: KubeClient, change: WorkflowChangeView, decision: str) -> str
 
 
 def _read(client: KubeClient, namespace: str, name: str) -> WorkflowChangeView:
+    if not name:  # the address without a name is that of the list
+        raise UserError(f"the name of the WorkflowChange is empty: kubectl get wfc -n {namespace} lists them")
     try:
         return WorkflowChangeView(client.get(CHANGES.path(namespace, name)))
     except NotFound:
