@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ import click
 
 from concertmaster.cli import details, profiles
 from concertmaster.cli.errors import UserError
+from concertmaster.core import text
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
 
@@ -37,7 +38,7 @@ _NAMESPACES = click.option(
     "--namespace",
     "namespaces",
     multiple=True,
-    callback=lambda _, __, given: _names(given),
+    callback=lambda _, __, given: text.names(given),
     help="Namespace; several as -n a,b or -n a -n b. Default: that of the context.",
 )
 _ALL = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
@@ -66,12 +67,6 @@ def many(command: _F) -> _F:
 def several(command: _F) -> _F:
     """The same, with several namespaces, for commands that only read."""
     return _ALL(_SELECTOR(_NAMESPACES(CONTEXT(KUBECONFIG(command)))))
-
-
-def _names(given: Iterable[str]) -> tuple[str, ...]:
-    """Each namespace once, in the order given."""
-    names = (name.strip() for text in given for name in text.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -12,6 +12,7 @@ import click
 
 from concertmaster import settings
 from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
+from concertmaster.core import text
 from concertmaster.core.model.scalars import Duration
 from concertmaster.core.times import parse_time
 from concertmaster.core.units import DAY
@@ -136,7 +137,8 @@ def span_options(command: F) -> F:
                 "--namespace",
                 "namespaces",
                 multiple=True,
-                help="Only this namespace; may be given again. Default: all.",
+                callback=lambda _, __, given: text.names(given),
+                help="Only this namespace; several as -n a,b or -n a -n b. Default: all.",
             ),
             click.option(
                 "--definitions",

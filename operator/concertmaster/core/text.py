@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _MI = 1024.0**2
@@ -146,6 +146,12 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join([c if c.isprintable() or c == "\n" else "\ufffd" for c in text])
+
+
+def names(lists: Iterable[str]) -> tuple[str, ...]:
+    """Each name of comma-separated lists once, in the order given."""
+    found = (name.strip() for one in lists for name in one.split(","))
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def listing(names: list[str], limit: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from click.testing import CliRunner
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
 from concertmaster.cli.archive import Archive
-from concertmaster.cli.commands.explore.report import from_cluster
+from concertmaster.cli.commands.explore.report import command, from_cluster
+from concertmaster.kube.client import KubeClient
 from concertmaster.report.period.render import document
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.web.objects import change, profile
@@ -70,6 +72,19 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, archive=archive)
     assert made.summary.workflows == 1
     assert any(note.startswith("WorkflowChanges are left out") for note in made.notes)
+
+
+@pytest.mark.parametrize("named", [["-n", "etl", "-n", "etl"], ["-n", "etl,etl"], ["-n", " etl , "]])
+def test_a_namespace_named_twice_is_counted_once(monkeypatch: pytest.MonkeyPatch, named: list[str]) -> None:
+    def answer(request: Request) -> Answer:
+        return Answer(body={"items": [profile()] if "/etl/workflowprofiles" in request.path else [], "metadata": {}})
+
+    with serving(answer) as (_, client):
+        monkeypatch.setattr(KubeClient, "connect", lambda *_, **__: client)
+        printed = CliRunner().invoke(command, [*named, "-o", "json"])
+    assert printed.exit_code == 0, printed.output
+    made = json.loads(printed.output)
+    assert (made["scope"], made["summary"]["workflows"]) == ("Namespaces etl", 1)
 
 
 def test_from_the_cluster_changes_belong_to_the_profiles_selected() -> None:
