@@ -64,6 +64,7 @@ class FleetQuery:
             "q": filter_.text,
             "sort": self.sort,
             "reverse": "1" if self.reverse else "",
+            "limit": self.paging.limit if self.paging.limit != PAGE else "",
             "offset": 0,
         }
         return "/?" + urlencode({k: v for k, v in (values | change).items() if v not in ("", 0, None)})

@@ -126,6 +126,22 @@ def test_every_run_that_is_kept_is_listed_shown_and_compared() -> None:
         assert served.get(f"/api/v1{at}/runs/run-1").json["run"] == "run-1"
 
 
+def test_a_run_of_the_history_is_shown_where_the_analysis_has_none() -> None:
+    flow, document = analysed()
+    bare = {**document, "recent": {**document["recent"], "runs": [], "typical": None}}
+    reader = memory(flow, details={("demo", "nightly"): bare}, past=lambda _, run: past(run))
+    with dashboard(reader) as served:
+        shown = served.get("/workflows/demo/nightly?run=run-1")
+    assert shown.status == 200 and "<strong>run-1</strong>" in shown.text
+
+
+def test_pages_of_the_fleet_stay_as_long_as_the_first() -> None:
+    with dashboard(memory(profile(0), profile(1), profile(2))) as served:
+        following = re.search(r'rel="next" href="([^"]+)"', served.get("/?limit=1").text)
+        assert following is not None
+        assert "2 to 2 of 3" in served.get(following[1].replace("&amp;", "&")).text
+
+
 def test_where_the_history_cannot_be_asked_the_newest_runs_are_listed(fleet: Dashboard) -> None:
     text = fleet.get("/workflows/demo/nightly/runs").text
     assert "Only the newest 11 of 30 runs are at hand" in text
