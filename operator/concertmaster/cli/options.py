@@ -41,9 +41,12 @@ def moment(context: click.Context, parameter: click.Parameter, value: str | None
     if value is None:
         return None
     try:
-        return parse_time(value)
+        seconds = parse_time(value)
     except ValueError:
         raise click.BadParameter("write it as 2026-11-16T09:00:00Z") from None
+    if seconds < 0:  # a period before it could begin before the first year that can be written
+        raise click.BadParameter("must not be before 1970")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

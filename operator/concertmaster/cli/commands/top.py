@@ -31,6 +31,14 @@ def _most(measure: str) -> Callable[[Headline], float]:
 
 _MOST = 1000  # lines of a table
 
+
+def _amount(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """A click callback: with another value than an amount there would be no order."""
+    if value is not None and not 0.0 <= value < float("inf"):
+        raise click.BadParameter(f"{value:g} is not an amount of 0 or more")
+    return value
+
+
 # Lines that are equal in it stay in the order of their impact.
 _SORT: dict[str, Callable[[Headline], Any]] = {
     "impact": lambda _: 0,
@@ -50,12 +58,14 @@ _SORT: dict[str, Callable[[Headline], Any]] = {
 @click.option(
     "--run-hour",
     type=float,
+    callback=_amount,
     show_default=f"of the ClusterOptimizationPolicies, else {Pricing().run_hour:g}",
     help="Value of an hour of run time.",
 )
 @click.option(
     "--failed-run",
     type=float,
+    callback=_amount,
     show_default=f"of the ClusterOptimizationPolicies, else {Pricing().failed_run:g}",
     help="Value of a failed run.",
 )

@@ -113,6 +113,14 @@ def test_the_scale_is_an_option(client: MemoryClient) -> None:
     assert shown("-o", "name", "-n", "a").splitlines() == ["a/small/right-size"]
 
 
+@pytest.mark.parametrize("option", ["--run-hour", "--failed-run"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-5"])
+def test_a_scale_that_orders_nothing_is_refused(client: MemoryClient, option: str, value: str) -> None:
+    result = CliRunner().invoke(top.command, [option, value])
+    assert result.exit_code == 2, result.output
+    assert "is not an amount of 0 or more" in result.output
+
+
 def policy(client: MemoryClient, name: str, **pricing: str) -> None:
     client.put(CLUSTER_POLICIES, None, name, spec={"pricing": pricing} if pricing else {})
 

@@ -36,11 +36,25 @@ _SOURCE = (
 )
 
 
+def _number(_: click.Context, __: click.Parameter, value: float) -> float:
+    """A click callback: nan is within every range."""
+    if value != value:
+        raise click.BadParameter("nan is not a number of days")
+    return value
+
+
 @click.command("report")
 @options.source_options
 @options.span_options
 @cluster_options.FACTS
-@click.option("--days", type=click.FloatRange(1, 400), default=30, show_default=True, help="Length of the period.")
+@click.option(
+    "--days",
+    type=click.FloatRange(1, 400),
+    callback=_number,
+    default=30,
+    show_default=True,
+    help="Length of the period.",
+)
 @click.option("--by", "label", metavar="LABEL", help="Cost by the values of this label, such as team.")
 @cluster_options.PROFILES_WITH
 @cluster_options.CONTEXT

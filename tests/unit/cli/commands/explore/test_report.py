@@ -203,3 +203,10 @@ def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
     assert any("--role=concertmaster-explain" in note for note in made.notes)
     assert (made.counted, made.months, made.cost_by_step, made.adopted) == (0, (), (), None)
     assert "In the period" not in document(made, "md")
+
+
+@pytest.mark.parametrize("option", [["--until", "0001-01-01"], ["--days", "nan"], ["--days", "inf"]])
+def test_a_period_that_is_none_is_refused(option: list[str]) -> None:
+    printed = CliRunner().invoke(command, ["--facts", str(FACTS), *option])
+    assert printed.exit_code == 2, printed.exception
+    assert "Invalid value" in printed.output
