@@ -141,6 +141,23 @@ def test_a_python_that_is_too_old_is_named(tmp_path: Path) -> None:
     assert "needs Python 3.99 or newer" in answer.stderr and "CONCERTMASTER_PYTHON" in answer.stderr
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "kubectl-concertmaster"
+    script.write_text((build.HERE / "kubectl-concertmaster").read_text())
+    for name in ("a.whl", "requirements.txt", "taken"):
+        (tmp_path / name).touch()
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "taken")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: {tmp_path}/taken/concertmaster/plugin/")
+    assert "cannot be written (Not a directory). Set XDG_CACHE_HOME" in run.stderr
+
+
 def test_the_same_sources_give_the_same_archive(made: tuple[Path, Path], tmp_path: Path) -> None:
     assert build.build(tmp_path)[0].read_bytes() == made[0].read_bytes()
 
