@@ -60,18 +60,22 @@ def expiration(span: str | None, until: str | None, now: float) -> str | None:
             end = now + Duration(span).seconds
         except ScalarError as error:
             raise UserError(f"--for: {error}") from None
-        if end <= now:
-            raise UserError(f"--for: {span} is over already")
-        return iso(end)
-    if not until:
+    elif until:
+        try:
+            end = parse_time(until)
+        except ValueError:
+            raise UserError(f"--until: {until!r} is no time such as 2027-01-31 or 2027-01-31T00:00:00Z") from None
+    else:
         return None
-    try:
-        end = parse_time(until)
-    except ValueError:
-        raise UserError(f"--until: {until!r} is no time such as 2027-01-31 or 2027-01-31T00:00:00Z") from None
+    given = f"--for: {span}" if span else f"--until: {until}"
     if end <= now:
-        raise UserError(f"--until: {until} is over already")
-    return iso(end)
+        raise UserError(f"{given} is over already")
+    try:
+        return iso(end)
+    except (ValueError, OverflowError):  # after the year 9999
+        raise UserError(
+            f"{given} is too far ahead; without an end it lasts until the recommendation changes materially"
+        ) from None
 
 
 def write(client: KubeClient, raw: Mapping[str, Any], decision: Mapping[str, str]) -> None:

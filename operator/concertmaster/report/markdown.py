@@ -55,7 +55,8 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         ]
         for step in view["steps"]
     ]
-    lines += ["", *table(["Step", "Count", "p50", "p95", "Max", "Drag", "Critical", "Failed", "Marks"], rows), ""]
+    heads = ["Step", "Count", "p50", "p95", "Max", "Critical-path time", "On the critical path", "Failed", "Marks"]
+    lines += ["", *table(heads, rows), ""]
     for position, item in enumerate(view["recommendations"], 1):
         lines += [
             f"{position}. **{item['action']}** (`{item['id']}`, {item['severity']}, risk {item['risk']})",

@@ -37,6 +37,7 @@ def test_its_end_is_written_as_the_resource_wants_it(span: str | None, until: st
         (None, "next week", "--until: 'next week' is no time such as 2027-01-31"),
         (None, "2020-01-01", "--until: 2020-01-01 is over already"),
         ("0s", None, "--for: 0s is over already"),
+        (None, "9999-12-31T23:59:59-23:59", "--until: 9999-12-31T23:59:59-23:59 is too far ahead"),
         ("1d", "2027-01-31", "not both"),
     ],
 )
