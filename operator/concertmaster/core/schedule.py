@@ -17,10 +17,10 @@ from cronsim import CronSim, CronSimError
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.model.policy import ChangeWindow
+from concertmaster.core.units import DAY, HOUR, MINUTE
 
 _MINUTES = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # divide an hour
 _HOURS = (2, 3, 4, 6, 8, 12)  # divide a day
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _NAMED = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -56,10 +56,10 @@ def least_interval(definition: WorkflowDefinition) -> float:
     may lack an hour where clocks are changed, and starts of the hour left out are made up for at its end."""
     parts = [line.split() for line in cron_lines(definition)]
     if len(parts) != 1 or len(parts[0]) != _FIELDS or digits(parts[0][0]) is None:
-        return _MINUTE
+        return MINUTE
     if digits(parts[0][1]) is not None:
-        return _DAY - _HOUR
-    return _HOUR if definition.schedule_time_zone in (None, "", "UTC") else _MINUTE
+        return DAY - HOUR
+    return HOUR if definition.schedule_time_zone in (None, "", "UTC") else MINUTE
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int) -> tuple[float, ...]:
@@ -125,7 +125,7 @@ def widened(line: str, least: float) -> str | None:
     if step is not None and least <= 3600:
         return f"{at} * * * *"
     multiple = next((n for n in _HOURS if n > hours and n * 3600 >= least), None)
-    return f"{at} */{multiple} * * *" if multiple is not None else f"{at} 0 * * *" if least <= _DAY else None
+    return f"{at} */{multiple} * * *" if multiple is not None else f"{at} 0 * * *" if least <= DAY else None
 
 
 def _stepped(field: str) -> int | None:

@@ -17,9 +17,9 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.schedule import cron_lines, readable
+from concertmaster.core.units import DAY
 
 _MINUTES = 1440
-_DAY = 86400.0
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -40,7 +40,7 @@ class Timetable:
         while day <= last:
             on = [line for line, rule in rules if day.month in rule.months and rule.match_day(day)]
             begin, end = (_midnight(day + timedelta(days=n), zone) for n in (0, 1))
-            if on and end - begin == _DAY:
+            if on and end - begin == DAY:
                 named = np.logical_or.reduce([minutes[line] for line in on])
                 found.append(np.asarray(begin + 60.0 * np.flatnonzero(named)))
             else:

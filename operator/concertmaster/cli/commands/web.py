@@ -14,7 +14,6 @@ from concertmaster.cli import cluster_options, details
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.reporting.telemetry import configure_logging
-from concertmaster.core import text
 from concertmaster.kube import operator_service, reviews
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
@@ -40,14 +39,7 @@ _RENEW = STALE - 60.0
 @click.option(
     "--audience", "audiences", multiple=True, help="Audience that tokens must be for. Default: that of the API server."
 )
-@click.option(
-    "-n",
-    "--namespace",
-    "namespaces",
-    multiple=True,
-    callback=lambda _, __, given: text.names(given),
-    help="Namespace to serve; several as -n a,b or -n a -n b. Default: all.",
-)
+@cluster_options.namespaces("Namespace to serve", "all")
 @cluster_options.operator(", for graphs and runs")
 @click.option("--kubeconfig", type=_File, help="The cluster. Default: the pod's own ServiceAccount, else as kubectl.")
 def command(

@@ -18,9 +18,8 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY, HOUR
 
-HOUR = 3600.0
-DAY = 86400.0
 OWN = 3  # runs required to use a workflow's own figures
 SIMILAR = 5  # other workflows required to estimate a new one
 

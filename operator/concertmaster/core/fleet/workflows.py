@@ -20,11 +20,11 @@ from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.timetable import Timetable, timetable_of
-from concertmaster.core.units import GIB, HOUR
+from concertmaster.core.units import DAY, GIB, HOUR
 
 _PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
-_FORTNIGHT = 14 * 86400.0
+_FORTNIGHT = 14 * DAY
 _MOST_SETS = 20  # of taints; each keeps a fleet
 _NOTHING = 1e-9  # cores, below which none are reserved but for rounding
 

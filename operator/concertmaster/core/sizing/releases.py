@@ -22,6 +22,7 @@ from concertmaster.core.stats.quantiles import normal_cdf
 from concertmaster.core.stats.ranks import midranks
 from concertmaster.core.stats.robust import array_median
 from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY, WEEK
 
 # Fewest runs before a change and since, and where less is needed since.
 LEAST, LEAST_LESS = 3, 5
@@ -31,7 +32,6 @@ LEAST_BOTH = 8
 FEW, LEAST_WEEK = 6, 10
 # Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
 # change do not show that large ones have ended: they may belong to one weekday.
-DAY, WEEK = 86400.0, 7 * 86400.0
 # Difference of the shares of runs on weekends, up to which those before a change and since can be compared as they are.
 ALIKE = 0.25
 # One-sided significance of a change of level: a release that changes nothing is tested after every run since.

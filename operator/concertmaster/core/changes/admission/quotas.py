@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, STORAGE, quantity
+from concertmaster.core.reserved import reservation
 
 _NAMES = {**{f"requests.{r}": r for r in RESOURCES}, "count/pods": "pods"}
 _KNOWN = (*RESOURCES, *(f"limits.{r}" for r in RESOURCES), "pods")
@@ -65,24 +66,20 @@ def _within(size: Mapping[str, float], other: Mapping[str, float]) -> bool:
 
 
 def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
-    """Demand of a pod of the step, by quota resource name: of the containers that run together, or of the init container
-    that demands more by itself."""
+    """Demand of a pod of the step, by quota resource name."""
     filling = [r for r in ranges if r.scope == "Container"]
-    sums: dict[str, float] = {}
-    first: dict[str, float] = {}
+    rows: dict[str, list[tuple[str, bool, float | None]]] = {}
     for resource in RESOURCES:
         name = _FIELDS.get(resource, resource)
         limit = next((r.default[resource] for r in filling if resource in r.default), None)
         request = next((r.default_request[resource] for r in filling if resource in r.default_request), limit)
         for container in step.containers:
             own, most = getattr(container, f"{name}_request"), getattr(container, f"{name}_limit")
-            asked = next((v for v in (own, most, request) if v is not None), 0.0)
-            for key, amount in ((resource, asked), (f"limits.{resource}", most or limit or 0.0)):
-                if container.init and not container.sidecar:
-                    first[key] = max(first.get(key, 0.0), amount)
-                else:
-                    sums[key] = sums.get(key, 0.0) + amount
-    sums = {key: max(sums.get(key, 0.0), first.get(key, 0.0)) for key in (*sums, *first)}
+            asked = next((v for v in (own, most, request) if v is not None), None)
+            first = container.init and not container.sidecar
+            rows.setdefault(resource, []).append((container.name, first, asked))
+            rows.setdefault(f"limits.{resource}", []).append((container.name, first, most or limit))
+    sums = {key: reservation(amounts).total for key, amounts in rows.items()}
     pod = step.pod
     if pod is not None:
         level = {

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
+from concertmaster.core.units import DAY, HOUR
 
-EVERY = 3 * 3600.0
+EVERY = 3 * HOUR
 """Seconds between two moments."""
-_DAY = 86400.0
 _HIGH = 90.0  # percentile
 _EXACT = 1e-9
 _MOST_KNOWN = 1000  # sizes
@@ -153,7 +153,7 @@ def _near(known: Floats, times: Sequence[float]) -> list[Flags]:
     for time in times:
         away = np.abs(known - time)
         if away.min() > EVERY / 2:
-            away = np.minimum(away % _DAY, _DAY - away % _DAY)
+            away = np.minimum(away % DAY, DAY - away % DAY)
         found.append(away <= max(EVERY / 2, float(away.min())))
     return found
 

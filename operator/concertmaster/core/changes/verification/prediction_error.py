@@ -12,13 +12,13 @@ from concertmaster.core.changes.verification.power import spread
 from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.stats.quantiles import student_quantile
+from concertmaster.core.units import HOUR
 
 LATER_RUNS = 10  # an effect is usually measured over 5 to 20 runs
 # Prior standard deviation of the drift of log run times per run that input size does not explain: a tenth over 60 runs. An
 # assumption; the runs' own slope dominates once it is more precise.
 DRIFT = 0.0015
 _Z = 1.645  # normal quantile by which the error is multiplied later
-_HOUR = 3600.0
 
 
 def reserved_per_month(analysis: Analysis) -> float | None:
@@ -35,7 +35,7 @@ def reserved_per_month(analysis: Analysis) -> float | None:
         for container in step.containers:
             price = step.pricing.hour(container.cpu_request, container.memory_request, container.gpu_request)
             held = math.fsum(container.columns["reserved_seconds"]) / max(1, len(container.runs))
-            per_run += price * held / _HOUR * analysis.presence(step, container)
+            per_run += price * held / HOUR * analysis.presence(step, container)
     return per_run * rate or None
 
 

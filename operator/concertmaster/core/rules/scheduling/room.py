@@ -19,8 +19,8 @@ from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.units import GIB
 
-_GIB = 1024.0**3
 _LEAST = 0.01  # of what nodes have, to be worth a word
 _VARIES = 0.1  # above the usual amount: services that scale
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
@@ -72,7 +72,7 @@ def beside_others(evidence: Evidence, runs: Sequence[ExecutedRun], steps: Sequen
     cores, gib = (sum(amounts) / len(known) for amounts in zip(*(here if quota else everywhere), strict=True))
     where = f"room in {by}" if quota else "nodes"
     pods = {run.run: usually for run in seen} | {run: fit for fit, _, run in bound}
-    return Room(pods, usually, where, cores, gib * _GIB, not quota and any(map(any, held)))
+    return Room(pods, usually, where, cores, gib * GIB, not quota and any(map(any, held)))
 
 
 def _waiting(run: ExecutedRun) -> tuple[float, float]:
@@ -87,13 +87,13 @@ def _held(capacity: Capacity, times: Sequence[float]) -> list[tuple[float, float
     services = capacity.nodes.services
     if services is None:
         return [(0.0, 0.0)] * len(times)
-    gib = [size / _GIB for size in services.held("memory", times)]
+    gib = [size / GIB for size in services.held("memory", times)]
     return list(zip(services.held("cpu", times), gib, strict=True))
 
 
 def _less(amounts: Mapping[str, float], cores: float, gib: float) -> Mapping[str, float]:
     """Amounts by resource without so many cores, and so much memory."""
-    taken = {"cpu": cores, "memory": gib * _GIB}
+    taken = {"cpu": cores, "memory": gib * GIB}
     return {resource: max(0.0, amount - taken.get(resource, 0.0)) for resource, amount in amounts.items()}
 
 

@@ -17,8 +17,8 @@ from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY
 
-_DAY = 86400.0
 _FEWEST = 3  # waits required in an hour
 _CHANCE = 0.01  # of as many days in a row that waited, or did not, by which the change is taken for real
 _ONCE = 7  # days, on one of which runs waited, that tell nothing of how often they do
@@ -76,7 +76,7 @@ def _most(flags: Sequence[bool]) -> bool:
 def _days(seconds: float) -> int:
     """Days from then to the newest run. They begin at no time at which a schedule starts runs, which is kept to seconds or
     so: two of a daily one must not be of the same day."""
-    return int(seconds / _DAY + 0.3)
+    return int(seconds / DAY + 0.3)
 
 
 def window_of(evidence: Evidence, runs: Sequence[ExecutedRun]) -> str:

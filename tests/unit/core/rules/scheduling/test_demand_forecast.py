@@ -13,11 +13,12 @@ from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
-from concertmaster.core.fleet.demand import DAY, HOUR, Demand, PastRun, Workload, forecast_demand
+from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember, member
 from concertmaster.core.times import weekend
 from concertmaster.core.timetable import Timetable
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines.define import define_all
 from tests.support.builders import NOW
 from tests.support.core import scenarios
