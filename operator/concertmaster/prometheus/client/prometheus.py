@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
 from concertmaster.prometheus.client.hourly import Hourly
-from concertmaster.prometheus.client.refusals import CHECK_URL
+from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
 from concertmaster.settings import MetricsSource
@@ -177,8 +177,9 @@ class PrometheusClient:
                 remedy="Wait until all of its storage nodes are back; earlier recommendations stay until then",
             )
         if whole and envelope.warnings:
-            raise Partial(
-                f"the metrics source warns: {envelope.warnings[0][:300]}",
+            limit = next(filter(of_a_limit, envelope.warnings), None)
+            raise (Partial if limit is None else Truncated)(
+                f"the metrics source warns: {(limit or envelope.warnings[0])[:300]}",
                 where=where,
                 remedy="Repair what the warning names; earlier recommendations stay until the answer is complete",
             )

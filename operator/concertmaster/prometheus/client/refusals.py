@@ -20,12 +20,17 @@ from concertmaster.prometheus.client.errors import (
 from concertmaster.prometheus.client.vector import Envelope
 
 CHECK_URL = "Check url, auth and headers of the source in the operator's configuration; the URL has no /api/v1"
+_OF_A_STORE = r"limit \d+ violated|message larger than max"  # one of several behind Thanos, which warns of it
 _LIMITS = re.compile(
     r"too many (samples|series|points|chunks|time ?series)|max-samples|exceed(s|ed|ing)?\b.*\b(limit|max|resolution|maximum)"
-    r"|limit .*(reached|exceeded)|the query hit the max|-search\.max|maxUniqueTimeseries|query.*too large",
+    r"|limit .*(reached|exceeded)|the query hit the max|-search\.max|maxUniqueTimeseries|query.*too large"
+    rf"|not enough memory for processing|{_OF_A_STORE}",
     re.IGNORECASE | re.DOTALL,
 )
-_DEADLINE = "context deadline exceeded"  # how a query ends that runs out of time while its series are gathered
+# What is said of other queries at the same time, and of time, names limits as well: these are looked for first.
+_BUSY = re.compile(r"-search\.maxConcurrentRequests|too many (concurrent|outstanding)", re.IGNORECASE)
+# "context deadline exceeded": how a query ends that runs out of time while its series are gathered.
+_DEADLINE = re.compile(r"context deadline exceeded|-search\.maxQueryDuration|query timed out", re.IGNORECASE)
 _LOOKED_AT = 2_000  # characters of a message: searching takes time that grows with their square
 # Used by managed stores for the metric's name only.
 _NAMES = re.compile(
@@ -52,20 +57,26 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return NotPrometheus(
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )
-    reason = _store_message(envelope)
-    if envelope is not None and (envelope.error_type == "timeout" or _DEADLINE in envelope.error):
+    reason, said = _store_message(envelope), "" if envelope is None else envelope.error[:_LOOKED_AT]
+    if status == 429 or _BUSY.search(said):
+        return SourceUnreachable(
+            f"the metrics source asks for fewer requests ({status}){reason}",
+            where=where,
+            remedy="Raise its rate limit for this client or lengthen the operator's interval",
+        )
+    if status == 504 or (envelope is not None and envelope.error_type == "timeout") or _DEADLINE.search(said):
         return TimedOut(
-            f"the metrics source's own time limit ended the query{reason}",
+            f"the time limit of the metrics source, or of a proxy before it, ended the query{reason}",
             where=where,
             remedy="Raise its query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
         )
-    if status == 413 or (envelope is not None and _LIMITS.search(envelope.error[:_LOOKED_AT])):
+    if status == 413 or _LIMITS.search(said):
         return TooLarge(
             f"the metrics source refuses the query as too large ({status}){reason}",
             where=where,
             remedy="Raise its limit, or give the operator fewer namespaces",
         )
-    if envelope is not None and _NAMES.search(envelope.error[:_LOOKED_AT]):
+    if _NAMES.search(said):
         return BadQuery(
             f"the metrics source refuses patterns of metric names ({status}){reason}",
             where=where,
@@ -75,17 +86,16 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return BadQuery(
             f"the metrics source refuses the query ({status}){reason}", where=where, remedy="Correct the query"
         )
-    if status == 429:
-        return SourceUnreachable(
-            "the metrics source asks for fewer requests (429)",
-            where=where,
-            remedy="Raise its rate limit for this client or lengthen the operator's interval",
-        )
     return SourceUnreachable(
         f"the metrics source answers {status}{reason}",
         where=where,
         remedy="Check its log; the operator retries by itself",
     )
+
+
+def of_a_limit(warning: str) -> bool:
+    """Whether part of the answer is missing because it is too large. In doubt it is not: who waits loses nothing."""
+    return re.search(_OF_A_STORE, warning) is not None
 
 
 def _store_message(envelope: Envelope | None) -> str:

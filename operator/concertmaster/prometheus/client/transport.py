@@ -63,7 +63,8 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Retries are ours: the library's know no deadline and skip POST.
         super().__init__(url=source.url, session=session, retry=Retry(0, read=False))
-        session.mount(source.url, PromptAdapter(max_retries=Retry(0, read=False), pool_maxsize=4))
+        connections = source.max_concurrent_queries
+        session.mount(source.url, PromptAdapter(max_retries=Retry(0, read=False), pool_maxsize=connections))
         self._source = source
         self._policy = policy
         self._breaker = breaker
@@ -114,7 +115,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 tools=self._tools,
             )
         except _Again as failure:
-            if counts:
+            if counts and not self.limit.quiet():  # the pause that it asked for is the one it gets
                 self._breaker.failed(self._tools.monotonic())
             raise failure.error from None
         except TimedOut as error:

@@ -120,7 +120,7 @@ def test_a_scalar_is_one_row(store: Store) -> None:
     assert list(client(store).instant("scalar(up)", 1.0)) == [({}, 7.0)]
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 502, 503])
 def test_a_store_in_trouble_is_asked_again(store: Store, status: int) -> None:
     clock = Clock()
     store.script = [failure(status, "unavailable", "busy"), failure(status, "", ""), vector(ONE)]
@@ -154,6 +154,9 @@ def test_messages_say_where_and_what_to_do(store: Store) -> None:
         (422, "the query hit the max number of series limit (limit: 100000 series)"),
         (400, "exceeded maximum resolution of 11,000 points per timeseries"),
         (422, "the number of matching timeseries exceeds -search.maxUniqueTimeseries=300000"),
+        (422, "too long query; got 20000 bytes; mustn't exceed `-search.maxQueryLen=16384` bytes"),
+        (422, "not enough memory for processing rate(x), which returns 1440 data points across 90000 time series"),
+        (422, "expanding series: rpc error: code = ResourceExhausted desc = exceeded series limit: limit 9 violated"),
         (413, "body too large"),
     ],
 )
@@ -162,6 +165,44 @@ def test_limits_of_stores_are_distinguished_from_wrong_queries(store: Store, sta
     with pytest.raises(TooLarge) as caught:
         client(store).instant("up", 1.0)
     assert not isinstance(caught.value, Truncated)
+    assert len(store.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (
+            503,
+            "couldn't start executing the request in 10.000 seconds, since -search.maxConcurrentRequests=2 concurrent "
+            "requests are already executed. Possible solutions: to increase -search.maxQueueDuration=10s",
+        ),
+        (429, "the request has been rejected because the tenant exceeded the request rate limit, set to 10 requests/s"),
+        (429, "RESOURCE_EXHAUSTED: limit 'Time series queries per minute' exceeded"),
+    ],
+)
+def test_a_busy_store_is_not_asked_for_less_in_more_queries(store: Store, status: int, text: str) -> None:
+    """What it says names limits, too; with halves of each query it would be asked twice as much."""
+    clock = Clock()
+    store.script = [failure(status, "", text)]
+    with pytest.raises(SourceUnreachable, match=r"asks for fewer requests"):
+        client(store, clock).instant("up", 1.0)
+    assert len(store.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"upstream request timeout", 504, {"Content-Type": "text/plain"}),
+        failure(422, "422", "timeout exceeded: 30 seconds; it can be adjusted with `-search.maxQueryDuration`"),
+        failure(422, "execution", "query timed out in expression evaluation"),
+    ],
+    ids=["proxy", "VictoriaMetrics", "without type"],
+)
+def test_a_time_limit_on_the_way_is_one_of_time(store: Store, reply: Reply) -> None:
+    """The past is then read in shorter spans."""
+    store.script = [reply]
+    with pytest.raises(TimedOut, match="time limit"):
+        client(store).instant("up", 1.0)
     assert len(store.asked) == 1
 
 
@@ -353,6 +394,15 @@ def test_a_truncation_warning_is_distinguished_from_other_warnings(store: Store)
     store.script = [vector(ONE, warnings=["results truncated due to limit"])]
     with pytest.raises(Truncated):
         client(store).instant("up", 1.0, limit=100)
+
+
+def test_a_warning_of_a_limit_of_one_of_several_stores_asks_for_less(store: Store) -> None:
+    """Else no reading would ever get past it."""
+    limit = "receive series from 10.0.0.1:10901: exceeded series limit: limit 50000 violated (got 50001)"
+    store.script = [vector(ONE, warnings=["slow", limit])]
+    with pytest.raises(Truncated, match="limit 50000 violated"):
+        client(store).instant("up", 1.0)
+    assert len(client(store).instant("up", 1.0, whole=False)) == 1
 
 
 def test_the_answer_to_a_user_s_query_is_bounded_more_narrowly(store: Store) -> None:

@@ -86,6 +86,36 @@ def test_what_the_store_asks_one_query_to_wait_all_of_them_wait(store: Store) ->
     assert len(store.asked) == asked == 1
 
 
+def test_after_the_pause_that_the_store_asked_for_there_is_no_other(store: Store) -> None:
+    """Each query that it ended at once counted as a failure, for which the source was left alone for minutes more."""
+    now = [100.0]
+    settings = MetricsSource.model_validate({"name": "main", "url": store.url})
+    one = PrometheusClient(settings, monotonic=lambda: now[0], sleep=lambda _: None)
+    store.script = [failure(429, "", "slow down", Retry_After="300"), vector(ONE)]
+    for _ in range(15):
+        with pytest.raises(SourceUnreachable):
+            one.instant("up", 1.0)
+        now[0] += 20.0
+    now[0] += 1.0
+    assert len(one.instant("up", 1.0)) == 1
+
+
+def test_as_many_connections_are_kept_as_there_are_queries_at_a_time(store: Store) -> None:
+    """A TLS handshake for each query costs more than many a query."""
+    store.script = [vector(ONE)]
+    made, accept = [0], store.server.process_request
+
+    def counted(*arguments: object) -> None:
+        made[0] += 1
+        accept(*arguments)  # type: ignore[arg-type]
+
+    store.server.process_request = counted  # type: ignore[method-assign, assignment]
+    one = client(store, maxConcurrentQueries=8)
+    for _ in range(4):
+        assert most_at_once(one, 8, of_user=False) == 8
+    assert made[0] <= 8
+
+
 def test_the_silence_ends() -> None:
     now = [100.0]
     limit = RequestLimit(lambda: 1, lambda: now[0])
