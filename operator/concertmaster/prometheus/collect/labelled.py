@@ -9,7 +9,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.facts.scrape_shape import detect
 from concertmaster.prometheus.queries import bulk
 from concertmaster.prometheus.queries.labelled import labelled
-from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope, TimeRange
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 Row = tuple[str, dict[str, str]]
 """A namespace, and values of labels that pods had in it."""
@@ -19,14 +19,8 @@ def labels_seen(
     client: PrometheusClient, namespaces: Sequence[str], finder: str, keys: Sequence[str], *, seconds: int, now: float
 ) -> list[Row]:
     """Values of ``keys`` on pods with the label ``finder`` in the last ``seconds``. Raises MetricsError."""
-    source = client.source
-    scope = QueryScope(
-        namespaces=tuple(sorted(set(namespaces))),
-        extra_matchers=source.extra_matchers,
-        state=LabelScheme(source.labels.state_metrics),
-        usage=LabelScheme(source.labels.container_metrics),
-    )
-    at, window = float(int(now - source.delay_seconds)), TimeRange(seconds)
+    scope = QueryScope.in_source(client.source, namespaces)
+    at, window = float(int(now - client.source.delay_seconds)), TimeRange(seconds)
     rows = _ask(client, scope, window, finder, keys, at)
     if rows:
         return rows

@@ -22,9 +22,11 @@ from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.client.hourly import HOUR
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
+from concertmaster.prometheus.facts.scrape_shape import detect
 from concertmaster.prometheus.facts.services import read_quota_services, read_services
+from concertmaster.prometheus.queries.bulk import shape
 from concertmaster.prometheus.queries.extended import allocatable
-from concertmaster.prometheus.queries.scope import LabelScheme
+from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope, TimeRange
 from concertmaster.prometheus.queries.services import quota_services, services
 
 log = logging.getLogger("concertmaster.sources")
@@ -32,6 +34,7 @@ log = logging.getLogger("concertmaster.sources")
 _DAY = 86400.0
 _WEEK = 7 * _DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
+_RECENT = 300  # seconds
 _STEADY = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
 _Moment = TypeVar("_Moment", bound=ServiceMoment | QuotaMoment)
@@ -44,6 +47,7 @@ class NodeCapacity:
 
     def __init__(self) -> None:
         self._known: dict[str, Nodes] = {}
+        self._labels: dict[str, LabelScheme] = {}  # what each source calls those of kube-state-metrics
         self._services: dict[str, Moments[ServiceMoment, ServicePods]] = {}
         self._in_quotas: dict[str, Moments[QuotaMoment, dict[str, InQuotas]]] = {}
 
@@ -51,12 +55,11 @@ class NodeCapacity:
         """What the nodes of the client's source have allocatable, and what pods outside workflows leave of it. ``now`` in
         unix seconds; ``answers``: whether the source does at present."""
         name = client.source.name
-        if answers and client.hourly.due(
-            "nodes", now
-        ):  # the answer covers a day, and nodes come and go slower than runs
-            try:
-                text = allocatable(client.source.extra_matchers)
-                self._known[name] = read_allocatable(client.instant(text, now, name="nodes"))
+        if answers and client.hourly.due("nodes", now):
+            try:  # the answer covers a day, and nodes come and go slower than runs
+                labels = self._labels[name] = _state_labels(client, now)
+                text = allocatable(client.source.extra_matchers, labels)
+                self._known[name] = read_allocatable(client.instant(text, now, name="nodes"), labels)
             except MetricsError as error:
                 log.info("source %s: what nodes have allocatable is not known: %s", name, error)
         nodes = self._known.get(name, UNKNOWN_NODES)
@@ -64,7 +67,7 @@ class NodeCapacity:
             return nodes  # services bind nothing where the nodes scale
         moments = self._services.setdefault(name, Moments("services", services, read_services, _usable))
         if answers:
-            moments.ask(client, now)
+            moments.ask(client, now, self._names(client))
         return replace(nodes, services=moments.known(now))
 
     def in_quotas(self, client: PrometheusClient, now: float, *, answers: bool) -> Mapping[str, InQuotas]:
@@ -73,8 +76,11 @@ class NodeCapacity:
         made = Moments("quota services", quota_services, read_quota_services, in_quotas)
         moments = self._in_quotas.setdefault(name, made)
         if answers:
-            moments.ask(client, now)
+            moments.ask(client, now, self._names(client))
         return moments.known(now) or {}
+
+    def _names(self, client: PrometheusClient) -> LabelScheme:
+        return self._labels.get(client.source.name, LabelScheme(client.source.labels.state_metrics))
 
 
 class Moments(Generic[_Moment, _Made]):
@@ -94,14 +100,13 @@ class Moments(Generic[_Moment, _Made]):
         self._not_before = self._newest = 0.0
         self._known: _Made | None = None
 
-    def ask(self, client: PrometheusClient, now: float) -> None:
+    def ask(self, client: PrometheusClient, now: float, scheme: LabelScheme) -> None:
         """Read the newest moment of the week before ``now`` (unix seconds) that was not read."""
         source = client.source
         newest = (now - source.delay_seconds) // EVERY * EVERY
         due = [newest - n * EVERY for n in range(round(_WEEK / EVERY)) if newest - n * EVERY not in self._read]
         if not due or (now < self._not_before <= now + HOUR):
             return
-        scheme = LabelScheme(source.labels.state_metrics)
         try:
             text = self._text(source.extra_matchers, scheme, source.owner_kinds)
             found = self._reader(client.instant(text, due[0], name=self._name), due[0], scheme)
@@ -119,6 +124,14 @@ class Moments(Generic[_Moment, _Made]):
     def known(self, now: float) -> _Made | None:
         """What is known; None where nothing is, or only what is more than a day old at ``now`` (unix seconds)."""
         return self._known if self._newest > now - _DAY else None
+
+
+def _state_labels(client: PrometheusClient, now: float) -> LabelScheme:
+    """Names of labels of kube-state-metrics: as configured, else where a scrape without ``honor_labels`` moved them. Its own
+    node would be taken for all there are. Raises MetricsError."""
+    scope = QueryScope.in_source(client.source)
+    text, at = shape(scope, TimeRange(_RECENT)), now - client.source.delay_seconds
+    return scope.state.over(detect(client.instant(text, at, name="shape")).state)
 
 
 def _usable(moments: list[ServiceMoment]) -> ServicePods:

@@ -21,7 +21,7 @@ from concertmaster.prometheus.collect.collection import Collection, CollectOptio
 from concertmaster.prometheus.collect.lives import latest_moment, window_of
 from concertmaster.prometheus.collect.shard import QueryShard
 from concertmaster.prometheus.queries import ended
-from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
+from concertmaster.prometheus.queries.scope import QueryScope
 
 __all__ = ["PRESENT", "CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
 
@@ -141,16 +141,8 @@ class _Reading:
     queries: int = 0
 
     def __post_init__(self) -> None:
-        source = self.client.source
-        self.scope = QueryScope(
-            extra_matchers=source.extra_matchers,
-            owner_kinds=source.owner_kinds,
-            run_labels=self.options.run_labels,
-            named=self.options.named,
-            per_metric=source.per_metric_queries,
-            state=LabelScheme(source.labels.state_metrics),
-            usage=LabelScheme(source.labels.container_metrics),
-        )
+        scope = QueryScope.in_source(self.client.source)
+        self.scope = replace(scope, run_labels=self.options.run_labels, named=self.options.named)
 
     def over(
         self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False, quiet: bool = False

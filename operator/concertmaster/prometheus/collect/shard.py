@@ -262,7 +262,7 @@ class QueryShard:
         known: dict[str, nodes.NodeFacts] = {}
         names = {fact.node for fact in facts if fact.node}
         for answer in self._questions.by_name("nodes", names, partial(extended.nodes, self.scope, window)):
-            nodes.read_nodes(answer, known)
+            nodes.read_nodes(answer, self.scope.state, known)
         return nodes.with_nodes(facts, known)
 
     def _storage(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> None:

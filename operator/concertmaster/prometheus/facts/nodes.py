@@ -10,6 +10,7 @@ from concertmaster.core.changes.admission.nodes import Nodes, TaintedNode
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.queries.extended import INSTANCE_TYPES, NODE_PRICES, SPOT, node_label
+from concertmaster.prometheus.queries.scope import LabelScheme
 
 _STEADY = 0.9  # of the most nodes at a time: with fewer at another hour, the cluster scales with its work
 
@@ -23,12 +24,12 @@ class NodeFacts:
     prices: dict[str, float] = field(default_factory=dict)
 
 
-def read_nodes(vector: Vector, nodes: dict[str, NodeFacts]) -> None:
+def read_nodes(vector: Vector, scheme: LabelScheme, nodes: dict[str, NodeFacts]) -> None:
     """Add what an answer of the ``nodes`` query says of each node."""
     types, spots = [node_label(key) for key in INSTANCE_TYPES], {node_label(k): value for k, value in SPOT.items()}
-    names = ("__name__", "series", "node", *types, *spots)
-    for (name, series, node, *labels), value in vector.select(*names):
-        known = nodes.setdefault(node, NodeFacts())
+    names = ("__name__", "series", scheme.name("node"), "node", *types, *spots)
+    for (name, series, node, priced, *labels), value in vector.select(*names):
+        known = nodes.setdefault(node or priced, NodeFacts())
         metric = name or series
         if metric in NODE_PRICES:
             known.prices[metric] = value
@@ -50,14 +51,15 @@ def with_nodes(facts: Iterable[PodFact], nodes: Mapping[str, NodeFacts]) -> tupl
     )
 
 
-def read_allocatable(vector: Vector) -> Nodes:
+def read_allocatable(vector: Vector, scheme: LabelScheme) -> Nodes:
     """What the largest node has allocatable, and what all have together where their number is steady; the nodes with
     taints."""
     known: dict[str, dict[str, float]] = {}
     tainted: dict[str, dict[str, float]] = {}
     taints: dict[str, set[str]] = {}
     names: set[str] = set()
-    for (stat, resource, node, *taint), value in vector.select("stat", "resource", "node", "key", "value", "effect"):
+    columns = ("stat", *scheme.columns("resource", "node"), "key", "value", "effect")
+    for (stat, resource, node, *taint), value in vector.select(*columns):
         if stat == "name":
             names.add(node)
             continue

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.promql import among, equalities, quote, selector, selector_of
+from concertmaster.prometheus.queries.promql import among, equalities, matcher, quote, selector, selector_of
 from concertmaster.prometheus.queries.scope import MOVED, QueryScope, TimeRange
 
 TIMELINE = (
@@ -185,11 +185,13 @@ def exposing(scope: QueryScope) -> str:
 
 def shape(scope: QueryScope, window: TimeRange) -> str:
     """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
-    ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
+    ``exported_namespace`` (``stat`` is ``pod``, ``placed`` of one on a node, ``container`` or ``usage``), and whether there
+    are pods at all (``any``).
     """
     moved = replace(scope, state=scope.state.over(MOVED), usage=scope.usage.over(MOVED))
     queries = {
         "pod": selector("kube_pod_info", moved.of(moved.state)),
+        "placed": selector("kube_pod_info", moved.of(moved.state, matcher("exported_node", "!=", ""))),
         "container": selector("kube_pod_container_info", moved.of(moved.state)),
         "usage": selector(WORKING_SET, moved.of(moved.usage, moved.usage.match("container", "!=", ""))),
     }

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concertmaster.engines.common.names import pod_label
 from concertmaster.prometheus.queries.bulk import by_stat, last_values
 from concertmaster.prometheus.queries.promql import among, equalities, selector
-from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
+from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope, TimeRange
 
 # What DCGM tells of a GPU's use. The first also covers MIG slices, the second is exported everywhere.
 ENGINE_ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"  # 0 to 1
@@ -75,7 +75,7 @@ def node_label(key: str) -> str:
     return f"label_{pod_label(key)}"
 
 
-def allocatable(matchers: Mapping[str, str]) -> str:
+def allocatable(matchers: Mapping[str, str], scheme: LabelScheme) -> str:
     """What nodes had allocatable in the last day, by ``resource``, in cores and bytes: the largest node (``stat`` is
     ``largest``), and all of them together when they were most and fewest (``most``, ``fewest``).
 
@@ -83,25 +83,31 @@ def allocatable(matchers: Mapping[str, str]) -> str:
     has (``tainted``); the largest of all others (``open``) and their names (``name``, by ``node``). Taints that come and go
     are those of nodes that are not ready, cordoned or about to be removed.
     """
-    series = selector(ALLOCATABLE, [*equalities(matchers), *among("resource", ("cpu", "memory", "ephemeral_storage"))])
-    each = f"max by (node, resource) ({series})"  # two replicas of kube-state-metrics tell of the same nodes
+    node, resource = scheme.columns("node", "resource")
+    series = selector(ALLOCATABLE, [*equalities(matchers), *among(resource, ("cpu", "memory", "ephemeral_storage"))])
+    each = f"max by ({node}, {resource}) ({series})"  # two replicas of kube-state-metrics tell of the same nodes
     day = "[1d:1h]"
-    by = "node, key, value, effect"
+    by = f"{node}, key, value, effect"
     now = selector(_TAINT, [*equalities(matchers), *among("effect", ("NoSchedule", "NoExecute"))])
     taints = f"group by ({by}) ({now}) and on ({by}) ({now} offset 1d)"
     return by_stat(
-        largest=f"max_over_time(max by (resource) ({each}){day})",
-        most=f"max_over_time(sum by (resource) ({each}){day})",
-        fewest=f"min_over_time(sum by (resource) ({each}){day})",
+        largest=f"max_over_time(max by ({resource}) ({each}){day})",
+        most=f"max_over_time(sum by ({resource}) ({each}){day})",
+        fewest=f"min_over_time(sum by ({resource}) ({each}){day})",
         taint=f"({taints})",
-        tainted=f"({each} and on (node) ({taints}))",
-        open=f"max by (resource) ({each} unless on (node) ({taints}))",
-        name=f"group by (node) ({each} unless on (node) ({taints}))",
+        tainted=f"({each} and on ({node}) ({taints}))",
+        open=f"max by ({resource}) ({each} unless on ({node}) ({taints}))",
+        name=f"group by ({node}) ({each} unless on ({node}) ({taints}))",
     )
 
 
 def nodes(scope: QueryScope, window: TimeRange, names: Sequence[str]) -> str:
     """Instance and capacity types of these nodes as labels of series of value 1, and OpenCost's prices of them."""
-    where = [*equalities(scope.extra_matchers), *among("node", names)]
-    by = ", ".join(("node", *(node_label(key) for key in (*INSTANCE_TYPES, *SPOT))))
-    return f"max by (__name__, series, {by}) ({last_values(scope, window, ('kube_node_labels', *NODE_PRICES), where)})"
+    node = scope.state.name("node")
+    by = ", ".join((node, *(node_label(key) for key in (*INSTANCE_TYPES, *SPOT))))
+    labels, prices = (
+        last_values(scope, window, metrics, [*equalities(scope.extra_matchers), *among(label, names)])
+        for label, metrics in ((node, ("kube_node_labels",)), ("node", NODE_PRICES))
+    )
+    marked = "__name__, series"
+    return f"max by ({marked}, {by}) ({labels}) or max by ({marked}, node) ({prices})"

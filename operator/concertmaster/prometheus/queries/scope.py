@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.prometheus.queries.promql import among, equalities, matcher
-from concertmaster.settings.source import POD_LABEL_PREFIX
+from concertmaster.settings.source import POD_LABEL_PREFIX, MetricsSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,18 @@ class QueryScope:
     per_metric: bool = False
     state: LabelScheme = PLAIN
     usage: LabelScheme = PLAIN
+
+    @classmethod
+    def in_source(cls, source: MetricsSource, namespaces: Iterable[str] = ()) -> QueryScope:
+        """The namespaces as the configuration of a source has them."""
+        return cls(
+            tuple(sorted(set(namespaces))),
+            source.extra_matchers,
+            source.owner_kinds,
+            per_metric=source.per_metric_queries,
+            state=LabelScheme(source.labels.state_metrics),
+            usage=LabelScheme(source.labels.container_metrics),
+        )
 
     def of(self, scheme: LabelScheme, *matchers: str) -> list[str]:
         """The matchers every selector of this scope carries, plus ``matchers``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from concertmaster.prometheus.collect import labelled as collecting
 from concertmaster.prometheus.collect.labelled import labels_seen
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape
 from concertmaster.prometheus.queries.scope import MOVED
+from concertmaster.settings import MetricsSource
 
 
 class Answer:
@@ -25,8 +25,8 @@ class Answer:
 class Client:
     def __init__(self, *answers: Answer) -> None:
         self.answers, self.asked = list(answers), list[str]()
-        labels = SimpleNamespace(state_metrics={}, container_metrics={})
-        self.source = SimpleNamespace(extra_matchers={"cluster": "a"}, labels=labels, delay_seconds=5)
+        settings = {"name": "default", "url": "http://a", "extraMatchers": {"cluster": "a"}, "delaySeconds": 5}
+        self.source = MetricsSource.model_validate(settings)
 
     def instant(self, query: str, at: float, *, name: str) -> Answer:
         self.asked.append(query)

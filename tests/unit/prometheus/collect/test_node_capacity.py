@@ -3,7 +3,7 @@ kept while the source does not answer."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
+from concertmaster.settings import MetricsSource
+from concertmaster.settings.source import LabelNames
 
 NOW = 1_760_000_000.0
 
@@ -22,12 +24,8 @@ class Client:
     """A source with nodes of one size, between ``fewest`` and ``most`` of them in the last day, and at each moment the
     ``services`` of these nodes, in cores."""
 
-    source = SimpleNamespace(
-        name="default",
-        extra_matchers={},
-        delay_seconds=30.0,
-        owner_kinds=("Job",),
-        labels=SimpleNamespace(state_metrics={}),
+    source = MetricsSource.model_validate(
+        {"name": "default", "url": "http://a", "delaySeconds": 30, "ownerKinds": ["Job"]}
     )
 
     def __init__(self, fewest: int, most: int) -> None:
@@ -37,10 +35,15 @@ class Client:
         self.quota_moments: list[float] = []
         self.in_quotas: dict[tuple[str, str, str], float] = {}
         self.hourly = Hourly()
+        self.shape = Vector()  # of series whose labels a scrape moved
+        self.texts: dict[str, str] = {}
 
-    def instant(self, _text: str, at: float, *, name: str) -> Vector:
+    def instant(self, text: str, at: float, *, name: str) -> Vector:
         if self.fails:
             raise SourceUnreachable("no route")
+        self.texts[name] = text
+        if name == "shape":
+            return self.shape
         if name == "services":
             self.moments.append(at)
             return self.of_services()
@@ -88,6 +91,26 @@ def test_asked_once_an_hour_and_not_while_the_source_fails() -> None:
     assert of(capacity, client, NOW + 7199) == first
     assert client.asked == 1  # the one that failed is not asked again within the hour
     assert of(capacity, client, NOW - 86400.0) == first  # a clock set back is no reason to forget
+
+
+MOVED = Vector(("stat", "exported_namespace", "exported_node"), (("placed", "etl", "n1"),), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("configured", "shape", "label"),
+    [({}, MOVED, "exported_node"), ({"node": "kubernetes_node"}, Vector(), "kubernetes_node"), ({}, Vector(), "node")],
+    ids=["moved", "configured", "as exported"],
+)
+def test_nodes_have_the_label_of_the_source(configured: dict[str, str], shape: Vector, label: str) -> None:
+    """By another one, that of kube-state-metrics' own node, the largest node would be all there are."""
+    client = Client(10, 10)
+    client.source = client.source.model_copy(update={"labels": LabelNames(state_metrics=configured)})
+    client.shape, client.services = shape, [1.0, 2.0]
+    of(NodeCapacity(), client, NOW)
+    assert f"max by ({label}, resource)" in client.texts["nodes"]
+    assert f"sum by ({label}, resource)" in client.texts["services"]
+    others = {"node", "exported_node", "kubernetes_node"} - {label}
+    assert not others & set(re.findall(r"\w+", client.texts["nodes"] + client.texts["services"]))
 
 
 def services(capacity: NodeCapacity, client: Client, now: float) -> list[float]:

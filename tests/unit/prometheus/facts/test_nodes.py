@@ -5,13 +5,15 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts import missing, nodes
+from concertmaster.prometheus.queries.extended import nodes as query
+from concertmaster.prometheus.queries.scope import PLAIN, LabelScheme, QueryScope, TimeRange
 
 COLUMNS = ("__name__", "node", "label_node_kubernetes_io_instance_type", "label_eks_amazonaws_com_capacity_type")
 
 
 def read(*rows: tuple[tuple[str, str, str, str], float]) -> dict[str, nodes.NodeFacts]:
     found: dict[str, nodes.NodeFacts] = {}
-    nodes.read_nodes(Vector(COLUMNS, tuple(r for r, _ in rows), [v for _, v in rows]), found)
+    nodes.read_nodes(Vector(COLUMNS, tuple(r for r, _ in rows), [v for _, v in rows]), PLAIN, found)
     return found
 
 
@@ -49,10 +51,22 @@ def test_nodes_with_taints_are_read_beside_what_all_have() -> None:
         ("tainted", "cpu", "c1", "", "", ""): 4.0,
         ("tainted", "ephemeral_storage", "c1", "", "", ""): 1e9,
     }
-    found = nodes.read_allocatable(Vector(columns, tuple(rows), list(rows.values())))
+    found = nodes.read_allocatable(Vector(columns, tuple(rows), list(rows.values())), PLAIN)
     assert (found.largest, found.all, found.open) == ({"ephemeral-storage": 5e9}, {"cpu": 20.0}, {"cpu": 8.0})
     assert found.names == {"a"}
     (node,) = found.tainted.values()
     assert node.taints == {f"{role}=:NoSchedule", "busy=yes:NoExecute"}
     assert node.allocatable == {"cpu": 4.0, "ephemeral-storage": 1e9}
     assert node.by_role
+
+
+def test_nodes_of_kube_state_metrics_have_the_label_of_the_source_and_prices_that_of_opencost() -> None:
+    scheme = LabelScheme({"node": "exported_node"})
+    labels, prices = query(QueryScope(state=scheme), TimeRange(600), ["a", "b"]).split(" or max by ")
+    assert 'exported_node=~"a|b"' in labels and "kube_node_labels" in labels and ",node=~" not in labels
+    assert ',node=~"a|b"' in prices and "node_cpu_hourly_cost" in prices and "exported_node" not in prices
+    columns = ("__name__", "exported_node", "node", "label_node_kubernetes_io_instance_type")
+    rows = {("kube_node_labels", "a", "", "m5.large"): 1.0, ("node_cpu_hourly_cost", "", "a", ""): 0.04}
+    found: dict[str, nodes.NodeFacts] = {}
+    nodes.read_nodes(Vector(columns, tuple(rows), list(rows.values())), scheme, found)
+    assert found == {"a": nodes.NodeFacts("m5.large", False, {"node_cpu_hourly_cost": 0.04})}
