@@ -25,6 +25,7 @@ ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
 _MILLI, _MICRO = 1e3, 1e6
+_MOST = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
 _COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
 _REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:])
 _INSERT = (
@@ -143,6 +144,7 @@ class DailyTables(DailyReader):
         that ``owns`` is true of: another process may be about to add to others."""
         oldest = today - KEEP_DAYS
         if oldest != self._dropped and self._engine.daily.drop_before(oldest):
+            self._drop_names(owns)
             self._dropped = oldest
         with self._engine.transaction():
             one = self._db.execute
@@ -156,6 +158,19 @@ class DailyTables(DailyReader):
             self._db.executemany("DELETE FROM workflows WHERE id = ?", [(n,) for n, place in bare if owns(place)])
 
     # --- inside
+
+    def _drop_names(self, owns: Callable[[str], bool]) -> None:
+        """Forget steps of which no row is left: renamed ones, and those of graphs that change with each run."""
+        with self._engine.reading():
+            spaces = [str(name) for (name,) in self._db.execute("SELECT DISTINCT namespace FROM workflows").fetchall()]
+        query = (
+            "DELETE FROM step_names WHERE workflow IN (SELECT id FROM workflows WHERE namespace = ?) AND NOT EXISTS "
+            "(SELECT 1 FROM daily WHERE daily.workflow = step_names.workflow AND daily.step = step_names.step)"
+        )
+        for namespace in filter(owns, spaces):
+            with self._engine.transaction():
+                self._engine.claim([namespace])  # or its number could be in use by a row that is being written
+                self._db.execute(query, (namespace,))
 
     def _write(self, number: int, rows: Sequence[tuple[DailyRow, DailyRow | None]]) -> None:
         """Rows, each with what is stored of it, in a few calls: a workflow of ten steps has eleven a day."""
@@ -231,11 +246,15 @@ def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
 
 def _values(row: DailyRow) -> list[Any]:
     """The row in the order of ``_COLUMNS``."""
-    times = [None if v is None else round(v * _MILLI) for v in (row.seconds, row.p50, row.p95)]
-    money = [None if v is None else round(v * _MICRO) for v in (row.cost, row.wasted)]
-    queue = None if row.queue is None else round(row.queue * _MILLI)
+    times = [_whole(v, _MILLI) for v in (row.seconds, row.p50, row.p95)]
+    money = [_whole(v, _MICRO) for v in (row.cost, row.wasted)]
+    queue = _whole(row.queue, _MILLI)
     counts = [row.day, row.count, row.succeeded, row.failed, row.timed]
     return [*counts, *times, *money, queue, row.score, row.until]
+
+
+def _whole(value: float | None, scale: float) -> int | None:
+    return None if value is None else round(max(-_MOST, min(_MOST, value * scale)))
 
 
 def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> DailyRow:

@@ -17,6 +17,7 @@ from concertmaster.history.runs.earlier import EarlierPods
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
+_LOG_BYTES = 4 * 2**20  # that the write-ahead log keeps on the disk: about as much as it takes between two checkpoints
 _LARGEST_COPY = 256 * 2**20  # bytes: the chart's memory limit is twice that
 
 # Each entry is one version of the schema; never change an entry that was released, add one.
@@ -195,6 +196,7 @@ def _prepared(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         if not fresh:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from concertmaster.history.errors import translate, translated
+from concertmaster.history.errors import HistoryFull, HistoryLocked, translate, translated
 from concertmaster.history.rows import delete_days
 from concertmaster.history.runs.row_sources import DatabaseRows
 from concertmaster.history.schema import give_back, open_copy, open_database, together
@@ -89,8 +89,8 @@ class SqliteEngine:
         return int(one("PRAGMA page_count").fetchone()[0] * one("PRAGMA page_size").fetchone()[0])
 
     def shrink(self) -> None:
-        """See ``sql.Engine``."""
-        with self.reading():
+        """See ``sql.Engine``. Without room, or beside another process, later: what was deleted is deleted."""
+        with suppress(HistoryFull, HistoryLocked), self.reading():
             give_back(self.db)
 
     def check(self) -> None:

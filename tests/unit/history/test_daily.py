@@ -168,6 +168,29 @@ def test_old_rows_are_looked_for_once_a_day(tmp_path: Path) -> None:
         assert store.daily.rows(KEY) == []
 
 
+def test_steps_of_which_no_row_is_left_are_forgotten(place: Place, store: Store) -> None:
+    """Names of a graph that changes with each run would stay for ever. Numbers of those that are left stay theirs."""
+    days = (3, ""), (3, "old"), (3, "stays"), (29, ""), (29, "stays")
+    store.daily.record(KEY, [DailyRow(day, step, 1, 1, 0) for day, step in days])
+    store.daily.prune(28 + 400, lambda _: False)
+    assert len(place.raw("SELECT name FROM step_names")) == 2  # another shard may be about to use them
+    store.daily.prune(29 + 400)
+    assert place.raw("SELECT name FROM step_names") == [("stays",)]
+    store.daily.record(KEY, [DailyRow(30, step, 2, 2, 0) for step in ("new", "old")])
+    found = {(r.day, r.step): r.count for r in store.daily.rows(KEY, step=None)}
+    assert found == {(29, ""): 1, (29, "stays"): 1, (30, "new"): 2, (30, "old"): 2}
+
+
+def test_figures_beyond_what_a_database_holds_are_bounded(store: Store) -> None:
+    """One workflow whose queries give nonsense would end the writing of the rows of all others."""
+    row = DailyRow(3, "", 1, 1, 0, 1, 1e18, 1e18, 1e18, cost=1e18, wasted=1e18, queue=1e18, metrics={"bytes": 1e18})
+    assert [store.daily.record(KEY, [row]) for _ in range(2)] == [1, 0]
+    (stored,) = store.daily.rows(KEY)
+    assert stored.p50 == stored.seconds == stored.queue == 2**53 / 1e3
+    assert stored.cost == stored.wasted == 2**53 / 1e6
+    assert stored.metrics == {"bytes": 1e18}
+
+
 def test_the_first_baseline_stays(store: Store) -> None:
     assert store.daily.baseline(KEY) is None
     first = Baseline(5.0, 12, 100.0, 200.0, 0.9, 0.25, 77)

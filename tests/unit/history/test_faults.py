@@ -115,6 +115,34 @@ def test_a_full_disk_loses_nothing_and_says_so(path: str) -> None:
         assert len(store.runs(KEY)) == 301
 
 
+def test_space_that_cannot_be_given_back_on_a_full_disk_is_given_back_later(path: str) -> None:
+    """What was deleted before is deleted, and who deleted it need not know."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Store(path) as store:
+        store._db.execute("DELETE FROM executions")
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        free = "PRAGMA freelist_count"
+        pages = store._db.execute(free).fetchone()[0]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            store._engine.shrink()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert store._db.execute(free).fetchone()[0] == pages > 0
+        store._engine.shrink()
+        assert store._db.execute(free).fetchone()[0] == 0
+
+
+def test_the_log_gives_back_what_a_large_write_took(path: str) -> None:
+    log = Path(f"{path}-wal")
+    with Store(path) as store:
+        store.add({KEY: {f"big-{n}": [ran(f"big-{n}", message=os.urandom(4000).hex())] for n in range(3000)}})
+        large = log.stat().st_size
+        for n in range(3):
+            store.add({KEY: {f"small-{n}": [ran(f"small-{n}")]}})
+        assert log.stat().st_size <= 4 * 2**20 < large
+
+
 def test_a_start_on_a_full_disk_is_not_taken_for_damage(path: str) -> None:
     """Not even the index of the write-ahead log, 32 KiB, has room."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -87,8 +87,13 @@ class Journal:
         return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
 
     def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
-        """Somebody deleted a change under verification: its rule must ask before it changes this workflow again."""
-        self._pages().write_journal(_deleted(change), json.dumps(at), at)
+        """Somebody deleted a change under verification: its rule must ask before it changes this workflow again. Notes that
+        are older than 30 days are dropped."""
+        pages = self._pages()
+        pages.write_journal(_deleted(change), json.dumps(at), at)
+        for key, body in pages.journal(_DELETED).items():
+            if at - float(json.loads(body)) >= _REMEMBERED:
+                pages.drop_journal(key)
 
     def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
         """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days."""
