@@ -44,7 +44,7 @@ _AT_START = {  # libpq passes on what a server says that refuses a connection, a
     " does not exist": "3D000",
 }
 _KINDS = {
-    **dict.fromkeys(("53100", "53200", "58030", "54000"), FaultKind.FULL),
+    **dict.fromkeys(("53100", "53200", "58030"), FaultKind.FULL),
     "25006": FaultKind.READ_ONLY,
     "42501": FaultKind.FORBIDDEN,
     **dict.fromkeys(("55P03", "40P01", "40001"), FaultKind.LOCKED),
@@ -53,6 +53,7 @@ _KINDS = {
     "3D000": FaultKind.NO_DATABASE,
     **dict.fromkeys(("42P01", "42703", "3F000", "42809"), FaultKind.NO_TABLE),
     "53300": FaultKind.NO_CONNECTION,
+    "54000": FaultKind.OTHER,  # a value that is too large to store or to index: says nothing of others
 }
 
 

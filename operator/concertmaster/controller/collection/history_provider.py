@@ -206,8 +206,8 @@ class HistoryProvider:
         try:
             self.store.daily.record(key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions)
         except HistoryError as error:
-            self._unwritable = True
-            log.warning("the daily rows of %s and later workflows were not written: %s", key, error)
+            self._unwritable = type(error) is not HistoryError  # no fault of the place: these rows cannot be stored
+            log.warning("daily rows were not written, those of %s among them: %s", key, error)
 
     def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
         """The newest runs of a workflow, oldest first. Safe to call from any thread."""

@@ -16,6 +16,7 @@ from concertmaster.prometheus.client.errors import BadQuery
 from concertmaster.prometheus.guard.fence import fence
 
 MOST_RUNS = 5000  # series one user query may answer with
+MOST_BYTES = 512  # of a label that names a run, step or model: databases limit what they index
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
 _LONGEST = 31 * DAY  # seconds; the fence allows no longer span
 _RUN, _STEP = "run", "step"
@@ -96,6 +97,13 @@ def run_values(
     for row, value in answer.select(*labelled):
         if not all(row[: len(labels)]):
             continue
+        for label, text in zip(labelled, row, strict=True):
+            if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+                raise BadQuery(
+                    f"the query gives a {label} that begins with {text[:40]!r} and has more than {MOST_BYTES} bytes",
+                    where=name,
+                    remedy=f"Group by a label {label} that holds a name or number",
+                )
         model = row[-1] if model_label is not None else ""
         step = row[1] if step_label is not None else ""
         key = (row[0], f"{step}{MODEL}{model}" if model else step)

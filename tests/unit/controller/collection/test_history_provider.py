@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
-from concertmaster.history import Address, HistoryError, HistoryReadOnly, HistoryUnavailable, Store
+from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
+from concertmaster.history import Address, HistoryError, HistoryLocked, HistoryReadOnly, HistoryUnavailable, Store
 from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Schema
 
 
 @pytest.fixture
@@ -106,7 +110,7 @@ def test_a_locked_history_is_waited_for_once_a_cycle(tmp_path: Path, monkeypatch
 
     def locked(*_: Any, **__: Any) -> None:
         attempts.append(1)
-        raise HistoryError("database is locked")
+        raise HistoryLocked("database is locked")
 
     monkeypatch.setattr(type(keeper.store.daily), "record", locked)
     for _ in range(50):
@@ -115,6 +119,17 @@ def test_a_locked_history_is_waited_for_once_a_cycle(tmp_path: Path, monkeypatch
     keeper.reopen()
     keeper.record(KEY, LongTermFigures())
     assert len(attempts) == 2
+
+
+def test_rows_of_one_workflow_that_cannot_be_stored_do_not_keep_those_of_others_out(postgres: PostgresServer) -> None:
+    """A template's name may have thousands of letters, more than PostgreSQL can index."""
+    keeper = HistoryProvider("unused", Schema.fresh(postgres.url, postgres.password_file).address)
+    long = RecommendationOutcome(f"timeout.{secrets.token_hex(4000)}", "Active", 0.0, 0.0)
+    keeper.record(KEY, LongTermFigures(adoptions=[long]))
+    other = replace(KEY, name="other")
+    keeper.record(other, LongTermFigures([DailyRow(3, "", 1, 1, 0)]))
+    assert len(keeper.daily(other)) == 1
+    keeper.close()
 
 
 def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -650,6 +650,14 @@ def test_several_series_per_run_are_refused(store: Store) -> None:
         values(store)
 
 
+@pytest.mark.parametrize("labels", [{"run": "\u00e9" * 257, "step": "a"}, {"run": "r1", "step": "x" * 513}])
+def test_names_that_a_database_cannot_index_are_refused(store: Store, labels: dict[str, str]) -> None:
+    """PostgreSQL refused them when they were stored, and with them the results of everybody else's queries."""
+    store.script = [vector([(labels, 5)])]
+    with pytest.raises(BadQuery, match="more than 512 bytes"):
+        values(store, step_label="step")
+
+
 def test_what_cannot_be_attributed_is_left_out(store: Store) -> None:
     store.script = [vector([({"run": "r1"}, 5), ({"pod": "x"}, 6), ({"run": "r3"}, "NaN")])]
     assert values(store) == {("r1", ""): 5.0}
