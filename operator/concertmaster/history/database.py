@@ -61,10 +61,15 @@ class Database:
         with self._transaction():
             self._db.execute("DELETE FROM journal WHERE key = ?", (key,))
 
+    def prune_journal(self, prefix: str, before: float) -> None:
+        """Forget the entries whose key begins with ``prefix`` that were written before that (unix seconds)."""
+        self._must_last()
+        with self._transaction():
+            self._db.execute("DELETE FROM journal WHERE key >= ? AND key < ? AND at < ?", (*_bounds(prefix), before))
+
     def journal(self, prefix: str = "") -> dict[str, str]:
         """The journal's entries whose key begins with ``prefix``, oldest first."""
-        # The first key after all of these, in any encoding of a database: prefixes end with a slash, a digit or a letter.
-        bounds = (prefix, f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}") if prefix else ()
+        bounds = _bounds(prefix) if prefix else ()
         within = " WHERE key >= ? AND key < ?" if prefix else ""
         with self._engine.reading():
             rows = self._db.execute(f"SELECT key, body FROM journal{within} ORDER BY at, key", bounds).fetchall()
@@ -128,3 +133,9 @@ class Database:
 
     def _transaction(self) -> AbstractContextManager[None]:
         return self._engine.transaction()
+
+
+def _bounds(prefix: str) -> tuple[str, str]:
+    """The first key that begins with ``prefix``, and the first after all of these, in any encoding of a database: prefixes
+    end with a slash, a digit or a letter."""
+    return prefix, f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"

@@ -136,6 +136,7 @@ class Pages:
 
     def __init__(self, mortal: Mortal) -> None:
         self.rows: dict[str, str] = {}
+        self._at: dict[str, float] = {}
         self.mortal = mortal
         self.full = self.lost = self.readonly = False
 
@@ -144,6 +145,7 @@ class Pages:
             raise HistoryFull("no space left on device")
         self._writable()
         self.mortal.point(lambda: self.rows.__setitem__(key, body))
+        self._at[key] = at
 
     def _writable(self) -> None:
         if self.readonly:
@@ -152,6 +154,12 @@ class Pages:
     def drop_journal(self, key: str) -> None:
         self._writable()
         self.mortal.point(lambda: self.rows.pop(key, None))
+
+    def prune_journal(self, prefix: str, before: float) -> None:
+        self._writable()
+        self.rows = {
+            k: v for k, v in self.rows.items() if not (k.startswith(prefix) and self._at.get(k, before) < before)
+        }
 
     def journal(self, prefix: str = "") -> dict[str, str]:
         if self.lost:

@@ -29,6 +29,13 @@ def test_entries_are_found_by_the_beginning_of_their_key_the_oldest_first(store:
     assert list(store.journal()) == keys[::-1]
 
 
+def test_old_entries_with_a_beginning_are_forgotten_and_no_others(store: Store) -> None:
+    for key, at in (("made/old", 10.0), ("made/new", 20.0), ("kept/old", 10.0), ("made", 10.0), ("madf/x", 10.0)):
+        store.write_journal(key, "{}", at)
+    store.prune_journal("made/", 20.0)
+    assert sorted(store.journal()) == ["kept/old", "made", "made/new", "madf/x"]
+
+
 def test_an_entry_of_thousands_is_read_without_the_others() -> None:
     """Each workflow asks for its own in each cycle, and each kept change has one."""
     with Store(":memory:") as store:

@@ -1,6 +1,8 @@
 """The journal of changes: what is about to be written, and which plans were proposed, kept in the history's file.
 
 Written before the cluster is. It is used to recover a change whose object was deleted, and a write that was interrupted.
+An entry that cannot be read (a damaged disk, a row of another version) counts as none and is kept: its change is left as it
+is, and the others go on.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ _MADE = "made/"
 _DELETED = "deleted/"
 _KEPT = "kept/"
 _REMEMBERED = 30 * DAY
+_WAITS = 90 * DAY  # a proposal that is decided later must be the same plan exactly
 
 
 def _deleted(change: Mapping[str, Any]) -> str:
@@ -31,6 +34,9 @@ class JournalPages(Protocol):
 
     def drop_journal(self, key: str) -> None:
         """Forget an entry."""
+
+    def prune_journal(self, prefix: str, before: float) -> None:
+        """Forget the entries whose key begins with ``prefix`` that were written before that (unix seconds)."""
 
     def journal(self, prefix: str = "") -> dict[str, str]:
         """Entries whose key begins with ``prefix``."""
@@ -61,8 +67,7 @@ class Journal:
 
     def kept(self) -> dict[str, str]:
         """The namespaces of kept changes that are monitored, by uid."""
-        rows = self._pages().journal(_KEPT)
-        return {key.removeprefix(_KEPT): str(json.loads(body)["namespace"]) for key, body in rows.items()}
+        return {uid: str(entry["namespace"]) for uid, entry in self._entries(_KEPT).items() if "namespace" in entry}
 
     def release(self, uid: str) -> None:
         """Monitor a kept change no longer."""
@@ -70,39 +75,63 @@ class Journal:
 
     def in_flight(self) -> dict[str, dict[str, Any]]:
         """Changes that were begun and not finished, by uid."""
+        return {uid: entry for uid, entry in self._entries(_FLYING).items() if _names(entry)}
+
+    def unreadable(self) -> frozenset[str]:
+        """The changes that were begun and not finished whose entries cannot be read, by uid."""
         rows = self._pages().journal(_FLYING)
-        return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}
+        return frozenset(key.removeprefix(_FLYING) for key in rows) - self.in_flight().keys()
 
     def holds(self, uid: str, digest: str) -> bool:
         """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is monitored."""
-        bodies = (self._pages().journal(key + uid).get(key + uid) for key in (_FLYING, _KEPT))
-        return bool(digest) and any(json.loads(b)["spec"].get("planDigest") == digest for b in bodies if b is not None)
+        entries = (self._entries(prefix, uid).get(uid, {}) for prefix in (_FLYING, _KEPT))
+        return bool(digest) and any(_digest(entry) == digest for entry in entries)
 
     def note_proposed(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""
         self._pages().write_journal(_MADE + digest, "{}", at)
+        self._pages().prune_journal(_MADE, at - _WAITS)
 
     def proposed(self, digest: str) -> bool:
         """Whether the operator is known to have proposed the plan of this digest."""
         return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
 
     def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
-        """Somebody deleted a change under verification: its rule must ask before it changes this workflow again. Notes that
-        are older than 30 days are dropped."""
-        pages = self._pages()
-        pages.write_journal(_deleted(change), json.dumps(at), at)
-        for key, body in pages.journal(_DELETED).items():
-            if at - float(json.loads(body)) >= _REMEMBERED:
-                pages.drop_journal(key)
+        """Somebody deleted a change under verification: its rule must ask before it changes this workflow again."""
+        self._pages().write_journal(_deleted(change), json.dumps(at), at)
+        self._pages().prune_journal(_DELETED, at - _REMEMBERED)
 
     def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
         """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days."""
         prefix = f"{_DELETED}{namespace}/{profile}/"
-        rows = {
-            key.removeprefix(prefix): float(json.loads(body)) for key, body in self._pages().journal(prefix).items()
-        }
-        return {key: at for key, at in rows.items() if now - at < _REMEMBERED}
+        rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
+        known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
+        return {key: at for key, at in known.items() if now - at < _REMEMBERED}
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""
         self._pages().drop_journal(_MADE + digest)
+
+    def _entries(self, prefix: str, uid: str = "") -> dict[str, dict[str, Any]]:
+        """The entries that can be read, by uid: all, or that of ``uid`` and of those whose uid begins with it."""
+        read = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix + uid).items()}
+        return {key: entry for key, entry in read.items() if isinstance(entry, dict)}
+
+
+def _read(body: str) -> Any:
+    """What an entry says; None where that cannot be read."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _names(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry says of which change it is."""
+    meta, spec = entry.get("metadata"), entry.get("spec")
+    return isinstance(meta, dict) and isinstance(spec, dict) and all(map(meta.get, ("namespace", "name", "uid")))
+
+
+def _digest(entry: Mapping[str, Any]) -> Any:
+    spec = entry.get("spec")
+    return spec.get("planDigest") if isinstance(spec, dict) else None

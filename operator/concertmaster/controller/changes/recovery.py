@@ -35,6 +35,7 @@ class Recovery:
         """``reads``: whether the changes of a namespace are among those listed, and this process's to look after."""
         self._writer = writer
         self._reads = reads
+        self._unreadable: frozenset[str] = frozenset()  # changes, by uid, whose entries cannot be read
 
     def recover(
         self,
@@ -51,6 +52,8 @@ class Recovery:
         present = {c.uid: c for c in listed}
         known = {(s.entry.namespace, s.entry.name): s for s in subjects}
         pending: set[Workflow] = set()
+        with guarded("the journal"):
+            self._report_unreadable(present)
         for uid, body in journaled.items():
             if uid in present:
                 if present[uid].phase in FINISHED:
@@ -74,6 +77,19 @@ class Recovery:
         present = {c.uid for c in listed}
         gone = [WorkflowChangeView(body) for uid, body in journaled.items() if uid not in present]
         return frozenset((c.namespace, c.profile) for c in gone)
+
+    def _report_unreadable(self, present: Mapping[str, WorkflowChangeView]) -> None:
+        """Say once which entries cannot be read: nothing is written for their changes, and those that are there report it
+        themselves, as any that the journal does not hold."""
+        unreadable = self._writer.journal.unreadable()
+        for uid in sorted(unreadable - self._unreadable):
+            name = present[uid].ref if uid in present else f"a WorkflowChange that was deleted (uid {uid})"
+            text = f"the journal's entry of {name} cannot be read: what it changed is left as it is"
+            self._writer.problems.append(text)
+        for uid in [u for u in unreadable if u in present and present[u].phase in FINISHED]:
+            self._writer.noted(partial(self._writer.journal.drop, uid))
+        self._unreadable = unreadable
+        self._writer.tally.unreadable = len(unreadable)
 
     def _recovered(
         self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float

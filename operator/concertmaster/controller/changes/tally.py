@@ -27,7 +27,7 @@ class RollbackReason(StrEnum):
 class Tally:
     """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written,
     ``blocked`` the same by policy and by the first of the checks; ``seconds`` are those from the write of a change to its
-    verdict."""
+    verdict; ``unreadable`` counts entries of the journal."""
 
     proposed: int = 0
     applied: int = 0
@@ -38,6 +38,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
     orphaned: int = 0
+    unreadable: int = 0
     blocked: dict[PolicyRef, Counter[str]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 

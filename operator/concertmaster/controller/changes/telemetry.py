@@ -37,6 +37,9 @@ class ChangesTelemetry:
             f"{name}_in_flight", "Changes written (Applied) or being verified (Verifying).", ["phase"], registry=r
         )
         self.orphaned = Gauge(f"{name}_orphaned", "Pending changes that no policy or profile covers.", registry=r)
+        self.unreadable = Gauge(
+            f"{name}_unreadable", "Entries of the journal of changes that cannot be read.", registry=r
+        )
         self.seconds = Histogram(
             f"{name}_verdict_seconds", "From the write of a change to its verdict.", buckets=_BUCKETS, registry=r
         )
@@ -57,5 +60,6 @@ class ChangesTelemetry:
         for phase in sorted(IN_FLIGHT):
             self.in_flight.labels(phase).set(tally.in_flight[phase])
         self.orphaned.set(tally.orphaned)
+        self.unreadable.set(tally.unreadable)
         for seconds in tally.seconds:
             self.seconds.observe(seconds)

@@ -179,9 +179,7 @@ class ChangeWriter:
             log.info("change", extra={"fields": fields})
         if step.event is not None:
             self.report(after, step.event)
-        if step.journal is JournalAction.PUT:
-            self.noted(lambda: self.journal.put(after.raw, now))
-        elif step.journal in (JournalAction.DROP, JournalAction.KEEP):
+        if step.journal in (JournalAction.DROP, JournalAction.KEEP):
             self.noted(lambda: self.journal.drop(change.uid))
         return after
 

@@ -1082,15 +1082,15 @@ def test_what_ends_without_a_journal_is_counted_and_reported_all_the_same(how: s
     }[how]
     assert event in bed.reported()
     assert bed.counted(count, **labels) == 1.0
-    assert any("journal cannot be written" in p for p in bed.problems)
+    reported = any("journal cannot be written" in p for p in bed.problems)
+    assert reported is (how != "applied")  # which was noted before
 
 
 def test_a_fault_of_the_stage_itself_is_a_problem_and_not_the_end_of_the_cycle() -> None:
     bed = applied()
-    (key,) = bed.pages.journal("change/")
-    bed.pages.rows[key] = "{"
+    bed.changes._list = lambda outcome: [1 / 0]  # type: ignore[list-item,method-assign]
     bed.run()
-    assert any("the changes failed (JSONDecodeError)" in p for p in bed.problems)
+    assert any("the changes failed (ZeroDivisionError)" in p for p in bed.problems)
 
 
 def test_a_journal_that_cannot_be_read_stops_everything() -> None:

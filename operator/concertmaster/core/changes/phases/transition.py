@@ -19,7 +19,6 @@ class JournalAction(StrEnum):
     NONE = "none"
     MUST_PUT_FIRST = "must put first"  # the change as it will be; if that fails, nothing is written
     PUT_FIRST = "put first"
-    PUT = "put"  # once the status is written
     DROP = "drop"  # the change is finished
     KEEP = "keep"  # it is, and is monitored: noted before the status is written
     FORGET_PROPOSAL = "forget proposal"  # before the status is written

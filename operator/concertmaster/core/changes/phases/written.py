@@ -36,7 +36,7 @@ def settled(target: TargetState, *, other_writers: Sequence[str], undo: str, exp
     done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to roll it back manually: {undo}")
     next_ = ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected")
     event = ChangeEvent("ChangeApplied", expected, warning=False)
-    return Transition(ChangePhase.VERIFYING, (done, next_), journal=JournalAction.PUT, event=event)
+    return Transition(ChangePhase.VERIFYING, (done, next_), event=event)
 
 
 def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[str, Any]) -> Transition:
