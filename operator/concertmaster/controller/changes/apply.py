@@ -16,7 +16,7 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
-from concertmaster.core.units import MINUTE
+from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
@@ -25,6 +25,7 @@ from concertmaster.report.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
 _ATTEMPTS = 9
+_REFUSED_FOR = HOUR  # doubled with each refusal in a row, up to a day
 
 
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str:
@@ -41,6 +42,8 @@ class Apply:
         self._writer = writer
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
+        # By namespace, profile and recommendation: the last write that was refused, and seconds until the next attempt.
+        self._refusals: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
@@ -59,7 +62,10 @@ class Apply:
         asks: bool = True,
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
-        before, or the server does not take it."""
+        before, a write of its recommendation was refused not long ago, or the server does not take it."""
+        at, pause = self._refusals.get((plan.namespace, plan.profile, plan.recommendation), (now, 0.0))
+        if 0.0 <= now - at < pause:
+            return None
         taken = {c.name: c for c in known}
         attempt = 1
         while (name := object_name(plan, attempt)) in taken:
@@ -104,14 +110,16 @@ class Apply:
         result = self._writer.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle reads the outcome
-        return self.settle(begun, now, result)
+        return self.settle(begun, now, result) or begun  # in progress, even if its status cannot be written now
 
     def settle(
         self, change: WorkflowChangeView, now: float, result: WriteResult | None = None
     ) -> WorkflowChangeView | None:
         """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one. Without
-        one, a target that is as before is waited for: the write may still be under way."""
-        raw = self._writer.target(change)
+        one, a target that is as before is waited for: the write may still be under way. What the server says it stored was
+        written, even if somebody has undone it since: the next cycle sees that."""
+        done = result is not None and result.outcome is PatchOutcome.DONE
+        raw = result.stored if result is not None and done else self._writer.target(change)
         other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target_state(change, raw)
@@ -126,6 +134,10 @@ class Apply:
 
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
         """The server did not take it: final when it never will; else the next cycle tries again."""
+        if result.outcome is PatchOutcome.REFUSED:
+            recommendation = change.namespace, change.profile, change.recommendation
+            pause = self._refusals.get(recommendation, (0.0, 0.5 * _REFUSED_FOR))[1]
+            self._refusals[recommendation] = now, min(DAY, 2.0 * pause)
         steps = {
             PatchOutcome.GONE: conflict("the target was deleted", applied=False),
             PatchOutcome.REFUSED: proposed.refused(result.message),

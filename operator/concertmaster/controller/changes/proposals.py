@@ -213,9 +213,9 @@ class Proposals:
         if not context.may_write(new=True):
             return
         outcome = self._apply.apply(fresh, made, raw, context.now, lambda: context.may_write(new=True))
-        if outcome is not None and outcome.phase == ChangePhase.VERIFYING:
-            outcome = self._fingerprinted(context, outcome) or outcome
         context.put(outcome)
+        if outcome is not None and outcome.phase == ChangePhase.VERIFYING:
+            context.put(self._fingerprinted(context, outcome))
 
     def _fingerprinted(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
         """Record the fingerprint of the changed definition, to detect later edits by others."""

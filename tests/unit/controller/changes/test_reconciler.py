@@ -960,6 +960,8 @@ def test_a_refused_dry_run_fails_the_plan_for_good() -> None:
     assert "admission webhook" in bed.message(C.APPLIED)
     assert bed.cpu() == "2"
     bed.run()
+    assert len(bed.all()) == 1
+    bed.run(HOUR)
     assert len(bed.client.target_writes) == 1  # a repetition under another name, once the server agrees
 
 

@@ -1,0 +1,92 @@
+"""Writes that are undone or refused are not repeated cycle after cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model import Edit
+from concertmaster.kube import errors
+from tests.support.controller.change_steps import later
+from tests.support.controller.changes_bed import CPU, CRONJOB, MEMORY, Bed, cheaper
+from tests.support.core.change_samples import recommended
+
+TARGET = CRONJOB.path("demo", "etl")
+
+
+def test_a_write_that_is_undone_at_once_is_a_conflict_and_is_not_repeated() -> None:
+    """A controller that owns the object may restore it before the operator can read it."""
+    bed = Bed(cooldown="0s")
+    undone: list[str] = []
+
+    def undo(method: str, path: str) -> None:
+        if path == TARGET and method == "GET" and bed.cpu() == "1500m":
+            bed.edit(CPU, "2")
+            undone.append(path)
+
+    bed.client.on_request = undo
+    for _ in range(10):
+        bed.run()
+    assert len(bed.client.target_writes) == len(undone) == 1
+    assert bed.one().phase == "Conflict"
+    assert "ChangeConflict" in bed.reported()
+    later(bed, 12)
+    assert len(bed.client.target_writes) == 1
+    (question,) = (c for c in bed.all() if c.phase == "Proposed")
+    assert question.decision is None  # for 30 days a person decides
+
+
+def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> None:
+    bed = Bed(cooldown="0s", changeHistoryLimit=1)
+    answers: list[str] = []
+
+    def refuse(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            answers.append(path)
+            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
+
+    bed.client.on_request = refuse
+    for _ in range(2 * 60):
+        bed.run(60.0)
+    assert len(answers) == 2  # at once, and after an hour
+    for _ in range(7 * 24):
+        bed.run(3600.0)
+    assert 6 <= len(answers) <= 14
+    assert bed.one().phase == "Failed"
+    assert "a limit of the cluster" in bed.message(C.APPLIED)
+
+
+def test_a_change_whose_status_cannot_be_written_after_its_write_is_in_progress_all_the_same() -> None:
+    bed = Bed(cooldown="0s", maxInFlight=1)
+    memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [cheaper(), memory]
+
+    def lose(method: str, path: str) -> None:
+        if method == "PATCH" and path.endswith("/status") and bed.cpu() == "1500m":
+            raise errors.Unreachable("reset")
+
+    bed.client.on_request = lose
+    bed.run()
+    assert len(bed.client.target_writes) == 1
+    bed.client.on_request = lambda *_: None
+    bed.run()
+    assert ([c.phase for c in bed.all()], len(bed.client.target_writes)) == (["Verifying"], 1)
+
+
+def test_a_change_counts_as_in_progress_although_what_was_written_cannot_be_read_again() -> None:
+    """The same object may have another profile, whose plans come next."""
+    bed = Bed()
+    noted: list[Any] = []
+    proposals = bed.changes._proposals
+    fingerprinted = proposals._fingerprinted
+
+    def unreadable(context: Any, change: Any) -> Any:
+        noted.append([c.phase for c in context.in_flight.values()])
+        raise errors.Unreachable("reset")
+
+    proposals._fingerprinted = unreadable  # type: ignore[method-assign]
+    bed.run()
+    assert noted == [["Verifying"]]
+    proposals._fingerprinted = fingerprinted  # type: ignore[method-assign]
+    bed.run()
+    assert bed.one().fingerprint is not None
