@@ -37,14 +37,16 @@ class Rollback:
         end = written.rolled_back(self._writer.target_state(announced, raw), announced.undo())
         if end is None and raw is not None:
             result = self._writer.write_inverse(announced, raw, may_write)
+            why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
             if result.outcome is PatchOutcome.DONE:
-                why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
                 end = written.restored(f"rolled back: {why}")
                 now = now if result.at is None else result.at
             elif result.outcome is PatchOutcome.GONE:
                 end = conflict("the target was deleted; there is nothing to roll back", applied=True)
             else:
                 self._writer.problems.append(f"{announced.ref} is not rolled back yet: {result.message}")
+                if result.outcome in (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED):
+                    end = written.refused(why, result.message, announced.undo())
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
     def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:

@@ -152,6 +152,8 @@ class ChangeWriter:
         generation = (change.raw.get("metadata") or {}).get("generation")
         phase = {"phase": step.phase.value} if step.phase is not None else {}
         status = with_conditions({**change.status, **step.fields, **phase}, step.conditions, generation, now)
+        if status == change.status and (step.journal, step.event) == (JournalAction.NONE, None):
+            return change
         keep = partial(self.journal.put, {**change.raw, "status": status}, now)
         match step.journal:
             case JournalAction.MUST_PUT_FIRST:

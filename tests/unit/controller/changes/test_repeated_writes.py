@@ -7,7 +7,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model import Edit
 from concertmaster.kube import errors
-from tests.support.controller.change_steps import later
+from tests.support.controller.change_steps import applied, later
 from tests.support.controller.changes_bed import CPU, CRONJOB, MEMORY, Bed, cheaper
 from tests.support.core.change_samples import recommended
 
@@ -54,6 +54,32 @@ def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> Non
     assert 6 <= len(answers) <= 14
     assert bed.one().phase == "Failed"
     assert "a limit of the cluster" in bed.message(C.APPLIED)
+
+
+def test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again() -> None:
+    bed = applied()
+    refusing = [True]
+
+    def refuse(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET) and refusing:
+            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
+
+    bed.client.on_request = refuse
+    later(bed, 2, 1500.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert bed.state(C.RESTORED) == ("Unknown", "WriteFailed")
+    said = bed.message(C.RESTORED)
+    assert said.startswith("about to be rolled back: slower")
+    assert "a limit of the cluster" in said and "kubectl -n demo patch cronjob etl --type=json" in said
+    bed.writes()
+    bed.run()
+    bed.run()
+    assert (bed.writes(), bed.message(C.RESTORED)) == ([], said)
+    refusing.clear()
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
+    assert bed.message(C.RESTORED).startswith("rolled back: slower")
+    assert "refuses" not in bed.message(C.RESTORED)
 
 
 def test_a_change_whose_status_cannot_be_written_after_its_write_is_in_progress_all_the_same() -> None:

@@ -13,6 +13,7 @@ from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
 _INTENT = "about to be rolled back: "
+_REFUSED = "; not yet, as the API server refuses it: "
 _REASONS = {
     Verdict.IMPROVED: Reason.IMPROVED,
     Verdict.SAME: Reason.SAME,
@@ -75,7 +76,14 @@ def judged_and_left(orphan: Transition, result: Verification, fields: Mapping[st
 
 def announced(message: str) -> str:
     """The reason of an announced rollback, from the message of its condition."""
-    return message.removeprefix(_INTENT)
+    return message.removeprefix(_INTENT).partition(_REFUSED)[0]
+
+
+def refused(why: str, text: str, undo: str) -> Transition:
+    """The API server does not take an announced rollback, for which ``why`` is the reason. It is tried again; ``undo``:
+    command for a person who may do more."""
+    message = f"{_INTENT}{why}{_REFUSED}{text}. To roll the change back: {undo}"
+    return Transition(None, (ConditionUpdate(C.RESTORED, None, Reason.WRITE_FAILED, message),))
 
 
 def rolled_back(target: TargetState, undo: str) -> Transition | None:
