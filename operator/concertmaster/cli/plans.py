@@ -24,7 +24,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import elsewhere
+from concertmaster.controller.changes.context import in_the_way
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
@@ -208,7 +208,7 @@ class PlanReader:
             facts=facts,
             past=tuple(PastChange(c.applied, c.restored) for c in self._changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in IN_FLIGHT),
-            elsewhere=elsewhere(self._everyone, self._namespace, self._name, made.target),
+            in_the_way=in_the_way(self._everyone, made),
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
             coverage=1.0,  # sizes are only recommended where enough was sampled

@@ -17,7 +17,8 @@ from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
-from concertmaster.core.changes.plan import ChangeTarget, Plan
+from concertmaster.core.changes.operations import written
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
@@ -147,20 +148,23 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace, ref.name) else None)
 
 
-def elsewhere(
-    changes: Iterable[WorkflowChangeView], namespace: str, profile: str, target: ChangeTarget
-) -> tuple[str, ...]:
-    """Which changes of other profiles are being verified on the object ``target``, in words for someone in ``namespace``.
-    An orphaned one is not: nobody will judge it or roll it back."""
-    return tuple(
-        f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
-        for c in changes
-        if c.phase in IN_FLIGHT
-        and not c.is_(ConditionType.ORPHANED)
-        and (c.namespace, c.profile) != (namespace, profile)
-        and c.target is not None
-        and c.target.uid == target.uid
-    )
+def in_the_way(changes: Iterable[WorkflowChangeView], made: Plan) -> tuple[str, ...]:
+    """Which changes in progress on the object of a plan it would disturb, in words for someone in its namespace: those of
+    other profiles, and those of its own that set the same fields. Of other profiles an orphaned one does not count: nobody
+    will judge it or roll it back."""
+    fields = {s.pointer for s in made.settings}
+    found = []
+    for c in changes:
+        if c.phase not in IN_FLIGHT or c.target is None or c.target.uid != made.target.uid:
+            continue
+        if (c.namespace, c.profile) == (made.namespace, made.profile):
+            if fields & written(c.operations("patch") or ()).keys():
+                found.append(f"{c.name} of the same fields")
+        elif not c.is_(ConditionType.ORPHANED):
+            found.append(
+                f"{c.name} of profile {c.profile}" if c.namespace == made.namespace else "one in another namespace"
+            )
+    return tuple(found)
 
 
 def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:

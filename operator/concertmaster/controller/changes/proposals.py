@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
-from concertmaster.controller.changes.context import WorkflowContext, elsewhere, objection
+from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection
 from concertmaster.controller.changes.status import object_name
 from concertmaster.controller.changes.verifier import Verifier, marked
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -268,7 +268,7 @@ class Proposals:
             facts=context.facts.sharing(made, context.subject.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in context.changes if c.phase in IN_FLIGHT),
-            elsewhere=elsewhere(context.in_flight.values(), entry.namespace, entry.name, made.target),
+            in_the_way=in_the_way(context.in_flight.values(), made),
             data_until=context.data_until,
             baseline_runs=runs,
             coverage=candidate.coverage,

@@ -150,8 +150,8 @@ def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
 
 
 def in_flight(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks while apply.maxInFlight changes of this workflow, or any of the same object, are under verification (their
-    effects could not be separated), and while the write rate limit is exhausted."""
+    """Blocks while apply.maxInFlight changes of this workflow, or any of the same fields or of another workflow on the same
+    object, are under verification (their effects could not be separated), and while the write rate limit is exhausted."""
     names, most = situation.in_flight, situation.policy.apply.max_in_flight
     if len(names) >= most:
         listed = ", ".join(names[:3])
@@ -159,8 +159,8 @@ def in_flight(plan: Plan, situation: Situation) -> CheckResult:
             f"{count(len(names), 'change')} of this workflow under verification ({listed}), at most {most} at a time"
         )
         return blocked(message)
-    if situation.elsewhere:
-        listed = ", ".join(situation.elsewhere[:3])
+    if situation.in_the_way:
+        listed = ", ".join(situation.in_the_way[:3])
         message = f"another change of {plan.target} is under verification ({listed}): the same runs would verify both"
         return blocked(message)
     if situation.writes_left <= 0:

@@ -70,7 +70,8 @@ class ClusterFacts:
 class Situation:
     """Everything a check sees besides the plan. Times are unix seconds.
 
-    ``in_flight``: changes of this workflow under verification; ``elsewhere``: those of other workflows on the same object.
+    ``in_flight``: changes of this workflow under verification; ``in_the_way``: those on the same object, of other workflows
+    or of the same fields.
     ``baseline_runs``: number of runs available as baseline; ``coverage``: share of executions of the step (0 to 1) with
     samples; ``withdrawn``: why the rule lost the right to change this workflow automatically; ``unsure``: why a verification
     may miss harm. ``approved``: whether the plan was approved. ``writes_left``: writes the rate limit allows now.
@@ -81,7 +82,7 @@ class Situation:
     facts: ClusterFacts = field(default_factory=ClusterFacts)
     past: tuple[PastChange, ...] = ()
     in_flight: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    in_the_way: tuple[str, ...] = ()
     data_until: float | None = None
     max_data_age: float = 6 * HOUR
     baseline_runs: int = 30

@@ -82,6 +82,17 @@ def test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again() -
     assert "refuses" not in bed.message(C.RESTORED)
 
 
+def test_a_field_is_not_changed_again_while_its_change_is_verified() -> None:
+    """The first change would end as if somebody else had overwritten it, and the second has no runs to compare with."""
+    bed = applied(cooldown="0s", maxInFlight=5)
+    bed.items = [cheaper(current="1500m", proposed="1200m")]
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert list(bed.blocked.values()) == [{"in-flight": 1}]
+    later(bed, 12)
+    assert (sorted(c.phase for c in bed.all()), bed.cpu()) == (["Completed", "Verifying"], "1200m")
+
+
 def test_a_change_whose_status_cannot_be_written_after_its_write_is_in_progress_all_the_same() -> None:
     bed = Bed(cooldown="0s", maxInFlight=1)
     memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")

@@ -107,7 +107,7 @@ WIDER = planned(faster())
         ("secure-reference", "not known", {"secure": True, "active_runs": None}),
         ("cooldown", "23h00m to go", {"past": (PastChange(NOW - 3600.0),)}),
         ("in-flight", "1 change of this workflow", {"in_flight": ("etl-cpu-1",)}),
-        ("in-flight", "another change of WorkflowTemplate etl", {"elsewhere": ("b.cpu-1 of profile b",)}),
+        ("in-flight", "another change of WorkflowTemplate etl", {"in_the_way": ("b.cpu-1 of profile b",)}),
         ("in-flight", "changesPerMinute", {"writes_left": 0}),
         ("window", "Thursday 2026-03-05 02:00 UTC", {"windows": (THREE,)}),
         ("window", "Bad day-of-month", {"windows": (ChangeWindow("0 0 31 2 *", "UTC", 3600.0),)}),
