@@ -8,6 +8,7 @@ silently, and objects deleted while it was down, show up as a difference to the 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,8 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource, plain
+
+log = logging.getLogger("concertmaster.registry")
 
 _LATE = 60.0  # seconds after a write within which an event that precedes it may still come
 
@@ -132,7 +135,12 @@ class Registry:
             if event == "DELETED" or meta.get("deletionTimestamp"):
                 return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
-            entry = _entry(resource, obj, self._clock(), known)
+            try:
+                entry = _entry(resource, obj, self._clock(), known)
+            except Exception:
+                # Without an entry nothing would be decided in any namespace: the list shows what the watch did not bring.
+                log.exception("the status of %s cannot be read and counts as none", ObjectRef.of(resource, obj))
+                entry = _entry(resource, {part: obj[part] for part in obj if part != "status"}, self._clock(), known)
             if known is not None and _precedes(entry, known.written):
                 entry = replace(entry, status=known.status, written=known.written)
             entries[uid] = entry

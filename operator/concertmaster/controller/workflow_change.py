@@ -171,7 +171,7 @@ class WorkflowChangeView:
         """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""
         try:
             operations = json.loads((self.status.get("plan") or {}).get(which) or "")
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         if not isinstance(operations, list) or not all(
             isinstance(o, dict) and isinstance(o.get("path"), str) for o in operations

@@ -69,6 +69,16 @@ def test_a_status_that_comes_back_is_the_one_that_was_written(registry: Registry
     assert registry.snapshot().profiles[0].status == StatusView.of(None)
 
 
+def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(registry: Registry) -> None:
+    """One that the list has and the registry lacks stops the decisions of all namespaces."""
+    broken = obj(status={"recommendations": 7})
+    assert registry.observe(PROFILES, None, broken) is EventEffect.MEANING
+    assert registry.compare(PROFILES, [broken], 200.0).missing == 0
+    assert registry.snapshot().profiles[0].status == StatusView()
+    registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"dataUntil": "2026-01-02T00:00:00Z"}))
+    assert registry.snapshot().profiles[0].status.data_until == "2026-01-02T00:00:00Z"
+
+
 def test_an_object_being_deleted_is_gone(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
     dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})

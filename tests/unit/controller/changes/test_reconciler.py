@@ -633,6 +633,20 @@ def test_a_consistent_forgery_is_not_what_the_evidence_says() -> None:
     assert next(c for c in bed.all() if c.name == "forged").phase == "Superseded"
 
 
+def test_a_plan_that_is_nested_without_end_stops_no_other_change() -> None:
+    bed = applied()
+    spec = {"profileRef": {"name": "other"}, "recommendation": "cpu-request.x", "planDigest": "f" * 64}
+    target = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "other", "uid": "uid"}
+    verified = {"type": "Verified", "status": "True", "lastTransitionTime": "2026-01-02T00:00:00Z"}
+    status = {"phase": "Completed", "verdict": "Improved", "plan": {"patch": "[" * 16_000, "target": target}}
+    bed.client.put(CHANGES, "demo", "nested", spec=spec, status={**status, "conditions": [verified]})
+    bed.now += 2 * HOUR + 60.0
+    bed.runs(2, 1500.0, seed=9)
+    bed.run(0.0)
+    change = next(c for c in bed.all() if c.name != "nested")
+    assert (change.verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
 def test_a_consistent_forgery_of_an_image_is_refused() -> None:
     bed = Bed(mode="Approve")
     bed.run()
