@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,7 +20,7 @@ from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkfl
 from concertmaster.controller.discovery.passing import Passing
 from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
-from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.controller.registry import Entry, Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
@@ -213,11 +213,9 @@ class SnapshotBuilder:
             # A name taken since the plan was made: the next plan sees it.
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
-        for change in plan.relabel:
-            self._describe(relabel_profile(self._client, change.entry.ref, change.labels))
-        withdrawn = [
-            e for e in plan.withdraw if self._describe(withdraw_profile(self._client, e.ref, e.resource_version))
-        ]
+        labels = {change.entry.uid: change.labels for change in plan.relabel}
+        _each([change.entry for change in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]))
+        withdrawn = _each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version))
         gone, shot = {e.uid for e in withdrawn}, self._registry.snapshot() if made else snapshot.snapshot
         return replace(
             snapshot,
@@ -251,12 +249,23 @@ class SnapshotBuilder:
             yield from pool.map(create, first.values())
             yield from pool.map(create, rest)
 
-    @staticmethod
-    def _describe(result: ProfileWriteResult) -> bool:
+
+def _each(entries: Iterable[Entry], write: Callable[[Entry], ProfileWriteResult]) -> list[Entry]:
+    """Write profiles that discovery made; those that were written, or are gone. Where the operator may not, it asks once for
+    each namespace and cycle."""
+    closed: set[str] = set()
+    written: list[Entry] = []
+    for entry in entries:
+        if entry.namespace in closed:
+            continue
+        result = write(entry)
         if result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
-            return True
+            written.append(entry)
+            continue
         log.warning("%s", result.message)
-        return False
+        if result.outcome is ProfileWriteOutcome.FORBIDDEN:
+            closed.add(entry.namespace)
+    return written
 
 
 def _by_label(policy: AnyPolicy) -> bool:

@@ -658,6 +658,33 @@ def test_a_denied_creation_is_reported_once_and_tried_no_further_in_that_namespa
     assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
 
 
+def test_a_denied_deletion_or_relabelling_is_tried_no_further_in_that_namespace() -> None:
+    bed = Bed()
+    for i in range(5):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    bed.run()
+    profiles = [PROFILES.path("demo", f"cronjob-job-{i}") for i in range(5)]
+
+    def deny(method: str, path: str) -> None:
+        if method in ("PATCH", "DELETE") and path in profiles:
+            raise errors.Forbidden("no", status=403)
+
+    bed.client.on_request = deny
+    for i in range(5):
+        bed.cronjob(f"job-{i}", team="data")
+    bed.client.calls.clear()
+    bed.run(seconds=INTERVAL)
+    assert sum(method == "PATCH" and path in profiles for method, path, _ in bed.client.calls) == 1
+    bed.policy(discover=[])
+    bed.client.calls.clear()
+    bed.run(seconds=INTERVAL)
+    assert sum(method == "DELETE" and path in profiles for method, path, _ in bed.client.calls) == 1
+    bed.client.on_request = lambda *_: None
+    bed.run(seconds=INTERVAL)
+    assert bed.objects(PROFILES) == []
+
+
 def test_events_are_reported_on_transitions_only(bed: Bed) -> None:
     def reported() -> list[str]:
         return sorted(o["reason"] for o in bed.objects(EVENTS))
