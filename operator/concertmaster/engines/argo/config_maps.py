@@ -1,4 +1,4 @@
-"""ConfigMaps that Argo Workflows refer to: semaphores, whose values are sizes, and memoization caches."""
+"""Locks of Argo Workflows, and the ConfigMaps they refer to: semaphores, whose values are sizes, and caches."""
 
 from __future__ import annotations
 
@@ -8,11 +8,36 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.definitions import CacheContent
-from concertmaster.engines.common.manifest import Problems, mapping, text, timestamp, whole
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
 
 _SEMAPHORE = "semaphore/"
 _TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller ignores a cache without it
+
+
+def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
+    """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>"."""
+    if source.get("synchronization") is None:
+        return ()
+    spec = mapping(source["synchronization"], f"{where}.synchronization", problems)
+    out = []
+    singles = [("mutex", spec.get("mutex")), ("semaphore", spec.get("semaphore"))]
+    lists = [("mutex", v) for v in sequence(spec.get("mutexes"), f"{where}.mutexes", problems)]
+    lists += [("semaphore", v) for v in sequence(spec.get("semaphores"), f"{where}.semaphores", problems)]
+    for kind, raw in (*singles, *lists):
+        if raw is None:
+            continue
+        row = mapping(raw, f"{where}.{kind}", problems)
+        if kind == "mutex":
+            name = text(row.get("name"), f"{where}.mutex.name", problems)
+        else:
+            source_row = row.get("configMapKeyRef", row.get("sync", row.get("database")))
+            ref = mapping(source_row, f"{where}.semaphore", problems)
+            parts = (ref.get("name"), ref.get("key"))
+            name = "/".join(str(p) for p in parts if p) or None
+        if name:
+            out.append(f"{kind}/{name}")
+    return tuple(dict.fromkeys(out))
 
 
 def cache_name(memoize: object) -> str | None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.schedule import MOST_SCHEDULES
+from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.expand import Expansion
-from concertmaster.engines.argo.templates import Templates, read_locks, resources_patched
+from concertmaster.engines.argo.templates import Templates, resources_patched
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import (

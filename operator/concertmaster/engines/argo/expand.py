@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.core.quick import changed, quick
+from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.items import FanOut, fan_out
 from concertmaster.engines.argo.references import HandOvers, reads
 from concertmaster.engines.argo.tasks import Task, read_tasks
-from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
+from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
 from concertmaster.engines.common.manifest import mapping, text, whole
 
@@ -179,8 +180,8 @@ class Expansion:
             task=task,
         )
         if callee is None:
-            ends = self._leaf(Called(text(task.raw.get("template"), "", self.problems) or "", {}, scope, None), here, behind,
-                              task.where, known=False)  # fmt: skip
+            unknown = Called(text(task.raw.get("template"), "", self.problems) or "", {}, scope, None, {})
+            ends = self._leaf(unknown, here, behind, task.where, known=False)
         else:
             ends = self._call(callee, here, behind, task.where)
         return (*ends, *self._hooks(task, here, ends, scope))
@@ -264,7 +265,8 @@ class Expansion:
                 f"Template {called.name} limits its invocations of nested templates to {limit}: not used as a pod limit."
             )
             return
-        at = None if called.at is None else f"{called.at}/parallelism"
+        own = called.at is not None and called.written.get("parallelism") is not None
+        at = f"{called.at}/parallelism" if own else None  # a limit of templateDefaults applies to other templates too
         self.limits.append(GroupLimit(tuple(names), limit, at, called.name or None))
 
 

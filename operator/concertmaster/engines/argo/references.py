@@ -16,7 +16,6 @@ from typing import Any
 
 from concertmaster.engines.argo.tasks import read_tasks
 from concertmaster.engines.argo.templates import Called, Templates
-from concertmaster.engines.common.manifest import mapping
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
@@ -24,7 +23,6 @@ _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 _DEEPEST = 5  # levels of called templates that count
 _LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url", "http": "url",
               "plugin": "key"}  # fmt: skip
-_BESIDE = ("sidecars", "initContainers")
 _PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
 _ANY = "?"  # a claim or location that only an argument names: it may be any
 _Frame = tuple[str, str | int]
@@ -137,8 +135,7 @@ class HandOvers:
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
-        self._defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
-        self._volumes = {**_shared_volumes(templates.spec), **_shared_volumes(self._defaults)}
+        self._volumes = _shared_volumes(templates.spec)
         self._known: dict[_Frame, tuple[Called, _Hands]] = {}
 
     def between(self, above: Called | None, callee: Called | None, own: Reads) -> bool:
@@ -156,7 +153,7 @@ class HandOvers:
 
     def _hands(self, called: Called, depth: int = 0) -> _Hands:
         """The same of a template and of all that it calls (a few levels deep)."""
-        frame = (called.scope, called.name or id(called.body))  # the body is kept, so that its id stays its own
+        frame = (called.scope, called.name or id(called.written))  # it is kept, so that its id stays its own
         if frame in self._known:
             return self._known[frame][1]
         hands = self._own(called)
@@ -170,8 +167,7 @@ class HandOvers:
 
     def _own(self, called: Called) -> _Hands:
         body = called.body
-        kind = called.kind or ""
-        names = _mounted(body) | _mounted({k: v for k, v in self._defaults.items() if k in (kind, *_BESIDE)})
+        names = _mounted(body)
         volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
         read = reads({"inline": body, "arguments": body.get("inputs")})
         return _Hands(

@@ -2,7 +2,7 @@
 
 A template is defined in the same object, in another object (``templateRef``, read through a resolver so that this
 module stays free of I/O), or inline in the task. Only templates of the same object can be patched through it: all
-others have no JSON pointer.
+others have no JSON pointer. The workflow's ``templateDefaults`` apply to all of them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from concertmaster.engines.common.manifest import (
     whole,
 )
 from concertmaster.engines.common.pod_level import pod_level
+from concertmaster.engines.overlay import merged
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _KINDS = ("dag", "steps", *_LEAVES)
@@ -44,23 +45,25 @@ _DECLARED = (
 )
 
 
+def _kind(template: Mapping[str, Any]) -> str | None:
+    return next((kind for kind in _KINDS if template.get(kind) is not None), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Called:
     """A template and its origin. ``scope`` names the object it comes from, ``at`` is its JSON pointer (None: in another
-    object)."""
+    object). ``body`` is the template as it applies, with ``templateDefaults``; ``written`` as its author wrote it."""
 
     name: str
     body: Mapping[str, Any]
     scope: str
     at: str | None
+    written: Mapping[str, Any]
 
     @property
     def kind(self) -> str | None:
         """dag, steps, one of the leaf kinds, or None if the template contains nothing to run."""
-        for kind in _KINDS:
-            if self.body.get(kind) is not None:
-                return kind
-        return None
+        return _kind(self.written)
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class Templates:
         inline = holder.get("inline")
         if inline is not None:
             body = mapping(inline, f"{where}.inline", self.problems)
-            return Called("", body, scope, None if at is None else f"{at}/inline")
+            return self._with_defaults("", body, scope, None if at is None else f"{at}/inline")
         if holder.get("templateRef") is not None:
             return self._referenced(mapping(holder["templateRef"], f"{where}.templateRef", self.problems), where)
         name = text(holder.get("template"), f"{where}.template", self.problems)
@@ -137,20 +140,26 @@ class Templates:
                 elif name in table:
                     self.problems.add(f"{scope} defines template {name!r} twice: the first one is used")
                 else:
-                    table[name] = Called(name, body, scope, f"{self.at}{pointer('templates', i)}" if own else None)
+                    at = f"{self.at}{pointer('templates', i)}" if own else None
+                    table[name] = self._with_defaults(name, body, scope, at)
             self._known[scope] = table
         return self._known[scope]
 
-    def value(self, body: Mapping[str, Any], key: str) -> Any:
-        """A field of a template, or its value in templateDefaults."""
-        if body.get(key) is not None:
-            return body[key]
-        return mapping(self.spec.get("templateDefaults"), "templateDefaults", self.problems).get(key)
+    def _with_defaults(self, name: str, written: Mapping[str, Any], scope: str, at: str | None) -> Called:
+        """A template with the workflow's ``templateDefaults``, of which those for another kind of template do not apply."""
+        defaults, kind = self.defaults, _kind(written)
+        fitting = {k: v for k, v in defaults.items() if k == kind or k not in _KINDS}
+        return Called(name, merged(written, fitting) if fitting else written, scope, at, written)
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The workflow's ``templateDefaults``."""
+        return mapping(self.spec.get("templateDefaults"), "templateDefaults", self.problems)
 
     def retries(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The effective retry strategy; an empty one counts. The workflow's own applies to every template without
         one."""
-        strategy = self.value(body, "retryStrategy")
+        strategy = body.get("retryStrategy")
         if strategy is None:
             strategy = self.spec.get("retryStrategy")
         return None if strategy is None else mapping(strategy, "retryStrategy", self.problems)
@@ -178,7 +187,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
     if kind is None:
         problems.add(f"{where}: template {called.name!r} has nothing to run")
     retry = templates.retries(body)
-    limits = [templates.value(body, "timeout"), templates.value(body, "activeDeadlineSeconds")]
+    limits = [body.get("timeout"), body.get("activeDeadlineSeconds")]
     known = [t for t in (seconds(v, f"{where} timeout", problems) for v in limits) if t is not None]
     containers = _containers(called, templates, where)
     return Leaf(
@@ -188,7 +197,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
         timeout_seconds=min(known, default=None),
         has_timeout=any(v not in (None, "") for v in limits),
         memoized=body.get("memoize") is not None,
-        daemon=flag(templates.value(body, "daemon")),
+        daemon=flag(body.get("daemon")),
         podless=kind in _PODLESS,
         creates=kind == "resource",
     )
@@ -196,37 +205,12 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
 
 def declared(called: Called) -> dict[str, object]:
     """The template's fields that recommendations set, as literally declared."""
-    return {key: called.body[key] for key in _DECLARED if called.body.get(key) is not None}
-
-
-def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
-    """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>"."""
-    if source.get("synchronization") is None:
-        return ()
-    spec = mapping(source["synchronization"], f"{where}.synchronization", problems)
-    out = []
-    singles = [("mutex", spec.get("mutex")), ("semaphore", spec.get("semaphore"))]
-    lists = [("mutex", v) for v in sequence(spec.get("mutexes"), f"{where}.mutexes", problems)]
-    lists += [("semaphore", v) for v in sequence(spec.get("semaphores"), f"{where}.semaphores", problems)]
-    for kind, raw in (*singles, *lists):
-        if raw is None:
-            continue
-        row = mapping(raw, f"{where}.{kind}", problems)
-        if kind == "mutex":
-            name = text(row.get("name"), f"{where}.mutex.name", problems)
-        else:
-            source_row = row.get("configMapKeyRef", row.get("sync", row.get("database")))
-            ref = mapping(source_row, f"{where}.semaphore", problems)
-            parts = (ref.get("name"), ref.get("key"))
-            name = "/".join(str(p) for p in parts if p) or None
-        if name:
-            out.append(f"{kind}/{name}")
-    return tuple(dict.fromkeys(out))
+    return {key: called.written[key] for key in _DECLARED if called.written.get(key) is not None}
 
 
 def resources_patched(called: Called, templates: Templates) -> bool:
     """Whether a podSpecPatch sets resources: it is applied last and overrides the template's own values."""
-    patches = (templates.spec.get("podSpecPatch"), templates.value(called.body, "podSpecPatch"))
+    patches = (templates.spec.get("podSpecPatch"), called.body.get("podSpecPatch"))
     return any(isinstance(p, str) and "resources" in p for p in patches)
 
 
@@ -235,11 +219,10 @@ def _pod_level(
 ) -> ContainerSpec | None:
     """Pod-level resources of the template: its own, else those of templateDefaults, else the workflow's."""
     base = None if called.at is None or resources_patched(called, templates) else called.at
-    defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
     whole_spec = None if base is None else templates.at
     places = (
-        (called.body, base),
-        (defaults, None if whole_spec is None else f"{whole_spec}/templateDefaults"),
+        (called.written, base),
+        (templates.defaults, None if whole_spec is None else f"{whole_spec}/templateDefaults"),
         (templates.spec, whole_spec),
     )
     for spec, at in places:
@@ -249,18 +232,18 @@ def _pod_level(
 
 
 def _containers(called: Called, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:
+    """Containers of a leaf template. Only what is written in the template itself has a pointer."""
     body, problems = called.body, templates.problems
     base = None if called.at is None or resources_patched(called, templates) else called.at
-    defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", problems)
 
     def one(
-        raw: object, *path: object, name: str | None = None, sidecar: bool = False, init: bool = False
+        whole: object, *path: str | int, name: str | None = None, sidecar: bool = False, init: bool = False
     ) -> ContainerSpec:
-        default = mapping(defaults.get(str(path[0])), f"templateDefaults.{path[0]}", problems) if len(path) == 1 else {}
         here = f"{where}: " + ".".join(str(p) for p in path)
-        at = None if base is None else base + pointer(*path)
-        fallback = mapping(default.get("resources"), "default resources", problems)
-        declared = container(raw, here, problems, at=at, defaults=fallback)
+        own = _at(called.written, path)
+        at = None if base is None or own is None else base + pointer(*path)
+        declared = container(whole if own is None else own, here, problems, at=at,
+                             defaults=None if whole is own else mapping(whole, here, problems))  # fmt: skip
         if sidecar or init or (name and name != declared.name):
             return changed(declared, name=name or declared.name, sidecar=sidecar, init=init)
         return declared
@@ -280,3 +263,13 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         beside = restarts(raw)
         out.append(one(raw, "initContainers", i, sidecar=beside, init=not beside))
     return tuple(out)
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The value at ``path``; None if there is none."""
+    for key in path:
+        if isinstance(key, int):
+            value = value[key] if isinstance(value, list | tuple) and key < len(value) else None
+        else:
+            value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -205,18 +205,20 @@ def container(
 ) -> ContainerSpec:
     """A container as declared.
 
-    ``at`` is the JSON pointer of the container; None if it cannot be patched. ``defaults`` are the resources that apply
-    where the container sets none (Argo's templateDefaults).
+    ``at`` is the JSON pointer of the container; None if it cannot be patched. ``defaults`` is a container whose image and
+    resources apply where this one sets none (Argo's templateDefaults, Tekton's stepTemplate).
     """
     spec = mapping(raw, where, problems)
     here = f"{where}.{resources_field}"
     own = mapping(spec.get(resources_field), here, problems)
+    under = defaults or {}
+    inherited = mapping(under.get(resources_field), f"default {resources_field}", problems)
     literal: dict[str, dict[str, str | int | float]] = {}
     gpus: dict[str, float] = {}
     values: dict[tuple[str, str], float | None] = {}
     for side in ("requests", "limits"):
         declared = mapping(own.get(side), f"{here}.{side}", problems)
-        effective = {**mapping((defaults or {}).get(side), f"default {side}", problems), **declared}
+        effective = {**mapping(inherited.get(side), f"default {side}", problems), **declared}
         if declared:
             # Numbers are kept as numbers: the schema of a custom resource preserves them, and JSON Patch tests compare
             # types.
@@ -235,7 +237,7 @@ def container(
             values["requests", resource] = values["limits", resource]
     return ContainerSpec(
         name=text(spec.get("name"), f"{where}.name", problems) or "main",
-        image=text(spec.get("image"), f"{where}.image", problems),
+        image=text(spec.get("image") or under.get("image"), f"{where}.image", problems),
         cpu_request=values["requests", "cpu"],
         cpu_limit=values["limits", "cpu"],
         memory_request=values["requests", "memory"],

@@ -221,14 +221,15 @@ def task_containers(
         for i, raw in enumerate(sequence(spec.get(section), f"{where}.{section}", problems)):
             row = mapping(raw, f"{where}.{section}[{i}]", problems)
             name = text(row.get("name"), f"{where}.{section}[{i}].name", problems)
-            old = "computeResources" not in row and "resources" in row  # the name of the field in v1beta1
+            # The name of the field in v1beta1 is "resources".
+            field = "resources" if "computeResources" not in row and "resources" in row else "computeResources"
             declared = container(
                 row,
                 f"{where}.{section}[{i}]",
                 problems,
                 at=None if at is None else f"{at}/{section}/{i}",
-                resources_field="resources" if old else "computeResources",
-                defaults=None if sidecar else shared,
+                resources_field=field,
+                defaults=None if sidecar else {"image": default.get("image"), field: shared},
             )
             name = f"{prefix}-{name}" if name else f"{prefix}-unnamed-{i}"
             out.append(replace(declared, name=name, sidecar=sidecar, holder=holder))

@@ -335,6 +335,32 @@ def test_defaults_of_the_workflow_hold_for_its_templates() -> None:
     assert [p.attempts for p in found.path] == [True, True]  # the workflow's strategy also retries the dag itself
 
 
+def test_defaults_are_merged_into_a_template_field_by_field() -> None:
+    """As the controller merges them (mergedTemplateDefaultsInto); what a template writes itself is where it is changed."""
+    defaults = {
+        "parallelism": 2,
+        "retryStrategy": {"limit": 4, "backoff": {"duration": "10s"}},
+        "memoize": {"key": "k", "cache": {"configMap": {"name": "c"}}},
+        "synchronization": {"mutexes": [{"name": "one"}]},
+        "container": {"image": "alpine:3", "resources": {"limits": {"cpu": 2}}},
+        "script": {"image": "python:3"},
+        "sidecars": [{"name": "log", "image": "log:1"}, {"name": "db", "resources": {"requests": {"cpu": "1"}}}],
+    }
+    own = leaf("run", retryStrategy={"backoff": {"factor": 2}}, sidecars=[{"name": "db", "image": "db:1"}])
+    del own["container"]["image"]
+    d = dag(task("a", withItems=[1, 2, 3]), templates=(own,), templateDefaults=defaults)
+    found = step(d, "a")
+    assert (found.retry_limit, found.memoized, found.locks, found.parallelism) == (4, True, ("mutex/one",), 2)
+    assert [(c.name, c.image, c.cpu_request, c.resources_pointer) for c in found.containers] == [
+        ("main", "alpine:3", 2.0, "/spec/templates/1/container/resources"),
+        ("db", "db:1", 1.0, "/spec/templates/1/sidecars/0/resources"),
+        ("log", "log:1", None, None),
+    ]
+    assert found.declared == {"retryStrategy": {"backoff": {"factor": 2}}}
+    assert [(limit.limit, limit.pointer) for limit in d.graph.limits] == [(2, None)]
+    assert d.graph.problems == ()
+
+
 def test_parallelism_of_the_run_and_of_templates() -> None:
     main = {"name": "main", "parallelism": 2, "dag": {"tasks": [task("a"), task("b", withItems=[1, 2, 3])]}}
     d = defined({"entrypoint": "main", "parallelism": 5, "templates": [main, leaf("run")]})

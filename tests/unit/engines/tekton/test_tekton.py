@@ -124,7 +124,7 @@ def test_a_timeout_of_zero_is_no_limit(timeout: str, found: tuple[bool, None] | 
 
 def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in_their_task() -> None:
     spec = {
-        "stepTemplate": {"computeResources": {"requests": {"memory": "64Mi"}}},
+        "stepTemplate": {"image": "alpine:3", "computeResources": {"requests": {"memory": "64Mi"}}},
         "steps": [{"name": "build", "computeResources": {"requests": {"cpu": "2"}}}, {"image": "x"}],
         "sidecars": [{"name": "db"}],
     }
@@ -136,6 +136,7 @@ def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in
         ("step-unnamed-1", None, 64.0 * 1024**2, "/spec/tasks/0/taskSpec/steps/1/computeResources", False),
         ("sidecar-db", None, None, "/spec/tasks/0/taskSpec/sidecars/0/computeResources", True),
     ]
+    assert [c.image for c in step(d, "a").containers] == ["alpine:3", "x", None]
     assert [(c.resources_pointer, c.holder) for c in step(d, "b").containers] == [
         ("/spec/steps/0/computeResources", "shared"),
         ("/spec/steps/1/computeResources", "shared"),

@@ -89,6 +89,8 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
     if "timeout" in spec.declared:
         return (commands.field_edit(f"{spec.pointer}/timeout", spec.declared["timeout"], f"{round(seconds)}s"),)
     literal = spec.declared.get(field)
+    if literal is None and spec.timeout_seconds is not None:
+        return ()  # a limit of templateDefaults stays in force beside one of the template
     proposed: object = str(round(seconds)) if isinstance(literal, str) else round(seconds)
     return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 

@@ -166,6 +166,19 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
     assert item.edits[0].proposed in ('"150s"', '"180s"')
 
 
+def test_a_limit_of_the_defaults_of_all_templates_is_not_raised_beside_it() -> None:
+    """A template with another kind of limit would still be stopped by it."""
+    value = noise(spread=0.1)
+    of = argo(task("a"), templateDefaults={"timeout": "100s"})
+
+    def work(i: int) -> dict[str, Pod]:
+        return {"a": Pod(100, fails="DeadlineExceeded") if i % 6 == 0 else Pod(min(99.0, value(80)))}
+
+    item = scenario(of, 42, work).one("timeout")
+    assert item.action.startswith("Raise time limit of a: 1m40s")
+    assert item.edits == ()
+
+
 @pytest.mark.parametrize("helps", [True, False], ids=["a retry that helps", "no retry that helps"])
 def test_only_runs_that_failed_count_as_failures_avoided(helps: bool) -> None:
     value = noise(spread=0.1)
