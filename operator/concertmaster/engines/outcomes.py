@@ -52,15 +52,14 @@ class Ends:
             rows: dict[str, list[StepExecution]] = {}
             for e in executions:
                 rows.setdefault(e.step, []).append(e)
-            built = [
-                (e, _built_upon(e, self._specs.get(e.step), rows, self._followers))
-                for e in final
-                if e.outcome is Outcome.FAILED
-            ]
+            built = [(e, self._left_out(e, rows)) for e in final if e.outcome is Outcome.FAILED]
             failed = [e for e, left_out in built if left_out is None]
             over.update(*(left_out for _, left_out in built if left_out is not None))
+            last = failed or [e for e, _ in built if self._tolerates(e)]
+            if last and ignored < QUIET_SECONDS and _may_retry(last, graph):
+                return Outcome.RUNNING
             if failed:
-                return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
+                return Outcome.FAILED
         if not final or Outcome.UNKNOWN in kinds or Outcome.RUNNING in kinds:
             return Outcome.UNKNOWN
         if daemons and _ended_early(daemons, executions, final):
@@ -70,6 +69,17 @@ class Ends:
         if not self._complete and ignored < QUIET_SECONDS:
             return Outcome.RUNNING
         return Outcome.ENDED if Outcome.ENDED in kinds else Outcome.SUCCEEDED
+
+    def _tolerates(self, e: StepExecution) -> bool:
+        """Whether the run is declared to go on after a failure of this step."""
+        return e.step in self._specs and self._specs[e.step].tolerated is not None
+
+    def _left_out(self, e: StepExecution, rows: Mapping[str, Sequence[StepExecution]]) -> set[str] | None:
+        """The steps that will not run any more because of this failure; None if it fails the run."""
+        spec = self._specs.get(e.step)
+        if spec is None or spec.tolerated is None:
+            return _built_upon(e, spec, rows, self._followers)
+        return {name for name in self._specs if name.startswith(f"{spec.tolerated}.") and name not in rows}
 
     def _missing(self, final: Sequence[StepExecution], over: Collection[str]) -> bool:
         """Whether a step that every run takes, except those in ``over``, has no execution, or fewer than its declared

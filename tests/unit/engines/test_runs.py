@@ -139,7 +139,7 @@ def test_a_failure_inside_a_template_may_be_tolerated_around_it() -> None:
     d = define(template("etl", spec))
     assert d is not None
     failed = ran("try.a", 0, 10, Outcome.FAILED)
-    assert record(failed, d=d).outcome is Outcome.FAILED
+    assert record(failed, d=d, as_of=20.0).outcome is Outcome.RUNNING, "z is still to come"
     assert record(failed, ran("z", 11, 20), d=d, as_of=21.0).outcome is Outcome.SUCCEEDED
     assert record(failed, ran("z", 11, 20, Outcome.FAILED), d=d).outcome is Outcome.FAILED
     beside = {
@@ -149,6 +149,41 @@ def test_a_failure_inside_a_template_may_be_tolerated_around_it() -> None:
     del beside["templates"][0]["steps"][1][1]["dependencies"]
     d = define(template("etl", beside))
     assert record(failed, ran("z", 11, 20), d=d, as_of=21.0).outcome is Outcome.RUNNING, "y is still to come"
+
+
+@pytest.mark.parametrize("fields", [{}, {"continueOn": {"error": True}}, {"continueOn": {"failed": True}}])
+def test_a_last_step_may_be_declared_to_fail_without_the_run(fields: dict[str, Any]) -> None:
+    """The controller looks at ``continueOn`` of the last steps too, behind which nothing shows that the run went on."""
+    d = definition(task("a"), task("report", "a", **fields))
+    goes_on = fields == {"continueOn": {"failed": True}}
+    expected = Outcome.SUCCEEDED if goes_on else Outcome.FAILED
+    assert record(ran("a", 0, 10), ran("report", 11, 20, Outcome.FAILED), d=d).outcome is expected
+    assert record(ran("a", 0, 10, Outcome.FAILED), d=d).outcome is Outcome.FAILED
+
+
+def test_a_tolerated_failure_may_still_be_retried() -> None:
+    d = definition(task("a"), task("report", "a", continueOn={"failed": True}), retryStrategy={"limit": 1})
+    rows = [ran("a", 0, 10), ran("report", 11, 20, Outcome.FAILED)]
+    assert record(*rows, d=d, as_of=30.0).outcome is Outcome.RUNNING
+    assert record(*rows, d=d, as_of=3000.0).outcome is Outcome.SUCCEEDED
+
+
+def test_inside_a_tolerated_template_steps_are_left_out_after_a_failure() -> None:
+    inner = {"name": "inner", "dag": {"tasks": [task("a"), task("b", "a")]}}
+    last = {"name": "try", "template": "inner", "continueOn": {"failed": True}}
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "steps": [[last]]}, inner, leaf("run")]}
+    d = define(template("etl", spec))
+    assert d is not None
+    assert record(ran("try.a", 0, 10, Outcome.FAILED), d=d).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("handler", "outcome"),
+    [("a.onExit", Outcome.SUCCEEDED), ("a.hooks.late", Outcome.SUCCEEDED), ("onExit", Outcome.FAILED)],
+)
+def test_of_all_handlers_only_the_workflows_own_fails_it(handler: str, outcome: Outcome) -> None:
+    d = definition(task("a", onExit="run", hooks={"late": {"template": "run", "expression": "x"}}), onExit="run")
+    assert record(ran("a", 0, 10), ran(handler, 11, 20, Outcome.FAILED), d=d).outcome is outcome
 
 
 def test_a_failure_of_one_item_is_not_made_good_by_another() -> None:

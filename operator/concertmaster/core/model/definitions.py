@@ -150,6 +150,7 @@ class StepSpec:
     waits: bool = False  # suspend and the like: it has no pod and only waits
     creates: bool = False  # its pod creates an object of Kubernetes and waits until that is done
     daemon: bool = False  # keeps running beside its successors, which start once it is ready
+    tolerated: str | None = None  # the task it is (part of) whose failure does not fail the run (continueOn, hooks)
     locks: tuple[str, ...] = ()  # mutexes and semaphores it needs, as "<kind>/<name>"
     outer_locks: tuple[str, ...] = ()  # of them, those an enclosing template holds once for all its pods
     indexed: bool = False  # Indexed Job: items are identified by completion index

@@ -19,7 +19,7 @@ from concertmaster.engines.argo.references import HandOvers, reads
 from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
-from concertmaster.engines.common.manifest import mapping, text, whole
+from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
 MAX_CALLS = 10_000
 MAX_DEPTH = 40
@@ -47,6 +47,7 @@ class _Place:
     conditional: bool = False
     memoized: bool = False
     on_exit: bool = False
+    tolerated: str | None = None  # name of the innermost task around it whose failure does not fail its caller
     locks: tuple[str, ...] = ()
     limit: int | None = None  # parallelism of the enclosing template, if it limits this fan-out
     task: Task | None = None  # the task that calls the template to expand
@@ -77,15 +78,17 @@ class Expansion:
     def handler(self, called: Called, name: str, node: str, waits: Waits, place: _Place | None = None,
                 conditional: bool = False) -> tuple[str, ...]:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
-        name."""
+        name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
         attempts = self.templates.retries(called.body) is not None
         base = place or _Place()
         above = base.path[:-1]
         for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
+        where = ".".join((*base.key, name))
         here = changed(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
+                       tolerated=None if place is None and name == "onExit" else where,
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
-        return self._call(called, here, waits, ".".join(here.key))
+        return self._call(called, here, waits, where)
 
     def _call(self, called: Called, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
         """Expand ``called`` at ``place`` after the steps in ``waits``; returns the steps that its dependents wait
@@ -169,6 +172,7 @@ class Expansion:
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
         items = () if spread is None else spread.items
+        goes_on = flag(mapping(task.raw.get("continueOn"), f"{task.where}.continueOn", self.problems).get("failed"))
         here = changed(
             place,
             key=(*place.key, task.name),
@@ -176,6 +180,7 @@ class Expansion:
             fan_out=place.fan_out or spread is not None,
             width=_times(place.width, spread),
             conditional=place.conditional or bool(task.raw.get("when")) or any(task.before.values()),
+            tolerated=".".join((*place.key, task.name)) if goes_on else place.tolerated,
             limit=place.limit if spread is not None else None,
             task=task,
         )
@@ -240,6 +245,7 @@ class Expansion:
             retry_limit=leaf.retry_limit if leaf else None,
             memoized=(leaf.memoized or place.memoized) if leaf else None,
             on_exit=place.on_exit,
+            tolerated=place.tolerated,
             conditional=place.conditional or place.memoized,
             waits=leaf.podless if leaf else False,
             creates=leaf.creates if leaf else False,

@@ -127,6 +127,7 @@ class _Reader:
             retry_limit=retries or 0,
             memoized=False,
             on_exit=on_exit,
+            tolerated=name if row.get("onError") == "continue" else None,
             conditional=bool(row.get("when") or row.get("conditions")),
             waits=podless,
         )

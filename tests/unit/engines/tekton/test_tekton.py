@@ -116,6 +116,11 @@ def test_retries_timeouts_and_conditions() -> None:
     assert (plain.retry_limit, plain.has_timeout, plain.conditional) == (0, False, False)
 
 
+def test_a_task_whose_failure_is_ignored_does_not_fail_the_run() -> None:
+    d = pipeline(task("a"), task("lint", "a", onError="continue"), task("b", onError="stopAndFail"))
+    assert [s.tolerated for s in d.graph.steps] == [None, None, "lint"]
+
+
 @pytest.mark.parametrize(("timeout", "found"), [("0", (False, None)), ("0h0m0s", (False, None)), ("$(params.t)", None)])
 def test_a_timeout_of_zero_is_no_limit(timeout: str, found: tuple[bool, None] | None) -> None:
     read = step(pipeline(task("a", timeout=timeout)), "a")

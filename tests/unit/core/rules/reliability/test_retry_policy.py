@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,6 +39,15 @@ def test_failures_that_pass_get_the_smallest_limit_that_leaves_no_material_numbe
 def _hourly(fails: Callable[[int], bool], **more: Any) -> Scenario:
     """Two hundred hourly runs of one step without retries."""
     return scenario(argo(task("load")), 200, lambda i: {"load": Pod(60, fails="Error" if fails(i) else None)}, **more)
+
+
+@pytest.mark.parametrize(("last", "found"), [({}, 1), ({"continueOn": {"failed": True}}, 0)])
+def test_a_step_that_may_fail_without_the_run_is_no_reason_to_retry(last: dict[str, Any], found: int) -> None:
+    """A retry would not let any more runs succeed."""
+    of = argo(task("load"), task("report", "load", **last))
+    made = scenario(of, 42, lambda i: {"load": 60.0, "report": Pod(10, fails="Error" if i % 5 == 2 else None)})
+    runs = [replace(run, outcome=Outcome.SUCCEEDED) for run in made.runs] if last else made.runs
+    assert len(replace(made, runs=tuple(runs)).recommended("retry-policy")) == found
 
 
 def test_a_met_objective_does_not_silence_a_material_number_of_failed_runs() -> None:
