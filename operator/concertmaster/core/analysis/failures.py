@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from concertmaster.core.known import success_rate
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RUN_TIMEOUT, Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.exact import shift
 
 _LEVEL = 0.05  # significance level of the test for a drop in success
@@ -41,6 +41,8 @@ _BY_REASON = {
     "UnexpectedAdmissionError": FailureClass.EVICTION,
     "DeadlineExceeded": FailureClass.DEADLINE,
     "TaskRunTimeout": FailureClass.DEADLINE,
+    RUN_TIMEOUT: FailureClass.DEADLINE,
+    "TaskRunImagePullFailed": FailureClass.IMAGE_PULL,
     "ErrImagePull": FailureClass.IMAGE_PULL,
     "ImagePullBackOff": FailureClass.IMAGE_PULL,
     "InvalidImageName": FailureClass.IMAGE_PULL,

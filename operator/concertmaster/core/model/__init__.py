@@ -27,6 +27,7 @@ from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
     ITEM_JOIN,
+    RUN_TIMEOUT,
     STOPPED,
     UNNAMED_ITEM,
     Outcome,
@@ -41,6 +42,7 @@ from concertmaster.core.model.runs import (
 __all__ = [
     "ITEM_JOIN",
     "POD",
+    "RUN_TIMEOUT",
     "STOPPED",
     "TASK",
     "UNKNOWN_STEP",

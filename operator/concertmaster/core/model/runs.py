@@ -59,6 +59,8 @@ class Outcome(StrEnum):
 STOPPED = frozenset({"Stopped", "Cancelled", "TaskRunCancelled"})
 """Reasons of executions and runs that a user, or the schedule, ended: they neither succeeded nor failed. The first is that
 of Argo's reader, the others are Tekton's own, of a PipelineRun (however it was cancelled) and of a TaskRun."""
+RUN_TIMEOUT = "PipelineRunTimeout"
+"""Reason of executions that the time limit of their whole run ended."""
 
 
 @quick

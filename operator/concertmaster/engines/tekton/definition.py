@@ -122,7 +122,8 @@ class _Reader:
             width=width,
             ordering_only=() if on_exit else tuple(d for d in depends_on if d not in data),
             containers=containers,
-            has_timeout=limit is not None and timeout != 0,  # 0 switches the limit off
+            # Without one, the default of the cluster applies (60 minutes, unless its config-defaults say otherwise).
+            has_timeout=timeout != 0,
             timeout_seconds=timeout or None,
             retry_limit=retries or 0,
             memoized=False,

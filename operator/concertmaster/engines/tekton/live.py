@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import (
+    RUN_TIMEOUT,
     STOPPED,
     ContainerFact,
     Outcome,
@@ -112,7 +113,8 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
         problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
     for attempt, one in enumerate((*earlier[left_out:], status), left_out):
         outcome, reason, message = _condition(one, problems)
-        if attempt < len(earlier) or (outcome is Outcome.UNKNOWN and _timed_out(task_run)):
+        late = attempt == len(earlier) and outcome is Outcome.UNKNOWN and _timed_out(task_run)
+        if late or attempt < len(earlier):
             outcome = Outcome.FAILED
         containers = tuple(_containers(one, problems))
         starts = [c.started for c in containers if c.started is not None]
@@ -127,7 +129,9 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
             started=min(starts, default=None),
             finished=timestamp(one.get("completionTime")),
             outcome=outcome,
-            reason=_reason(one, reason) if outcome in (Outcome.FAILED, Outcome.UNKNOWN) else None,
+            reason=RUN_TIMEOUT
+            if late
+            else (_reason(one, reason) if outcome in (Outcome.FAILED, Outcome.UNKNOWN) else None),
             containers=containers,
             exit_code=codes[0] if codes else (0 if outcome is Outcome.SUCCEEDED and containers else None),
             message=" ".join(message.split())[:200] if message else None,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.model import Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
 from concertmaster.engines.common.manifest import Unreadable
@@ -113,7 +114,7 @@ def test_retries_timeouts_and_conditions() -> None:
     found = step(pipeline(task("a", retries=2, timeout="1h30m", when=when)), "a")
     assert (found.retry_limit, found.timeout_seconds, found.has_timeout, found.conditional) == (2, 5400.0, True, True)
     plain = step(pipeline(task("a")), "a")
-    assert (plain.retry_limit, plain.has_timeout, plain.conditional) == (0, False, False)
+    assert (plain.retry_limit, plain.has_timeout, plain.timeout_seconds, plain.conditional) == (0, True, None, False)
 
 
 def test_a_task_whose_failure_is_ignored_does_not_fail_the_run() -> None:
@@ -387,7 +388,9 @@ def test_a_task_that_was_cancelled_has_not_failed(reason: str, ended_by: str | N
     spec = {"statusMessage": said} if ended_by else {}
     ended = attempt("p-fetch", 10, 20, ok=False, why=reason) | condition("False", reason, "was stopped")
     (found, *_) = read(runs=[task_run(f"{RUN}-fetch", "fetch", ended, **spec), *RUNS[1:]]).record.steps
-    assert (found.outcome, found.reason, found.message) == (outcome, reason, "was stopped")
+    assert (found.outcome, found.message) == (outcome, "was stopped")
+    assert found.reason == ("PipelineRunTimeout" if ended_by == "timed out" else reason)
+    assert (classify(found) is FailureClass.DEADLINE) is (outcome is Outcome.FAILED)
 
 
 def test_the_attempts_before_a_task_was_cancelled_have_failed() -> None:

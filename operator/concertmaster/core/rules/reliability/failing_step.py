@@ -8,7 +8,7 @@ what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
@@ -16,7 +16,17 @@ from concertmaster.core.analysis.failures import FailureClass, classify, unexpla
 from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.analysis.runs.executions import last_attempts
 from concertmaster.core.known import median
-from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
+from concertmaster.core.model import (
+    RUN_TIMEOUT,
+    Category,
+    Finding,
+    Interval,
+    Level,
+    Outcome,
+    RunRecord,
+    Severity,
+    StepExecution,
+)
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried
 from concertmaster.core.rules.reliability.attempts import ELSEWHERE, collect, usual_reason
@@ -96,7 +106,7 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
         return
     step = common[0]
     failures = [failed[step] for failed in each]
-    if sum(classify(e) in _OTHERS for e in failures) > len(failures) / 2:
+    if sum(_covered(e, _OTHERS) for e in failures) > len(failures) / 2:
         return
     yield _finding(evidence, step, streak, before, failures)
 
@@ -110,9 +120,14 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
     for repeat in repeated(runs, culprits, collect(runs, evidence.rows.failing)):
         if repeat.step in tolerated:
             continue
-        own = sum(classify(e) not in ELSEWHERE for e in repeat.failures)
+        own = sum(not _covered(e, ELSEWHERE) for e in repeat.failures)
         if own > len(repeat.failures) / 2:
             yield _frequent(evidence, repeat)
+
+
+def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
+    """Whether another rule is about a failure of these classes. None is about a time limit that only the run itself has."""
+    return classify(e) in classes and e.reason != RUN_TIMEOUT
 
 
 def _avoided(repeat: Repeated) -> Interval | None:

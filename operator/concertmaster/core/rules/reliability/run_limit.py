@@ -5,7 +5,7 @@ from __future__ import annotations
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Finding, Level, Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RUN_TIMEOUT, Finding, Level, Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, failed_share
 from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up
 
@@ -15,8 +15,8 @@ _REACHED = 0.95  # of the limit: a run begins with its first pod, a little later
 def ends_runs(evidence: Evidence, step: str) -> bool:
     """Whether what mostly stops the step at a deadline is a limit of the whole run, retries included."""
     limit = _limit(evidence)
-    if limit is None:
-        return evidence.analysis.definition.engine.deadline_of_run
+    if limit is None and evidence.analysis.definition.engine.deadline_of_run:
+        return True
     late = [r for r in evidence.analysis.runs if any(e.step == step and _late(e) for e in r.steps)]
     return 2 * sum(_stopped(r, limit) for r in late) > len(late)
 
@@ -66,8 +66,10 @@ def _limit(evidence: Evidence) -> float | None:
     return seconds if seconds > 0.0 else None
 
 
-def _stopped(run: RunRecord, limit: float) -> bool:
-    """Whether the run failed at its deadline."""
+def _stopped(run: RunRecord, limit: float | None) -> bool:
+    """Whether the run failed at its deadline. Without a known one, only what its steps ended by tells."""
+    if limit is None:
+        return any(e.reason == RUN_TIMEOUT for e in run.steps)
     if run.outcome is not Outcome.FAILED or run.run_time is None or run.run_time < _REACHED * limit:
         return False
     return any(map(_late, run.steps))

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import share_interval
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, pipeline, scenario
 from tests.support.core.scenarios import etl
 
 
@@ -70,6 +70,13 @@ def test_a_workflow_that_never_worked_says_so() -> None:
 )
 def test_silence_beside_it(fails: dict[int, str]) -> None:
     assert made(fails).recommended("failing-step") == []
+
+
+@pytest.mark.parametrize(("reason", "found"), [("TaskRunTimeout", 0), ("PipelineRunTimeout", 1)])
+def test_what_the_time_limit_of_a_pipeline_run_ends_is_no_other_rule_about(reason: str, found: int) -> None:
+    of = pipeline({"requests": {"cpu": "1", "memory": "1Gi"}})
+    made = scenario(of, 42, lambda i: {"work": Pod(60, fails=reason if i >= 36 else None)})
+    assert len(made.recommended("failing-step")) == found
 
 
 def test_another_step_each_time_and_unknown_ends_are_silent() -> None:

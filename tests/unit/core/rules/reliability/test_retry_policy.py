@@ -15,7 +15,7 @@ from concertmaster.core.model import Level, Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
 from tests.support.builders import DAY, MI, container
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, pipeline, scenario, task
 
 
 def test_failures_that_pass_get_the_smallest_limit_that_leaves_no_material_number() -> None:
@@ -48,6 +48,13 @@ def test_a_step_that_may_fail_without_the_run_is_no_reason_to_retry(last: dict[s
     made = scenario(of, 42, lambda i: {"load": 60.0, "report": Pod(10, fails="Error" if i % 5 == 2 else None)})
     runs = [replace(run, outcome=Outcome.SUCCEEDED) for run in made.runs] if last else made.runs
     assert len(replace(made, runs=tuple(runs)).recommended("retry-policy")) == found
+
+
+@pytest.mark.parametrize(("reason", "found"), [("TaskRunTimeout", 1), ("PipelineRunTimeout", 0)])
+def test_a_retry_has_no_time_left_where_the_time_limit_of_the_run_ended_it(reason: str, found: int) -> None:
+    of = pipeline({"requests": {"cpu": "1", "memory": "1Gi"}})
+    made = scenario(of, 42, lambda i: {"work": Pod(60, fails=reason if i % 5 == 2 else None)})
+    assert len(made.recommended("retry-policy")) == found
 
 
 def test_a_met_objective_does_not_silence_a_material_number_of_failed_runs() -> None:
