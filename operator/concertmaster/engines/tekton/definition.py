@@ -7,11 +7,9 @@ of a Task run in sequence in one pod, which requests the sum over them; therefor
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.common.bounds import MAX_STEPS
@@ -30,12 +28,8 @@ from concertmaster.engines.common.manifest import (
 )
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
+from concertmaster.engines.tekton.references import bound, propagated, references
 from concertmaster.engines.tekton.traits import TEKTON
-
-_REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
-_RESULT = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)\.results[.\[]")
-_WORKSPACE = re.compile(r"\$\(\s*workspaces(?:\.([-\w]+)|\[\\?['\"]([^'\"\\]+)\\?['\"]\])")
-_READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
 
 
 def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDefinition:
@@ -64,6 +58,18 @@ def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, 
     return (*body, *(s for s in last.values() if s.name not in tasks))
 
 
+_Work = tuple[str | None, tuple[ContainerSpec, ...], bool]
+"""Name of a Task, its containers, and whether it has no pod (custom tasks, child pipelines)."""
+
+
+class _Row(NamedTuple):
+    """A pipeline task, its place for messages, and what it runs."""
+
+    task: Mapping[str, Any]
+    where: str
+    work: _Work
+
+
 class _Reader:
     """Reads pipeline tasks, and caches the Tasks they refer to."""
 
@@ -78,41 +84,45 @@ class _Reader:
         listed = sequence(spec.get(section), f"spec.{section}", self.problems)
         if len(listed) > MAX_STEPS:
             self.problems.add(f"spec.{section} has more than {MAX_STEPS:,} tasks: the rest is left out")
-        rows = [(i, mapping(raw, f"spec.{section}[{i}]", self.problems)) for i, raw in enumerate(listed[:MAX_STEPS])]
-        bindings = {str(r.get("name")): _bound(r) for _, r in rows}
-        out: dict[str, StepSpec] = {}
-        for i, row in rows:
+        rows: dict[str, _Row] = {}
+        for i, raw in enumerate(listed[:MAX_STEPS]):
             where = f"spec.{section}[{i}]"
+            row = mapping(raw, where, self.problems)
             name = text(row.get("name"), f"{where}.name", self.problems)
             if name is None:
                 self.problems.add(f"{where} has no name: it is ignored")
-            elif name in out:
+            elif name in rows:
                 self.problems.add(f"two tasks are called {name!r}: the first one is used")
             else:
-                out[name] = self._step(name, row, where, pointer("spec", section, i), behind, bindings)
-        return out
+                rows[name] = _Row(row, where, self._work(row, where, pointer("spec", section, i)))
+        bindings = {name: bound(r.task, self._spec(r.task)) for name, r in rows.items()}
+        return {name: self._step(name, r, behind, bindings) for name, r in rows.items()}
+
+    def _spec(self, row: Mapping[str, Any]) -> object:
+        """The spec of the Task that a pipeline task embeds, or refers to by name; None if it is not known."""
+        ref = row.get("taskRef")
+        named = f"{ref.get('kind') or 'Task'} {ref.get('name')}" if isinstance(ref, Mapping) else ""
+        return row.get("taskSpec") or self.foreign.get(named)
 
     def _step(
         self,
         name: str,
-        row: Mapping[str, Any],
-        where: str,
-        at: str,
+        read: _Row,
         behind: tuple[str, ...],
         bindings: Mapping[str, frozenset[str]],
     ) -> StepSpec:
+        row, where, (template, containers, podless) = read
         on_exit = bool(behind)
         listed = sequence(row.get("runAfter"), f"{where}.runAfter", self.problems)
         after = [n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n]
-        reads = [m[0] for m in _REFERENCE.findall(json.dumps({k: row[k] for k in _READS if k in row}, default=str))]
-        reads += [n for n in _propagated(row) if n in bindings]
-        data = {n for n in reads if n != name}
+        results, artifacts = propagated(row)
+        reads = {*references(row), *results.intersection(bindings)} - {name}
+        data = reads | artifacts
         data |= {n for n in after if bindings.get(n, frozenset()) & bindings.get(name, frozenset())}
-        depends_on = behind if on_exit else tuple(dict.fromkeys((*after, *sorted(set(reads) - {name}))))
+        depends_on = behind if on_exit else tuple(dict.fromkeys((*after, *sorted(reads))))
         width, fan_out = _matrix(row, where, self.problems)
         limit = text(row.get("timeout"), f"{where}.timeout", self.problems)
         timeout = seconds(limit, f"{where}.timeout", self.problems)
-        template, containers, podless = self._work(row, where, at)
         retries = whole(row.get("retries"), f"{where}.retries", self.problems)
         return StepSpec(
             name=name,
@@ -133,8 +143,7 @@ class _Reader:
             waits=podless,
         )
 
-    def _work(self, row: Mapping[str, Any], where: str, at: str) -> tuple[str | None, tuple[ContainerSpec, ...], bool]:
-        """Task name, containers, and whether it has no pod (custom tasks, child pipelines)."""
+    def _work(self, row: Mapping[str, Any], where: str, at: str) -> _Work:
         if row.get("taskSpec") is not None:
             spec = mapping(row["taskSpec"], f"{where}.taskSpec", self.problems)
             if spec.get("apiVersion") and spec.get("kind") not in (None, "Task"):
@@ -238,32 +247,6 @@ def task_containers(
     return tuple(out)
 
 
-def _propagated(row: Mapping[str, Any]) -> list[str]:
-    """Tasks whose results an embedded task spec reads. A custom task may embed a pipeline, with tasks of its own."""
-    spec = row.get("taskSpec")
-    if not isinstance(spec, Mapping) or spec.get("apiVersion"):
-        return []
-    return [m[0] for m in _RESULT.findall(json.dumps(spec, default=str))]
-
-
-def _bound(row: Mapping[str, Any]) -> frozenset[str]:
-    """Workspaces that a pipeline task binds, or that its embedded spec uses without, as the controller propagates them, and
-    claims that it mounts: steps can share files through a common volume without declaring a result."""
-    rows = row.get("workspaces")
-    listed: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
-    bindings = [w for w in listed if isinstance(w, Mapping)]
-    own = {str(w.get("name")) for w in bindings}
-    written = json.dumps(row.get("taskSpec"), default=str, ensure_ascii=False)
-    used = {dotted or quoted for dotted, quoted in _WORKSPACE.findall(written)}
-    embedded = row.get("taskSpec")
-    volumes = embedded.get("volumes") if isinstance(embedded, Mapping) else None
-    sources = (
-        (v.get("persistentVolumeClaim") for v in volumes if isinstance(v, Mapping)) if isinstance(volumes, list) else ()
-    )
-    claims = {f"claim/{c.get('claimName')}" for c in sources if isinstance(c, Mapping)}
-    return frozenset({*(str(w.get("workspace") or w.get("name")) for w in bindings), *(used - own), *claims})
-
-
 def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:
     """Width of a matrix (None if only known at run time), and whether there is a matrix."""
     if row.get("matrix") is None:
@@ -276,7 +259,7 @@ def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int
         value = param.get("value")
         if not isinstance(value, list) or any(isinstance(v, str) and "[*]" in v for v in value):
             return None, True
-        width *= max(1, len(value))
+        width *= len(value)  # without any value the task is skipped
         names.add(str(param.get("name")))
     includes = sequence(spec.get("include"), f"{where}.matrix.include", problems)
     if not params:

@@ -107,7 +107,7 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
     status = mapping(task_run.get("status"), "TaskRun status", problems)
     retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
     earlier = [mapping(s, "retriesStatus", problems) for s in retried]
-    item = _item(_name(task_run), task, run)
+    item = _item(_name(task_run), task)
     left_out = max(0, len(earlier) - _MOST_RETRIES)
     if left_out:
         problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
@@ -266,12 +266,10 @@ def task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]:
     return out
 
 
-def _item(name: str, task: str, run: str) -> str | None:
+def _item(name: str, task: str) -> str | None:
     """Index within a matrix, from the TaskRun's name; None if it has none."""
-    if name in (f"{run}-{task}", ""):
-        return None
     match = re.search(r"-(\d+)$", name)
-    return match.group(1) if match and not task.endswith(match.group(0)) else None
+    return match.group(1) if match and not name.endswith(f"-{task}") else None
 
 
 def _inputs(task_run: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:

@@ -50,6 +50,14 @@ def test_every_way_to_read_a_result_is_an_edge(fields: dict[str, Any]) -> None:
     assert (step(d, "b").depends_on, step(d, "b").ordering_only) == (("a",), ())
 
 
+@pytest.mark.parametrize("what", ["outputs.image", "outputs", "inputs.source"])
+def test_artifacts_that_an_embedded_spec_reads_are_data_but_no_edge(what: str) -> None:
+    reads = {"taskSpec": {"steps": [{"image": "i", "script": f"echo '$(tasks.a.{what})'"}]}}
+    d = pipeline(task("a"), task("b", "a", **reads), task("c", **reads))
+    assert (step(d, "b").depends_on, step(d, "b").ordering_only) == (("a",), ())
+    assert step(d, "c").depends_on == ()
+
+
 def test_what_an_embedded_spec_says_of_tasks_that_are_no_siblings_is_no_edge() -> None:
     script = {"steps": [{"image": "i", "script": "sh $(tasks.a.sh) $(tasks.other.results.x)"}]}
     loop = {"apiVersion": "custom.tekton.dev/v1", "kind": "Loop", "spec": {"x": "$(tasks.a.results.x)"}}
@@ -87,11 +95,25 @@ def test_a_claim_that_embedded_specs_mount_may_carry_data() -> None:
     assert step(d, "c").ordering_only == ("a",)
 
 
+def test_a_claim_that_named_tasks_mount_may_carry_data() -> None:
+    def mounting(claim: str) -> dict[str, Any]:
+        volumes = [{"name": "x", "persistentVolumeClaim": {"claimName": claim}}]
+        return {"kind": "Task", "spec": {"steps": [{"image": "i"}], "volumes": volumes}}
+
+    objects = {"first": mounting("day"), "second": mounting("day"), "third": mounting("night")}
+    refs = [task("a", taskRef={"name": "first"}), task("b", "a", taskRef={"name": "second", "kind": "Task"}),
+            task("c", "a", taskRef={"name": "third"})]  # fmt: skip
+    d = pipeline(*refs, objects=objects)
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+
+
 @pytest.mark.parametrize(
     ("matrix", "width"),
     [
         ({"params": [{"name": "os", "value": ["a", "b"]}, {"name": "v", "value": ["1", "2", "3"]}]}, 6),
         ({"include": [{"name": "x"}, {"name": "y"}]}, 2),
+        ({"params": [{"name": "os", "value": ["a", "b"]}, {"name": "v", "value": []}]}, 0),
         ({"params": [{"name": "os", "value": ["a"]}], "include": [{"name": "x"}]}, None),
         ({"params": [{"name": "os", "value": "$(params.list[*])"}]}, None),
     ],
@@ -338,6 +360,22 @@ def test_failures_carry_reason_exit_code_and_message() -> None:
     )
     (found,) = [e for e in read(runs=[refused]).record.steps if e.step == "fetch"]
     assert (found.reason, found.exit_code, found.pod) == ("TaskRunImagePullFailed", None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "pipeline_task", "item"),
+    [
+        ("build-1-0", "build-1", "0"),
+        ("build-1-1", "build-1", "1"),
+        ("build-1", "build-1", None),
+        ("build-1", "build", "1"),
+    ],
+)
+def test_the_place_in_a_matrix_is_what_follows_the_name_of_the_task(
+    name: str, pipeline_task: str, item: str | None
+) -> None:
+    (found, *_) = read(runs=[task_run(f"{RUN}-{name}", pipeline_task, attempt("p", 1, 2))]).record.steps
+    assert (found.step, found.item) == (pipeline_task, item)
 
 
 def test_skipped_tasks_are_steps_that_did_not_run() -> None:
