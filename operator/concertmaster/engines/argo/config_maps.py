@@ -8,6 +8,7 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.definitions import CacheContent
+from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
 
@@ -37,7 +38,10 @@ def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tup
             name = "/".join(str(p) for p in parts if p) or None
         if name:
             out.append(f"{kind}/{name}")
-    return tuple(dict.fromkeys(out))
+    names = tuple(dict.fromkeys(out))
+    if len(names) > MAX_LOCKS:
+        problems.add(f"{where}.synchronization has {len(names)} locks: only the first {MAX_LOCKS} are considered")
+    return names[:MAX_LOCKS]
 
 
 def cache_name(memoize: object) -> str | None:

@@ -15,13 +15,14 @@ from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.core.quick import changed, quick
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.items import FanOut, fan_out
-from concertmaster.engines.argo.references import HandOvers, reads
-from concertmaster.engines.argo.tasks import Task, read_tasks
-from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf
-from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
+from concertmaster.engines.argo.references import HandOvers, Siblings
+from concertmaster.engines.argo.tasks import Task
+from concertmaster.engines.argo.templates import Called, Leaf, Templates, declared, read_leaf
+from concertmaster.engines.common.bounds import MAX_EDGES, MAX_LOCKS, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
 MAX_CALLS = 10_000
+MAX_PASSED = 10 * MAX_EDGES  # ends that tasks hand on to those behind them, also through templates without steps
 MAX_DEPTH = 40
 MAX_NAMES = 4_000_000  # total characters of the item names of all fan-outs
 _BEYOND = (
@@ -65,7 +66,11 @@ class Expansion:
         self.notes: dict[str, None] = {}
         self._handed = HandOvers(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
+        self._leaves: dict[int, tuple[Called, Leaf]] = {}  # by the id of their body; these, too, are read once
+        self._locks: dict[int, tuple[Called, tuple[str, ...]]] = {}
+        self._fan_outs: dict[Task, FanOut | None] = {}
         self._edge_count = 0
+        self._passed = 0
         self._names = 0
         self._calls = 0
 
@@ -97,6 +102,8 @@ class Expansion:
         frame = (called.scope, called.name)
         if kind not in ("dag", "steps"):
             return self._leaf(called, place, waits, where)
+        if self._too_much():
+            return tuple(waits)
         if called.name and frame in place.stack:
             loop = " > ".join([*(n for _, n in place.stack[place.stack.index(frame) :]), called.name])
             self.problems.add(f"template {called.name!r} calls itself ({loop}): repetitions count as its first round")
@@ -104,43 +111,37 @@ class Expansion:
         if len(place.stack) >= MAX_DEPTH:
             self.problems.add(f"{where}: templates are nested deeper than {MAX_DEPTH}: the rest is left out")
             return tuple(waits)
-        self._calls += 1
-        if self._calls > MAX_CALLS or self._full:
-            self.problems.add(_BEYOND)
-            return tuple(waits)
         inner = changed(
             place,
             stack=(*place.stack, frame),
             memoized=place.memoized or called.body.get("memoize") is not None,
-            locks=(*place.locks, *read_locks(called.body, where, self.problems)),
+            locks=self._held(place, called, where),
             limit=None,
         )
-        tasks = read_tasks(called, where, self.problems)
+        siblings = self._handed.siblings(called, where)
         first = len(self.steps)
-        exits = self._compose(called, tasks, inner, waits, where)
-        self._group_limit(called, tasks, inner, first, where)
+        exits = self._compose(siblings, inner, waits, where)
+        self._group_limit(called, siblings.tasks, inner, first, where)
         return exits
 
-    def _compose(
-        self, called: Called, tasks: Sequence[Task], place: _Place, waits: Waits, where: str
-    ) -> tuple[str, ...]:
+    def _compose(self, siblings: Siblings, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
         """Expand the tasks of one template in order and connect them."""
+        called, tasks = siblings.called, siblings.tasks
         ends: dict[str, tuple[str, ...]] = {}
-        callees = {t.name: self.templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
         awaited: set[str] = set()
         inside = changed(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
         for task in tasks:
             if self._full:
                 self.problems.add(_BEYOND)
                 break
-            callee = callees[task.name]
-            before = self._edges(task, callee, callees, ends)
+            before = siblings.before(task)
             awaited |= set(before)
             behind: Waits = dict(waits) if not before else {}
             for name, data in before.items():
                 for end in ends.get(name, ()):
                     behind[end] = behind.get(end, False) or data
-            ends[task.name] = self._task(task, callee, inside, behind, called.scope)
+                self._passed += len(ends.get(name, ()))
+            ends[task.name] = self._task(task, siblings.callees[task.name], inside, behind, called.scope)
         last = {t.group for t in tasks if t.group is not None}
         if last:  # a steps template ends with its last group
             open_ends = [t.name for t in tasks if t.group == max(last)]
@@ -150,21 +151,27 @@ class Expansion:
 
     @property
     def _full(self) -> bool:
-        return len(self.steps) >= MAX_STEPS or self._edge_count > MAX_EDGES
+        return (
+            len(self.steps) >= MAX_STEPS
+            or self._edge_count > MAX_EDGES
+            or self._passed > MAX_PASSED
+            or self._calls > MAX_CALLS
+        )
 
-    def _edges(
-        self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
-    ) -> Waits:
-        """Siblings that ``task`` depends on, declared or through data references; the value is True for data edges."""
-        own = reads(task.raw)
-        out: Waits = {}
-        for name, chosen in task.before.items():
-            handed = self._handed.between(callees.get(name), callee, own)
-            out[name] = chosen or name in own.tasks or handed
-        for name in sorted(own.tasks):
-            if name in done and name != task.name:
-                out[name] = True
-        return out
+    def _too_much(self) -> bool:
+        """Count one more call of a template, whatever comes of it: whether there were too many."""
+        self._calls += 1
+        if self._full:
+            self.problems.add(_BEYOND)
+        return self._full
+
+    def _held(self, place: _Place, called: Called, where: str) -> tuple[str, ...]:
+        """The locks of a template and of those around it."""
+        key = id(called.written)
+        if key not in self._locks:
+            self._locks[key] = called, read_locks(called.body, where, self.problems)
+        own = self._locks[key][1]
+        return tuple(dict.fromkeys((*place.locks, *own)))[:MAX_LOCKS] if own else place.locks
 
     def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
         """Expand one task with its fan-out, exit handler and hooks."""
@@ -193,12 +200,14 @@ class Expansion:
 
     def _spread(self, task: Task) -> FanOut | None:
         """The fan-out of a task; beyond MAX_NAMES its item names count as unknown."""
-        named = self._names <= MAX_NAMES
-        spread = fan_out(task.raw, task.where, self.parameters, self.problems, named=named)
-        if spread is None:
-            return None
-        self._names += spread.size
-        return replace(spread, items=None) if spread.items and self._names > MAX_NAMES else spread
+        if task not in self._fan_outs:
+            named = self._names <= MAX_NAMES
+            spread = fan_out(task.raw, task.where, self.parameters, self.problems, named=named)
+            self._names += spread.size if spread is not None else 0
+            if spread is not None and spread.items and self._names > MAX_NAMES:
+                spread = replace(spread, items=None)
+            self._fan_outs[task] = spread
+        return self._fan_outs[task]
 
     def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
@@ -206,6 +215,8 @@ class Expansion:
             hooks["exit"] = {"template": task.raw["onExit"]}
         out: list[str] = []
         for name, raw in hooks.items():
+            if self._too_much():
+                break
             holder = mapping(raw, f"{task.where}.hooks.{name}", self.problems)
             called = self.templates.called(holder, scope, f"{task.where}.hooks.{name}", None)
             if called is None:
@@ -216,14 +227,13 @@ class Expansion:
         return out
 
     def _leaf(self, called: Called, place: _Place, waits: Waits, where: str, known: bool = True) -> tuple[str, ...]:
-        if self._full:
-            self.problems.add(_BEYOND)
+        if self._too_much():
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"
         if name in self.steps:
             self.problems.add(f"two steps are called {name!r}: they count as one")
             return (name,)
-        leaf = read_leaf(called, self.templates, where) if known else None
+        leaf = self._read(called, where) if known else None
         if known and called.at is None and called.name:
             self.notes.setdefault(
                 f"Step {name} runs template {called.name} of {called.scope}: change its resources there."
@@ -250,7 +260,7 @@ class Expansion:
             waits=leaf.podless if leaf else False,
             creates=leaf.creates if leaf else False,
             daemon=leaf.daemon if leaf else False,
-            locks=tuple(dict.fromkeys((*place.locks, *read_locks(called.body, where, self.problems)))),
+            locks=self._held(place, called, where),
             outer_locks=place.locks,
             path=place.path,
             pointer=called.at,
@@ -259,6 +269,12 @@ class Expansion:
             task={k: place.task.raw[k] for k in _EDGES if place.task.raw.get(k)} if place.task is not None else {},
         )
         return (name,)
+
+    def _read(self, called: Called, where: str) -> Leaf:
+        key = id(called.written)
+        if key not in self._leaves:
+            self._leaves[key] = called, read_leaf(called, self.templates, where)
+        return self._leaves[key][1]
 
     def _group_limit(self, called: Called, tasks: Sequence[Task], place: _Place, first: int, where: str) -> None:
         limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
@@ -279,4 +295,4 @@ class Expansion:
 def _times(width: int | None, spread: FanOut | None) -> int | None:
     if spread is None:
         return width
-    return None if width is None or spread.width is None else width * spread.width
+    return None if width is None or spread.width is None else possible_width(width * spread.width)

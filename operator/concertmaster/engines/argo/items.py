@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.engines.common.bounds import possible_width
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
 # Characters of a task's items, and that defaults of parameters may add; beyond, they are not put in.
@@ -127,7 +128,10 @@ def _sequence(
         problems.add(f"{where}.withSequence is {shown(dict(spec))}: start, end and count must be whole numbers")
         return FanOut(None, None)
     assumed = any(filled[k] != written[k] for k in filled)
-    width = abs(end - start) + 1
+    width = possible_width(abs(end - start) + 1)
+    if width is None:
+        problems.add(f"{where}.withSequence is {shown(dict(spec))}, which no engine takes")
+        return FanOut(None, None)
     form = filled.get("format", "%d")
     if not named or width > MAX_ITEMS or "{{" in form or width * _longest(form) > MAX_TEXT:
         return FanOut(None, None if assumed else width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from concertmaster.core.model import ITEM_JOIN, NameSegment, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_before
@@ -19,6 +19,7 @@ MAX_ATTEMPTS = 64  # maximum attempt number searched for at the end of a node na
 _USUAL_ATTEMPTS = 16  # the same if the limit is open or only known at run time
 _INNER_ATTEMPTS = 4  # maximum attempt number of an enclosing retry (a retried dag around the step)
 _MAX_NAMES = 50_000  # maximum number of node names computed per run
+_MAX_HASHED = 2_000_000  # maximum number of their characters that are hashed: one item may have a million
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,14 @@ class Match:
     attempt: int
 
 
+class _Enough(Exception):
+    """As much was hashed for one run as may be."""
+
+
 @dataclass(slots=True)
 class NodeNames:
-    """Node names of one definition in one run: hash before the last attempt suffix -> step, item, outer attempts."""
+    """Node names of one definition in one run: hash before the last attempt suffix -> step, item, outer attempts. Names
+    beyond the limits are not computed: their pods are recognised by the template."""
 
     run: str
     definition: WorkflowDefinition
@@ -42,17 +48,19 @@ class NodeNames:
 
     def __post_init__(self) -> None:
         self.attempts = max((attempts_of(s) for s in self.definition.graph.steps), default=1)
-        budget = _MAX_NAMES
+        hashing = _Hashing()
         start = fnv32a(self.run)
-        for step in self.definition.graph.steps:
-            if not step.path:
-                continue
-            table = self.stems if step.path[-1].attempts else self.plain
-            for state, item, attempt in _states(step.path, start):
-                table.setdefault(state, Match(step, item, attempt))
-                budget -= 1
-                if budget <= 0:
-                    return
+        left = _MAX_NAMES
+        try:
+            for step in self.definition.graph.steps:
+                if not step.path or any(p.items is None and not p.whole for p in step.path):
+                    continue
+                table = self.stems if step.path[-1].attempts else self.plain
+                for state, items, attempt in islice(hashing.names(step.path, start), left):
+                    table.setdefault(state, Match(step, ITEM_JOIN.join(items) or None, attempt))
+                    left -= 1
+        except _Enough:
+            return
 
     def find(self, name: ArgoPodName) -> Match | None:
         """The step that has a node with this hash; None if there is none."""
@@ -80,29 +88,36 @@ def attempts_of(step: StepSpec) -> int:
     return _USUAL_ATTEMPTS if step.retry_limit is None else max(1, min(MAX_ATTEMPTS, step.retry_limit + 1))
 
 
-def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, str | None, int]]:
-    """Hashes of all node names of a path, without the last attempt suffix; empty if items are unknown."""
-    rows: list[tuple[int, tuple[str, ...], int]] = [(start, (), 0)]
-    for place_in_path, segment in enumerate(path):
-        if segment.items is None and not segment.whole:
+@dataclass(slots=True)
+class _Hashing:
+    """Hashes of names, until ``_MAX_HASHED`` characters were hashed: then it raises _Enough."""
+
+    left: int = _MAX_HASHED
+
+    def of(self, text: str, state: int) -> int:
+        self.left -= len(text)
+        if self.left < 0:
+            raise _Enough
+        return fnv32a(text, state)
+
+    def names(
+        self, path: Sequence[NameSegment], state: int, items: tuple[str, ...] = (), attempt: int = 0
+    ) -> Iterator[tuple[int, tuple[str, ...], int]]:
+        """The node names of a path, one after the other: hash without the last attempt suffix, items, outer attempts.
+        Fan-outs inside one another have the product of their items, so that nobody makes a list of them."""
+        if not path:
+            yield state, items, attempt
             return
-        last = place_in_path == len(path) - 1
-        grown: list[tuple[int, tuple[str, ...], int]] = []
-        for state, items, attempt in rows:
-            base = fnv32a(segment.text, state)
-            named = [(fnv32a(f"({i})", base), (*items, i)) for i in segment.items or ()]
-            if not named or segment.whole:
-                named.append((base, items))
-            for here, labels in named:
-                if segment.attempts and not last:
-                    grown += [
-                        (fnv32a(f"({n})", here), labels, attempt * _INNER_ATTEMPTS + n) for n in range(_INNER_ATTEMPTS)
-                    ]
-                else:
-                    grown.append((here, labels, attempt))
-        rows = grown[:_MAX_NAMES]
-    for state, items, attempt in rows:
-        yield state, ITEM_JOIN.join(items) or None, attempt
+        segment, *inner = path
+        base = self.of(segment.text, state)
+        for item in (*(segment.items or ()), *((None,) if segment.whole or not segment.items else ())):
+            here = base if item is None else self.of(f"({item})", base)
+            labels = items if item is None else (*items, item)
+            if segment.attempts and inner:
+                for n in range(_INNER_ATTEMPTS):
+                    yield from self.names(inner, self.of(f"({n})", here), labels, attempt * _INNER_ATTEMPTS + n)
+            else:
+                yield from self.names(inner, here, labels, attempt)
 
 
 def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
@@ -129,10 +144,14 @@ def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefin
 
 def dense_attempts(rows: list[StepExecution]) -> list[StepExecution]:
     """Nested attempts (a retried step in a retried dag), numbered consecutively from 0."""
-    nested = {(e.step, e.item) for e in rows if e.attempt >= MAX_ATTEMPTS}
-    out = [e for e in rows if (e.step, e.item) not in nested]
+    nested: dict[tuple[str, str | None], list[StepExecution]] = {
+        (e.step, e.item): [] for e in rows if e.attempt >= MAX_ATTEMPTS
+    }
+    out: list[StepExecution] = []
+    for e in rows:
+        nested.get((e.step, e.item), out).append(e)
     for place in sorted(nested, key=str):
-        mine = sorted((e for e in rows if (e.step, e.item) == place), key=lambda e: (e.attempt, e.uid or ""))
+        mine = sorted(nested[place], key=lambda e: (e.attempt, e.uid or ""))
         out += [replace(e, attempt=n) for n, e in enumerate(mine)]
     return out
 

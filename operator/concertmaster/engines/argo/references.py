@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.engines.argo.tasks import read_tasks
+from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
@@ -129,6 +129,34 @@ class _Hands:
         )
 
 
+@dataclass(slots=True, eq=False)
+class Siblings:
+    """The tasks of one dag or steps template in topological order, and what each calls. Read once, however many places call
+    the template."""
+
+    called: Called
+    tasks: list[Task]
+    callees: dict[str, Called | None]
+    _handed: HandOvers
+    _places: dict[str, int]
+    _known: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def before(self, task: Task) -> dict[str, bool]:
+        """The siblings that ``task`` depends on, declared or through data references; the value is True for data edges."""
+        if task.name not in self._known:
+            self._known[task.name] = self._before(task)
+        return self._known[task.name]
+
+    def _before(self, task: Task) -> dict[str, bool]:
+        own, callee = reads(task.raw), self.callees[task.name]
+        out = {
+            name: chosen or name in own.tasks or self._handed.between(self.callees.get(name), callee, own)
+            for name, chosen in task.before.items()
+        }
+        here = self._places[task.name]
+        return out | {name: True for name in sorted(own.tasks) if self._places.get(name, here) < here}
+
+
 class HandOvers:
     """What the templates of one workflow hand to each other besides arguments: global outputs, artifacts stored at a named
     place, and files on shared volumes. Each template is looked through once."""
@@ -137,31 +165,53 @@ class HandOvers:
         self._templates = templates
         self._volumes = _shared_volumes(templates.spec)
         self._known: dict[_Frame, tuple[Called, _Hands]] = {}
+        self._siblings: dict[_Frame, Siblings] = {}
+        self._pairs: dict[tuple[_Frame, _Frame], bool] = {}
+
+    def siblings(self, called: Called, where: str) -> Siblings:
+        """The tasks of a template. ``where``: of one without a name, in messages."""
+        frame = _frame(called)
+        if frame not in self._siblings:
+            tasks = read_tasks(called, called.name or where, self._templates.problems)
+            callees = {t.name: self._templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
+            places = {task.name: place for place, task in enumerate(tasks)}
+            self._siblings[frame] = Siblings(called, tasks, callees, self, places)
+        return self._siblings[frame]
 
     def between(self, above: Called | None, callee: Called | None, own: Reads) -> bool:
         """Whether template ``above`` may hand something to a task that reads ``own`` and calls ``callee``."""
         if above is None:
             return False
-        left, right = self._hands(above), self._hands(callee) if callee is not None else _Hands()
+        left = self._hands(above)
         return (
-            _meet(left.volumes, right.volumes)
+            (callee is not None and self._linked(above, callee))
             or not left.writes.isdisjoint(own.outputs)
-            or not left.writes.isdisjoint(right.reads)
             or _meet(left.stores, own.locations)
-            or _meet(left.stores, right.fetches)
         )
+
+    def _linked(self, above: Called, callee: Called) -> bool:
+        """Whether template ``above`` may hand something to ``callee``, whoever calls them."""
+        pair = _frame(above), _frame(callee)
+        if pair not in self._pairs:
+            left, right = self._hands(above), self._hands(callee)
+            self._pairs[pair] = (
+                _meet(left.volumes, right.volumes)
+                or not left.writes.isdisjoint(right.reads)
+                or _meet(left.stores, right.fetches)
+            )
+        return self._pairs[pair]
 
     def _hands(self, called: Called, depth: int = 0) -> _Hands:
         """The same of a template and of all that it calls (a few levels deep)."""
-        frame = (called.scope, called.name or id(called.written))  # it is kept, so that its id stays its own
+        frame = _frame(called)
         if frame in self._known:
             return self._known[frame][1]
         hands = self._own(called)
         if called.kind in ("dag", "steps") and depth < _DEEPEST:
             self._known[frame] = called, hands  # of a template that calls itself, its own are all there is to add
-            for task in read_tasks(called, called.name, self._templates.problems):
-                below = self._templates.called(task.raw, called.scope, task.where, task.at)
-                hands |= self._hands(below, depth + 1) if below is not None else _Hands()
+            callees = self.siblings(called, called.name).callees.values()
+            for below in {_frame(below): below for below in callees if below is not None}.values():
+                hands |= self._hands(below, depth + 1)
         self._known[frame] = called, hands
         return hands
 
@@ -177,3 +227,8 @@ class HandOvers:
             _locations(body.get("outputs")),
             read.locations,
         )
+
+
+def _frame(called: Called) -> _Frame:
+    """What makes two calls those of one template. One without a name is kept, so that its id stays its own."""
+    return called.scope, called.name or id(called.written)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.engines.argo.templates import Called
-from concertmaster.engines.common.bounds import MAX_STEPS
+from concertmaster.engines.common.bounds import MAX_NAME, MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
 from concertmaster.engines.common.ordering import in_order
 
@@ -47,10 +47,10 @@ def parse_depends(expression: str) -> Depends:
     return Depends(tuple(names), frozenset(chosen), tuple(unknown))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Task:
     """One dag task or step: its name, its declaration, and the siblings it depends on (value: on a particular
-    result)."""
+    result). It equals nothing but itself."""
 
     name: str
     raw: Mapping[str, Any]
@@ -172,5 +172,8 @@ def _named(raw: object, where: str, at: str | None, problems: Problems) -> Task 
     name = text(body.get("name"), f"{where}.name", problems)
     if name is None:
         problems.add(f"{where} has no name: it is ignored")
+        return None
+    if len(name) > MAX_NAME:
+        problems.add(f"{where}.name has {len(name)} characters, at most {MAX_NAME} are possible: it is ignored")
         return None
     return Task(name, body, where, at)

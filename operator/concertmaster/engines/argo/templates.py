@@ -18,6 +18,7 @@ from concertmaster.engines.common.manifest import (
     Resolve,
     Unreadable,
     container,
+    container_rows,
     flag,
     mapping,
     pointer,
@@ -255,11 +256,11 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         out.append(one(body["script"], "script", name="main"))
     elif body.get("containerSet") is not None:
         rows = mapping(body["containerSet"], f"{where}.containerSet", problems).get("containers")
-        for i, raw in enumerate(sequence(rows, f"{where}.containerSet.containers", problems)):
+        for i, raw in enumerate(container_rows(rows, f"{where}.containerSet.containers", problems)):
             out.append(one(raw, "containerSet", "containers", i))
-    for i, raw in enumerate(sequence(body.get("sidecars"), f"{where}.sidecars", problems)):
+    for i, raw in enumerate(container_rows(body.get("sidecars"), f"{where}.sidecars", problems)):
         out.append(one(raw, "sidecars", i, sidecar=True))
-    for i, raw in enumerate(sequence(body.get("initContainers"), f"{where}.initContainers", problems)):
+    for i, raw in enumerate(container_rows(body.get("initContainers"), f"{where}.initContainers", problems)):
         beside = restarts(raw)
         out.append(one(raw, "initContainers", i, sidecar=beside, init=not beside))
     return tuple(out)

@@ -19,6 +19,7 @@ from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
 from concertmaster.core.model.quantity import LONGEST, rounded
 from concertmaster.core.times import parse_duration, parse_time
+from concertmaster.engines.common.bounds import MAX_CONTAINERS
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
 """``resolve(kind, name)`` returns the object that a definition refers to, in a namespace that the resolver knows; None if
@@ -75,6 +76,14 @@ def sequence(value: object, where: str, problems: Problems) -> Sequence[Any]:
         return value
     problems.add(f"{where} is {_kind(value)} where a list is expected: it is ignored")
     return ()
+
+
+def container_rows(value: object, where: str, problems: Problems) -> Sequence[Any]:
+    """``value`` as a list of containers, at most ``MAX_CONTAINERS``: each step of a workflow may run the same pod."""
+    rows = sequence(value, where, problems)
+    if len(rows) > MAX_CONTAINERS:
+        problems.add(f"{where} has {len(rows)} entries: only the first {MAX_CONTAINERS} are considered")
+    return rows[:MAX_CONTAINERS]
 
 
 def text(value: object, where: str, problems: Problems) -> str | None:
@@ -263,9 +272,9 @@ def pod_containers(
     """Containers of a pod spec: app containers, then init containers (restartPolicy Always makes one a sidecar)."""
     out = [
         container(raw, f"{where}.containers[{i}]", problems, at=None if at is None else f"{at}/containers/{i}")
-        for i, raw in enumerate(sequence(spec.get("containers"), f"{where}.containers", problems))
+        for i, raw in enumerate(container_rows(spec.get("containers"), f"{where}.containers", problems))
     ]
-    for i, raw in enumerate(sequence(spec.get("initContainers"), f"{where}.initContainers", problems)):
+    for i, raw in enumerate(container_rows(spec.get("initContainers"), f"{where}.initContainers", problems)):
         beside = restarts(raw)
         here = None if at is None else f"{at}/initContainers/{i}"
         declared = container(raw, f"{where}.initContainers[{i}]", problems, at=here)

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.engines.common.bounds import MAX_STEPS
+from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
     Unreadable,
     container,
+    container_rows,
     fingerprint,
     mapping,
     pointer,
@@ -54,7 +55,7 @@ def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, 
     tasks = reader.tasks(spec, "tasks", ())
     body = ordered_steps(tasks, reader.problems)
     ends = tuple(s.name for s in body)
-    last = reader.tasks(spec, "finally", ends)
+    last = reader.tasks(spec, "finally", ends, most=min(MAX_STEPS - len(ends), MAX_EDGES // max(1, len(ends))))
     return (*body, *(s for s in last.values() if s.name not in tasks))
 
 
@@ -78,14 +79,18 @@ class _Reader:
         self.foreign: dict[str, Mapping[str, Any]] = {}
         self.notes: dict[str, None] = {}
         self._resolve = resolve
+        self._containers: dict[str, tuple[ContainerSpec, ...]] = {}  # by Task: many tasks may run the same
 
-    def tasks(self, spec: Mapping[str, Any], section: str, behind: tuple[str, ...]) -> dict[str, StepSpec]:
-        """Steps of ``spec.tasks``, or of ``spec.finally`` (which depends on all steps ``behind``), by name."""
+    def tasks(
+        self, spec: Mapping[str, Any], section: str, behind: tuple[str, ...], *, most: int = MAX_STEPS
+    ) -> dict[str, StepSpec]:
+        """Steps of ``spec.tasks``, or of ``spec.finally`` (which depends on all steps ``behind``), by name; at most so
+        many."""
         listed = sequence(spec.get(section), f"spec.{section}", self.problems)
-        if len(listed) > MAX_STEPS:
-            self.problems.add(f"spec.{section} has more than {MAX_STEPS:,} tasks: the rest is left out")
+        if len(listed) > most:
+            self.problems.add(f"spec.{section} has more than {most:,} tasks: the rest is left out")
         rows: dict[str, _Row] = {}
-        for i, raw in enumerate(listed[:MAX_STEPS]):
+        for i, raw in enumerate(listed[:most]):
             where = f"spec.{section}[{i}]"
             row = mapping(raw, where, self.problems)
             name = text(row.get("name"), f"{where}.name", self.problems)
@@ -114,7 +119,7 @@ class _Reader:
         row, where, (template, containers, podless) = read
         on_exit = bool(behind)
         listed = sequence(row.get("runAfter"), f"{where}.runAfter", self.problems)
-        after = [n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n]
+        after = dict.fromkeys(n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n)
         results, artifacts = propagated(row)
         reads = {*references(row), *results.intersection(bindings)} - {name}
         data = reads | artifacts
@@ -176,12 +181,16 @@ class _Reader:
         if task is None:
             self.problems.add(f"{where} refers to {kind} {name!r}, which cannot be found")
             return name, (), False
-        spec = mapping(mapping(task, name, self.problems).get("spec"), f"{kind} {name}", self.problems)
-        self.foreign[f"{kind} {name}"] = spec
-        if kind == "Task":
-            return name, task_containers(spec, f"{kind} {name}", self.problems, pointer("spec"), name), False
-        self.notes.setdefault(f"Task {row.get('name')} runs {kind} {name}: change its resources there.")
-        return name, task_containers(spec, f"{kind} {name}", self.problems, None), False
+        own = kind == "Task"
+        if not own:
+            self.notes.setdefault(f"Task {row.get('name')} runs {kind} {name}: change its resources there.")
+        called = f"{kind} {name}"
+        if called not in self._containers:
+            spec = self.foreign[called] = mapping(mapping(task, name, self.problems).get("spec"), called, self.problems)
+            self._containers[called] = task_containers(
+                spec, called, self.problems, pointer("spec") if own else None, name if own else None
+            )
+        return name, self._containers[called], False
 
 
 def tasks_of(raw: Mapping[str, Any], namespace: str | None = None) -> frozenset[str]:
@@ -229,7 +238,7 @@ def task_containers(
     shared = mapping(default.get("computeResources", default.get("resources")), f"{where}.stepTemplate", problems)
     out = []
     for section, prefix, sidecar in (("steps", "step", False), ("sidecars", "sidecar", True)):
-        for i, raw in enumerate(sequence(spec.get(section), f"{where}.{section}", problems)):
+        for i, raw in enumerate(container_rows(spec.get(section), f"{where}.{section}", problems)):
             row = mapping(raw, f"{where}.{section}[{i}]", problems)
             name = text(row.get("name"), f"{where}.{section}[{i}].name", problems)
             # The name of the field in v1beta1 is "resources".
@@ -253,14 +262,15 @@ def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int
         return None, False
     spec = mapping(row["matrix"], f"{where}.matrix", problems)
     params = sequence(spec.get("params"), f"{where}.matrix.params", problems)
-    width, names = 1, set()
+    width = 1
     for raw in params:
         param = mapping(raw, f"{where}.matrix.params", problems)
         value = param.get("value")
         if not isinstance(value, list) or any(isinstance(v, str) and "[*]" in v for v in value):
             return None, True
         width *= len(value)  # without any value the task is skipped
-        names.add(str(param.get("name")))
+        if possible_width(width) is None:
+            return None, True
     includes = sequence(spec.get("include"), f"{where}.matrix.include", problems)
     if not params:
         return len(includes) or None, True

@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.engines.argo import expand, items
+from concertmaster.core.model import PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import assign
+from concertmaster.engines.argo import expand, items, nodes
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.common.bounds import decoded_bytes
+from concertmaster.engines.common.names import fnv32a
 from concertmaster.engines.define import define
 from concertmaster.engines.jobs.live import read_run as read_job
+from tests.support.counting import all_calls
 
 LEAF = {"name": "leaf", "container": {"image": "x"}}
 
@@ -169,6 +172,125 @@ def test_items_of_many_tasks_are_not_named_without_end(monkeypatch: pytest.Monke
     graph = defined(workflow([{"name": "main", "dag": {"tasks": rows}}])).graph
     assert {s.width for s in graph.steps} == {2_000}
     assert made <= 6_000
+
+
+def dag(name: str, *rows: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "dag": {"tasks": list(rows)}}
+
+
+def itself() -> dict[str, Any]:
+    """Each of many tasks calls a template of many tasks that call it again."""
+    rows = [task(f"t{i}", "again") for i in range(600)]
+    return workflow([dag("again", *rows), dag("main", *rows)])
+
+
+def empty() -> dict[str, Any]:
+    """Groups of tasks that run nothing, and hand on the ends of all before them."""
+    groups = [[task(f"{g}{i}", "leaf" if g == "a" else "none") for i in range(300)] for g in "abc"]
+    return workflow([dag("none"), {"name": "main", "steps": groups}])
+
+
+def hooked() -> dict[str, Any]:
+    """A template with thousands of hooks that call nothing, called by thousands of tasks."""
+    hooks = {f"h{i}": {"template": "missing"} for i in range(5_000)}
+    return workflow([dag("with", task("a", hooks=hooks)), dag("main", *(task(f"t{i}", "with") for i in range(600)))])
+
+
+def duplicates() -> dict[str, Any]:
+    """A template with thousands of tasks of one name, called by thousands of tasks."""
+    same = dag("with", *[task("same", "none")] * 5_000)
+    return workflow([dag("none"), same, dag("main", *(task(f"t{i}", "with") for i in range(600)))])
+
+
+@pytest.mark.parametrize("make", [itself, empty, hooked, duplicates])
+def test_the_work_is_bounded_where_many_calls_make_few_steps(make: Callable[[], dict[str, Any]]) -> None:
+    raw = make()
+    assert all_calls(lambda: defined(raw)) < 4_000_000
+
+
+def test_what_many_steps_share_is_read_once() -> None:
+    """Thousands of containers, locks and long arguments of a template that thousands of tasks call."""
+    many = {"name": "many", "container": {"image": "x"}, "sidecars": [{"name": f"s{i}"} for i in range(5_000)],
+            "synchronization": {"mutexes": [{"name": f"m{i}"} for i in range(5_000)]}}  # fmt: skip
+    long = {"parameters": [{"name": "p", "value": "{{tasks.none.outputs.result}} " * 5_000}]}
+    inner = dag("inner", task("a", "many", arguments=long, withParam="{{=" * 50_000))
+    raw = workflow([many, inner, dag("main", *(task(f"t{i}", "inner") for i in range(1_500)))])
+    with frugal(seconds=8, mebibytes=60):
+        graph = defined(raw).graph
+    assert len(graph.steps) == 1_500
+    assert len(graph.steps[0].containers) == 201
+    assert len(graph.steps[0].locks) == 100
+    assert len({id(step.containers) for step in graph.steps}) == 1
+    assert {p for p in graph.problems if "only the first" in p} == {
+        "inner.dag.tasks[0].sidecars has 5000 entries: only the first 200 are considered",
+        "inner.dag.tasks[0].synchronization has 5000 locks: only the first 100 are considered",
+    }
+
+
+def test_a_task_that_thousands_of_pipeline_tasks_run_has_few_containers() -> None:
+    steps = [{"name": f"s{i}", "image": "x"} for i in range(2_000)]
+    rows = [{"name": f"t{i}", "taskRef": {"name": "wide"}} for i in range(300)]
+    meta = {"namespace": "n", "name": "w"}
+    raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": rows}}
+    with frugal(seconds=8, mebibytes=20):
+        found = define(raw, lambda kind, name: {"spec": {"steps": steps}})
+    assert found is not None
+    assert {len(step.containers) for step in found.graph.steps} == {200}
+    assert found.graph.problems == ("Task wide.steps has 2000 entries: only the first 200 are considered",)
+
+
+def test_handlers_of_a_pipeline_do_not_multiply_its_edges() -> None:
+    rows, handlers = ([{"name": f"{x}{i}", "taskSpec": {}} for i in range(1_000)] for x in "tf")
+    meta = {"namespace": "n", "name": "w"}
+    spec = {"tasks": rows, "finally": handlers}
+    graph = defined({"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": spec}).graph
+    assert sum(len(step.depends_on) for step in graph.steps) <= 200_000
+    assert "spec.finally has more than 200 tasks: the rest is left out" in graph.problems
+
+
+def test_a_name_that_stands_in_the_names_of_thousands_of_steps_is_short() -> None:
+    inner = dag("inner", *(task(f"a{i}") for i in range(1_500)))
+    raw = workflow([inner, dag("main", task("x" * 100_000, "inner"), task("b"))])
+    with frugal(seconds=8, mebibytes=60):
+        graph = defined(raw).graph
+    assert [step.name for step in graph.steps] == ["b"]
+    assert "has 100000 characters, at most 253 are possible" in graph.problems[0]
+
+
+def test_fan_outs_inside_fan_outs_are_no_number_that_nothing_can_compute() -> None:
+    digits = "9" * 4_000
+    wide = {"withSequence": {"count": "9" * 15}}
+    nested = [dag(f"d{i}", task("a", f"d{i + 1}" if i < 30 else "leaf", **wide)) for i in range(31)]
+    for raw in (each(withSequence={"count": digits}), workflow([*nested, dag("main", task("a", "d0"))])):
+        (step,) = defined(raw).graph.steps
+        assert step.width is None
+        assert step.fan_out
+    params = [{"name": f"p{i}", "value": ["x"] * 10} for i in range(400)]
+    row = {"name": "t", "taskRef": {"name": "x"}, "matrix": {"params": params}}
+    meta = {"namespace": "n", "name": "w"}
+    found = defined({"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": [row]}})
+    assert (found.graph.steps[0].width, found.graph.steps[0].fan_out) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "inner", [{"withSequence": {"count": "2000"}}, {"withItems": ["x" * 100_000] * 9}], ids=["many", "long"]
+)
+def test_names_of_fan_outs_inside_fan_outs_are_computed_up_to_a_limit(
+    inner: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their number is the product of the items; one pod that may be of such a run is enough to have them computed."""
+    raw = workflow([dag("b", task("x", **inner)), dag("main", task("a", "b", withSequence={"count": "2000"}))])
+    hashed: list[int] = []
+
+    def counted(text: str, *state: int) -> int:
+        hashed.append(len(text))
+        return fnv32a(text[:100], *state)
+
+    monkeypatch.setattr(nodes, "fnv32a", counted)
+    pod = PodFact("n", "w-leaf-1473801270", "u", owner_kind="Workflow", owner_name="w")
+    assign([pod], [defined(raw)])
+    assert 1_000 < sum(hashed) <= 2_001_000
+    assert len(hashed) < 110_000
 
 
 @pytest.mark.parametrize("digits", ["1" * 60_000, "0" * 60_000 + "x", "1." * 30_000, "1s" * 30_000])
