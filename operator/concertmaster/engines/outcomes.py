@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.units import DAY
@@ -52,7 +54,8 @@ class Ends:
             rows: dict[str, list[StepExecution]] = {}
             for e in executions:
                 rows.setdefault(e.step, []).append(e)
-            built = [(e, self._left_out(e, rows)) for e in final if e.outcome is Outcome.FAILED]
+            tolerance = _Tolerance(self._specs, rows, self._followers)
+            built = [(e, tolerance.left_out(e)) for e in final if e.outcome is Outcome.FAILED]
             failed = [e for e, left_out in built if left_out is None]
             over.update(*(left_out for _, left_out in built if left_out is not None))
             last = failed or [e for e, _ in built if self._tolerates(e)]
@@ -74,13 +77,6 @@ class Ends:
         """Whether the run is declared to go on after a failure of this step."""
         return e.step in self._specs and self._specs[e.step].tolerated is not None
 
-    def _left_out(self, e: StepExecution, rows: Mapping[str, Sequence[StepExecution]]) -> set[str] | None:
-        """The steps that will not run any more because of this failure; None if it fails the run."""
-        spec = self._specs.get(e.step)
-        if spec is None or spec.tolerated is None:
-            return _built_upon(e, spec, rows, self._followers)
-        return {name for name in self._specs if name.startswith(f"{spec.tolerated}.") and name not in rows}
-
     def _missing(self, final: Sequence[StepExecution], over: Collection[str]) -> bool:
         """Whether a step that every run takes, except those in ``over``, has no execution, or fewer than its declared
         width."""
@@ -94,14 +90,17 @@ def _ended_early(
     daemons: Mapping[str, StepSpec], executions: Sequence[StepExecution], final: Sequence[StepExecution]
 ) -> bool:
     """Whether a daemon ended while steps beside it were still running."""
+    beside: dict[str, list[tuple[float, float]]] = {}  # begin of each, and the latest end of all that began by then
+    for first, last, around in sorted(
+        (begin(e), e.finished, e.step.rpartition(".")[0]) for e in final if e.finished is not None
+    ):
+        spans = beside.setdefault(around, [])
+        spans.append((first, max(last, spans[-1][1]) if spans else last))
     for e in executions:
         if e.step in daemons and e.finished is not None:
-            beside = e.step.rpartition(".")[0]
-            if any(
-                x.finished is not None and x.finished > e.finished + 1.0 >= begin(x) + 1.0
-                for x in final
-                if x.step.rpartition(".")[0] == beside
-            ):
+            spans = beside.get(e.step.rpartition(".")[0], [])
+            begun = bisect_right(spans, e.finished, key=itemgetter(0))
+            if begun and spans[begun - 1][1] > e.finished + 1.0:
                 return True
     return False
 
@@ -117,48 +116,88 @@ def _followers(graph: WorkflowGraph) -> dict[str, list[StepSpec]]:
     return followers
 
 
-def _built_upon(
-    e: StepExecution,
-    spec: StepSpec | None,
-    rows: Mapping[str, Sequence[StepExecution]],
-    followers: Mapping[str, Sequence[StepSpec]],
-) -> set[str] | None:
-    """The steps that will not run any more because of this failure, if dependent steps ran after it, so that the run
-    tolerated it (continueOn, depends): those of the step itself or, where these were skipped, of the template around
-    it. None otherwise.
+class _Tolerance:
+    """What was built upon the failures of one run. Of thousands of items that failed in one step, what follows is looked
+    through once."""
 
-    In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
-    Inside a fan-out only the steps of the same item depend on it.
-    """
-    if e.finished is None:
-        return None
-    own = items_of(e)
+    def __init__(
+        self,
+        specs: Mapping[str, StepSpec],
+        rows: Mapping[str, Sequence[StepExecution]],
+        followers: Mapping[str, Sequence[StepSpec]],
+    ) -> None:
+        self._specs = specs
+        self._rows = rows
+        self._followers = followers
+        self._declared: dict[str, set[str]] = {}
+        self._begins: dict[tuple[str, int], dict[tuple[str, ...], float]] = {}
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[float, set[str]] | None] = {}
 
-    def ran(s: StepSpec) -> float | None:
-        """The latest begin of a step that may have waited for the failed one."""
-        levels = shared_levels(spec, s) if spec is not None else 0
-        scope = () if any(item.startswith("#") for item in own[:levels]) else own[:levels]
-        return max((begin(x) for x in rows.get(s.name, ()) if items_of(x)[: len(scope)] == scope), default=None)
+    def left_out(self, e: StepExecution) -> set[str] | None:
+        """The steps that will not run any more because of this failure, if dependent steps ran after it, so that the run
+        tolerated it (continueOn, depends): those of the step itself or, where these were skipped, of the template around
+        it. None otherwise. Where the step is declared to be tolerated, nothing has to have run.
 
-    tolerated = False
-    skipped: list[str] = []
-    todo, seen = [e.step], {e.step}
-    while todo:
-        below = [(s, ran(s)) for s in followers.get(todo.pop(), ())]
-        tolerated = tolerated or any(at is not None and at >= e.finished - 1.0 for _, at in below)
-        left_out = [s for s, at in below if at is None and s.name not in seen]
-        for s in left_out:
-            # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
-            if not followers.get(s.name) and not (s.path and s.path[-1].in_group):
-                return None
-        seen.update(s.name for s in left_out)
-        todo += [s.name for s in left_out]
-        skipped += [s.name for s in left_out]
-    over: set[str] = set()
-    for name in reversed(skipped):  # what comes after it has run, or is left out itself
-        if any(ran(s) is not None or s.name in over for s in followers.get(name, ())):
-            over.add(name)
-    return over if tolerated else None
+        In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
+        Inside a fan-out only the steps of the same item depend on it.
+        """
+        spec, own = self._specs.get(e.step), items_of(e)
+        if spec is not None and spec.tolerated is not None:
+            return self._inside(spec.tolerated)
+        if e.finished is None:
+            return None
+        place = e.step, own if spec is not None and any(p.items != () for p in spec.path) else ()
+        if place not in self._known:
+            self._known[place] = self._followed(e.step, spec, own)
+        known = self._known[place]
+        return known[1] if known is not None and known[0] >= e.finished - 1.0 else None
+
+    def _inside(self, tolerated: str) -> set[str]:
+        """The steps without a pod in what the run goes on without, by declaration."""
+        if tolerated not in self._declared:
+            inside = f"{tolerated}."
+            self._declared[tolerated] = {n for n in self._specs if n.startswith(inside) and n not in self._rows}
+        return self._declared[tolerated]
+
+    def _followed(self, step: str, spec: StepSpec | None, own: tuple[str, ...]) -> tuple[float, set[str]] | None:
+        """When the last step that may have waited for a failed one began, and the steps that are left out; None where one
+        of these ends its branch."""
+
+        def ran(s: StepSpec) -> float | None:
+            levels = shared_levels(spec, s) if spec is not None else 0
+            scope = () if any(item.startswith("#") for item in own[:levels]) else own[:levels]
+            return self._begun(s.name, scope)
+
+        latest = float("-inf")
+        skipped: list[str] = []
+        todo, seen = [step], {step}
+        while todo:
+            below = [(s, ran(s)) for s in self._followers.get(todo.pop(), ())]
+            latest = max([latest, *(at for _, at in below if at is not None)])
+            left_out = [s for s, at in below if at is None and s.name not in seen]
+            for s in left_out:
+                # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
+                if not self._followers.get(s.name) and not (s.path and s.path[-1].in_group):
+                    return None
+            seen.update(s.name for s in left_out)
+            todo += [s.name for s in left_out]
+            skipped += [s.name for s in left_out]
+        over: set[str] = set()
+        for name in reversed(skipped):  # what comes after it has run, or is left out itself
+            if any(ran(s) is not None or s.name in over for s in self._followers.get(name, ())):
+                over.add(name)
+        return latest, over
+
+    def _begun(self, step: str, scope: tuple[str, ...]) -> float | None:
+        """The latest begin of a step inside these items."""
+        place = step, len(scope)
+        if place not in self._begins:
+            begins: dict[tuple[str, ...], float] = {}
+            self._begins[place] = begins
+            for e in self._rows.get(step, ()):
+                items, at = items_of(e)[: len(scope)], begin(e)
+                begins[items] = max(at, begins.get(items, at))
+        return self._begins[place].get(scope)
 
 
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:

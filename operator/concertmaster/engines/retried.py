@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 
 from concertmaster.core.model import StepExecution
 from concertmaster.engines.common.ordering import begin
@@ -16,20 +17,24 @@ from concertmaster.engines.common.ordering import begin
 Pause = tuple[float, float]
 """From the end of the last pod to the creation of the first one of the retry, in unix seconds."""
 
+MOST_PAUSES = 100
+"""Of one run: nobody retries a run more often."""
+
 
 def pauses(executions: Sequence[StepExecution]) -> tuple[Pause, ...]:
     """The times between the attempts at one run, in order; empty for a run that was not retried."""
     if len({e.pod for e in executions}) == len(executions):
         return ()
     ordered = sorted(executions, key=lambda e: (begin(e), e.uid or ""))
+    gaps = _gaps(ordered)
     known: dict[str | None, int] = {}
     found: list[Pause] = []
     since = float("-inf")
     for place, e in enumerate(ordered):
         earlier = known.get(e.pod) if e.pod is not None else None
         if earlier is not None and ordered[earlier].uid != e.uid and begin(ordered[earlier]) >= since:
-            pause = _longest(ordered, earlier, place)
-            if pause is not None:
+            pause = _longest(gaps, earlier, place)
+            if pause is not None and len(found) < MOST_PAUSES:
                 found.append(pause)
                 since = pause[1]
         known[e.pod] = place
@@ -55,12 +60,19 @@ def remaining(executions: Sequence[StepExecution], between: Sequence[Pause]) -> 
     ]
 
 
-def _longest(ordered: Sequence[StepExecution], after: int, until: int) -> Pause | None:
-    """The longest time in which nothing ran between two pods of one name; None if something always did."""
-    best: Pause | None = None
+def _gaps(ordered: Sequence[StepExecution]) -> list[tuple[int, Pause]]:
+    """The times in which nothing ran, each with the place of the pod that ended it."""
+    gaps: list[tuple[int, Pause]] = []
     latest = float("-inf")
-    for place, e in enumerate(ordered[: until + 1]):
-        if place > after and begin(e) >= latest and (best is None or begin(e) - latest > best[1] - best[0]):
-            best = (latest, begin(e))
+    for place, e in enumerate(ordered):
+        first = begin(e)
+        if first >= latest:
+            gaps.append((place, (latest, first)))
         latest = max(latest, e.finished if e.finished is not None else float("inf"))
-    return best
+    return gaps
+
+
+def _longest(gaps: Sequence[tuple[int, Pause]], after: int, until: int) -> Pause | None:
+    """The longest time in which nothing ran between two pods of one name; None if something always did."""
+    low, high = (bisect_right(gaps, place, key=itemgetter(0)) for place in (after, until))
+    return max((pause for _, pause in gaps[low:high]), key=lambda pause: pause[1] - pause[0], default=None)

@@ -201,6 +201,8 @@ class _Ready:
         for e in executions:
             self.rows.setdefault(e.step, []).append(e)
         self.start = start
+        self._ready: dict[str, float | None] = {}  # by step, where all of its executions wait for the same
+        self._by_items: dict[tuple[str, int], dict[tuple[str, ...], list[StepExecution]]] = {}
         self._memo: dict[tuple[str, tuple[str, ...]] | str, float | None] = {}  # by name where a step ended as a whole
         self._attempts = (
             {(e.step, e.item, e.attempt): e for e in executions} if any(e.attempt for e in executions) else {}
@@ -217,7 +219,12 @@ class _Ready:
         spec = self.edges.specs.get(e.step)
         if spec is None or self.start == _NEVER:
             return None
-        return _no_later(self._after(spec, items_of(e) if self.edges.below_fan_out[spec.name] else ()), first)
+        items = items_of(e) if self.edges.below_fan_out[spec.name] else ()
+        if items:
+            return _no_later(self._after(spec, items), first)
+        if spec.name not in self._ready:
+            self._ready[spec.name] = self._after(spec, ())
+        return _no_later(self._ready[spec.name], first)
 
     def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
         """When all dependencies of one item of ``spec`` had ended."""
@@ -243,9 +250,7 @@ class _Ready:
         return self._memo[place]
 
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
-        rows = self.rows.get(spec.name, [])
-        if scope:
-            rows = [e for e in rows if items_of(e)[: len(scope)] == scope]
+        rows = self._rows_of(spec.name, scope)
         if not rows:  # skipped, cached or without a pod of its own: use the end of its dependencies
             return None if spec.waits else self._after(spec, scope, depth + 1)
         if len(rows) == 1:
@@ -253,6 +258,18 @@ class _Ready:
         ends = [_done(e, spec) for e in last_attempts(rows)]
         known = [t for t in ends if t is not None]
         return max(known) if len(known) == len(ends) else None
+
+    def _rows_of(self, step: str, scope: tuple[str, ...]) -> list[StepExecution]:
+        """Executions of a step inside these items. Each of thousands of items may wait for its own."""
+        rows = self.rows.get(step, [])
+        if not scope:
+            return rows
+        place = step, len(scope)
+        if place not in self._by_items:
+            self._by_items[place] = {}
+            for e in rows:
+                self._by_items[place].setdefault(items_of(e)[: len(scope)], []).append(e)
+        return self._by_items[place].get(scope, [])
 
 
 def _done(e: StepExecution, spec: StepSpec) -> float | None:

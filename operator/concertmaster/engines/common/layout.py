@@ -26,19 +26,24 @@ def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[S
     earlier = [e for e in asked if e.attempt < last[e.step]]
     if not loose and not earlier:
         return list(executions)
-    real = [e for e in executions if e.step not in loose and e not in earlier]
-    ends = {name: _latest([e for e in real if e.step == name]) for name in {e.step for e in real}}
+    counted = set(map(id, earlier))
+    real = [e for e in executions if e.step not in loose and id(e) not in counted]
+    by_step: dict[str, list[StepExecution]] = {}
+    for e in real:
+        by_step.setdefault(e.step, []).append(e)
+    ends = {name: _latest(rows) for name, rows in by_step.items()}
+    begins = {name: min(map(begin, rows)) for name, rows in by_step.items()}
     first = min((begin(e) for e in real), default=0.0)
     placed: dict[str, StepExecution] = {}
     for step in graph.steps:
-        e = loose.get(step.name)
-        if e is None:
+        asked_for = loose.get(step.name)
+        if asked_for is None:
             continue
-        seconds = e.extra.get("duration_seconds", 0.0)
+        seconds = asked_for.extra.get("duration_seconds", 0.0)
         above = [t for t in (ends.get(d) for d in step.depends_on) if t is not None]
-        waiting = [begin(x) for x in real for s in graph.steps if x.step == s.name and step.name in s.depends_on]
+        waiting = [begins[s.name] for s in graph.steps if s.name in begins and step.name in s.depends_on]
         start = max(above) if above else (min(waiting) - seconds if waiting else first)
-        placed[step.name] = replace(e, started=start, finished=start + seconds)
+        placed[step.name] = replace(asked_for, started=start, finished=start + seconds)
         ends[step.name] = start + seconds
     if not real:
         shift = min(e.finished or 0.0 for e in loose.values()) - max(e.finished or 0.0 for e in placed.values())
