@@ -11,18 +11,21 @@ import json
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
+from concertmaster.api.models.base import explain
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
+from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import in_the_way
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -43,6 +46,13 @@ from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
 
 _AUTOMATIC = frozenset({"right-size", "cpu-request", "parallelism"})
+_EDIT = frozenset(field.name for field in fields(Edit))
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def _known(kind: type[_E], value: object, otherwise: _E) -> _E:
+    """A value of a status, ``otherwise`` where it is left out or of a newer operator."""
+    return next((member for member in kind if member == value), otherwise)
 
 
 def edits_of(how: str) -> tuple[Edit, ...]:
@@ -99,16 +109,18 @@ def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
         action=str(item["action"]),
         because=str(item.get("because", "")),
         otherwise=str(item.get("otherwise", "")),
-        category=Category(item.get("category", "BestPractice")),
-        severity=Severity(item.get("severity", "Info")),
-        risk=Level(item.get("risk", "High")),
-        effort=Level(item.get("effort", "Low")),
+        category=_known(Category, item.get("category"), Category.BEST_PRACTICE),
+        severity=_known(Severity, item.get("severity"), Severity.INFO),
+        risk=_known(Level, item.get("risk"), Level.HIGH),
+        effort=_known(Level, item.get("effort"), Level.LOW),
         current=str(item.get("current", "")),
         proposed=str(item.get("proposed", "")),
         expected=str(item.get("expected", "")),
         how=str(item.get("how", "")),
         confidence=0.0,
-        edits=tuple(Edit(**e) for e in item["edits"]) if "edits" in item else edits_of(str(item.get("how", ""))),
+        edits=tuple(Edit(**{k: v for k, v in e.items() if k in _EDIT}) for e in item["edits"])
+        if "edits" in item
+        else edits_of(str(item.get("how", ""))),
         automatic=rule in _AUTOMATIC,
     )
 
@@ -125,7 +137,11 @@ class PlanReader:
         self._notes: list[str] = []
         self._everyone = [WorkflowChangeView(o) for o in self._list(CHANGES, self._namespace)]
         self._changes = [c for c in self._everyone if (c.namespace, c.profile) == (self._namespace, self._name)]
-        self._policy = self._resolve_policy()
+        self._policy, self._unreadable = Policy(), ""
+        try:
+            self._policy = self._resolve_policy()
+        except ValidationError as error:
+            self._unreadable = "; ".join(explain(error)[:3])
 
     def lines(self, item: Mapping[str, Any]) -> list[str]:
         """Everything about applying one recommendation."""
@@ -161,6 +177,10 @@ class PlanReader:
         return out + ([""] if out else [])
 
     def _plan(self, item: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        if self._unreadable:
+            raise Refused(
+                f"this version of the command cannot read the WorkflowProfile ({self._unreadable}); use that of the operator"
+            )
         ref, recommendation = self._ref, self._decided(recommendation_of(item))
         kind, name = str(ref.get("kind")), str(ref.get("name"))
         if recommendation.holder is not None:
@@ -216,7 +236,7 @@ class PlanReader:
         )
 
     def _resolve_policy(self) -> Policy:
-        profile = WorkflowProfile.parse(self._raw)
+        profile = WorkflowProfile.parse(declared(self._raw))
         policies = [p for p in self._parsed(POLICIES, OptimizationPolicy) if isinstance(p, OptimizationPolicy)]
         wide = [
             p
@@ -247,7 +267,7 @@ class PlanReader:
     def _parsed(self, resource: Resource, model: type[AnyPolicy]) -> Iterator[AnyPolicy]:
         for raw in self._list(resource, self._namespace if resource.namespaced else None):
             try:
-                yield model.parse({**raw, "apiVersion": resource.api_version, "kind": resource.kind})
+                yield model.parse({**declared(raw), "apiVersion": resource.api_version, "kind": resource.kind})
             except ValidationError:
                 self._notes.append(f"{resource.kind} {raw['metadata']['name']} cannot be read and is left out")
 

@@ -34,11 +34,11 @@ class Policies:
             kind = raw.get("kind")
             try:
                 if kind == "OptimizationPolicy":
-                    self._policies.append(OptimizationPolicy.model_validate(raw))
+                    self._policies.append(OptimizationPolicy.model_validate(declared(raw)))
                 elif kind == "ClusterOptimizationPolicy":
-                    self._cluster.append(ClusterOptimizationPolicy.model_validate(raw))
+                    self._cluster.append(ClusterOptimizationPolicy.model_validate(declared(raw)))
                 elif kind == "WorkflowProfile":
-                    self._profiles.append(WorkflowProfile.model_validate(raw))
+                    self._profiles.append(WorkflowProfile.model_validate(declared(raw)))
             except ValueError as error:
                 name = (raw.get("metadata") or {}).get("name")
                 raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
@@ -86,7 +86,7 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
     default, scales = Pricing(), dict[tuple[float, float], list[str]]()
     for raw in _cluster_policies(client):
         try:
-            pricing = resolve(None, ClusterOptimizationPolicy.model_validate(raw)).pricing
+            pricing = resolve(None, ClusterOptimizationPolicy.model_validate(declared(raw))).pricing
         except ValueError:
             continue  # not in force; its condition says why
         scales.setdefault((pricing.run_hour, pricing.failed_run), []).append(str(raw["metadata"]["name"]))
@@ -106,6 +106,11 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
         ),
         source,
     )
+
+
+def declared(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without its status, which a newer operator may have written with values that this version does not know."""
+    return {key: value for key, value in raw.items() if key != "status"}
 
 
 def _cluster_policies(client: KubeClient) -> list[dict[str, Any]]:

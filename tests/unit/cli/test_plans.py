@@ -68,6 +68,26 @@ def test_a_command_that_is_no_whole_patch_gives_no_edits(how: str) -> None:
     assert edits_of(how) == ()
 
 
+def test_of_a_newer_operator_a_plan_is_made_as_far_as_its_profile_can_be_read() -> None:
+    client, pointer = MemoryClient(), "/spec/jobTemplate/spec/parallelism"
+    cronjob = target_resource("batch/v1", "CronJob")
+    assert cronjob is not None
+    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
+    client.put(NAMESPACES, None, "demo")
+    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    status = {"recommendations": [{"id": "a", "action": "b", "category": "Sustainability", "state": "Snoozed"}]}
+    edit = {"pointer": pointer, "current": "2", "proposed": "4", "novel": True}
+    item = {"id": "parallelism", "action": "Raise it", "category": "Sustainability", "edits": [edit]}
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status=status)
+    assert f'"path": "{pointer}", "value": 4' in "\n".join(PlanReader(client, profile).lines(item))
+    metric = {"name": "energy", "query": "energy[$window]", "role": "Energy"}
+    newer = client.put(PROFILES, "demo", "newer", spec={**spec, "extraMetrics": [metric]})
+    reported = "\n".join(PlanReader(client, newer).lines(item))
+    assert (
+        "No plan: this version of the command cannot read the WorkflowProfile (spec.extraMetrics[0].role:" in reported
+    )
+
+
 def test_a_status_line_without_risk_is_taken_for_risky() -> None:
     found = recommendation_of({"id": "cpu-request.train", "action": "Lower it"})
     assert (found.rule, found.step, found.risk.value) == ("cpu-request", "train", "High")

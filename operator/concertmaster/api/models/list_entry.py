@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from concertmaster.api.models.base import ApiModel
 from concertmaster.core.model.enums import Category, Level, RecommendationState, Severity
@@ -68,6 +68,15 @@ class ListEntry(ApiModel):
     note: str | None
     dismissal: str | None
     effect: str | None = Field(description="Measured effect of an implemented recommendation.")
+
+    @field_validator("state", "severity", "category", "effort", "risk", mode="wrap")
+    @classmethod
+    def _known(cls, value: object, validate: ValidatorFunctionWrapHandler) -> object:
+        """A value of a newer operator that this version does not know is null, as everything that is not known."""
+        try:
+            return validate(value)
+        except ValidationError:
+            return None
 
 
 def json_schema() -> str:

@@ -117,7 +117,7 @@ def _row(e: ListedEntry, wide: bool) -> list[str]:
     action = str(e["action"])
     if e.get("effect"):
         action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"
-    state = str(e["state"] or "Minor")
+    state = "Minor" if e["minor"] else str(e["state"] or "-")
     unit = str((e["interval"] or {}).get("unit", "")).partition("/")[0]
     worth = impacts.line(impacts.of_entry(e), unit if unit.isupper() else "money")
     row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]

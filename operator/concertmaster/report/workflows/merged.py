@@ -48,7 +48,7 @@ def as_status(item: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
     impact = item.get("impact")
     if not isinstance(impact, Mapping):
         return dict(item)
-    amounts = (Interval(**amount) if (amount := impact.get(name)) else None for name in _AMOUNTS)
+    amounts = (Interval(a["low"], a["likely"], a["high"]) if (a := impact.get(name)) else None for name in _AMOUNTS)
     return {**item, "impact": impacts.line(Impact(*amounts), currency or "USD")}
 
 

@@ -89,6 +89,28 @@ def test_a_filter_that_does_not_exist_is_refused(option: list[str]) -> None:
     assert f"'{option[1]}' is not one of" in result.output
 
 
+@pytest.mark.parametrize("output", ["table", "wide", "json", "yaml", "name"])
+def test_a_recommendation_of_a_newer_operator_is_listed_without_what_is_not_known(
+    output: str, client: MemoryClient
+) -> None:
+    newer = {"action": "move it to the night", "id": "carbon.load", "category": "Sustainability", "severity": "Urgent"}
+    newer |= {"state": "Snoozed", "risk": "None", "effort": "Tiny", "impact": "1 USD a month", "confidence": "90"}
+    ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "new"}
+    status = {"recommendations": [newer], "summary": {"target": "CronJob/new"}}
+    client.put(PROFILES, "c", "cronjob-new", spec={"workflowRef": ref}, status=status)
+    listed = CliRunner().invoke(list_.command, ["-n", "c", "-o", output])
+    assert listed.exit_code == 0, listed.output
+    assert "carbon.load" in listed.output and "Minor" not in listed.output
+    if output == "json":
+        (entry,) = json.loads(listed.output)
+        assert {entry[k] for k in ("state", "severity", "category", "risk", "effort")} == {None}
+        assert (entry["action"], entry["minor"]) == ("move it to the night", False)
+    for words in (["cronjob-new"], ["cronjob-new", "carbon.load"]):
+        explained = CliRunner().invoke(explain.command, [*words, "-n", "c"])
+        assert explained.exit_code == 0, explained.output
+        assert "move it to the night  (carbon.load)" in explained.output
+
+
 def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     amount = {"low": 0.1, "likely": 0.2, "high": 0.3}
     small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info",
