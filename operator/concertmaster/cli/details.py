@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
@@ -19,11 +19,11 @@ VARIABLE = "CONCERTMASTER_OPERATOR"
 
 
 def place(option: str | None) -> tuple[str, str]:
-    """Namespace and name of the operator's Service. Raises UserError."""
+    """Namespace and name of the operator's Service. Raises CallError."""
     where = option or os.environ.get(VARIABLE) or DEFAULT
     namespace, _, name = where.partition("/")
     if not namespace or not name or "/" in name:
-        raise UserError(f"the operator is named as NAMESPACE/SERVICE, not {where}")
+        raise CallError(f"the operator is named as NAMESPACE/SERVICE, not {where}")
     return namespace, name
 
 

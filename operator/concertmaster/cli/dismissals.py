@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.model.scalars import Duration, ScalarError
 from concertmaster.core.times import iso, parse_time
@@ -52,28 +52,28 @@ def refuse_same(known: Mapping[str, Any], decision: Mapping[str, str]) -> None:
 
 
 def expiration(span: str | None, until: str | None, now: float) -> str | None:
-    """The end of a dismissal as the resource spells it, None without one. Raises UserError."""
+    """The end of a dismissal as the resource spells it, None without one. Raises CallError."""
     if span and until:
-        raise UserError("give --for or --until, not both")
+        raise CallError("give --for or --until, not both")
     if span:
         try:
             end = now + Duration(span).seconds
         except ScalarError as error:
-            raise UserError(f"--for: {error}") from None
+            raise CallError(f"--for: {error}") from None
     elif until:
         try:
             end = parse_time(until)
         except ValueError:
-            raise UserError(f"--until: {until!r} is no time such as 2027-01-31 or 2027-01-31T00:00:00Z") from None
+            raise CallError(f"--until: {until!r} is no time such as 2027-01-31 or 2027-01-31T00:00:00Z") from None
     else:
         return None
     given = f"--for: {span}" if span else f"--until: {until}"
     if end <= now:
-        raise UserError(f"{given} is over already")
+        raise CallError(f"{given} is over already")
     try:
         return iso(end)
     except (ValueError, OverflowError):  # after the year 9999
-        raise UserError(
+        raise CallError(
             f"{given} is too far ahead; without an end it lasts until the recommendation changes materially"
         ) from None
 

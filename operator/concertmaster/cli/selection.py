@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.cli.errors import UserError
+import click
+
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
@@ -45,7 +48,7 @@ def amount(text: str | None) -> Below | None:
         return None
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
-        raise UserError(f"--below: {text!r} is not an amount such as 1usd")
+        raise CallError(f"--below: {text!r} is not an amount such as 1usd")
     return Below(float(match[1]), match[2].upper() if match[2] else None)
 
 
@@ -68,6 +71,18 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None, scale: Pr
     if below is not None:
         _assert_comparable(below, priced)
     return items
+
+
+def confirm(question: str) -> None:
+    """Ask a person. Raises UserError for another answer than yes, or where there is nobody to answer."""
+    try:
+        sure = click.confirm(question)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl+C
+        raise UserError("nothing was changed: there is no answer on stdin; --yes answers") from None
+    if not sure:
+        raise UserError("nothing was changed")
 
 
 def _assert_comparable(below: Below, priced: Mapping[str, Chosen]) -> None:

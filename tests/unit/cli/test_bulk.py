@@ -63,6 +63,16 @@ def test_all_namespaces_and_all_active_recommendations(fleet: MemoryClient) -> N
     assert fleet.writes() == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"), [("n\n", "nothing was changed"), ("", "there is no answer on stdin; --yes")]
+)
+def test_without_a_yes_nothing_is_changed_and_that_is_said(fleet: MemoryClient, answer: str, reason: str) -> None:
+    result = CliRunner().invoke(dismiss.command, ["--all", "-A", "--reason", "new start"], input=answer)
+    assert isinstance(result.exception, UserError)
+    assert reason in str(result.exception)
+    assert fleet.writes() == []
+
+
 @pytest.mark.parametrize("command", [dismiss.command, approve.command])
 def test_only_profiles_with_the_labels_are_decided_about(command: click.Command, fleet: MemoryClient) -> None:
     reason = ["--reason", "trifles", "--print"] if command is dismiss.command else []

@@ -10,7 +10,7 @@ import click
 
 from concertmaster.cli import cluster_options, policies, profiles, selection
 from concertmaster.cli.documents import say
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.model.enums import ChangePhase
@@ -46,9 +46,9 @@ def command(
     and cannot be changed."""
     bulk = every or below is not None
     if bulk == (change is not None):
-        raise UserError("name a CHANGE, or select many with --all or --below AMOUNT")
+        raise CallError("name a CHANGE, or select many with --all or --below AMOUNT")
     if not bulk and (all_namespaces or selector):
-        raise UserError("-A and -l select for --all and --below only")
+        raise CallError("-A and -l select for --all and --below only")
     most = selection.amount(below)
     client = profiles.connect(kubeconfig, context)
     place = namespace or profiles.default_namespace(kubeconfig, context)
@@ -65,7 +65,7 @@ def command(
     for one in changes:
         say(describe(one))
     if not yes:
-        click.confirm(f"{decision} {'it' if len(changes) == 1 else f'all {len(changes)}'}?", abort=True)
+        selection.confirm(f"{decision} {'it' if len(changes) == 1 else f'all {len(changes)}'}?")
     for one in changes:
         who = decide(client, one, decision)
         say(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")

@@ -9,7 +9,7 @@ import click
 
 from concertmaster.cli import cluster_options, dismissals, policies, profiles, selection
 from concertmaster.cli.documents import say
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
@@ -46,14 +46,17 @@ def command(
     context: str | None,
     kubeconfig: Path | None,
 ) -> None:
-    """Dismiss RECOMMENDATION of the WorkflowProfile PROFILE, or many at once with --all or --below."""
+    """Dismiss RECOMMENDATION of a workflow, or many at once with --all or --below.
+
+    PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
+    """
     bulk = every or below is not None
     if bulk and (profile or undo):
-        raise UserError("--all and --below select profiles by -n, -A and -l; give neither PROFILE nor --undo")
+        raise CallError("--all and --below select profiles by -n, -A and -l; give neither PROFILE nor --undo")
     if not bulk and (profile is None or recommendation is None):
-        raise UserError("name PROFILE and RECOMMENDATION, or select many with --all or --below AMOUNT")
+        raise CallError("name PROFILE and RECOMMENDATION, or select many with --all or --below AMOUNT")
     if not bulk and (all_namespaces or selector):
-        raise UserError("-A and -l select for --all and --below only")
+        raise CallError("-A and -l select for --all and --below only")
     words = {} if undo else _decision(reason, span, until)
     most = selection.amount(below)
     place = namespace or profiles.default_namespace(kubeconfig, context)
@@ -75,7 +78,7 @@ def command(
     if not yes and not only_print:
         for item in items:
             say(f"{item}: {item.action}")
-        click.confirm(f"Dismiss {count(len(items), 'recommendation')}?", abort=True)
+        selection.confirm(f"Dismiss {count(len(items), 'recommendation')}?")
     for item in items:
         meta = item.profile["metadata"]
         _one(client, meta["namespace"], meta["name"], item.id, words, only_print=only_print)
@@ -83,7 +86,7 @@ def command(
 
 def _decision(reason: str | None, span: str | None, until: str | None) -> dict[str, str]:
     if not reason or not reason.strip():
-        raise UserError("give a reason, for colleagues: --reason 'peak at month end'")
+        raise CallError("give a reason, for colleagues: --reason 'peak at month end'")
     decision = {"reason": " ".join(reason.split())}
     if (end := dismissals.expiration(span, until, time.time())) is not None:
         decision["expirationTime"] = end

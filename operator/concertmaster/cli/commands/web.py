@@ -12,7 +12,7 @@ from aiohttp.web import Application
 
 from concertmaster.cli import cluster_options, details
 from concertmaster.cli.documents import say
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.reporting.telemetry import configure_logging
 from concertmaster.kube import operator_service, reviews
 from concertmaster.kube.client import KubeClient
@@ -59,7 +59,7 @@ def command(
     """
     configure_logging()
     if (tls_cert is None) != (tls_key is None):
-        raise UserError("--tls-cert and --tls-key belong together")
+        raise CallError("--tls-cert and --tls-key belong together")
     try:
         certificate = Certificate(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None
     except OSError as error:
