@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from concertmaster import engines
+from concertmaster.api.discovery import full_kind
 from concertmaster.cli import answers, gather
 from concertmaster.cli.policies import Policies
-from concertmaster.core import pipeline
+from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
@@ -78,7 +79,9 @@ class FactsAnalysis:
         self._capacity: Mapping[str, Capacity] = capacity_by_namespace(facts.objects)
         self._fleet = pipeline.fleet_of((d, self._runs[d.key]) for d in known)
         self.definitions = [
-            d for d in known if (not names or d.key.name in names) and (self._runs[d.key] or d in declared)
+            d
+            for d in known
+            if (not names or any(_is_named(d.key, name) for name in names)) and (self._runs[d.key] or d in declared)
         ]
 
     def of(self, definition: WorkflowDefinition) -> AnalyzedWorkflow:
@@ -117,6 +120,17 @@ class FactsAnalysis:
         values = answers.metrics(mine, policy.extra_metrics)
         sized = (with_bytes_read(record, policy.inputs, policy.extra_metrics) for record in built)
         return [with_metrics(record, values) for record in sized]
+
+
+def selecting(keys: Iterable[WorkflowKey]) -> str:
+    """How each of several workflows of one name is named, for a sentence: ``CronJob/etl -n demo``."""
+    return text.listing(sorted(f"{key.kind}/{key.name} -n {key.namespace}" for key in keys), 10)
+
+
+def _is_named(key: WorkflowKey, name: str) -> bool:
+    """Whether ``name`` is that of the workflow, or its kind and name as KIND/NAME."""
+    kind, slash, own = name.rpartition("/")
+    return key.name == own and (not slash or key.kind.lower() == full_kind(kind).lower())
 
 
 def analyzed(

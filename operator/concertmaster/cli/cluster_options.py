@@ -96,7 +96,8 @@ def change_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 def _found(ctx: click.Context, resource: Resource) -> list[dict[str, Any]]:
     """The objects in the namespace the options typed so far select; none when the cluster does not answer."""
     kubeconfig, context = ctx.params.get("kubeconfig"), ctx.params.get("context")
-    place = ctx.params.get("namespace") or profiles.default_namespace(kubeconfig, context)
+    given = ctx.params.get("namespace") or next(iter(ctx.params.get("namespaces") or ()), None)
+    place = given or profiles.default_namespace(kubeconfig, context)
     try:
         return list(islice(profiles.connect(kubeconfig, context).items(resource.path(place)), _MOST))
     except (UserError, KubeError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from concertmaster.api.discovery import KIND_SHORT
+from concertmaster.api.discovery import KIND_SHORT, full_kind
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
@@ -55,8 +55,7 @@ def failed(error: KubeError) -> UserError:
 def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
     """The profile of a workflow. ``kind``, in any case: that of its workflowRef, the engine's short name for it, or what
     stands before the name in the column WORKFLOW of tables."""
-    known = {short.lower(): full for full, short in KIND_SHORT.items()} | {full.lower(): full for full in KIND_SHORT}
-    full = known.get(kind.lower(), kind)
+    full = full_kind(kind)
     found = list(each(client, namespace))
     for profile in found:
         ref = (profile.get("spec") or {}).get("workflowRef") or {}
@@ -66,7 +65,7 @@ def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> di
         shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "").partition("/")
         if (shown[0].lower(), shown[2]) == (full.lower(), name):
             return profile
-    if kind.lower() not in known:
+    if full not in KIND_SHORT:
         raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
     raise UserError(
         f"no WorkflowProfile in namespace {namespace} is about {full} {name}: kubectl get wfp -n {namespace} lists them"
@@ -113,6 +112,11 @@ def _without_right(error: Forbidden, namespace: str | None) -> str:
     if namespace is None:
         return f"{error}; name namespaces that you may read with -n NAMESPACE"
     return f"{error}; ask for the ClusterRole view in namespace {namespace}, or name another with -n NAMESPACE"
+
+
+def called(raw: Mapping[str, Any]) -> str:
+    """A profile as NAMESPACE/NAME."""
+    return f"{raw['metadata']['namespace']}/{raw['metadata']['name']}"
 
 
 def ids(raw: Mapping[str, Any]) -> list[str]:

@@ -82,6 +82,15 @@ def test_what_if_replays_the_observed_runs() -> None:
     assert "longer" in narrow.stdout, narrow.stdout + narrow.stderr
 
 
+def test_a_workflow_may_be_named_with_its_kind() -> None:
+    plain = call("what-if", "blast-search", "--facts", FACTS, "--scale", "search=0.5").stdout
+    for kind in ("WorkflowTemplate", "wftmpl"):
+        assert call("what-if", f"{kind}/blast-search", "--facts", FACTS, "--scale", "search=0.5").stdout == plain
+    assert call("analyze", "--workflow", "cronjob/align-reads", "--facts", FACTS, "-o", "table").stdout.count("\n") == 2
+    answer = call("runs", "cronjob/blast-search", "--facts", FACTS)
+    assert (answer.returncode, "cronjob/blast-search" in answer.stderr) == (1, True)
+
+
 def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Path) -> None:
     lines = gzip.decompress(FACTS.read_bytes()).decode().splitlines()
     kept = [line for line in lines if not line.startswith('{"object"')]
@@ -119,6 +128,9 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["approve"], 2, "name a CHANGE"),
         (["approve", "--below", "cheap"], 2, "--below: 'cheap' is not an amount"),
         (["explain", "etl", "--operator", "concertmaster"], 2, "NAMESPACE/SERVICE, not concertmaster"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "2.5"], 2, "--limit: 2.5 is not a whole number"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "=2"], 2, "--limit is written [STEP=]N"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--batch", "search=1.5"], 2, "is not a whole number"),
         (["what-if", "blast-search", "--facts", str(FACTS)], 2, "name a change"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "x=2"], 1, "has no step x; it has index"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "search"], 2, "--scale is written"),

@@ -23,7 +23,9 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
 
 @click.command("analyze")
 @options.facts_option
-@click.option("--workflow", "names", multiple=True, help="Only workflows of this name; may be given again.")
+@click.option(
+    "--workflow", "names", multiple=True, help="Only workflows of this NAME or KIND/NAME; may be given again."
+)
 @click.option("--min-runs", type=click.IntRange(1, 1000), help="Fewest finished runs before anything is recommended.")
 @click.option(
     "-o",

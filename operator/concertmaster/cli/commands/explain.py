@@ -65,7 +65,9 @@ def command(
     context: str | None,
     kubeconfig: Path | None,
 ) -> None:
-    """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE.
+    """Print what is known about RECOMMENDATION (default: all) of a workflow.
+
+    PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
 
     The operator is asked through the API server; without it, what the status contains is printed. JSON and YAML hold the
     recommendations as list -o json prints them.

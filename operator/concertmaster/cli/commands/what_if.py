@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from concertmaster.cli import options
-from concertmaster.cli.analysis import analyze
+from concertmaster.cli import cluster_options, options
+from concertmaster.cli.analysis import analyze, selecting
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -38,6 +38,13 @@ def _number(value: str, option: str) -> float:
     return number
 
 
+def _whole(value: str, option: str) -> int:
+    number = _number(value, option)
+    if number != int(number):
+        raise click.UsageError(f"{option}: {value} is not a whole number")
+    return int(number)
+
+
 def _change(
     scale: Sequence[str],
     drop: Sequence[str],
@@ -54,14 +61,16 @@ def _change(
     for before, after in _pairs(drop, "--drop", ":"):
         whatif &= WhatIf.drop_edge(before, after)
     for value in limit:
-        step, _, size = value.rpartition("=")
-        whatif &= WhatIf.set_parallelism(int(_number(size, "--limit")), step or None)
+        step, equals, size = value.rpartition("=")
+        if equals and not step:
+            raise click.UsageError("--limit is written [STEP=]N")
+        whatif &= WhatIf.set_parallelism(_whole(size, "--limit"), step or None)
     for step, factor in _pairs(cpu, "--cpu"):
         whatif &= WhatIf.more_cpu(step, _number(factor, "--cpu"))
     for step, share in _pairs(cache, "--cache"):
         whatif &= WhatIf.cache_hit(step, _number(share, "--cache"))
     for step, size in _pairs(batch, "--batch"):
-        whatif &= WhatIf.batch_items(step, int(_number(size, "--batch")))
+        whatif &= WhatIf.batch_items(step, _whole(size, "--batch"))
     if no_retries:
         whatif &= WhatIf.without_failed_attempts()
     return whatif
@@ -142,15 +151,16 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("what-if")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=cluster_options.profile_names)
 @origin_options
 @_changes
 def command(workflow: str, origin: Origin, workers: str | None, **change: object) -> None:
     """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
 
-    Several changes are made together. The observed runs are simulated again with their own durations, waits and limits;
-    nothing in the cluster is touched. From a cluster these are the newest runs that the operator serves; with --facts or
-    --prometheus all runs of the window.
+    WORKFLOW is its name, KIND/NAME (wftmpl/ingest-orders) or the name of its WorkflowProfile. Several changes are made
+    together. The observed runs are simulated again with their own durations, waits and limits; nothing in the cluster is
+    touched. From a cluster these are the newest runs that the operator serves; with --facts or --prometheus all runs of
+    the window.
     """
     whatif = _change(**change)  # type: ignore[arg-type]
     if whatif.problem:
@@ -169,6 +179,9 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
         raise UserError(
             f"no workflow named {workflow} was found among {len(facts.pods)} pods: analyze -o table lists them"
         )
+    if len(results) > 1:
+        keys = selecting(r.analysis.definition.key for r in results)
+        raise UserError(f"several workflows have that name: {keys}; choose one")
     analysis = results[0].analysis
     _check(workflow, named, {s.step for s in analysis.steps})
     if workers:

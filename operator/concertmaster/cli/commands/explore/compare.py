@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from concertmaster.api.views.runs import RunComparisonView
+from concertmaster.cli import cluster_options
+from concertmaster.cli.analysis import selecting
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.commands.explore.runs import position, unknown
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.core import text
 from concertmaster.report.runs.comparison import comparison_view
 from concertmaster.report.runs.tables import comparison_text
 from concertmaster.report.runs.views import LATEST, TYPICAL
@@ -19,7 +20,11 @@ from concertmaster.report.runs.views import LATEST, TYPICAL
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
 @origin_options
-@click.option("--workflow", help="Workflow of the runs. Not needed with --facts or --prometheus and names of runs.")
+@click.option(
+    "--workflow",
+    shell_complete=cluster_options.profile_names,
+    help="Workflow of the runs, as NAME or KIND/NAME. Not needed with --facts or --prometheus and names of runs.",
+)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(before: str, after: str, origin: Origin, workflow: str | None, output: str) -> None:
     """Compare two runs of one workflow: what the second RUN spent its time on that the first did not.
@@ -42,7 +47,7 @@ def _recorded(origin: Origin, before: str, after: str, workflow: str | None) -> 
     if not chosen and len(known) > 1:
         raise UserError(f"no workflow has both runs, {before} and {after}: concertmaster runs WORKFLOW lists them")
     if len(chosen) > 1:
-        names = text.listing(sorted(str(h.definition.key) for h in chosen), 10)
+        names = selecting(h.definition.key for h in chosen)
         raise UserError(f"several workflows have such runs: {names}; choose one with --workflow")
     history = (chosen or known)[0]
     return comparison_view(history, position(history, before), position(history, after))

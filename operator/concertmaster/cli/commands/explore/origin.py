@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from concertmaster.api.discovery import full_kind
+from concertmaster.api.views.fleet import WorkflowRow
 from concertmaster.cli import cluster_options, details, options, profiles
-from concertmaster.cli.analysis import analyzed
+from concertmaster.cli.analysis import analyzed, selecting
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.views import RunHistory
+from concertmaster.report.workflows.rows import workflow_row
 from concertmaster.web.workflow import WorkflowView
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,8 +39,8 @@ class Origin:
         return self.facts_file is not None or self.source.named
 
     def histories(self, names: Sequence[str]) -> list[RunHistory]:
-        """The runs of the workflows of these names (none: of all) from facts or a Prometheus. Raises UserError where there
-        are none, or where one name is that of several workflows."""
+        """The runs of the workflows of these names or KIND/NAMEs (none: of all) from facts or a Prometheus. Raises UserError
+        where there are none, or where one name is that of several workflows."""
         facts = options.read_facts(self.facts_file, self.source, self.span)
         histories = [
             RunHistory.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
@@ -48,23 +51,24 @@ class Origin:
             name = f" of a workflow named {', '.join(names)}" if names else ""
             raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}")
         if names and len(histories) > len(names):
-            keys = ", ".join(str(h.definition.key) for h in histories)
-            raise UserError(f"several workflows have that name: {keys}; choose one with --namespace")
+            keys = selecting(h.definition.key for h in histories)
+            raise UserError(f"several workflows have that name: {keys}; choose one")
         return histories
 
     def served(self, workflow: str) -> WorkflowView:
-        """The workflow (or profile) of that name with the runs that the operator keeps. Raises UserError."""
+        """The workflow (or profile) of that name, or the workflow of that KIND/NAME, with the runs that the operator keeps.
+        Raises UserError."""
         client = profiles.connect(self.kubeconfig, self.context)
-        place = next(iter(self.span.namespaces), None) or profiles.default_namespace(self.kubeconfig, self.context)
-        matches = [
-            view
-            for p in profiles.each(client, place)
-            if workflow in ((view := WorkflowView(p, {}, "", (), time.time())).row.workflow, view.row.profile)
-        ]
-        if len(matches) != 1:
-            what = "no WorkflowProfile is" if not matches else "several WorkflowProfiles are"
-            raise UserError(f"{what} about {workflow} in namespace {place}: kubectl get wfp -n {place} lists them")
-        profile = matches[0].profile
+        places = self.span.namespaces or (profiles.default_namespace(self.kubeconfig, self.context),)
+        matches = [p for p in profiles.within(client, places) if _is_about(workflow_row(p), workflow)]
+        if not matches:
+            lists = "; ".join(f"kubectl get wfp -n {place}" for place in places)
+            searched = f"namespace{'s' if len(places) > 1 else ''} {text.listing(list(places))}"
+            raise UserError(f"no WorkflowProfile is about {workflow} in {searched}; to list them: {lists}")
+        if len(matches) > 1:
+            names = text.listing([profiles.called(p) for p in matches])
+            raise UserError(f"several WorkflowProfiles are about {workflow}: {names}; choose one with -n and its name")
+        (profile,) = matches
         where = details.place(self.operator)
         detail, problem = details.ask(self.kubeconfig, profile, where, self.context)
         if problem:
@@ -74,6 +78,14 @@ class Origin:
             return details.ask_runs(self.kubeconfig, profile, where, self.context, run)
 
         return WorkflowView(profile, detail, "", (), time.time(), past)
+
+
+def _is_about(row: WorkflowRow, name: str) -> bool:
+    """Whether a profile has this name, its workflow has it, or its workflow is this KIND/NAME."""
+    kind, slash, own = name.rpartition("/")
+    if not slash:
+        return name in (row.workflow, row.profile)
+    return row.workflow == own and (row.kind or "").lower() == full_kind(kind).lower()
 
 
 def origin_options(command: F) -> F:

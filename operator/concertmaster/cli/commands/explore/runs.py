@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from concertmaster.api.views.runs import RunView, WorkflowRuns
+from concertmaster.cli import cluster_options
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
@@ -12,20 +13,22 @@ from concertmaster.core.model import Outcome
 from concertmaster.report.runs.tables import run_text, runs_table
 from concertmaster.report.runs.views import RunHistory, run_view, workflow_runs
 
+_MOST = 10_000  # lines of a table
 _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIPPED, Outcome.CACHED)]
 
 
 @click.command("runs")
-@click.argument("workflow")
+@click.argument("workflow", shell_complete=cluster_options.profile_names)
 @click.argument("run", required=False)
 @origin_options
-@click.option("--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Most runs shown.")
+@click.option("--limit", type=click.IntRange(1, _MOST), default=30, show_default=True, help="Most runs shown.")
 @click.option("--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="Only runs that ended so.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome: str | None, output: str) -> None:
     """List the runs of WORKFLOW, newest first, or show one RUN with its critical path and its pods.
 
-    RUN is a name, or latest or typical. From a cluster these are the runs that the operator keeps (spec.analysis.maxRuns and
+    WORKFLOW is its name, KIND/NAME (wftmpl/ingest-orders) or the name of its WorkflowProfile; RUN is a name, or latest or
+    typical. From a cluster these are the runs that the operator keeps (spec.analysis.maxRuns and
     window of the policy); with --facts or --prometheus all runs of the window.
     """
     answer = _one(origin, workflow, run) if run is not None else _many(origin, workflow, limit, outcome)
@@ -36,7 +39,8 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     else:
         say(runs_table(answer))
         if answer.total > len(answer.runs):
-            more = f"--limit {answer.total}" if len(answer.runs) == limit else "older ones need --prometheus URL"
+            limited = len(answer.runs) == limit < _MOST
+            more = f"--limit {min(answer.total, _MOST)}" if limited else "older ones need --prometheus URL"
             say(f"{answer.total - len(answer.runs)} more: {more}")
 
 

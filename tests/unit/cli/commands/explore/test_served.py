@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from concertmaster.api.views.runs import RunComparisonView, RunView, WorkflowRuns
 from concertmaster.cli import cli
+from concertmaster.cli.commands.explore import runs
 from concertmaster.cli.errors import UserError
+from concertmaster.web.workflow import WorkflowView
 from tests.support.controller.apiserver import Answer, ApiServer, Request, failure
 from tests.support.web.analysed import analysed, past
 
@@ -64,6 +66,37 @@ def test_all_runs_of_the_history_are_listed(kubeconfig: Path) -> None:
     assert "more" not in call(kubeconfig, "runs", "nightly", "--outcome", "succeeded").output
 
 
+@pytest.mark.parametrize(
+    "name", ["wftmpl/nightly-etl", "WorkflowTemplate/nightly-etl", "WORKFLOWTEMPLATE/nightly-etl", "nightly-etl"]
+)
+def test_a_workflow_is_named_as_kubectl_users_name_objects(kubeconfig: Path, name: str) -> None:
+    listed = call(kubeconfig, "runs", name, "-o", "json")
+    assert listed.exit_code == 0, listed.output
+    compared = call(kubeconfig, "compare", "typical", "latest", "--workflow", name, "-o", "json")
+    assert compared.exit_code == 0, compared.output
+    replayed = call(kubeconfig, "what-if", name, "--scale", "train=0.5")
+    assert replayed.exit_code == 0, replayed.output
+
+
+def test_a_workflow_is_looked_for_in_every_given_namespace(tmp_path: Path) -> None:
+    def answers_in_demo(request: Request) -> Answer:
+        return Answer(body={"items": []}) if "/namespaces/empty/workflowprofiles" in request.path else answers(request)
+
+    for kubeconfig in served(tmp_path, answers_in_demo):
+        given = ["runs", "nightly", "--kubeconfig", str(kubeconfig), "-n", "empty,demo"]
+        assert "run-29" in CliRunner().invoke(cli, given).output
+        twice = CliRunner().invoke(cli, [*given[:-1], "demo,other"])
+        assert "several WorkflowProfiles are about nightly" in str(twice.exception)
+
+
+def test_no_more_runs_are_offered_than_can_be_asked_for(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = past("")
+    many["total"] = 20_000
+    monkeypatch.setattr(runs, "_MOST", 10)
+    monkeypatch.setattr(WorkflowView, "runs", WorkflowRuns.model_validate(many))
+    assert call(kubeconfig, "runs", "nightly", "--limit", "4").output.splitlines()[-1].endswith("more: --limit 10")
+
+
 def test_of_an_older_operator_the_newest_runs_are_listed(older: Path) -> None:
     page = WorkflowRuns.model_validate_json(call(older, "runs", "nightly", "-o", "json").output)
     assert [r.run for r in page.runs[:2]] == ["run-29", "run-28"]
@@ -89,6 +122,7 @@ def test_one_run_is_shown_and_two_are_compared(kubeconfig: Path) -> None:
     ("arguments", "error", "message"),
     [
         (("runs", "other"), UserError, "no WorkflowProfile is about other in namespace demo"),
+        (("runs", "cronjob/nightly"), UserError, "no WorkflowProfile is about cronjob/nightly in namespace demo"),
         (("runs", "nightly", "run-99"), UserError, "older ones need --prometheus URL"),
         (("compare", "run-99", "latest", "--workflow", "nightly"), UserError, "the operator keeps no run run-99"),
         (("compare", "typical", "latest"), click.UsageError, "--workflow"),
