@@ -48,6 +48,11 @@ class Archive:
                 return ArchivedDays(problem=problem)
         return kept
 
+    def documents(self, profiles: Sequence[Raw]) -> Iterator[tuple[dict[str, Any], str]]:
+        """The operator's document about each profile, in their order, or why there is none."""
+        for _, answer in self._each(profiles, "", "recommendations"):
+            yield answer
+
     def priced(self, view: FleetView) -> list[PricedWorkflow]:
         """The most expensive workflows, with the components of their cost."""
         rows = [r for r in view.page("cost", limit=_MOST_ASKED) if r.cost_per_month]

@@ -5,10 +5,12 @@ note."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from concertmaster.cli.archive import Archive
 from concertmaster.cli.errors import CallError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
@@ -32,6 +34,26 @@ def ask(
 ) -> tuple[dict[str, Any], str]:
     """The operator's document about a profile, empty with a sentence on why it could not be had and what to do."""
     return _ask(kubeconfig, raw, operator, context, "", "recommendations")
+
+
+def ask_each(
+    kubeconfig: Path | None,
+    profiles: Sequence[Mapping[str, Any]],
+    operator: tuple[str, str],
+    context: str | None = None,
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The same about many profiles, in their order, over one connection. Ends where the operator answers about none: the
+    reason is that of the others too."""
+    answered = False
+    try:
+        with closing(KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)) as client:
+            for document, problem in Archive(client, operator).documents(profiles):
+                yield document, problem
+                answered = answered or problem in ("", operator_service.NOT_ANALYSED)
+                if not answered:
+                    return
+    except KubeError as error:
+        yield {}, str(error)
 
 
 def ask_days(

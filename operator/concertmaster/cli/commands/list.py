@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ ListedEntry = dict[str, Any]
 @click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Only those in this state.")
 @click.option("--category", type=click.Choice(_CATEGORIES, case_sensitive=False), help="Only this category.")
 @click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
-@click.option("--operator", metavar="NAMESPACE/SERVICE", help=f"The operator, for --all. Default: {details.DEFAULT}.")
+@cluster_options.operator(", for --all")
 @click.option("--sort-by", type=click.Choice(_SORT), default="impact", show_default=True, help="Order of the lines.")
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
@@ -59,14 +59,11 @@ def command(
     client = profiles.connect(kubeconfig, context)
     places = namespaces or (profiles.default_namespace(kubeconfig, context),)
     everywhere = profiles.each(client, None, selector)
-    entries: list[ListedEntry] = []
-    for profile in everywhere if all_namespaces else profiles.within(client, places, selector):
-        entries += fleet.entries(profile, merged.recommendations(profile))
-        if with_minor:
-            known, problem = details.ask(kubeconfig, profile, details.place(operator), context)
-            if problem:
-                say(f"{profile['metadata']['name']}: minor items are not known: {problem}", err=True)
-            entries += fleet.entries(profile, merged.minor(known))
+    selected = list(everywhere if all_namespaces else profiles.within(client, places, selector))
+    entries: list[ListedEntry] = [e for p in selected for e in fleet.entries(p, merged.recommendations(p))]
+    if with_minor:
+        asked = details.ask_each(kubeconfig, selected, details.place(operator), context)
+        entries += _minor(selected, asked)
     entries = [
         e
         for e in entries
@@ -77,6 +74,22 @@ def command(
     scale, _ = policies.scale(client, None, None)
     entries.sort(key=lambda e: _order(e, sort_by, scale))
     _print(entries, output)
+
+
+def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, Any], str]]) -> list[ListedEntry]:
+    """The minor items of the ``selected`` profiles; what keeps the operator from telling them is said once, on stderr."""
+    entries: list[ListedEntry] = []
+    problems: dict[str, list[str]] = {}
+    told = 0
+    for profile, (document, problem) in zip(selected, asked, strict=False):
+        entries += fleet.entries(profile, merged.minor(document))
+        told += 1
+        if problem:
+            problems.setdefault(problem, []).append(profiles.called(profile))
+    for problem, names in problems.items():
+        rest = names + [profiles.called(p) for p in selected[told:]] if told < len(selected) else names
+        say(f"minor items of {text.listing(rest)} are not known: {problem}", err=True)
+    return entries
 
 
 def _order(entry: ListedEntry, key: str, scale: Pricing) -> tuple[Any, ...]:

@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from concertmaster.cli import details, profiles
 from concertmaster.cli.commands import describe, explain
 from concertmaster.cli.commands import list as list_
+from concertmaster.kube import operator_service
+from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
 from tests.support.json_schema import violations
@@ -116,9 +118,8 @@ def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch:
     small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info",
              "impact": {"moneyPerMonth": amount}}  # fmt: skip
     document = {"cost": {"currency": "EUR"}, "minor": [small]}
-    monkeypatch.setattr(
-        details, "ask", lambda _, raw, *__: (document, "") if "etl" in str(raw["metadata"]) else ({}, "")
-    )
+    of_each = lambda _, selected, *__: [(document if "etl" in str(p["metadata"]) else {}, "") for p in selected]  # noqa: E731
+    monkeypatch.setattr(details, "ask_each", of_each)
 
     def entries(*option: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(
@@ -132,11 +133,25 @@ def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch:
     assert item["interval"] == {**amount, "unit": "EUR/month"}
 
 
+@pytest.mark.parametrize(("problem", "asked"), [("no right", 1), (operator_service.NOT_ANALYSED, 3)])
+def test_what_keeps_the_operator_from_answering_is_said_once(
+    problem: str, asked: int, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of workflows nobody would wait for as many timeouts, or read as many lines."""
+    calls: list[Any] = []
+    monkeypatch.setattr(KubeClient, "connect", lambda *_, **__: client)
+    monkeypatch.setattr(operator_service, "ask", lambda *given, **_: calls.append(given) or ({}, problem))
+    result = CliRunner().invoke(list_.command, ["-A", "--all", "-o", "name"])
+    assert (result.exit_code, len(result.stdout.splitlines()), len(calls)) == (0, len(ROWS), asked)
+    assert result.stderr.count(problem) == 1
+    assert all(name in result.stderr for name in ("a/cronjob-nightly", "a/cronjob-report", "b/cronjob-etl"))
+
+
 def test_what_is_printed_follows_the_published_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = json.loads((Path(__file__).parents[4] / "docs" / "reference" / "list.schema.json").read_text())
     document = {"cost": {"currency": "EUR"}, "minor": [{"id": "variance.load", "action": "x", "items": [
         "load/main requests.cpu: not set -> 2 (peak 1.5)"]}]}  # fmt: skip
-    monkeypatch.setattr(details, "ask", lambda *_: (document, ""))
+    monkeypatch.setattr(details, "ask_each", lambda _, selected, *__: [(document, "")] * len(selected))
     found = json.loads(CliRunner().invoke(list_.command, ["-A", "-o", "json", "--all"]).output)
     assert len(found) == len(ROWS) + 3 and violations(found, schema) == []
     fields = {"namespace", "kind", "workflow", "id", "state", "severity", "action", "because", "proposed", "expected",
