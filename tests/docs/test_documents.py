@@ -17,7 +17,7 @@ from concertmaster import settings
 from concertmaster.api.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
-LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 MODELS = {kind.name: kind.model for kind in KINDS}
 
@@ -38,9 +38,20 @@ PAGES = _tracked("*.md")
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(page.read_text()):
-        if not re.match(r"[a-z]+:", target):
-            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+    for target, anchor in LINK.findall(page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        leads_to = page.parent / target if target else page
+        assert leads_to.exists(), f"{page.relative_to(ROOT)} links to {target}"
+        if anchor and leads_to.suffix == ".md":
+            assert anchor in _anchors(leads_to.read_text()), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", text), re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading)).strip().lower() for heading in headings]
+    return {word.replace(" ", "-") for word in words} | set(re.findall(r'(?:id|name)="([^"]+)"', text))
 
 
 def _documents() -> Iterator[tuple[str, dict[str, object]]]:
