@@ -18,6 +18,10 @@ _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 _DATABASE = "^(postgres(ql)?://[^:@/]*(@[^@/]+|[^@/]*)/.+)?$"  # without password
+_NAME: Schema = {"type": "string", "pattern": "^([a-z]([a-z0-9-]*[a-z0-9])?)?$"}  # as of a Service
+_NAME_PART: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"}
+_INTERVAL: Schema = {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"}
+_URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 _ANY: Schema = {"type": "object"}
 _LIST: Schema = {"type": "array", "items": {"type": "object"}}
 _STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -89,6 +93,7 @@ def _with_secrets(definitions: dict[str, Any]) -> None:
     tls = definitions["Tls"]
     tls["properties"]["caConfigMap"] = {**reference, "description": "ConfigMap that is mounted as caFile."}
     tls["allOf"] += [{"not": {"required": ["caConfigMap", other]}} for other in ("caFile", "caSecret")]
+    definitions["MetricsSource"]["properties"]["url"]["pattern"] = _URL
     header = definitions["Header"]
     definitions["Header"] = {"oneOf": [{"type": "string"}, header]}
 
@@ -120,15 +125,15 @@ def build() -> Schema:
             pullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
         ),
         "imagePullSecrets": _LIST,
-        "nameOverride": _TEXT,
-        "fullnameOverride": _TEXT,
+        "nameOverride": _NAME_PART,
+        "fullnameOverride": _NAME,
         "commonLabels": _STRINGS,
         "crds": _section(enabled=_FLAG, keep=_FLAG),
         "sources": {**top["sources"], "minItems": 1},
         "receivers": top["receivers"],
         "namespaces": _NAMESPACES,
         "engines": _section(**dict.fromkeys(switches(), _FLAG)),
-        "reads": _section(kueueWorkloads=_FLAG, argoConfigMaps=_FLAG, argoNamespace=_TEXT),
+        "reads": _section(kueueWorkloads=_FLAG, argoConfigMaps=_FLAG, argoNamespace=_NAME_PART),
         "config": _section(
             interval=top["interval"],
             live=_FLAG,
@@ -182,7 +187,7 @@ def build() -> Schema:
             resources=_ANY,
         ),
         "metrics": _section(
-            serviceMonitor=_section(enabled=_FLAG, labels=_STRINGS, interval=_TEXT),
+            serviceMonitor=_section(enabled=_FLAG, labels=_STRINGS, interval=_INTERVAL),
             prometheusRule=_section(
                 enabled=_FLAG,
                 labels=_STRINGS,

@@ -20,7 +20,7 @@ from concertmaster.engines import ENGINES
 from concertmaster.prometheus.queries.recording_rule import GROUP
 from testbed.install.build import ensure
 from testbed.process import run
-from tests.support.chart.bed import CHART, Helm, HelmError, find
+from tests.support.chart.bed import CHART, Helm, HelmError, find, objects_of
 from tests.support.chart.values import EVERYTHING, SECRET
 
 DATABASE = "postgresql://db.example.com:6432/concertmaster?sslmode=verify-full"
@@ -89,6 +89,11 @@ def test_template_marks_in_a_description_are_not_executed(helm: Helm, tmp_path: 
         ({"networkPolicy": {"apiServerPorts": [70000]}}, "apiServerPorts"),
         ({"runAsUser": 0}, "runAsUser"),
         ({"history": {"persistence": {"size": "2 GB"}}}, "size"),
+        ({"fullnameOverride": "My_Operator"}, "fullnameOverride"),
+        ({"nameOverride": "operator."}, "nameOverride"),
+        ({"sources": [{"name": "default", "url": "prometheus:9090"}]}, "url"),
+        ({"sources": [{"name": "default", "url": "http://user@prometheus"}]}, "url"),
+        ({"metrics": {"serviceMonitor": {"interval": "30"}}}, "interval"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str) -> None:
@@ -109,6 +114,11 @@ def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str)
         ({"networkPolicy": {"enabled": True, "apiServerPorts": None}}, "apiServerPorts: name at least one port"),
         ({"history": {"url": DATABASE, "persistence": {"enabled": True}}}, "nothing would be kept in the claim"),
         ({"history": {"url": DATABASE, "sizeLimit": "64Mi"}}, "history.cacheSize: 1Gi does not fit"),
+        ({"argoArchive": {"url": DATABASE}}, "argoArchive: no user is named"),
+        (
+            {"tektonResults": {"url": DATABASE, "secret": {"name": "s", "userKey": ""}}},
+            "tektonResults: no user is named",
+        ),
         ({"history": {"url": DATABASE, "cacheSize": "1.8Gi"}}, "history.cacheSize: 1.8Gi does not fit"),
     ],
 )
@@ -466,6 +476,94 @@ def test_alert_rules_are_valid_promql(helm: Helm, tmp_path: Path) -> None:
     off = {"metrics": {"prometheusRule": {"enabled": True, "recordingRules": False}}}
     groups = find(helm.template(off), "PrometheusRule")["spec"]["groups"]
     assert {g["name"] for g in groups} == names - {"concertmaster.rules"}
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_labels_of_the_values_do_not_replace_those_by_which_pods_are_selected(helm: Helm, sharded: bool) -> None:
+    own = {"app.kubernetes.io/name": "mine", "app.kubernetes.io/instance": "mine", "app.kubernetes.io/version": "9"}
+    values = EVERYTHING | {"commonLabels": own | {"team": "platform"}, "podLabels": own | {"team": "pods"}}
+    values |= {"web": {"enabled": True}, "extraObjects": []}
+    if sharded:
+        values |= {"shards": 2, "history": {"url": DATABASE}}
+    objects = [o for o in helm.template(values) if o["kind"] != "CustomResourceDefinition"]
+    pods = [o["spec"] for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
+    labels = [spec["template"]["metadata"]["labels"] for spec in pods]
+    assert [found["team"] for found in labels] == ["pods", "pods"]
+    for spec, found in zip(pods, labels, strict=True):
+        assert spec["selector"]["matchLabels"].items() <= found.items()
+    for selector in (o["spec"]["selector"] for o in objects if o["kind"] == "Service"):
+        selector.pop("statefulset.kubernetes.io/pod-name", None)
+        assert sum(selector.items() <= found.items() for found in labels) == 1
+    for o in objects:
+        assert o["metadata"]["labels"]["team"] == "platform", o
+        assert o["metadata"]["labels"].get("app.kubernetes.io/name") != "mine"
+
+
+def test_labels_by_which_prometheus_and_grafana_select_win(helm: Helm) -> None:
+    own = {"app.kubernetes.io/part-of": "kube-prometheus", "team": "observability"}
+    values = {name: {"enabled": True, "labels": own} for name in ("serviceMonitor", "prometheusRule", "dashboards")}
+    objects = helm.template({"metrics": values, "commonLabels": {"team": "platform"}})
+    for kind, name in (
+        ("ServiceMonitor", None),
+        ("PrometheusRule", None),
+        ("ConfigMap", "cm-concertmaster-dashboards"),
+    ):
+        found = find(objects, kind, name)["metadata"]["labels"]
+        assert found.items() >= own.items() and found["app.kubernetes.io/instance"] == "cm"
+
+
+@pytest.mark.parametrize("word", ["123", "true"])
+def test_words_that_yaml_reads_as_something_else_stay_text(helm: Helm, word: str) -> None:
+    secret = {"name": word, "userKey": word, "passwordKey": word}
+    values = EVERYTHING | {
+        "namespaces": [word],
+        "apply": {"enabled": True, "namespaces": [word]},
+        "reads": {"argoNamespace": word},
+        "priorityClassName": word,
+        "argoArchive": {"url": "postgresql://db/argo", "secret": secret},
+        "history": {"url": DATABASE, "schema": "on", "secret": secret},
+        "web": {"enabled": True, "tls": {"secretName": word}},
+        "serviceAccount": {"name": word},
+        "crds": {"enabled": False},
+    }
+    objects = objects_of(helm("template", word, str(CHART), "--namespace", word, values=values))
+    for o in objects:
+        wrong = [(place, value) for place, value in _texts(o) if not isinstance(value, str)]
+        assert not wrong, (o["kind"], wrong)
+    found = settings.parse(find(objects, "ConfigMap", f"{word}-concertmaster")["data"]["concertmaster.yaml"])
+    assert (found.namespaces, found.argo_namespace, found.history.schema_name) == ((word,), word, "on")
+
+
+def _texts(node: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Every value that is text by the name of its field, with its place."""
+    if isinstance(node, list):
+        return [found for n, item in enumerate(node) for found in _texts(item, f"{path}[{n}]")]
+    if not isinstance(node, dict):
+        return []
+    names = {"name", "namespace", "key", "priorityClassName", "secretName", "serviceAccountName", "claimName"}
+    found = [(f"{path}.{key}", value) for key, value in node.items() if key in names and not isinstance(value, dict)]
+    found += [
+        (f"{path}.{part}.{k}", v) for part in ("labels", "matchLabels") for k, v in (node.get(part) or {}).items()
+    ]
+    return found + [more for key, value in node.items() for more in _texts(value, f"{path}.{key}")]
+
+
+def test_a_release_with_dots_in_its_name_has_names_that_a_service_may_have(helm: Helm) -> None:
+    names = {
+        o["metadata"]["name"]
+        for o in helm.template({"web": {"enabled": True}}, name="team.a")
+        if o["kind"] == "Service"
+    }
+    assert names == {"team-a-concertmaster", "team-a-concertmaster-web"}
+
+
+def test_without_roles_none_is_created_for_any_feature(helm: Helm) -> None:
+    on = {"apply": {"enabled": True, "namespaces": ["data"]}, "web": {"enabled": True}}
+    kinds = {o["kind"] for o in helm.template({**on, "rbac": {"create": False, "userRoles": False}})}
+    assert not kinds & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    assert {"Role", "ClusterRole"} <= {o["kind"] for o in helm.template(on)}
+    with pytest.raises(HelmError, match=r"apply\.namespaces"):
+        helm.template({"apply": {"enabled": True}, "rbac": {"create": False}})
 
 
 def test_names_stay_within_limits(helm: Helm) -> None:

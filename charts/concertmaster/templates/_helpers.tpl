@@ -1,34 +1,40 @@
 {{- define "concertmaster.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimAll "-" -}}
 {{- end -}}
 
 {{- define "concertmaster.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 50 | trimAll "-" -}}
 {{- else -}}
 {{- $name := include "concertmaster.name" . -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- /* Helm lets a release have dots in its name, the API server no Service. */ -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if contains $name $release -}}
+{{- $release | trunc 50 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $name | trunc 50 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "concertmaster.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "concertmaster.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "concertmaster.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{- /* A label of the values with the key of one of the chart's own does not replace it: selectors and uninstalling rest on these. */ -}}
 {{- define "concertmaster.labels" -}}
-{{ include "concertmaster.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: concertmaster
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := fromYaml (include "concertmaster.selectorLabels" .) -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "concertmaster" -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- merge $own (.Values.commonLabels | default dict) | toYaml -}}
+{{- end -}}
+
+{{- /* The same of an object with `labels` of its own in the values, by which something else selects it: they win. */ -}}
+{{- define "concertmaster.labelsWith" -}}
+{{- merge (deepCopy (.labels | default dict)) (fromYaml (include "concertmaster.labels" .root)) | toYaml -}}
 {{- end -}}
 
 {{- define "concertmaster.serviceAccountName" -}}
@@ -167,7 +173,7 @@ interval: {{ .Values.config.interval | quote }}
 historyPath: /var/lib/concertmaster/history.db
 {{- with .Values.history }}
 {{- if .url }}
-history: {url: {{ .url | quote }}, schema: {{ .schema }}, cacheSize: {{ .cacheSize | quote }}}
+history: {url: {{ .url | quote }}, schema: {{ .schema | quote }}, cacheSize: {{ .cacheSize | quote }}}
 {{- if .persistence.enabled }}
 {{- fail "history.persistence.enabled: the history is in the database of history.url; nothing would be kept in the claim" }}
 {{- end }}
@@ -177,6 +183,13 @@ history: {url: {{ .url | quote }}, schema: {{ .schema }}, cacheSize: {{ .cacheSi
 {{- if gt (mulf 1.2 (float64 $cache)) (float64 $room) }}
 {{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, with a fifth to spare: the kubelet would evict the pod" .cacheSize .sizeLimit) }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $name, $archive := dict "argoArchive" .Values.argoArchive "tektonResults" .Values.tektonResults }}
+{{- with $archive }}
+{{- if and .url (not (or (contains "@" .url) (contains "user=" .url) (and .secret.name .secret.userKey))) }}
+{{- fail (printf "%s: no user is named; write it into %s.url, or name %s.secret.name with userKey" $name $name $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -217,7 +230,7 @@ namespaces: {{ toJson .Values.namespaces }}
 limits: {{ toJson .Values.config.limits }}
 clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}
 {{- with .Values.reads.argoNamespace }}
-argoNamespace: {{ . }}
+argoNamespace: {{ . | quote }}
 {{- end }}
 sources:
 {{- range required "sources: name at least one metrics source" .Values.sources }}

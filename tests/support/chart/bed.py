@@ -51,6 +51,21 @@ class HelmError(AssertionError):
     """Helm failed; the message is its output."""
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML without a key that is written twice, as the API server's strict decoding has it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        assert not twice, f"{twice} written twice, {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
+def objects_of(text: str) -> list[Any]:
+    """The objects of rendered templates."""
+    return [document for document in yaml.load_all(text, _Strict) if document]
+
+
 class Helm:
     """The real Helm for one cluster, with its own directories."""
 
@@ -89,8 +104,7 @@ class Helm:
 
     def template(self, values: Mapping[str, Any] | None = None, *, chart: Path = CHART, name: str = "cm") -> list[Any]:
         """All rendered objects."""
-        text = self("template", name, str(chart), "--namespace", "ops", values=values or {})
-        return [document for document in yaml.safe_load_all(text) if document]
+        return objects_of(self("template", name, str(chart), "--namespace", "ops", values=values or {}))
 
 
 def find(objects: list[Any], kind: str, name: str | None = None) -> dict[str, Any]:
