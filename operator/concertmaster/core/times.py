@@ -11,6 +11,9 @@ from concertmaster.core.units import DAY, HOUR, MINUTE
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+LAST = 253_402_300_799.0
+"""The end of the calendar, 9999-12-31T23:59:59Z: times beyond it have no text."""
+
 _LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
 
 

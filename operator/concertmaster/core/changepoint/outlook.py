@@ -13,6 +13,7 @@ from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
+from concertmaster.core.times import LAST
 from concertmaster.core.units import WEEK
 
 
@@ -63,7 +64,10 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if not rising:
         return ObjectiveForecast(OutlookState.MISSED if missing < 0 else OutlookState.MET, seconds)
     at = Interval(
-        *sorted(now + _ahead(time - now, y, s, share, math.log(limit)) for s in (slope.low, slope.likely, slope.high))
+        *sorted(
+            min(LAST, now + _ahead(time - now, y, s, share, math.log(limit)))
+            for s in (slope.low, slope.likely, slope.high)
+        )
     )
     if missing < 0:
         return ObjectiveForecast(OutlookState.MISSED, seconds, at)

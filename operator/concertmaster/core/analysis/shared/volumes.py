@@ -17,6 +17,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.robust import quantiles, theil_sen
+from concertmaster.core.times import LAST
 from concertmaster.core.units import DAY
 
 _FEWEST = 5  # runs required for a trend
@@ -108,7 +109,8 @@ def _fill(
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
         # From the last run on; none has seen it full, so it is not before now.
-        at = Interval(*(max(now, rows[-1][0] + left / g * DAY) for g in (growth.high, growth.likely, growth.low)))
+        ends = (max(now, rows[-1][0] + left / g * DAY) for g in (growth.high, growth.likely, growth.low))
+        at = Interval(*(min(LAST, end) for end in ends))
         full = at if at.likely <= now + _AHEAD else None
     peak = max(v.used for _, v in rows)
     return VolumeFill(claim, tuple(steps), len(least), shown.used, shown.capacity, shared, peak, growth, full)

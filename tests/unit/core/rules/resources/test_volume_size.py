@@ -12,6 +12,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.shared.volumes import volume_fills
 from concertmaster.core.model import Category, PodFact, Severity, StepExecution, VolumeUse
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.times import iso
 from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_executions, encode_executions
 from concertmaster.report.insights import sentences
@@ -55,6 +56,16 @@ def test_a_volume_that_grows_says_until_when_it_holds_and_gets_a_size() -> None:
     assert line.startswith(
         "Volume warehouse: 9Gi of 10Gi used (90%), mounted by load; grows by 180Mi a day, full around "
     )
+
+
+def test_growth_that_was_next_to_nothing_at_first_has_an_end_that_can_be_written() -> None:
+    """A few bytes a run for a week, then 0.4 GiB: at the low end it would be full in millions of years."""
+    used = [2 * GI + 10.0 * i for i in range(28)] + [2 * GI + 0.4 * GI * i for i in range(1, 15)]
+    made = mounting(*[VolumeUse("data", size, 10 * GI) for size in used])
+    (fill,) = volume_fills(made.analysis())
+    assert fill.full is not None
+    assert iso(fill.full.high) == "9999-12-31T23:59:59Z"
+    assert "is full around 20" in made.one("volume-size").because
 
 
 def test_a_volume_that_is_only_nearly_full_promises_no_date() -> None:
