@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _MI = 1024.0**2
+_SMALLEST = 6  # digits behind the point of an amount of money
+_MOST_DIGITS = 2  # of a percentage: what is closer to 0 or 100 is rounding of its own
 BYTES = "bytes"  # unit of input sizes that are not counts
 READ = "bytes read"  # unit of input sizes that bytes read stand in for
 
@@ -43,12 +45,16 @@ def signed(seconds: float) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """``41%`` from 0.41; ``unknown`` for None."""
+    """``41%`` from 0.41; ``unknown`` for None. What is neither nothing nor all does not read so: 0.0003 is ``0.03%``, and
+    0.9996 ``99.96%``."""
     if share is None or not math.isfinite(share):
         return "unknown"
     value = 100.0 * share
-    if digits == 0 and 0 < abs(value) < 1:
-        return f"{value:.1f}%"
+    if 0 < abs(value) < 100:
+        for more in range(max(digits, 1) if abs(value) < 1 else digits, _MOST_DIGITS + 1):
+            shown = f"{value:.{more}f}"
+            if abs(float(shown)) not in (0.0, 100.0):
+                return f"{shown}%"
     return f"{value:.{digits}f}%"
 
 
@@ -120,10 +126,10 @@ def resource_amount(resource: str, value: float) -> str:
 
 
 def money(amount: float | None, currency: str) -> str:
-    """``0.42 USD``, with more digits for small amounts."""
+    """``0.42 USD``, small amounts with three significant digits: what is not nothing does not read so."""
     if amount is None or not math.isfinite(amount):
         return "unknown"
-    digits = 2 if abs(amount) >= 0.1 or amount == 0 else 4
+    digits = 2 if abs(amount) >= 0.1 or amount == 0 else min(_SMALLEST, 2 - math.floor(math.log10(abs(amount))))
     return f"{amount:.{digits}f} {currency}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any
 
 from concertmaster.core import text
@@ -146,11 +146,8 @@ def sentences(insights: Insights, total: int) -> list[str]:
     """One line each; ``total`` is the number of succeeded runs analysed."""
     lines = []
     if insights.next_run.seconds is not None:
-        seconds = insights.next_run.seconds
-        lines.append(
-            f"Next run: about {text.duration(seconds.likely)} (90% interval {text.duration(seconds.low)} to"
-            f" {text.duration(seconds.high)})"
-        )
+        low, likely, high = (text.duration(s) for s in astuple(insights.next_run.seconds))
+        lines.append(f"Next run: about {likely}{f' (90% interval {low} to {high})' if low != high else ''}")
     if insights.change is not None:
         lines.append(_change(insights.change))
     split = _split(insights.split, insights.podless) if insights.split is not None else None

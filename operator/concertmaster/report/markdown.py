@@ -32,7 +32,7 @@ def _workflow(view: dict[str, Any]) -> list[str]:
     lines = [
         f"## {key['kind']} {key['namespace']}/{key['name']}",
         "",
-        f"{runs['total']} runs in {text.window(view['windowSeconds'])} ({runs['succeeded']} succeeded,"
+        f"{text.count(runs['total'], 'run')} in {text.window(view['windowSeconds'])} ({runs['succeeded']} succeeded,"
         f" {runs['failed']} failed, {runs['unknown']} unknown), median {_duration(makespan['p50'])},"
         f" p95 {_duration(makespan['p95'])}, score"
         f" {'–' if view['score'] is None else view['score']}.",

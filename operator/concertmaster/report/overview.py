@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.together import together
@@ -24,7 +25,7 @@ def graph_line(graph: WorkflowGraph) -> str | None:
         ", ".join(level[:_PARALLEL]) + (f" and {len(level) - _PARALLEL} more" if len(level) > _PARALLEL else "")
         for level in step_levels(graph)
     ]
-    more = [f"{len(groups) - _LEVELS} more levels"] if len(groups) > _LEVELS else []
+    more = [text.count(len(groups) - _LEVELS, "more level")] if len(groups) > _LEVELS else []
     return f"{name.value}: {' | '.join([*groups[:_LEVELS], *more])}"
 
 
@@ -44,6 +45,10 @@ def overview(
         return [f"Insufficient data: {known} of {analysis.options.min_runs} required runs in {window}{due}."]
     runs = f"{text.count(known, 'run')} in {window}"
     lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analysed."]
+    if missed := [o for o in analysis.objectives if o.verdict is ObjectiveResult.MISSED]:
+        figures = text.listing([f"{o.name} {o.actual} (target {o.bound} {o.target})" for o in missed])
+        which = "the missed objective" if len(missed) == 1 else f"{len(missed)} missed objectives"
+        lines = [f"No recommendation for {which}: {figures}; {runs} analysed."]
     if published:
         total = together((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.score import UNSAMPLED
 
 V = TypeVar("V")
@@ -50,11 +51,14 @@ def fleet_table(views: Sequence[dict[str, Any]]) -> str:
 
 
 def waiting(view: dict[str, Any]) -> str:
-    """Why there is no recommendation: insufficient data, no samples, or nothing that needs action."""
+    """Why there is no recommendation: insufficient data, no samples, no remedy, or nothing that needs action."""
     runs = view["runs"]
     known = runs["succeeded"] + runs["failed"]
     if known < runs["needed"]:
         return f"insufficient data: {known} of {runs['needed']} required runs"
+    missed = [o["name"] for o in view["objectives"] if o["verdict"] == ObjectiveResult.MISSED]
+    if missed:
+        return f"no remedy found for the missed objective{'' if len(missed) == 1 else 's'} {text.listing(missed)}"
     return "requests not assessed: no usage samples" if _unsampled(view) else "no action needed"
 
 
@@ -134,8 +138,9 @@ def workflow_text(view: dict[str, Any]) -> str:
     newest = "the newest " if runs.get("limitedTo") else ""
     lines = [
         f"{key['kind']} {key['namespace']}/{key['name']} ({view['engine']})",
-        f"  {newest}{runs['total']} runs in {text.window(view['windowSeconds'])}: {runs['succeeded']} succeeded,"
-        f" {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last run ended {view['lastRun'] or 'never'}",
+        f"  {newest}{text.count(runs['total'], 'run')} in {text.window(view['windowSeconds'])}:"
+        f" {runs['succeeded']} succeeded, {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last run ended"
+        f" {view['lastRun'] or 'never'}",
     ]
     if makespan["count"]:
         low, high, *quantiles = (cell(makespan[n], text.duration) for n in ("min", "max", "p50", "p95", "p99"))

@@ -69,6 +69,24 @@ def test_small_shares_are_not_rounded_to_nothing() -> None:
     assert text.percent(None) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("share", "shown", "to_a_digit"),
+    [
+        (0.0003, "0.03%", "0.03%"),
+        (0.994, "99%", "99.4%"),
+        (0.9962, "99.6%", "99.6%"),
+        (0.9996, "99.96%", "99.96%"),
+        (1.0, "100%", "100.0%"),
+        (1.0 - 1e-12, "100%", "100.0%"),
+        (1.002, "100%", "100.2%"),
+        (-0.9996, "-99.96%", "-99.96%"),
+    ],
+)
+def test_what_is_neither_nothing_nor_all_does_not_read_so(share: float, shown: str, to_a_digit: str) -> None:
+    """One failed run of 2,500 is no success of 100%."""
+    assert (text.percent(share), text.percent(share, 1)) == (shown, to_a_digit)
+
+
 @pytest.mark.parametrize(("seconds", "shown"), [(14 * 86400, "14d"), (36 * 3600, "36h"), (5400, "90m"), (61, "61s")])
 def test_windows_are_spelt_like_policies_do(seconds: float, shown: str) -> None:
     assert text.window(seconds) == shown
@@ -86,3 +104,6 @@ def test_money_keeps_digits_of_small_amounts() -> None:
     assert text.money(0.0123456, "USD") == "0.0123 USD"
     assert text.money(12.345, "EUR") == "12.35 EUR" or text.money(12.345, "EUR") == "12.34 EUR"
     assert text.money(None, "USD") == "unknown"
+    assert text.money(0.000859, "USD") == "0.000859 USD"
+    assert text.money(0.00002, "USD") == "0.000020 USD"
+    assert text.money(0.0, "USD") == "0.00 USD"

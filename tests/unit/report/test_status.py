@@ -34,6 +34,7 @@ from concertmaster.core.model import (
     Impact,
     Interval,
     Level,
+    Outcome,
     Recommendation,
     Severity,
     WorkflowDefinition,
@@ -50,6 +51,7 @@ from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.costs.components import view as cost_rows
 from concertmaster.report.overview import graph_line
+from concertmaster.report.result import view as result_view
 from concertmaster.report.status_document import MAX_BYTES, clip, document, words
 from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
@@ -314,6 +316,18 @@ def test_what_could_not_be_assessed_is_said_and_is_not_called_healthy(published:
     )
     assert unassessed.startswith("Resource requests were not assessed: no container has usage samples")
     assert "score" not in status
+
+
+@pytest.mark.parametrize("failing", [(13,), (9, 13)])
+def test_where_an_objective_is_missed_it_is_not_said_that_no_action_is_needed(failing: tuple[int, ...]) -> None:
+    runs = [replace(r, outcome=Outcome.FAILED) if i in failing else r for i, r in enumerate(_runs(14))]
+    result = _result([], analyze(CHAIN, runs, now=NOW))
+    rate = f"{100 * (1 - len(failing) / 14):.1f}%"
+    missed = f"No recommendation for the missed objective: success {rate} (target >= 95.0%); 14 runs in 14d analysed."
+    assert document(result, RecommendationHistory(), data_until=NOW)["advice"] == [missed]
+    view = result_view(result)
+    assert "No recommendations: no remedy found for the missed objective success." in workflow_text(view)
+    assert tables.fleet_table([view]).endswith("0      no remedy found for the missed objective success")
 
 
 @pytest.mark.parametrize("unpriced", [None, "transform"])

@@ -100,7 +100,7 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
 
 def _runs(runs: Mapping[str, Any], summary: Mapping[str, Any], score: Any) -> str:
     times = ", ".join(f"{name} {summary[name]}" for name in ("p50", "p95") if summary.get(name))
-    counted = f"{runs.get('observed', 0)} runs, {runs.get('failed', 0)} failed"
+    counted = f"{text.count(runs.get('observed', 0), 'run')}, {runs.get('failed', 0)} failed"
     return "  ".join(
         p for p in (counted, times, f"score {score} of 100" if score is not None else "score unknown") if p
     )

@@ -99,7 +99,7 @@ def command(
             _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
     if problem:
         more = int(status.get("moreRecommendations") or 0)
-        left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
+        left = f"; {text.count(more, 'more recommendation')} not shown" if more and recommendation is None else ""
         say(f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True)
     if output == "text" and status.get("dataUntil"):
         say(f"Based on data until {status['dataUntil']}.")

@@ -95,7 +95,7 @@ def describe(result: AnalysisResult, gain: Gain) -> str:
         ends = sorted((abs(low), abs(high)))
         span = f"{text.duration(ends[0])} to {text.duration(ends[1])}"
     return (
-        f"{gain.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
+        f"{text.count(gain.runs_used, 'run')} replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
         f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(gain.share.likely), 1)}), 90% interval {span}"
         + (f"; {gain.reason}" if gain.reason else "")
     )

@@ -7,6 +7,8 @@ each. Computed from an analysis on demand.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
@@ -44,6 +46,7 @@ from concertmaster.core.stats.summary import Summary
 _UNKNOWN = math.nan
 # Least relative slowdown of slow runs worth reporting: with few runs, smaller groups may be chance.
 MIN_EXTRA = 0.2
+_SAME = 0.8  # share of the slow runs, and of the runs between two changes, that are the same
 LEAST_GROWTH = 1.1  # of the run time, the default of the degradation rule
 
 
@@ -116,7 +119,7 @@ def insights(analysis: Analysis) -> Insights:
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     by_step = succeeded(good, analysis.figures)
     return Insights(
-        slow=_slow(good, [s.step for s in analysis.steps], analysis.figures),
+        slow=_slow(good, [s.step for s in analysis.steps], analysis.figures, analysis.trend),
         change=last_change(good, analysis.figures),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis),
@@ -161,17 +164,27 @@ def _rose(detection: Detection) -> bool:
     return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
 
 
-def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) -> tuple[SlowRuns, ...]:
+def _slow(
+    runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures, trend: Detection
+) -> tuple[SlowRuns, ...]:
+    """Problems of runs among others. All runs between two changes are none: they were slow because of the change."""
     if not runs or not steps:
         return ()
     table = [[longest.get(step) for step in steps] for longest in figures.of_each(longest, runs)]
     totals = [run.makespan or math.nan for run in runs]
     least = MIN_EXTRA * median(totals)
+    levels = [bisect_right([p.time for p in trend.points], run.end or 0.0) for run in runs]
     return tuple(
         SlowRuns(tuple(runs[i].run for i in problem.runs), tuple(s.step for s in problem.steps), problem.extra_seconds)
         for problem in find_degraded(steps, table, totals).problems
-        if problem.extra_seconds >= least
+        if problem.extra_seconds >= least and not _is_level(problem.runs, levels)
     )
+
+
+def _is_level(places: Sequence[int], levels: Sequence[int]) -> bool:
+    """Whether the runs at ``places`` are those of one level of the run time; ``levels``: that of each run."""
+    level, own = Counter(levels[i] for i in places).most_common(1)[0]
+    return own >= _SAME * max(len(places), levels.count(level))
 
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:

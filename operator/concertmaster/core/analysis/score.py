@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from concertmaster.core import text
 from concertmaster.core.analysis.cost import CostSummary
 from concertmaster.core.analysis.objectives import COUNTED_ELSEWHERE, ObjectiveAssessment, ObjectiveResult
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled
@@ -98,7 +99,7 @@ def _success(runs: Sequence[RunRecord], known: Sequence[RunRecord], policy: Poli
     rate = success_rate(succeeded, len(known) - succeeded, unseen)
     if rate is not None:
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
-        return ScorePart("success", weight, value, f"{100 * rate:.0f}% of {len(known)} runs")
+        return ScorePart("success", weight, value, f"{text.percent(rate)} of {text.count(len(known), 'run')}")
     if known:
         return ScorePart("success", weight, None, f"the ends of {unseen} of {len(runs)} runs were not seen")
     return ScorePart("success", weight, None, "no run with a known outcome")

@@ -67,7 +67,7 @@ def run_text(run: RunView) -> str:
             ],
         ),
     ]
-    lines += [f"{run.more_pods} more pods"] if run.more_pods else []
+    lines += [text.count(run.more_pods, "more pod")] if run.more_pods else []
     return "\n".join([*lines, *(f"note: {problem}" for problem in run.problems)])
 
 

@@ -45,6 +45,15 @@ def test_slow_runs_are_found_with_the_step_that_made_them_slow() -> None:
     assert found[0].extra_seconds == pytest.approx(300, rel=0.15)
 
 
+@pytest.mark.parametrize("since", [20, 40])
+def test_runs_since_a_change_or_before_it_are_no_slow_runs_among_others(since: int) -> None:
+    """The change says so already, and the recommendation for it."""
+    later = {"transform": 1.5} if since == 40 else {"transform": 0.6}
+    analysis = analyze(CHAIN, _runs(60, factor=lambda i: later if i >= since else {}), now=NOW, policy=LONG)
+    assert analysis.trend.points
+    assert insights(analysis).slow == ()
+
+
 def test_the_last_change_is_named_and_measured() -> None:
     runs = _runs(30, factor=lambda i: {"transform": 0.7} if i >= 18 else {}, image=lambda i: f"etl:{1 + (i >= 18)}")
     change = insights(analyze(CHAIN, runs, now=NOW, policy=LONG)).change

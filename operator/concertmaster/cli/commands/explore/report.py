@@ -16,7 +16,7 @@ from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.core.text import listing, plain
+from concertmaster.core.text import count, listing, plain
 from concertmaster.core.units import DAY
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
@@ -103,7 +103,7 @@ def command(
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"{file}: cannot be written ({error.strerror or error}); choose another file") from None
-        say(f"{file}: {made.summary.workflows} workflows, {made.since[:10]} to {made.until[:10]}", err=True)
+        say(f"{file}: {count(made.summary.workflows, 'workflow')}, {made.since[:10]} to {made.until[:10]}", err=True)
 
 
 def from_cluster(

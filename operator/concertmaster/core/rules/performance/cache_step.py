@@ -30,6 +30,7 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_i
 from concertmaster.core.rules.performance.caching import Keyed, RecommendedCache, recommended_cache
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.means import combined
+from concertmaster.core.units import HOUR
 
 _LONGEST_NAME = 253  # of a ConfigMap
 
@@ -121,8 +122,7 @@ def _finding(
     evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], cache: RecommendedCache
 ) -> Finding | None:
     analysis = evidence.analysis
-    ratio, age = cache.hit_ratio or 0.0, text.duration(cache.max_age).removesuffix("m00s").removesuffix("h00m")
-    hours = f"{round((cache.max_age or 0.0) / 3600)}h"
+    ratio, hours = cache.hit_ratio or 0.0, f"{round((cache.max_age or 0.0) / HOUR)}h"
     gains = _gains(evidence, step.step, cache)
     saving = _saving(evidence, rows, cache)
     month = analysis.cost.per_month
@@ -160,7 +160,7 @@ def _finding(
         saving_per_month=saving,
         edits=edits,
         evidence=(
-            f"{age} is the smallest usual age with 95% of the hits a cache of 30d would have had",
+            f"{hours} is the smallest usual age with 95% of the hits a cache of 30d would have had",
             f"an answer may be up to {hours} old: valid only if the step reads only its inputs",
             "Argo before 4.1 requires `cache.configMap.key`, 4.1 does not know it: remove it there from manifests in Git"
             if edits

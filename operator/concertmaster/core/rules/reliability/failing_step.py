@@ -228,7 +228,7 @@ def _finding(
     saving = mean_interval(costs, rate) if rate is not None else None
     good = next((r for r in reversed(before) if r.outcome is Outcome.SUCCEEDED), None)
     changed = differences(good, streak[0]) if good is not None else ""
-    since = f"since {_when(streak[0].end)}" + (f", when {changed} had changed" if changed else "")
+    since = f"since {_when(streak[0].end)}" + (f"; changed at the same time: {changed}" if changed else "")
     last = f"the last success ended {_when(good.end)}" if good is not None else "no run succeeded"
     unseen = sum(r.unseen for r in before)
     if unseen:

@@ -74,7 +74,9 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
         return text.money(value, currency) if row.money else text.duration(value)
 
     left, date = forecast.at.likely - evidence.analysis.now, day(forecast.at.likely)
-    early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (forecast.at.low, forecast.at.high))
+    early, late = (t - evidence.analysis.now for t in (forecast.at.low, forecast.at.high))
+    latest = text.duration(late)
+    span = f"between {text.duration(early)} and {latest} from now" if early > 0 else f"at most {latest}"
     slope = (row.limit - forecast.level) / left * 7 * DAY if left else 0.0
     limit = shown(row.limit)
     passed = forecast.level > row.limit
@@ -88,7 +90,7 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
         otherwise=(
             "the objective is missed as older runs leave the window, which as a whole still meets it"
             if passed
-            else f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)"
+            else f"the objective is missed in {text.duration(left)} ({span})"
         ),
         category=Category.COST if row.money else Category.PERFORMANCE,
         current=f"{row.name} {shown(forecast.level)}",

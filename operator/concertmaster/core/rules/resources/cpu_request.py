@@ -67,7 +67,9 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
         ),
-        otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} although its node has unused CPU",
+        otherwise=(
+            f"{name} keeps taking {text.duration(step.duration.p50)}, throttled in {text.percent(share)} of its CPU periods"
+        ),
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
         expected=_after(expected, first),

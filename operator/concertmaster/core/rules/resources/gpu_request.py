@@ -71,7 +71,11 @@ def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: 
     held = container.gpu_request or 0.0
     name = container_title(evidence, place.step, container)
     idle = "its GPU was never busy" if held == 1 else f"none of its {held:g} GPUs was ever busy"
-    busy = f"at most {needed:g} of its {held:g} GPUs was busy at any time" if needed else idle
+    busy = (
+        f"at most {needed:g} of its {held:g} GPUs {'was' if needed == 1 else 'were'} busy at any time"
+        if needed
+        else idle
+    )
     # Request and limit of extended resources must be equal: set whichever is declared.
     spec = next((c for c in place.step.spec.sized if c.name == container.name), None) if place.step.spec else None
     written = [s for s in ("requests", "limits") if spec is not None and resource in spec.resources.get(s, {})]

@@ -23,6 +23,7 @@ def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
     assert "28 of its 42 executions" in item.because
     assert "67%" in item.because
     assert item.action == "Cache the results of model for 24h"
+    assert item.evidence[0].startswith("24h is the smallest usual age")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(600 * 2 / 3, rel=0.05)
     assert item.risk is Level.MEDIUM  # a cache can be stale

@@ -31,7 +31,10 @@ def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> 
     assert item.severity is Severity.CRITICAL
     assert item.action == "Fix transform: the last 7 runs in a row failed there with Error"
     assert item.because.startswith("7 of 42 runs (14d) failed at transform, one after the other since 2025-10-0")
-    assert "when image of transform from registry.example/etl:1 to registry.example/etl:2 had changed" in item.because
+    assert (
+        "; changed at the same time: image of transform from registry.example/etl:1 to registry.example/etl:2; the last"
+        in item.because
+    )
     assert "the last success ended 2025-10-0" in item.because
     assert "4m2" in item.otherwise  # 60 s of extract and 200 s of transform
     assert item.saving_per_month is not None

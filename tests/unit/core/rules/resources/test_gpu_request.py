@@ -51,6 +51,10 @@ def test_the_busiest_run_says_how_many_are_needed() -> None:
     assert item.saving_per_month.likely == pytest.approx(3 * hours * rate * 0.95, rel=0.01)
 
 
+def test_several_of_its_gpus_were_busy() -> None:
+    assert "at most 2 of its 4 GPUs were busy at any time" in held(4, 1.2, 2.0).one("gpu-request").because
+
+
 def test_how_often_a_conditional_step_runs_is_uncertain() -> None:
     """It ran in 14 of 42 runs, so that it runs in 23 to 46% of all."""
     item = held(4, 0.66, 1.0, every=3).one("gpu-request")

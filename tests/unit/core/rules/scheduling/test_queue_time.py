@@ -41,13 +41,13 @@ def test_slow_starts_are_distinguished() -> None:
     [
         (
             Pod(300.0, wait=9000.0),
-            "waiting for a node on the critical path in 42 runs (14d), 100% of it in 2 of them (up to 2h30m), mainly at a,"
+            "waiting for a node on the critical path in 42 runs (14d), 99.8% of it in 2 of them (up to 2h30m), mainly at a,"
             " whose pods ask for 1 core and 1Gi",
             "some runs keep waiting up to 2h30m for capacity, longer when the cluster fills up",
         ),
         (
             Pod(300.0, startup=9000.0),
-            "pulling images and starting pods on the critical path in 42 runs (14d), 100% of it in 2 of them (up to 2h30m),"
+            "pulling images and starting pods on the critical path in 42 runs (14d), 99.6% of it in 2 of them (up to 2h30m),"
             " mainly at a",
             "some runs keep paying up to 2h30m before their work begins",
         ),
