@@ -240,7 +240,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule with overlapping runs."""
     analysis = evidence.analysis
     by = scheduler_of(analysis.definition)
-    if by is None or len(analysis.runs) < analysis.options.min_runs:
+    if by is None or analysis.definition.suspended or len(analysis.runs) < analysis.options.min_runs:
         return
     if not may_meet(analysis.definition, analysis.runs, analysis.figures):
         return

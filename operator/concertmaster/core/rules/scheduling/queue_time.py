@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
+from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
@@ -150,8 +151,9 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation each for suspension, scheduling, start-up and locks, if a significant share of the run time."""
+    analysis = evidence.analysis
     runs = [run for run in evidence.recent() if run.usable]
-    if not evidence.analysis.enough:
+    if not analysis.enough or (analysis.definition.suspended and by_schedule(analysis.definition, analysis.runs)):
         return
     held = suspended.find(evidence)
     if held is not None:

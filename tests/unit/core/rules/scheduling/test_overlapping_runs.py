@@ -15,6 +15,8 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.starts import starts_of
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from concertmaster.core.model.policy import Objectives
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
 from concertmaster.core.rules.scheduling.slowdown import slowdown
 from concertmaster.core.schedule import widened
 from concertmaster.engines.define import define_all
@@ -63,6 +65,20 @@ def test_starts_that_forbid_skips_are_counted_and_an_interval_that_fits_is_named
     assert (edit.pointer, edit.proposed) == ("/spec/schedule", '"*/20 * * * *"')
     assert (item.severity, item.minor) == (Severity.LOW, False)  # no run more takes place
     assert "no start skipped in 95% of cases, instead of 40 to 58%" in item.expected
+
+
+@pytest.mark.parametrize("policy", ["Forbid", "Replace", "Allow"])
+def test_a_suspended_schedule_starts_nothing_that_could_overlap(policy: str) -> None:
+    starts = [DUE - (60 - n) * 600 + 2 for n in range(60)]
+    made = of(cron(policy), starts[::2], [1000.0] * 30)
+    if policy == "Allow":
+        made = of(cron(policy), starts, [1000.0] * 60)
+    if policy == "Replace":
+        made = of(cron(policy), starts, [598.0] * 60, outcome=Outcome.FAILED)
+    evidence = Evidence(made.analysis(), "wfp")
+    assert list(evaluate(evidence))
+    held = replace(evidence.analysis.definition, suspended=True)
+    assert not list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=held))))
 
 
 def test_a_cron_job_starts_late_and_skips_the_rest() -> None:

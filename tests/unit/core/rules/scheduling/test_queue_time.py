@@ -10,12 +10,13 @@ import pytest
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.scheduling.queue_time import evaluate
 from concertmaster.core.rules.scheduling.waits import window_of
 from concertmaster.core.times import weekend
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
 
 
 def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
@@ -261,3 +262,16 @@ def test_the_window_is_that_of_these_runs_and_not_of_as_many_others() -> None:
     evidence = Evidence(made.analysis(), "wfp")
     assert window_of(evidence, evidence.recent()) == "in 21 runs (7d)"
     assert window_of(evidence, evidence.analysis.executed[:21]) == "in 21 runs (14d)"
+
+
+def test_a_suspended_schedule_starts_no_run_that_waits() -> None:
+    """But runs that somebody starts by hand wait as before."""
+    value = noise()
+    made = scenario(cron_job("53 0,8,16 * * *"), 42, lambda _: {"job": Pod(value(300), wait=400.0)})
+    evidence = Evidence(made.analysis(), "wfp")
+    for held, said in ((False, 1), (True, 0)):
+        definition = replace(evidence.analysis.definition, suspended=held)
+        found = list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=definition))))
+        assert len(found) == said
+    by_hand = replace(evidence.analysis.definition, suspended=True, schedule="1 2 3 * *")
+    assert len(list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=by_hand))))) == 1
