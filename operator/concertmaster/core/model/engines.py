@@ -88,6 +88,8 @@ class EngineTraits:
     starts_when_ready: bool = field(default=False, compare=False)  # a step may wait for another to be ready, not to end
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
+    tests_changes: bool = field(default=False, compare=False)
+    """Whether runs test changes of a program (CI): that one fails may be its result, which a retry only repeats."""
     caller: re.Pattern[str] | None = field(default=None, compare=False)
     """Matches pointers below the element that calls a step."""
     remedies: Callable[[Sizes], str | None] = field(default=lambda sizes: None, compare=False)

@@ -29,6 +29,7 @@ TRAITS: Mapping[str, EngineTraits] = {
         remedies=preset.remedies,
         retries=RETRIES.get(preset.name, lambda step, limit: None),
         concurrency=CONCURRENCY.get(preset.name, lambda workflow, limit: None),
+        tests_changes=preset.tests_changes,
     )
     for preset in (*ALL, PLAIN)
 }

@@ -58,7 +58,8 @@ class Preset:
     the number of a first attempt. ``written`` is what to paste where a workflow is defined, ``main`` the containers whose
     sizes can be set there (None: each by its name), ``comment`` what begins a comment there. ``beside`` are containers
     whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
-    steps that run beside all others of a run; ``found_by`` is a key that all its pods have, None for the workflow's."""
+    steps that run beside all others of a run; ``found_by`` is a key that all its pods have, None for the workflow's.
+    ``tests_changes``: whether its runs test changes of a program (CI)."""
 
     name: str
     title: str
@@ -76,6 +77,7 @@ class Preset:
     of_item: Read = field(default=lambda fact, keys: value(fact, keys.item))
     daemons: tuple[StepSpec, ...] = ()
     found_by: str | None = None
+    tests_changes: bool = False
 
     def remedies(self, sizes: Sizes) -> str | None:
         """What to paste where a workflow is defined, to set these sizes. A container beside the work has none there: its

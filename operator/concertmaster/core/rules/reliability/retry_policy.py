@@ -243,11 +243,12 @@ def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> flo
 def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
     """Whether a retry can be expected to help, if none was seen to. Failures of unknown reason may be ones of memory or of a
     time limit; such a limit may be too tight for all executions where the times of most others are unknown, and that of a
-    whole run leaves no time for retries."""
+    whole run leaves no time for retries. Where runs test changes, what fails by itself is the result of the test."""
     failed = own.classes.total()
     too_tight = 2 * own.unseen > len(own.chains) or ends_runs(evidence, step)
     stopped = 2 * own.classes[FailureClass.DEADLINE] > failed and too_tight
-    return own.helped > 0 or not (stopped or 2 * own.unexplained > failed)
+    tested = evidence.analysis.definition.engine.tests_changes and 2 * own.classes[FailureClass.APPLICATION] > failed
+    return own.helped > 0 or not (stopped or tested or 2 * own.unexplained > failed)
 
 
 def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:

@@ -38,4 +38,5 @@ GITHUB = Preset(
     of_run=lambda fact, keys: fact.pod,
     of_step=lambda fact, keys: "runner",
     written=remedies,
+    tests_changes=True,
 )

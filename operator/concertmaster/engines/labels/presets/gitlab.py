@@ -49,4 +49,5 @@ GITLAB = Preset(
     of_run=lambda fact, keys: value(fact, keys.run) or fact.pod,
     of_step=lambda fact, keys: value(fact, keys.step) or "job",
     written=remedies,
+    tests_changes=True,
 )

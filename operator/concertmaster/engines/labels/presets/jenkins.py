@@ -54,4 +54,5 @@ JENKINS = Preset(
     of_run=_build,
     of_step=lambda fact, keys: "agent",
     written=remedies,
+    tests_changes=True,
 )

@@ -13,6 +13,9 @@ import pytest
 from concertmaster.core import text
 from concertmaster.core.model import Level, Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.reliability.retry_policy import evaluate
+from concertmaster.engines.labels.definition import TRAITS
 from tests.support.builders import DAY, MI, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, pipeline, scenario, task
@@ -87,6 +90,20 @@ def test_a_met_objective_does_not_silence_a_material_number_of_failed_runs() -> 
 )
 def test_silence_where_the_objective_is_met_and_few_runs_fail(fails: Callable[[int], bool], more: Any) -> None:
     assert _hourly(fails, **{"every": DAY / 24, **more}).recommended("retry-policy") == []
+
+
+@pytest.mark.parametrize("preset", ["github-actions", "gitlab", "jenkins"])
+@pytest.mark.parametrize(("reason", "recommended"), [("Error", 0), ("Evicted", 1)])
+def test_a_test_that_fails_is_the_result_of_its_run(preset: str, reason: str, recommended: int) -> None:
+    """A change that breaks the build breaks it again; a runner that is lost is another matter."""
+    made = scenario(
+        argo(task("load")), 200, lambda i: {"load": Pod(60, fails=reason if i % 22 == 5 else None)}, every=DAY / 24
+    )
+    evidence = Evidence(made.analysis(), "wfp")
+    assert len(list(evaluate(evidence))) == 1
+    runner = replace(evidence.analysis.definition, engine=TRAITS[preset])
+    found = list(evaluate(replace(evidence, analysis=replace(evidence.analysis, definition=runner))))
+    assert len(found) == recommended
 
 
 def test_failures_that_have_ended_need_no_retries() -> None:
