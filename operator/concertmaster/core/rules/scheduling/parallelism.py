@@ -25,7 +25,7 @@ from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.scheduling.room import Room, begins, beside_others, between, service_notes
+from concertmaster.core.rules.scheduling.room import Room, begins, beside_others, between, outside, service_notes
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
 from concertmaster.core.sizing import MIB, MILLI
 
@@ -149,19 +149,20 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     then = (least.now or 0.0) - seconds.likely
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
     edits = _edit(scope, least.limit)
-    modest = least.limit <= 2 * scope.limit and not waited
+    must_bear = outside(evidence, _inside(evidence, scope), least.limit)
+    modest = least.limit <= 2 * scope.limit and not waited and must_bear is None
     return Finding(
         step=scope.step,
         about=scope.about,
         action=f"Raise parallelism of {scope.name}: {scope.limit} -> {least.limit}{bound}",
         because=(
-            f"at most {scope.limit} of its {least.width} pods run at a time; on the critical path pods waited"
+            f"its {least.width} pods run at most {scope.limit} at a time; on the critical path pods waited"
             f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
             f" ({evidence.recent_window()})"
         ),
         otherwise=f"runs keep taking {text.duration(least.now)} instead of {text.duration(then)}",
         risk=Level.LOW if modest else Level.MEDIUM,
-        current=f"{scope.limit} pods at a time",
+        current=f"{text.count(scope.limit, 'pod')} at a time",
         proposed=f"{least.limit} pods at a time",
         expected=gain_sentence(share, seconds),
         confidence=0.9 if modest else 0.7,
@@ -172,6 +173,7 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
             f"replayed without any limit a run takes {text.duration(least.best)}; {least.limit} is the "
             + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
+            *([must_bear] if must_bear is not None else []),
             *([others] if others else []),
             *service_notes(evidence, times),
         ),
@@ -242,7 +244,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         ),
         otherwise="waiting pods keep crowding the scheduler's queue, and delay other workflows on the same nodes",
         category=Category.SCALABILITY,
-        current="no limit" if scope.limit is None else f"{scope.limit} pods at a time",
+        current="no limit" if scope.limit is None else f"{text.count(scope.limit, 'pod')} at a time",
         proposed=f"{text.count(limit, 'pod')} at a time",
         expected=f"{text.duration(pending)} less queueing of pods in each run; no impact on run duration"
         f" ({text.duration(seconds)} replayed, {text.duration(now)} now)",

@@ -21,6 +21,7 @@ from concertmaster.core.rules import Fleet, FleetMember
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
+from tests.support.core.scenarios import measured
 
 GI = 1024.0**3
 
@@ -33,7 +34,7 @@ def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() 
     assert item.gain_seconds.likely == pytest.approx(3 * 103, rel=0.1)
     assert item.proposed == "8 pods at a time"
     assert item.risk is Level.MEDIUM  # four times as many pods as were ever seen at a time
-    assert "at most 2 of its 8 pods" in item.because
+    assert "its 8 pods run at most 2 at a time" in item.because
     assert [(e.pointer, e.current, e.proposed) for e in item.edits] == [("/spec/templates/0/parallelism", "2", "8")]
     assert item.automatic
 
@@ -49,6 +50,25 @@ def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, floa
     assert item.gain_seconds is not None
     rounds = math.ceil(8 / limit)
     assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
+
+
+@pytest.mark.parametrize(("used", "risk"), [(95.0, Level.LOW), (5.0, Level.MEDIUM), (None, Level.LOW)])
+def test_pods_that_mostly_wait_may_wait_for_what_serves_no_more_of_them(used: float | None, risk: Level) -> None:
+    """The replay cannot know the rate limit of an API."""
+    own = measured(cpu_seconds=used, cpu_sampled_seconds=100.0 if used is not None else None)
+    of = argo(task("call", withItems=list("abcd")), templates={"main": {"parallelism": 2}})
+    value = noise()
+    item = scenario(of, 42, lambda _: {"call": [Pod(value(100), containers=own) for _ in range(4)]}).one("parallelism")
+    assert (item.proposed, item.risk) == ("4 pods at a time", risk)
+    said = "its pods use 5% of a core: what else they wait for, such as a database or an API with a rate limit, must serve 4"
+    assert any(line.startswith(said) for line in item.evidence) is (risk is Level.MEDIUM)
+
+
+def test_a_limit_of_one_pod_is_one_pod() -> None:
+    value = noise()
+    of = argo(task("call", withItems=list("abcd")), templates={"main": {"parallelism": 1}})
+    item = scenario(of, 42, lambda _: {"call": [value(100) for _ in range(4)]}).one("parallelism")
+    assert item.current == "1 pod at a time"
 
 
 def writing() -> Scenario:
