@@ -129,8 +129,10 @@ def money(amount: float | None, currency: str) -> str:
     """``0.42 USD``, small amounts with three significant digits: what is not nothing does not read so."""
     if amount is None or not math.isfinite(amount):
         return "unknown"
-    digits = 2 if abs(amount) >= 0.1 or amount == 0 else min(_SMALLEST, 2 - math.floor(math.log10(abs(amount))))
-    return f"{amount:.{digits}f} {currency}"
+    if abs(amount) >= 0.1 or amount == 0:
+        return f"{amount:.2f} {currency}"
+    shown = f"{amount:.{min(_SMALLEST, 2 - math.floor(math.log10(abs(amount))))}f}"
+    return f"{shown.rstrip('0').rstrip('.')} {currency}"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

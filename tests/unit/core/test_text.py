@@ -105,5 +105,5 @@ def test_money_keeps_digits_of_small_amounts() -> None:
     assert text.money(12.345, "EUR") == "12.35 EUR" or text.money(12.345, "EUR") == "12.34 EUR"
     assert text.money(None, "USD") == "unknown"
     assert text.money(0.000859, "USD") == "0.000859 USD"
-    assert text.money(0.00002, "USD") == "0.000020 USD"
+    assert text.money(0.00002, "USD") == "0.00002 USD"
     assert text.money(0.0, "USD") == "0.00 USD"

@@ -31,7 +31,7 @@ def test_money_per_run() -> None:
     item = base.one("budget")
     assert item.id == "budget.cost"
     assert "20 of 20 runs cost more" in item.because
-    assert item.current.startswith("0.0039 USD")
+    assert item.current.startswith("0.00385 USD")
     assert replace(base, objectives=Objectives(max_cost_per_run=1.0)).recommended("budget") == []
 
 
