@@ -10,7 +10,7 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions, with_merged_containers
 from concertmaster.engines.common.placing import Assignment, Unassigned
-from concertmaster.engines.define import define, define_all, with_triggers
+from concertmaster.engines.define import define, define_all
 from concertmaster.engines.graph.steps import Answers, from_queries
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.inputs import with_inputs
@@ -59,5 +59,4 @@ __all__ = [
     "whole_run",
     "with_inputs",
     "with_merged_containers",
-    "with_triggers",
 ]

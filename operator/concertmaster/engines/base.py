@@ -29,7 +29,8 @@ PODS = ObjectKind("v1", "Pod", "pods")
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """An object that only starts runs of a template. ``target`` is the kind and name of that template."""
+    """An object that only starts runs of a template. ``target`` is the kind and name of that template, ``spec`` the fields
+    of its own that its runs have instead of the template's."""
 
     namespace: str
     name: str
@@ -38,7 +39,7 @@ class Trigger:
     schedule: str | None = None
     time_zone: str | None = None
     suspended: bool = False
-    entrypoint: str | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
     declared: Mapping[str, object] = field(default_factory=dict)  # what it says on starts, as declared
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +10,36 @@ from concertmaster.core.model import Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import MOST_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
+from concertmaster.engines.overlay import merged
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
+
+_UNPATCHED = ("activeDeadlineSeconds", "parallelism")  # fields that changes would set in the template
 
 
 def define(
-    raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
+    raw: Mapping[str, Any],
+    resolve: Resolve | None = None,
+    *,
+    namespace: str | None = None,
+    triggers: Iterable[Trigger] = (),
 ) -> WorkflowDefinition | None:
-    """The definition that one object declares. ``namespace`` is the namespace of the runs, for cluster-scoped objects.
+    """The definition that one object declares, with those of the ``triggers`` that start it. ``namespace`` is the
+    namespace of the runs, for cluster-scoped objects.
 
     None if it declares none: a pure trigger, an unknown kind, or a profile that refers to an engine's object.
     """
     engine = by_object(raw)
-    return None if engine is None or trigger(raw) is not None else engine.define(raw, resolve, namespace)
+    if engine is None or trigger(raw) is not None:
+        return None
+    kind, own, name = _identity(raw)
+    target = (namespace or own or "default", kind, name)
+    mine = [t for t in triggers if (t.namespace, t.target_kind, t.target_name) == target]
+    active = [t for t in mine if t.schedule and not t.suspended]
+    shared = {k: v for t in active[:1] for k, v in t.spec.items() if all(o.spec.get(k) == v for o in active)}
+    spec = raw.get("spec")
+    whole = {**raw, "spec": merged(shared, spec)} if shared and isinstance(spec, Mapping) else raw
+    definition = engine.define(whole, resolve, namespace)
+    return definition if definition is None or not mine else _with_triggers(definition, mine, shared)
 
 
 def define_all(
@@ -39,10 +57,10 @@ def define_all(
     for raw in rows:
         kind, namespace, _ = _identity(raw)
         for space in spaces if kind in CLUSTER_KINDS else [namespace or "default"]:
-            made = define(raw, resolver(table, space), namespace=space)
+            made = define(raw, resolver(table, space), namespace=space, triggers=triggers)
             if made is not None:
                 definitions.append(made)
-    return tuple(with_triggers(d, triggers) for d in definitions)
+    return tuple(definitions)
 
 
 def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:
@@ -54,27 +72,26 @@ def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace:
     return resolve
 
 
-def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -> WorkflowDefinition:
-    """``definition`` with the schedules that start it and the name prefixes of the runs they create."""
-    mine = [
-        t
-        for t in triggers
-        if (t.namespace, t.target_kind, t.target_name)
-        == (definition.key.namespace, definition.key.kind, definition.key.name)
-    ]
-    if not mine:
-        return definition
+def _with_triggers(
+    definition: WorkflowDefinition, mine: Sequence[Trigger], shared: Mapping[str, Any]
+) -> WorkflowDefinition:
+    """``definition`` with the schedules that start it and the name prefixes of the runs they create. ``shared``: the fields
+    that all active ones set."""
     timed = [t for t in mine if t.schedule]
     scheduled = [t for t in timed if not t.suspended]
     timed = scheduled or timed  # suspended ones tell which of the past runs they started
-    other = [t.name for t in mine if t.entrypoint]
+    other = [t.name for t in mine if t.spec.get("entrypoint") not in (None, "", shared.get("entrypoint"))]
     notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
     ]
+    kept = [name for name in _UNPATCHED if shared.get(name) is not None]
+    if kept:
+        notes.append(f"CronWorkflow {scheduled[0].name} sets {' and '.join(kept)} of its runs: change them there.")
     if len({t.schedule for t in timed}) > MOST_SCHEDULES:
         notes.append(f"More than {MOST_SCHEDULES} schedules start it: only the first {MOST_SCHEDULES} are considered.")
     return replace(
         definition,
+        graph=replace(definition.graph, parallelism_pointer=None) if kept else definition.graph,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
         schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
         schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,

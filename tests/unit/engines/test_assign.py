@@ -46,14 +46,53 @@ def test_runs_of_a_trigger_belong_to_the_template_it_starts() -> None:
     assert list(assign(pods(Controller(SPEC, run).execute(), run), [definition]).executions[definition.key]) == [run]
 
 
-def test_a_suspended_trigger_and_one_with_another_entrypoint() -> None:
+def started_with(name: str = "night", suspend: bool = False, **fields: Any) -> dict[str, Any]:
+    """A CronWorkflow that starts the template with fields of its own."""
+    spec = {"workflowTemplateRef": {"name": "etl"}, **fields}
+    return template(name, {"schedule": "1 1 * * *", "suspend": suspend, "workflowSpec": spec}, kind="CronWorkflow")
+
+
+def test_a_suspended_trigger_and_those_with_different_entrypoints() -> None:
     suspended = {**CRON, "spec": {**CRON["spec"], "suspend": True}}
     assert define_all([template("etl", SPEC), suspended])[0].suspended
-    other = {
-        **CRON,
-        "spec": {"schedule": "1 1 * * *", "workflowSpec": {"entrypoint": "x", "workflowTemplateRef": {"name": "etl"}}},
-    }
-    assert "an entrypoint of its own" in define_all([template("etl", SPEC), other])[0].notes[0]
+    other = started_with("day", entrypoint="x")
+    assert "an entrypoint of its own" in define_all([template("etl", SPEC), CRON, other])[0].notes[0]
+
+
+def test_what_a_trigger_sets_itself_takes_precedence_over_the_template() -> None:
+    """As the controller joins both (JoinWorkflowSpec): objects field by field, parameters by name."""
+    spec = {
+        "entrypoint": "main",
+        "parallelism": 9,
+        "arguments": {"parameters": [{"name": "n", "value": "2"}, {"name": "kept", "value": "[1, 2, 3]"}]},
+        "templates": [
+            {"name": "main", "dag": {"tasks": [
+                {"name": "a", "template": "run", "withSequence": {"count": "{{workflow.parameters.n}}"}},
+                {"name": "b", "template": "run", "withParam": "{{workflow.parameters.kept}}"}]}},
+            leaf("run"),
+        ],
+    }  # fmt: skip
+    arguments = {"parameters": [{"name": "n", "value": "4"}]}
+    own = started_with(parallelism=3, onExit="run", arguments=arguments, ttlStrategy={"secondsAfterCompletion": 60})
+    (found,) = define_all([template("etl", spec), own])
+    assert [s.name for s in found.graph.steps] == ["a", "b", "onExit"]
+    assert [len(s.path[-1].items or ()) for s in found.graph.steps] == [4, 3, 0]
+    assert (found.graph.parallelism, found.graph.parallelism_pointer) == (3, None), (
+        "a change of the template has no effect"
+    )
+    assert "CronWorkflow night sets parallelism" in found.notes[0]
+    assert {"onExit", "ttlStrategy"} <= found.declared.keys()
+    (plain,) = define_all([template("etl", spec)])
+    assert found.fingerprint != plain.fingerprint
+    paused = started_with(suspend=True, parallelism=3)
+    assert define_all([template("etl", spec), paused])[0].graph.parallelism == 9
+
+
+def test_triggers_that_differ_leave_the_template_as_it_is() -> None:
+    both = [started_with("night", parallelism=3, onExit="gate"), started_with("noon", parallelism=4, onExit="gate")]
+    (found,) = define_all([template("etl", {**SPEC, "parallelism": 9}), *both])
+    assert (found.graph.parallelism, found.graph.parallelism_pointer) == (9, "/spec/parallelism")
+    assert found.declared["onExit"] == "gate"
 
 
 def test_a_cluster_template_is_defined_in_each_namespace_that_uses_it() -> None:

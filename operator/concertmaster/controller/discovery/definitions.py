@@ -22,7 +22,7 @@ from concertmaster.controller.registry import Entry
 from concertmaster.core import text
 from concertmaster.core.model import PodLabels, WorkflowDefinition
 from concertmaster.engines.common.manifest import Unreadable
-from concertmaster.engines.define import define, with_triggers
+from concertmaster.engines.define import define
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import CLUSTER_KINDS, trigger
 from concertmaster.kube.discover import Problem, ProblemKind
@@ -129,7 +129,8 @@ class Definitions:
             return None
 
         raw = target.unpack()
-        definition = define(raw, look, namespace=entry.namespace)
+        started = [t for t in (trigger(item.unpack()) for item in triggers) if t is not None]
+        definition = define(raw, look, namespace=entry.namespace, triggers=started)
         hidden = "".join(f"; {text.listing(item)} cannot be read: {why}" for why, item in unseen.items())
         cached = self._cache.get(entry.uid)
         if passing and cached is not None:  # the part that is seen is not analysed as if it were the whole
@@ -145,8 +146,7 @@ class Definitions:
         if definition is None:
             resolved = _undefined(raw, kind, name)
         else:
-            started = [t for t in (trigger(item.unpack()) for item in triggers) if t is not None]
-            definition = self._steps.share(with_triggers(definition, started))
+            definition = self._steps.share(definition)
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))

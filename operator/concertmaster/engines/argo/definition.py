@@ -135,7 +135,7 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
         schedule=schedule,
         time_zone=zone,
         suspended=flag(outer.get("suspend")),
-        entrypoint=text(spec.get("entrypoint"), "entrypoint", problems),
+        spec={k: v for k, v in spec.items() if k not in ("workflowTemplateRef", "templates")},
         declared={k: outer[k] for k in _SCHEDULING if outer.get(k) is not None},
     )
 
