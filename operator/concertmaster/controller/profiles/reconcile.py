@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
@@ -192,8 +193,11 @@ def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
     window = text.window(analysis.covered_seconds)
     rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)
     if not analysis.runs:
-        message = f"no finished run in {window}{_due(result, case.now)}; when there were runs, ask concertmaster doctor"
-        return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
+        message = (
+            f"no finished run in {window}{_due(result, case.now)}{_noted(result)}; if there were runs, see why with:"
+        )
+        command = f"kubectl concertmaster doctor -n {shlex.quote(analysis.definition.key.namespace)}"
+        return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, f"{message} {command}")
     if not analysis.enough:
         known = sum(r.outcome.over for r in analysis.runs)
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}"

@@ -129,15 +129,20 @@ def ready_finding(verdict: ProfileOutcome, had_recommendations: bool) -> Conditi
     if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
         return ConditionUpdate(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
     if verdict.failure:
-        return ConditionUpdate(ready, False, Reason.ANALYSIS_FAILED, f"{verdict.failure}{kept}")
+        return ConditionUpdate(ready, False, Reason.ANALYSIS_FAILED, _with(verdict.failure, kept))
     if verdict.metrics.status is not True:
         reason = Reason.STALE if kept else verdict.metrics.reason
-        return ConditionUpdate(ready, False, reason, f"{verdict.metrics.message}{kept}")
+        return ConditionUpdate(ready, False, reason, _with(verdict.metrics.message, kept))
     if verdict.ready is None:
         return ConditionUpdate(
             ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time"
         )
     return verdict.ready
+
+
+def _with(message: str, kept: str) -> str:
+    """``message`` and the sentence ``kept`` behind it, if any: some messages end with a full stop, others do not."""
+    return f"{message.rstrip('.')}.{kept}" if kept else message
 
 
 def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate | None:

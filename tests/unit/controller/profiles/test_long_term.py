@@ -69,6 +69,12 @@ def test_runs_beyond_those_at_hand_are_not_taken_for_whole_days() -> None:
     assert all(r.whole for r in again)
 
 
+def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why() -> None:
+    message = analyzed(runs=()).ready.message
+    assert message.startswith("no finished run in 14d")
+    assert message.endswith("; if there were runs, see why with: kubectl concertmaster doctor -n demo")
+
+
 def test_too_few_runs_make_no_baseline() -> None:
     assert analyzed(runs=CASE.runs[:2]).figures.baseline is None
 

@@ -110,6 +110,14 @@ def test_an_outage_keeps_the_recommendation_and_dates_it() -> None:
     assert "dataUntil" in ready["message"]
 
 
+@pytest.mark.parametrize("message", ["the store has no such series", "the store has no such series."])
+def test_what_is_kept_is_a_sentence_of_its_own(message: str) -> None:
+    gone = ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, Reason.SERIES_MISSING, message)
+    after = written(known(FOUND, gone, data_until=NOW), healthy(), NOW + 300)
+    ready = next(c for c in after["conditions"] if c["type"] == "Ready")
+    assert ready["message"].startswith("the store has no such series. Showing recommendations based on data")
+
+
 def test_an_outage_is_written_once_and_its_end_restores_everything() -> None:
     before = healthy()
     during = written(known(FOUND, DOWN, data_until=NOW), before, NOW + 300)
