@@ -20,12 +20,15 @@ MAX_NAME = 63  # a profile's name must fit into a label value
 
 # Short names as the engines' own kubectl columns use them.
 KIND_SHORT: Mapping[str, str] = {kind.kind: kind.short for kind in TARGETS if kind.short is not None}
-_KINDS = {word.lower(): kind for kind, short in KIND_SHORT.items() for word in (kind, short)}
+_KINDS = {word.lower(): kind.kind for kind in TARGETS for word in (kind.kind, kind.plural, kind.short or kind.kind)} | {
+    "cj": "CronJob"
+}
 
 
 def full_kind(word: str) -> str:
-    """The kind that people mean by ``word``, its name or short name in any case; the word itself for no kind of target."""
-    return _KINDS.get(word.lower(), word)
+    """The kind that people mean by ``word``, its name, plural or short name in any case and with or without its group, as
+    kubectl takes and prints them (``cronjob.batch``); the word itself for no kind of target."""
+    return _KINDS.get(word.partition(".")[0].lower(), word)
 
 
 # Labels by which deployment tools recognise what is theirs. Copied onto a profile, they would make such a tool delete

@@ -40,6 +40,8 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
         raise UserError(
             f"there is no WorkflowProfile {name} in namespace {namespace}: kubectl get wfp -A lists them"
         ) from None
+    except Forbidden as error:
+        raise UserError(_without_right(error, namespace)) from None
     except KubeError as error:
         raise failed(error) from None
 

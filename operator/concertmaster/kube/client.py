@@ -28,6 +28,7 @@ from concertmaster.kube.errors import (
     Busy,
     Expired,
     KubeError,
+    NoConnection,
     NotLeader,
     Stopped,
     Unauthorized,
@@ -89,8 +90,16 @@ class KubeClient:
         stop: threading.Event | None = None,
         observer: Observer | None = None,
     ) -> KubeClient:
-        """A client for ``kubeconfig``, else the pod's service account, else $KUBECONFIG or ~/.kube/config."""
-        return cls(load_configuration(kubeconfig, context), limits=limits, stop=stop, observer=observer)
+        """A client for ``kubeconfig``, else the pod's service account, else $KUBECONFIG or ~/.kube/config. Raises
+        NoConnection."""
+        configuration = load_configuration(kubeconfig, context)
+        try:
+            return cls(configuration, limits=limits, stop=stop, observer=observer)
+        except ImportError:  # the transport imports what a SOCKS proxy needs when it meets one
+            raise NoConnection(
+                "no connection to a cluster: a SOCKS proxy is not supported; name an HTTP proxy as proxy-url in the"
+                " kubeconfig or in HTTPS_PROXY"
+            ) from None
 
     @property
     def server(self) -> str:

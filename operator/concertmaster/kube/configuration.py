@@ -13,6 +13,11 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, load_i
 
 from concertmaster.kube.errors import NoConnection
 
+# What the package's loader ends in, depending on what is wrong with the file.
+_UNREADABLE = (
+    ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ApiConnection:
@@ -56,7 +61,7 @@ def current_namespace(kubeconfig: Path | None = None, context: str | None = None
     listed: Any = list_kube_config_contexts
     try:
         contexts, active = listed(config_file=str(kubeconfig) if kubeconfig else None)
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+    except _UNREADABLE:
         return None
     chosen = next((c for c in contexts if c["name"] == context), None) if context else active
     return str((chosen or {}).get("context", {}).get("namespace") or "") or None
@@ -79,7 +84,7 @@ def load_configuration(kubeconfig: Path | None = None, context: str | None = Non
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except _UNREADABLE as error:
         where = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise NoConnection(
             f"no connection to a cluster: {where}: {one_line(error).rstrip('.')}; inside a pod mount a service account"

@@ -148,6 +148,24 @@ def test_mistakes_end_with_one_message_and_no_traceback(arguments: list[str], st
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"proxy-url": "socks5://127.0.0.1:1080"}, "a SOCKS proxy is not supported; name an HTTP proxy"),
+        ({"certificate-authority": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_says_why(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    cluster = {"server": "https://127.0.0.1:1", **change}
+    parts = {"cluster": cluster, "user": {}, "context": {"cluster": "x", "user": "x"}}
+    lists = {f"{kind}s": [{"name": "x", kind: part}] for kind, part in parts.items()}
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **lists}))
+    answer = call("top", "--kubeconfig", file)
+    assert (answer.returncode, "Traceback" in answer.stderr) == (1, False)
+    assert "no connection to a cluster" in answer.stderr and message in answer.stderr
+
+
 def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:
     broken = tmp_path / "w.yaml"
     broken.write_text("apiVersion: v1\nkind: [\n")

@@ -17,6 +17,7 @@ from concertmaster.cli.commands import describe, explain
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
 from tests.support.json_schema import violations
@@ -203,3 +204,10 @@ def test_explain_prints_minor_items_for_other_programs_when_asked_for(monkeypatc
     assert ("variance.load", True) not in ids()
     assert ids("--all")[-1] == ("variance.load", True)
     assert ids("variance.load") == [("variance.load", True)]
+
+
+def test_without_the_right_to_read_a_profile_the_role_to_ask_for_is_named(client: MemoryClient) -> None:
+    path = PROFILES.path("b", "cronjob-etl")
+    client.faults["GET", path] = [Forbidden("workflowprofiles: forbidden", status=403)]
+    result = CliRunner().invoke(describe.command, ["cronjob-etl", "-n", "b"])
+    assert str(result.exception).startswith("workflowprofiles: forbidden; ask for the ClusterRole view in namespace b")

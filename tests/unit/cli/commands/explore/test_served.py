@@ -67,9 +67,11 @@ def test_all_runs_of_the_history_are_listed(kubeconfig: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["wftmpl/nightly-etl", "WorkflowTemplate/nightly-etl", "WORKFLOWTEMPLATE/nightly-etl", "nightly-etl"]
+    "kind",
+    ["wftmpl/", "WorkflowTemplate/", "WORKFLOWTEMPLATE/", "workflowtemplates/", "workflowtemplate.argoproj.io/", ""],
 )
-def test_a_workflow_is_named_as_kubectl_users_name_objects(kubeconfig: Path, name: str) -> None:
+def test_a_workflow_is_named_as_kubectl_users_name_objects(kubeconfig: Path, kind: str) -> None:
+    name = f"{kind}nightly-etl"
     listed = call(kubeconfig, "runs", name, "-o", "json")
     assert listed.exit_code == 0, listed.output
     compared = call(kubeconfig, "compare", "typical", "latest", "--workflow", name, "-o", "json")
