@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import Engine
 from concertmaster.engines.common.executions import merge_facts
-from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Unassigned, Unplaced
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES

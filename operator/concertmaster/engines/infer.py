@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import (
     PodFact,
     RunRecord,
@@ -27,7 +28,6 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.base import Engine
 from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.executions import merge_facts
-from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.registry import ENGINES, settle
 from concertmaster.engines.runs import with_ready
 

@@ -6,26 +6,15 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 
+from concertmaster.core.attempts import begin, last_attempts
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.units import DAY
-from concertmaster.engines.common.ordering import begin, items_of, shared_levels
+from concertmaster.engines.common.ordering import items_of, shared_levels
 
 QUIET_SECONDS = 900.0
 """A run without activity for this long counts as finished, unless steps are missing according to its graph."""
 LOST_SECONDS = DAY
 """After this long without activity the outcome of a run with missing steps is Unknown."""
-
-
-def last_attempts(executions: Sequence[StepExecution]) -> Sequence[StepExecution]:
-    """The last attempt of every step and item."""
-    if len({(e.step, e.item) for e in executions}) == len(executions):
-        return executions
-    last: dict[tuple[str, str | None], StepExecution] = {}
-    for e in executions:
-        known = last.get((e.step, e.item))
-        if known is None or (e.attempt, begin(e)) > (known.attempt, begin(known)):
-            last[e.step, e.item] = e
-    return list(last.values())
 
 
 class Ends:

@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import StepExecution
-from concertmaster.engines.common.ordering import begin
 
 Pause = tuple[float, float]
 """From the end of the last pod to the creation of the first one of the retry, in unix seconds."""

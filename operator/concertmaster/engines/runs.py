@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from concertmaster.core.attempts import begin, last_attempts
 from concertmaster.core.model import (
     Outcome,
     RunRecord,
@@ -21,8 +22,8 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
-from concertmaster.engines.common.ordering import begin, items_of, shared_levels
-from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
+from concertmaster.engines.common.ordering import items_of, shared_levels
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends
 from concertmaster.engines.registry import by_traits
 
 _NEVER = float("inf")

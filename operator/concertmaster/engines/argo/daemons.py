@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.argo.status import Node
-from concertmaster.engines.common.ordering import begin
 
 _SECOND = 1.0  # resolution of the timestamps
 _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED)

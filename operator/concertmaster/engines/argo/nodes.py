@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import ITEM_JOIN, NameSegment, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_before
-from concertmaster.engines.common.ordering import begin
 
 MAX_ATTEMPTS = 64  # maximum attempt number searched for at the end of a node name
 _USUAL_ATTEMPTS = 16  # the same if the limit is open or only known at run time

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import StepExecution, WorkflowGraph
-from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.common.placing import QUERIED
 
 

@@ -6,11 +6,10 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from concertmaster.core.attempts import begin
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
 from concertmaster.core.quick import changed
 from concertmaster.engines.common.manifest import Problems
-
-_NEVER = float("inf")
 
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
@@ -103,17 +102,6 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
         for n, chain in enumerate(chains)
         for a, e in enumerate(chain)
     ]
-
-
-def begin(e: StepExecution) -> float:
-    """Begin of an execution in unix seconds, as exactly as known; infinity if unknown, so that it sorts last."""
-    created, scheduled, started, finished = e.created, e.scheduled, e.started, e.finished
-    first = _NEVER if created is None else created
-    if scheduled is not None and scheduled < first:
-        first = scheduled
-    if started is not None and started < first:
-        first = started
-    return finished if finished is not None and finished < first else first
 
 
 def items_of(e: StepExecution) -> tuple[str, ...]:

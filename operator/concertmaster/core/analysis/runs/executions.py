@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from concertmaster.core.attempts import last_attempts
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
@@ -40,14 +41,6 @@ def executions_by_step(run: RunRecord) -> list[RunExecutions]:
     if whole and known:
         return [RunExecutions(step, run.run, rows, rows, rows) for step, rows in ran.items()]
     return [_run_executions(step, run.run, rows) for step, rows in ran.items()]
-
-
-def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
-    """The last attempt of each item of each step."""
-    last: dict[tuple[str, str | None], StepExecution] = {}
-    for e in sorted(executions, key=lambda e: (e.attempt, e.started or 0.0)):
-        last[e.step, e.item] = e
-    return list(last.values())
 
 
 def unseen_at(run: RunRecord, step: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, unexplained
 from concertmaster.core.analysis.runs.changes import differences
-from concertmaster.core.analysis.runs.executions import last_attempts
+from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import (
     RUN_TIMEOUT,
