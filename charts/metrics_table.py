@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.controller.reporting.telemetry import STAGES, Telemetry
-from concertmaster.controller.reporting.workflow_series import MOST_WORKFLOWS
+from concertmaster.controller.reporting.workflow_series import MAX_WORKFLOWS
 from concertmaster.report import workflow_series
 
 _HEAD = """# Metrics of the operator
@@ -54,7 +54,7 @@ def render() -> str:
         for name, kind, labels, about in sorted(rows())
     ]
     own = _HEAD.format(stages=", ".join(f"`{s}`" for s in STAGES)) + "\n".join(lines) + "\n"
-    head = _PER_WORKFLOW.format(most=MOST_WORKFLOWS, common=_code(workflow_series.COMMON))
+    head = _PER_WORKFLOW.format(most=MAX_WORKFLOWS, common=_code(workflow_series.COMMON_LABELS))
     families = {**workflow_series.FAMILIES, **dict([workflow_series.RUN_LATE])}
     return (
         own

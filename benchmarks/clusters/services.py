@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.clusters.law import Cluster
 from concertmaster.core.changes.admission.nodes import Nodes, TaintedNode
-from concertmaster.core.changes.admission.service_pods import EVERY, InQuotas, ServicePods, in_quotas
+from concertmaster.core.changes.admission.service_pods import SAMPLE_EVERY, InQuotas, ServicePods, in_quotas
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.services import read_quota_services, read_services
 from concertmaster.prometheus.queries.scope import PLAIN
@@ -16,8 +16,8 @@ _COLUMNS = ("stat", "node", "resource")
 
 def known_services(cluster: Cluster, now: float) -> ServicePods | None:
     """Moments of the week before ``now`` (unix seconds); each node has a pod of its own, and one of services."""
-    newest = now // EVERY * EVERY
-    times = [newest - n * EVERY for n in reversed(range(_MOMENTS))]
+    newest = now // SAMPLE_EVERY * SAMPLE_EVERY
+    times = [newest - n * SAMPLE_EVERY for n in reversed(range(_MOMENTS))]
     found = [read_services(_answer(cluster, at), at, PLAIN) for at in times]
     return ServicePods(tuple(moment for moment in found if moment is not None))
 
@@ -38,7 +38,7 @@ def known_in_quotas(cluster: Cluster, now: float) -> dict[str, InQuotas]:
     rows = {("quotas", space, ""): 1.0 for space in cluster.quotas}
     rows |= {("requests", space, "cpu"): cores for space, cores in cluster.in_quotas.items()}
     vector = Vector(("stat", "namespace", "resource"), tuple(rows), list(rows.values()))
-    found = read_quota_services(vector, now // EVERY * EVERY, PLAIN)
+    found = read_quota_services(vector, now // SAMPLE_EVERY * SAMPLE_EVERY, PLAIN)
     return in_quotas([found] if found is not None else [])
 
 

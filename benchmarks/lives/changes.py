@@ -24,7 +24,7 @@ from benchmarks.lives.truth import cost, seconds
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept import MAX_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.changes.verification.shared import without_shared
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
@@ -222,7 +222,7 @@ def _later(
                 sides = _own_runs(sides, others, applied, now)
                 if later_harm(sides, ("work",), lowered) is not None:
                     return len(sides.after)
-            if now - applied >= until or len(sides.after) >= MOST_RUNS:
+            if now - applied >= until or len(sides.after) >= MAX_RUNS:
                 return None
             due = next_look(now - applied)
         run = next(more, None)

@@ -76,7 +76,7 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
         **{f"halfway at {h:g}": {(authors, "HALFWAY"): h} for h in (0.15, 1.5)},
         **{f"expected {e:g}": {(authors, "EXPECTED"): e} for e in (0.05, 0.4)},
         **{f"common {c / 2.0**30:g} GiB": {(authors, "COMMON"): c} for c in (2.0**27, 2.0**31)},
-        **{f"evidence {e:g}": {(authors, "MOST_EVIDENCE"): e} for e in (1.5, 4.0)},
+        **{f"evidence {e:g}": {(authors, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
         "flatter 4": {(authors, "FLATTER"): 4.0},
         "significance 5%": _memory(drift_z=1.645),
         **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
-from concertmaster.prometheus.queries.scope import MOST_NAMESPACES
+from concertmaster.prometheus.queries.scope import MAX_NAMESPACES
 from concertmaster.settings import MetricsSource
 from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
@@ -138,7 +138,7 @@ def test_that_phases_are_missing_is_said_all_the_same(prometheus: PrometheusServ
 
 def test_pods_of_the_same_names_elsewhere_change_nothing(prometheus: PrometheusServer) -> None:
     """Where many namespaces are read their names are not matched beside those of the pods."""
-    many = (PHASED, *(f"empty-{n}" for n in range(MOST_NAMESPACES)))
+    many = (PHASED, *(f"empty-{n}" for n in range(MAX_NAMESPACES)))
     found = read(client(prometheus), *many)
     assert {fact.namespace for fact in found.facts} == {PHASED}
     assert found.facts == read(client(prometheus), PHASED).facts

@@ -17,8 +17,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 PROMISED = [
     ("threat-model.md", f"lists of namespaces take turns of {run_objects.MAX_TURN_SECONDS:g} s, "),
     ("threat-model.md", f", {run_objects.MAX_LIST_SECONDS:g} s of a cycle together"),
-    ("threat-model.md", f"the newest runs with {reader.MOST_EXECUTIONS:,} step executions are analyzed"),
-    ("threat-model.md", f"namespaces take turns for the {labelled.MOST:,} places"),
+    ("threat-model.md", f"the newest runs with {reader.MAX_EXECUTIONS:,} step executions are analyzed"),
+    ("threat-model.md", f"namespaces take turns for the {labelled.MAX_WORKFLOWS:,} places"),
     ("threat-model.md", f"{time_shares.SHARE:g} s of a cycle for each namespace"),
     ("threat-model.md", f"at most {turns.MAX_SHARE:g} s of a cycle for one namespace before the others had their turn"),
     ("threat-model.md", f"{argo.MAX_BYTES >> 20} MiB of an object"),

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.changes.loop_bed import Bed, Outcome, bed
 from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, UNCHANGED, Scenario
 from benchmarks.changes.loop_track import Pace, Track
-from concertmaster.core.changes.verification.control import LEAST
+from concertmaster.core.changes.verification.control import MIN_WORKFLOWS
 from concertmaster.core.times import parse_time
 from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
@@ -82,7 +82,7 @@ def played() -> Mapping[str, Played]:
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
     with bed(Pace(least=8, patience=30)) as loop:
         # Unchanged ones tell the operator when it is the machine that gets slower.
-        beside = [Scenario(UNCHANGED, number, 7, 12.0) for number in range(LEAST)]
+        beside = [Scenario(UNCHANGED, number, 7, 12.0) for number in range(MIN_WORKFLOWS)]
         loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)] + beside)
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}

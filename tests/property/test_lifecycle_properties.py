@@ -22,7 +22,7 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.rollbacks import rolled_back
-from concertmaster.core.lifecycle.states import MOST_JUDGED, MOST_LEFT, MOST_OPEN, OBSOLETE_FOR, Observation, advance
+from concertmaster.core.lifecycle.states import MAX_JUDGED, MAX_LEFT, MAX_OPEN, OBSOLETE_FOR, Observation, advance
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report import recommendation_log as remembered
 
@@ -159,10 +159,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def it_is_bounded(self) -> None:
-        assert len(self.memory.tracked) <= MOST_LEFT + len(IDS)
+        assert len(self.memory.tracked) <= MAX_LEFT + len(IDS)
         waiting = [o for o in self.memory.outcomes if o.verdict is None]
-        assert len(waiting) <= MOST_OPEN
-        assert len(self.memory.outcomes) - len(waiting) <= MOST_JUDGED
+        assert len(waiting) <= MAX_OPEN
+        assert len(self.memory.outcomes) - len(waiting) <= MAX_JUDGED
 
     @invariant()
     def another_look_changes_nothing(self) -> None:

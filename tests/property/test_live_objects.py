@@ -264,7 +264,7 @@ def test_the_budget_is_ten_times_what_a_run_of_two_thousand_steps_needs() -> Non
         patch.setattr("concertmaster.engines.argo.live.Links", Counted)
         run = read_workflow(control.workflow(), KEY)
     assert len(run.record.steps) >= 700
-    assert 0 < counted[-1] * 10 < links.MOST_WORK
+    assert 0 < counted[-1] * 10 < links.MAX_WORK
 
 
 def test_retries_of_a_task_run_are_bounded() -> None:

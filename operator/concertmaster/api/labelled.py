@@ -20,7 +20,7 @@ from concertmaster.engines.labels.definition import read_labels
 
 MAX_NAME = 63  # a profile's name must fit into a label value
 _OWN = "pods"  # begins the names of profiles found by labels of one's own
-_STRANGE = re.compile(r"[^a-z0-9]+")
+_INVALID_CHARACTERS = re.compile(r"[^a-z0-9]+")
 _KEYS = ("preset", "workflow", "run", "step", "attempt", "item")
 
 
@@ -99,7 +99,7 @@ def asked_for(policies: Iterable[AnyPolicy]) -> tuple[tuple[AnyPolicy, Discovere
 
 def profile_name(labels: PodLabels) -> str:
     """``airflow-nightly-etl-1c7f0a2b``: preset and value, with a hash of the value where it is no name as it stands."""
-    head, plain = labels.preset or _OWN, _STRANGE.sub("-", labels.value.lower()).strip("-")
+    head, plain = labels.preset or _OWN, _INVALID_CHARACTERS.sub("-", labels.value.lower()).strip("-")
     full = f"{head}-{plain}"
     if plain == labels.value and len(full) <= MAX_NAME:
         return full

@@ -16,8 +16,8 @@ from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
-_AT_ONCE = 8
-_MOST_ASKED = 50  # workflows whose components are asked for
+_CONCURRENCY = 8
+_MAX_WORKFLOWS = 50  # workflows whose components are asked for
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Archive:
 
     def priced(self, view: FleetView) -> list[PricedWorkflow]:
         """The most expensive workflows, with the components of their cost."""
-        rows = [r for r in view.page("cost", limit=_MOST_ASKED) if r.cost_per_month]
+        rows = [r for r in view.page("cost", limit=_MAX_WORKFLOWS) if r.cost_per_month]
         by_name = {full_name(p): p for p in view.profiles}
         chosen = [by_name[r.namespace, r.profile] for r in rows]
         return [
@@ -77,7 +77,7 @@ class Archive:
 
         if profiles:
             yield profiles[0], ask(profiles[0])
-        pool = ThreadPoolExecutor(_AT_ONCE)
+        pool = ThreadPoolExecutor(_CONCURRENCY)
         try:
             yield from zip(profiles[1:], pool.map(ask, profiles[1:]), strict=True)
         finally:

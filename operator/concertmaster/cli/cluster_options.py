@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
 
-_MOST = 200  # names offered by completion
+_MAX_COMPLETIONS = 200  # names offered by completion
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -99,6 +99,6 @@ def _found(ctx: click.Context, resource: Resource) -> list[dict[str, Any]]:
     given = ctx.params.get("namespace") or next(iter(ctx.params.get("namespaces") or ()), None)
     place = given or profiles.default_namespace(kubeconfig, context)
     try:
-        return list(islice(profiles.connect(kubeconfig, context).items(resource.path(place)), _MOST))
+        return list(islice(profiles.connect(kubeconfig, context).items(resource.path(place)), _MAX_COMPLETIONS))
     except (UserError, KubeError):
         return []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from concertmaster.prometheus.collect.collection import Collection
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
-_DEEPEST = 100  # levels of a document: both parsers recurse, libyaml's until the process ends
+_MAX_DEPTH = 100  # levels of a document: both parsers recurse, libyaml's until the process ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def _parsed(text: str) -> Iterator[Any]:
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             at = f"line {event.start_mark.line + 1}" if event.start_mark is not None else "a line"
-            raise yaml.YAMLError(f"{at} is more than {_DEEPEST} levels deep")
+            raise yaml.YAMLError(f"{at} is more than {_MAX_DEPTH} levels deep")
     yield from yaml.load_all(text, Loader=_LOADER)

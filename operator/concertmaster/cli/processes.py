@@ -12,7 +12,7 @@ from concertmaster.net import cgroup
 T = TypeVar("T")
 R = TypeVar("R")
 
-_FEWEST = 40  # items for which starting processes pays
+_MIN_ITEMS = 40  # items for which starting processes pays
 _PARTS = 8  # of the work of one process: those that are done early take from the others
 _in_child: Callable[[int], Any]
 
@@ -24,7 +24,7 @@ def in_processes(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
     (anywhere but on Linux) the work is done here.
     """
     cores = cgroup.cores() if sys.platform == "linux" else 1
-    if cores < 2 or len(items) < _FEWEST:
+    if cores < 2 or len(items) < _MIN_ITEMS:
         return [call(item) for item in items]
     with multiprocessing.get_context("fork").Pool(cores, _begin, (call, items)) as pool:
         return pool.map(_work, range(len(items)), chunksize=max(1, len(items) // (cores * _PARTS)))

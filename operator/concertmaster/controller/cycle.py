@@ -34,7 +34,7 @@ from concertmaster.core.units import HOUR
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
-_AT_LEAST = 30.0  # seconds of them also where somebody waits: every cycle reads the present first, which takes as long
+_MIN_PAST_SECONDS = 30.0  # seconds, also where somebody waits: every cycle reads the present first, which takes as long
 _T = TypeVar("_T")
 
 
@@ -199,7 +199,7 @@ class Cycle:
         for batch in batches:
             yield batch
             self._collector.go_on(now)
-            if self._collector.more and perf_counter() - begun > (_AT_LEAST if self.awaited() else _ANALYSES):
+            if self._collector.more and perf_counter() - begun > (_MIN_PAST_SECONDS if self.awaited() else _ANALYSES):
                 return
 
     def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:

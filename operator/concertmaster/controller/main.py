@@ -48,7 +48,7 @@ log = logging.getLogger("concertmaster")
 T = TypeVar("T")
 
 _STALL_AFTER = 300.0  # seconds of silence on top of the interval before the probe fails, or longer where a query may be
-_AFTER_A_QUERY = 120.0  # seconds that may pass between the end of the longest query and the next sign of life
+_MAX_BETWEEN_HEARTBEATS = 120.0  # seconds that may pass between the end of the longest query and the next sign of life
 _SHUTDOWN_SECONDS = 2.5  # that the loop's thread gets to finish what it is doing
 
 
@@ -65,7 +65,7 @@ class RunOptions:
 def longest_silence(settings: Settings, least: float = _STALL_AFTER) -> float:
     """Seconds without a sign of life after which the liveness probe fails: ``least`` on top of the interval, or as long as
     the slowest source may take to answer."""
-    queries = max((source.longest_seconds + _AFTER_A_QUERY for source in settings.sources), default=0.0)
+    queries = max((source.longest_seconds + _MAX_BETWEEN_HEARTBEATS for source in settings.sources), default=0.0)
     return settings.interval.seconds + max(least, queries)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
-_YOUNG = 10_000  # objects; Python's 700 are two runs
+_GC_THRESHOLD = 10_000  # objects; Python's 700 are two runs
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
@@ -36,7 +36,7 @@ _LIBRARY = _c_library()
 def collect_seldom() -> None:
     """Look for circles of garbage less often: an analysis makes some 20,000 objects that stay until it ends, and looking
     through them again and again took a fifth of its time. Nearly all garbage is freed by its reference count."""
-    gc.set_threshold(_YOUNG, 20, 20)
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
 
 
 @contextmanager

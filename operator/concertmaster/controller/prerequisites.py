@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped, Unauthorized
-from concertmaster.kube.objects import API_VERSION, CHANGES, CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
+from concertmaster.kube.objects import API_VERSION, CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 
 log = logging.getLogger("concertmaster.start")
 
@@ -100,14 +100,14 @@ def _wait_for_kinds(
         try:
             api_resources = client.get(f"/apis/{API_VERSION}")
             served = frozenset(str(r.get("name", "")) for r in api_resources.get("resources") or ())
-            lacking = [r.plural for r in OURS[:2] if r.plural not in served]
+            lacking = [r.plural for r in OWN_KINDS[:2] if r.plural not in served]
             if not lacking:
                 return served
             problem = _install(lacking)
         except Stopped:
             raise
         except NotFound:
-            problem = _install([r.plural for r in OURS])
+            problem = _install([r.plural for r in OWN_KINDS])
         except (Unauthorized, Forbidden) as error:
             raise StartError(
                 f"the API server {client.server} does not accept the operator's identity: {error}"

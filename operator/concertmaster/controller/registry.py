@@ -24,7 +24,7 @@ from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROF
 
 log = logging.getLogger("concertmaster.registry")
 
-_LATE = 60.0  # seconds after a write within which an event that precedes it may still come
+_MAX_EVENT_DELAY = 60.0  # seconds after a write within which an event that precedes it may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def _before(version: str, other: str) -> bool:
 def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
     """Whether the object is from before that write. Versions begin anew when etcd is restored: only lately written ones
     are compared."""
-    if written is None or entry.recorded - written[1] > _LATE:
+    if written is None or entry.recorded - written[1] > _MAX_EVENT_DELAY:
         return False
     return _before(entry.resource_version, written[0])
 

@@ -37,7 +37,7 @@ from concertmaster.kube.profiles import (
 
 log = logging.getLogger("concertmaster.discovery")
 
-_AT_ONCE = 4  # profiles created at a time
+_CONCURRENCY = 4  # profiles created at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class SnapshotBuilder:
                 closed.add(desired.namespace)
             return desired, result
 
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="discovery") as pool:
+        with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery") as pool:
             yield from pool.map(create, first.values())
             yield from pool.map(create, rest)
 

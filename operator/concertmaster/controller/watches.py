@@ -20,7 +20,7 @@ from concertmaster.controller.registry import EventEffect, Registry
 from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import Resource
 
-_LONGEST_BACKOFF = 15.0
+_MAX_BACKOFF = 15.0
 _PAGE = 500  # of our own kinds
 _PAGE_OF_RUNS = 50  # one may be a megabyte
 _LOG_EVERY = 60.0  # seconds
@@ -33,7 +33,7 @@ class Backoffs:
         pause = 0.5
         while True:
             yield pause
-            pause = min(_LONGEST_BACKOFF, pause * 2)
+            pause = min(_MAX_BACKOFF, pause * 2)
 
 
 class WatchLogFilter(logging.Filter):

@@ -31,9 +31,9 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = 5
-MOST_SCHEDULES = 50
+MAX_SCHEDULES = 50
 """Of one workflow: an object may name thousands."""
-_LONGEST = 1000  # characters of a schedule: a field may list a value thousands of times
+_MAX_LENGTH = 1000  # characters of a schedule: a field may list a value thousands of times
 
 
 class WindowUnusable(ValueError):
@@ -64,7 +64,7 @@ def least_interval(definition: WorkflowDefinition) -> float:
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int) -> tuple[float, ...]:
     """The scheduled starts (unix seconds) after ``now`` and up to ``until``, at most ``most`` of them, from the first
-    ``MOST_SCHEDULES`` schedules. For all starts of some days see ``core.timetable``."""
+    ``MAX_SCHEDULES`` schedules. For all starts of some days see ``core.timetable``."""
     return () if definition.suspended else due(definition, now, until, most=most)
 
 
@@ -103,8 +103,8 @@ def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:
 def cron_lines(definition: WorkflowDefinition) -> list[str]:
     """The different schedules as cron lines of five fields, as far as they can be written like that."""
     lines = dict.fromkeys(line.strip() for line in (definition.schedule or "").split(";"))
-    several = islice(filter(None, lines), MOST_SCHEDULES)
-    return [_NAMED.get(line, line.replace("?", "*")) if len(line) <= _LONGEST else "too long" for line in several]
+    several = islice(filter(None, lines), MAX_SCHEDULES)
+    return [_NAMED.get(line, line.replace("?", "*")) if len(line) <= _MAX_LENGTH else "too long" for line in several]
 
 
 def widened(line: str, least: float) -> str | None:

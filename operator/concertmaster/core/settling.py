@@ -17,8 +17,8 @@ LAGS = (DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when
 _STATES = ("failing-step", "data-quality", "best-practices")
 # Say that something lasts, and test whether it has ended, so that what ended a day ago is not held for longer.
 _ENDING = ("degradation", "memory-request")
-_AT_ONCE = (Severity.CRITICAL, Severity.HIGH)
-_MOST = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
+_UNDAMPED = (Severity.CRITICAL, Severity.HIGH)
+_MAX_SHARED_RUNS = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 
 Earlier = Callable[[float, Collection[str]], Sequence[Recommendation]]
 
@@ -52,11 +52,11 @@ def settle(
 
 def enough(now: Sequence[RunRecord], then: Sequence[RunRecord]) -> bool:
     """Whether an earlier analysis has enough of the current runs to confirm or contradict it."""
-    return len(then) >= _MOST * len(now)
+    return len(then) >= _MAX_SHARED_RUNS * len(now)
 
 
 def _waits(item: Recommendation) -> bool:
-    return not item.minor and item.severity not in _AT_ONCE and item.rule not in _STATES
+    return not item.minor and item.severity not in _UNDAMPED and item.rule not in _STATES
 
 
 def _small(item: Recommendation) -> Recommendation:

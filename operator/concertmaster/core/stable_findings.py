@@ -10,7 +10,7 @@ from collections.abc import Container, Hashable, Mapping
 from itertools import islice
 from typing import Generic, TypeVar
 
-_MOST = 5  # of one subject
+_MAX_PER_SUBJECT = 5  # of one subject
 K = TypeVar("K", bound=Hashable)
 
 
@@ -29,7 +29,7 @@ class StableFindings(Generic[K]):
                 kind: sentence for kind, sentence in before.items() if kind in findings
             }  # in their first order, too
             new = {kind: sentence for kind, sentence in findings.items() if kind not in before}
-            self._found[subject] = dict(islice((kept | new).items(), _MOST))
+            self._found[subject] = dict(islice((kept | new).items(), _MAX_PER_SUBJECT))
 
     def add(self, subject: K, findings: Mapping[str, str]) -> None:
         """Add findings of a reading of the past of ``subject``: they do not show which ones have ended since."""

@@ -14,7 +14,7 @@ _MI = 1024.0**2
 _SMALLEST = 6  # digits behind the point of an amount of money
 _MOST_DIGITS = 2  # of a percentage: what is closer to 0 or 100 is rounding of its own
 BYTES = "bytes"  # unit of input sizes that are not counts
-READ = "bytes read"  # unit of input sizes that bytes read stand in for
+BYTES_READ = "bytes read"  # unit of input sizes that bytes read stand in for
 
 
 def duration(seconds: float | None) -> str:
@@ -81,7 +81,7 @@ def input_size(size: float | None, unit: str) -> str:
     """An input size: ``1.2 GB`` for bytes, ``12,000 rows`` for counts."""
     if size is None or not math.isfinite(size):
         return "unknown"
-    if unit not in (BYTES, READ):
+    if unit not in (BYTES, BYTES_READ):
         return f"{size:,.3g} {unit}" if 0 < abs(size) < 100 else f"{size:,.0f} {unit}"
     power = next((p for p in (4, 3, 2, 1) if size >= 1000**p * 0.9995), 0)
     shown = f"{size / 1000**power:.3g}"
@@ -90,7 +90,7 @@ def input_size(size: float | None, unit: str) -> str:
 
 def input_name(unit: str) -> str:
     """What input sizes in this unit are: ``input``, or what stands in for it."""
-    return "bytes read (a proxy for input)" if unit == READ else "input"
+    return "bytes read (a proxy for input)" if unit == BYTES_READ else "input"
 
 
 def cpu_quantity(cores: float) -> str:

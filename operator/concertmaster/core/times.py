@@ -11,10 +11,10 @@ from concertmaster.core.units import DAY, HOUR, MINUTE
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
 _PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
-LAST = 253_402_300_799.0
+END_OF_CALENDAR = 253_402_300_799.0
 """The end of the calendar, 9999-12-31T23:59:59Z: times beyond it have no text."""
 
-_LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
+_MAX_LENGTH = 100  # characters of a duration: the search takes time quadratic in its length
 
 
 def utc(seconds: float) -> datetime:
@@ -75,7 +75,7 @@ def parse_time(text: str) -> float:
 def parse_duration(text: str) -> float | None:
     """Seconds of a duration in Go's or Prometheus' notation (``1h30m``, ``1.5s``, ``250ms``), days included; None if it is
     none."""
-    parts = _PART.findall(text) if len(text) <= _LONGEST else []
+    parts = _PART.findall(text) if len(text) <= _MAX_LENGTH else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

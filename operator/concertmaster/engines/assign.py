@@ -14,7 +14,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
 _EXAMPLES = 5
-_NOBODY = ""
+_NO_WORKFLOW = ""
 _SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # graphs declared by users take precedence
 _OF_OWNER = {kind: e.name for e in reversed(ENGINES) for kind in e.owner_kinds}
 
@@ -48,7 +48,7 @@ def assign(
     for engine in ENGINES:
         if engine.name in groups:
             placements += engine.place(groups[engine.name], of_engine[engine.name], context)
-    placements += [_rejected(fact) for fact in groups.get(_NOBODY, ())]
+    placements += [_rejected(fact) for fact in groups.get(_NO_WORKFLOW, ())]
     return _grouped(placements, known)
 
 
@@ -63,7 +63,7 @@ def _engine_of(
     for engine in selecting:
         if engine.selects is not None and engine.selects(fact, definitions[engine.name], context):
             return engine.name
-    return _OF_OWNER.get(fact.owner_kind or "", _NOBODY)
+    return _OF_OWNER.get(fact.owner_kind or "", _NO_WORKFLOW)
 
 
 def _rejected(fact: PodFact) -> Unplaced:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import Scheduler, WorkflowDefinition
-from concertmaster.core.schedule import MOST_SCHEDULES
+from concertmaster.core.schedule import MAX_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.overlay import merged
@@ -87,8 +87,8 @@ def _with_triggers(
     kept = [name for name in _UNPATCHED if shared.get(name) is not None]
     if kept:
         notes.append(f"CronWorkflow {scheduled[0].name} sets {' and '.join(kept)} of its runs: change them there.")
-    if len({t.schedule for t in timed}) > MOST_SCHEDULES:
-        notes.append(f"More than {MOST_SCHEDULES} schedules start it: only the first {MOST_SCHEDULES} are considered.")
+    if len({t.schedule for t in timed}) > MAX_SCHEDULES:
+        notes.append(f"More than {MAX_SCHEDULES} schedules start it: only the first {MAX_SCHEDULES} are considered.")
     return replace(
         definition,
         graph=replace(definition.graph, parallelism_pointer=None) if kept else definition.graph,

@@ -33,8 +33,8 @@ from concertmaster.engines.runs import with_ready
 
 _INFERRING = tuple(reversed(ENGINES))  # JobSets before the Jobs they consist of
 _TOLERANCE = 1.0  # seconds: resolution of the timestamps
-_MOST_STARTERS = 200  # steps; of more it is not examined which of them started which
-_RARE = 0.9  # a step in a smaller share of the runs counts as conditional
+_MAX_STARTERS = 200  # steps; of more it is not examined which of them started which
+_UNCONDITIONAL_SHARE = 0.9  # a step in a smaller share of the runs counts as conditional
 
 
 class _Span(NamedTuple):
@@ -89,7 +89,7 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     spans = [_spans(rows) for rows in settled]
     names, left_out = _names(spans)
     before = _before(names, spans)
-    if definition is not None and definition.engine.starts_when_ready and len(names) <= _MOST_STARTERS:
+    if definition is not None and definition.engine.starts_when_ready and len(names) <= _MAX_STARTERS:
         for a, b in np.argwhere(before):
             before[a, b] = not _began_by_another(names[a], names[b], spans)
     # Edges that follow from two others say nothing: in numbers, as 2,000 steps have a billion pairs of edges.
@@ -114,7 +114,7 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
                 ordering_only=(),
                 fan_out=base.fan_out or name in several,
                 daemon=base.daemon or name in daemons,
-                conditional=present[name] < _RARE * len(spans),
+                conditional=present[name] < _UNCONDITIONAL_SHARE * len(spans),
             )
         )
     problems = (f"the runs have {len(names) + left_out} steps: the {left_out} rarest are left out",) if left_out else ()

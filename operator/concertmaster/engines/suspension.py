@@ -16,12 +16,12 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, t
 from concertmaster.engines.common.objects import KubeObject
 
 WORKLOAD = ObjectKind("kueue.x-k8s.io/v1", "Workload", "workloads")
-OLDER = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
+WORKLOAD_VERSIONS = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _OWNER_LABEL = "kueue.x-k8s.io/job-uid"
 # The v1beta1 API misspells the field.
 _PAST = ("accumulatedPastExecutionTimeSeconds", "accumulatedPastExexcutionTimeSeconds")
-_LEAST = 5.0  # seconds between creation and start of a Workflow; shorter delays are normal controller latency
+_MIN_SUSPENSION = 5.0  # seconds between creation and start of a Workflow; shorter delays are normal controller latency
 
 Raw = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def _of_run(obj: KubeObject, kind: object) -> Suspension | None:
         by = next(
             (", ".join(locks) for s in (obj.spec, stored) if (locks := read_locks(s, "spec", obj.problems))), None
         )
-    if created is None or resumed is None or (kind == "Workflow" and resumed - created < _LEAST):
+    if created is None or resumed is None or (kind == "Workflow" and resumed - created < _MIN_SUSPENSION):
         return None
     return Suspension(max(0.0, resumed - created), by)
 

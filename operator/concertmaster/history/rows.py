@@ -15,7 +15,7 @@ from concertmaster.history.sql import Connection
 ROW = 256  # bytes of a row beside its body: keys and index
 POD = 64  # bytes of the entry of a pod: its uid, and where it is
 _CHUNK = 500  # values per query
-_AT_ONCE = 100  # workflows of which old daily rows are deleted
+_BATCH_WORKFLOWS = 100  # workflows of which old daily rows are deleted
 _ALL = 2**53  # rows
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def delete_days(db: Connection, tables: Iterable[str], day: int, after: int) -> 
     last of their numbers, None when none are left. By the key, which begins with workflow and step: only by day all rows
     would be read, or an index by day would have to be kept."""
     query = "SELECT id FROM workflows WHERE id > ? ORDER BY id LIMIT ?"
-    numbers = [number for (number,) in db.execute(query, (after, _AT_ONCE))]
+    numbers = [number for (number,) in db.execute(query, (after, _BATCH_WORKFLOWS))]
     if not numbers:
         return None
     query = "SELECT workflow, step FROM step_names WHERE workflow BETWEEN ? AND ?"

@@ -18,7 +18,7 @@ from concertmaster.history.runs.earlier import EarlierPods
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
 _LOG_BYTES = 4 * 2**20  # that the write-ahead log keeps on the disk: about as much as it takes between two checkpoints
-_LARGEST_COPY = 256 * 2**20  # bytes: the chart's memory limit is twice that
+_MAX_COPY_BYTES = 256 * 2**20  # bytes: the chart's memory limit is twice that
 
 # Each entry is one version of the schema; never change an entry that was released, add one.
 MIGRATIONS: tuple[Sequence[str], ...] = (
@@ -132,8 +132,8 @@ def open_copy(path: str) -> tuple[sqlite3.Connection, str | None]:
         size, logged = 0, False
     lacking = f"Of history {path} nothing could be read: the copy began empty."
     for way in ("mode=ro", "mode=ro&immutable=1") if size else ():
-        if size > _LARGEST_COPY:
-            lacking = f"History {path} has more than {_LARGEST_COPY >> 20} MiB: the copy began empty."
+        if size > _MAX_COPY_BYTES:
+            lacking = f"History {path} has more than {_MAX_COPY_BYTES >> 20} MiB: the copy began empty."
             break
         if (memory := _copied(path, way)) is not None:
             logless = logged and way != "mode=ro"

@@ -18,14 +18,14 @@ from concertmaster.core.units import HOUR
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import GOING_ON, EvidenceReader, RunsEvidence, newest_finished
+from concertmaster.history.runs.evidence import MAX_RUNNING, EvidenceReader, RunsEvidence, newest_finished
 from concertmaster.history.runs.executions import delete, keep_only, merge
 from concertmaster.history.runs.reader import RunReader, extended
 from concertmaster.history.runs.stored import StoredRun, live_record, stored_runs
 from concertmaster.history.space import Space
 from concertmaster.history.sql import DatabaseEngine
 
-_AT_ONCE = 100  # workflows pruned in one transaction
+_BATCH_WORKFLOWS = 100  # workflows pruned in one transaction
 _NOTED_EVERY = HOUR  # seconds: how far the file may lag behind with what has not changed
 
 
@@ -161,7 +161,7 @@ class Store(Analyses):
         gone = 0
         keys = [key for key in self.keys() if owns(key.namespace)]
         oldest = self._engine.run_retention.drop_before({key.namespace for key in keys}, before)
-        for part in rows.chunks(keys, _AT_ONCE):
+        for part in rows.chunks(keys, _BATCH_WORKFLOWS):
             with self._transaction():
                 self._engine.claim({key.namespace for key in part})
                 for key in part:
@@ -200,7 +200,7 @@ class Store(Analyses):
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
-            names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
+            names = rows.newest(self._db, number, None if limit is None else limit + MAX_RUNNING, since)
             selected = reader.fetch(self._engine, number, names)
             if (noted := self._noted.get(key)) is not None:
                 selected = replace(selected, marks=[extended(mark, *noted) for mark in selected.marks])

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-MOST_LEVELS = 100
+MAX_DEPTH = 100
 _SERVER_LEVELS = 12_000  # above what the API server stores
 _NESTED = frozenset((dict, list))  # what a decoder makes; isinstance of a Mapping takes ten times as long
 _STACK = 64 * 1024 * 1024  # bytes of address space per thread; only what is used becomes memory
 
 
 class TooDeep(ValueError):
-    """An object is nested deeper than ``MOST_LEVELS``."""
+    """An object is nested deeper than ``MAX_DEPTH``."""
 
 
 def allow_deep_documents() -> None:
@@ -30,7 +30,7 @@ def allow_deep_documents() -> None:
 def check_depth(raw: Mapping[str, Any]) -> None:
     """Raises TooDeep; does not recurse itself."""
     level: list[Any] = [raw]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_DEPTH):
         level = [
             child
             for value in level
@@ -39,4 +39,4 @@ def check_depth(raw: Mapping[str, Any]) -> None:
         ]
         if not level:
             return
-    raise TooDeep(f"nested deeper than {MOST_LEVELS} levels; no workflow needs that, flatten it")
+    raise TooDeep(f"nested deeper than {MAX_DEPTH} levels; no workflow needs that, flatten it")

@@ -18,7 +18,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
 
 _PAGE = 25  # whole objects: each may be a megabyte and a half
-FEW = 20
+MAX_SINGLE_READS = 20
 """Changed objects, or one in so many: these are read one by one."""
 
 
@@ -87,7 +87,7 @@ def scan_changed(
     visit: Callable[[dict[str, Any]], None],
     known: Callable[[dict[str, Any]], bool],
     *,
-    few: int = FEW,
+    few: int = MAX_SINGLE_READS,
 ) -> Scan:
     """The same, with each object's metadata first: what ``known`` says yes to is not read. Of the others each is read by
     name where they are at most ``few``, or one in so many (0: never); otherwise all objects are listed, or those of
@@ -119,7 +119,7 @@ def _read_changed(
 ) -> Scan:
     """Those of ``names`` (namespace, name, whether known) that are not known, in the way that reads least."""
     changed = [(namespace, name) for namespace, name, known in names if not known]
-    if len(changed) <= (max(few, len(names) // FEW) if few else 0):
+    if len(changed) <= (max(few, len(names) // MAX_SINGLE_READS) if few else 0):
         scanned = _read_each(client, resource, changed, visit)
         if scanned is not None:
             return scanned

@@ -90,7 +90,7 @@ _BY_STATUS: dict[int, type[KubeError]] = {
     429: Busy,
 }
 
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE = 500
 
 
 def from_status(
@@ -105,6 +105,6 @@ def from_status(
     """The exception for an answer with HTTP code ``status``; ``what`` names the request, ``detail`` is the server's."""
     kind = _BY_STATUS.get(status) or (Busy if status >= 500 else Rejected)
     text = detail.strip() or reason or f"HTTP {status}"
-    if len(text) > _LONGEST_MESSAGE:
-        text = text[: _LONGEST_MESSAGE - 1] + "…"
+    if len(text) > _MAX_MESSAGE:
+        text = text[: _MAX_MESSAGE - 1] + "…"
     return kind(f"{what}: {text}", status=status, reason=reason, retry_after=retry_after, continue_token=continue_token)

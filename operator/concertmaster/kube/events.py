@@ -22,9 +22,9 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import EVENTS, ObjectRef
 
-LONGEST_NOTE = 1000  # the API allows 1,024 bytes
+MAX_NOTE = 1000  # the API allows 1,024 bytes
 _CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace live
-_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 _REPEAT_AFTER = HOUR  # seconds
 
 
@@ -112,7 +112,7 @@ class EventRecorder:
             return PostOutcome.FAILED
         self._reported[key] = now
         self._reported.move_to_end(key)
-        while len(self._reported) > _REMEMBERED:
+        while len(self._reported) > _MAX_REMEMBERED:
             self._reported.popitem(last=False)
         return PostOutcome.POSTED
 
@@ -159,9 +159,9 @@ class EventRecorder:
 
 
 def _bounded(text: str) -> str:
-    """One line of at most LONGEST_NOTE bytes."""
+    """One line of at most MAX_NOTE bytes."""
     line = " ".join(text.split())
     raw = line.encode()
-    if len(raw) <= LONGEST_NOTE:
+    if len(raw) <= MAX_NOTE:
         return line
-    return raw[: LONGEST_NOTE - 3].decode("utf-8", "ignore") + "…"
+    return raw[: MAX_NOTE - 3].decode("utf-8", "ignore") + "…"

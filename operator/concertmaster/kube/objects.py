@@ -48,7 +48,7 @@ PROFILES = Resource(API_VERSION, "WorkflowProfile", "workflowprofiles")
 POLICIES = Resource(API_VERSION, "OptimizationPolicy", "optimizationpolicies")
 CLUSTER_POLICIES = Resource(API_VERSION, "ClusterOptimizationPolicy", "clusteroptimizationpolicies", namespaced=False)
 CHANGES = Resource(API_VERSION, "WorkflowChange", "workflowchanges")
-OURS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
+OWN_KINDS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 EVENTS = Resource("events.k8s.io/v1", "Event", "events")

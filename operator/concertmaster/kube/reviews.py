@@ -27,7 +27,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 LIMITS = ClientLimits(connect=3.0, read=5.0, deadline=8.0, attempts=2)
-_AT_ONCE = 8
+_CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Reviewer:
         self._wall = wall
         self._identities: ExpiringCache[bytes, Identity | None] = ExpiringCache(max(1, most // 10), clock)
         self._rights: ExpiringCache[tuple[Identity, Right, str], bool] = ExpiringCache(most, clock)
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reviews")
+        self._pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="reviews")
 
     def identity(self, token: str) -> Identity | None:
         """Whose token it is; None where it is not accepted."""

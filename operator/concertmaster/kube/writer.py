@@ -24,8 +24,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
 
-LARGEST_STATUS = 16 * 1024
-SENT_AGAIN = 3600.0  # seconds after which a refused document is: the schema of its kind may have been upgraded since
+MAX_STATUS_BYTES = 16 * 1024
+RETRY_REFUSED_AFTER = 3600.0  # seconds, for refused documents: the schema of their kind may have been upgraded since
 TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 
@@ -147,13 +147,13 @@ class StatusWriter:
         if not update.partial and not update.force and desired == update.known_digest:
             return StatusResult(ref, WriteOutcome.UNCHANGED)
         refused, at = self._refused.get(ref.uid, (None, 0.0))
-        if refused == desired and self._clock() - at < SENT_AGAIN:
+        if refused == desired and self._clock() - at < RETRY_REFUSED_AFTER:
             return StatusResult(
                 ref, WriteOutcome.REJECTED, "the same document was refused before; it is sent again after an hour"
             )
         bytes_ = json_size(update.status)
-        if bytes_ > LARGEST_STATUS:
-            message = f"the status has {bytes_} bytes, more than the {LARGEST_STATUS} allowed; it was not written"
+        if bytes_ > MAX_STATUS_BYTES:
+            message = f"the status has {bytes_} bytes, more than the {MAX_STATUS_BYTES} allowed; it was not written"
             return StatusResult(ref, WriteOutcome.TOO_LARGE, message)
         self._wait_for_turn()
         try:

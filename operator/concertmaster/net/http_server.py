@@ -21,7 +21,7 @@ from aiohttp.typedefs import Handler, Middleware
 from aiohttp.web_protocol import RequestHandler
 
 log = logging.getLogger(__name__)
-_LONGEST = 6  # times the seconds of a request: an answer that is still not read by then is given up
+_MAX_READING_FACTOR = 6  # times the seconds of a request: an answer that is still not read by then is given up
 _PAUSE = 1.0  # seconds after a connection could not be accepted
 _BACKLOG = 128  # connections the kernel keeps until they are accepted
 
@@ -196,7 +196,7 @@ class HttpServer:
             if (
                 left
                 and now > closing.since
-                and (left >= closing.left or now - closing.since > _LONGEST * self._limits.seconds)
+                and (left >= closing.left or now - closing.since > _MAX_READING_FACTOR * self._limits.seconds)
             ):
                 transport.abort()
                 left = 0

@@ -16,7 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
-_LONGEST_BREAK = 240.0  # seconds
+_MAX_BREAK = 240.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +121,4 @@ class Breaker:
         self._failures += 1
         over = self._failures - self._threshold
         if over >= 0:
-            self._open_until = now + min(_LONGEST_BREAK, self._first * 2.0 ** min(over, 16))
+            self._open_until = now + min(_MAX_BREAK, self._first * 2.0 ** min(over, 16))

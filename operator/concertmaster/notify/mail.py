@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from concertmaster.core.text import plain
 from concertmaster.core.times import utc
-from concertmaster.notify.messages import LONGEST, Message
+from concertmaster.notify.messages import MAX_TEXT, Message
 from concertmaster.notify.undeliverable import Undeliverable
 from concertmaster.settings import Receiver
 
@@ -34,7 +34,7 @@ def mail(message: Message, receiver: Receiver, number: str) -> EmailMessage:
     made["Date"] = format_datetime(utc(message.at))
     made["Message-ID"] = f"<{number}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answer by a machine
-    lines = [_clean(line) for line in message.text[:LONGEST].split("\n")]
+    lines = [_clean(line) for line in message.text[:MAX_TEXT].split("\n")]
     about = [f"About: {_clean(message.subject)}"] if message.subject else []
     made.set_content("\n".join([*lines, "", *about, f"Event: {message.event.value}"]) + "\n")
     return made

@@ -24,7 +24,7 @@ _TITLES = {
 }
 _CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.WEEKLY_DIGEST)
 _ALERT_LASTS = HOUR  # seconds: nothing tells Alertmanager that it is resolved
-LONGEST = 3000
+MAX_TEXT = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def body(message: Message, form: ReceiverFormat) -> bytes:
             "name": message.name,
             "subject": message.title,
             "about": message.subject,
-            "text": message.text[:LONGEST],
+            "text": message.text[:MAX_TEXT],
             "severity": _severity(message),
             "at": iso(message.at),
         }
@@ -85,7 +85,7 @@ def _alert(message: Message) -> dict[str, Any]:
     }
     return {
         "labels": {name: value for name, value in labels.items() if value},
-        "annotations": {"summary": message.title, "description": message.text[:LONGEST]},
+        "annotations": {"summary": message.title, "description": message.text[:MAX_TEXT]},
         "startsAt": iso(message.at),
         "endsAt": iso(message.at + _ALERT_LASTS),
     }
@@ -96,4 +96,4 @@ def _severity(message: Message) -> str:
 
 
 def _slack(text: str) -> str:
-    return text[:LONGEST].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text[:MAX_TEXT].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -39,11 +39,11 @@ from concertmaster.settings import Receiver
 log = logging.getLogger("concertmaster.notify")
 
 REPEAT_AFTER = DAY  # seconds in which the same news is reported once
-MOST_WAITING = 1000
-MOST_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
+MAX_QUEUED = 1000
+MAX_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
 DEADLINE = 300.0  # seconds in which a message is tried again
-_REMEMBERED = 10_000
-_LONGEST_FILE = 65_536
+_MAX_REMEMBERED = 10_000
+_MAX_FILE_BYTES = 65_536
 SIGNATURE = "X-Concertmaster-Signature"
 DELIVERY = "X-Concertmaster-Delivery"
 
@@ -52,7 +52,7 @@ class _Outbox:
     """The messages to one receiver: those that wait, and when the last hour's were sent for which namespace."""
 
     def __init__(self) -> None:
-        self.waiting: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
+        self.waiting: queue.Queue[Message | None] = queue.Queue(MAX_QUEUED)
         self.sent: deque[tuple[float, str]] = deque()
         self.delivery: Future[None] | None = None
 
@@ -61,8 +61,8 @@ class _Outbox:
         while self.sent and not 0.0 <= now - self.sent[0][0] < HOUR:
             self.sent.popleft()
         by_namespace = Counter(sender for _, sender in self.sent)
-        share = MOST_PER_HOUR / len({*by_namespace, namespace})
-        return len(self.sent) < MOST_PER_HOUR or by_namespace[namespace] < share
+        share = MAX_PER_HOUR / len({*by_namespace, namespace})
+        return len(self.sent) < MAX_PER_HOUR or by_namespace[namespace] < share
 
 
 class Sender:
@@ -106,7 +106,7 @@ class Sender:
         outbox.sent.append((now, message.namespace))
         self._reported[key] = now
         self._reported.move_to_end(key)
-        while len(self._reported) > _REMEMBERED:
+        while len(self._reported) > _MAX_REMEMBERED:
             self._reported.popitem(last=False)
         if outbox.delivery is None:
             outbox.delivery = in_background(partial(self._work, receiver, outbox.waiting), name="notifications")
@@ -173,7 +173,7 @@ class Sender:
         request = urllib.request.Request(url, data=content, headers=headers, method="POST")
         try:
             with _opener(receiver).open(request, timeout=receiver.timeout_seconds) as answer:
-                answer.read(_LONGEST_FILE)
+                answer.read(_MAX_FILE_BYTES)
         except urllib.error.HTTPError as error:
             with error:
                 after = parse_retry_after(error.headers.get("Retry-After"), self._tools.wall())
@@ -209,7 +209,7 @@ def _line(path: str, field: str) -> str:
     """The one line of a file, read anew because mounted Secrets change."""
     try:
         with Path(path).open("rb") as file:
-            text = file.read(_LONGEST_FILE).decode("utf-8").strip()
+            text = file.read(_MAX_FILE_BYTES).decode("utf-8").strip()
     except OSError as error:
         raise Undeliverable(
             f"its {field} cannot be read ({error.strerror or type(error).__name__})", again=True

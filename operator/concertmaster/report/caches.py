@@ -9,7 +9,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.shared.caches import CacheUse
 from concertmaster.report.view import number
 
-_SHOWN = 5
+_MAX_LISTED = 5
 
 
 def sentence(use: CacheUse) -> str:
@@ -61,5 +61,5 @@ def entries(uses: Sequence[CacheUse]) -> list[dict[str, Any]]:
             "name": u.name,
             "savedSeconds": round(u.saved),
         }
-        for u in used[:_SHOWN]
+        for u in used[:_MAX_LISTED]
     ]

@@ -10,7 +10,7 @@ import msgspec
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.report.view import View
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 STEPS = 50
 
 _KEPT = (
@@ -77,14 +77,14 @@ def _document(view: View, profile: str, memory: RecommendationHistory | None, re
 
 def _fit(detail: View, body: bytes) -> bytes:
     """Cut a document to size; ``body`` is how it is sent, and what is returned how it is sent then."""
-    if len(body) <= MOST_BYTES:
+    if len(body) <= MAX_BYTES:
         return body
-    while detail["recent"] and detail["recent"]["runs"] and len(encode(detail)) > MOST_BYTES:
+    while detail["recent"] and detail["recent"]["runs"] and len(encode(detail)) > MAX_BYTES:
         detail["recent"] = {**detail["recent"], "runs": detail["recent"]["runs"][:-1]}
-    while detail["minor"] and len(encode(detail)) > MOST_BYTES:
+    while detail["minor"] and len(encode(detail)) > MAX_BYTES:
         detail["minor"].pop()
     for part, count in (("steps", "moreSteps"), ("recommendations", "moreRecommendations")):
-        while detail[part] and len(encode(detail)) > MOST_BYTES:
+        while detail[part] and len(encode(detail)) > MAX_BYTES:
             gone = max(1, len(detail[part]) // 4)
             del detail[part][-gone:]
             detail[count] += gone

@@ -211,4 +211,4 @@ def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]
 
 
 HEADER = ["#", "NAMESPACE", "WORKFLOW", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE", "EFFORT", "RISK", "ID"]
-WIDE = [*HEADER, "SEVERITY"]
+WIDE_HEADER = [*HEADER, "SEVERITY"]

@@ -33,8 +33,8 @@ _DECISION = 400
 # What lists of recommendations show besides; it gives way first where a status is large.
 REASONS = frozenset({"because", "confidence", "effort", "expected", "items", "proposed", "risk"})
 SHORT = (_OWN - {"trackRecord"}) | REASONS | {"action", "category", "impact", "severity"}
-MOST_SHORT = 20
-_MOST_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
+MAX_SHORT = 20
+_MAX_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
 Document = dict[str, Any]
 _T = TypeVar("_T")
 
@@ -98,7 +98,7 @@ def remaining(rest: Sequence[TrackedRecommendation]) -> list[Document]:
         return decided({"state": tracked.state.value} | ({"dismissal": tracked.dismissal} if tracked.dismissal else {}))
 
     order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
-    return [shortened(entry_of(rest[i])) for i in sorted(order[:MOST_SHORT])]
+    return [shortened(entry_of(rest[i])) for i in sorted(order[:MAX_SHORT])]
 
 
 def outcome(result: ImplementationResult) -> Document:
@@ -138,7 +138,7 @@ def effect(effect: RelativeEffect) -> str:
 
 
 def _points(share: float | None) -> str:
-    points = max(-_MOST_POINTS, min(_MOST_POINTS, 100.0 * (share or 0.0)))
+    points = max(-_MAX_POINTS, min(_MAX_POINTS, 100.0 * (share or 0.0)))
     shown = f"{points:+.1f}".removesuffix(".0")
     return "0" if shown in ("+0", "-0") else shown
 

@@ -11,19 +11,19 @@ from concertmaster.core.analysis.running.forecast import RunForecast
 from concertmaster.core.times import iso, parse_time
 from concertmaster.core.units import HOUR
 
-MOST = 5
+MAX_RUNS = 5
 _SHARE = 0.1  # of the run's expected duration: the grid of its moments
-_LEAST = 60.0  # seconds
+_MIN_ROUNDING = 60.0  # seconds
 
 
 def document(forecasts: Sequence[RunForecast]) -> list[dict[str, Any]]:
-    """The runs that are late first, then those that started first; at most ``MOST``."""
-    chosen = sorted(forecasts, key=lambda f: (not f.late, f.start, f.run))[:MOST]
+    """The runs that are late first, then those that started first; at most ``MAX_RUNS``."""
+    chosen = sorted(forecasts, key=lambda f: (not f.late, f.start, f.run))[:MAX_RUNS]
     return [_entry(f) for f in chosen]
 
 
 def _entry(forecast: RunForecast) -> dict[str, Any]:
-    grid = max(_LEAST, _nice(_SHARE * (forecast.end - forecast.start)))
+    grid = max(_MIN_ROUNDING, _nice(_SHARE * (forecast.end - forecast.start)))
     entry = {
         "deadline": iso(forecast.deadline),
         "earliestEnd": iso(grid * (forecast.low // grid)),

@@ -31,9 +31,9 @@ from concertmaster.report.overview import graph_line, overview
 from concertmaster.report.recommendation_log import clip
 
 MAX_BYTES = 16 * 1024
-SHOWN = 5
+MAX_RECOMMENDATIONS = 5
 STEPS = 20
-FEW = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
+MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 ITEMS = 20
@@ -170,7 +170,9 @@ def document(
     next_expected = next_run(analysis.definition, analysis.now)
     ranked = sorted(memory.tracked, key=lambda s: _ORDER.index(s.state))
     active = [s for s in ranked if s.state is RecommendationState.ACTIVE]
-    full = [s for s in ranked if "how" in s.words][:SHOWN]  # an entry kept in short form has no more details
+    full = [s for s in ranked if "how" in s.words][
+        :MAX_RECOMMENDATIONS
+    ]  # an entry kept in short form has no more details
     current = {r.id: r for r in result.recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
     status: Document = {
@@ -243,7 +245,7 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
         while large() and len(shown) > 1 and (active or shown[-1]["state"] != "Active"):
             gone = shown.pop()
             status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())]
-            if len(status["remaining"]) > remembered.MOST_SHORT:
+            if len(status["remaining"]) > remembered.MAX_SHORT:
                 del status["remaining"][remembered.least(status["remaining"])]
             if gone["state"] == "Active":
                 status["moreRecommendations"] += 1
@@ -274,8 +276,8 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
     drop("steps", STEPS // 2)
     give_way(active=False)
     only_remember(active=False)
-    drop("steps", FEW)
-    drop("insights", FEW)
+    drop("steps", MIN_KEPT)
+    drop("insights", MIN_KEPT)
     only_remember(active=True)
     forget(decisions=False)
     learn_less()

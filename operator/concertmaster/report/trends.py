@@ -18,9 +18,9 @@ from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number, summary_view
 
 # Periods printed of each length; JSON has all of them.
-SHOWN = {Period.HOURLY: 24, Period.DAILY: 14, Period.WEEKLY: 8, Period.MONTHLY: 12}
-LEAST = 0.01  # differences below this share are the same to people, however sure they are
-QUIET = 3  # periods in a row without a run that are printed as one line
+MAX_PERIODS = {Period.HOURLY: 24, Period.DAILY: 14, Period.WEEKLY: 8, Period.MONTHLY: 12}
+MIN_DIFFERENCE = 0.01  # differences below this share are the same to people, however sure they are
+MIN_EMPTY_PERIODS = 3  # periods in a row without a run that are printed as one line
 STEPS = 20  # steps printed, those that take most time first
 
 _NOUN = {Period.HOURLY: "hour", Period.DAILY: "day", Period.WEEKLY: "week", Period.MONTHLY: "month"}
@@ -102,7 +102,7 @@ def _difference(difference: PeriodDifference, period: Period, zone: tzinfo) -> V
 
 def _differs(comparison: Comparison) -> bool:
     """A difference that is neither chance nor too small to matter to anybody."""
-    return comparison.verdict in (Verdict.WORSE, Verdict.IMPROVED) and not abs(comparison.ratio - 1) < LEAST
+    return comparison.verdict in (Verdict.WORSE, Verdict.IMPROVED) and not abs(comparison.ratio - 1) < MIN_DIFFERENCE
 
 
 # --- for people
@@ -114,7 +114,7 @@ def render(workflows: Sequence[Trends], zone: tzinfo, currency: str) -> str:
 
 
 def _text(trends: Trends, zone: tzinfo, currency: str) -> str:
-    buckets = trends.workflow.buckets[-SHOWN[trends.period] :]
+    buckets = trends.workflow.buckets[-MAX_PERIODS[trends.period] :]
     left_out = len(trends.workflow.buckets) - len(buckets)
     title = trends.period.value.upper() + (
         f" (the newest {len(buckets)} of {left_out + len(buckets)})" if left_out else ""
@@ -133,7 +133,7 @@ def _rows(buckets: Sequence[Bucket], period: Period, zone: tzinfo) -> list[list[
     rows = []
     for (quiet, seen), same in groupby(buckets, key=lambda b: (not b.total, b.known)):
         alike = list(same)
-        if quiet and len(alike) >= QUIET:
+        if quiet and len(alike) >= MIN_EMPTY_PERIODS:
             first, last = (label(b.start, period, zone) for b in (alike[0], alike[-1]))
             rows.append([first, "0" if seen else "-", *["-"] * 7, f"{'' if seen else 'no data '}up to {last}"])
         else:

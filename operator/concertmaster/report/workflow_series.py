@@ -62,7 +62,7 @@ LABELS = {
     "step_memory_used_bytes": ("step",),
     "step_memory_requested_bytes": ("step",),
 }
-COMMON = ("namespace", "kind", "workflow")
+COMMON_LABELS = ("namespace", "kind", "workflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def head(family: str, about: str) -> str:
 
 def line(key: WorkflowKey, sample: Sample) -> str:
     """One sample in the text format of Prometheus."""
-    pairs = zip(COMMON, (key.namespace, key.kind, key.name), strict=True)
+    pairs = zip(COMMON_LABELS, (key.namespace, key.kind, key.name), strict=True)
     own = zip(LABELS.get(sample.family, ()), sample.labels, strict=True)
     inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in (*pairs, *own))
     return f"{PREFIX}{sample.family}{{{inside}}} {sample.value!r}\n"

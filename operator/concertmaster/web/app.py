@@ -16,12 +16,12 @@ from concertmaster.net.http_server import HttpServer, ServerLimits
 from concertmaster.report.html import environment
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
-from concertmaster.web.pages import WHOSE, Pages, page
+from concertmaster.web.pages import READER_NAME, Pages, page
 from concertmaster.web.readers import NotAllowed, Unavailable
 from concertmaster.web.security import Authenticator, guard
 
 log = logging.getLogger("concertmaster.web")
-_MOST_HEADER = 32_768  # bytes: tokens that list groups are long
+_MAX_HEADER_BYTES = 32_768  # bytes: tokens that list groups are long
 PROBES = ("/healthz", "/readyz")
 LIMITS = ServerLimits(connections=512, answers=128, probes=PROBES)
 STATIC = Path(__file__).resolve().parent / "static"
@@ -33,7 +33,7 @@ def application(authenticator: Authenticator, ready: Callable[[], str] | None = 
     while ``ready`` says why."""
     checked = guard(authenticator, PROBES if ready is not None else ())
     app = web.Application(middlewares=[checked, _errors], client_max_size=1)
-    app[WHOSE] = authenticator.whose
+    app[READER_NAME] = authenticator.whose
     pages, api = Pages(), Api()
     app.router.add_get("/", pages.fleet)
     app.router.add_get("/workflows/{namespace}/{profile}", pages.workflow)
@@ -105,7 +105,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until ``until`` returns; ``ready`` gets the bound port. Raises OSError where the port is taken."""
-    server = HttpServer(app, LIMITS, max_field_size=_MOST_HEADER)
+    server = HttpServer(app, LIMITS, max_field_size=_MAX_HEADER_BYTES)
     try:
         ready(await server.start(address, port, tls))
         await until()

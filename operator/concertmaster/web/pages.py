@@ -30,14 +30,14 @@ from concertmaster.web.what_if import SLIDERS
 from concertmaster.web.workflow import WorkflowView
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-WHOSE = web.AppKey("whose", str)
-TOP = 10
-_SHOWN = 10  # missed objectives, late runs and waiting changes on the fleet page
+READER_NAME = web.AppKey("whose", str)
+TOP_RECOMMENDATIONS = 10
+_MAX_LISTED = 10  # missed objectives, late runs and waiting changes on the fleet page
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """A rendered page."""
-    text = render(template, TEMPLATES, version=__version__, whose=request.app[WHOSE], **context)
+    text = render(template, TEMPLATES, version=__version__, whose=request.app[READER_NAME], **context)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
@@ -59,14 +59,14 @@ class Pages:
             q=query,
             notes=notes,
             s=view.summary,
-            top=view.top(TOP),
+            top=view.top(TOP_RECOMMENDATIONS),
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),
             paging=paging,
-            missed=[o for o in view.objectives if o.verdict == "Missed"][:_SHOWN],
-            running=[run for run in view.running if run.late][:_SHOWN],
-            late=[(row, iso(since)) for row, since in view.late[:_SHOWN]],
-            waiting=view.waiting[:_SHOWN],
+            missed=[o for o in view.objectives if o.verdict == "Missed"][:_MAX_LISTED],
+            running=[run for run in view.running if run.late][:_MAX_LISTED],
+            late=[(row, iso(since)) for row, since in view.late[:_MAX_LISTED]],
+            waiting=view.waiting[:_MAX_LISTED],
             sorts=list(SORT),
             choices=_choices(whole),
             at=to_minute(whole.now),

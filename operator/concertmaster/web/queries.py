@@ -14,7 +14,7 @@ from concertmaster.core.model.enums import RecommendationState, Severity
 from concertmaster.report.workflows.fleet import SORT, Filter
 
 PAGE = 50
-MOST = 500  # lines of one page
+MAX_PAGE_SIZE = 500  # lines of one page
 _LONG = 253
 TEXT: dict[str, Any] = {"type": "string"}
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # what each is, and its JSON schema
@@ -26,7 +26,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # what each is, and its J
     "sort": ("Order.", {"enum": list(SORT), "default": "impact"}),
     "reverse": ("1: the other way round.", {"enum": ["0", "1"]}),
     "offset": ("Lines before the first.", {"type": "integer", "minimum": 0, "default": 0}),
-    "limit": ("Most lines.", {"type": "integer", "minimum": 1, "maximum": MOST, "default": PAGE}),
+    "limit": ("Most lines.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE}),
     "state": ("Only in this state.", {"enum": [s.value for s in RecommendationState]}),
     "pods": ("Most pods at a time; 0: as now.", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0}),
     "no-retries": ("1: every pod succeeds at its first attempt.", {"enum": ["0", "1"]}),
@@ -85,7 +85,7 @@ def number(request: web.Request, name: str, default: int, most: int) -> int:
 
 def paging(request: web.Request) -> Paging:
     """Offset and limit."""
-    return Paging(number(request, "offset", 0, 1_000_000), max(1, number(request, "limit", PAGE, MOST)))
+    return Paging(number(request, "offset", 0, 1_000_000), max(1, number(request, "limit", PAGE, MAX_PAGE_SIZE)))
 
 
 def filter_of(request: web.Request) -> Filter:

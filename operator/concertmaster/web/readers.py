@@ -19,7 +19,7 @@ from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
-FRESH = 15.0  # seconds a list is shown without asking again
+CACHE_SECONDS = 15.0  # seconds a list is shown without asking again
 STALE = 300.0  # seconds it is shown while a new one is read
 
 
@@ -113,14 +113,14 @@ class ClusterReader:
         """See ``Reader``. One that is a little old is shown while another thread reads the next."""
         known = self._known
         age = self._clock() - known[0].now if known is not None else STALE
-        if known is not None and age < FRESH:
+        if known is not None and age < CACHE_SECONDS:
             return known
         if known is not None and age < STALE:
             if self._renewal is None or self._renewal.done():
                 self._renewal = in_background(self._renew, name="fleet")
             return known
         with self._lock:
-            if self._known is None or self._clock() - self._known[0].now >= FRESH:
+            if self._known is None or self._clock() - self._known[0].now >= CACHE_SECONDS:
                 self._known = self._read()
             return self._known
 

@@ -20,7 +20,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-MOST_QUERY = 4096  # characters
+MAX_QUERY_LENGTH = 4096  # characters
 _READER = web.RequestKey("concertmaster.reader", Reader)
 
 
@@ -41,7 +41,7 @@ def guard(authenticator: Authenticator, probes: Collection[str]) -> Middleware:
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if len(request.query_string) > MOST_QUERY:
+            if len(request.query_string) > MAX_QUERY_LENGTH:
                 raise web.HTTPBadRequest(text="The query is too long.\n")
             if request.path not in probes:
                 request[_READER] = await authenticator.reader(request)

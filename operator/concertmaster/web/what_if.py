@@ -21,8 +21,8 @@ from concertmaster.report.runs.served import observed
 from concertmaster.report.view import number
 
 SLIDERS = 8  # steps that the form offers, those with the largest critical-path time
-MOST = 4.0  # times as long
-MOST_PODS = 1000
+MAX_FACTOR = 4.0  # times as long
+MAX_PODS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ def change_of(query: Mapping[str, str], steps: Sequence[str]) -> Change:
     """The change a query asks for (``scale.STEP=0.5``, ``pods=4``, ``no-retries=1``); anything else in it is ignored."""
     scales = {}
     for step in steps:
-        factor = _number(query.get(f"scale.{step}"), MOST)
+        factor = _number(query.get(f"scale.{step}"), MAX_FACTOR)
         if factor is not None and factor != 1.0:
             scales[step] = factor
-    limit = _number(query.get("pods"), MOST_PODS)
+    limit = _number(query.get("pods"), MAX_PODS)
     return Change(scales, int(limit or 0), query.get("no-retries") == "1")
 
 

@@ -43,7 +43,7 @@ from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import (
     CLUSTER_POLICIES,
     NAMESPACES,
-    OURS,
+    OWN_KINDS,
     POLICIES,
     PROFILES,
     Resource,
@@ -275,7 +275,7 @@ class Bed:
         self.outputs = Outputs(self.history)
         assessor = Assessor(self.sources, self.history, self.analyzer, self.outputs, shares)
         stages = Stages(
-            Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
+            Watchdog(self.client, self.registry, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),
             Collector(
                 self.sources,
@@ -306,7 +306,7 @@ class Bed:
 
     def sync(self) -> None:
         """Deliver what the watches would deliver."""
-        for kind in OURS:
+        for kind in OWN_KINDS:
             present = {o["metadata"]["uid"] for o in self.objects(kind)}
             for obj in self.objects(kind):
                 self.registry.observe(kind, "MODIFIED", obj)

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.controller.reporting.telemetry import JsonFormatter, Telemetry, redact
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
-from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, EventType, Note, PostOutcome
+from concertmaster.kube.events import MAX_NOTE, EventRecorder, EventType, Note, PostOutcome
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
 from tests.support.controller.fakes import MemoryClient, ref
 
@@ -77,7 +77,7 @@ def test_a_note_is_one_bounded_line() -> None:
     EventRecorder(client, instance="x", clock=Clock()).post(note("ä\n" * 2000))
     text = posted(client)[0]["note"]
     assert "\n" not in text
-    assert len(text.encode()) <= LONGEST_NOTE
+    assert len(text.encode()) <= MAX_NOTE
 
 
 def test_a_missing_right_is_asked_for_once_an_hour() -> None:

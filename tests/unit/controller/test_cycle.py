@@ -792,7 +792,7 @@ def test_reading_does_not_wait_for_a_thousand_statuses_that_say_that_it_goes_on(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty writes a second: ten thousand of these took longer than the reading itself."""
-    monkeypatch.setattr(assessor, "MOST_READING", 4)
+    monkeypatch.setattr(assessor, "MAX_BACKFILLING", 4)
     names = [f"more-{number}" for number in range(9)]
     for name in names:
         bed.profile(name, name)

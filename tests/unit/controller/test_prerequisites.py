@@ -11,7 +11,7 @@ import pytest
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy, check
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.objects import API_VERSION, CLUSTER_POLICIES, OURS, POLICIES, PROFILES
+from concertmaster.kube.objects import API_VERSION, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES
 from tests.support.controller.fakes import MemoryClient
 
 GROUP = f"/apis/{API_VERSION}"
@@ -48,7 +48,7 @@ class Clock:
         return self.now
 
 
-ALL = tuple(r.plural for r in OURS)
+ALL = tuple(r.plural for r in OWN_KINDS)
 
 
 def start(client: Served, *namespaces: str, wait: float = 10.0) -> Prerequisites:
@@ -58,7 +58,7 @@ def start(client: Served, *namespaces: str, wait: float = 10.0) -> Prerequisites
 
 def test_everything_in_place() -> None:
     footing = start(Served(*ALL))
-    assert footing.kinds == OURS or set(footing.kinds) == set(OURS)
+    assert footing.kinds == OWN_KINDS or set(footing.kinds) == set(OWN_KINDS)
     assert footing.scanning
     assert footing.notes == ()
 
@@ -66,7 +66,7 @@ def test_everything_in_place() -> None:
 def test_kinds_that_come_late_are_waited_for() -> None:
     client = Served(*ALL)
     client.answers = [errors.Unreachable("refused"), errors.NotFound("no group", status=404), (PROFILES.plural,)]
-    assert set(start(client).kinds) == set(OURS)
+    assert set(start(client).kinds) == set(OWN_KINDS)
 
 
 def test_kinds_that_never_come_end_with_the_command() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.tally import Tally
-from concertmaster.controller.collection.gaps import MOST_OUTAGES
+from concertmaster.controller.collection.gaps import MAX_OUTAGES
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.discovery.passing import DENIED_FOR
@@ -352,13 +352,13 @@ def test_a_process_that_starts_in_an_outage_knows_since_when_nothing_was_seen(se
 
 def test_outages_of_an_earlier_process_are_remembered_and_not_without_end() -> None:
     bed = seen_once()
-    known = outages(bed, True, *[False, True] * (MOST_OUTAGES + 2))[-1]
-    assert len(known) <= MOST_OUTAGES + 1
+    known = outages(bed, True, *[False, True] * (MAX_OUTAGES + 2))[-1]
+    assert len(known) <= MAX_OUTAGES + 1
     assert known[-1] == (bed.now - 2 * INTERVAL, bed.now)
     after = _next_process(bed)
     later = outages(after, True, True)[-1]
     assert known[-3:] == later[-4:-1]
-    assert len(bed.history.marks) <= MOST_OUTAGES + 2
+    assert len(bed.history.marks) <= MAX_OUTAGES + 2
 
 
 def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:

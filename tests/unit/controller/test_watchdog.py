@@ -8,7 +8,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.kube.errors import Busy, NotFound
-from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OURS, PROFILES
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, PROFILES
 from tests.support.controller.fakes import MemoryClient
 
 ALL = PROFILES.path()
@@ -22,7 +22,7 @@ class Cluster(MemoryClient):
         super().__init__()
         self.now, self.counts = 1000.0, True
         self.registry = Registry(clock=lambda: self.now)
-        self.dog = Watchdog(self, self.registry, OURS, (), Health(stall_after=600), clock=lambda: self.now)
+        self.dog = Watchdog(self, self.registry, OWN_KINDS, (), Health(stall_after=600), clock=lambda: self.now)
         self.profiles = [self.put(PROFILES, "data", name) for name in "abc"]
         self.policy = self.put(CLUSTER_POLICIES, None, "all", spec={"apply": {"mode": "Recommend"}})
         for obj in self.profiles:
@@ -56,7 +56,7 @@ def test_all_profiles_are_listed_every_five_minutes(cluster: Cluster) -> None:
 
 def test_all_other_kinds_are_listed_in_every_check(cluster: Cluster) -> None:
     cluster.lists_profiles()
-    assert {path for method, path, _ in cluster.calls if method == "LIST"} == {k.path() for k in OURS} - {ALL}
+    assert {path for method, path, _ in cluster.calls if method == "LIST"} == {k.path() for k in OWN_KINDS} - {ALL}
 
 
 def test_a_deletion_and_a_creation_that_the_watch_missed_are_found_at_once(cluster: Cluster) -> None:

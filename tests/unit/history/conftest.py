@@ -21,7 +21,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     server = request.getfixturevalue("postgres")
     if request.param == "postgresql":
         return lambda: Schema.fresh(server.url, server.password_file)
-    monkeypatch.setattr(row_sources, "FEW", 0)  # also for the few runs of a test
+    monkeypatch.setattr(row_sources, "MAX_UNCACHED_RUNS", 0)  # also for the few runs of a test
     return lambda: Schema.fresh(server.url, server.password_file, tmp_path / f"rows-{next(numbers)}.cache")
 
 

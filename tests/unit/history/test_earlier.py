@@ -70,7 +70,7 @@ def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(tmp_path: Path, monke
     make_earlier(path, RUNS)
     given: list[int] = []
     merge = earlier.merge
-    monkeypatch.setattr(earlier, "_AT_ONCE", 7)
+    monkeypatch.setattr(earlier, "_BATCH_PODS", 7)
     monkeypatch.setattr(earlier, "merge", lambda db, pods, lost: given.append(len(pods)) or merge(db, pods, lost))
     with Store(str(path)) as store, Store(":memory:") as new:
         new.add(RUNS)
@@ -89,7 +89,7 @@ def test_a_file_is_not_left_with_the_room_its_rows_took(tmp_path: Path) -> None:
 def test_shards_move_a_history_in_turns(postgres_schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where one of them loses its connection in the middle."""
     _make_earlier_schema(postgres_schema)
-    monkeypatch.setattr(earlier, "_AT_ONCE", 5)
+    monkeypatch.setattr(earlier, "_BATCH_PODS", 5)
     at_once, errors = threading.Barrier(3), []
     some = EarlierPods.move_some
     lost = iter([None])

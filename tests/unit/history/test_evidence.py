@@ -57,7 +57,7 @@ def test_it_is_the_same_when_hardly_anything_is_kept_of_it(store: Store, monkeyp
     store.add({KEY: {"r6": [ran("6-a", NOW - 20.0)]}})
     at_once = seen(store)
     assert (at_once.runs, at_once.due) == (4, NOW - 380.0 + QUIET_SECONDS)
-    monkeypatch.setattr("concertmaster.history.runs.evidence._HELD", 2)
+    monkeypatch.setattr("concertmaster.history.runs.evidence._MAX_HELD", 2)
     assert seen(store) == at_once
 
 

@@ -215,7 +215,7 @@ def test_a_copy_of_what_cannot_be_read_is_empty(path: str, content: bytes) -> No
 
 
 def test_a_copy_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("concertmaster.history.schema._LARGEST_COPY", 1000)
+    monkeypatch.setattr("concertmaster.history.schema._MAX_COPY_BYTES", 1000)
     with Store(path, copy=True) as store:
         assert store.keys() == []
         assert "began empty" in (store.recovered or "")

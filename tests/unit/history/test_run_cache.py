@@ -263,7 +263,7 @@ def test_what_is_settled_is_known_of_the_workflows_asked_about_last(store: Store
 def test_of_many_executions_the_evidence_leaves_some_to_be_put_together(
     store: Store, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("concertmaster.history.runs.evidence._HELD", 3)
+    monkeypatch.setattr("concertmaster.history.runs.evidence._MAX_HELD", 3)
     cache = RunCache()
     seen(store, cache)
     decoded.clear()

@@ -38,7 +38,7 @@ def test_of_a_workflow_of_many_executions_the_newest_runs_are_read(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or 200 runs of 2,000 steps would take more memory than the operator has, and the recommendations of everybody."""
-    monkeypatch.setattr(reader, "MOST_EXECUTIONS", 10)
+    monkeypatch.setattr(reader, "MAX_EXECUTIONS", 10)
     store.add({KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n, f"s{i}") for i in range(4)] for n in range(6)}})
     found = store.runs(KEY, limit=50)
     assert [r.run for r in found] == ["r3", "r4", "r5"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.kube.depth import MOST_LEVELS, TooDeep, allow_deep_documents, check_depth
+from concertmaster.kube.depth import MAX_DEPTH, TooDeep, allow_deep_documents, check_depth
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.objects import target_resource
 from tests.support.controller.fakes import MemoryClient
@@ -24,8 +24,8 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def test_depth_is_reported_without_recursion() -> None:
-    check_depth(nested(MOST_LEVELS - 1))
-    for levels in (MOST_LEVELS + 2, 50_000):
+    check_depth(nested(MAX_DEPTH - 1))
+    for levels in (MAX_DEPTH + 2, 50_000):
         with pytest.raises(TooDeep, match="nested deeper than 100 levels"):
             check_depth(nested(levels))
 

@@ -220,13 +220,13 @@ def test_a_rotated_secret_is_used_at_once(bed: Bed, tmp_path: Path, hook: Hook) 
 
 
 def test_a_flood_is_limited(bed: Bed, hook: Hook) -> None:
-    for n in range(module.MOST_PER_HOUR + 15):
+    for n in range(module.MAX_PER_HOUR + 15):
         bed.sender.offer("team", message(f"etl-{n}"))
-    assert bed.outcomes() == {"sent": module.MOST_PER_HOUR, "limited": 15}
+    assert bed.outcomes() == {"sent": module.MAX_PER_HOUR, "limited": 15}
 
 
 def test_a_flood_of_one_namespace_leaves_the_others_their_share(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PER_HOUR", 8)
+    monkeypatch.setattr(module, "MAX_PER_HOUR", 8)
     for namespace in ("flood", "quiet"):
         for n in range(10):
             bed.sender.offer("team", message(f"etl-{n}", namespace=namespace))
@@ -235,7 +235,7 @@ def test_a_flood_of_one_namespace_leaves_the_others_their_share(bed: Bed, monkey
 
 
 def test_an_hour_later_there_is_room_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PER_HOUR", 2)
+    monkeypatch.setattr(module, "MAX_PER_HOUR", 2)
     for n in range(4):
         bed.sender.offer("team", message(f"etl-{n}"))
     bed.now += 3601.0
@@ -245,9 +245,9 @@ def test_an_hour_later_there_is_room_again(bed: Bed, monkeypatch: pytest.MonkeyP
 
 def test_a_slow_receiver_does_not_hold_up_the_caller(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(module, "MOST_PER_HOUR", 5000)
+    monkeypatch.setattr(module, "MAX_PER_HOUR", 5000)
     monkeypatch.setattr(Sender, "_deliver", lambda *_: gate.wait(10))
-    for n in range(module.MOST_WAITING + 50):
+    for n in range(module.MAX_QUEUED + 50):
         bed.sender.offer("team", message(f"etl-{n}"))
     assert bed.counts["team", "dropped"] >= 49
     gate.set()

@@ -141,5 +141,5 @@ def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
     assert rows[1]["CHANGE"] == "Investigate regression in…"
     assert [r["ID"] for r in rows] == ["right-size", "retry-policy.a"]
     assert [r["IMPACT PER MONTH"] for r in rows] == ["2.5 run-hours (2 to 3), 12.5 USD (10 to 15)", "3 failed runs"]
-    (wide,) = (dict(zip(fleet.WIDE, row, strict=True)) for row in fleet.rows([long], wide=True))
+    (wide,) = (dict(zip(fleet.WIDE_HEADER, row, strict=True)) for row in fleet.rows([long], wide=True))
     assert wide["CHANGE"] == long.action

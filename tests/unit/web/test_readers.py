@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from concertmaster.web.readers import FRESH, STALE, ClusterReader, NotAllowed, Unavailable
+from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.web.objects import change, profile
 
@@ -44,7 +44,7 @@ def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
         assert server.requests[0].query["labelSelector"] == "team=data"
         reader.fleet()
         assert len(server.requests) == 2
-        clock.now += FRESH + 1
+        clock.now += CACHE_SECONDS + 1
         assert reader.fleet()[0] is first, "the page does not wait"
         for _ in range(200):
             if reader.fleet()[0] is not first:

@@ -17,12 +17,12 @@ from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
-from concertmaster.report.status_document import SHOWN
+from concertmaster.report.status_document import MAX_RECOMMENDATIONS
 from concertmaster.report.tables import cell, table
 from concertmaster.report.workflows import merged
 from concertmaster.report.workflows.progress import running_rows
 
-MOST_LINES = 40
+MAX_LINES = 40
 _STEPS, _CHANGES, _RUNNING, _WIDTH = 8, 4, 3, 110
 _COLUMNS, _CHANGE = 120, 30  # characters for id, change and impact together, and the least of them for the change
 
@@ -47,7 +47,7 @@ def command(profile: str, output: str, namespace: str | None, context: str | Non
 
 
 def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> list[str]:
-    """The profile in at most ``MOST_LINES`` lines."""
+    """The profile in at most ``MAX_LINES`` lines."""
     meta, status = raw["metadata"], raw.get("status") or {}
     summary, runs = status.get("summary") or {}, status.get("runs") or {}
     policy = f", policy {status['policy']}" if status.get("policy") else ""
@@ -58,7 +58,7 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
     ]
     tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
     listing = _recommendations(raw)
-    steps = (status.get("steps") or ())[: max(0, min(_STEPS, MOST_LINES - len(head) - len(listing) - len(tail) - 2))]
+    steps = (status.get("steps") or ())[: max(0, min(_STEPS, MAX_LINES - len(head) - len(listing) - len(tail) - 2))]
     graph = status.get("graph")
     heading = textwrap.shorten(f"Steps ({graph}):", _WIDTH, placeholder=" ...):") if graph else "Steps:"
     listed = [textwrap.shorten(str(step), _WIDTH - 2, placeholder=" ...") for step in steps]
@@ -77,7 +77,7 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
         return []
     name, namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
     explain = f"kubectl concertmaster explain {name}"
-    shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in headlines[:SHOWN]]
+    shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in headlines[:MAX_RECOMMENDATIONS]]
     room = _COLUMNS - max(len(h.id) for h, _ in shown) - max(len(worth) for _, worth in shown)
     rows = [
         [

@@ -22,7 +22,7 @@ from concertmaster.history import Address, HistoryError, server_state
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
-from concertmaster.kube.objects import CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
+from concertmaster.kube.objects import CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
 
@@ -137,7 +137,7 @@ def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None 
         yield Diagnostic("API server", DiagnosticStatus.FAIL, str(error), "give --kubeconfig FILE, or --skip-cluster")
         return
     try:
-        for resource in OURS:
+        for resource in OWN_KINDS:
             yield _installed(client, resource, namespace)
         yield from _states(client, namespace)
     finally:

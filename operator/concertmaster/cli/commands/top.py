@@ -29,7 +29,7 @@ def _most(measure: str) -> Callable[[Headline], float]:
     return key
 
 
-_MOST = 1000  # lines of a table
+_MAX_ROWS = 1000  # lines of a table
 
 
 def _amount(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
@@ -53,7 +53,7 @@ _SORT: dict[str, Callable[[Headline], Any]] = {
 
 @click.command("top")
 @click.option(
-    "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="Most recommendations shown."
+    "--limit", type=click.IntRange(1, _MAX_ROWS), default=20, show_default=True, help="Most recommendations shown."
 )
 @click.option(
     "--run-hour",
@@ -137,9 +137,9 @@ def _print_table(order: list[Headline], limit: int, chosen: str, *, wide: bool) 
     """The first ``limit`` lines, and the command that gives them all, of the profiles and in the order that the options
     ``chosen`` select."""
     if order:
-        say(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
+        say(table(fleet.WIDE_HEADER if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
     if len(order) > limit:
-        most = min(len(order), _MOST)
+        most = min(len(order), _MAX_ROWS)
         shape = " -o wide" if wide else ""
         say(f"{len(order) - limit} more: kubectl concertmaster top --limit {most}{chosen}{shape}")
 

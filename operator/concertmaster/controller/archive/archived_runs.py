@@ -31,7 +31,7 @@ from concertmaster.history import HistoryDamaged, HistoryError
 log = logging.getLogger("concertmaster.archive")
 
 MAX_SECONDS = 10.0  # of a cycle; half of it for the past
-OVERLAP = HOUR  # seconds: a run is archived some time after it ended, and others meanwhile
+OVERLAP_SECONDS = HOUR  # seconds: a run is archived some time after it ended, and others meanwhile
 _NOTES = 3
 
 _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
@@ -139,7 +139,7 @@ class ArchivedRuns:
 
     def _read(self, intake: Intake, keys: Sequence[WorkflowKey]) -> None:
         begun, spaces = self._clock(), _spaces(keys)
-        again = OVERLAP + self._away(intake.now)
+        again = OVERLAP_SECONDS + self._away(intake.now)
         self._marks.read_without(keys)
         untils = self._untils(spaces)
         self._recent.read(intake, untils, again, MAX_SECONDS / 2)
@@ -162,7 +162,7 @@ class ArchivedRuns:
         """How long the archive could not be read until a short while ago: its engine may not have been able to write to it
         either, and archives what waited after what ended later."""
         began, ended = self._outage
-        return ended - began if 0.0 <= now - ended < OVERLAP else 0.0
+        return ended - began if 0.0 <= now - ended < OVERLAP_SECONDS else 0.0
 
     def _note_fault(self, now: float) -> None:
         """A fault soon after another one is a part of the same outage."""

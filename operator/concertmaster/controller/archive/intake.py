@@ -11,9 +11,9 @@ from concertmaster.controller.archive.reading import Result, RunsOfArchive
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
 
-MOST_AT_ONCE = 50  # runs stored in one transaction
-MOST_STEPS_AT_ONCE = 20_000
-LATE = 900.0
+MAX_BATCH_RUNS = 50  # runs stored in one transaction
+MAX_BATCH_STEPS = 20_000
+LATE_SECONDS = 900.0
 """Seconds in which the other objects of a run may be archived after its own."""
 
 Keys = frozenset[WorkflowKey]
@@ -83,11 +83,11 @@ class Intake:
                 result = Result()
         except StatementFailed as error:
             needed, result = True, self.runs.unreadable(row, str(error))
-        if result.lacking and self.now - _end(row) < LATE:
+        if result.lacking and self.now - _end(row) < LATE_SECONDS:
             needed, result = False, replace(result, count="")
         self._taken.append((listed if needed else None, result))
         self._steps += len(result.record.steps) if result.record is not None else 0
-        if len(self._taken) >= MOST_AT_ONCE or self._steps >= MOST_STEPS_AT_ONCE:
+        if len(self._taken) >= MAX_BATCH_RUNS or self._steps >= MAX_BATCH_STEPS:
             self.keep()
         return result.key
 

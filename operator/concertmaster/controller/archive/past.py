@@ -11,7 +11,7 @@ from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake, Keys
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.watermarks import SLACK, Watermarks
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, Watermarks
 from concertmaster.core.model import WorkflowKey
 
 
@@ -51,7 +51,7 @@ class PastRuns:
     def read(self, intake: Intake, keys: Sequence[WorkflowKey], seconds: float) -> None:
         """Workflows of namespaces that have a mark. Raises ArchiveError and HistoryError."""
         lows = self._marks.lows(keys, intake.now)
-        unread = {key: low for key, low in lows.items() if low > intake.wants[key] + SLACK}
+        unread = {key: low for key, low in lows.items() if low > intake.wants[key] + MIN_PAST_SECONDS}
         self._rooms = {key: room for key, room in self._rooms.items() if unread.get(key, room.low + 1.0) <= room.low}
         going: dict[str, dict[WorkflowKey, float]] = defaultdict(dict)
         for key, low in unread.items():
@@ -107,7 +107,7 @@ class PastRuns:
                 self._lower(name, lows, page.rows[read - 1].ended)
         if read == len(page.rows) and not page.more:
             self._lower(name, lows, since)
-        for key in [key for key, own in lows.items() if own <= intake.wants[key] + SLACK]:
+        for key in [key for key, own in lows.items() if own <= intake.wants[key] + MIN_PAST_SECONDS]:
             del lows[key]
         return bool(lows)
 

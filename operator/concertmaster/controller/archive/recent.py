@@ -13,9 +13,9 @@ from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.core.units import DAY
 
-AHEAD = DAY
+CLOCK_AHEAD = DAY
 """Seconds by which the clock of an archive may be ahead."""
-_MOST_LISTED = 20_000  # rows held, of all namespaces
+_MAX_LISTED = 20_000  # rows held, of all namespaces
 
 
 @dataclass(slots=True)
@@ -69,13 +69,13 @@ class NewRuns:
         """List new rows, of each namespace as long as there is room and time for its share; those that time did not suffice
         for."""
         asked, slow = set(listed), set[str]()
-        share, most = self._turns.share(until - self._turns.clock(), len(listed)), max(1, _MOST_LISTED // len(listed))
+        share, most = self._turns.share(until - self._turns.clock(), len(listed)), max(1, _MAX_LISTED // len(listed))
         after: ArchiveRow | None = None
         while asked:
             intake.heartbeat("archive")
             begun = self._turns.clock()
             page = self._archive.page(
-                asked, since, intake.now + AHEAD, labels=self._form.labels, after=after, newest_first=False
+                asked, since, intake.now + CLOCK_AHEAD, labels=self._form.labels, after=after, newest_first=False
             )
             self._put(intake, page, asked, listed, self._turns.clock() - begun)
             if not page.more:

@@ -17,9 +17,9 @@ from concertmaster.core.stats.comparison import Common
 from concertmaster.core.units import DAY
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
-_LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
+_MAX_CANDIDATES = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
 _PODS = 50_000  # in one cycle: their runs stay in memory until its end, 1 to 2 KiB for each pod
-_TOLD = 2 * DAY  # before a change: the least span that tells hours; runs of a shorter one keep their season
+_MIN_SEASON_SPAN = 2 * DAY  # before a change: the least span that tells hours; runs of a shorter one keep their season
 _RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as many as tell them
 
 
@@ -62,7 +62,7 @@ class ControlGroup:
         seasons = seasonal(before_after)
         begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
         beside = self._beside(subject, first, begin, applied, most)
-        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _TOLD)
+        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
         return common(list(islice(told, _WORKFLOWS)), first)
 
     def own_runs(self, subject: Subject, before_after: BeforeAfter, applied: float) -> BeforeAfter:
@@ -79,7 +79,7 @@ class ControlGroup:
             if definition.key == subject.key or changed >= first:
                 continue
             read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
-            if not read and (len(self._runs) >= _LOOKED_AT or self._pods >= _PODS):
+            if not read and (len(self._runs) >= _MAX_CANDIDATES or self._pods >= _PODS):
                 continue
             runs = self._read(definition, until, most)
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from concertmaster.core.units import DAY
 
-_FLYING = "change/"
+_IN_PROGRESS = "change/"
 _MADE = "made/"
 _DELETED = "deleted/"
 _KEPT = "kept/"
-_REMEMBERED = 30 * DAY
-_WAITS = 90 * DAY  # a proposal that is decided later must be the same plan exactly
+_KEEP_SECONDS = 30 * DAY
+_KEEP_PROPOSAL_SECONDS = 90 * DAY  # a proposal that is decided later must be the same plan exactly
 
 
 def _deleted(change: Mapping[str, Any]) -> str:
@@ -53,11 +53,11 @@ class Journal:
         uid = str(change["metadata"]["uid"])
         slim = {k: change[k] for k in ("apiVersion", "kind", "spec", "status") if k in change}
         meta = {k: v for k, v in change["metadata"].items() if k in ("name", "namespace", "uid", "creationTimestamp")}
-        self._pages().write_journal(_FLYING + uid, json.dumps({**slim, "metadata": meta}), at)
+        self._pages().write_journal(_IN_PROGRESS + uid, json.dumps({**slim, "metadata": meta}), at)
 
     def drop(self, uid: str) -> None:
         """Remove a finished change."""
-        self._pages().drop_journal(_FLYING + uid)
+        self._pages().drop_journal(_IN_PROGRESS + uid)
 
     def keep(self, change: Mapping[str, Any], at: float) -> None:
         """Note that a change was kept, and is monitored."""
@@ -75,22 +75,22 @@ class Journal:
 
     def in_flight(self) -> dict[str, dict[str, Any]]:
         """Changes that were begun and not finished, by uid."""
-        return {uid: entry for uid, entry in self._entries(_FLYING).items() if _names(entry)}
+        return {uid: entry for uid, entry in self._entries(_IN_PROGRESS).items() if _names(entry)}
 
     def unreadable(self) -> frozenset[str]:
         """The changes that were begun and not finished whose entries cannot be read, by uid."""
-        rows = self._pages().journal(_FLYING)
-        return frozenset(key.removeprefix(_FLYING) for key in rows) - self.in_flight().keys()
+        rows = self._pages().journal(_IN_PROGRESS)
+        return frozenset(key.removeprefix(_IN_PROGRESS) for key in rows) - self.in_flight().keys()
 
     def holds(self, uid: str, digest: str) -> bool:
         """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is monitored."""
-        entries = (self._entries(prefix, uid).get(uid, {}) for prefix in (_FLYING, _KEPT))
+        entries = (self._entries(prefix, uid).get(uid, {}) for prefix in (_IN_PROGRESS, _KEPT))
         return bool(digest) and any(_digest(entry) == digest for entry in entries)
 
     def note_proposed(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""
         self._pages().write_journal(_MADE + digest, "{}", at)
-        self._pages().prune_journal(_MADE, at - _WAITS)
+        self._pages().prune_journal(_MADE, at - _KEEP_PROPOSAL_SECONDS)
 
     def proposed(self, digest: str) -> bool:
         """Whether the operator is known to have proposed the plan of this digest."""
@@ -99,14 +99,14 @@ class Journal:
     def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
         """Somebody deleted a change under verification: its rule must ask before it changes this workflow again."""
         self._pages().write_journal(_deleted(change), json.dumps(at), at)
-        self._pages().prune_journal(_DELETED, at - _REMEMBERED)
+        self._pages().prune_journal(_DELETED, at - _KEEP_SECONDS)
 
     def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
         """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days."""
         prefix = f"{_DELETED}{namespace}/{profile}/"
         rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
         known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
-        return {key: at for key, at in known.items() if now - at < _REMEMBERED}
+        return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""

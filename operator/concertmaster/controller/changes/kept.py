@@ -20,11 +20,11 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept import MAX_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
-_LOOKS = 10  # in one cycle: each reads hundreds of runs, and none is urgent
+_MAX_CHECKS = 10  # in one cycle: each reads hundreds of runs, and none is urgent
 
 
 class KeptChanges:
@@ -41,7 +41,7 @@ class KeptChanges:
     def begin(self, listed: Iterable[WorkflowChangeView], reads: Callable[[str], bool]) -> None:
         """Begin a cycle: read the journal, and drop what is deleted or rolled back. ``reads``: whether the changes of a
         namespace are among those ``listed``. Raises HistoryError."""
-        self._named, self._left = frozenset(), _LOOKS
+        self._named, self._left = frozenset(), _MAX_CHECKS
         named, present = self._writer.journal.kept(), {c.uid: c for c in listed}
         over = {
             uid
@@ -90,11 +90,11 @@ class KeptChanges:
         if reason is None:
             age = context.now - applied
             self._due[change.uid] = next_look(age)
-            if age >= last or len(runs.after) >= MOST_RUNS:
+            if age >= last or len(runs.after) >= MAX_RUNS:
                 self._release(change.uid)
             return None
         harmed = harmed_steps(runs, steps, lowered) or steps
-        seen = len(runs.before), min(len(runs.after), MOST_RUNS)
+        seen = len(runs.before), min(len(runs.after), MAX_RUNS)
         return self._overturn(context, change, Verification(Verdict.WORSE, True, reason, *seen, harmed=harmed))
 
     def _overturn(

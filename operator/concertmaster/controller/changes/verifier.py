@@ -28,7 +28,7 @@ from concertmaster.core.changes.reconcile import (
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
-from concertmaster.core.changes.verification.harm import SOONEST, silent
+from concertmaster.core.changes.verification.harm import MIN_RUNS_LONG_BASELINE, silent
 from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
@@ -37,7 +37,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 
 # Of one workflow for one verification, to tell weekends: those of twelve days, at one every half an hour.
-_MOST_RUNS = 600
+_MAX_RUNS = 600
 
 
 class Verifier:
@@ -143,7 +143,9 @@ class Verifier:
             steps=steps,
             lowered=lowered,
             pricing=context.policy.pricing,
-            common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
+            common=context.control_group.common(context.subject, runs, applied)
+            if len(runs.after) >= MIN_RUNS_LONG_BASELINE
+            else None,
             own=lambda all_runs: context.control_group.own_runs(context.subject, all_runs, applied),
             silence=silent(
                 runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
@@ -177,7 +179,7 @@ class Verifier:
             return BeforeAfter((), ())
         until = context.data_until or context.now
         runs = with_pods(
-            definition, self._history.runs(definition, limit=_MOST_RUNS, since=applied - window, as_of=until)
+            definition, self._history.runs(definition, limit=_MAX_RUNS, since=applied - window, as_of=until)
         )[1]
         control_group = [
             c for c in context.changes if c.applied is not None and (change is None or c.uid != change.uid)

@@ -26,8 +26,8 @@ from concertmaster.kube.errors import Stopped
 
 log = logging.getLogger("concertmaster.cycle")
 
-_LASTING = 3  # consecutive readings after which a new kind of fault replaces the reported one
-_QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
+_REPLACE_FAULT_AFTER = 3  # consecutive readings after which a new kind of fault replaces the reported one
+_MIN_INTERVAL_SHARE = 0.9  # of the interval: a cycle sooner than that after the last reading was woken by a change
 
 REASONS = {
     "Unreachable": Reason.SOURCE_UNREACHABLE,
@@ -68,7 +68,7 @@ class _Outage:
     def settled(self, report: SourceReport) -> SourceReport:
         """``report`` with the first fault, until another kind has lasted."""
         self.others = 0 if report.reason is self.reason else self.others + 1
-        if self.others >= _LASTING:
+        if self.others >= _REPLACE_FAULT_AFTER:
             self.reason, self.message, self.others = report.reason, report.message, 0
         elif report.message != self.message:
             log.warning("source %s: %s", report.source, report.message)
@@ -115,7 +115,7 @@ class Collector:
         self._asked = []
         for request in requests:
             name = request.source
-            due = not recent(self._read.get(name), now, _QUIET * self._interval)
+            due = not recent(self._read.get(name), now, _MIN_INTERVAL_SHARE * self._interval)
             demand = replace(request, now=now, due=due)
             self._asked.append(demand)
             try:

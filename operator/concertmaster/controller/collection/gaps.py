@@ -13,14 +13,14 @@ from typing import Protocol
 from concertmaster.controller.collection.watermarks import KEPT_EVERY
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.collect.reading import Collection
-from concertmaster.prometheus.facts.missing import LEAST, Missing
+from concertmaster.prometheus.facts.missing import MIN_EXAMPLES, Missing
 
 # A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
 # are missing, which pods belong to no run, and which runs go on. Six hours of ten thousand workflows are 250,000 pods.
 PODS_AT_START = 2500
 AT_START = 600.0  # seconds, the first step
 _FURTHER = (HOUR, 6 * HOUR)
-MOST_OUTAGES = 50  # remembered of a source
+MAX_OUTAGES = 50  # remembered of a source
 _OUTAGE, _SEEN = "outage:", "seen:"  # watermarks of no source: ends of outages, and last good readings
 _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read
 
@@ -59,7 +59,7 @@ class Gaps:
             for missing in collected.missing:
                 if missing.series in _NOW:
                     self._present.setdefault(missing.series, self._earlier.get(missing.series, missing))
-        if len(collected.facts) >= LEAST and (present or not self._judged):  # the past is read newest first
+        if len(collected.facts) >= MIN_EXAMPLES and (present or not self._judged):  # the past is read newest first
             self._judged = True
             lasting = {m.series: m for m in collected.missing if m.series not in _NOW}
             self._lasting = {s: self._lasting.get(s, m) for s, m in lasting.items()}
@@ -117,7 +117,7 @@ class Outages:
             over.append((since, now))
         if since is not None or kept is None or read - kept >= KEPT_EVERY:
             self._marks().set_watermark("", f"{_SEEN}{source}", read)
-        self._marks().drop_watermarks("", [f"{ended}{begun:.0f}" for begun, _ in over[:-MOST_OUTAGES]])
+        self._marks().drop_watermarks("", [f"{ended}{begun:.0f}" for begun, _ in over[:-MAX_OUTAGES]])
         self._since.pop(source, None)
         self._well[source] = read
         return tuple(over)

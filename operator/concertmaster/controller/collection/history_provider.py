@@ -38,7 +38,7 @@ log = logging.getLogger("concertmaster.history")
 _PATIENCE = 60.0  # seconds at start
 _BETWEEN = 3.0
 
-MOST = MemoryQuantity("1Gi")
+MAX_ROW_CACHE = MemoryQuantity("1Gi")
 _MEANWHILE = (
     "Until it can be written, recommendations are based on a copy in memory and on the metrics, nothing is changed "
     "automatically, and what is read is lost with the process."
@@ -54,7 +54,7 @@ class HistoryProvider:
         server: Address | None = None,
         *,
         owns: Callable[[str], bool] = lambda _: True,
-        most: MemoryQuantity = MOST,
+        most: MemoryQuantity = MAX_ROW_CACHE,
         patience: float = _PATIENCE,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:

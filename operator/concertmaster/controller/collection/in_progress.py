@@ -19,9 +19,9 @@ from concertmaster.core.turns import gives_way, in_turns
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
 
-MOST_KNOWN = 5000
-MOST_READ = 50  # per cycle, of each namespace those not read for longest first
-LONGEST = 5.0  # seconds
+MAX_KNOWN = 5000
+MAX_READ = 50  # per cycle, of each namespace those not read for longest first
+MAX_READ_SECONDS = 5.0  # seconds
 
 
 @dataclass(slots=True)
@@ -48,26 +48,26 @@ class RunsInProgress:
         self._keys: Collection[WorkflowKey] = ()
 
     def unknown(self, refs: Iterable[ObjectRef]) -> list[ObjectRef]:
-        """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``."""
+        """Those of ``refs`` nobody has examined yet, at most ``MAX_READ``."""
         with self._lock:
             new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
-            return list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
+            return list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MAX_READ))
 
     def examined(self, uid: str) -> None:
         """A run was read, or is gone."""
         with self._lock:
             self._passed[uid] = None
-            while len(self._passed) > MOST_KNOWN:
+            while len(self._passed) > MAX_KNOWN:
                 del self._passed[next(iter(self._passed))]
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
-        """A run of an observed workflow is in progress. Beyond ``MOST_KNOWN`` the namespace with most of them forgets
+        """A run of an observed workflow is in progress. Beyond ``MAX_KNOWN`` the namespace with most of them forgets
         one."""
         with self._lock:
             if ref.uid in self._known:
                 return
             self._known[ref.uid] = _Known(ref, key)
-            if len(self._known) > MOST_KNOWN:
+            if len(self._known) > MAX_KNOWN:
                 amounts = Counter[str | None](map(_namespace, self._known.values()))
                 del self._known[gives_way(reversed(self._known.values()), _namespace, amounts).ref.uid]
 
@@ -87,10 +87,10 @@ class RunsInProgress:
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
             longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
-            due = list(itertools.islice(in_turns(longest_ago, _namespace), MOST_READ))
+            due = list(itertools.islice(in_turns(longest_ago, _namespace), MAX_READ))
         begun = time.monotonic()
         for run in due:
-            if time.monotonic() - begun >= LONGEST:
+            if time.monotonic() - begun >= MAX_READ_SECONDS:
                 break
             heartbeat("live")
             run.read_at = time.monotonic()  # also where that fails: the others come first in the next cycle

@@ -42,9 +42,9 @@ from concertmaster.kube.objects import ObjectRef, Resource
 
 log = logging.getLogger("concertmaster.live")
 
-MOST_AT_ONCE = 50  # runs per turn in the cycle's thread
+MAX_BATCH_RUNS = 50  # runs per turn in the cycle's thread
 MAX_READ_SECONDS = 10.0
-MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
+MAX_BATCH_STEPS = 20_000  # of the runs of one turn: they are held until they are stored
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -163,8 +163,8 @@ class LiveRuns:
         begun = self._clock()
         read: list[_Read] = []
         steps = 0
-        for waiting in self._pending.some(MOST_AT_ONCE, again=again):
-            if read and (self._clock() - begun >= MAX_READ_SECONDS or steps >= MOST_STEPS_AT_ONCE):
+        for waiting in self._pending.some(MAX_BATCH_RUNS, again=again):
+            if read and (self._clock() - begun >= MAX_READ_SECONDS or steps >= MAX_BATCH_STEPS):
                 break
             heartbeat("live")
             try:

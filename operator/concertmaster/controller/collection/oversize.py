@@ -13,8 +13,8 @@ from concertmaster.core.times import to_minute
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.prometheus.collect.reading import LeftOut
 
-_APART = HOUR  # seconds
-_SHOWN = DAY  # seconds
+_RETRY_AFTER = HOUR  # seconds
+_REPORT_SECONDS = DAY  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Oversize:
 
     def keep_only(self, namespaces: Collection[str], now: float) -> None:
         """Forget namespaces that are not read any more, and what was left out a day ago."""
-        self._gaps = {n: gap for n, gap in self._gaps.items() if n in namespaces and now - gap.seen < _SHOWN}
+        self._gaps = {n: gap for n, gap in self._gaps.items() if n in namespaces and now - gap.seen < _REPORT_SECONDS}
 
     def groups(self, namespaces: Iterable[str], now: float) -> list[list[str]]:
         """``namespaces`` as they are to be asked for: together, and each that is too large by itself."""
-        apart = {n for n, gap in self._gaps.items() if now - gap.seen < _APART}
+        apart = {n for n, gap in self._gaps.items() if now - gap.seen < _RETRY_AFTER}
         names = sorted(namespaces)
         together = [n for n in names if n not in apart]
         return [*([together] if together else []), *([n] for n in names if n in apart)]
@@ -58,7 +58,7 @@ class Oversize:
 
 def _sentence(namespace: str, gap: _Gap, now: float) -> str:
     since = to_minute(gap.since)
-    when = f"since {since}" if now - gap.seen < _APART else f"between {since} and {to_minute(gap.until)}"
+    when = f"since {since}" if now - gap.seen < _RETRY_AFTER else f"between {since} and {to_minute(gap.until)}"
     return (
         f"metrics of namespace {namespace} {when} are incomplete: even over one minute {gap.why}; run fewer pods or "
         "containers at once there, or raise the limits of the metrics source or maxElements of the source"

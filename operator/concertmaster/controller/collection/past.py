@@ -1,8 +1,7 @@
 """Reading the past of one metrics source, newest first, a bounded part per cycle.
 
-Where a cycle has no time for all of it, what the next one reads is asked for before its analyses begin, and stored between
-them as it comes: the source evaluates spans meanwhile, instead of resting. What a span contains does not depend on when it
-is asked for. A workflow that has enough runs by then is analysed in the same cycle.
+Where a cycle has no time for all of it, the spans of the next one are requested before its analyses begin, and stored
+between them as they come. A workflow that has enough runs by then is analysed in the same cycle.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from typing import Protocol
 
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversize import Oversize
-from concertmaster.controller.collection.watermarks import SLACK, OpenStore, Reading, Watermarks
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Reading, Watermarks
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import Store
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
-from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions
+from concertmaster.prometheus.collect.pace import MAX_FULL_SPEED_WORKFLOWS, FirstDepth, Pace
+from concertmaster.prometheus.collect.reading import RECENT_SECONDS, Collection, CollectOptions
 from concertmaster.prometheus.reader.process import SourceReader
 
 log = logging.getLogger("concertmaster.sources")
 
-_TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
-_AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analysed first
-_BRIEFLY = 5.0  # the same, where that takes long
-_FORGOTTEN = 3600.0  # seconds in which nobody has asked for workflows of a source
+_MAX_WORKFLOWS = 500  # workflows: spans of more take too much memory, and too few of them are read ahead
+_MAX_SECONDS = 30.0  # seconds of a cycle for the past, after which what was read is analysed first
+_MAX_SECONDS_SLOW = 5.0  # the same, where that takes long
+_FORGET_AFTER = 3600.0  # seconds in which nobody has asked for workflows of a source
 LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
 
 
@@ -141,7 +140,7 @@ class PastReader:
         newest = float(int(demand.now - self._client.source.delay_seconds))
         started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
         lows = marks.lows((d.key for d in demand.workflows), newest, started)
-        lacking = {key: low for key, low in lows.items() if low > want + SLACK}
+        lacking = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
         reading.lack(lows, want)  # also where reading on fails
 
         def read(namespaces: list[str], since: float, until: float) -> tuple[bool, float]:
@@ -167,17 +166,17 @@ class PastReader:
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
         late = False
-        for top, namespaces in self._next(reading.behind(together, _TOGETHER), ahead):
+        for top, namespaces in self._next(reading.behind(together, _MAX_WORKFLOWS), ahead):
             if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
                 late = ahead.span == _Span(tuple(namespaces), top, self._asking(reading, namespaces))
                 if late:  # there is enough to analyse until it comes
                     self._ahead = ahead
                     break
             since, span, some = top, self._span(reading, namespaces, newest - top), False
-            while not (some or late) and since > want + SLACK:
+            while not (some or late) and since > want + MIN_PAST_SECONDS:
                 until = since
                 some, since = read(namespaces, max(want, since - span), until)
-                if some and until > newest - PRESENT:
+                if some and until > newest - RECENT_SECONDS:
                     self._learn_depth(reading, namespaces, until)
                 span *= 2  # of a long time in which nothing ended, all at once
                 late = self._stop.is_set() or self._late(lacking, lows, begun)
@@ -200,7 +199,7 @@ class PastReader:
         if ahead is None or known is None:
             return
         if known.reading.demand.now != now:
-            if abs(now - known.reading.demand.now) > _FORGOTTEN:
+            if abs(now - known.reading.demand.now) > _FORGET_AFTER:
                 self._ahead = self._known = None
                 self._reader.close()
             return
@@ -224,7 +223,7 @@ class PastReader:
 
     def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
         """Whether what was read since ``begun`` is analysed before more is: soon, where reading goes on between analyses."""
-        patience = _BRIEFLY if self._takes_long(lacking, lows, begun) else _AT_ONCE
+        patience = _MAX_SECONDS_SLOW if self._takes_long(lacking, lows, begun) else _MAX_SECONDS
         return self._clock() - begun > patience
 
     def _takes_long(
@@ -243,7 +242,8 @@ class PastReader:
         reading, gaps = known.reading, known.gaps
         self._pace.learn(chunk, count)
         reading.heartbeat("collect")
-        self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= reading.demand.now - PRESENT)
+        recent = chunk.complete_until >= reading.demand.now - RECENT_SECONDS
+        self._keep(chunk, namespaces, reading, gaps, present=recent)
         blind = bool(gaps.blind) and not chunk.facts
         known.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
 
@@ -253,7 +253,7 @@ class PastReader:
         if self._stop.is_set() or not reading.lack(known.lows, known.want):
             return
         newest = float(int(now - self._client.source.delay_seconds))
-        parts = reading.behind(lambda names: known.oversize.groups(names, now), _TOGETHER)
+        parts = reading.behind(lambda names: known.oversize.groups(names, now), _MAX_WORKFLOWS)
         for top, namespaces in parts[:1]:
             span = self._span(reading, namespaces, newest - top)
             self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
@@ -261,12 +261,12 @@ class PastReader:
     def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
         """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is
         less at first: the newest runs of all come before the older ones of any."""
-        few = len(reading.definitions(namespaces)) <= FEW
+        few = len(reading.definitions(namespaces)) <= MAX_FULL_SPEED_WORKFLOWS
         return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, known))
 
     def _learn_depth(self, reading: Reading, namespaces: Sequence[str], until: float) -> None:
         keys = [d.key for d in reading.definitions(namespaces)]
-        if len(keys) > FEW:
+        if len(keys) > MAX_FULL_SPEED_WORKFLOWS:
             self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
 
     def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:

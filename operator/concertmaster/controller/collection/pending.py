@@ -21,9 +21,9 @@ from typing import Any
 from concertmaster.core.turns import gives_way, in_turns
 from concertmaster.kube.objects import ObjectRef, Resource
 
-MOST_BYTES = 32 << 20
-MOST_RUNS = 20_000
-MOST_TRIES = 3  # of a run whose TaskRuns or pods are not all there yet
+MAX_BYTES = 32 << 20
+MAX_RUNS = 20_000
+MAX_TRIES = 3  # of a run whose TaskRuns or pods are not all there yet
 REMEMBERED = 20_000
 
 
@@ -61,7 +61,7 @@ def _namespace(waiting: Waiting) -> str | None:
 class Pending:
     """The queue: namespaces in turns, in each the oldest first. Safe to use from several threads."""
 
-    def __init__(self, *, most_bytes: int = MOST_BYTES, most_runs: int = MOST_RUNS) -> None:
+    def __init__(self, *, most_bytes: int = MAX_BYTES, most_runs: int = MAX_RUNS) -> None:
         self._most_bytes = most_bytes
         self._most_runs = most_runs
         self._lock = threading.Lock()
@@ -125,7 +125,7 @@ class Pending:
     def later(self, waiting: Waiting) -> bool:
         """It was read in part; whether it is worth another try."""
         waiting.tries += 1
-        if waiting.tries < MOST_TRIES:
+        if waiting.tries < MAX_TRIES:
             return True
         self.done(waiting)
         return False

@@ -14,8 +14,8 @@ from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import Assignment, assign
 from concertmaster.prometheus.collect.reading import Collection
 
-MOST_RUNS = 20_000  # recognised runs remembered
-MOST_PODS = 5_000  # pods that wait for their run to be recognised
+MAX_RUNS = 20_000  # recognised runs remembered
+MAX_PODS = 5_000  # pods that wait for their run to be recognised
 
 RunId = tuple[str, str]  # namespace and name
 
@@ -70,13 +70,13 @@ class PodPlacer:
             del self._held[fact.uid]
         for fact in placed.undecided:
             self._held[fact.uid] = fact
-        while len(self._held) > MOST_PODS:
+        while len(self._held) > MAX_PODS:
             self._held.popitem(last=False)
         for key, runs in placed.executions.items():
             for run in runs:
                 self._recognised[key.namespace, run] = key
                 self._recognised.move_to_end((key.namespace, run))
-        while len(self._recognised) > MOST_RUNS:
+        while len(self._recognised) > MAX_RUNS:
             self._recognised.popitem(last=False)
         self._learn(placed, definitions, present=present)
         return placed

@@ -20,11 +20,11 @@ from concertmaster.net.background import in_background
 
 THREADS = 4
 SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
-PATIENCE = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
-PATIENCE_IN_ALL = 5.0  # and for all of them
-_FORGOTTEN = HOUR  # seconds an answer is held for its author
-_REMEMBERED = 500  # backoffs kept, before those that ended as long ago as they lasted are forgotten
-_LONGEST_REST = 2 * HOUR  # seconds
+MAX_WAIT = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
+MAX_TOTAL_WAIT = 5.0  # and for all of them
+_FORGET_AFTER = HOUR  # seconds an answer is held for its author
+_MAX_BACKOFFS = 500  # backoffs kept, before those that ended as long ago as they lasted are forgotten
+_MAX_BACKOFF = 2 * HOUR  # seconds
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class _Job(Generic[T]):
 class QueryPool:
     """Used by one thread; the calls it is given run in others and must end by themselves."""
 
-    def __init__(self, most: int, *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int, *, patience: float = MAX_WAIT, clock: Callable[[], float] = time.monotonic) -> None:
         """``most`` queries per cycle; ``patience``: seconds to wait for one namespace."""
         self._patience = patience
         self._most = most
@@ -97,7 +97,7 @@ class QueryPool:
         self._waited_in_all = 0.0
         now = self._clock()
         for author, job in list(self._jobs.items()):
-            if job.answer.done() and now - job.ended > _FORGOTTEN:
+            if job.answer.done() and now - job.ended > _FORGET_AFTER:
                 del self._jobs[author]
 
     def arrived(self) -> set[WorkflowKey]:
@@ -134,9 +134,9 @@ class QueryPool:
 
     def failed(self, author: Author, why: str, now: float) -> None:
         """The query was sent and failed: its backoff starts."""
-        if len(self._rests) >= _REMEMBERED:  # an edited query leaves a backoff behind for each of its texts
+        if len(self._rests) >= _MAX_BACKOFFS:  # an edited query leaves a backoff behind for each of its texts
             self._rests = {a: r for a, r in self._rests.items() if now < r.until + r.seconds}
-        seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
+        seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _MAX_BACKOFF)
         self._rests[author] = _Rest(now + seconds, seconds, why)
 
     def succeeded(self, author: Author) -> None:
@@ -165,7 +165,7 @@ class QueryPool:
         if not job.answer.done():
             begun = self._clock()
             spent = max(self._waited[namespace], begun - job.begun)  # one query is waited for in one cycle only
-            left = min(self._patience - spent, PATIENCE_IN_ALL - self._waited_in_all)
+            left = min(self._patience - spent, MAX_TOTAL_WAIT - self._waited_in_all)
             wait([job.answer], 0.0 if namespace in self._slow else max(0.0, left))
             waited = self._clock() - begun
             self._waited[namespace] += waited  # type: ignore[assignment]

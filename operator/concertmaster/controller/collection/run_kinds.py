@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from concertmaster.engines import ENGINES
 from concertmaster.engines.base import RunKind
-from concertmaster.engines.suspension import OLDER, WORKLOAD
+from concertmaster.engines.suspension import WORKLOAD, WORKLOAD_VERSIONS
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource, resource_of
 
-EVERY = 60.0  # seconds between two checks of what is served
+CHECK_EVERY = 60.0  # seconds between two checks of what is served
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class RunKinds:
         """Update ``present`` and ``notes`` for runs of these kinds. What cannot be determined at present stays
         unchanged."""
         names, now = frozenset(kinds), self._clock()
-        if self._asked is not None and self._asked[0] == names and now - self._asked[1] < EVERY:
+        if self._asked is not None and self._asked[0] == names and now - self._asked[1] < CHECK_EVERY:
             return
         present: list[ServedRunKind] = []
         notes: list[str] = []
@@ -124,7 +124,7 @@ class RunKinds:
     def _admissions(self) -> Resource | None:
         """Workloads of Kueue in the newest version that is served; None where they may not be listed: runs then say
         themselves how long they were suspended."""
-        for version in (WORKLOAD.api_version, *OLDER):
+        for version in (WORKLOAD.api_version, *WORKLOAD_VERSIONS):
             try:
                 self._client.get(f"/apis/{version}")
             except NotFound:

@@ -19,12 +19,12 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 
-MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
-MOST_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
+MAX_CHILDREN = 20_000  # TaskRuns or pods of one run
+MAX_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
 _CHILDREN_PAGE = 100
 MAX_LIST_SECONDS = 10.0  # of a cycle, for lists of earlier runs
 MAX_TURN_SECONDS = 1.0  # of one namespace, before another has its turn
-MOST_LISTS = 4  # under way: each holds a page
+MAX_LISTS = 4  # under way: each holds a page
 T = TypeVar("T", bound=Hashable)
 
 
@@ -46,10 +46,10 @@ class RunObjects:
             for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
                 objects.append(wanted.reduce(item))
                 size += decoded_bytes(json.dumps(objects[-1]).encode())
-                if size > MOST_CHILDREN_BYTES:
-                    return [], f"its {kind.children.plural} are too large together ({MOST_CHILDREN_BYTES >> 20} MiB)"
-                if len(objects) > MOST_CHILDREN:
-                    return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
+                if size > MAX_CHILDREN_BYTES:
+                    return [], f"its {kind.children.plural} are too large together ({MAX_CHILDREN_BYTES >> 20} MiB)"
+                if len(objects) > MAX_CHILDREN:
+                    return [], f"it has more than {MAX_CHILDREN} {kind.children.plural}"
         except Forbidden:
             return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
         return objects, ""
@@ -94,7 +94,7 @@ class EarlierRuns(Generic[T]):
         while waiting and self._clock() < until:
             heartbeat("live")
             name = waiting.popleft()
-            if name not in self._under_way and len(self._under_way) >= MOST_LISTS:
+            if name not in self._under_way and len(self._under_way) >= MAX_LISTS:
                 waiting.append(name)
                 continue
             known = self._under_way.pop(name) if name in self._under_way else None

@@ -21,8 +21,8 @@ from concertmaster.net.background import in_background
 
 log = logging.getLogger("concertmaster.live")
 
-_LONGEST_STOP = 5.0  # seconds to wait for the end of a watch that is replaced
-_SETTLE = 1.0  # seconds in which a burst of finished runs gathers
+_MAX_STOP_SECONDS = 5.0  # seconds to wait for the end of a watch that is replaced
+_DEBOUNCE_SECONDS = 1.0  # seconds in which a burst of finished runs gathers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RunWatch:
         alive = self._running is not None and not self._running.done()
         if self._closed or (watch == self._watch and (alive or not watch.kinds)):
             return
-        if not self._end(_LONGEST_STOP):
+        if not self._end(_MAX_STOP_SECONDS):
             log.warning("the watch of runs does not end; it is replaced when it has")
             return
         self._watch = watch
@@ -108,7 +108,7 @@ class RunWatch:
     async def _reading(self, arrived: asyncio.Event) -> None:
         while True:
             await arrived.wait()
-            await asyncio.sleep(_SETTLE)
+            await asyncio.sleep(_DEBOUNCE_SECONDS)
             arrived.clear()
             try:
                 while await self._read():

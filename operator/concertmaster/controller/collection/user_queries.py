@@ -19,7 +19,7 @@ from functools import partial
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
-from concertmaster.controller.collection.watermarks import SLACK, DurationMarks
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, DurationMarks
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
@@ -31,7 +31,7 @@ from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
-_KEPT = 100  # cycles after which what is known of a workflow that is gone is forgotten
+_KEEP_CYCLES = 100  # cycles after which what is known of a workflow that is gone is forgotten
 
 
 @dataclass(slots=True)
@@ -67,8 +67,8 @@ class UserQueries:
         """A new cycle: the full number of queries may be asked again."""
         self._cycle += 1
         self._pool.begin()
-        if self._cycle % _KEPT == 0:
-            self._seen = {key: cycle for key, cycle in self._seen.items() if cycle > self._cycle - _KEPT}
+        if self._cycle % _KEEP_CYCLES == 0:
+            self._seen = {key: cycle for key, cycle in self._seen.items() if cycle > self._cycle - _KEEP_CYCLES}
             self._known = {identity: runs for identity, runs in self._known.items() if identity[0] in self._seen}
             self._problems = {key: text for key, text in self._problems.items() if key in self._seen}
 
@@ -200,7 +200,9 @@ class UserQueries:
         """What is still to be read: first what is new, then the past a day at a time."""
         marks = DurationMarks(self._keeper.store, source, definition)
         since, until = marks.span()
-        if until is not None and until > end + SLACK:  # a clock that ran ahead: what was asked was not there yet
+        if (
+            until is not None and until > end + MIN_PAST_SECONDS
+        ):  # a clock that ran ahead: what was asked was not there yet
             marks.forget()
             since = until = None
         if until is not None and until < end:

@@ -12,7 +12,7 @@ from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError, Store
 
-SLACK = 60.0  # seconds of the past not worth a query
+MIN_PAST_SECONDS = 60.0  # seconds of the past not worth a query
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
 
 
@@ -270,7 +270,7 @@ class Reading:
 
     def lack(self, lows: Mapping[WorkflowKey, float], want: float) -> bool:
         """Note which workflows were not read down to ``want`` (unix seconds); whether there are any."""
-        self.unread = {key: low for key, low in lows.items() if low > want + SLACK}
+        self.unread = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
         return bool(self.unread)
 
     def behind(

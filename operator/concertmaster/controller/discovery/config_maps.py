@@ -23,7 +23,7 @@ from concertmaster.kube.objects import CONFIG_MAPS
 
 log = logging.getLogger("concertmaster.live")
 
-MOST = 1000  # ConfigMaps per cycle
+MAX_CONFIG_MAPS = 1000  # ConfigMaps per cycle
 _Answer = Mapping[str, Any] | KubeError | None
 
 
@@ -75,7 +75,7 @@ class ConfigMaps:
         """None for one that is not there or may not be read. Raises KubeError when that is not known now."""
         place = (namespace, name)
         if place not in seen:
-            seen[place] = self._asked(namespace, name) if len(seen) < MOST else None
+            seen[place] = self._asked(namespace, name) if len(seen) < MAX_CONFIG_MAPS else None
         answer = seen[place]
         if isinstance(answer, KubeError):
             raise answer

@@ -23,10 +23,10 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.labelled import Row, labels_seen
 
-MOST = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
+MAX_WORKFLOWS = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
 _Entry = tuple[AnyPolicy, DiscoveredLabels, PodLabels]
-_QUIET = 0.9  # of the interval between two questions
+_MIN_INTERVAL_SHARE = 0.9  # of the interval between two questions
 
 
 class LabelSources(Protocol):
@@ -115,7 +115,7 @@ class LabelledWorkflows:
         asked = {place: self._asked.get((source, keys, place), 0.0) for place in places}
         # What was asked at a time to come was asked before the clock was set back: nobody knows how long ago.
         since = {place: at if at <= now else 0.0 for place, at in asked.items()}
-        due = [place for place, at in since.items() if now - at >= _QUIET * self._interval]
+        due = [place for place, at in since.items() if now - at >= _MIN_INTERVAL_SHARE * self._interval]
         if not due:
             return
         preset = preset_of(keys)
@@ -140,8 +140,8 @@ class LabelledWorkflows:
             if value is None or not value.isprintable() or len(value) > 253:
                 continue
             known[LabelledWorkflow(namespace, replace(keys, value=value))] = now
-        if len(known) > MOST:
-            kept = islice(in_turns(known, lambda workflow: workflow.namespace), MOST)
+        if len(known) > MAX_WORKFLOWS:
+            kept = islice(in_turns(known, lambda workflow: workflow.namespace), MAX_WORKFLOWS)
             self._known[keys] = {workflow: known[workflow] for workflow in kept}
 
 

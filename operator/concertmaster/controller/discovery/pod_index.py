@@ -22,10 +22,10 @@ from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import Resource
 
 PODS = Resource("v1", "Pod", "pods")
-MOST = 20_000  # pods remembered
-MOST_LISTED = 5 * MOST  # at the start of a watch
-MOST_WATCHES = 4  # keys by which pods are watched; more are read by nobody
-KEPT = 2 * DAY  # seconds after a pod was seen last
+MAX_PODS = 20_000  # pods remembered
+MAX_LISTED = 5 * MAX_PODS  # at the start of a watch
+MAX_WATCHES = 4  # keys by which pods are watched; more are read by nobody
+KEEP_SECONDS = 2 * DAY  # seconds after a pod was seen last
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class PodIndex:
             pods[name := str(meta.get("name", ""))] = pod
             pods.move_to_end(name)
             self._count += len(pods)
-            while self._count > MOST:
+            while self._count > MAX_PODS:
                 self._drop_first(max(self._pods, key=lambda namespace: len(self._pods[namespace])))
         return False
 
@@ -112,7 +112,7 @@ class PodIndex:
         """Watch pods by the first of these labels' keys, and nothing else. Returns the obstacles, for the cycle's log."""
         finders = {preset_of(keys).finder(keys): keys for keys in hidden}
         self._keys = frozenset(key for keys in hidden for key in preset_of(keys).read(keys))
-        watched = list(finders)[:MOST_WATCHES]
+        watched = list(finders)[:MAX_WATCHES]
         for finder in [f for f in self._watches if f not in watched]:
             self._watches.pop(finder).stop(0.0)
             self._listed.pop(finder, None)
@@ -130,7 +130,7 @@ class PodIndex:
             if finder not in self._watches:
                 self._watches[finder] = self._start(finder, self)
         left = sorted(finders.keys() - self._watches.keys())
-        more = f"pods are watched by {MOST_WATCHES} labels at most, not by {', '.join(left)}" if left else ""
+        more = f"pods are watched by {MAX_WATCHES} labels at most, not by {', '.join(left)}" if left else ""
         for watch in self._watches.values():
             watch.keep()
         self._forget()
@@ -141,7 +141,7 @@ class PodIndex:
         if self._keys <= self._listed.get(finder, frozenset()):
             return None
         try:
-            for obj in islice(self._listing(finder), MOST_LISTED):
+            for obj in islice(self._listing(finder), MAX_LISTED):
                 self.accepts(PODS, obj)
         except Stopped:
             raise
@@ -187,7 +187,7 @@ class PodIndex:
         now = self._clock()
         with self._lock:
             for namespace in list(self._pods):
-                while (pods := self._pods.get(namespace)) and now - next(iter(pods.values())).seen > KEPT:
+                while (pods := self._pods.get(namespace)) and now - next(iter(pods.values())).seen > KEEP_SECONDS:
                     self._drop_first(namespace)
 
     def _drop_first(self, namespace: str) -> None:

@@ -31,8 +31,8 @@ from concertmaster.core.times import format_time
 from concertmaster.report.fleet import top_line, totals_document
 from concertmaster.report.recommendation_log import clip
 
-TOP = 10  # recommendations named in a policy's status
-MOST_ASKED = 50  # rights asked for a policy and cycle; answers are remembered
+TOP_RECOMMENDATIONS = 10  # recommendations named in a policy's status
+MAX_REVIEWS = 50  # rights asked for a policy and cycle; answers are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def policy_status(
         "discoveredProfiles": facts.discovered,
         "matchedProfiles": facts.matched,
         "observedGeneration": view.entry.generation,
-        "top": [clip(top_line(h), 400) for h in ranked(facts.headlines, pricing)[:TOP]],
+        "top": [clip(top_line(h), 400) for h in ranked(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]],
         "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
     }
 
@@ -190,11 +190,11 @@ def part(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
     pricing = resolve(None, view.policy).pricing if view.policy is not None else Pricing()
     return replace(
         facts,
-        headlines=tuple(ranked(facts.headlines, pricing)[:TOP]),
+        headlines=tuple(ranked(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
         totals=totals(facts.headlines),
-        targets=frozenset(sorted(facts.targets)[:MOST_ASKED]),
-        problems=facts.problems[:TOP],
-        obstacles=facts.obstacles[:TOP],
+        targets=frozenset(sorted(facts.targets)[:MAX_REVIEWS]),
+        problems=facts.problems[:TOP_RECOMMENDATIONS],
+        obstacles=facts.obstacles[:TOP_RECOMMENDATIONS],
     )
 
 

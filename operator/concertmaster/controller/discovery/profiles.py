@@ -43,7 +43,7 @@ class DiscoveryPlan:
 
 def reference(entry: Entry) -> tuple[str, str, str] | None:
     """API version, kind and name a profile's ``workflowRef`` names, or None when it has none."""
-    return (_remembered if len(entry.spec_text) <= _SHORT else _reference)(entry.spec_text)
+    return (_remembered if len(entry.spec_text) <= _MAX_CACHED_LENGTH else _reference)(entry.spec_text)
 
 
 def _reference(spec_text: str) -> tuple[str, str, str] | None:
@@ -56,7 +56,7 @@ def _reference(spec_text: str) -> tuple[str, str, str] | None:
 
 # Asked several times a cycle for every profile. A text stays remembered when the profile was edited since.
 _remembered = lru_cache(maxsize=1 << 15)(_reference)
-_SHORT = 1_000  # characters; nearly all profiles are discovered and have 200
+_MAX_CACHED_LENGTH = 1_000  # characters; nearly all profiles are discovered and have 200
 
 
 def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:

@@ -11,7 +11,7 @@ import msgspec
 
 from concertmaster.core.model import StepSpec, WorkflowDefinition
 
-_LEAST = 10_000  # steps: fewer are not worth looking through for those that nobody has any more
+_MIN_STEPS = 10_000  # steps: fewer are not worth looking through for those that nobody has any more
 
 
 class SharedSteps:
@@ -19,7 +19,7 @@ class SharedSteps:
 
     def __init__(self) -> None:
         self._known: dict[bytes, StepSpec] = {}
-        self._most = _LEAST
+        self._most = _MIN_STEPS
 
     def share(self, definition: WorkflowDefinition) -> WorkflowDefinition:
         """The definition with steps of others where they are equal."""
@@ -32,7 +32,7 @@ class SharedSteps:
             return
         used = {id(step) for definition in definitions for step in definition.graph.steps}
         self._known = {content: step for content, step in self._known.items() if id(step) in used}
-        self._most = max(_LEAST, 2 * len(self._known))
+        self._most = max(_MIN_STEPS, 2 * len(self._known))
 
     def _shared(self, step: StepSpec) -> StepSpec:
         try:

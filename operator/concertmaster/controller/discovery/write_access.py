@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
-from concertmaster.controller.discovery.policies import MOST_ASKED, PolicyFacts
+from concertmaster.controller.discovery.policies import MAX_REVIEWS, PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
@@ -27,7 +27,7 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     if not needed:
         return _is(None, Reason.PENDING, f"mode is {mode}, and no workflow is governed yet that could be changed")
     denied: list[Right] = []
-    for right in dict.fromkeys(needed[:MOST_ASKED]):
+    for right in dict.fromkeys(needed[:MAX_REVIEWS]):
         everywhere = access.allowed(Right(right.verb, right.resource))
         answer = everywhere or access.allowed(right)
         if answer is None:

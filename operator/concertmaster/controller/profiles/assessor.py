@@ -34,7 +34,7 @@ from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory,
 from concertmaster.controller.profiles.resolving import Resolving
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
-    MOST_READING,
+    MAX_BACKFILLING,
     ProfileOutcome,
     backfilling,
     status_update,
@@ -134,7 +134,7 @@ class Assessor:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        reading, unread, room = False, unread_namespaces(subjects), MOST_READING
+        reading, unread, room = False, unread_namespaces(subjects), MAX_BACKFILLING
         self._forecasts.renew(subjects, self._seen.running, now)
         for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
             heartbeat("analyze")

@@ -15,7 +15,7 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.units import HOUR
 
-EVERY = HOUR  # seconds between two editions
+REBUILD_EVERY = HOUR  # seconds between two editions
 HOURS = 72  # ahead, in which the peak is looked for: the default of demand-forecast
 RULES = frozenset({"schedule-clash", "demand-forecast"})
 
@@ -64,7 +64,7 @@ class FleetIndex:
 
     def settle(self, now: float) -> bool:
         """All workflows were analysed: make a new edition where that is due. True when it concerns somebody."""
-        if now - self._made_at < EVERY or not (self._changed or (self.fleet is None and self._members)):
+        if now - self._made_at < REBUILD_EVERY or not (self._changed or (self.fleet is None and self._members)):
             return False
         news = self._changed
         self.fleet = Fleet(self._members.values(), across=False)

@@ -25,14 +25,14 @@ from concertmaster.core.text import json_size
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.core.units import DAY
 from concertmaster.kube.events import EventType, Note
-from concertmaster.kube.writer import LARGEST_STATUS, StatusUpdate, digest, semantic
+from concertmaster.kube.writer import MAX_STATUS_BYTES, StatusUpdate, digest, semantic
 from concertmaster.report.running import late_sentence
 
 REFRESH_AFTER = DAY  # seconds: a new dataUntil alone is worth a write once a day
-MOST_READING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
+MAX_BACKFILLING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
-_QUIET = frozenset({Reason.PENDING, Reason.BACKFILLING})
+_QUIET_REASONS = frozenset({Reason.PENDING, Reason.BACKFILLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ProfileOutcome:
     def reading(self) -> bool:
         """Whether there is nothing to say yet but that the metrics are being read."""
         sound = self.target.status is True and self.metrics.status is not False and not self.failure
-        return sound and self.document is None and (self.ready is None or self.ready.reason in _QUIET)
+        return sound and self.document is None and (self.ready is None or self.ready.reason in _QUIET_REASONS)
 
 
 def without_analysis(subject: Subject, report: SourceReport | None, remembered: Remembered | None) -> ProfileOutcome:
@@ -171,7 +171,7 @@ def status_update(
     current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
     if verdict.document is not None:
         document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
-        if running and json_size(document | {"running": list(running)}) <= LARGEST_STATUS:
+        if running and json_size(document | {"running": list(running)}) <= MAX_STATUS_BYTES:
             document["running"] = list(running)
         made = digest(document)
         same = made == entry.status.digest
@@ -253,7 +253,7 @@ def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]
 def _worth_reporting(transition: ConditionTransition) -> bool:
     """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news, nor is the
     end of their first reading."""
-    if transition.reason in _QUIET or (transition.after == "True" and transition.because in _QUIET):
+    if transition.reason in _QUIET_REASONS or (transition.after == "True" and transition.because in _QUIET_REASONS):
         return False
     if transition.before is None:
         return transition.after == "False" and transition.type != ConditionType.OBJECTIVES_MET

@@ -13,7 +13,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 
 log = logging.getLogger("concertmaster.cycle")
 
-_SHOWN = 10  # problems in one line
+_MAX_PROBLEMS = 10  # problems in one line
 
 
 @dataclass(slots=True)
@@ -49,6 +49,6 @@ class CycleLog:
             **counts,
         }
         if self.problems:
-            fields["problems"] = self.problems[:_SHOWN]
-            fields["more_problems"] = max(0, len(self.problems) - _SHOWN)
+            fields["problems"] = self.problems[:_MAX_PROBLEMS]
+            fields["more_problems"] = max(0, len(self.problems) - _MAX_PROBLEMS)
         log.log(logging.WARNING if self.failed else logging.INFO, "cycle", extra={"fields": fields})

@@ -30,8 +30,8 @@ from concertmaster.report.detail import encode, with_recent
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.runs.views import RunHistory, kept_runs
 
-MOST_BYTES = 64 * 1024 * 1024  # packed, of those in memory
-_MOST_WHOLE = 8
+MAX_BYTES = 64 * 1024 * 1024  # packed, of those in memory
+_MAX_UNPACKED = 8
 
 
 class LongTermHistory(Protocol):
@@ -69,7 +69,7 @@ class Observed:
 class Details:
     """Documents by namespace and name of the profile. Safe to use from several threads."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MAX_BYTES) -> None:
         self._most = most_bytes
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
@@ -124,7 +124,7 @@ class Details:
             if whole is document:
                 return document
         self._whole[uid] = packed, whole
-        for oldest in list(self._whole)[:-_MOST_WHOLE]:
+        for oldest in list(self._whole)[:-_MAX_UNPACKED]:
             self._whole.pop(oldest, None)
         return whole
 

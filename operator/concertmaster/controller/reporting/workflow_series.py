@@ -14,18 +14,18 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.core.turns import gives_way
 from concertmaster.report.workflow_series import FAMILIES, PREFIX, RUN_LATE, Sample, head, line
 
-MOST_WORKFLOWS = 5000
+MAX_WORKFLOWS = 5000
 _LEFT_OUT = "left_out"
 LEFT_OUT = (
     _LEFT_OUT,
-    f"Workflows without series of their own although their policy asks for them: {MOST_WORKFLOWS} have.",
+    f"Workflows without series of their own although their policy asks for them: {MAX_WORKFLOWS} have.",
 )
 
 
 class WorkflowSeries:
     """Lines by family and profile. Safe to use from several threads."""
 
-    def __init__(self, most: int = MOST_WORKFLOWS) -> None:
+    def __init__(self, most: int = MAX_WORKFLOWS) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._lines: dict[str, dict[str, str]] = {family: {} for family in FAMILIES}

@@ -17,8 +17,8 @@ from concertmaster.kube.lease import SHARD_OF, LeaseResult, LeaseState
 log = logging.getLogger("concertmaster.shards")
 
 # A shard that is lost is noticed after LASTS + EVERY seconds at the latest; its namespaces are read at once after that.
-LASTS = 18
-EVERY = 3.0
+LEASE_SECONDS = 18
+RENEW_EVERY = 3.0
 
 
 class ShardElection(LeaderElection):
@@ -36,9 +36,16 @@ class ShardElection(LeaderElection):
         own = LeaseIdentity(where.namespace, where.shard, where.identity)
         labels = {SHARD_OF: where.name}
         super().__init__(
-            client, own, active=active, heartbeat=heartbeat, every=EVERY, lasts=LASTS, labels=labels, clock=clock
+            client,
+            own,
+            active=active,
+            heartbeat=heartbeat,
+            every=RENEW_EVERY,
+            lasts=LEASE_SECONDS,
+            labels=labels,
+            clock=clock,
         )
-        members = Members(client, where.namespace, where.name, lasts=LASTS, clock=clock)
+        members = Members(client, where.namespace, where.name, lasts=LEASE_SECONDS, clock=clock)
         self.ownership = Ownership(where.shard, members, self.settled, fresh=self.settling, clock=clock)
         self.shard = Shard(self.ownership, Summaries(client, where.namespace, where.shard))
         self.changed: Callable[[], object] = lambda: None

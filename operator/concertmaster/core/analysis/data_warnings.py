@@ -19,7 +19,7 @@ from concertmaster.core.units import DAY, HOUR
 
 LONG_SECONDS = DAY
 _OUTAGE = 6 * HOUR  # seconds without data of which nobody would expect that the runs are missing
-_LEAST = 3  # runs without a request that are no coincidence
+_MIN_RUNS = 3  # runs without a request that are no coincidence
 _TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 
 
@@ -91,7 +91,7 @@ def _unrequested(definition: WorkflowDefinition, runs: Sequence[RunRecord], figu
         if has or (has is False and not same_template(run.fingerprint, definition.fingerprint)):
             break
         without += has is False
-    if without < _LEAST:
+    if without < _MIN_RUNS:
         return ""
     declared = declared_requests(definition.graph)
     if not any((e.step, c.name) in declared for run in runs for e in run.steps for c in e.containers):

@@ -24,7 +24,7 @@ MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers
 MIN_PROBLEM = 3  # runs
 MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20% longer in it
 MIN_EXTRA = 0.01  # and adds at least that share of the normal run duration
-PASSED_ON = 0.5  # the run loses at least that share of what the step loses
+MIN_PROPAGATED_SHARE = 0.5  # the run loses at least that share of what the step loses
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, s
                 continue
             step_loses = array_median(seconds[slow]) - array_median(seconds[usual])
             run_loses = array_median(total[slow]) - array_median(total[usual])
-            if run_loses >= PASSED_ON * step_loses and cliffs_delta(total[slow], total[usual]) >= LARGE:
+            if run_loses >= MIN_PROPAGATED_SHARE * step_loses and cliffs_delta(total[slow], total[usual]) >= LARGE:
                 flags.append(slow)
                 harmless.discard(column)
                 break

@@ -24,9 +24,9 @@ from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_run
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 from concertmaster.core.units import DAY
 
-LEAST_RUNS = 8
+MIN_RUNS = 8
 # Smallest relative difference in duration for which a number of pods is recommended.
-LEAST_DIFFERENCE = 0.1
+MIN_DIFFERENCE = 0.1
 _YEAR = 365 * DAY
 
 
@@ -138,9 +138,9 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
     peaks, times = peaks[first:], container.where_known("memory_peak")["time"][first:]
-    if len(times) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
+    if len(times) < MIN_RUNS or not rising(peaks, EXPLAINED_Z):
         return None
-    growth, recent = growth_per_run(peaks), peaks[-max(LEAST_RUNS // 2, len(times) // 4) :]
+    growth, recent = growth_per_run(peaks), peaks[-max(MIN_RUNS // 2, len(times) // 4) :]
     seconds = (times[-1] - times[0]) / (len(times) - 1)
     if growth <= 0.0 or seconds <= 0.0:
         return None
@@ -160,7 +160,7 @@ def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
     rows = [
         e for of_run in by_step.get(step, ()) for e in of_run if e.input_size is not None and e.duration is not None
     ]
-    if len(rows) < LEAST_RUNS:
+    if len(rows) < MIN_RUNS:
         return None
     inputs = [e.input_size or 0.0 for e in rows]
     fit = fit_runtime(inputs, [e.duration or 0.0 for e in rows])
@@ -191,7 +191,7 @@ def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in of_runs]
     timed = [rows for rows in timed if rows]
     widths = tuple(sorted({len(rows) for rows in timed}))
-    if len(timed) < LEAST_RUNS or len(widths) < 2:
+    if len(timed) < MIN_RUNS or len(widths) < 2:
         return None
     points = [(len(rows), max(e.finished or 0.0 for e in rows) - min(e.started or 0.0 for e in rows)) for rows in timed]
     model = fit_scaleout([float(n) for n, _ in points], [t for _, t in points])
@@ -201,6 +201,6 @@ def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     seconds = float(model.seconds([float(usual)])[0])
     if recommended.workers is None or recommended.seconds is None or not seconds > 0:
         return None
-    if abs(recommended.seconds / seconds - 1) < LEAST_DIFFERENCE:
+    if abs(recommended.seconds / seconds - 1) < MIN_DIFFERENCE:
         return None
     return WidthEffect(step, widths, recommended, usual, seconds)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 
-LONGEST = 1e12  # seconds (30,000 years): larger values are invalid; sums and squares of valid ones stay finite
-SHORTEST = 1e-3  # seconds: cluster timestamps resolve nothing shorter
+MAX_SECONDS = 1e12  # seconds (30,000 years): larger values are invalid; sums and squares of valid ones stay finite
+MIN_SECONDS = 1e-3  # seconds: cluster timestamps resolve nothing shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ def topological_order(parents: Sequence[Sequence[int]]) -> Order:
 
 
 def clean_duration(value: object) -> float:
-    """``value`` as a duration in seconds; anything but a positive number below LONGEST becomes 0."""
+    """``value`` as a duration in seconds; anything but a positive number below MAX_SECONDS becomes 0."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return 0.0
-    return number if 0.0 < number < LONGEST else 0.0
+    return number if 0.0 < number < MAX_SECONDS else 0.0
 
 
 def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], ordered: bool = False) -> LongestPath:
@@ -159,7 +159,7 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
 def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
     """``drags`` of many graphs with the same edges at once. Nodes must be in topological order; ``durations`` and the result
     have shape (nodes, graphs), seconds."""
-    spent = np.where((durations > 0.0) & (durations < LONGEST), durations, 0.0)
+    spent = np.where((durations > 0.0) & (durations < MAX_SECONDS), durations, 0.0)
     head, tail, n = spent.copy(), np.zeros_like(spent), len(parents)
     heads, tails = list(head), list(tail)  # views of the rows: indexing them again and again took a third of the time
     childless = [True] * n

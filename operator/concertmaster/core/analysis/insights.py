@@ -25,7 +25,7 @@ from concertmaster.core.analysis.drivers import (
     width_effect,
 )
 from concertmaster.core.analysis.failures import SuccessDrop, success_drop
-from concertmaster.core.analysis.graph import LONGEST, SHORTEST
+from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
 from concertmaster.core.analysis.replay.overhead import Prediction
@@ -46,8 +46,8 @@ from concertmaster.core.stats.summary import Summary
 _UNKNOWN = math.nan
 # Least relative slowdown of slow runs worth reporting: with few runs, smaller groups may be chance.
 MIN_EXTRA = 0.2
-_SAME = 0.8  # share of the slow runs, and of the runs between two changes, that are the same
-LEAST_GROWTH = 1.1  # of the run time, the default of the degradation rule
+_SAME_SHARE = 0.8  # share of the slow runs, and of the runs between two changes, that are the same
+MIN_GROWTH = 1.1  # of the run time, the default of the degradation rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def input_growth(analysis: Analysis, runs: Sequence[RunRecord]) -> InputGrowth |
 
 def _rose(detection: Detection) -> bool:
     """Whether the last change is a material increase."""
-    return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
+    return any(p.direction is Direction.UP and p.ratio >= MIN_GROWTH for p in detection.points[-1:])
 
 
 def _slow(
@@ -184,7 +184,7 @@ def _slow(
 def _is_level(places: Sequence[int], levels: Sequence[int]) -> bool:
     """Whether the runs at ``places`` are those of one level of the run time; ``levels``: that of each run."""
     level, own = Counter(levels[i] for i in places).most_common(1)[0]
-    return own >= _SAME * max(len(places), levels.count(level))
+    return own >= _SAME_SHARE * max(len(places), levels.count(level))
 
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
@@ -222,7 +222,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
     recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
     chosen = recent if len(recent) >= MIN_RUNS else pairs  # runs before the last change do not predict the next one
-    makespans = [run.makespan for _, run in chosen if SHORTEST < run.makespan < LONGEST]
+    makespans = [run.makespan for _, run in chosen if MIN_SECONDS < run.makespan < MAX_SECONDS]
     if len(makespans) >= MIN_RUNS:
         return one_more(makespans)
     engine = analysis.definition.engine.name

@@ -21,7 +21,7 @@ from concertmaster.core.model.amounts import STORAGE
 
 T = TypeVar("T")
 
-_SAME = 1e-3  # relative difference of amounts that are equal but for rounding
+_TOLERANCE = 1e-3  # relative difference of amounts that are equal but for rounding
 
 UsageColumns = Mapping[str, tuple[Any, ...]]
 """By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
@@ -141,7 +141,7 @@ class ContainerUsage:
 
 
 def _alike(had: float | None, now: float | None) -> bool:
-    return had is None or (now is not None and math.isclose(had, now, rel_tol=_SAME))
+    return had is None or (now is not None and math.isclose(had, now, rel_tol=_TOLERANCE))
 
 
 def unsampled(containers: Sequence[ContainerUsage]) -> bool:

@@ -34,8 +34,8 @@ from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.summary import Summary, summarize
 
-_MATERIAL = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
-_CHANCE = 0.001  # below which what only later runs have was added to the definition
+_MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
+_SIGNIFICANCE = 0.001  # below which what only later runs have was added to the definition
 _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 
 
@@ -128,7 +128,7 @@ class Analysis:
         that no earlier one has it, the definition gained it then, and the runs since then count; else all."""
         first = min(times, default=-math.inf)
         later = tuple([run for run in self.runs if run.end is not None and run.end >= first])
-        if len(times) < self.options.min_runs or all_within(len(later), len(times), len(self.runs)) >= _CHANCE:
+        if len(times) < self.options.min_runs or all_within(len(later), len(times), len(self.runs)) >= _SIGNIFICANCE:
             return self.runs
         return later
 
@@ -277,14 +277,14 @@ def _recent(
 
     A step may change by much where the makespan does not: beside longer ones, or while others vary.
     """
-    changes = [last_clear(trend.points, _MATERIAL)]
-    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL, len(steps))]
+    changes = [last_clear(trend.points, _MATERIAL_SHARE)]
+    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps))]
     spent = figures.of_each(longest, timed) if changed else ()
     makespan = median(run.makespan for run in timed)
     for step in changed:
         share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
         if share > 0.0:
-            changes.append(last_clear(step.trend.points, _MATERIAL / share, len(steps)))
+            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps)))
     for time in sorted({change.time for change in changes if change is not None}, reverse=True):
         runs = zip(timed, executed, strict=True)
         since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]

@@ -14,9 +14,9 @@ from concertmaster.core.stats.robust import array_median, mad_sigma, median_diff
 
 BANDWIDTH = 0.3  # of the density, in robust standard deviations: wide enough for 12 values, narrow enough for clusters
 FLOOR = 0.2  # pseudo-values added to every density everywhere, so that no single value decides
-REACH = 600.0  # bandwidths around the median; values further out are clipped
+CLIP_BANDWIDTHS = 600.0  # bandwidths around the median; values further out are clipped
 QUANTILES = 32  # per side when its shift is estimated; more change nothing but the time
-FINE = 6  # grid points per bandwidth
+GRID_PER_BANDWIDTH = 6  # grid points per bandwidth
 
 
 class Aligned:
@@ -59,12 +59,14 @@ class _Density:
 
     def __init__(self, sample: Floats, width: float) -> None:
         middle = array_median(sample)
-        step = width / FINE
+        step = width / GRID_PER_BANDWIDTH
         # Half a step more centres the smallest value in its cell: at the edge, rounding would choose the cell.
-        low = max(float(sample.min()), middle - REACH * width) - 4.0 * width - 0.5 * step
-        high = min(float(sample.max()), middle + REACH * width) + 4.0 * width
+        low = max(float(sample.min()), middle - CLIP_BANDWIDTHS * width) - 4.0 * width - 0.5 * step
+        high = min(float(sample.max()), middle + CLIP_BANDWIDTHS * width) + 4.0 * width
         self._width = width
-        kernel = np.exp(-0.5 * (np.arange(-4 * FINE, 4 * FINE + 1) / FINE) ** 2)
+        kernel = np.exp(
+            -0.5 * (np.arange(-4 * GRID_PER_BANDWIDTH, 4 * GRID_PER_BANDWIDTH + 1) / GRID_PER_BANDWIDTH) ** 2
+        )
         # A width far below the rounding of the values leaves less than the kernel between the ends.
         count = max(int((high - low) / step) + 1, kernel.size)
         self._grid = low + step * (np.arange(count) + 0.5)

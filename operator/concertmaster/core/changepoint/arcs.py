@@ -14,7 +14,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.scores import (
     BOUND,
-    MOST_AT_ONCE,
+    MAX_BATCH,
     deviations,
     independent_places,
     place_p_value,
@@ -39,7 +39,7 @@ def best_arcs(ranked: Floats, minimum: int) -> list[Arc]:
     if n < 3 * minimum:
         return [Arc(0, n, 0.0)] * rows
     ends = _ends(n, minimum)
-    at_once = max(1, MOST_AT_ONCE // ends.first.size)
+    at_once = max(1, MAX_BATCH // ends.first.size)
     arcs: list[Arc] = []
     for row in range(0, rows, at_once):
         # Of many equal values and a few others, those few have scores of any size.

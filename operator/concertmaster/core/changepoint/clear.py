@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from concertmaster.core.changepoint.model import ChangePoint
 
-CHANCE = 0.0005
+SIGNIFICANCE = 0.0005
 """Highest p-value to report: nobody should investigate a chance finding."""
-CLEAR = 6.0
+CLEAR_Z = 6.0
 """Standard errors, for few runs: ranks of a dozen values cannot reach lower p-values."""
-_SMALL = 0.25  # of an increase, on logarithms
+_SMALL_INCREASE = 0.25  # of an increase, on logarithms
 
 
 def is_clear(chance: float, ratio: float, low: float) -> bool:
     """Whether a change by the factor ``ratio`` > 1, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
     width = math.log(ratio / low) if 0 < low < ratio else 0.0
-    return chance < CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= CLEAR
+    return chance < SIGNIFICANCE or width <= 0 or 1.96 * math.log(ratio) / width >= CLEAR_Z
 
 
 def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> int:
@@ -43,7 +43,7 @@ def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint
     for point in reversed(points):
         size, direction = math.log(point.ratio), direction_if_clear(point, least)
         if direction:
-            return point if direction > 0 and size + after >= bar and largest <= _SMALL * size else None
+            return point if direction > 0 and size + after >= bar and largest <= _SMALL_INCREASE * size else None
         after += size
         if abs(size) < bar:
             largest = max(largest, abs(size))

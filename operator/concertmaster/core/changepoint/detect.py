@@ -14,8 +14,8 @@ from concertmaster.core.changepoint.model import ChangePoint, Detection, Directi
 from concertmaster.core.changepoint.ramps import find_ramps
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
+    MAX_VALUES,
     MIN_SEGMENT,
-    MOST_VALUES,
     FirstLook,
     Split,
     first_looks,
@@ -28,8 +28,8 @@ from concertmaster.core.stats.robust import array_median, median_difference, the
 from concertmaster.core.units import WEEK
 
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
-_MOST_OF = 0.75  # of the slope of a ramp that continues
-MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
+_MIN_RAMP_SHARE = 0.75  # of the slope of a ramp that continues
+MAX_RAMP_VALUES = 500  # values; longer stretches are not searched for ramps
 
 
 def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Detection:
@@ -73,7 +73,7 @@ def _without_seasons(group: list[RunSeries]) -> list[RunSeries]:
 
 def _looks(values: list[Floats]) -> Sequence[FirstLook | None]:
     """First looks at series of one length; None at long ones, which are analysed by medians of blocks."""
-    return first_looks(as_rows(values)) if values[0].size <= MOST_VALUES else [None] * len(values)
+    return first_looks(as_rows(values)) if values[0].size <= MAX_VALUES else [None] * len(values)
 
 
 class _Found(NamedTuple):
@@ -96,7 +96,7 @@ def _found(series: RunSeries, look: FirstLook | None) -> _Found:
     if not breaks:
         return _Found((), (), False, series, serial_dependence(y) if look is None else look.dependence)
     drifting = breaks[0].drifting
-    ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, [split.index for split in breaks])
+    ramps = () if drifting or y.size > MAX_RAMP_VALUES else _ramps(series, y, [split.index for split in breaks])
     points = _points(series, y, breaks)
     start = trend_start(points, ramps, series)
     stretch = series._replace(time=series.time[start:], y=y[start:])
@@ -142,7 +142,9 @@ def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
         _trend(series.time[part], series.y[part], serial_dependence(series.y[part]))
         for part in (ramp, slice(change, None))
     )
-    return rise is not None and tail is not None and tail.low <= rise.likely and _MOST_OF * rise.likely <= tail.high
+    return (
+        rise is not None and tail is not None and tail.low <= rise.likely and _MIN_RAMP_SHARE * rise.likely <= tail.high
+    )
 
 
 def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePoint, ...]:

@@ -13,7 +13,7 @@ MIN_VALUES = 12
 NEIGHBOURS = 4  # runs compared with each other; a level change touches only the few that straddle it
 SIGNIFICANCE = 0.01
 STARTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # start-up as a share of the work on the median input
-WORTH = 0.95  # a larger start-up must reduce the spread of the runs to this share
+MAX_SPREAD_LEFT = 0.95  # a larger start-up must reduce the spread of the runs to this share
 
 
 def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
@@ -44,7 +44,7 @@ def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
         heaviness = np.cumsum(weights[order])
         exponent = float(slopes[order][np.searchsorted(heaviness, heaviness[-1] / 2.0)])
         left = float(np.std(logs - exponent * sizes))
-        if best is None or left < best[0] * WORTH:
+        if best is None or left < best[0] * MAX_SPREAD_LEFT:
             best = left, exponent * (sizes - float(np.median(sizes)))
     return best[1] if best is not None else None
 

@@ -13,7 +13,7 @@ from concertmaster.core.changepoint.ramps import goes_on
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.series import Numbers, prepare
 from concertmaster.core.model import Interval
-from concertmaster.core.times import LAST
+from concertmaster.core.times import END_OF_CALENDAR
 from concertmaster.core.units import WEEK
 
 
@@ -65,7 +65,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
         return ObjectiveForecast(OutlookState.MISSED if missing < 0 else OutlookState.MET, seconds)
     at = Interval(
         *sorted(
-            min(LAST, now + _ahead(time - now, y, s, share, math.log(limit)))
+            min(END_OF_CALENDAR, now + _ahead(time - now, y, s, share, math.log(limit)))
             for s in (slope.low, slope.likely, slope.high)
         )
     )

@@ -19,11 +19,11 @@ from concertmaster.core.stats.robust import MAD_TO_SIGMA
 
 HALVINGS = 3  # bandwidths of the density: 1, 1/2, 1/4 robust standard deviations, for the bulk and its clusters
 REFERENCE_POINTS = 48  # quantiles that represent the sample in the density; more change nothing but the time
-MOST_AT_ONCE = 65536  # differences between values and points held at a time: half a megabyte
+MAX_BATCH = 65536  # differences between values and points held at a time: half a megabyte
 BOUND = 2.5  # standard deviations at which a value's weight is capped, so that a few outliers at the end are no level
 
 
-LEAST_SPREAD = math.sqrt(0.5)
+MIN_SPREAD = math.sqrt(0.5)
 """Of bounded scores that are scaled to a variance of 1. Among rounded values the density hardly slopes, so that few values
 have a score at all, of any size: they must not get the weight of all others back."""
 
@@ -44,7 +44,7 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     into the processor cache.
     """
     rows, n = values.shape
-    at_once = max(1, MOST_AT_ONCE // (n * min(n, REFERENCE_POINTS)))
+    at_once = max(1, MAX_BATCH // (n * min(n, REFERENCE_POINTS)))
     k = np.arange(minimum, n - minimum + 1)
     scale = np.sqrt(k * (n - k) / (n - 1.0))
     splits: list[tuple[int, float]] = []
@@ -105,7 +105,7 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     scores[:, 0] = ranked
     _density_scores(apart, kernel, product, scores[:, 1:])
     bounded, spread = deviations(np.clip(unit(scores), -BOUND, BOUND))
-    bounded /= np.maximum(spread, LEAST_SPREAD)
+    bounded /= np.maximum(spread, MIN_SPREAD)
     return bounded
 
 

@@ -22,14 +22,14 @@ from concertmaster.core.units import HOUR, WEEK
 SATURDAY = 2.0 * DAY  # seconds from the start of a week of unix time, a Thursday
 MIN_DAYS = 4.0  # from the first run to the last, with several a day: a change of level touches the hours of one day
 MIN_A_DAY = 2.0  # runs
-WIDTHS = (1, 2, 3, 4, 6)  # hours that count as one; the narrowest with enough runs is taken
+HOUR_WIDTHS = (1, 2, 3, 4, 6)  # hours that count as one; the narrowest with enough runs is taken
 MIN_AT_HOUR = 7.0  # runs; few take up the noise as well, and changes of level look clearer than they are
 SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
 BRIEF = 1.75, 1  # such days (most hours are of two then), and weekends, where no change of level lies among them
-CLEAR = 4.0  # standard errors of the effect of weekends
-SEVERAL = 4  # weekends whose scatter says how precise their median is; of fewer the noise of one counts
+CLEAR_Z = 4.0  # standard errors of the effect of weekends
+MIN_WEEKENDS_FOR_SPREAD = 4  # weekends whose scatter says how precise their median is; of fewer the noise of one counts
 _MEDIANS = math.pi / 2.0  # variance of a median in units of that of a mean, under normal noise
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
@@ -81,7 +81,7 @@ class Calendar:
             return None
         hour = (self._times % DAY // HOUR).astype(np.intp)
         present = set(hour.tolist())
-        for width in WIDTHS:
+        for width in HOUR_WIDTHS:
             blocks = sorted({each // width for each in present})
             if hour.size >= MIN_AT_HOUR * len(blocks):
                 return _Groups.made(np.searchsorted(blocks, hour // width), len(blocks))
@@ -145,12 +145,11 @@ def explained_by_hour(calendar: Calendar, logs: Floats, *, differ: bool | None =
 def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
     """The part of ``logs`` (as in ``explained_by_hour``) explained by Saturdays and Sundays in UTC; shape (n,).
 
-    Each weekend is compared with the two days before it, and with the two days after it: the median of these differences
-    counts, so that growth cancels, and a change of level nearby, which touches one of them, hardly counts. All, of three and
-    more all but one, must agree in direction; of many, more than chance makes agree. The effect must be clear against the
-    noise of one weekend, or, of ``SEVERAL`` and more, against the error of their median. None with too few weekends, or when
-    the effect is not significant.
-    """
+    Each weekend is compared with the two days before it, and with the two days after it: the median of these
+    differences counts, so that growth cancels, and a change of level nearby, which touches one of them, hardly counts.
+    All, of three and more all but one, must agree in direction; of many, more than chance makes agree. The effect must
+    be clear against the noise of one weekend, or, of ``MIN_WEEKENDS_FOR_SPREAD`` and more, against the error of their
+    median. None with too few weekends, or when the effect is not significant."""
     weekends = calendar.weekends
     if not weekends:
         return None
@@ -165,15 +164,15 @@ def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
         value - middle for around in known for part in around if part for middle in (_median(part),) for value in part
     ]
     variance = mad_sigma(np.asarray(noise)) ** 2 * sum(_error(*each) for each in known) / len(known)
-    if abs(effect) >= CLEAR * math.sqrt(variance):
+    if abs(effect) >= CLEAR_Z * math.sqrt(variance):
         return calendar.on_weekends(effect)
-    if len(known) < SEVERAL:
+    if len(known) < MIN_WEEKENDS_FOR_SPREAD:
         return None
     # Weekends differ by more than the noise of their runs where days have effects of their own; of a few, their scatter is
     # known as badly as Student's distribution is wide.
     scatter = mad_sigma(np.asarray([sum(each) / len(each) for each in of_each])) ** 2
     scatter *= (len(known) - 1) / (len(known) - 3)
-    clear = CLEAR * math.sqrt(_MEDIANS * max(variance, scatter) / len(known))
+    clear = CLEAR_Z * math.sqrt(_MEDIANS * max(variance, scatter) / len(known))
     return calendar.on_weekends(effect) if abs(effect) >= clear else None
 
 

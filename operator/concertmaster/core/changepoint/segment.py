@@ -27,8 +27,8 @@ MIN_SEGMENT = 6  # values required for a level
 SIGNIFICANCE = 0.004  # of each test: fewer than one in a hundred series without change get a change point
 DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
 TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
-INSIGNIFICANT = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
-MOST_VALUES = 2000  # longer series are analysed by medians of blocks
+INSIGNIFICANT_P = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
+MAX_VALUES = 2000  # longer series are analysed by medians of blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def splits(
     *,
     minimum: int = MIN_SEGMENT,
     significance: float = SIGNIFICANCE,
-    most: int = MOST_VALUES,
+    most: int = MAX_VALUES,
     seen: FirstLook | None = None,
 ) -> list[Split]:
     """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
@@ -124,9 +124,9 @@ def _level_split(
 
 @lru_cache(maxsize=256)
 def _insignificant_split(n: int, minimum: int) -> float:
-    """The most significant split of n values with a probability above ``INSIGNIFICANT``. Most series have no change, and are
-    compared with it instead of computing their own probability."""
-    return _most_with(lambda z: split_p_value(z, n, minimum) > INSIGNIFICANT, n)
+    """The most significant split of n values with a probability above ``INSIGNIFICANT_P``. Most series have no change,
+    and are compared with it instead of computing their own probability."""
+    return _most_with(lambda z: split_p_value(z, n, minimum) > INSIGNIFICANT_P, n)
 
 
 @lru_cache(maxsize=256)

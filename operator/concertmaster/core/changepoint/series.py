@@ -11,8 +11,8 @@ from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.segment import MIN_SEGMENT
 from concertmaster.core.stats.summary import as_floats
 
-MOST_KNOWN = 0.75  # share of runs with known input from which the others are ignored
-LEAST = 2 * MIN_SEGMENT  # values: two levels
+MIN_KNOWN_SHARE = 0.75  # share of runs with known input from which the others are ignored
+MIN_VALUES = 2 * MIN_SEGMENT  # values: two levels
 
 Numbers = Iterable[float | None] | Floats
 
@@ -73,7 +73,7 @@ class _Given(NamedTuple):
 def _of_one_length(given: list[_Given]) -> list[RunSeries | str]:
     """Most series lack nothing and are in order of time: only the logs are left to compute, for all of them at once."""
     n = given[0].length()
-    if n < LEAST:
+    if n < MIN_VALUES:
         return [_sorted_out(each) for each in given]
     values, times = as_rows([each.values for each in given]), as_rows([each.times for each in given])
     usable = (values > 0.0) & np.isfinite(values) & np.isfinite(times)
@@ -101,14 +101,14 @@ def _sorted_out(given: _Given) -> RunSeries | str:
         index = index[np.argsort(when[index], kind="stable")]
     if sizes is not None and index.size and _few_unknown(sizes[index]):
         index = index[np.isfinite(sizes[index])]  # the input of the newest runs may not have been read yet
-    if index.size < LEAST:
-        return f"{index.size} of {LEAST} values needed to tell a change"
+    if index.size < MIN_VALUES:
+        return f"{index.size} of {MIN_VALUES} values needed to tell a change"
     y, is_log = _scale(data[index])
     return RunSeries(index, when[index], y, is_log, None if sizes is None else sizes[index])
 
 
 def _few_unknown(inputs: Floats) -> bool:
-    return MOST_KNOWN <= float(np.isfinite(inputs).mean()) < 1.0
+    return MIN_KNOWN_SHARE <= float(np.isfinite(inputs).mean()) < 1.0
 
 
 def _scale(values: Floats) -> tuple[Floats, bool]:

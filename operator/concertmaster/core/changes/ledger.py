@@ -15,12 +15,12 @@ from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.text import count
 
-LAST = 5
-KEPT = 0.8  # of the predicted gain, or anything within its interval, counts as kept
-MOST_WORSE = 3
+RECENT_CHANGES = 5
+KEPT_SHARE = 0.8  # of the predicted gain, or anything within its interval, counts as kept
+MAX_WORSE = 3
 PRIOR = 4.0  # weight of the prior, in measurements that matched their prediction
-_MOST = 1.5  # cap, so that a few lucky changes do not inflate predictions
-_SMALL = 0.005  # predictions below half a percent give no meaningful ratio
+_MAX_CORRECTION = 1.5  # cap, so that a few lucky changes do not inflate predictions
+_MIN_PREDICTION = 0.005  # predictions below half a percent give no meaningful ratio
 _ONE_CHANGE = 120.0  # seconds by which two records of one change may differ
 
 
@@ -47,7 +47,7 @@ class Line:
     @property
     def ratio(self) -> float | None:
         """Measured over predicted gain: 1 as predicted, 0 no effect, negative harm; None when unknown."""
-        if self.promised is None or self.measured is None or self.promised > -_SMALL:
+        if self.promised is None or self.measured is None or self.promised > -_MIN_PREDICTION:
             return None
         return max(-1.0, min(3.0, self.measured / self.promised)) + 0.0  # no negative zero
 
@@ -60,7 +60,7 @@ class Line:
             return None
         if self.ratio is None or self.measured is None:
             return self.verdict is Verdict.IMPROVED
-        return self.ratio >= KEPT or (self.high is not None and self.measured <= self.high)
+        return self.ratio >= KEPT_SHARE or (self.high is not None and self.measured <= self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class _Rule:
 
 
 def _bounded(factor: float) -> float:
-    return max(0.0, min(_MOST, factor))
+    return max(0.0, min(_MAX_CORRECTION, factor))
 
 
 def _drawn(ratios: Sequence[float], towards: float) -> float:
@@ -169,10 +169,10 @@ def _drawn(ratios: Sequence[float], towards: float) -> float:
 def withdrawn(lines: Iterable[Line], rule: str, workflow: str) -> str | None:
     """Why the rule may no longer change this workflow automatically: three Worse among its last five; None if it may."""
     mine = sorted((x for x in lines if x.rule == rule and x.workflow == workflow), key=lambda x: x.finished)
-    worse = sum(x.verdict is Verdict.WORSE for x in mine[-LAST:])
-    if worse < MOST_WORSE:
+    worse = sum(x.verdict is Verdict.WORSE for x in mine[-RECENT_CHANGES:])
+    if worse < MAX_WORSE:
         return None
-    return f"{worse} of the last {min(LAST, len(mine))} changes of rule {rule} made this workflow worse"
+    return f"{worse} of the last {min(RECENT_CHANGES, len(mine))} changes of rule {rule} made this workflow worse"
 
 
 def corrected(item: Recommendation, factor: float) -> Recommendation:

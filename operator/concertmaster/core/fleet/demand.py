@@ -20,8 +20,8 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR
 
-OWN = 3  # runs required to use a workflow's own figures
-SIMILAR = 5  # other workflows required to estimate a new one
+MIN_OWN_RUNS = 3  # runs required to use a workflow's own figures
+MIN_SIMILAR_WORKFLOWS = 5  # other workflows required to estimate a new one
 
 
 class PastRun(NamedTuple):
@@ -110,13 +110,13 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
     unknown: list[str] = []
     for load in (w for w in workloads if not w.suspended):
         shape = shapes[load.name]
-        if len(load.runs) < OWN or shape is None:
+        if len(load.runs) < MIN_OWN_RUNS or shape is None:
             if load.kind not in alike:
                 alike[load.kind] = _middle(
                     [
                         s
                         for w in workloads
-                        if w.kind == load.kind and len(w.runs) >= OWN and (s := shapes[w.name]) is not None
+                        if w.kind == load.kind and len(w.runs) >= MIN_OWN_RUNS and (s := shapes[w.name]) is not None
                     ]
                 )
             shape = alike[load.kind]
@@ -170,7 +170,7 @@ def _shape(runs: Floats) -> _Shape | None:
 
 def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
     """Medians over workflows; None when there are too few to estimate another one."""
-    if len(shapes) < SIMILAR:
+    if len(shapes) < MIN_SIMILAR_WORKFLOWS:
         return None
     cores = [s.cores for s in shapes]
     mean = sum(cores) / len(cores)
@@ -206,7 +206,7 @@ def _starts(load: Workload, runs: Floats, now: float, first: float, hours: int) 
     begins = runs[:, 0]
     if load.upcoming is not None:
         ahead = np.asarray(load.upcoming, dtype=np.float64).tolist()
-        if load.late is not None and len(runs) >= OWN:
+        if load.late is not None and len(runs) >= MIN_OWN_RUNS:
             ahead = _taken(ahead, runs, load.late)
         return [(t, 1.0) for t in ahead if now < t < first + hours * HOUR]
     span = now - float(begins.min()) if len(begins) else 0.0

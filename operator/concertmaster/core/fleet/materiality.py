@@ -16,7 +16,7 @@ from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
 from concertmaster.core.units import MINUTE
 
-LEAVE = 0.7  # share of a threshold below which a published recommendation is withdrawn
+WITHDRAW_SHARE = 0.7  # share of a threshold below which a published recommendation is withdrawn
 # Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
 SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
 
@@ -44,7 +44,7 @@ def assess(item: Recommendation, analysis: Analysis, *, published: bool = False)
     """The recommendation with its impact, its severity by absolute value, and whether it is minor. ``published``: by the
     last analysis."""
     effect = impact(item, analysis)
-    minor = not _material(item, effect, analysis, LEAVE if published else 1.0)
+    minor = not _material(item, effect, analysis, WITHDRAW_SHARE if published else 1.0)
     severity = Severity.INFO if minor else _severity(item, effect, analysis)
     return replace(item, impact=effect, minor=minor, severity=severity)
 

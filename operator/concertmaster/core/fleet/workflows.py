@@ -22,11 +22,11 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.timetable import Timetable, timetable_of
 from concertmaster.core.units import DAY, GIB, HOUR
 
-_PART = 0.1  # least share of the reserved cores of a workflow that is worth moving
+_MIN_RESERVED_SHARE = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
 _FORTNIGHT = 14 * DAY
-_MOST_SETS = 20  # of taints; each keeps a fleet
-_NOTHING = 1e-9  # cores, below which none are reserved but for rounding
+_MAX_TAINT_SETS = 20  # of taints; each keeps a fleet
+_MIN_CORES = 1e-9  # cores, below which none are reserved but for rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +70,7 @@ class Fleet:
         if tolerated is None or self._taints <= tolerated:
             return self
         if tolerated not in self._among:
-            if len(self._among) >= _MOST_SETS:
+            if len(self._among) >= _MAX_TAINT_SETS:
                 del self._among[next(iter(self._among))]
             kept = (m for m in self.members if m.taints <= tolerated)
             self._among[tolerated] = Fleet(kept, across=self.across)
@@ -101,7 +101,7 @@ class Fleet:
         those that reserve a tenth of what all others do. Of a frequent workflow, only the newest runs are kept."""
         cores = self._cores(spans)
         cores[self._places.get(key, [])] = 0.0
-        matter = np.flatnonzero((cores > _NOTHING) & (cores >= _PART * cores.sum())).tolist()
+        matter = np.flatnonzero((cores > _MIN_CORES) & (cores >= _MIN_RESERVED_SHARE * cores.sum())).tolist()
         return max((float(self.members[place].runs[0, 0]) for place in matter), default=0.0)
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
@@ -133,7 +133,7 @@ class Fleet:
             return 0, 0.0
         others = [(self.members[place], cores) for place, cores in self._shares(spans)]
         others = [(m, cores) for m, cores in others if m.key != key]
-        least = _PART * sum(cores for _, cores in others)
+        least = _MIN_RESERVED_SHARE * sum(cores for _, cores in others)
         starts = _often(own, now)
         met = [m for m, cores in others if cores >= least and starts < 2 * _often(m, now) < 4 * starts]
         sizes = [(float(np.median(m.runs[:, 2])), str(m.key)) for m in (own, *met)]
@@ -143,7 +143,7 @@ class Fleet:
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
         """(index, mean cores) of the members that reserve cores during the spans."""
         cores = self._cores(spans)
-        yield from ((int(place), float(cores[place])) for place in np.flatnonzero(cores > _NOTHING))
+        yield from ((int(place), float(cores[place])) for place in np.flatnonzero(cores > _MIN_CORES))
 
     def _cores(self, spans: Floats) -> Floats:
         """Mean cores that each member reserves during the spans, shape (members,). Of the runs of about the same length,

@@ -17,8 +17,8 @@ from concertmaster.core.changes.json_patch import compact, find, join, parts
 from concertmaster.core.model import TASK, Edit
 from concertmaster.core.model.amounts import quantity
 
-FAR_ENOUGH = 0.5  # share of the way from the old to the recommended value that counts as implemented
-_LONGEST = 100  # characters; longer values are stored as a digest
+IMPLEMENTED_SHARE = 0.5  # share of the way from the old to the recommended value that counts as implemented
+_MAX_LENGTH = 100  # characters; longer values are stored as a digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def word(value: Any) -> str | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else compact(value)
-    if len(text) <= _LONGEST and text.isprintable() and " -> " not in text and "; " not in text:
+    if len(text) <= _MAX_LENGTH and text.isprintable() and " -> " not in text and "; " not in text:
         return text
     return "sha256:" + hashlib.sha256(compact(value).encode()).hexdigest()[:16]
 
@@ -77,7 +77,7 @@ def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
 
 def implements(field: Field, now: str | None) -> bool:
     """Whether ``now`` implements the recommendation: the same value, or an amount at least half of the way to it."""
-    return _share(field, now) >= FAR_ENOUGH
+    return _share(field, now) >= IMPLEMENTED_SHARE
 
 
 def _share(field: Field, now: str | None) -> float:

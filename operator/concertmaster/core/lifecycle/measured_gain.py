@@ -24,7 +24,7 @@ from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
-_TOGETHER = 1.0  # seconds: implementations detected in one analysis have the same time
+_SAME_TIME_SECONDS = 1.0  # seconds: implementations detected in one analysis have the same time
 
 
 def measure_of(category: Category) -> str:
@@ -59,7 +59,7 @@ def _verified(
     steps: Sequence[str],
     pricing: Pricing | None,
 ) -> ImplementationResult:
-    others = [o for o in outcomes if abs(o.since - outcome.since) > _TOGETHER]
+    others = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
     stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)
     lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
@@ -120,7 +120,7 @@ def _share(outcome: ImplementationResult, outcomes: Sequence[ImplementationResul
     """This outcome's share of a common effect; None when it is unknown."""
     measure_, mine = outcome.promised.measure, outcome.promised.likely
     group = [
-        o for o in outcomes if abs(o.since - outcome.since) <= _TOGETHER and o.promised.measure == measure_
+        o for o in outcomes if abs(o.since - outcome.since) <= _SAME_TIME_SECONDS and o.promised.measure == measure_
     ]  # fmt: skip
     if len(group) <= 1:
         return 1.0

@@ -33,13 +33,13 @@ from concertmaster.core.units import DAY, WEEK
 
 IMPLEMENTED_FOR = 14 * DAY  # seconds an implemented recommendation stays listed after its effect is known
 OBSOLETE_FOR = WEEK
-MOST_LEFT = 20  # recommendations kept although no rule makes them at present
-MOST_OPEN = 20  # outcomes without a verdict: one commit may implement as many as a status holds
-MOST_JUDGED = 10  # outcomes with a verdict per workflow, for the ledger in addition to retained changes
+MAX_LEFT = 20  # recommendations kept although no rule makes them at present
+MAX_OPEN = 20  # outcomes without a verdict: one commit may implement as many as a status holds
+MAX_JUDGED = 10  # outcomes with a verdict per workflow, for the ledger in addition to retained changes
 CLOCKS = 120.0  # seconds of clock skew allowed between API server and operator
-OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation material again
-MORE_GAIN = 1.5  # the same for the predicted gain: this factor, and
-LEAST_GAIN = 0.05  # an increase by this share of the whole
+MATERIAL_DIFFERENCE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation material
+MATERIAL_GAIN_FACTOR = 1.5  # the same for the predicted gain: this factor, and
+MIN_GAIN = 0.05  # an increase by this share of the whole
 _SEVERITIES = list(Severity)
 
 
@@ -205,10 +205,10 @@ def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | N
     proposed = {f.path: f.new for f in then.fields}
     for f in now.fields:
         old, new = quantity(proposed.get(f.path)), quantity(f.new)
-        if old and new is not None and abs(new / old - 1.0) >= OTHER_VALUE:
+        if old and new is not None and abs(new / old - 1.0) >= MATERIAL_DIFFERENCE:
             return f"it proposes {f.new} now and proposed {proposed[f.path]} then"
     was, is_ = _gain(then.promised), _gain(now.promised)
-    if then.promised.measure == now.promised.measure and is_ >= MORE_GAIN * was and is_ - was >= LEAST_GAIN:
+    if then.promised.measure == now.promised.measure and is_ >= MATERIAL_GAIN_FACTOR * was and is_ - was >= MIN_GAIN:
         return f"the predicted effect is {percent(is_)} now and was {percent(was)} then"
     return None
 
@@ -278,13 +278,13 @@ def _bounded(left: Sequence[TrackedRecommendation]) -> list[TrackedRecommendatio
         RecommendationState.ACTIVE,
         RecommendationState.OBSOLETE,
     )
-    kept = sorted(left, key=lambda s: (s.state is not RecommendationState.DISMISSED, -s.since, s.id))[:MOST_LEFT]
+    kept = sorted(left, key=lambda s: (s.state is not RecommendationState.DISMISSED, -s.since, s.id))[:MAX_LEFT]
     return sorted(kept, key=lambda s: (order.index(s.state), -s.since, s.id))
 
 
 def _recent(outcomes: Sequence[ImplementationResult]) -> list[ImplementationResult]:
     """The newest open and the newest judged outcomes: each has a limit of its own."""
     newest = sorted(outcomes, key=lambda o: (-o.since, o.id))
-    waiting = [o for o in newest if o.verdict is None][:MOST_OPEN]
-    known = [o for o in newest if o.verdict is not None][:MOST_JUDGED]
+    waiting = [o for o in newest if o.verdict is None][:MAX_OPEN]
+    known = [o for o in newest if o.verdict is not None][:MAX_JUDGED]
     return sorted([*waiting, *known], key=lambda o: (-o.since, o.id))

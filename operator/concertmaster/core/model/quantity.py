@@ -16,22 +16,22 @@ _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([KMGTPE]i)|([eE][+-]?[0-9]+)|([numkMGTPE]?))")
 
-_FARTHEST = 30  # the exponent beyond which nothing but 0 and the cap is left
+_MAX_EXPONENT = 30  # the exponent beyond which nothing but 0 and the cap is left
 
-LONGEST = 64
+MAX_LENGTH = 64
 """Characters of a quantity that is read at all."""
 
 
 def rounded(text: str) -> Decimal | None:
     """What the API server takes any quantity for: it rounds up to 1n and caps at 2**63 - 1. None for what is no quantity.
     Generated manifests contain such text, for example ``0.30000000000000004``."""
-    match = _QUANTITY.fullmatch(text) if len(text) <= LONGEST else None
+    match = _QUANTITY.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
         return None
     number, binary, exponent, decimal = match.groups()
     with localcontext(EXACT) as context:
-        context.prec = 2 * LONGEST
-        power = max(-_FARTHEST, min(_FARTHEST, int(exponent[1:]))) if exponent else _DECIMAL[decimal or ""]
+        context.prec = 2 * MAX_LENGTH
+        power = max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(exponent[1:]))) if exponent else _DECIMAL[decimal or ""]
         value = Decimal(number) * (1024 ** _BINARY.index(binary) if binary else Decimal(10) ** power)
         value = max(-_MAX_QUANTITY, min(_MAX_QUANTITY, value))
         return value.quantize(_NANO, rounding=ROUND_UP)

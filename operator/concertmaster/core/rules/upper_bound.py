@@ -11,12 +11,12 @@ from concertmaster.core.model import Interval
 
 HALF = 0.5  # share of the cause that a known remedy is likely to remove
 QUARTER = 0.25  # where the cause has yet to be determined
-_LEAST = 0.1
+_MIN_SHARE = 0.1
 
 
 def attainable(bound: tuple[Interval, Interval], part: float = HALF) -> tuple[Interval, Interval]:
     """Share and seconds of the gain, from those of removing the whole cause; ``part``: share likely removed (0 to 1)."""
-    share, seconds = (Interval(_LEAST * b.low, part * b.likely, b.high) for b in bound)
+    share, seconds = (Interval(_MIN_SHARE * b.low, part * b.likely, b.high) for b in bound)
     return share, seconds
 
 

@@ -15,7 +15,7 @@ from concertmaster.core.sizing.tail import mean_log_excess
 # assumed before any run is known.
 UNLIKE, HALFWAY, EXPECTED = 1.5, 0.5, 0.15
 # The most by which evidence of larger runs to come multiplies that part.
-MOST_EVIDENCE = 2.5
+MAX_EVIDENCE = 2.5
 # Tail index of what unlike runs need, in bytes plus COMMON: but for the authors' request, which is the most, half of them
 # need more than 2 * size + COMMON. Evidence lowers the index to 1 / (1 + FLATTER * evidence).
 INDEX, FLATTER = 1.0, 2.0
@@ -30,7 +30,7 @@ def weight_of_request(values: Floats, bound: float, evidence: float = 0.0) -> fl
     ``evidence``: log likelihood ratio (at least 0) that runs still to come are unlike these.
     """
     apart = mean_log_excess(values, EXPECTED)
-    unlike = min(1.0, UNLIKE * apart / (apart + HALFWAY)) * math.exp(min(evidence, math.log(MOST_EVIDENCE)))
+    unlike = min(1.0, UNLIKE * apart / (apart + HALFWAY)) * math.exp(min(evidence, math.log(MAX_EVIDENCE)))
     return max(0.0, 1.0 - bound * values.size / unlike)
 
 

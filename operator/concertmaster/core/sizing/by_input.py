@@ -21,7 +21,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import LARGEST_LOG, Best, Loss, Prices, fit_models
+from concertmaster.core.sizing.waste import MAX_LOG, Best, Loss, Prices, fit_models
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -30,22 +30,22 @@ NEIGHBOURS = 5
 RANGE = 1.5
 # Least weight of the current request for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
-MOST_LEVELS = 4
+MAX_LEVELS = 4
 # Below it an input is none: a query may divide by anything, and powers of ten end there.
 _NO_INPUT = 1e-300
 # Levels closer than this factor are merged.
-LEAST_APART = 1.25
+MIN_RATIO = 1.25
 # With fewer runs the models cannot be distinguished.
 MIN_RUNS = 10
 # A function of input is harder to use than one number: it must save at least this share of the loss.
 WORTH = 0.1
 # The best of several models on the same runs looks better than it is: it may use up only this share of the failure bound.
 OPTIMISM = 0.7
-LARGEST = 2.0**60
+MAX_VALUE = 2.0**60
 KINDS = ("line", "nearest", "power", "mean")
 ADDED = 2  # the first of these, whose margins are bytes; those of the others are factors
 BY_FACTOR, BY_NEIGHBOURS = KINDS[ADDED:], ("nearest", "mean")
-MOST_LEVERAGE = 0.95  # of one run on a line
+MAX_LEVERAGE = 0.95  # of one run on a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class InputModel:
         if self.fallback > size > 0.0:
             size = blended(size, self.fallback, pull)
         least = min(self.fallback, RANGE * predicted) if predicted > self.high else self.floor
-        return min(max(least, self.floor, size), LARGEST)
+        return min(max(least, self.floor, size), MAX_VALUE)
 
     def _predicted(self, input_size: float) -> float:
         if self.kind == "power":
@@ -120,13 +120,13 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
     needs = np.array([model.request(size) for size in x.tolist()])
     needs = np.maximum.accumulate(np.maximum(needs, u * (1.0 + headroom)))
     counts = [[2.0**k, int((np.ceil(np.log2(needs)) == k).sum())] for k in np.unique(np.ceil(np.log2(needs)))]
-    while len(counts) > MOST_LEVELS:
+    while len(counts) > MAX_LEVELS:
         del counts[min(range(len(counts) - 1), key=lambda i: counts[i][1])]
     rows: list[tuple[float, float]] = []
     for top, _ in counts:
         within = needs <= top
         request = plain_memory(min(top, float(needs[within].max())))
-        if request is not None and (not rows or request >= LEAST_APART * rows[-1][1]):
+        if request is not None and (not rows or request >= MIN_RATIO * rows[-1][1]):
             rows.append((_plain_input(float(x[within].max())), request))
         elif request is not None:
             rows[-1] = (_plain_input(float(x[within].max())), request)
@@ -185,7 +185,7 @@ def _fits(x: Floats, u: Floats, t: Floats, prices: Prices) -> list[ModelFits]:
     predicted = np.empty((len(KINDS), *u.shape))
     line, nearest, power, mean = predicted
     line[:], nearest[:] = without[:count], _nearest_without_each(x, u)
-    np.exp(np.minimum(without[count:], LARGEST_LOG), out=power)
+    np.exp(np.minimum(without[count:], MAX_LOG), out=power)
     np.minimum(np.maximum(predicted[:3], low), high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
     losses = fit_models(predicted[:ADDED], predicted[ADDED:], u, t, prices, share=OPTIMISM)
@@ -240,7 +240,7 @@ def _lines_without_each(x: Floats, y: Floats) -> tuple[list[float], list[float],
     squares, level = centred * centred, np.add.reduce(y, axis=1, keepdims=True) / n
     square, off = np.add.reduce(squares, axis=1, keepdims=True), y - level
     slope = np.add.reduce(centred * off, axis=1, keepdims=True) / square
-    others = np.maximum((1.0 - 1.0 / n) - squares / square, 1.0 - MOST_LEVERAGE)
+    others = np.maximum((1.0 - 1.0 / n) - squares / square, 1.0 - MAX_LEVERAGE)
     without = y - (off - slope * centred) / others
     return (level - slope * centre)[:, 0].tolist(), (slope / scale)[:, 0].tolist(), without
 

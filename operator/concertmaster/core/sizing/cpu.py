@@ -21,10 +21,10 @@ from concertmaster.core.sizing.trend import carried_forward, growth_per_run, ord
 from concertmaster.core.sizing.waste import middle, sums
 
 # More cores than any node has, and longer than any run; clipping keeps sums finite.
-LARGEST = 1e6
-LONGEST = 1e12
+MAX_CORES = 1e6
+MAX_SECONDS = 1e12
 # Growth of use is extrapolated to at most this multiple of the largest.
-LARGEST_RISE = 4.0
+MAX_RAISE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
     time = np.asarray(use.durations, dtype=np.float64).ravel()
     if used.size != time.size:
         return None
-    good = (used >= 0.0) & (used <= LARGEST) & (time > 0.0) & (time <= LONGEST)
+    good = (used >= 0.0) & (used <= MAX_CORES) & (time > 0.0) & (time <= MAX_SECONDS)
     return used[good], time[good]
 
 
@@ -211,14 +211,14 @@ def _as_of_now(used: Floats, options: CpuOptions) -> Floats:
 def _scaled(used: Floats, options: CpuOptions) -> Floats:
     cores = np.log(np.maximum(used, options.floor))
     now = np.exp(carried_forward(cores, growth_per_run(cores), 0.0))
-    return np.maximum(used, np.minimum(now, LARGEST_RISE * float(used.max())))
+    return np.maximum(used, np.minimum(now, MAX_RAISE * float(used.max())))
 
 
 def _median(values: Sequence[float] | Floats | None) -> float | None:
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float64).ravel()
-    array = array[(array >= 0.0) & (array <= LARGEST)]
+    array = array[(array >= 0.0) & (array <= MAX_CORES)]
     return float(middle(array)[0]) if array.size else None
 
 

@@ -8,7 +8,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
-SMALLEST, LARGEST = 1.0, 2.0**60
+MIN_VALUE, MAX_VALUE = 1.0, 2.0**60
 
 
 def usable(
@@ -24,13 +24,13 @@ def usable(
     when = None if times is None else np.asarray(times, dtype=np.float64).ravel()
     if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
-    good = (u >= SMALLEST) & (u <= LARGEST)
+    good = (u >= MIN_VALUE) & (u <= MAX_VALUE)
     if np.count_nonzero(good) < u.size or (when is not None and (when[1:] < when[:-1]).any()):
         order = np.flatnonzero(good)
         if when is not None:
             order = order[np.argsort(when[good], kind="stable")]
         u, t, x = u[order], t[order], None if x is None else x[order]
-    known = (t >= 0.0) & (t <= LARGEST)
+    known = (t >= 0.0) & (t <= MAX_VALUE)
     if np.count_nonzero(known) < t.size:
         t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
     return u, t, x

@@ -15,7 +15,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.authors import blended, weight_of_request
 from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
-from concertmaster.core.sizing.executions import LARGEST, usable
+from concertmaster.core.sizing.executions import MAX_VALUE, usable
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import (
@@ -31,7 +31,7 @@ from concertmaster.core.sizing.waste import Best, Loss, bests, fit_losses
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Growth is extrapolated to at most this multiple of the largest peak.
-LARGEST_RISE = 4.0
+MAX_RAISE = 4.0
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
 # Share of future runs that the request covers with the stated confidence.
@@ -265,7 +265,7 @@ def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Fl
     """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
     if growth <= 0.0:
         return peaks
-    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
+    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(MAX_RAISE * float(peaks.max())))
     return np.maximum(peaks, np.exp(ahead))
 
 
@@ -275,12 +275,12 @@ def _at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: Me
     if growth <= 0.0:
         return peaks
     ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
-    return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(LARGEST_RISE))))
+    return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
 
 
 def _logarithms(inputs: Floats) -> Floats:
     """Logarithms of positive inputs; NaN for others."""
-    return np.log(np.where((inputs > 0.0) & (inputs <= LARGEST), inputs, math.nan))
+    return np.log(np.where((inputs > 0.0) & (inputs <= MAX_VALUE), inputs, math.nan))
 
 
 def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: str) -> str:

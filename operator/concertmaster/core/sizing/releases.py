@@ -25,11 +25,11 @@ from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, WEEK
 
 # Fewest runs before a change and since, and where less is needed since.
-LEAST, LEAST_LESS = 3, 5
+MIN_EACH_SIDE, MIN_RUNS_LOWER = 3, 5
 # Fewest runs since, of weekends and other days together.
-LEAST_BOTH = 8
+MIN_RUNS = 8
 # Runs before a change, of which fewer may be the last ones in the window, and least runs of the week since.
-FEW, LEAST_WEEK = 6, 10
+FEW, MIN_RUNS_WEEK = 6, 10
 # Seconds of runs by day and by night, before which a lower level is not clear; and of a week, before which runs since a
 # change do not show that large ones have ended: they may belong to one weekday.
 # Difference of the shares of runs on weekends, up to which those before a change and since can be compared as they are.
@@ -37,14 +37,14 @@ ALIKE = 0.25
 # One-sided significance of a change of level: a release that changes nothing is tested after every run since.
 CLEAR = 0.002
 # Smallest relative difference of levels that counts.
-LEAST_CHANGE = 0.1
+MIN_CHANGE = 0.1
 # Chance of so few large runs since a change below which large runs before it say nothing any more.
 UNLIKE = 0.01
 # Times the median from which a run before a change is of another kind than most, which the change may not concern.
 RARE = 1.5
-_LEAST, _MOST = 1e-9, 2.0**60  # below any unit, and above any figure
+_MIN_VALUE, _MAX_VALUE = 1e-9, 2.0**60  # below any unit, and above any figure
 _STRAIGHT = 1.5  # largest power of the input that is taken out
-_LEAST_KNOWN = 6  # runs with known input for that
+_MIN_KNOWN_INPUTS = 6  # runs with known input for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def moved(
 
     ``times``: unix seconds. ``inputs``: sizes, NaN where unknown.
     """
-    own = np.maximum(np.array(values, dtype=np.float64), _LEAST)
-    if not (own <= _MOST).all():
+    own = np.maximum(np.array(values, dtype=np.float64), _MIN_VALUE)
+    if not (own <= _MAX_VALUE).all():
         return None
     explained = _explained(np.log(own), inputs, starts)
     level = np.log(own) - explained
@@ -99,7 +99,7 @@ def moved(
 
 def _end(start: int, starts: Sequence[int], times: Sequence[float]) -> int:
     """Where the runs since ``start`` end: at a later change, if they are enough for a level until then."""
-    later = islice(starts, bisect_left(starts, start + LEAST_LESS), None)
+    later = islice(starts, bisect_left(starts, start + MIN_RUNS_LOWER), None)
     enough = (at for at in later if times[at - 1] - times[start] >= DAY)
     return next(enough, len(times))
 
@@ -130,7 +130,7 @@ def _explained(logs: Floats, inputs: Sequence[float] | None, starts: Sequence[in
         return np.zeros(logs.size)
     given = np.array(inputs, dtype=np.float64)
     known = np.isfinite(given) & (given > 0.0)
-    if np.count_nonzero(known) < _LEAST_KNOWN:
+    if np.count_nonzero(known) < _MIN_KNOWN_INPUTS:
         return np.zeros(logs.size)
     x = np.where(known, np.log(np.where(known, given, 1.0)), np.nan)
     x = np.where(known, x - np.mean(x[known]), 0.0)
@@ -155,19 +155,19 @@ def _clear(level: Floats, weekends: Flags | None, counted: int, start: int, end:
     before, since = level[counted:start], level[start:end]
     if weekends is not None and array_median(since) < array_median(before):
         old_ends, new_ends = weekends[counted:start], weekends[start:end]
-        if since.size >= LEAST_BOTH and min(np.count_nonzero(old_ends), np.count_nonzero(~old_ends)) >= LEAST:
+        if since.size >= MIN_RUNS and min(np.count_nonzero(old_ends), np.count_nonzero(~old_ends)) >= MIN_EACH_SIDE:
             apart = array_median(before[old_ends]) - array_median(before[~old_ends])
             before, since = before - apart * old_ends, since - apart * new_ends
         else:
             kind = bool(2 * np.count_nonzero(new_ends) > end - start)
             before, since = before[old_ends == kind], since[new_ends == kind]
-    last = week and 0 < before.size < FEW and since.size >= LEAST_WEEK and before.min() > since.max()
-    if min(before.size, since.size) < LEAST and not last:
+    last = week and 0 < before.size < FEW and since.size >= MIN_RUNS_WEEK and before.min() > since.max()
+    if min(before.size, since.size) < MIN_EACH_SIDE and not last:
         return None
     old, new = array_median(before), array_median(since)
-    if new < old and since.size < LEAST_LESS:
+    if new < old and since.size < MIN_RUNS_LOWER:
         return None
-    if abs(new - old) < math.log1p(LEAST_CHANGE) or not (last or _rank_chance(before, since) < CLEAR):
+    if abs(new - old) < math.log1p(MIN_CHANGE) or not (last or _rank_chance(before, since) < CLEAR):
         return None
     stretch = min(since.size, before.size)
     was, now = (np.median(np.lib.stride_tricks.sliding_window_view(s, stretch), axis=-1) for s in (before, since))
@@ -200,7 +200,7 @@ def _at_level(
     largest = float((np.log(own[start:end]) - explained[start:end]).max())
     either, made = np.maximum(share, amount), own.copy()
     for candidate in (np.where(before > RARE * usual, np.maximum(before, either), either), either, share):
-        made[:start] = np.where(before > _LEAST, np.maximum(candidate, _LEAST), before)
+        made[:start] = np.where(before > _MIN_VALUE, np.maximum(candidate, _MIN_VALUE), before)
         above = int((np.log(made[counted:start]) - explained[counted:start] > largest).sum())
         if not week or all_within(start - counted, above, end - counted) >= UNLIKE:
             return made, True

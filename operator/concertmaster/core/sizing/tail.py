@@ -23,8 +23,8 @@ from concertmaster.core.arrays import Floats, Indices
 PRIOR_GAP_SHARE = 0.01
 # In mean gaps: 30 of them above the record, the exceedance is lower by a factor of a thousand even with two gaps.
 BEYOND = 30.0
-FEW = 32  # values of a row up to which comparing all of them at once takes less time than a search in each row
-_LEAST = 1e-12  # below any unit of memory or CPU: prevents overflow when dividing by invalid values
+MAX_PAIRWISE = 32  # values of a row up to which comparing all of them at once takes less time than a search in each row
+_MIN_VALUE = 1e-12  # below any unit of memory or CPU: prevents overflow when dividing by invalid values
 
 
 @cache
@@ -115,7 +115,7 @@ def gaps_used(n: int) -> int:
 
 def places(ordered: Floats, values: Floats) -> Indices:
     """For each of ``values``, the number of ``ordered`` (ascending along the last axis) that are at most it, by row."""
-    if ordered.shape[-1] <= FEW:
+    if ordered.shape[-1] <= MAX_PAIRWISE:
         return np.asarray((ordered[:, None, :] <= values[:, :, None]).sum(axis=-1), dtype=np.intp)
     return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
 
@@ -136,7 +136,7 @@ def fit_tails(values: Floats, scale: Floats | None = None) -> Tails:
     # The sum of the gaps, each multiplied by its rank, is that of the distances from the value below them.
     gaps = np.add.reduce(ordered[:, n - k :] - ordered[:, n - k - 1 : n - k], axis=-1, keepdims=True)
     magnitude = ordered[:, -1:] if scale is None else scale
-    return Tails(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * magnitude))
+    return Tails(ordered, k + 1.0, np.maximum(_MIN_VALUE, gaps + PRIOR_GAP_SHARE * magnitude))
 
 
 def mean_log_excess(values: Floats, expected: float) -> float:

@@ -13,11 +13,11 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
-MOST_RUNS = 200
+MAX_RUNS = 200
 # Half of fewer drivers leaves no residuals to estimate noise from.
-LEAST_RUNS = 6
+MIN_RUNS = 6
 # Autocorrelation above which a trend and a random walk cannot be distinguished.
-MOST_CARRIED = 0.95
+MAX_CARRIED = 0.95
 ROUNDING = 1e-9  # relative to a variance
 
 
@@ -29,7 +29,7 @@ def order_z(values: Floats) -> float:
 
 def orders_z(values: Floats) -> Floats:
     """``order_z`` of each row."""
-    recent = values[:, -MOST_RUNS:]
+    recent = values[:, -MAX_RUNS:]
     n = recent.shape[-1]
     if n < 3:
         return np.zeros(len(recent))
@@ -48,7 +48,7 @@ def orders_z(values: Floats) -> Floats:
     return correlation
 
 
-@lru_cache(MOST_RUNS)
+@lru_cache(MAX_RUNS)
 def _places(n: int) -> Floats:
     """Places of ``n`` runs in their order, less their mean."""
     return np.asarray(np.arange(n) - (n - 1) / 2.0, dtype=np.float64)
@@ -64,7 +64,7 @@ def growth_per_run(values: Floats) -> float:
 
     Only the recent half counts, because memory often saturates: early growth that has stopped must not be extrapolated.
     """
-    recent = values[-MOST_RUNS:]
+    recent = values[-MAX_RUNS:]
     recent = recent[recent.size // 2 :]
     if recent.size < 2:
         return 0.0
@@ -80,9 +80,9 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     the values with the drivers, both beyond ``z``. The relation is a least-squares slope, at most that of the larger half of
     the drivers plus its standard error: memory that has saturated grows no further.
     """
-    known = np.isfinite(drivers[-MOST_RUNS:])
-    y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
-    if x.size < LEAST_RUNS:
+    known = np.isfinite(drivers[-MAX_RUNS:])
+    y, x = values[-MAX_RUNS:][known], drivers[-MAX_RUNS:][known]
+    if x.size < MIN_RUNS:
         return 0.0
     ordered = order_z(x)
     if ordered <= z or ordered * _independent(x) <= z:
@@ -108,9 +108,9 @@ def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
     A straight line would not do: where the relation bends and larger drivers come later, as with memory that is a constant
     plus a share of the input, its residuals rise with their order although nothing else grows.
     """
-    known = np.isfinite(drivers[-MOST_RUNS:])
-    y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
-    rest = _beside_parabola(x, y) if x.size >= LEAST_RUNS else y[:0]
+    known = np.isfinite(drivers[-MAX_RUNS:])
+    y, x = values[-MAX_RUNS:][known], drivers[-MAX_RUNS:][known]
+    rest = _beside_parabola(x, y) if x.size >= MIN_RUNS else y[:0]
     return growth_per_run(rest) * float(known.mean()) if order_z(rest) > z else 0.0
 
 
@@ -119,7 +119,7 @@ def records_z(values: Floats) -> Floats:
     The i-th of exchangeable values does so with probability 1 / i. Shows a growing maximum even where most values stay
     small."""
     n = values.shape[-1]
-    if n < LEAST_RUNS:
+    if n < MIN_RUNS:
         return np.zeros(len(values))
     expected, deviation = _records_by_chance(n)
     records = np.add.reduce(values[:, 1:] > np.maximum.accumulate(values, axis=-1)[:, :-1], axis=-1)
@@ -143,7 +143,7 @@ def _independent(values: Floats) -> float:
     whole = float(off @ off)
     if whole <= ROUNDING * float(centred @ centred):
         return 1.0
-    carried = min(MOST_CARRIED, max(0.0, float(off[1:] @ off[:-1]) / whole))
+    carried = min(MAX_CARRIED, max(0.0, float(off[1:] @ off[:-1]) / whole))
     return math.sqrt((1.0 - carried) / (1.0 + carried))
 
 

@@ -17,10 +17,10 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.tail import Tail, fit_tails
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
-STRICTEST = 0.5
+MIN_BOUND_FACTOR = 0.5
 # Smallest share that a sample of runs can support.
-LEAST_BOUND = 1e-4
-LARGEST_LOG = 600.0  # exp() overflows a float above about 709
+MIN_BOUND = 1e-4
+MAX_LOG = 600.0  # exp() overflows a float above about 709
 
 
 class Prices(Protocol):
@@ -121,7 +121,7 @@ class Loss(NamedTuple):
 
     def _margin(self, level: float) -> float:
         """The margin of a level of the tail, which is a logarithm where the margin is a factor."""
-        return math.exp(min(level, LARGEST_LOG)) if self.is_factor else level
+        return math.exp(min(level, MAX_LOG)) if self.is_factor else level
 
     def _retried(self, level: float) -> float:
         """The level of the request after a kill; a factor of the size is a summand of logarithms."""
@@ -189,7 +189,7 @@ def bests(losses: Sequence[Loss], price: float) -> list[Best]:
     margin = largest + excess * over
     for row, loss in enumerate(losses):
         if loss.is_factor:
-            margin[row] = np.exp(np.minimum(margin[row], LARGEST_LOG))
+            margin[row] = np.exp(np.minimum(margin[row], MAX_LOG))
     failing = exceeded + (1.0 + (farther * over + more)) ** power / rare
     waste = np.maximum(margin * reserved - used, 0.0) + exceeded * burn
     total = waste + price * failing
@@ -204,8 +204,8 @@ def bests(losses: Sequence[Loss], price: float) -> list[Best]:
 
 def bound_of(duration: float, prices: Prices, share: float = 1.0) -> float:
     """Largest accepted share of failing attempts of runs of this mean duration (s)."""
-    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, duration))))
-    return max(LEAST_BOUND, prices.failure_bound * stricter * share)
+    stricter = min(1.0, max(MIN_BOUND_FACTOR, math.sqrt(prices.strict_from / max(1.0, duration))))
+    return max(MIN_BOUND, prices.failure_bound * stricter * share)
 
 
 def sums(values: Floats) -> Floats:

@@ -12,16 +12,16 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
 
 # A line and an estimate of its noise need four points.
-FEWEST_NEIGHBOURS = 4
+MIN_NEIGHBOURS = 4
 # Share of all runs used for a local power law and a local median; their weights decrease with distance.
 POWER_SPAN = 0.5
-STEEPEST = 1.5
+MAX_EXPONENT = 1.5
 # Prior of the exponent of a step: mean 0.3, standard deviation 0.4; and the least noise of runs.
-EXPONENT, EXPONENT_SPREAD, LEAST_NOISE = 0.3, 0.4, 0.2
+EXPONENT, EXPONENT_SPREAD, MIN_NOISE = 0.3, 0.4, 0.2
 MAD_TO_SIGMA = 1.482602218505602
 # The models by index; further lines follow, then the median of neighbours where it is asked for.
 LINE, NEAR_POWER, POWER, MEDIAN, FURTHER = range(5)
-TINY = 1e-300
+MIN_INPUT = 1e-300
 
 
 def predictions(
@@ -36,7 +36,7 @@ def predictions(
     exponent, level = power(size, value)
     least = value.min(axis=1)
     larger = queries > x[:, -1]
-    nearest, *further = (np.log(np.maximum(_line(queries, x, y, of_line, larger), TINY)) for of_line in spans)
+    nearest, *further = (np.log(np.maximum(_line(queries, x, y, of_line, larger), MIN_INPUT)) for of_line in spans)
     weights = _nearness(asked, size, POWER_SPAN)
     near = _near_power(asked, size, value, weights)
     # A start-up makes the exponent rise with the input, saturation makes it fall: halfway to the line, if steeper.
@@ -84,12 +84,12 @@ def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
     centred = size - size.mean(axis=1, keepdims=True)
     deviation = value - value.mean(axis=1, keepdims=True)
     square, product = (centred**2).sum(axis=1), (centred * deviation).sum(axis=1)
-    slope = np.clip(np.divide(product, square, out=np.zeros_like(square), where=square > 0.0), 0.0, STEEPEST)
+    slope = np.clip(np.divide(product, square, out=np.zeros_like(square), where=square > 0.0), 0.0, MAX_EXPONENT)
     off = deviation - slope[:, None] * centred
     off -= _median(off)[:, None]
-    noise = np.maximum(LEAST_NOISE, MAD_TO_SIGMA * _median(np.abs(off))) * (n / max(1.0, n - 2.0)) ** 0.5
+    noise = np.maximum(MIN_NOISE, MAD_TO_SIGMA * _median(np.abs(off))) * (n / max(1.0, n - 2.0)) ** 0.5
     belief = (noise / EXPONENT_SPREAD) ** 2
-    exponent = np.clip((product + EXPONENT * belief) / (square + belief), 0.0, STEEPEST)
+    exponent = np.clip((product + EXPONENT * belief) / (square + belief), 0.0, MAX_EXPONENT)
     return exponent, _median(value - exponent[:, None] * size)
 
 
@@ -105,14 +105,14 @@ def _weighted_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Float
 
 def _near_power(asked: Floats, size: Floats, value: Floats, weights: Floats) -> Floats:
     middle, level, slope = _weighted_line(size, value, weights)
-    slope = np.clip(slope, 0.0, STEEPEST)
+    slope = np.clip(slope, 0.0, MAX_EXPONENT)
     return np.asarray(level + slope * (asked - middle))
 
 
 def _nearness(queries: Floats, x: Floats, span: float) -> Floats:
     """Weights of the nearest runs for each query. Ties are included, or the order of equal inputs would decide."""
     n = x.shape[1]
-    neighbours = min(n, max(FEWEST_NEIGHBOURS, round(span * n)))
+    neighbours = min(n, max(MIN_NEIGHBOURS, round(span * n)))
     # Beyond the observed inputs all neighbours lie on one side; distance then counts from the edge.
     held = np.minimum(np.maximum(queries, x[:, 0]), x[:, -1])
     distance = np.abs(x - held[:, None])

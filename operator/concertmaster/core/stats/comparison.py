@@ -22,7 +22,7 @@ from concertmaster.core.stats.shift import GroupShift, group_shift
 from concertmaster.core.stats.summary import as_floats
 
 MIN_RUNS = 3  # per side; fewer do not show the spread
-MOST_RUNS = 2000  # per side; more are thinned evenly, the interval is then far narrower than any margin
+MAX_RUNS = 2000  # per side; more are thinned evenly, the interval is then far narrower than any margin
 LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7% of comparisons without a change are significant
 MARGIN = 0.05  # smaller changes are immaterial: Same
 UNDECIDED = "cannot tell yet: "  # what the reason of an inconclusive comparison begins with
@@ -278,8 +278,8 @@ def _side(durations: Durations, inputs: Durations | None, most: int | None) -> t
     if sizes.size != seconds.size:
         sizes = np.full(seconds.size, np.nan)
     usable = np.flatnonzero(np.isfinite(seconds) & (seconds > 0))[:most]
-    if usable.size > MOST_RUNS:
-        usable = usable[np.linspace(0, usable.size - 1, MOST_RUNS).astype(np.intp)]
+    if usable.size > MAX_RUNS:
+        usable = usable[np.linspace(0, usable.size - 1, MAX_RUNS).astype(np.intp)]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sizes = np.where(sizes > 0, np.log(sizes), np.nan)
     log_sizes[~np.isfinite(log_sizes)] = np.nan

@@ -37,17 +37,17 @@ def all_within(part: int, count: int, of: int) -> float:
     return math.comb(part, count) / math.comb(of, count)
 
 
-_QUIET = 3  # values since the last one
+_QUIET_VALUES = 3  # values since the last one
 
 
 def is_over(seen: Sequence[bool], level: float) -> bool:
     """Whether what was ``seen`` at times (oldest first) is over: in none of the newest, which is chance below ``level``."""
     quiet = [*reversed(seen), True].index(True)
-    return len(seen) > quiet >= _QUIET and all_within(len(seen) - quiet, sum(seen), len(seen)) < level
+    return len(seen) > quiet >= _QUIET_VALUES and all_within(len(seen) - quiet, sum(seen), len(seen)) < level
 
 
 NEWER = (1 / 2, 1 / 3, 1 / 4)  # shares of the end of a sequence that are compared with the rest
-_LEAST = 5  # values on each side
+_MIN_VALUES = 5  # values on each side
 
 
 def shift(good: Sequence[bool], level: float) -> tuple[int, bool] | None:
@@ -57,7 +57,7 @@ def shift(good: Sequence[bool], level: float) -> tuple[int, bool] | None:
     for share in NEWER:
         at = len(good) - round(len(good) * share)
         older, newer = good[:at], good[at:]
-        if min(len(older), len(newer)) >= _LEAST:
+        if min(len(older), len(newer)) >= _MIN_VALUES:
             p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
             if p is not None and p < level / len(NEWER):
                 candidates.append((p, at))

@@ -9,7 +9,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.stats.quantiles import student_tail
 
-_LEAST = 3  # pairs required to estimate a spread
+_MIN_PAIRS = 3  # pairs required to estimate a spread
 
 
 def grouped_medians(groups: Indices, values: Floats) -> Floats:
@@ -34,7 +34,7 @@ def grouped_shift(groups: Indices, under: Flags, values: Floats) -> GroupedShift
     under the condition differ by themselves (larger inputs, busier hours), comparing groups takes that for its effect."""
     one, other = np.bincount(groups, under), np.bincount(groups, ~under)
     both = (one > 0) & (other > 0)
-    if both.sum() < _LEAST:
+    if both.sum() < _MIN_PAIRS:
         return None
     sums, rest = np.bincount(groups, values * under), np.bincount(groups, values * ~under)
     pairs = sums[both] / one[both] - rest[both] / other[both]
@@ -54,5 +54,5 @@ def grouped_shifts(groups: Indices, of: Indices, values: Floats) -> Floats:
     apart = sums[both] / one[both] - rest[both] / other[both]
     count = np.bincount(condition[both], minlength=int(of.max()) + 1)
     shifts: Floats = np.bincount(condition[both], apart, minlength=count.size) / np.maximum(count, 1)
-    shifts[count < _LEAST] = np.nan
+    shifts[count < _MIN_PAIRS] = np.nan
     return shifts

@@ -16,7 +16,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval
 
 _CELLS = 256  # of a rate between 0 and 1
-_LEAST = 1e-3  # of the most likely position's weight, from which another one counts
+_MIN_WEIGHT = 1e-3  # of the most likely position's weight, from which another one counts
 _TAIL = 0.05  # on each side of a 90% interval
 
 
@@ -35,7 +35,7 @@ def increase(flags: Sequence[bool]) -> Interval | None:
     places = np.flatnonzero(risen)
     rates = (np.arange(_CELLS) + 0.5) / _CELLS
     shape = np.zeros(2 * _CELLS - 1)
-    for k in np.flatnonzero(weights >= _LEAST):
+    for k in np.flatnonzero(weights >= _MIN_WEIGHT):
         at = places[k]
         old, new = _rate(rates, early[at], before[at]), _rate(rates, late[at], since[at])
         shape += weights[k] * np.convolve(new, old[::-1])

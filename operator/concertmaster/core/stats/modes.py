@@ -10,11 +10,11 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import array_median, quantiles
 
 GRID = 512
-_APART = math.log(1000.0)  # between the sizes of two units; what real inputs rarely leave empty
-_LONGER = math.log(2.0)  # what runs above the gap take longer at least if their inputs are larger indeed
-_LEAST = 3  # runs on either side: one odd size is no unit
+_MIN_GAP = math.log(1000.0)  # between the sizes of two units; what real inputs rarely leave empty
+_MIN_SLOWDOWN = math.log(2.0)  # what runs above the gap take longer at least if their inputs are larger indeed
+_MIN_MODE_SIZE = 3  # runs on either side: one odd size is no unit
 DEPTH = 0.3  # a gap has less than this share of the density of the lower of its two neighbouring modes
-SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as equal
+MIN_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as equal
 
 
 def gaps(values: Floats) -> list[float]:
@@ -50,7 +50,7 @@ def _bandwidth(logs: Floats, values: Floats) -> float:
     apart = apart[apart > 0.0]
     resolution = min(1.0, float(apart.min())) / math.exp(middle) if apart.size else 0.0
     silverman = float(0.9 * spread * logs.size**-0.2)
-    return max(silverman, 0.6 * min(resolution, 1.0), SMALLEST_BANDWIDTH)
+    return max(silverman, 0.6 * min(resolution, 1.0), MIN_BANDWIDTH)
 
 
 def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
@@ -69,12 +69,12 @@ def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
 def of_one_unit(sizes: Floats, logs: Floats) -> bool:
     """Whether ``sizes`` (logs of input sizes, shape (n,)) can explain ``logs`` (logs of the times of the same runs): not
     where they form two groups a thousandfold apart, as bytes and megabytes do, and the times do not follow."""
-    if sizes.size < 2 * _LEAST or np.ptp(sizes) < _APART:
+    if sizes.size < 2 * _MIN_MODE_SIZE or np.ptp(sizes) < _MIN_GAP:
         return True
     ordered = np.sort(sizes)
     between = np.diff(ordered)
     at = int(np.argmax(between))
-    if between[at] < _APART or not _LEAST <= at + 1 <= sizes.size - _LEAST:
+    if between[at] < _MIN_GAP or not _MIN_MODE_SIZE <= at + 1 <= sizes.size - _MIN_MODE_SIZE:
         return True
     large = sizes > ordered[at]
-    return array_median(logs[large]) - array_median(logs[~large]) >= _LONGER
+    return array_median(logs[large]) - array_median(logs[~large]) >= _MIN_SLOWDOWN

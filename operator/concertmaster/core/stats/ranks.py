@@ -16,7 +16,7 @@ _TAIL_TOP_LAST = 2.938163982698783
 _TAIL_BOTTOM = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416)
 _TAIL = 0.02425
 
-MOST_KEPT = 2000  # scores of longer series are not cached
+MAX_CACHED_LENGTH = 2000  # scores of longer series are not cached
 
 
 def midranks(values: Floats) -> Floats:
@@ -31,7 +31,7 @@ def normal_scores(values: Floats) -> Floats:
     to outliers on any other (van der Waerden 1952)."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    if values.size > MOST_KEPT or (ordered[1:] == ordered[:-1]).any():
+    if values.size > MAX_CACHED_LENGTH or (ordered[1:] == ordered[:-1]).any():
         return normal_quantiles(midranks(values) / (values.size + 1.0))
     scores = np.empty(values.size)
     scores[order] = _untied_scores(values.size)
@@ -41,7 +41,7 @@ def normal_scores(values: Floats) -> Floats:
 def normal_scores_of_many(values: Floats) -> Floats:
     """``normal_scores`` of each row of ``values`` (shape (rows, n)), bit-identical."""
     rows, n = values.shape
-    if rows < 2 or n > MOST_KEPT:
+    if rows < 2 or n > MAX_CACHED_LENGTH:
         return np.stack([normal_scores(row) for row in values])
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)

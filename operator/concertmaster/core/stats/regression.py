@@ -30,19 +30,19 @@ from concertmaster.core.stats.alternatives import FURTHER, LINE
 # Share of the runs, the nearest ones, that each line goes through: for inputs up to the largest, and beyond.
 RUNTIME_SPANS = ((0.25, 0.5), (1.0, 1.0))
 MEMORY_SPANS = ((0.25, 0.25),)
-FEWEST_RUNS = 3
+MIN_RUNS = 3
 # Share of the runs, the larger ones, that weigh the models for inputs like theirs and beyond.
 UPPER = 0.3
 # Errors on logarithms that count as none.
-LEAST_ERROR = 1e-3
+MIN_ERROR = 1e-3
 # Number of held-out runs, spread over the inputs, for the comparison.
-MOST_LEFT_OUT = 24
+MAX_LEFT_OUT = 24
 # One-sided normal quantile of 1%: significance of a rank correlation.
 EXPLAINED_Z = 2.326
 # Larger values are invalid as seconds or bytes; clipping keeps sums of squares finite.
-LARGEST = 1e30
+MAX_VALUE = 1e30
 # Queries processed at once: each holds all runs.
-MOST_AT_ONCE = 256
+MAX_BATCH = 256
 
 Spans = tuple[tuple[float, float], ...]
 
@@ -73,8 +73,8 @@ class InputRelation:
             x, y = np.array(self.inputs), np.array(self.values)
             lower, upper = self._weights(x, y)
             grows = self.explained or bool((y[1:] >= y[:-1]).all())
-            for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
-                held = np.clip(asked[part], 0.0, LARGEST if grows else x[-1])
+            for part in np.array_split(known, -(-known.size // MAX_BATCH)):
+                held = np.clip(asked[part], 0.0, MAX_VALUE if grows else x[-1])
                 each = np.broadcast_to(x, (held.size, x.size)), np.broadcast_to(y, (held.size, y.size))
                 logs = alternatives.predictions(held, *each, self.spans, levels=self.levels)
                 large = held >= x[int(x.size * (1.0 - UPPER))]
@@ -83,7 +83,7 @@ class InputRelation:
 
     def _weights(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Weights of the models for smaller and for larger inputs."""
-        places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
+        places = np.unique(np.linspace(0, x.size - 1, min(x.size, MAX_LEFT_OUT)).astype(int))
         rest = np.arange(x.size - 1)[None, :]
         rest = rest + (rest >= places[:, None])
         predicted = alternatives.predictions(x[places], x[rest], y[rest], self.spans, levels=self.levels)
@@ -97,7 +97,7 @@ class InputRelation:
 def likelihoods(off: Floats, lines: int) -> Floats:
     """Relative likelihood of errors ``off`` (models, held-out runs) that follow Laplace's law, with its scale estimated from
     them; the sum is 1. The ``lines`` (their number) share one prior weight: they are variants of one model."""
-    logs = -off.shape[1] * np.log(np.maximum(off.mean(axis=1), LEAST_ERROR))
+    logs = -off.shape[1] * np.log(np.maximum(off.mean(axis=1), MIN_ERROR))
     likelihoods = np.exp(logs - logs.max())
     likelihoods[[LINE, *range(FURTHER, FURTHER + lines - 1)]] /= lines
     return np.asarray(likelihoods / likelihoods.sum())
@@ -120,11 +120,11 @@ def _fit(
     y = np.asarray(values, dtype=np.float64).ravel()
     if x.size != y.size:
         return InputRelation((), (), spans, False, False, levels)
-    good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
+    good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= MAX_VALUE) & (y > 0.0) & (y <= MAX_VALUE)
     x, y = x[good], y[good]
     order = np.lexsort((y, x))  # the order in which runs of equal inputs come must not matter
     x, y = x[order], y[order]
-    enough = y.size >= FEWEST_RUNS
+    enough = y.size >= MIN_RUNS
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
     return InputRelation(tuple(x.tolist()), tuple(y.tolist()), spans, enough, explained, levels)
 

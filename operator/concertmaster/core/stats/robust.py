@@ -12,7 +12,7 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_quantile
 
 _Z = normal_quantile(0.975)  # of intervals at 95%
-_MOST_POINTS = 96
+_MAX_POINTS = 96
 _STRAGGLER = 2.0  # times the median of the others
 MAD_TO_SIGMA = 1.482602218505602  # 1 / the 75% quantile of the standard normal: MAD of normal noise -> its sigma
 
@@ -43,7 +43,7 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
     return result
 
 
-COMPARABLE = 3
+COMPARABLE_FACTOR = 3
 """Values of which one may be a straggler."""
 
 
@@ -85,7 +85,7 @@ def theil_sen(x: Floats, y: Floats, wider: float = 1.0) -> Interval | None:
     """Theil-Sen slope of y over x with Sen's interval (Sen 1968), in units of y per unit of x.
 
     None with fewer than three distinct x. The interval inverts Kendall's test and is scaled by ``wider``, for correlated
-    values. Beyond ``_MOST_POINTS`` points, consecutive ones are combined into blocks (mean of x, median of y).
+    values. Beyond ``_MAX_POINTS`` points, consecutive ones are combined into blocks (mean of x, median of y).
     """
     return theil_sens(x[None, :], y[None, :], [wider])[0]
 
@@ -93,7 +93,7 @@ def theil_sen(x: Floats, y: Floats, wider: float = 1.0) -> Interval | None:
 def theil_sens(x: Floats, y: Floats, wider: Sequence[float]) -> list[Interval | None]:
     """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each scaled by its own ``wider``."""
     rows, n = x.shape
-    size = -(-n // _MOST_POINTS)
+    size = -(-n // _MAX_POINTS)
     if size > 1:
         whole = n // size * size
         x = x[:, :whole].reshape(rows, -1, size).mean(axis=2)

@@ -21,7 +21,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 
 # Workers' worth of capacity a coordinator can take, tried in steps, and its prior.
-MOST_COORDINATION = 1.5
+MAX_COORDINATION = 1.5
 EXPECTED_COORDINATION = 1.1
 GRID = 16
 # Weight of that prior against squared relative errors: points known to 3% determine the value within about 0.1.
@@ -33,16 +33,16 @@ FIXED_WEIGHT = 0.05
 UNEVEN = 1.0 / 70.0
 # Share of the shortest time measured that this is at most: its size at twelve workers, the most it was compared with. Beyond
 # 35 it would exceed all that a doubling gains, although a job that scales that far has more than seventy tasks.
-MOST_UNEVEN = 1.0 / 6.0
+MAX_UNEVEN = 1.0 / 6.0
 # A job on fewer workers than the coordination takes still progresses, on what is left of one worker.
-LEAST_CAPACITY = 0.5
+MIN_CAPACITY = 0.5
 # Superlinear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
 STARVED_FACTOR = 1.2
 # Three terms and the coordination are too many for three points: growth with n needs a fourth.
 POINTS_FOR_COMMUNICATION = 4
-LARGEST = 1e12
-_NEARLY = 0.02  # by this share of the fastest a number of workers may be slower
-SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them overflows
+MAX_SECONDS = 1e12
+_NEAR_BEST = 0.02  # by this share of the fastest a number of workers may be slower
+MIN_SECONDS = 1e-12  # seconds; shorter times are invalid, and dividing by them overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class ScaleOut:
     def curve(self, workers: Sequence[float] | Floats | float) -> Floats:
         """The fitted curve itself (s), unbiased; at starved points as measured."""
         n = np.asarray(workers, dtype=np.float64)
-        capacity = np.maximum(n - self.coordination, LEAST_CAPACITY)
+        capacity = np.maximum(n - self.coordination, MIN_CAPACITY)
         out = self.fixed + self.work / capacity + self.communication * n
         for at, measured in reversed(self.starved):
             # At or below a starved point a run takes at least the time measured there, increasing in proportion.
@@ -110,14 +110,14 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     t = np.asarray(seconds, dtype=np.float64).ravel()
     if n.size != t.size:
         return ScaleOut(math.nan, 0.0, 0.0, 0.0, False, "workers and seconds differ in number")
-    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (n <= LARGEST) & (t >= SMALLEST) & (t <= LARGEST)
+    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (n <= MAX_SECONDS) & (t >= MIN_SECONDS) & (t <= MAX_SECONDS)
     n, t = _medians(n[good], t[good])
     if n.size < 2:
         level = float(t[0]) if t.size else math.nan
         return ScaleOut(level, 0.0, 0.0, 0.0, False, "run times at two or more numbers of workers are needed")
     first = _first_fed(n, t)
     used, times = n[first:], t[first:]
-    most = min(MOST_COORDINATION, float(used[0]) - LEAST_CAPACITY)
+    most = min(MAX_COORDINATION, float(used[0]) - MIN_CAPACITY)
     expected = min(EXPECTED_COORDINATION, most)
     scaling = FIXED_WEIGHT if first and used.size == 2 else 0.0
     best_total, weights, coordination = math.inf, np.zeros(2), expected
@@ -146,19 +146,19 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         reason=reason,
         starved=tuple((float(a), float(b)) for a, b in zip(n[:first], t[:first], strict=True)),
         measured=tuple((float(a), float(b)) for a, b in zip(n, t, strict=True)),
-        uneven=min(UNEVEN * float(weights[1]), MOST_UNEVEN * float(t.min())),
+        uneven=min(UNEVEN * float(weights[1]), MAX_UNEVEN * float(t.min())),
     )
     return replace(fitted, error=float(np.max(np.abs(fitted.curve(used) / times - 1.0))))
 
 
 def recommend_workers(model: ScaleOut, candidates: Sequence[int]) -> WorkerRecommendation:
     """The smallest number of workers that is nearly as fast as the fastest."""
-    n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
+    n = np.array(sorted({int(c) for c in candidates if 1 <= c <= MAX_SECONDS}), dtype=np.float64)
     if not n.size or not model.enough:
         return WorkerRecommendation(None, model.reason if n.size else "no number of workers to choose from")
     t = model.seconds(n)
-    best = int(np.flatnonzero(t <= t.min() * (1.0 + _NEARLY))[0])
-    return WorkerRecommendation(int(n[best]), f"smallest within {_NEARLY:.0%} of the fastest", float(t[best]))
+    best = int(np.flatnonzero(t <= t.min() * (1.0 + _NEAR_BEST))[0])
+    return WorkerRecommendation(int(n[best]), f"smallest within {_NEAR_BEST:.0%} of the fastest", float(t[best]))
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:
@@ -173,7 +173,7 @@ def _first_fed(n: Floats, t: Floats) -> int:
     first = 0
     while n.size - first > 2:
         # Capacity times run time: constant for perfect scaling, otherwise growing, never decreasing much.
-        coordination = min(1.0, float(n[first]) - LEAST_CAPACITY)
+        coordination = min(1.0, float(n[first]) - MIN_CAPACITY)
         effort = (n[first : first + 2] - coordination) * t[first : first + 2]
         if effort[0] <= STARVED_FACTOR * effort[1]:
             break

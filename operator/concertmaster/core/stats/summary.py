@@ -10,7 +10,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 
 # Up to this length plain Python is faster than NumPy, by a factor of ten at 30 values.
-FEW = 256
+MAX_PLAIN_PYTHON = 256
 PERCENTILES = (0.5, 0.95, 0.99)
 
 
@@ -63,7 +63,7 @@ def _number(item: object) -> float:
 
 def summarize(values: Iterable[float | None] | Floats) -> Summary:
     """Count, mean, extremes, sample variance (n - 1), percentiles and coefficient of variation of the finite values."""
-    if isinstance(values, (list, tuple)) and len(values) <= FEW:
+    if isinstance(values, (list, tuple)) and len(values) <= MAX_PLAIN_PYTHON:
         few = _summarize_few(values)
         if few is not None:
             return few

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.core.schedule import MOST_SCHEDULES
+from concertmaster.core.schedule import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.expand import Expansion
 from concertmaster.engines.argo.templates import Templates, resources_patched
@@ -190,10 +190,8 @@ def _schedule(outer: Mapping[str, Any], problems: Problems) -> tuple[str | None,
     several = [
         text(v, "spec.schedules", problems) for v in sequence(outer.get("schedules"), "spec.schedules", problems)
     ]
-    if len(set(several)) > MOST_SCHEDULES:
-        problems.add(
-            f"spec.schedules has {len(set(several))} schedules: only the first {MOST_SCHEDULES} are considered"
-        )
+    if len(set(several)) > MAX_SCHEDULES:
+        problems.add(f"spec.schedules has {len(set(several))} schedules: only the first {MAX_SCHEDULES} are considered")
     single = text(outer.get("schedule"), "spec.schedule", problems)
     schedule = "; ".join(s for s in several if s) or single
     return schedule, text(outer.get("timezone"), "spec.timezone", problems)

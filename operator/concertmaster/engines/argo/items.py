@@ -24,7 +24,7 @@ MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out coun
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
 _TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # expressions that Argo may substitute; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
-_WIDEST = 6  # digits of the width in a number format, as in Go
+_MAX_WIDTH_DIGITS = 6  # digits of the width in a number format, as in Go
 
 
 class _Written(float):
@@ -183,7 +183,7 @@ def _longest(form: str) -> float:
     """Maximum number of characters that ``form`` produces for a number; infinite if Go rejects its width."""
     verb = _FORMAT.search(form)
     digits = verb.group(2).lstrip("0") if verb is not None else ""
-    return len(form) + 20 + int(digits or 0) if len(digits) <= _WIDEST else math.inf
+    return len(form) + 20 + int(digits or 0) if len(digits) <= _MAX_WIDTH_DIGITS else math.inf
 
 
 def _formatted(form: str, number: int) -> str:

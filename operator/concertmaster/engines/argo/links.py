@@ -15,7 +15,7 @@ from concertmaster.engines.argo.status import Node
 from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.live import WAITED_UNKNOWN
 
-MOST_WORK = 1_000_000
+MAX_WORK = 1_000_000
 """Links of one table that are followed. The largest known runs (10,000 nodes) need a tenth of it."""
 _PIECES = 300  # parts of a node name that are searched for handlers: the controller stops at 100 levels itself
 _Waited = tuple[float | None, frozenset[str]]
@@ -23,7 +23,7 @@ _PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")
 
 
 class _Beyond(Exception):
-    """More work than ``MOST_WORK`` allows."""
+    """More work than ``MAX_WORK`` allows."""
 
 
 class Links:
@@ -65,7 +65,7 @@ class Links:
             at, steps = self._waited(node)
         except _Beyond:
             self.beyond = True
-            self._problems.add(f"the nodes of this run have more than {MOST_WORK:,} links: {WAITED_UNKNOWN}")
+            self._problems.add(f"the nodes of this run have more than {MAX_WORK:,} links: {WAITED_UNKNOWN}")
             return None, None
         if steps not in self._sorted:
             self._sorted[steps] = tuple(sorted(steps))
@@ -87,7 +87,7 @@ class Links:
 
     def _spend(self, work: int = 1) -> None:
         self.work += work
-        if self.work > MOST_WORK:
+        if self.work > MAX_WORK:
             raise _Beyond
 
     def _seen_through(self, identity: str) -> Iterator[Node]:

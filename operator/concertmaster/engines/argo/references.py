@@ -20,7 +20,7 @@ from concertmaster.engines.argo.templates import Called, Templates
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
-_DEEPEST = 5  # levels of called templates that count
+_MAX_DEPTH = 5  # levels of called templates that count
 _LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url", "http": "url",
               "plugin": "key"}  # fmt: skip
 _PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
@@ -207,7 +207,7 @@ class HandOvers:
         if frame in self._known:
             return self._known[frame][1]
         hands = self._own(called)
-        if called.kind in ("dag", "steps") and depth < _DEEPEST:
+        if called.kind in ("dag", "steps") and depth < _MAX_DEPTH:
             self._known[frame] = called, hands  # of a template that calls itself, its own are all there is to add
             callees = self.siblings(called, called.name).callees.values()
             for below in {_frame(below): below for below in callees if below is not None}.values():

@@ -25,9 +25,9 @@ MAX_NODES_MEMORY = 192 * 1024**2
 """Maximum memory in bytes of a node table to decode; 10,000 nodes take about 50 MB."""
 
 COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})
-LONGEST_NAME = 16_384
+MAX_NAME_LENGTH = 16_384
 """Maximum characters of a node's name, which contains the items of every fan-out around it."""
-_DEEPEST = 100  # attempts and items in one name: the controller stops at 100 levels itself
+_MAX_NESTING = 100  # attempts and items in one name: the controller stops at 100 levels itself
 _PARENTHESES = re.compile(r"\((\d{1,9})(?::([^()]*))?\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _EXIT_CODE = re.compile(r"exit code (\d{1,9})\b")
@@ -103,7 +103,7 @@ def read_nodes(status: Mapping[str, Any], run: str, problems: Problems) -> dict[
 def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]] | None:
     """Task names, items and attempts in a node name such as ``run.a(0:x)[1].b(2)``; None if it is not a node of this
     run."""
-    if not name.startswith(run) or len(name) > LONGEST_NAME:
+    if not name.startswith(run) or len(name) > MAX_NAME_LENGTH:
         return None
     rest = name[len(run) :]
     items: list[str] = []
@@ -114,7 +114,7 @@ def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ..
         else:
             items.append(f"{match.group(1)}:{match.group(2)}")
     bare = _GROUP.sub("", _PARENTHESES.sub("", rest))
-    if (bare and not bare.startswith(".")) or len(items) + len(attempts) > _DEEPEST:
+    if (bare and not bare.startswith(".")) or len(items) + len(attempts) > _MAX_NESTING:
         return None
     return tuple(part for part in bare.split(".") if part), tuple(items), tuple(attempts)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
-from concertmaster.core.model.quantity import LONGEST, rounded
+from concertmaster.core.model.quantity import MAX_LENGTH, rounded
 from concertmaster.core.times import parse_duration, parse_time
 from concertmaster.engines.common.bounds import MAX_CONTAINERS
 
@@ -29,7 +29,7 @@ _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _SENTENCE = 500  # characters
 _TEXTS = {str}
-_LARGEST = 2**53  # integers up to here are exact in JSON
+_MAX_EXACT_INTEGER = 2**53  # integers up to here are exact in JSON
 
 
 class Unreadable(Exception):
@@ -104,7 +104,7 @@ def whole(value: object, where: str, problems: Problems) -> int | None:
     """``value`` as an integer (or its text). None if missing, if only known at run time ("{{...}}"), or if invalid or
     larger than any API server accepts; the latter two add a problem."""
     number = _whole(value, where, problems)
-    if number is not None and abs(number) > _LARGEST:
+    if number is not None and abs(number) > _MAX_EXACT_INTEGER:
         problems.add(f"{where} is {shown(value)}, which no engine takes: it is ignored")
         return None
     return number
@@ -173,7 +173,7 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
         if "{{" in value:
             return None
         stripped = value.strip()
-        amount = _amount(stripped) if len(stripped) <= LONGEST else None
+        amount = _amount(stripped) if len(stripped) <= MAX_LENGTH else None
         if amount is not None:
             return amount
     problems.add(f"{where} is {shown(value)}, which is no quantity such as 500m or 2Gi: it is ignored")

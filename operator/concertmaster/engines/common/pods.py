@@ -10,7 +10,7 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
-_MOST_CONTAINERS = 2_000  # per pod
+_MAX_CONTAINERS = 2_000  # per pod
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
 _STATUS = ("phase", "reason", "startTime")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
@@ -30,7 +30,7 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
             **{
                 k: [
                     {part: row[part] for part in _CONTAINER if row.get(part)} if isinstance(row, Mapping) else row
-                    for row in sequence(status[k], k, ignored)[: _MOST_CONTAINERS + 1]
+                    for row in sequence(status[k], k, ignored)[: _MAX_CONTAINERS + 1]
                 ]
                 for k in _CONTAINERS
                 if k in status
@@ -89,9 +89,9 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
 
 def _containers(rows: object, problems: Problems, codes: list[int], *, init: bool) -> Iterator[ContainerFact]:
     listed = sequence(rows, "containerStatuses", problems)
-    if len(listed) > _MOST_CONTAINERS:
-        problems.add(f"a pod has {len(listed)} containers: only the first {_MOST_CONTAINERS} are read")
-    for raw in listed[:_MOST_CONTAINERS]:
+    if len(listed) > _MAX_CONTAINERS:
+        problems.add(f"a pod has {len(listed)} containers: only the first {_MAX_CONTAINERS} are read")
+    for raw in listed[:_MAX_CONTAINERS]:
         row = mapping(raw, "containerStatuses[]", problems)
         state = mapping(row.get("state"), "state", problems)
         done = mapping(state.get("terminated"), "terminated", problems)

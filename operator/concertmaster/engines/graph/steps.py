@@ -31,7 +31,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import definition as labels
 
 KIND = "WorkflowProfile"
-MOST_ATTEMPTS = 100  # of one step in one run: a larger result is not a plausible number of attempts
+MAX_ATTEMPTS = 100  # of one step in one run: a larger result is not a plausible number of attempts
 
 
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
@@ -183,7 +183,7 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
 
 def _attempts(e: StepExecution, spec: StepSpec | None) -> Iterator[StepExecution]:
     """The execution reported by queries, preceded by its failed attempts, of which only the number is known."""
-    failed = min(int(max(1.0, e.extra.get("attempts", 1.0))), MOST_ATTEMPTS) - 1
+    failed = min(int(max(1.0, e.extra.get("attempts", 1.0))), MAX_ATTEMPTS) - 1
     for number in range(failed):
         yield replace(e, uid=f"{e.uid}#{number}", attempt=number, outcome=Outcome.FAILED, extra={})
     if spec is not None and StepQuery.OUTCOME not in spec.queries:

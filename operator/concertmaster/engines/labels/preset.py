@@ -22,9 +22,9 @@ MAIN = "main"
 ALONE = "run"
 """The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
 
-_MOST_ATTEMPTS = 1000  # a larger value is not a plausible number of attempts
-_LONGEST = 63  # characters of a name in a status, as for label values
-_STRANGE = re.compile(r"[^-_.A-Za-z0-9]+")
+_MAX_ATTEMPTS = 1000  # a larger value is not a plausible number of attempts
+_MAX_NAME_LENGTH = 63  # characters of a name in a status, as for label values
+_INVALID_CHARACTERS = re.compile(r"[^-_.A-Za-z0-9]+")
 _NANOSECONDS = re.compile(r"-\d{16,20}$")
 
 Read = Callable[[PodFact, PodLabels], str | None]
@@ -37,11 +37,11 @@ def value(fact: PodFact, key: str | None) -> str | None:
 
 def name(text: str) -> str:
     """``text`` as a valid label value; if characters had to be removed, with a hash of the original."""
-    plain = _STRANGE.sub("-", text).strip("-_.")
-    if plain == text and len(text) <= _LONGEST:
+    plain = _INVALID_CHARACTERS.sub("-", text).strip("-_.")
+    if plain == text and len(text) <= _MAX_NAME_LENGTH:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain[: _LONGEST - 9].rstrip('-_.')}-{digest}".lstrip("-")
+    return f"{plain[: _MAX_NAME_LENGTH - 9].rstrip('-_.')}-{digest}".lstrip("-")
 
 
 def base(run: str) -> str:
@@ -139,4 +139,4 @@ class Preset:
         if text is None or not text.isascii() or not text.isdigit() or len(text) > 4:
             return None
         number = int(text) - (self.first if keys.attempt == self.keys.attempt else 0)
-        return number if 0 <= number <= _MOST_ATTEMPTS else None
+        return number if 0 <= number <= _MAX_ATTEMPTS else None

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _PAUSE = 30  # seconds before the first retry
-_GITLAB_MOST = 2  # the maximum that GitLab accepts
+_GITLAB_MAX = 2  # the maximum that GitLab accepts
 
 
 def _airflow(step: str, limit: int) -> str:
@@ -46,7 +46,7 @@ def _flyte(step: str, limit: int) -> str:
 
 
 def _gitlab(step: str, limit: int) -> str:
-    return f"# .gitlab-ci.yml\n{step}:\n  retry:\n    max: {min(limit, _GITLAB_MOST)}"
+    return f"# .gitlab-ci.yml\n{step}:\n  retry:\n    max: {min(limit, _GITLAB_MAX)}"
 
 
 def _pipelines(step: str, limit: int) -> str:

@@ -30,7 +30,7 @@ from concertmaster.engines.tekton.definition import pipeline_steps, reader
 _Waited = tuple[tuple[str, ...], float | None]
 """The dependencies of a step, and when the last of them had ended (unix seconds); None if unknown."""
 _LABEL = "tekton.dev/"
-_MOST_RETRIES = 100  # of one TaskRun
+_MAX_RETRIES = 100  # of one TaskRun
 _TIMED_OUT = "TaskRun cancelled as the PipelineRun it belongs to has timed out."  # as the controller writes it
 
 
@@ -108,7 +108,7 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
     retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
     earlier = [mapping(s, "retriesStatus", problems) for s in retried]
     item = _item(_name(task_run), task)
-    left_out = max(0, len(earlier) - _MOST_RETRIES)
+    left_out = max(0, len(earlier) - _MAX_RETRIES)
     if left_out:
         problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
     for attempt, one in enumerate((*earlier[left_out:], status), left_out):

@@ -13,8 +13,8 @@ from concertmaster.history.errors import HistoryLocked
 from concertmaster.history.sql import Connection, Transaction
 
 log = logging.getLogger(__name__)
-_WAIT = 300  # milliseconds for each table: less than ``deadlock_timeout`` (1 s), so that it is never others who give up
-_BRIEFLY = f"SET LOCAL lock_timeout TO '{_WAIT}ms'"
+_LOCK_TIMEOUT_MS = 300  # for each table: less than ``deadlock_timeout`` (1 s), so that others never give up
+_SHORT_LOCK_TIMEOUT = f"SET LOCAL lock_timeout TO '{_LOCK_TIMEOUT_MS}ms'"
 _NAMES = """SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE inhparent = to_regclass(?) ORDER BY relname"""
 _NAME = re.compile("(until|before)_(-?[0-9]+)")
@@ -35,7 +35,7 @@ def partition(table: str, end: int) -> str:
 
 def wait_briefly(db: Connection) -> None:
     """Inside a transaction: give up soon where another session has a lock. Others queue behind the one that waits."""
-    db.execute(_BRIEFLY)
+    db.execute(_SHORT_LOCK_TIMEOUT)
 
 
 def one_at_a_time(db: Connection, what: str) -> None:

@@ -14,8 +14,8 @@ from concertmaster.history.sql import Connection
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 2_000  # pods
-_TELL_EVERY = 50  # times
+_BATCH_PODS = 2_000  # pods
+_LOG_EVERY = 50  # times
 
 
 class EarlierPods:
@@ -33,13 +33,13 @@ class EarlierPods:
         if number is None:
             return False
         self._number = int(number)
-        if self._times % _TELL_EVERY == 0:
-            log.info("history: moving the pods of an earlier version; at most %d are done", self._times * _AT_ONCE)
+        if self._times % _LOG_EVERY == 0:
+            log.info("history: moving the pods of an earlier version; at most %d are done", self._times * _BATCH_PODS)
         self._times += 1
         query = "SELECT namespace, kind, name FROM workflows WHERE id = ?"
         key = WorkflowKey(*self._db.execute(query, (number,)).fetchone())
         query = "SELECT uid, run, body FROM earlier_pods WHERE workflow = ? ORDER BY run LIMIT ?"
-        found = self._db.execute(query, (number, _AT_ONCE)).fetchall()
+        found = self._db.execute(query, (number, _BATCH_PODS)).fetchall()
         pods = [(rows.readable(decode_execution, body, run, set()), key, run, uid) for uid, run, body in found]
         merge(self._db, [(e, key, run) for e, key, run, uid in pods if e is not None and _sound(e, uid)], set())
         for some in rows.chunks([uid for uid, _, _ in found]):

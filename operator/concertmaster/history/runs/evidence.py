@@ -18,8 +18,8 @@ from concertmaster.history.runs.settled import MARK
 from concertmaster.history.runs.stored import StoredRun, put_together, stored_runs
 from concertmaster.history.sql import DatabaseEngine
 
-_HELD = 1_400  # executions that are kept for the reading that follows
-GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
+_MAX_HELD = 1_400  # executions that are kept for the reading that follows
+MAX_RUNNING = 8  # runs of one workflow at a time that do not count against a limit of finished runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class EvidenceReader:
     ) -> RunsEvidence:
         """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after``
         are fresh."""
-        names = rows.newest(engine.db, number, limit + GOING_ON, since)
+        names = rows.newest(engine.db, number, limit + MAX_RUNNING, since)
         stored = stored_runs(engine.runs, number, names)
         seen = self._recent(stored)
         known = hashlib.blake2b(digest_size=16)
@@ -125,7 +125,7 @@ class EvidenceReader:
                 records = put_together(found, self._key, name, builder, self._lost)
                 run = KeptRun(mark, self._as_of, records, found.decided(self._as_of))
                 held += sum([len(r.steps) for r in run.records])
-                if run.over and held <= _HELD:
+                if run.over and held <= _MAX_HELD:
                     kept.runs[name] = run
             seen[name] = _Recent.of(run.records, self._as_of)
             if seen[name] == _LONG_AGO and run.over:

@@ -16,7 +16,7 @@ from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.runs.stored import StoredRun, put_together, stored_runs
 from concertmaster.history.sql import DatabaseEngine
 
-MOST_EXECUTIONS = 50_000
+MAX_EXECUTIONS = 50_000
 """Executions of a workflow that are held at once, those of 200 runs of 250 steps; 5 KiB each with all that is worked out of
 them. Of a workflow with more, the newest runs are read."""
 
@@ -36,7 +36,7 @@ class RunRows:
 def left_out(completed: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
     """The note for a person where fewer than all ``completed`` runs were read because of the number of executions."""
     executions = sum([len(r.steps) for r in runs])
-    if len(runs) >= completed or executions < MOST_EXECUTIONS // 2:
+    if len(runs) >= completed or executions < MAX_EXECUTIONS // 2:
         return ()
     return (
         f"only the newest {len(runs)} of {completed} runs are analyzed: they have {executions} step executions, and one "
@@ -77,12 +77,12 @@ class RunReader:
         )
 
     def records(self, selected: RunRows) -> list[RunRecord]:
-        """The records of the newest runs, in the order of their names, as far as ``MOST_EXECUTIONS`` reach. Those that are
+        """The records of the newest runs, in the order of their names, as far as ``MAX_EXECUTIONS`` reach. Those that are
         over are kept where the cache has room, and all others of the workflow forgotten."""
         builder = RunBuilder(self._key, self._definition, self._as_of)
         over: dict[str, KeptRun] = {}
         records: list[RunRecord] = []
-        room = MOST_EXECUTIONS
+        room = MAX_EXECUTIONS
         for name, stored in selected.stored.items():
             run = self._run(name, stored, builder)
             earlier = run.completed or repeat(None)

@@ -9,7 +9,7 @@ from concertmaster.history import rows
 from concertmaster.history.runs.row_cache import RowCache
 from concertmaster.history.sql import Connection, RunRow
 
-FEW = 3  # runs of which a second round trip costs more than their bytes
+MAX_UNCACHED_RUNS = 3  # runs of which a second round trip costs more than their bytes
 
 
 class DatabaseRows:
@@ -35,7 +35,7 @@ class CachedRows:
 
     def of(self, table: str, number: int, names: Sequence[str]) -> Iterator[RunRow]:
         """See ``sql.RowsOfRuns``."""
-        if len(names) <= FEW:
+        if len(names) <= MAX_UNCACHED_RUNS:
             yield from self._direct.of(table, number, names)
             return
         known = {sha256(body).digest(): body for body in self._cache.bodies(table, number, names)}

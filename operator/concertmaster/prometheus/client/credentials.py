@@ -13,7 +13,7 @@ from pathlib import Path
 from concertmaster.prometheus.client.errors import AuthFailed
 from concertmaster.settings import MetricsSource
 
-_LONGEST = 65_536  # bytes; a token or a password is far below
+_MAX_BYTES = 65_536  # bytes; a token or a password is far below
 
 
 def headers(source: MetricsSource) -> dict[str, str]:
@@ -43,7 +43,7 @@ def secret(path: str, source: str) -> str:
     where = f"source {source}"
     try:
         with Path(path).open("rb") as file:
-            content = file.read(_LONGEST + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise AuthFailed(
             f"the credential file {path} cannot be read ({error.strerror or type(error).__name__})",
@@ -54,7 +54,7 @@ def secret(path: str, source: str) -> str:
         text = content.decode("utf-8").strip()
     except UnicodeDecodeError:
         text = ""
-    if not text or len(content) > _LONGEST or re.search(r"[\x00-\x1f\x7f]", text):
+    if not text or len(content) > _MAX_BYTES or re.search(r"[\x00-\x1f\x7f]", text):
         raise AuthFailed(
             f"the credential file {path} is empty or not one line of text",
             where=where,

@@ -31,7 +31,7 @@ _LIMITS = re.compile(
 _BUSY = re.compile(r"-search\.maxConcurrentRequests|too many (concurrent|outstanding)", re.IGNORECASE)
 # "context deadline exceeded": how a query ends that runs out of time while its series are gathered.
 _DEADLINE = re.compile(r"context deadline exceeded|-search\.maxQueryDuration|query timed out", re.IGNORECASE)
-_LOOKED_AT = 2_000  # characters of a message: searching takes time that grows with their square
+_MAX_SEARCHED = 2_000  # characters of a message: searching takes time that grows with their square
 # Used by managed stores for the metric's name only.
 _NAMES = re.compile(
     r"(regex|regular expression|matcher).*(metric name|__name__)"
@@ -57,7 +57,7 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return NotPrometheus(
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )
-    reason, said = _store_message(envelope), "" if envelope is None else envelope.error[:_LOOKED_AT]
+    reason, said = _store_message(envelope), "" if envelope is None else envelope.error[:_MAX_SEARCHED]
     if status == 429 or _BUSY.search(said):
         return SourceUnreachable(
             f"the metrics source asks for fewer requests ({status}){reason}",

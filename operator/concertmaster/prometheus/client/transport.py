@@ -40,8 +40,8 @@ from concertmaster.settings import MetricsSource
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
-_LONGEST_SILENCE = 300.0  # seconds: a wrong header must not stop collection for days
-MOST_BYTES_OF_USERS = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
+_MAX_RETRY_AFTER = 300.0  # seconds: a wrong header must not stop collection for days
+MAX_USER_ANSWER_BYTES = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
 
 
 class _Again(Exception):
@@ -105,7 +105,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             )
         deadline = begin + self._source.deadline_seconds
         most = self._source.max_response_bytes
-        most = most if counts else min(most, MOST_BYTES_OF_USERS)
+        most = most if counts else min(most, MAX_USER_ANSWER_BYTES)
         try:
             envelope = retrying(
                 lambda: self._admitted(method, path, params, deadline, most, of_user=not counts),
@@ -232,7 +232,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):
             wait = parse_retry_after(response.headers.get("Retry-After"), self._tools.wall())
             if status == 429 and wait is not None:
-                self.limit.silence(min(wait, _LONGEST_SILENCE))
+                self.limit.silence(min(wait, _MAX_RETRY_AFTER))
             raise _Again(error, wait)
         raise error
 

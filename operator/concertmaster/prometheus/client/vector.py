@@ -20,9 +20,9 @@ import msgspec
 
 Labels = dict[str, str]
 
-_MOST_COLUMNS = 200  # of all elements together; what has more is read by the standard library
+_MAX_COLUMNS = 200  # of all elements together; what has more is read by the standard library
 
-LARGEST = 1e18
+MAX_VALUE = 1e18
 """Of a usable number: times, bytes and seconds stay far below, and sums, differences and counts of it stay finite."""
 
 
@@ -152,7 +152,7 @@ def _vector(read: _Body) -> Vector:
 @lru_cache(maxsize=64)
 def _row_decoder(columns: tuple[str, ...]) -> Callable[[msgspec.Raw], Any]:
     """Decodes an element that has no other labels than these; those that it lacks are ""."""
-    if len(columns) > _MOST_COLUMNS:
+    if len(columns) > _MAX_COLUMNS:
         raise msgspec.ValidationError("more labels than an answer of ours has")
     names = {f"label_{place}": name for place, name in enumerate(columns)}
     fields: list[Any] = [(name, str, "") for name in names]
@@ -176,7 +176,7 @@ def _finite(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and abs(number) <= LARGEST else None
+    return number if math.isfinite(number) and abs(number) <= MAX_VALUE else None
 
 
 def _decode_any(body: bytes) -> Envelope:
@@ -265,7 +265,7 @@ def _number(sample: Any) -> float | None:
         number = float(sample[1])
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) and abs(number) <= LARGEST else None
+    return number if math.isfinite(number) and abs(number) <= MAX_VALUE else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

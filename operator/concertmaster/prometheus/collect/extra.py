@@ -15,10 +15,10 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery
 from concertmaster.prometheus.guard.fence import fence
 
-MOST_RUNS = 5000  # series one user query may answer with
-MOST_BYTES = 512  # of a label that names a run, step or model: databases limit what they index
+MAX_SERIES = 5000  # series one user query may answer with
+MAX_LABEL_BYTES = 512  # of a label that names a run, step or model: databases limit what they index
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
-_LONGEST = 31 * DAY  # seconds; the fence allows no longer span
+_MAX_SPAN = 31 * DAY  # seconds; the fence allows no longer span
 _RUN, _STEP = "run", "step"
 
 
@@ -53,7 +53,7 @@ def metric_values(
         metric.query,
         namespace=definition.key.namespace,
         at=at,
-        window=min(window, _LONGEST),
+        window=min(window, _MAX_SPAN),
         run_label=definition.series_run_label or _RUN,
         step_label=_STEP if metric.per is Per.STEP else None,
         model_label=model_label(metric),
@@ -90,7 +90,7 @@ def run_values(
         label=source.labels.user_metrics.get("namespace", "namespace"),
         where=name,
     )
-    answer = client.instant(text, at, limit=MOST_RUNS, name=name, of_user=True)
+    answer = client.instant(text, at, limit=MAX_SERIES, name=name, of_user=True)
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
     labelled = (*labels, model_label) if model_label is not None else labels
@@ -98,9 +98,9 @@ def run_values(
         if not all(row[: len(labels)]):
             continue
         for label, text in zip(labelled, row, strict=True):
-            if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+            if len(text.encode("utf-8", "surrogatepass")) > MAX_LABEL_BYTES:
                 raise BadQuery(
-                    f"the query gives a {label} that begins with {text[:40]!r} and has more than {MOST_BYTES} bytes",
+                    f"the query gives a {label} that begins with {text[:40]!r} and has more than {MAX_LABEL_BYTES} bytes",
                     where=name,
                     remedy=f"Group by a label {label} that holds a name or number",
                 )

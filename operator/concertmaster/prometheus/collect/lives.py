@@ -12,13 +12,13 @@ from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.scope import TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
-LIFE_SPAN, LONGEST_SPAN = 1800.0, 6 * HOUR  # seconds between the ends of pods asked for together: of many, of any
-FEW = 250  # pods that are worth a query of their own
+LIFE_SPAN, MAX_LIFE_SPAN = 1800.0, 6 * HOUR  # seconds between the ends of pods asked for together: of many, of any
+MIN_PODS_PER_QUERY = 250  # pods that are worth a query of their own
 # When it had ended and its last sample was there, and when it began (unix seconds).
 _Life = tuple[float, float, PodDraft]
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
 SETTLED = 60.0  # seconds after the end of a container at which its last sample is there
-LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
+MAX_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
 
 
 def latest_moment(end: float, now: float) -> float:
@@ -36,8 +36,8 @@ def by_life(drafts: Sequence[PodDraft], end: float, most: int) -> Iterator[tuple
     classes: dict[tuple[float, int], list[_Life]] = {}
     for draft in drafts:
         over, begin = draft.finished, draft.begin
-        at = end if over is None else end - LONGEST_SPAN * max(0, int((end - over - SETTLED) // LONGEST_SPAN))
-        need = min(float(LONGEST_LIFE), max(60.0, at - begin)) if begin is not None else float(LIFE_BUCKETS[0])
+        at = end if over is None else end - MAX_LIFE_SPAN * max(0, int((end - over - SETTLED) // MAX_LIFE_SPAN))
+        need = min(float(MAX_LIFE), max(60.0, at - begin)) if begin is not None else float(LIFE_BUCKETS[0])
         place = next((i for i, bound in enumerate(LIFE_BUCKETS) if need <= bound), len(LIFE_BUCKETS) - 1)
         settled = at if over is None else min(at, float(math.ceil(over + SETTLED)))
         classes.setdefault((at, place), []).append((settled, at - need, draft))
@@ -53,7 +53,7 @@ def _parted(lives: Sequence[_Life], most: int) -> Iterator[list[_Life]]:
     """Lives by when they had ended, newest first, in parts that are worth a query of their own."""
     near: list[_Life] = []
     for life in sorted(lives, key=lambda life: -life[0]):
-        if len(near) == most or (len(near) >= FEW and near[0][0] - life[0] > LIFE_SPAN):
+        if len(near) == most or (len(near) >= MIN_PODS_PER_QUERY and near[0][0] - life[0] > LIFE_SPAN):
             yield near
             near = []
         near.append(life)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import (
-    EVERY,
+    SAMPLE_EVERY,
     InQuotas,
     QuotaMoment,
     ServiceMoment,
@@ -34,8 +34,8 @@ log = logging.getLogger("concertmaster.sources")
 _DAY = 86400.0
 _WEEK = 7 * _DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
-_RECENT = 300  # seconds
-_STEADY = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
+_RECENT_SECONDS = 300  # seconds
+_MIN_EXPORTED_SHARE = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
 _Moment = TypeVar("_Moment", bound=ServiceMoment | QuotaMoment)
 _Made = TypeVar("_Made")
@@ -103,8 +103,12 @@ class Moments(Generic[_Moment, _Made]):
     def ask(self, client: PrometheusClient, now: float, scheme: LabelScheme) -> None:
         """Read the newest moment of the week before ``now`` (unix seconds) that was not read."""
         source = client.source
-        newest = (now - source.delay_seconds) // EVERY * EVERY
-        due = [newest - n * EVERY for n in range(round(_WEEK / EVERY)) if newest - n * EVERY not in self._read]
+        newest = (now - source.delay_seconds) // SAMPLE_EVERY * SAMPLE_EVERY
+        due = [
+            newest - n * SAMPLE_EVERY
+            for n in range(round(_WEEK / SAMPLE_EVERY))
+            if newest - n * SAMPLE_EVERY not in self._read
+        ]
         if not due or (now < self._not_before <= now + HOUR):
             return
         try:
@@ -130,7 +134,7 @@ def _state_labels(client: PrometheusClient, now: float) -> LabelScheme:
     """Names of labels of kube-state-metrics: as configured, else where a scrape without ``honor_labels`` moved them. Its own
     node would be taken for all there are. Raises MetricsError."""
     scope = QueryScope.in_source(client.source)
-    text, at = shape(scope, TimeRange(_RECENT)), now - client.source.delay_seconds
+    text, at = shape(scope, TimeRange(_RECENT_SECONDS)), now - client.source.delay_seconds
     return scope.state.over(detect(client.instant(text, at, name="shape")).state)
 
 
@@ -139,4 +143,6 @@ def _usable(moments: list[ServiceMoment]) -> ServicePods:
     those from before nodes were added or taken away."""
     sizes = {moment.at: moment.held["cpu"] + float(moment.left["cpu"].sum()) for moment in moments}
     most = max(size for at, size in sizes.items() if at > moments[-1].at - _DAY)
-    return ServicePods(tuple(m for m in moments if _STEADY * most <= sizes[m.at] <= most / _STEADY))
+    return ServicePods(
+        tuple(m for m in moments if _MIN_EXPORTED_SHARE * most <= sizes[m.at] <= most / _MIN_EXPORTED_SHARE)
+    )

@@ -12,11 +12,11 @@ from concertmaster.core.units import HOUR
 from concertmaster.engines.outcomes import QUIET_SECONDS
 from concertmaster.prometheus.collect.collection import Collection
 
-MOST_PODS = 8_000  # in a span, as far as can be known before it is read
-FEW = 250  # workflows: spans of fewer are as long as any
-_FIRST = HOUR  # seconds: of many workflows of which nothing is known
-_SHORTEST = 900.0
-DEEPEST = 18 * HOUR  # seconds: how much of the past of many workflows all have before any has more, at most
+MAX_PODS = 8_000  # in a span, as far as can be known before it is read
+MAX_FULL_SPEED_WORKFLOWS = 250  # workflows: spans of fewer are as long as any
+_FIRST_SPAN = HOUR  # seconds: of many workflows of which nothing is known
+_MIN_SPAN = 900.0
+MAX_DEPTH = 18 * HOUR  # seconds: how much of the past of many workflows all have before any has more, at most
 _LACKING = 0.1  # share of the workflows that may lack some of their runs when the others have theirs
 
 
@@ -28,15 +28,15 @@ class Pace:
 
     def longest(self, workflows: int, longest: float) -> float:
         """Seconds of the next span of so many workflows, at most ``longest``."""
-        if workflows <= FEW:
+        if workflows <= MAX_FULL_SPEED_WORKFLOWS:
             return longest
         if self._rate is None:
-            return min(longest, _FIRST)
-        return min(longest, max(_SHORTEST, MOST_PODS / (self._rate * workflows)))
+            return min(longest, _FIRST_SPAN)
+        return min(longest, max(_MIN_SPAN, MAX_PODS / (self._rate * workflows)))
 
     def learn(self, collected: Collection, workflows: int) -> None:
         """A span of so many workflows was read."""
-        if collected.facts and workflows > FEW:
+        if collected.facts and workflows > MAX_FULL_SPEED_WORKFLOWS:
             self._rate = len(collected.facts) / max(1.0, collected.complete_until - collected.since) / workflows
 
 
@@ -44,7 +44,7 @@ class FirstDepth:
     """Seconds of the past that hold the newest runs of most workflows, as many as an analysis needs."""
 
     def __init__(self) -> None:
-        self.seconds = DEEPEST
+        self.seconds = MAX_DEPTH
 
     def learn(self, begun: Iterable[Sequence[float]], runs: int, newest: float) -> None:
         """Take it from workflows that were read from ``newest`` (unix seconds) back over ``seconds``, by when their runs
@@ -52,9 +52,9 @@ class FirstDepth:
         any. A run counts that began so long after the oldest moment read that it has no pods before."""
         first = newest - self.seconds + QUIET_SECONDS
         known = [sorted(b for b in of if b >= first)[-runs:] for of in begun if of]
-        needed = sorted(_needed(of, newest) if runs > 1 and len(of) == runs else DEEPEST for of in known)
-        most = needed[-1 - int(len(needed) * _LACKING)] if needed else DEEPEST
-        self.seconds = min(DEEPEST, most + QUIET_SECONDS)
+        needed = sorted(_needed(of, newest) if runs > 1 and len(of) == runs else MAX_DEPTH for of in known)
+        most = needed[-1 - int(len(needed) * _LACKING)] if needed else MAX_DEPTH
+        self.seconds = min(MAX_DEPTH, most + QUIET_SECONDS)
 
 
 def _needed(begun: Sequence[float], newest: float) -> float:

@@ -23,12 +23,12 @@ from concertmaster.prometheus.collect.shard import QueryShard
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope
 
-__all__ = ["PRESENT", "CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
+__all__ = ["RECENT_SECONDS", "CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
 
 SHORTER_AFTER_TIMEOUT = 3  # times in one reading of the past
-SHORTEST_AFTER_TIMEOUT = 900.0  # seconds
-PRESENT = HOUR  # seconds: a span this recent also tells what the source has at present
-MOST_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
+MIN_SPAN_AFTER_TIMEOUT = 900.0  # seconds
+RECENT_SECONDS = HOUR  # seconds: a span this recent also tells what the source has at present
+MAX_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
 
 
 def collect(
@@ -89,14 +89,14 @@ def backfill(
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
     patience, doubtful = SHORTER_AFTER_TIMEOUT, True
-    quiet = end < now - PRESENT  # a reading that goes on in the past: its first span may be quiet, too
+    quiet = end < now - RECENT_SECONDS  # a reading that goes on in the past: its first span may be quiet, too
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:
         while len(asked) < at_once and position > since:
             begin = max(since, float(int(position - length)))
             reading = _Reading(client, tuple(label_keys), chosen, now)
-            over = partial(reading.over, scope, begin, position, quiet=quiet and position < now - PRESENT)
+            over = partial(reading.over, scope, begin, position, quiet=quiet and position < now - RECENT_SECONDS)
             asked.append((begin, in_background(over, name="backfill")))
             position = begin
         begin, pending = asked.popleft()
@@ -107,7 +107,7 @@ def backfill(
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
         except TimedOut as error:  # a busy source answers for a shorter span what it cannot for a long one
-            if isinstance(error, Crowded) or not patience or end - begin <= SHORTEST_AFTER_TIMEOUT:
+            if isinstance(error, Crowded) or not patience or end - begin <= MIN_SPAN_AFTER_TIMEOUT:
                 raise
             patience, at_once = patience - 1, 1
             length = most = (end - begin) / 2
@@ -192,7 +192,7 @@ class _Reading:
         parts: list[Collection] = []
         left_out: list[LeftOut] = []
         position, length, growing = since, (end - since) / 2, False
-        for remaining in range(MOST_SPANS, 0, -1):
+        for remaining in range(MAX_SPANS, 0, -1):
             until = end if remaining == 1 else min(end, float(int(position + max(shortest, length))))
             try:
                 parts.append(self._shard((namespace,), position, until))

@@ -13,7 +13,7 @@ from concertmaster.prometheus.collect.collection import Collection
 from concertmaster.prometheus.collect.lives import LOOKBACK, SETTLED
 
 _SPARSE = 60.0  # seconds between samples where the interval is not known
-_KEPT = 600.0 + LOOKBACK  # seconds before a look that its window reaches back at most, overlap included
+_KEEP_SECONDS = 600.0 + LOOKBACK  # seconds before a look that its window reaches back at most, overlap included
 
 
 def settled(facts: Iterable[PodFact], latest: float, interval: float | None) -> frozenset[str]:
@@ -56,7 +56,7 @@ class SettledPods:
             if since < self._until.get(namespace, since):
                 self._ends.pop(namespace, None)
                 self._until.pop(namespace, None)
-            own = {uid: end for uid, end in self._ends.get(namespace, {}).items() if end > since - _KEPT}
+            own = {uid: end for uid, end in self._ends.get(namespace, {}).items() if end > since - _KEEP_SECONDS}
             if own:
                 self._ends[namespace] = own
                 found |= own.keys()
@@ -68,6 +68,6 @@ class SettledPods:
         """Remember what a reading settled, of the pods that were ``stored``."""
         for fact in read.facts:
             end = fact.finished
-            if fact.uid in read.settled and fact.uid in stored and end and end > read.complete_until - _KEPT:
+            if fact.uid in read.settled and fact.uid in stored and end and end > read.complete_until - _KEEP_SECONDS:
                 self._ends.setdefault(fact.namespace, {})[fact.uid] = end
                 self._until[fact.namespace] = max(read.complete_until, self._until.get(fact.namespace, 0.0))

@@ -19,9 +19,9 @@ from concertmaster.prometheus.queries.bulk import READY
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
-_SHORTEST, _LONGEST = 0.1, 86_400.0  # seconds between two samples of a container
-_FEWEST = 4  # samples that tell an interval
-_MOST_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
+_MIN_INTERVAL, _MAX_INTERVAL = 0.1, 86_400.0  # seconds between two samples of a container
+_MIN_SAMPLES = 4  # samples that tell an interval
+_MAX_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
 WHOLE_SECOND = 1.0  # resolution of the times of starts and ends
 
 
@@ -109,7 +109,7 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
     guesses = [
         value
         for value in (seen, values[len(values) // 5] if values else None)
-        if value and _SHORTEST <= value <= _LONGEST
+        if value and _MIN_INTERVAL <= value <= _MAX_INTERVAL
     ]
     if not guesses:
         return None
@@ -132,7 +132,7 @@ def _sampled_spans(drafts: Iterable[PodDraft], usage: Usage) -> Iterator[tuple[f
             for row in rows:
                 begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
                 last, samples = row.values.get("last"), row.values.get("samples", 0.0)
-                if begin is not None and last is not None and samples >= _FEWEST and last > begin:
+                if begin is not None and last is not None and samples >= _MIN_SAMPLES and last > begin:
                     yield last - begin, samples
 
 
@@ -270,7 +270,7 @@ def _until_last(row: UsageRow, span: float, life: float, interval: float | None)
     last sample; starts and ends are whole seconds, so that the number which fits both best is taken.
     """
     samples = row.values.get("samples", 0.0)
-    if not interval or not samples or not interval < row.step <= _MOST_SKIPPED * interval:
+    if not interval or not samples or not interval < row.step <= _MAX_SKIPPED * interval:
         return span
     best, missed = 0.0, 0
     for more in range(math.ceil(row.step / interval) + 1):

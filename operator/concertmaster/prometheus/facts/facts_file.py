@@ -24,7 +24,7 @@ from concertmaster.prometheus.facts.facts_codec import CodecError, decode, encod
 
 FORMAT = "concertmaster-facts"
 VERSION = 1
-LONGEST_LINE = 8 << 20  # bytes; a Kubernetes object is at most 1.5 MiB
+MAX_LINE_BYTES = 8 << 20  # bytes; a Kubernetes object is at most 1.5 MiB
 
 Item = dict[str, Any] | JobFact | PodFact | AnswerFact
 
@@ -196,10 +196,10 @@ def _lines(source: Path) -> Iterator[tuple[int, Any]]:
         with source.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
             with cast(io.BufferedIOBase, gzip.open(raw)) if packed else raw as file:
-                while line := file.readline(LONGEST_LINE + 1):
+                while line := file.readline(MAX_LINE_BYTES + 1):
                     number += 1
-                    if len(line) > LONGEST_LINE:
-                        raise FactsFileError(f"{source}, line {number}: is longer than {LONGEST_LINE} bytes.")
+                    if len(line) > MAX_LINE_BYTES:
+                        raise FactsFileError(f"{source}, line {number}: is longer than {MAX_LINE_BYTES} bytes.")
                     if line.strip():
                         yield number, _parsed(line, f"{source}, line {number}")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

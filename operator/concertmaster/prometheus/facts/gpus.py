@@ -15,7 +15,7 @@ from concertmaster.prometheus.facts.drafts import ContainerDraft, PodDraft, PodN
 from concertmaster.prometheus.queries.extended import EXPORTED
 from concertmaster.prometheus.queries.scope import LabelScheme
 
-ACTIVE = 0.05  # highest use (0 to 1) from which a GPU counts as active: a mere context on it stays below
+ACTIVE_UTILIZATION = 0.05  # highest use (0 to 1) from which a GPU counts as active: a mere context on it stays below
 
 GpuUse = dict[tuple[str, str, str], dict[str, dict[str, float]]]  # (namespace, pod, container) -> GPU -> stat -> value
 
@@ -67,7 +67,7 @@ def _container(
         return fact
     means = [seen.get("active.mean", seen.get("util.mean", 0.0)) for seen in devices.values()]
     peaks = [seen.get("active.peak", seen.get("util.peak", 0.0)) for seen in devices.values()]
-    return replace(fact, gpu_used=sum(means), gpus_active=float(sum(peak >= ACTIVE for peak in peaks)))
+    return replace(fact, gpu_used=sum(means), gpus_active=float(sum(peak >= ACTIVE_UTILIZATION for peak in peaks)))
 
 
 def _request(inside: ContainerDraft) -> tuple[str, float] | None:

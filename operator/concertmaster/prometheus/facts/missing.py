@@ -13,7 +13,7 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanish import ScrapeTargets
 
-LEAST = 3  # pods or containers needed before "none of them has it" is significant
+MIN_EXAMPLES = 3  # pods or containers needed before "none of them has it" is significant
 
 _KEEP = "keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
 _DCGM = "scrape NVIDIA's dcgm-exporter with its mapping of GPUs to pods (DCGM_EXPORTER_KUBERNETES=true)"
@@ -93,7 +93,7 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
     may have no requests: whether theirs are missing, the definition tells (``core.analysis.data_warnings``)."""
     ended = [pod for pod in facts if not pod.vanished]
     missing = []
-    if len(ended) >= LEAST:
+    if len(ended) >= MIN_EXAMPLES:
         missing += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
         if all(pod.reason is None for pod in ended) and _failed_without_reason(ended):
             missing.append(
@@ -104,19 +104,19 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
                 )
             )
     containers = [inside for pod in facts for inside in pod.containers if not inside.init]
-    if len(containers) >= LEAST:
+    if len(containers) >= MIN_EXAMPLES:
         missing += [
             _BY_NAME[name].missing
             for name, get in _CONTAINERS.items()
             if all(get(inside) is None for inside in containers)
         ]
         limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
-        if len(limited) >= LEAST and all(inside.throttled_share is None for inside in limited):
+        if len(limited) >= MIN_EXAMPLES and all(inside.throttled_share is None for inside in limited):
             missing.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))
         held = [
             inside for inside in containers if inside.gpu_request and (inside.gpu_resource or "").startswith("nvidia")
         ]
-        if len(held) >= LEAST and all(inside.gpu_used is None for inside in held):
+        if len(held) >= MIN_EXAMPLES and all(inside.gpu_used is None for inside in held):
             missing.append(Missing("DCGM_FI_DEV_GPU_UTIL", "whether requested GPUs are used is unknown", _DCGM))
         vague = [inside for inside in containers if inside.ambiguous]
         if vague:
@@ -136,9 +136,9 @@ def ends(drafts: Sequence[PodDraft]) -> list[Missing]:
     none has a phase."""
     succeeded = [draft for draft in drafts if "Succeeded" in draft.phases]
     lacking = []
-    if len(succeeded) >= LEAST and not any(_COMPLETION in draft.times for draft in succeeded):
+    if len(succeeded) >= MIN_EXAMPLES and not any(_COMPLETION in draft.times for draft in succeeded):
         lacking.append(_BY_NAME[_COMPLETION].missing)
-    if len(succeeded) >= LEAST and all(draft.stood_in or not draft.phases for draft in drafts):
+    if len(succeeded) >= MIN_EXAMPLES and all(draft.stood_in or not draft.phases for draft in drafts):
         lacking.append(_BY_NAME[_PHASE].missing)
     return lacking
 
@@ -146,7 +146,7 @@ def ends(drafts: Sequence[PodDraft]) -> list[Missing]:
 def prices(facts: Sequence[PodFact]) -> list[Missing]:
     """That prices of nodes are unknown, where a policy uses them."""
     placed = [pod for pod in facts if pod.node]
-    if len(placed) < LEAST or any(pod.instance_type or pod.node_prices for pod in placed):
+    if len(placed) < MIN_EXAMPLES or any(pod.instance_type or pod.node_prices for pod in placed):
         return []
     return [
         Missing(
@@ -206,4 +206,4 @@ def nothing(namespaces: Sequence[str]) -> Missing:
 
 def _failed_without_reason(pods: Sequence[PodFact]) -> bool:
     failed = [pod for pod in pods if pod.phase == "Failed"]
-    return len(failed) >= LEAST and all(inside.reason is None for pod in failed for inside in pod.containers)
+    return len(failed) >= MIN_EXAMPLES and all(inside.reason is None for pod in failed for inside in pod.containers)

@@ -12,7 +12,7 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.queries.extended import INSTANCE_TYPES, NODE_PRICES, SPOT, node_label
 from concertmaster.prometheus.queries.scope import LabelScheme
 
-_STEADY = 0.9  # of the most nodes at a time: with fewer at another hour, the cluster scales with its work
+_FIXED_SIZE_SHARE = 0.9  # of the most nodes at a time: with fewer at another hour, the cluster scales with its work
 
 
 @dataclass(slots=True)
@@ -69,7 +69,9 @@ def read_allocatable(vector: Vector, scheme: LabelScheme) -> Nodes:
         amounts = tainted.setdefault(node, {}) if stat == "tainted" else known.setdefault(stat, {})
         amounts[resource.replace("_", "-")] = value  # as Kubernetes has it: ephemeral-storage
     fewest, most = known.get("fewest", {}), known.get("most", {})
-    steady = bool(most) and all(fewest.get(resource, 0.0) >= _STEADY * value for resource, value in most.items())
+    steady = bool(most) and all(
+        fewest.get(resource, 0.0) >= _FIXED_SIZE_SHARE * value for resource, value in most.items()
+    )
     return Nodes(
         known.get("largest", {}),
         most if steady else {},

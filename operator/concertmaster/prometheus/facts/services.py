@@ -9,7 +9,7 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.queries.scope import LabelScheme
 
 _PODS = "pods"
-_WHOLE = 0.9  # of the nodes have such pods, where those of all namespaces are known: DaemonSets run on each
+_DAEMON_SET_SHARE = 0.9  # of the nodes have such pods, where those of all namespaces are known: DaemonSets run on each
 
 
 def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMoment | None:
@@ -29,7 +29,7 @@ def read_services(vector: Vector, at: float, scheme: LabelScheme) -> ServiceMome
         each = [(has.get((node, resource), 0.0), taken.get((node, resource), 0.0)) for node in nodes]
         left[resource] = np.array([whole - part for whole, part in each])
         held[resource] = sum(part for _, part in each)
-    whole = len({node for node, _ in pods} & set(nodes)) >= _WHOLE * len(nodes)
+    whole = len({node for node, _ in pods} & set(nodes)) >= _DAEMON_SET_SHARE * len(nodes)
     return ServiceMoment(at, left, held, whole, tuple(nodes))
 
 

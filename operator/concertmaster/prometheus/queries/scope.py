@@ -46,7 +46,7 @@ class LabelScheme:
 SPARSE = 900  # seconds between the moments at which what stays the same for long is asked for
 _LONG = 4 * SPARSE  # seconds; windows beyond this are read sparsely
 
-MOST_NAMESPACES = 10  # matched beside names of pods
+MAX_NAMESPACES = 10  # matched beside names of pods
 
 PLAIN = LabelScheme()
 MOVED = LabelScheme({"namespace": "exported_namespace"})
@@ -91,7 +91,7 @@ class QueryScope:
         metrics source intersects all their series with those of the pods, which takes it a fifth to a third of finding
         these. The answer may tell of pods of the same names in other namespaces."""
         named = among(scheme.name("pod"), pods)
-        if named and not 0 < len(self.namespaces) <= MOST_NAMESPACES:
+        if named and not 0 < len(self.namespaces) <= MAX_NAMESPACES:
             return [*equalities(self.extra_matchers), *named, *matchers]
         return self.of(scheme, *named, *matchers)
 

@@ -27,9 +27,9 @@ from concertmaster.prometheus.reader.wire import Asked, PastSpan, Question, rece
 
 log = logging.getLogger("concertmaster.sources")
 
-_FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of which users' queries take one at most
+_MIN_CONCURRENT_QUERIES = 3  # one for the process, and two here, of which users' queries take one at most
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
-_ROOM = 400.0 * 2**20
+_PROCESS_BYTES = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
 _WORK = 60.0  # seconds for its startup, and to process answers between two queries
 
@@ -63,7 +63,7 @@ class Readers:
         if self._cores() < 2 or self.running:
             return False
         room = self._room()
-        return room is None or room >= _ROOM
+        return room is None or room >= _PROCESS_BYTES
 
 
 class SourceReader:
@@ -155,7 +155,7 @@ class SourceReader:
     @property
     def _few(self) -> bool:
         """Whether the source allows too few queries at a time to share them."""
-        return self._client.places < _FEWEST_PLACES
+        return self._client.places < _MIN_CONCURRENT_QUERIES
 
     def _start(self) -> _Process | None:
         """A process; None where the operator does better to read by itself."""

@@ -19,8 +19,8 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.reader.wire import AllRead, Asked, Question, receive, send
 
-_IDLE = 600.0  # seconds without a question, after which the process ends
-_YOUNG = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
+_IDLE_SECONDS = 600.0  # seconds without a question, after which the process ends
+_GC_THRESHOLD = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
 
 
 class _Gone(Exception):
@@ -40,7 +40,7 @@ def serve(connection: Connection) -> None:
 
     def next_question() -> Question:
         try:
-            if connection.poll(_IDLE):
+            if connection.poll(_IDLE_SECONDS):
                 return receive(connection)  # type: ignore[no-any-return]
         except (EOFError, OSError):
             pass
@@ -72,7 +72,7 @@ def _answer(question: Question, client: PrometheusClient, reply: Callable[[objec
 def main() -> int:
     """The process. A fault of its own is a line in the operator's log, as JSON like all others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the operator gets it as well, and ends this process
-    gc.set_threshold(_YOUNG, 20, 20)
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
     quiet_transport()
     try:
         serve(Connection(int(sys.argv[1])))

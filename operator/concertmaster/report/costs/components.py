@@ -17,7 +17,7 @@ from concertmaster.core.model import Recommendation
 from concertmaster.report.tables import table
 from concertmaster.report.view import View, number
 
-MOST = 40  # rows; the rest is added up
+MAX_ROWS = 40  # rows; the rest is added up
 _MARKS = {"sidecar": " (sidecar)", "init": " (init container)"}
 
 
@@ -31,7 +31,7 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
             for place, share in _shares(analysis, parts, item).items():
                 saved[place][item.id] = share * item.saving_per_month.likely
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
-    return rows if len(rows) <= MOST else [*rows[: MOST - 1], _rest(rows[MOST - 1 :])]
+    return rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], _rest(rows[MAX_ROWS - 1 :])]
 
 
 def _row(analysis: Analysis, part: Component, rate: float | None, saving: Mapping[str, float]) -> View:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from concertmaster.api.views.fleet import CostGroup
 from concertmaster.report.view import View
 
-MOST = 50  # groups of each table
+MAX_GROUPS = 50  # groups of each table
 _KINDS = {"container": "compute", "init": "init containers", "rest": "small components"}
 
 
@@ -63,7 +63,7 @@ def _groups(
                 after_per_month=(before.after_per_month or 0.0) + sum(map(_after, rows)) * workflow.runs_per_month,
             )
     made = [g for g in found.values() if g.cost_per_month > 0]
-    return tuple(sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MOST])
+    return tuple(sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MAX_GROUPS])
 
 
 def _after(row: View) -> float:

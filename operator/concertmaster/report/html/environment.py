@@ -20,14 +20,14 @@ from concertmaster.core.units import HOUR
 from concertmaster.report import impact as impacts
 from concertmaster.report.workflows.rows import moment
 
-HERE = Path(__file__).resolve().parent
+DIRECTORY = Path(__file__).resolve().parent
 
 
 @cache
 def environment(*folders: Path) -> Environment:
     """The environment with the templates of these folders beside the shared ones."""
     made = Environment(
-        loader=FileSystemLoader([*folders, HERE / "templates"]),
+        loader=FileSystemLoader([*folders, DIRECTORY / "templates"]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -51,7 +51,7 @@ def environment(*folders: Path) -> Environment:
 @cache
 def stylesheet() -> Markup:
     """The style sheet, to be embedded in a document. Nothing of it comes from a cluster."""
-    return Markup((HERE / "style.css").read_text(encoding="utf-8"))
+    return Markup((DIRECTORY / "style.css").read_text(encoding="utf-8"))
 
 
 def when(value: str | None) -> str:

@@ -11,15 +11,15 @@ from concertmaster.core.model.daily import ROLLED_BACK, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
-from concertmaster.report.costs.groups import MOST, PricedWorkflow, by_component, by_step
+from concertmaster.report.costs.groups import MAX_GROUPS, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import moment
 
-TOP = 10
-MOST_WORKFLOWS = 10_000
+TOP_RECOMMENDATIONS = 10
+MAX_WORKFLOWS = 10_000
 UNLABELLED = "(no label)"
 
 
@@ -47,7 +47,7 @@ def period_report(
     became of recommendations, which may reach further back than what the profiles say; None: not known."""
     known = within(days or {}, scope.since, scope.until)
     view = counted(view, known, scope.since, scope.until) if known else view
-    rows = view.page(limit=MOST_WORKFLOWS)
+    rows = view.page(limit=MAX_WORKFLOWS)
     results = [r for r in view.results if (at := moment(r.since)) is None or at >= scope.since]
     label = scope.label
     return PeriodReport(
@@ -58,7 +58,7 @@ def period_report(
         source=scope.source,
         scope=scope.text,
         summary=view.summary,
-        top=tuple(view.top(TOP)),
+        top=tuple(view.top(TOP_RECOMMENDATIONS)),
         objectives=tuple(view.objectives),
         degradations=tuple(view.degradations),
         adoption=view.adoption,
@@ -109,7 +109,7 @@ def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> t
         for (group, currency), members in members_of.items()
     ]
     made.sort(key=lambda g: (-g.cost_per_month, g.name))
-    return tuple(made[:MOST])
+    return tuple(made[:MAX_GROUPS])
 
 
 def _demand(view: FleetView) -> Iterable[str]:

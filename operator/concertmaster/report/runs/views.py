@@ -34,7 +34,7 @@ from concertmaster.report.view import number
 
 LATEST = "latest"
 TYPICAL = "typical"
-MOST_PODS = 500  # of one run
+MAX_PODS = 500  # of one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _summary(history: RunHistory, at: int, path: tuple[PathPart, ...]) -> RunSum
     )
 
 
-def run_view(history: RunHistory, at: int, *, most_pods: int = MOST_PODS) -> RunView:
+def run_view(history: RunHistory, at: int, *, most_pods: int = MAX_PODS) -> RunView:
     """The run at that position in full, with all pods of its critical path and at most ``most_pods`` others."""
     record, run = history.runs[at], history.executed[at]
     path, critical = path_parts(run), {attempt.source for attempt in critical_chain(run)}

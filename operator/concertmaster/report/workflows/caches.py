@@ -8,14 +8,14 @@ from concertmaster.api.views.fleet import WorkflowCacheRow
 from concertmaster.core import text
 from concertmaster.report.workflows.rows import Raw, full_name, workflow_name
 
-MOST = 50
+MAX_ROWS = 50
 
 
 def cache_rows(profiles: Iterable[Raw]) -> tuple[WorkflowCacheRow, ...]:
     """The caches in the statuses of ``profiles``, most work saved first; a shared one is listed with each workflow."""
     caches = [row for profile in profiles for row in _rows(profile)]
     caches.sort(key=lambda r: (-r.saved_seconds, r.namespace, r.profile, r.cache))
-    return tuple(caches[:MOST])
+    return tuple(caches[:MAX_ROWS])
 
 
 def _rows(profile: Raw) -> Iterable[WorkflowCacheRow]:

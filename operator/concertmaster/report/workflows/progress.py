@@ -13,7 +13,7 @@ _TIMES = {
     "earliest_end": "earliestEnd",
     "latest_end": "latestEnd",
 }
-_LEAST = 1800.0  # seconds that a scheduled run may be overdue
+_MIN_OVERDUE = 1800.0  # seconds that a scheduled run may be overdue
 
 
 def running_rows(profile: Raw) -> list[RunningRow]:
@@ -53,5 +53,5 @@ def late_since(profile: Raw, now: float) -> float | None:
     if due is None:
         return None
     usual = (seconds_of(summary.get("p95")) if isinstance(summary, Mapping) else None) or 0.0
-    limit, until = due + max(_LEAST, usual), moment(status.get("dataUntil"))
+    limit, until = due + max(_MIN_OVERDUE, usual), moment(status.get("dataUntil"))
     return due if limit < now and (until is None or until > limit) else None

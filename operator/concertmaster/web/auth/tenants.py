@@ -23,7 +23,7 @@ from concertmaster.web.readers import NotAllowed, Reader, Unavailable
 log = logging.getLogger("concertmaster.web")
 Raw = Mapping[str, Any]
 Places = frozenset[str]
-MOST_VIEWS = 64
+MAX_VIEWS = 64
 _LIST_PROFILES = Right("list", PROFILES)
 _LIST_CHANGES = Right("list", CHANGES)
 
@@ -56,7 +56,7 @@ class Tenants:
             # Views of an older list would hold all its objects.
             for other in [k for k, (of, _) in self._views.items() if of is not whole]:
                 del self._views[other]
-            while len(self._views) > MOST_VIEWS:
+            while len(self._views) > MAX_VIEWS:
                 self._views.popitem(last=False)
         return made
 

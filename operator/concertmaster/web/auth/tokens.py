@@ -18,10 +18,10 @@ from concertmaster.web.auth.tenants import Tenants
 from concertmaster.web.readers import Reader
 
 log = logging.getLogger("concertmaster.web")
-MOST_TOKEN = 16_384  # characters
+MAX_TOKEN_LENGTH = 16_384  # characters
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+)", re.IGNORECASE)  # RFC 6750
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="concertmaster"'}
-_AGAIN = {"Retry-After": "5"}
+_RETRY_HEADERS = {"Retry-After": "5"}
 
 
 class TokenAuthenticator:
@@ -37,7 +37,7 @@ class TokenAuthenticator:
         """See ``Authenticator``. 401 without a token that is accepted; 503 where nobody can be asked."""
         given = request.headers.getall("Authorization", [])
         match = _BEARER.fullmatch(given[0].strip()) if len(given) == 1 else None
-        if match is None or len(match[1]) > MOST_TOKEN:
+        if match is None or len(match[1]) > MAX_TOKEN_LENGTH:
             raise web.HTTPUnauthorized(
                 headers=_CHALLENGE,
                 text="A bearer token of this cluster is needed (header Authorization). In a browser it comes from the "
@@ -48,7 +48,7 @@ class TokenAuthenticator:
         except KubeError as error:
             log.warning("a token cannot be reviewed: %s", error)
             raise web.HTTPServiceUnavailable(
-                headers=_AGAIN, text="The API server could not review your token. Try again shortly.\n"
+                headers=_RETRY_HEADERS, text="The API server could not review your token. Try again shortly.\n"
             ) from None
         if who is None:
             raise web.HTTPUnauthorized(

@@ -9,9 +9,9 @@ from concertmaster.core import text
 from concertmaster.core.model import Outcome
 from concertmaster.web.charts.axis import marks
 
-MOST = 80  # rows drawn
+MAX_ROWS = 80  # rows drawn
 _PLOT, _ROW, _TOP = 690, 20, 24
-_CHARACTER, _LONGEST = 6.7, 32  # pixels of a character of a label, about, and most characters
+_CHARACTER, _MAX_LABEL = 6.7, 32  # pixels of a character of a label, about, and most characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ def gantt_chart(run: RunView) -> GanttChart | None:
     if not known:
         return None
     shown = known
-    if len(known) > MOST:
+    if len(known) > MAX_ROWS:
         critical = [p for p in known if p.critical]
-        others = [p for p in known if not p.critical][: max(0, MOST - len(critical))]
-        chosen = {id(p) for p in (*critical[:MOST], *others)}
+        others = [p for p in known if not p.critical][: max(0, MAX_ROWS - len(critical))]
+        chosen = {id(p) for p in (*critical[:MAX_ROWS], *others)}
         shown = [p for p in known if id(p) in chosen]
     end = max([p.finished or 0.0 for p in known] + [run.duration_seconds or 0.0, 1e-3])
     scale = _PLOT / end
@@ -74,7 +74,7 @@ def _name(pod: PodRow) -> str:
 
 def _label(pod: PodRow) -> str:
     name = _name(pod)
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    return name if len(name) <= _MAX_LABEL else name[: _MAX_LABEL - 1] + "…"
 
 
 def _row(pod: PodRow, y: float, left: float, scale: float) -> GanttRow:

@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.graph import levels
 
-MOST = 80  # steps drawn
+MAX_STEPS = 80  # steps drawn
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 168, 46, 44, 14, 8
 _LETTERS = 22
 
@@ -41,7 +41,7 @@ class GraphChart:
 
 def graph_chart(steps: Sequence[Mapping[str, Any]]) -> GraphChart | None:
     """The graph of an analysis' steps; None without any."""
-    shown = list(steps[:MOST])
+    shown = list(steps[:MAX_STEPS])
     if not shown:
         return None
     place = {str(s["name"]): i for i, s in enumerate(shown)}

@@ -15,7 +15,7 @@ import pytest
 
 from concertmaster.archive import ArchiveError, ArchivePage, ArchiveRow, StatementFailed
 from concertmaster.controller.archive import archived_runs
-from concertmaster.controller.archive.archived_runs import OVERLAP, ArchivedRuns
+from concertmaster.controller.archive.archived_runs import OVERLAP_SECONDS, ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
@@ -354,7 +354,7 @@ def test_thousands_of_ends_in_one_second_do_not_stop_it(harness: Harness) -> Non
 def test_what_is_archived_later_is_read_in_the_next_cycle_also_when_it_ended_before_the_last(harness: Harness) -> None:
     harness.archive.put(ran("a", 600.0))
     harness.look()
-    harness.archive.put(ran("b", 300.0), ran("late", 600.0 + OVERLAP / 2))
+    harness.archive.put(ran("b", 300.0), ran("late", 600.0 + OVERLAP_SECONDS / 2))
     assert harness.look().changed == {ETL.key}
     assert harness.names() == ["late", "a", "b"]
     assert harness.look() == ArchiveReport()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from concertmaster.controller.collection.run_objects import MAX_LIST_SECONDS, MAX_TURN_SECONDS, MOST_LISTS, EarlierRuns
+from concertmaster.controller.collection.run_objects import MAX_LIST_SECONDS, MAX_LISTS, MAX_TURN_SECONDS, EarlierRuns
 from concertmaster.kube import errors
 
 
@@ -51,10 +51,10 @@ def test_it_goes_on_in_the_next_cycle_where_it_was() -> None:
 
 
 def test_few_lists_are_under_way_at_a_time() -> None:
-    lists = Lists(**{f"n{i}": 1000 for i in range(2 * MOST_LISTS)})
+    lists = Lists(**{f"n{i}": 1000 for i in range(2 * MAX_LISTS)})
     lists.cycle()
     lists.cycle()
-    assert len(lists.begun) == MOST_LISTS
+    assert len(lists.begun) == MAX_LISTS
 
 
 def test_a_list_that_failed_begins_anew_and_one_that_nobody_wants_any_more_is_dropped() -> None:

@@ -280,12 +280,12 @@ def test_of_pods_only_what_is_read_is_held(harness: Harness, monkeypatch: pytest
         pod = live_pod(name, 2, 20)
         pod["metadata"] = {**pod["metadata"], "annotations": bulky, "managedFields": [bulky]}
         harness.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
-    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 20_000)
+    monkeypatch.setattr(run_objects, "MAX_CHILDREN_BYTES", 20_000)
     assert harness.see(JOBS, backup_run(succeeded=2))
     harness.live.read()
     (run,) = harness.runs(BACKUP)
     assert len(run.steps) == 2
-    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 500)
+    monkeypatch.setattr(run_objects, "MAX_CHILDREN_BYTES", 500)
     assert harness.see(JOBS, backup_run("backup-29333334", succeeded=2))
     assert "its pods are too large together" in harness.look().notes[0]
 
@@ -488,16 +488,16 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def test_a_turn_is_bounded_in_runs_and_in_time(harness: Harness) -> None:
-    for i in range(module.MOST_AT_ONCE + 20):
+    for i in range(module.MAX_BATCH_RUNS + 20):
         assert harness.see(WORKFLOWS, etl_run(f"etl-{i:03}"))
     assert harness.live.read() is True
-    assert len(harness.runs(ETL)) == module.MOST_AT_ONCE
+    assert len(harness.runs(ETL)) == module.MAX_BATCH_RUNS
     assert harness.live.read() is False
-    assert len(harness.runs(ETL)) == module.MOST_AT_ONCE + 20
+    assert len(harness.runs(ETL)) == module.MAX_BATCH_RUNS + 20
 
 
 def test_a_turn_ends_with_the_steps_it_may_hold(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_STEPS_AT_ONCE", 2)
+    monkeypatch.setattr(module, "MAX_BATCH_STEPS", 2)
     for i in range(3):
         harness.see(WORKFLOWS, etl_run(f"etl-{i}"))
     assert harness.live.read()
@@ -777,7 +777,7 @@ def test_an_api_server_that_is_away_is_a_note_and_keeps_what_was_read(harness: H
 
 
 def test_many_runs_in_progress_are_read_in_turns(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_progress, "MOST_READ", 3)
+    monkeypatch.setattr(in_progress, "MAX_READ", 3)
     for n in range(8):
         harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, under_way(f"etl-{n}")))
     assert [len(harness.look().running[ETL.key]) for _ in range(4)] == [3, 6, 8, 8]
@@ -786,8 +786,8 @@ def test_many_runs_in_progress_are_read_in_turns(harness: Harness, monkeypatch: 
 def test_many_runs_in_progress_of_one_namespace_hold_up_no_other(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_progress, "MOST_READ", 2)
-    monkeypatch.setattr(in_progress, "MOST_KNOWN", 6)
+    monkeypatch.setattr(in_progress, "MAX_READ", 2)
+    monkeypatch.setattr(in_progress, "MAX_KNOWN", 6)
     harness.look(ETL, CROWD)
     for n in range(9):
         harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}"))))
@@ -798,7 +798,7 @@ def test_many_runs_in_progress_of_one_namespace_hold_up_no_other(
 def test_many_runs_in_progress_that_the_watch_does_not_bring_hold_up_no_other(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_progress, "MOST_READ", 2)
+    monkeypatch.setattr(in_progress, "MAX_READ", 2)
     for n in range(9):
         harness.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}")))
     harness.client.add(WORKFLOWS, under_way())

@@ -58,7 +58,7 @@ def stage() -> SnapshotBuilder:
 
 @pytest.fixture
 def watch(stage: SnapshotBuilder, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunWatch]:
-    monkeypatch.setattr(module, "_SETTLE", 0.01)
+    monkeypatch.setattr(module, "_DEBOUNCE_SECONDS", 0.01)
     found = RunWatch(stage.body, stage.read, stage.lost.append)
     yield found
     assert found.stop(5.0)

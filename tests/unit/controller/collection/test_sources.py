@@ -235,7 +235,7 @@ def test_the_past_of_many_workflows_is_read_in_parts(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six hours of ten thousand workflows are 250,000 pods, which would be in memory at once."""
-    monkeypatch.setattr(past, "_TOGETHER", 2)
+    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 2)
     definitions = [
         cronjob(name, namespace)
         for namespace in ("a", "b", "c", "d")
@@ -294,7 +294,7 @@ class SlowStart:
 def slow(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> SlowStart:
-    monkeypatch.setattr(past, "_TOGETHER", 1)
+    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 1)
     ticks = count(0.0, 40.0)  # seconds: as long as every part takes
     harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
     return SlowStart(Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks)), request.param)
@@ -407,8 +407,8 @@ def test_a_past_that_takes_little_longer_than_one_reading_is_not_long(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To analyse the newest runs first would cost each workflow a second analysis."""
-    monkeypatch.setattr(past, "_TOGETHER", 1)
-    monkeypatch.setattr(past, "_AT_ONCE", 5.0)
+    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 1)
+    monkeypatch.setattr(past, "_MAX_SECONDS", 5.0)
     ticks = count(0.0, 8.0)
     harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
     quick = SlowStart(Reader(tmp_path / "quick.db", harness, reader.settings, clock=lambda: next(ticks)))
@@ -436,7 +436,7 @@ def test_what_has_come_is_stored_between_analyses_and_told_by_the_next_reading(s
 
 @pytest.mark.parametrize("slow", [0, 1], indirect=True)
 def test_no_more_of_many_is_read_at_first_than_analyses_need(slow: SlowStart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "FEW", 0)
+    monkeypatch.setattr(past, "MAX_FULL_SPEED_WORKFLOWS", 0)
     slow.window = 3 * DAY
     slow.cycle(NOW, min_runs=5)
     assert min(since for since, _ in slow.asked("a")) == NOW - DELAY - 18 * 3600.0, "nothing was known of any"

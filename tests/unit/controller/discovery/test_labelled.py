@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery import labelled
-from concertmaster.controller.discovery.labelled import MOST, LabelledWorkflows
+from concertmaster.controller.discovery.labelled import MAX_WORKFLOWS, LabelledWorkflows
 from concertmaster.core.model import PodFact
 from concertmaster.core.units import DAY
 from concertmaster.prometheus.client.errors import SourceUnreachable
@@ -120,18 +120,18 @@ def test_namespaces_that_may_not_use_the_source_are_not_asked_about(monkeypatch:
 
 def test_workflows_are_remembered_in_bounded_number(monkeypatch: Any) -> None:
     harness = Harness(monkeypatch)
-    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST + 50)]
-    assert len(harness.look().workflows) == MOST
+    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MAX_WORKFLOWS + 50)]
+    assert len(harness.look().workflows) == MAX_WORKFLOWS
 
 
 def test_thousands_of_workflows_of_one_namespace_keep_out_no_other(monkeypatch: Any) -> None:
     harness = Harness(monkeypatch)
-    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST)]
+    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MAX_WORKFLOWS)]
     harness.look()
     harness.sources.rows = [("other", {"dag_id": "etl"})]
     harness.now += HOUR
     found = harness.look().workflows
-    assert len(found) == MOST
+    assert len(found) == MAX_WORKFLOWS
     assert "other" in {workflow.namespace for workflow in found}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.discovery import pod_index
-from concertmaster.controller.discovery.pod_index import KEPT, MOST_WATCHES, PODS, PodIndex
+from concertmaster.controller.discovery.pod_index import KEEP_SECONDS, MAX_WATCHES, PODS, PodIndex
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.kube.access import Right
@@ -127,22 +127,22 @@ def test_what_may_not_be_read_is_said_with_both_ways_out() -> None:
 
 def test_watches_are_few() -> None:
     harness = Harness()
-    (note,) = harness.index.follow([PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES + 1)])
-    assert len(harness.watches) == MOST_WATCHES
-    assert note == f"pods are watched by {MOST_WATCHES} labels at most, not by key-{MOST_WATCHES}"
+    (note,) = harness.index.follow([PodLabels(f"key-{i}", "run") for i in range(MAX_WATCHES + 1)])
+    assert len(harness.watches) == MAX_WATCHES
+    assert note == f"pods are watched by {MAX_WATCHES} labels at most, not by key-{MAX_WATCHES}"
 
 
 def test_the_first_labels_are_watched_also_where_others_were_before() -> None:
     harness = Harness()
-    first = [PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES)]
+    first = [PodLabels(f"key-{i}", "run") for i in range(MAX_WATCHES)]
     harness.index.follow(first)
     harness.index.follow([PodLabels("another", "run"), *first])
     assert "another" in harness.watches
-    assert [finder for finder, watch in harness.watches.items() if watch.ended] == [f"key-{MOST_WATCHES - 1}"]
+    assert [finder for finder, watch in harness.watches.items() if watch.ended] == [f"key-{MAX_WATCHES - 1}"]
 
 
 def test_the_pods_of_one_namespace_keep_out_those_of_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod_index, "MOST", 4)
+    monkeypatch.setattr(pod_index, "MAX_PODS", 4)
     harness = Harness()
     harness.index.follow([AIRFLOW])
     harness.see("quiet", namespace="quiet", dag_id="etl")
@@ -153,13 +153,13 @@ def test_the_pods_of_one_namespace_keep_out_those_of_no_other(monkeypatch: pytes
 
 
 def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod_index, "MOST", 3)
+    monkeypatch.setattr(pod_index, "MAX_PODS", 3)
     harness = Harness()
     harness.index.follow([AIRFLOW])
     for i in range(5):
         harness.see(f"pod-{i}", dag_id="etl")
     assert harness.index.names({"data"}) == ("pod-2", "pod-3", "pod-4")
-    harness.now += KEPT + 1
+    harness.now += KEEP_SECONDS + 1
     harness.index.follow([AIRFLOW])
     assert harness.index.names({"data"}) == ()
 

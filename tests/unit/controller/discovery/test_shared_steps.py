@@ -52,7 +52,7 @@ def test_what_cannot_be_compared_stays_as_it_is(number: Any) -> None:
 
 
 def test_steps_that_nobody_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_steps, "_LEAST", 4)
+    monkeypatch.setattr(shared_steps, "_MIN_STEPS", 4)
     shared = SharedSteps()
     kept = shared.share(template("kept"))
     for version in range(50):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from concertmaster.controller.interfaces import Case, ProfileAnalysis
-from concertmaster.controller.profiles.fleet_index import EVERY, FleetIndex
+from concertmaster.controller.profiles.fleet_index import REBUILD_EVERY, FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.timetable import Timetable
@@ -92,7 +92,7 @@ def test_new_runs_of_others_are_news_once_an_hour(bed: Bed) -> None:
         assert analysed(bed) == ["calm"]
     bed.history.runs_of["calm"].append(run("calm", 20))
     bed.sources.changed.add(calm)
-    assert bed.run(seconds=EVERY) is True
+    assert bed.run(seconds=REBUILD_EVERY) is True
     bed.run(seconds=2.0)
     assert "etl" in analysed(bed)
 
@@ -133,8 +133,8 @@ def test_who_is_gone_is_no_neighbour() -> None:
     assert index.settle(NOW)
     assert index.edition_for(keys[0]) == 1
     index.keep_only(keys[:1])
-    assert index.settle(NOW + EVERY)
+    assert index.settle(NOW + REBUILD_EVERY)
     assert index.fleet is not None
     assert [m.key for m in index.fleet.members] == keys[:1]
     assert index.edition_for(keys[1]) == 0
-    assert not index.settle(NOW + 2 * EVERY)  # nothing changed
+    assert not index.settle(NOW + 2 * REBUILD_EVERY)  # nothing changed

@@ -12,7 +12,7 @@ from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.running.forecast import RunForecast
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.history import HistoryUnavailable
-from concertmaster.report.running import MOST, document, late_sentence
+from concertmaster.report.running import MAX_RUNS, document, late_sentence
 from concertmaster.report.workflow_series import Sample
 from tests.support.controller.harness import NOW, Bed
 from tests.support.controller.in_progress import HOUR, KEY, ended, going
@@ -110,7 +110,7 @@ def forecast(name: str, start: float, *, late: bool = False) -> RunForecast:
 def test_the_list_is_bounded_with_late_runs_first() -> None:
     found = document([forecast(f"r{n}", NOW + n, late=n % 4 == 3) for n in range(20)])
     assert [e["name"] for e in found] == ["r3", "r7", "r11", "r15", "r19"]
-    assert len(found) == MOST
+    assert len(found) == MAX_RUNS
     assert len(found[0]["step"]) == 63
 
 

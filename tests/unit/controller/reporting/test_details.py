@@ -185,7 +185,7 @@ def test_the_document_is_cut_to_size_and_says_so() -> None:
     view["steps"] = [{**step, "name": f"s{i}", "dragSeconds": float(i)} for i in range(500)]
     view["recommendations"] = [{**item, "id": f"r{i}", "because": "x" * 400} for i in range(2000)]
     found = detail.document(view, "etl")
-    assert len(detail.encode(found)) <= detail.MOST_BYTES
+    assert len(detail.encode(found)) <= detail.MAX_BYTES
     assert len(found["recommendations"]) + found["moreRecommendations"] == 2000
     assert len(found["steps"]) + found["moreSteps"] == 500
     assert found["recommendations"][0]["id"] == "r0"

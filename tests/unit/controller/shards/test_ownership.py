@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.shards.election import LASTS, ShardElection
+from concertmaster.controller.shards.election import LEASE_SECONDS, ShardElection
 from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.ownership import Ownership, places
 from concertmaster.kube.client import KubeClient
@@ -180,7 +180,7 @@ def test_a_lost_shard_is_taken_over_within_30_seconds_and_gets_the_same_back() -
     while set().union(owned(three[0]), owned(three[1])) != set(NAMESPACES):
         pass_time(server, *three[:2], seconds=3)
         assert not (owned(three[0]) & owned(three[2])), "the lost one may only be cut off"
-    assert server.now - begun <= LASTS + 2 * 3 < 30
+    assert server.now - begun <= LEASE_SECONDS + 2 * 3 < 30
     assert owned(three[0]) >= before[0]
     assert owned(three[1]) >= before[1]
     back = shard(server, 2, life=1)

@@ -14,14 +14,14 @@ from concertmaster.core.changepoint import Series, detect, detect_many
 from concertmaster.core.changepoint.scores import (
     BOUND,
     HALVINGS,
-    LEAST_SPREAD,
+    MIN_SPREAD,
     REFERENCE_POINTS,
     best_split,
     best_splits,
     split_p_value,
 )
 from concertmaster.core.changepoint.segment import (
-    INSIGNIFICANT,
+    INSIGNIFICANT_P,
     MIN_SEGMENT,
     _insignificant_split,
     first_looks,
@@ -95,7 +95,7 @@ def _plain_split(values: Floats, minimum: int) -> tuple[int, float]:
             )
         )
     bounded = [np.clip(unit(s), -BOUND, BOUND) for s in scores]
-    rows = [(s - s.mean()) / max(float(s.std()), LEAST_SPREAD) for s in bounded]
+    rows = [(s - s.mean()) / max(float(s.std()), MIN_SPREAD) for s in bounded]
     clear = {
         k: max(abs(s[:k].sum()) for s in rows) / math.sqrt(k * (n - k) / (n - 1.0))
         for k in range(minimum, n - minimum + 1)
@@ -134,4 +134,4 @@ def test_slopes_of_many_are_those_of_each(seed: int, n: int, tied: bool) -> None
 @pytest.mark.parametrize("n", [12, 30, 200])
 def test_what_is_hopeless_is_so_by_its_probability(n: int) -> None:
     bar = _insignificant_split(n, MIN_SEGMENT)
-    assert split_p_value(bar, n, MIN_SEGMENT) > INSIGNIFICANT > split_p_value(bar + 1e-6, n, MIN_SEGMENT)
+    assert split_p_value(bar, n, MIN_SEGMENT) > INSIGNIFICANT_P > split_p_value(bar + 1e-6, n, MIN_SEGMENT)

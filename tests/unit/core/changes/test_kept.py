@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import failing
-from concertmaster.core.changes.verification.kept import MOST_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept import MAX_RUNS, later_harm, next_look, watched_until
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import MI
@@ -35,7 +35,7 @@ def every(period: int, count: int) -> list[bool]:
     return [i % period == period - 1 for i in range(count)]
 
 
-def share(rate: float, before_rate: float, *, before: int = 336, after: int = MOST_RUNS, cases: int = 150) -> float:
+def share(rate: float, before_rate: float, *, before: int = 336, after: int = MAX_RUNS, cases: int = 150) -> float:
     """The share of changes that are found to do harm within ``after`` runs."""
     rng, found = np.random.default_rng(11), 0
     for _ in range(cases):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.verification.power import POWER, TOLERATED, needed, outlook, power, spread
+from concertmaster.core.changes.verification.power import POWER, TOLERATED_SLOWDOWN, needed, outlook, power, spread
 from concertmaster.core.stats.comparison import LAST_LEVEL, SEQUENTIAL_LEVEL, anytime_critical
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.shift import group_shift
@@ -99,7 +99,7 @@ def test_with_runs_of_two_lengths_the_power_is_no_more_than_the_test_has(share: 
     for _ in range(200):
         before = logs(30)
         groups = group_shift(before, logs(14) + FIFTH)
-        caught.append(groups.t(math.log(1 + TOLERATED)) > student_quantile(1 - LAST_LEVEL / 2, groups.degrees))
+        caught.append(groups.t(math.log(1 + TOLERATED_SLOWDOWN)) > student_quantile(1 - LAST_LEVEL / 2, groups.degrees))
         claimed.append(power(spread(list(np.exp(before)), [1.0] * 30), 30, 14))
     assert np.mean(claimed) <= np.mean(caught) + 0.1
 

@@ -18,8 +18,8 @@ from concertmaster.core.lifecycle.history import (
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import (
     IMPLEMENTED_FOR,
-    MOST_JUDGED,
-    MOST_LEFT,
+    MAX_JUDGED,
+    MAX_LEFT,
     OBSOLETE_FOR,
     Observation,
     advance,
@@ -259,7 +259,7 @@ def twelve() -> RecommendationHistory:
             verdict=Verdict.IMPROVED,
             judged=NOW - 10 * DAY,
         )
-        for i in range(MOST_JUDGED)
+        for i in range(MAX_JUDGED)
     )
     many = advance(
         RecommendationHistory(outcomes=past), look(*(given(id_=f"memory-request.t{i}") for i in range(12)), steps=())
@@ -270,10 +270,10 @@ def twelve() -> RecommendationHistory:
 def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_that_was_learned_is_lost() -> None:
     made = twelve()
     assert sum(o.verdict is None for o in made.outcomes) == 12
-    assert sum(o.verdict is not None for o in made.outcomes) == MOST_JUDGED
+    assert sum(o.verdict is not None for o in made.outcomes) == MAX_JUDGED
     after = advance(made, look(now=NOW + 2 * DAY, memory="1Gi", steps=()))
     assert {s.state for s in after.tracked} == {RecommendationState.IMPLEMENTED}
-    assert len(after.outcomes) == 12 + MOST_JUDGED
+    assert len(after.outcomes) == 12 + MAX_JUDGED
 
 
 def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect() -> None:
@@ -397,7 +397,7 @@ def test_what_is_left_is_bounded_and_decisions_of_people_are_the_last_to_go() ->
     decisions = {g.id: "no" for g in many[:5]}
     memory = advance(RecommendationHistory(), look(*many, dismissals=decisions))
     left = advance(memory, look(now=NOW + DAY, memory="3Gi", dismissals=decisions, steps=()))
-    assert len(left.tracked) == MOST_LEFT
+    assert len(left.tracked) == MAX_LEFT
     assert sum(s.state is RecommendationState.DISMISSED for s in left.tracked) == 5
 
 

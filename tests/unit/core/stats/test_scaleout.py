@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.stats.scaleout import MOST_UNEVEN, fit_scaleout, recommend_workers
+from concertmaster.core.stats.scaleout import MAX_UNEVEN, fit_scaleout, recommend_workers
 
 
 def test_perfect_scaling_is_recognised() -> None:
@@ -57,7 +57,7 @@ def test_beyond_what_was_measured_the_allowance_is_a_small_share(fewest: int, wo
     n = np.array([fewest, 2 * fewest, 4 * fewest])
     model = fit_scaleout(n, fixed + work / n)
     asked = np.array([5, 8, 100]) * fewest
-    assert (model.seconds(asked) <= model.curve(asked) + MOST_UNEVEN * (fixed + work / n[-1]) * (1.0 + 1e-9)).all()
+    assert (model.seconds(asked) <= model.curve(asked) + MAX_UNEVEN * (fixed + work / n[-1]) * (1.0 + 1e-9)).all()
 
 
 def test_many_points_without_a_coordinator_overrule_the_expectation() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.prometheus.collect.lives import FEW, LONGEST_LIFE, LONGEST_SPAN, by_life
+from concertmaster.prometheus.collect.lives import MAX_LIFE, MAX_LIFE_SPAN, MIN_PODS_PER_QUERY, by_life
 from concertmaster.prometheus.facts.drafts import PodDraft
 
 END = 1_000_000.0
@@ -30,7 +30,7 @@ def test_every_life_lies_whole_in_the_window_of_its_class(lives: list[tuple[floa
         for draft in members:
             assert draft.begin is not None
             assert (END if draft.finished is None else draft.finished) <= at
-            assert at - window.length <= max(draft.begin, END - LONGEST_LIFE)
+            assert at - window.length <= max(draft.begin, END - MAX_LIFE)
         measured += members
     assert sorted(d.uid for d in measured) == sorted(d.uid for d in drafts)
 
@@ -40,15 +40,15 @@ def test_many_short_lives_are_measured_over_short_windows() -> None:
     drafts = [pod(n, 6.0 * n + 400.0, 300.0) for n in range(14_400)]
     classes = list(by_life(drafts, END, MOST))
     assert all(len(members) <= MOST for _, _, members in classes)
-    assert max(window.length for _, window, members in classes if len(members) >= FEW) <= 6 * MOST + 2000
-    assert len(classes) <= len(drafts) / FEW + 2 * DAY / LONGEST_SPAN
+    assert max(window.length for _, window, members in classes if len(members) >= MIN_PODS_PER_QUERY) <= 6 * MOST + 2000
+    assert len(classes) <= len(drafts) / MIN_PODS_PER_QUERY + 2 * DAY / MAX_LIFE_SPAN
 
 
 def test_few_lives_are_one_query_for_each_six_hours_and_length() -> None:
     drafts = [pod(n, 3600.0 * n + 400.0, 300.0) for n in range(24)]
     classes = list(by_life(drafts, END, MOST))
-    assert [at for at, _, _ in classes] == [END - LONGEST_SPAN * (n // 2) for n in range(8)]
-    assert max(window.length for _, window, _ in classes) <= LONGEST_SPAN + 3600
+    assert [at for at, _, _ in classes] == [END - MAX_LIFE_SPAN * (n // 2) for n in range(8)]
+    assert max(window.length for _, window, _ in classes) <= MAX_LIFE_SPAN + 3600
 
 
 def test_nothing_ended() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
-from concertmaster.core.changes.admission.service_pods import EVERY
+from concertmaster.core.changes.admission.service_pods import SAMPLE_EVERY
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
@@ -120,22 +120,22 @@ def services(capacity: NodeCapacity, client: Client, now: float) -> list[float]:
 
 
 def test_services_are_asked_for_at_moments_of_the_week_the_newest_first_one_a_cycle() -> None:
-    capacity, client, newest = NodeCapacity(), Client(2, 2), NOW // EVERY * EVERY
+    capacity, client, newest = NodeCapacity(), Client(2, 2), NOW // SAMPLE_EVERY * SAMPLE_EVERY
     begin = newest + 60.0
     client.services = [1.0, 2.0]
     assert services(capacity, client, begin) == [3.0]
     client.services = [1.0, 1.0]
     assert services(capacity, client, begin + 60) == [2.0, 3.0]
-    assert client.moments == [newest, newest - EVERY]
+    assert client.moments == [newest, newest - SAMPLE_EVERY]
     for cycle in range(2, 100):
         services(capacity, client, begin + 60 * cycle)
     assert len(client.moments) == len(set(client.moments)) == 8 + 10  # of the last day, and one each ten minutes
     for cycle in range(10, 60):
         services(capacity, client, begin + 600 * cycle)
-    services(capacity, client, begin + 4 * EVERY)
-    assert client.moments[-1] == newest + 4 * EVERY
+    services(capacity, client, begin + 4 * SAMPLE_EVERY)
+    assert client.moments[-1] == newest + 4 * SAMPLE_EVERY
     for cycle in range(200):
-        known = of(capacity, client, begin + 4 * EVERY + 600 * cycle).services
+        known = of(capacity, client, begin + 4 * SAMPLE_EVERY + 600 * cycle).services
     assert known is not None
     assert len(known.moments) == 56  # the oldest gave way
     assert len(client.moments) == len(set(client.moments))
@@ -169,15 +169,15 @@ def test_a_moment_at_which_a_part_of_the_nodes_was_not_known_does_not_count() ->
 @pytest.mark.parametrize("before", [30, 10])
 def test_moments_from_before_nodes_were_added_or_taken_away_do_not_count(before: int) -> None:
     capacity, client = NodeCapacity(), Client(20, 20)
-    begin = NOW // EVERY * EVERY + 60.0
+    begin = NOW // SAMPLE_EVERY * SAMPLE_EVERY + 60.0
     client.services = [1.0] * before
-    services(capacity, client, begin - 2 * EVERY)
+    services(capacity, client, begin - 2 * SAMPLE_EVERY)
     client.services = [2.0] * 20
     services(capacity, client, begin)
     client.services = [2.0] * 19
-    assert set(services(capacity, client, begin + 9 * EVERY)) == {38.0, 40.0}
+    assert set(services(capacity, client, begin + 9 * SAMPLE_EVERY)) == {38.0, 40.0}
     client.services = [3.0] * 20
-    assert services(capacity, client, begin + 10 * EVERY)[-1] == 60.0
+    assert services(capacity, client, begin + 10 * SAMPLE_EVERY)[-1] == 60.0
 
 
 def test_services_stay_known_when_the_cluster_is_made_smaller() -> None:
@@ -185,10 +185,10 @@ def test_services_stay_known_when_the_cluster_is_made_smaller() -> None:
     capacity, client = NodeCapacity(), Client(20, 20)
     client.services = [1.0] * 20
     for moment in range(8):
-        services(capacity, client, NOW + moment * EVERY)
+        services(capacity, client, NOW + moment * SAMPLE_EVERY)
     client.services = [1.0] * 12
     for moment in range(8, 24):
-        known = services(capacity, client, NOW + moment * EVERY)
+        known = services(capacity, client, NOW + moment * SAMPLE_EVERY)
     assert known
     assert set(known) == {12.0}  # what more nodes left says nothing of these
 
@@ -217,7 +217,7 @@ def test_what_services_take_of_quotas_is_asked_for_on_any_cluster() -> None:
     assert taken(capacity, client, NOW) == {"web": {"cpu": 4.0, "limits.memory": 8e9, "pods": 7.0}, "etl": {}}
     client.in_quotas = {("quotas", "web", ""): 1.0, ("requests", "web", "cpu"): 6.0}
     assert taken(capacity, client, NOW + 60)["web"]["cpu"] == 5.0
-    assert client.quota_moments == [NOW // EVERY * EVERY, (NOW // EVERY - 1) * EVERY]
+    assert client.quota_moments == [NOW // SAMPLE_EVERY * SAMPLE_EVERY, (NOW // SAMPLE_EVERY - 1) * SAMPLE_EVERY]
     client.fails = True
     assert taken(capacity, client, NOW + 20 * 3600.0)["etl"] == {}
     assert taken(capacity, client, NOW + 25 * 3600.0) == {}

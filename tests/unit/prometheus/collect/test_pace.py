@@ -7,7 +7,7 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.collect.collection import Collection
-from concertmaster.prometheus.collect.pace import DEEPEST, FEW, MOST_PODS, FirstDepth, Pace
+from concertmaster.prometheus.collect.pace import MAX_DEPTH, MAX_FULL_SPEED_WORKFLOWS, MAX_PODS, FirstDepth, Pace
 
 LONGEST = 6 * 3600.0
 
@@ -19,27 +19,27 @@ def read(pace: Pace, seconds: float, pods: int, workflows: int = 1000) -> None:
 def test_a_span_has_as_many_pods_as_memory_is_for() -> None:
     pace = Pace()
     assert pace.longest(1000, LONGEST) < LONGEST  # nothing is known yet
-    read(pace, 1800.0, pods=2 * MOST_PODS)
+    read(pace, 1800.0, pods=2 * MAX_PODS)
     assert pace.longest(1000, LONGEST) == 900.0
     assert pace.longest(500, LONGEST) == 1800.0
-    read(pace, 1800.0, pods=MOST_PODS // 4)
+    read(pace, 1800.0, pods=MAX_PODS // 4)
     assert pace.longest(1000, LONGEST) == 4 * 1800.0
     read(pace, 3600.0, pods=1)
     assert pace.longest(1000, LONGEST) == LONGEST
-    read(pace, 60.0, pods=MOST_PODS)
+    read(pace, 60.0, pods=MAX_PODS)
     assert pace.longest(10_000, LONGEST) == 900.0  # queries have their price, too
 
 
 def test_few_workflows_are_read_in_the_longest_spans() -> None:
     pace = Pace()
-    assert pace.longest(FEW, LONGEST) == LONGEST
-    read(pace, 60.0, pods=MOST_PODS, workflows=FEW)
-    assert pace.longest(FEW, LONGEST) == LONGEST
+    assert pace.longest(MAX_FULL_SPEED_WORKFLOWS, LONGEST) == LONGEST
+    read(pace, 60.0, pods=MAX_PODS, workflows=MAX_FULL_SPEED_WORKFLOWS)
+    assert pace.longest(MAX_FULL_SPEED_WORKFLOWS, LONGEST) == LONGEST
 
 
 def test_a_span_in_which_nothing_ended_says_nothing() -> None:
     pace = Pace()
-    read(pace, 1800.0, pods=2 * MOST_PODS)
+    read(pace, 1800.0, pods=2 * MAX_PODS)
     read(pace, 1800.0, pods=0)
     assert pace.longest(1000, LONGEST) == 900.0
 
@@ -55,7 +55,7 @@ def hourly(runs: int) -> list[float]:
 
 def test_the_newest_runs_of_most_workflows_are_deep_enough() -> None:
     depth = FirstDepth()
-    assert depth.seconds == DEEPEST  # nothing is known yet
+    assert depth.seconds == MAX_DEPTH  # nothing is known yet
     depth.learn([hourly(17)] * 9 + [hourly(2)], 5, NOW)
     assert depth.seconds == 5 * HOUR + 900.0  # the fifth run, and time in which it would have had pods before
     depth.learn([hourly(5)] * 10, 5, NOW)
@@ -73,7 +73,7 @@ def test_a_run_that_may_have_begun_before_what_was_read_does_not_count() -> None
     depth.learn([hourly(17)] * 10, 5, NOW)
     cut = [*hourly(4), NOW - 5 * HOUR - 600.0]
     depth.learn([cut] * 10, 5, NOW)
-    assert depth.seconds == DEEPEST
+    assert depth.seconds == MAX_DEPTH
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_where_too_few_are_known_to_have_their_runs_all_are_read_as_far_as_any(
 ) -> None:
     depth = FirstDepth()
     depth.learn(begun, runs, NOW)
-    assert depth.seconds == DEEPEST
+    assert depth.seconds == MAX_DEPTH

@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.bulk import pods
-from concertmaster.prometheus.queries.scope import MOST_NAMESPACES, QueryScope, TimeRange
+from concertmaster.prometheus.queries.scope import MAX_NAMESPACES, QueryScope, TimeRange
 from concertmaster.prometheus.queries.usage import life
 
 MINUTE = TimeRange(480, 180)
@@ -17,7 +17,7 @@ SERIES = {
     "kube_pod_completion_time": 1,
     "kube_pod_status_phase": 2,
 }  # that a selector matches of a pod
-MANY = tuple(f"team-{n}" for n in range(MOST_NAMESPACES + 1))
+MANY = tuple(f"team-{n}" for n in range(MAX_NAMESPACES + 1))
 
 
 def selected(text: str) -> int:

@@ -319,7 +319,7 @@ def test_it_ends_when_its_operator_is_gone(store: Store, readers: Readers) -> No
 
 
 def test_it_ends_when_nobody_has_a_question(store: Store, readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "_IDLE", 0.05)
+    monkeypatch.setattr(serve, "_IDLE_SECONDS", 0.05)
     ours, theirs = Pipe()
     serve.serve(theirs)
     ours.close()  # so late that it was no reason to return

@@ -77,7 +77,7 @@ def test_a_document_that_grows_too_large_gives_up_its_oldest_runs_first(monkeypa
     recent = recent_runs(result.analysis)
     view = results.view(result)
     whole = len(detail.encode(detail.document(view, "p", None, recent)))
-    monkeypatch.setattr(detail, "MOST_BYTES", whole - 1)
+    monkeypatch.setattr(detail, "MAX_BYTES", whole - 1)
     less = detail.document(view, "p", None, recent)
     assert len(less["recent"]["runs"]) == len(recent["runs"]) - 1
     assert less["recent"]["runs"] == recent["runs"][:-1]

@@ -20,9 +20,9 @@ from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.stats.grouped import grouped_medians, grouped_shift, grouped_shifts
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
-LEAST_SLOWER = 0.2  # share by which executions take longer there
-_LEAST = 8  # executions on each side, of runs with both
-_CHANCE = 0.001  # probability that any node looks this slow by chance
+MIN_SLOWDOWN = 0.2  # share by which executions take longer there
+_MIN_EXECUTIONS = 8  # executions on each side, of runs with both
+_SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
@@ -63,7 +63,7 @@ class _Rows(NamedTuple):
         return _Rows(self.run[rows], self.step[rows], self.node[rows], self.value[rows])
 
 
-def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = LEAST_SLOWER) -> SlowNodes | None:
+def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = MIN_SLOWDOWN) -> SlowNodes | None:
     """The pool, else the node, on which steps of these runs take significantly longer, by the share ``least`` or more; None
     if there is none."""
     executions = comparable(runs, figures)
@@ -152,7 +152,7 @@ def _unaffected(executions: Sequence[OnNode], slow: SlowNodes) -> frozenset[str]
     found = set()
     for step, sides in logs.items():
         outside, inside = (np.asarray(side) for side in sides)
-        if min(inside.size, outside.size) >= _LEAST:
+        if min(inside.size, outside.size) >= _MIN_EXECUTIONS:
             error = math.hypot(*(mad_sigma(side) / math.sqrt(side.size) for side in (inside, outside)))
             if array_median(inside) - array_median(outside) + _CLEAR * error < math.log(slow.ratio) / 2:
                 found.add(step)
@@ -179,7 +179,7 @@ def _slowest(executions: Sequence[OnNode], least: float) -> SlowNodes | None:
         ([f"pool {p}-*" for p in pools], of_pool, examined),
     ):
         for k in np.flatnonzero(allowed & _roughly(rows, centred, of[of_node], least)).tolist():
-            found = _clearly(rows, of == k, least, _CHANCE / groups)
+            found = _clearly(rows, of == k, least, _SIGNIFICANCE / groups)
             if found is not None:
                 members = frozenset(nodes[n] for n in np.flatnonzero(of == k).tolist())
                 candidates.append(SlowNodes(titles[k], members, *found))
@@ -191,7 +191,7 @@ def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
     """Which groups of nodes (``of``: that of each row, by number) may be slower by ``least`` (a share), as far as a rough
     comparison of values ``centred`` by step tells: most are as fast as the others, or with an autoscaler hardly used."""
     used = np.bincount(of)
-    enough = (used >= _LEAST) & (used <= of.size - _LEAST)
+    enough = (used >= _MIN_EXECUTIONS) & (used <= of.size - _MIN_EXECUTIONS)
     return np.asarray(enough & (grouped_shifts(rows.run, of, centred) >= math.log1p(least) / 2))
 
 
@@ -201,7 +201,7 @@ def _clearly(rows: _Rows, slow: Flags, least: float, chance: float) -> tuple[flo
     compared = _compared(rows, slow)
     there = slow[compared.node]
     inside, outside = int(there.sum()), int((~there).sum())
-    shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _LEAST else None
+    shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _MIN_EXECUTIONS else None
     if shift is None or shift.shift < math.log1p(least) or shift.p_value >= chance:
         return None
     if np.count_nonzero(slow) > 1 and not _shared(compared, slow, shift.shift):

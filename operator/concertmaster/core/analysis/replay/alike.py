@@ -8,12 +8,12 @@ from functools import cached_property
 from itertools import chain
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import SHORTEST
+from concertmaster.core.analysis.graph import MIN_SECONDS
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.simulate import ends_many
 from concertmaster.core.arrays import Floats
 
-FEWEST = 4  # runs; with fewer, one at a time is faster
+MIN_RUNS = 4  # runs; with fewer, one at a time is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ExecutedRuns(tuple[ExecutedRun, ...]):
     @cached_property
     def _replayable(self) -> ExecutedRuns | None:
         """None for all: an object that refers to itself would wait for the garbage collector."""
-        kept = [run for run in self if run.replayed > SHORTEST]  # NaN is not
+        kept = [run for run in self if run.replayed > MIN_SECONDS]  # NaN is not
         return None if len(kept) == len(self) else ExecutedRuns(kept)
 
     @cached_property
@@ -69,8 +69,8 @@ class ExecutedRuns(tuple[ExecutedRun, ...]):
 def alike(runs: Sequence[ExecutedRun], places: Iterable[int]) -> tuple[list[AlikeRuns], list[int]]:
     """Runs without limits at these places: those that are computed together, and the places of those that are not."""
     groups = by_layout(runs, places)
-    together = [AlikeRuns.of(runs, group) for group in groups if len(group) >= FEWEST]
-    return together, [k for group in groups if len(group) < FEWEST for k in group]
+    together = [AlikeRuns.of(runs, group) for group in groups if len(group) >= MIN_RUNS]
+    return together, [k for group in groups if len(group) < MIN_RUNS for k in group]
 
 
 def by_layout(runs: Sequence[ExecutedRun], places: Iterable[int]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import in_group
-from concertmaster.core.stats.robust import COMPARABLE, straggler_level
+from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
@@ -169,9 +169,9 @@ def _caps(chains: Iterable[Sequence[Attempt]], ratio: float) -> dict[str, float]
     works: dict[str, list[float]] = {}
     for chain in chains:
         works.setdefault(in_group(chain[-1].item)[0], []).append(chain[-1].work)
-    if max(map(len, works.values())) < COMPARABLE:
+    if max(map(len, works.values())) < COMPARABLE_FACTOR:
         return dict.fromkeys(works, _balanced([work for group in works.values() for work in group], ratio))
-    return {group: _balanced(own, ratio) for group, own in works.items() if len(own) >= COMPARABLE}
+    return {group: _balanced(own, ratio) for group, own in works.items() if len(own) >= COMPARABLE_FACTOR}
 
 
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:

@@ -12,7 +12,7 @@ from itertools import chain
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path
-from concertmaster.core.analysis.replay.alike import FEWEST, by_layout, lengths_of
+from concertmaster.core.analysis.replay.alike import MIN_RUNS, by_layout, lengths_of
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import has_room, simulate
@@ -141,7 +141,7 @@ def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:
             alone.append(run)
     for places in by_layout(runs, together):
         members = [runs[k] for k in places]
-        if len(members) < FEWEST:
+        if len(members) < MIN_RUNS:
             alone += members
             continue
         names = members[0].names

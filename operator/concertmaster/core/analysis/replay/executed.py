@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from concertmaster.core.analysis.graph import LONGEST
+from concertmaster.core.analysis.graph import MAX_SECONDS
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, ItemPlaces, ItemRow, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
@@ -80,7 +80,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     if not rows:
         return _unusable(run, layout, "no pod of the run is known")
     start, last, end = _span(run, rows)
-    if end >= LONGEST:
+    if end >= MAX_SECONDS:
         return _unusable(run, layout, f"its times span {end:.3g} seconds, which cannot be")
     limits = (*locks, *layout.limits)
     grouped: list[list[ItemRow]] = [[] for _ in layout.names]

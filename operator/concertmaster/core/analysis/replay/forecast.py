@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import LONGEST, SHORTEST
+from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay.overhead import Prediction, interval, predict, shape
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
@@ -28,7 +28,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     """Makespan (s) of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
     if not target.steps:
         return Prediction(None, 0)
-    peers = [o for o in others if o.engine == target.engine and SHORTEST < o.makespan < LONGEST]
+    peers = [o for o in others if o.engine == target.engine and MIN_SECONDS < o.makespan < MAX_SECONDS]
     own = [o for o in peers if o.workflow == target.workflow and o.steps]
     if len(own) >= MIN_RUNS:
         logs = np.log([o.makespan for o in own])

@@ -31,7 +31,7 @@ MODEL_ERROR = 0.04
 _Z = 1.645  # normal quantile of LEVEL
 _LOW, _HIGH = (1.0 - LEVEL) / 2.0 * (DRAWS - 1), (1.0 + LEVEL) / 2.0 * (DRAWS - 1)  # places of its ends among the draws
 _AROUND = [int(place) + k for place in (_LOW, _HIGH) for k in (0, 1)]
-_SHORTEST = 1e-3  # share of a run that no change undercuts
+_MIN_SHARE = 1e-3  # share of a run that no change undercuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def with_replay_error(found: Interval, share: float) -> Interval:
     """The interval of a gain, in seconds or as a share, for the error of the replay as well; ``share`` of the makespan."""
     if not share:
         return found
-    ratio = math.log(max(_SHORTEST, 1.0 - share))
+    ratio = math.log(max(_MIN_SHARE, 1.0 - share))
     ends = [(1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share * found.likely for side in (-1.0, 1.0)]
     return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends))])
 

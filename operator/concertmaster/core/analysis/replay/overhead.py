@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import LONGEST, SHORTEST
+from concertmaster.core.analysis.graph import MAX_SECONDS, MIN_SECONDS
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work, depth, list_schedule
 from concertmaster.core.model import Interval
@@ -28,7 +28,7 @@ from concertmaster.core.model import Interval
 FITTED_LEVEL = 0.3  # prior spread (log) after the fit has set the level: the error of its form
 UNSEEN_LEVEL = 1.0  # workflows of one engine differ by up to a factor of e
 Z90 = 1.645  # normal quantile of a two-sided 90% interval
-FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would be meaningless
+MIN_DEGREES_OF_FREEDOM = 2  # degrees of freedom; with fewer an interval would be meaningless
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
 
 def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     """Makespan of ``target`` from its shape and from ``others``, runs of the same and other workflows."""
-    if not 0.0 <= target.scheduled < LONGEST or target.tasks < 1:
+    if not 0.0 <= target.scheduled < MAX_SECONDS or target.tasks < 1:
         return Prediction(None, 0)  # the graph has a cycle, no tasks, or durations beyond reason
     known = [o for o in others if _usable(o)]
     peers = [o for o in known if o.engine == target.engine]
@@ -91,7 +91,7 @@ def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Pre
     """
     quantile = Z90
     if runs:
-        free = max(FEWEST_FREE, runs - observed)
+        free = max(MIN_DEGREES_OF_FREEDOM, runs - observed)
         # First two terms of Fisher and Cornish's expansion (1960): 5% short at two degrees of freedom, exact at ten.
         quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # exp() overflows near 709
@@ -140,7 +140,7 @@ def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _usable(run: Shape) -> bool:
-    return run.tasks > 0 and 0.0 <= run.scheduled < LONGEST and SHORTEST < run.makespan < LONGEST
+    return run.tasks > 0 and 0.0 <= run.scheduled < MAX_SECONDS and MIN_SECONDS < run.makespan < MAX_SECONDS
 
 
 def _prior(run: Shape, terms: tuple[float, float, float]) -> float:

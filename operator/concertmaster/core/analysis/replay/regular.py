@@ -14,8 +14,8 @@ from itertools import repeat
 from typing import NamedTuple, TypeVar
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import LONGEST, latest_of
-from concertmaster.core.analysis.replay.alike import FEWEST
+from concertmaster.core.analysis.graph import MAX_SECONDS, latest_of
+from concertmaster.core.analysis.replay.alike import MIN_RUNS
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
@@ -70,11 +70,11 @@ class _Columns(NamedTuple):
 def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[ExecutedRun | None]:
     """The executed graphs of the runs that are regular on ``layout``; None for the others."""
     none: list[ExecutedRun | None] = [None] * len(runs)
-    if len(runs) < FEWEST or any(limit.size < len(limit.steps or layout.names) for limit in layout.limits):
+    if len(runs) < MIN_RUNS or any(limit.size < len(limit.steps or layout.names) for limit in layout.limits):
         return none
     columns = [_columns(run, layout) for run in runs]
     regular = [k for k, column in enumerate(columns) if column is not None]
-    if len(regular) < FEWEST:
+    if len(regular) < MIN_RUNS:
         return none
     with np.errstate(over="ignore", invalid="ignore"):  # runs with such values are not regular
         executed = _executed([runs[k] for k in regular], [c for c in columns if c is not None], layout)
@@ -119,7 +119,7 @@ def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: La
     end = np.where(end > begin, end, begin)
     own_last = np.where(present, end, -math.inf).max(axis=0) - start
     whole = np.maximum(last - start, own_last)
-    fine = present.any(axis=0) & np.isfinite(first) & np.isfinite(last) & (whole < LONGEST)
+    fine = present.any(axis=0) & np.isfinite(first) & np.isfinite(last) & (whole < MAX_SECONDS)
     fine &= (np.isfinite(begin) & np.isfinite(end) | ~present).all(axis=0)
 
     begun, finished = begin - start, end - start

@@ -18,7 +18,7 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
 from concertmaster.core.arrays import Floats
 
 END, DUE = 0, 1  # at the same time, slots are released before they are requested
-_NEXT = 1e-6  # seconds from one request to the next: too short to matter, longer than rounding errors
+_EPSILON = 1e-6  # seconds from one request to the next: too short to matter, longer than rounding errors
 
 
 def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
@@ -65,7 +65,7 @@ def in_order(
         for ready, waited, _, step, k in sorted(pods):
             (delay, head, work), *retries = placed[step][k]
             if waited and latest >= ready:
-                delay = max(delay, min(latest + _NEXT - ready, chains[step][k][0].queued))
+                delay = max(delay, min(latest + _EPSILON - ready, chains[step][k][0].queued))
                 placed[step][k] = ((delay, head, work), *retries)
             latest = max(latest, ready + delay)
     return tuple(map(tuple, placed))

@@ -14,12 +14,12 @@ from dataclasses import replace
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, before
 
-LEAST_RUNS = 8
-LEAST_SPREAD = math.log(1.25)  # of log sizes, 10th to 90th percentile
-CERTAIN = 3.0  # least distance of the exponent from 0, in standard errors
-FLATTEST = 0.1  # least exponent that is used
-STEEPEST = 2.0
-MOST_STRETCHED = 50.0
+MIN_RUNS = 8
+MIN_SPREAD = math.log(1.25)  # of log sizes, 10th to 90th percentile
+MIN_EXPONENT_Z = 3.0  # least distance of the exponent from 0, in standard errors
+MIN_EXPONENT = 0.1  # least exponent that is used
+MAX_EXPONENT = 2.0
+MAX_STRETCH = 50.0
 
 
 def adjusted(at: Progress, earlier: Sequence[Timeline], after: Mapping[str, Sequence[str]] | None) -> list[Timeline]:
@@ -37,18 +37,18 @@ def adjusted(at: Progress, earlier: Sequence[Timeline], after: Mapping[str, Sequ
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """Exponent of the growth of durations (s) with sizes; 0 when it cannot be estimated."""
-    if len(sizes) < LEAST_RUNS:
+    if len(sizes) < MIN_RUNS:
         return 0.0
     x, y = np.log(sizes), np.log(seconds)
     low, high = np.quantile(x, [0.1, 0.9])
-    if high - low < LEAST_SPREAD:
+    if high - low < MIN_SPREAD:
         return 0.0
     deviation = x - x.mean()
     square = float(deviation @ deviation)
     slope = float(deviation @ y) / square
     rest = y - y.mean() - slope * deviation
     error = math.sqrt(float(rest @ rest) / (len(x) - 2) / square)
-    return min(STEEPEST, slope) if slope > max(FLATTEST, CERTAIN * error) else 0.0
+    return min(MAX_EXPONENT, slope) if slope > max(MIN_EXPONENT, MIN_EXPONENT_Z * error) else 0.0
 
 
 def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence[float]) -> list[float]:
@@ -57,7 +57,7 @@ def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence
         return [1.0] * len(sizes)
     pairs = [(x, y) for x, y in zip(sizes, seconds, strict=True) if x is not None and x > 0.0 and y > 0.0]
     power = exponent([x for x, _ in pairs], [y for _, y in pairs])
-    most, own = math.log(MOST_STRETCHED), math.log(now)
+    most, own = math.log(MAX_STRETCH), math.log(now)
 
     def factor(size: float | None) -> float:
         if size is None or not size > 0.0:

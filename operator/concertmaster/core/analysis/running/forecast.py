@@ -19,11 +19,11 @@ from concertmaster.core.model.policy import Objectives
 
 MIN_RUNS = 5  # earlier runs required for a forecast
 TAIL = 0.05  # probability of an end before the interval, and of one after it
-LATE_FROM = 0.8  # probability of missing the deadline at which a run counts as late
-USUAL_FACTOR = 1.5  # times the 95th percentile: the deadline of a workflow without a duration objective
-MOST_STEPS = 300  # per run; larger runs are forecast from their elapsed time alone
-MOST_COMPARED = 10  # running steps that are compared for the decisive one
-_BEYOND = 0.25  # median remaining share of its elapsed time for a step that is slower than ever before
+LATE_PROBABILITY = 0.8  # probability of missing the deadline at which a run counts as late
+DEFAULT_DEADLINE_FACTOR = 1.5  # times the 95th percentile: the deadline of a workflow without a duration objective
+MAX_STEPS = 300  # per run; larger runs are forecast from their elapsed time alone
+MAX_COMPARED = 10  # running steps that are compared for the decisive one
+_MIN_REMAINING_SHARE = 0.25  # median remaining share of its elapsed time for a step that is slower than ever before
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,19 @@ class RunForecast:
     @property
     def late(self) -> bool:
         """Whether the deadline is missed or very likely to be."""
-        return self.deadline is not None and self.risk >= LATE_FROM
+        return self.deadline is not None and self.risk >= LATE_PROBABILITY
 
 
 def deadline_seconds(objectives: Objectives, earlier: Sequence[Timeline]) -> float | None:
-    """Allowed run time in seconds: the duration objective (p95, else p99, else p50), else ``USUAL_FACTOR`` times the usual;
-    None with too few runs."""
+    """Allowed run time in seconds: the duration objective (p95, else p99, else p50), else ``DEFAULT_DEADLINE_FACTOR``
+    times the usual; None with too few runs."""
     targets = {quantile: target for quantile, _, target in objectives.duration.targets()}
     for quantile in ("p95", "p99", "p50"):
         if quantile in targets:
             return float(targets[quantile])
     if len(earlier) < MIN_RUNS:
         return None
-    return float(np.quantile([c.seconds for c in earlier], 0.95)) * USUAL_FACTOR
+    return float(np.quantile([c.seconds for c in earlier], 0.95)) * DEFAULT_DEADLINE_FACTOR
 
 
 def forecast_run(
@@ -71,7 +71,7 @@ def forecast_run(
     if len(earlier) < MIN_RUNS:
         return None
     by, ends, seen = "", np.array([]), 0
-    if any(len(c.began) > MOST_STEPS for c in earlier) or not (at.under_way or at.over):
+    if any(len(c.began) > MAX_STEPS for c in earlier) or not (at.under_way or at.over):
         usable: list[Timeline] = []
     else:
         usable = [c for c in earlier if all(s in c.ended for s in (*at.under_way, *at.over))]
@@ -144,7 +144,7 @@ def _decisive(
 ) -> str:
     """The running step without which the run would end earliest; empty when none makes a difference."""
     gains = {}
-    for step in list(lengths)[:MOST_COMPARED]:
+    for step in list(lengths)[:MAX_COMPARED]:
         now = at.elapsed - at.under_way[step]
         without = [
             _played(at, c, {s: now if s == step else v[n] for s, (v, _) in lengths.items()}, after)
@@ -166,4 +166,4 @@ def _whole(elapsed: float, earlier: Sequence[Timeline]) -> tuple[np.ndarray, int
 
 def _unseen(so_far: float, n: int) -> list[float]:
     """Durations beyond any seen: the rest is exponential, in proportion to what has passed."""
-    return [so_far * (1.0 - _BEYOND * math.log2(1.0 - (i + 0.5) / n)) for i in range(n)]
+    return [so_far * (1.0 - _MIN_REMAINING_SHARE * math.log2(1.0 - (i + 0.5) / n)) for i in range(n)]

@@ -16,8 +16,8 @@ from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
 """The newest change points whose causes are worked out."""
-_NEAR = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
-_MAIN = 0.2  # least part of the change of the run that a step which is named makes up
+_OFFSETS = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
+_MIN_STEP_SHARE = 0.2  # least part of the change of the run that a step which is named makes up
 
 ContainerSettings = tuple[str | None, float | None, float | None]
 """Image, and requests of CPU (cores) and memory (bytes), of a container; None where unknown."""
@@ -153,7 +153,7 @@ def _step(
     given = [figures.of_each(inputs, side) for side in (before, after)]
     totals = [median(r.makespan or 0.0 for r in side) for side in (before, after)]
     way = 1.0 if point.direction is Direction.UP else -1.0
-    best, least = None, _MAIN * abs(totals[1] - totals[0])
+    best, least = None, _MIN_STEP_SHARE * abs(totals[1] - totals[0])
     for step in sorted({name for side in sides for run in side for name in run}):
         seconds = [[run[step] for run in side if step in run] for side in sides]
         if all(seconds):
@@ -186,4 +186,4 @@ def _changed(runs: Sequence[RunRecord], at: int, figures: RunFigures) -> str:
     close = range(max(0, at - 3), min(len(runs), at + 3))
     signatures = completed(figures.of_each(signature, [runs[i] for i in close]))
     changes = {i: what for i, pair in zip(close[1:], pairwise(signatures), strict=True) if (what := between(*pair))}
-    return next((changes[at + off] for off in _NEAR if at + off in changes), "")
+    return next((changes[at + off] for off in _OFFSETS if at + off in changes), "")

@@ -20,9 +20,9 @@ from concertmaster.core.model import RunRecord, StepExecution, WorkflowGraph
 
 # Timestamps have a resolution of one second, and clocks in a healthy cluster agree to within a second.
 CLOCK_SECONDS = 5.0
-_FEWEST = 3  # pods with dependents, on the nodes that are ahead and on others
-_MOST = 0.5  # of those on a node that is ahead end after the creation of a dependent
-_FEW = 0.1  # of those on others
+_MIN_PODS = 3  # pods with dependents, on the nodes that are ahead and on others
+_MIN_AHEAD_SHARE = 0.5  # of those on a node that is ahead end after the creation of a dependent
+_MAX_LATE_SHARE = 0.1  # of those on others
 
 
 class _Step(NamedTuple):
@@ -92,9 +92,9 @@ def ahead(graph: WorkflowGraph, runs: Sequence[RunRecord], executed: Sequence[Ex
 def _said(late: Mapping[str, Sequence[float]]) -> str:
     """``late``: by node, how long after the creation of a dependent its pods ended (s)."""
     over = {node: [s for s in seconds if CLOCK_SECONDS < s < math.inf] for node, seconds in late.items()}
-    nodes = sorted(n for n, found in over.items() if len(found) >= max(_FEWEST, _MOST * len(late[n])))
+    nodes = sorted(n for n, found in over.items() if len(found) >= max(_MIN_PODS, _MIN_AHEAD_SHARE * len(late[n])))
     others = [s for node, seconds in late.items() if node not in nodes for s in seconds]
-    if not nodes or len(others) < _FEWEST or sum(s > CLOCK_SECONDS for s in others) > _FEW * len(others):
+    if not nodes or len(others) < _MIN_PODS or sum(s > CLOCK_SECONDS for s in others) > _MAX_LATE_SHARE * len(others):
         return ""
     found = [s for node in nodes for s in over[node]]
     return (

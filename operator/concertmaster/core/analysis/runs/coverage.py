@@ -12,9 +12,9 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import due, readable
 from concertmaster.core.units import DAY, MONTH
 
-_UNUSUAL = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
-_CLEARLY = 0.25  # share of the window
-_DUE = 3000  # scheduled starts that are counted
+_UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs
+_MIN_UNSEEN_SHARE = 0.25  # share of the window
+_MAX_STARTS = 3000  # scheduled starts that are counted
 Span = tuple[float, float]
 
 
@@ -47,7 +47,7 @@ def runs_per_month(
         return len(starts) / max(DAY, now - starts[0]) * MONTH
     hidden = _merged(blind)
     idle = now - starts[-1] - sum(max(0.0, min(high, now) - max(low, starts[-1])) for low, high in hidden)
-    ended = idle > _UNUSUAL * max(later - earlier for earlier, later in pairwise(starts))
+    ended = idle > _UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
     return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
@@ -71,7 +71,7 @@ def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least:
         return window
     pause = max(later - earlier for earlier, later in pairwise(starts))
     begun = now - starts[0]
-    return window if begun + max(_UNUSUAL * pause, _CLEARLY * window) >= window else begun
+    return window if begun + max(_UNUSUAL_FACTOR * pause, _MIN_UNSEEN_SHARE * window) >= window else begun
 
 
 def _starts(runs: Sequence[RunRecord]) -> list[float]:
@@ -117,7 +117,7 @@ def _hidden(starts: Sequence[float], blind: Sequence[Span]) -> list[_Pause]:
     hidden: list[_Pause] = []
     for i, spans in within.items():
         length, unseen = starts[i + 1] - starts[i], sum(b - a for a, b in spans)
-        if length > _UNUSUAL * longest and unseen >= 0.5 * (length - usual):
+        if length > _UNUSUAL_FACTOR * longest and unseen >= 0.5 * (length - usual):
             hidden.append(_Pause(starts[i], starts[i + 1], spans, min(unseen, length - usual)))
     return hidden
 
@@ -129,8 +129,8 @@ def _of_schedule(
     starts hides none."""
     if definition is None or not definition.schedule or definition.suspended or not readable(definition):
         return None
-    moments = due(definition, starts[0], starts[-1], most=_DUE)
-    if not moments or len(moments) >= _DUE or len(starts) - 1 > _UNUSUAL * len(moments):
+    moments = due(definition, starts[0], starts[-1], most=_MAX_STARTS)
+    if not moments or len(moments) >= _MAX_STARTS or len(starts) - 1 > _UNUSUAL_FACTOR * len(moments):
         return None  # most of its runs are started otherwise
     missed = 0
     for pause in hidden:

@@ -19,12 +19,12 @@ from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefi
 from concertmaster.core.schedule import due, least_interval
 from concertmaster.core.units import DAY
 
-MOST = 3000  # scheduled starts that are examined
+MAX_STARTS = 3000  # scheduled starts that are examined
 _SECOND = 1.0  # s: clock tolerance between controllers
 _HANDOVER = 5.0  # s: a run that begins this shortly before the end of another counts as its successor
-_LATE = 30.0  # s: a controller creates the pods of a run within this time
+_MAX_START_DELAY = 30.0  # s: a controller creates the pods of a run within this time
 _YEAR = 366 * DAY
-_REPLACED = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
+_MAX_REPLACE_GAP = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _room(gap: float) -> float:
 
 def _close(gap: float) -> float:
     """Seconds that may lie between the end of a run and the next start it made way for, with starts ``gap`` s apart."""
-    return min(_REPLACED, gap / 2)
+    return min(_MAX_REPLACE_GAP, gap / 2)
 
 
 def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> Mapping[str, float]:
@@ -145,10 +145,10 @@ def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bo
     for span in spans:
         at = bisect_right(moments, span.begin + _SECOND) - 1
         due = moments[at] if at >= 0 else -math.inf
-        if span.begin - due > _LATE:  # all runs are looked through only where that can matter
+        if span.begin - due > _MAX_START_DELAY:  # all runs are looked through only where that can matter
             ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
             due = max(ended, default=due)
-        begun += span.begin - due <= _LATE
+        begun += span.begin - due <= _MAX_START_DELAY
     return not moments or 2 * begun > len(spans)
 
 
@@ -180,7 +180,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     behind = {}
     for i, moment in enumerate(moments):
         wait = served[i].begin - moment if i in served else None
-        if wait is not None and wait <= _LATE:
+        if wait is not None and wait <= _MAX_START_DELAY:
             continue
         if not any(s.begin < moment - _SECOND and s.end > moment + _SECOND for s in spans):
             continue
@@ -203,13 +203,13 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
 
 
 def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[float, ...]:
-    """Scheduled starts (unix seconds) from the first run to the last; the newest ``MOST`` of them."""
+    """Scheduled starts (unix seconds) from the first run to the last; the newest ``MAX_STARTS`` of them."""
     last = spans[-1].begin + _SECOND
     near = due(definition, last, last + _YEAR, most=2)
     if len(near) < 2:
         return ()
-    first = max(spans[0].begin - _LATE, last - MOST * (near[1] - near[0]))
-    return due(definition, first, last, most=MOST)
+    first = max(spans[0].begin - _MAX_START_DELAY, last - MAX_STARTS * (near[1] - near[0]))
+    return due(definition, first, last, most=MAX_STARTS)
 
 
 def _overlaps(spans: Sequence[RunSpan]) -> tuple[Overlap, ...]:

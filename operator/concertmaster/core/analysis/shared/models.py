@@ -18,9 +18,9 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.stats.comparison import LEVEL, Comparison, compare, compare_amounts
 from concertmaster.core.stats.exact import fisher
 
-LEAST = 5  # executions on each model
-_WORSE = 0.05  # tolerated increase of the failure share
-_CHANCE = 0.1  # p-value below which success rates are taken to differ
+MIN_EXECUTIONS = 5  # executions on each model
+_TOLERATED_FAILURES = 0.05  # tolerated increase of the failure share
+_SIGNIFICANCE = 0.1  # p-value below which success rates are taken to differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def cheaper_models(analysis: Analysis) -> tuple[CheaperModel, ...]:
 
 
 def _cheapest(step: str, metric: ExtraMetric, by_model: dict[str, list[StepExecution]]) -> CheaperModel | None:
-    counts = Counter({model: len(rows) for model, rows in by_model.items() if len(rows) >= LEAST})
+    counts = Counter({model: len(rows) for model, rows in by_model.items() if len(rows) >= MIN_EXECUTIONS})
     if len(counts) < 2:
         return None
     usual, *others = [model for model, _ in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))]
@@ -101,4 +101,4 @@ def _as_good(before: ModelUse, after: ModelUse) -> bool:
         return False
     less = before.succeeded / before.known - after.succeeded / after.known
     p = fisher(before.succeeded, before.known - before.succeeded, after.succeeded, after.known - after.succeeded)
-    return less <= 0.0 or (less <= _WORSE and (p is None or p >= _CHANCE))
+    return less <= 0.0 or (less <= _TOLERATED_FAILURES and (p is None or p >= _SIGNIFICANCE))

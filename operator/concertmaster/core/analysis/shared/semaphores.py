@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord
 
-MOST = 1000  # places
-_LEFT = 0.05  # tolerated remaining share of the current wait
+MAX_PLACES = 1000  # places
+_TOLERATED_WAIT_SHARE = 0.05  # tolerated remaining share of the current wait
 _EXPLAINED = 0.5  # share of the observed wait that the current size must explain
 
 
@@ -72,7 +72,7 @@ def mean_wait(rows: Sequence[Holding], size: int) -> float:
     return sum(waits(rows, size)) / len(rows) if rows else 0.0
 
 
-def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> EnoughPlaces | None:
+def enough_places(rows: Sequence[Holding], size: int, most: int = MAX_PLACES) -> EnoughPlaces | None:
     """The smallest size (at most ``most``) with almost no wait; None where more places would not help these runs, or other
     workflows hold the semaphore."""
     if most <= size:
@@ -86,8 +86,10 @@ def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> Enoug
     if least >= now:
         return None
     enough = high
-    if least <= _LEFT * now:
-        enough = low + bisect_left(range(low, high), True, key=lambda n: mean_wait(rows, n) <= _LEFT * now)
+    if least <= _TOLERATED_WAIT_SHARE * now:
+        enough = low + bisect_left(
+            range(low, high), True, key=lambda n: mean_wait(rows, n) <= _TOLERATED_WAIT_SHARE * now
+        )
     return EnoughPlaces(enough, now, mean_wait(rows, enough), _saved(rows, size, enough))
 
 

@@ -17,14 +17,14 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.robust import quantiles, theil_sen
-from concertmaster.core.times import LAST
+from concertmaster.core.times import END_OF_CALENDAR
 from concertmaster.core.units import DAY
 
-_FEWEST = 5  # runs required for a trend
-_MANY = 15  # runs whose cleanups medians of three show
+_MIN_RUNS = 5  # runs required for a trend
+_MIN_SMOOTHED_RUNS = 15  # runs whose cleanups medians of three show
 _FASTER = 1.5
-_CHANCE = 0.01  # below which the newest runs lack a claim because another one took its place
-_AHEAD = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
+_SIGNIFICANCE = 0.01  # below which the newest runs lack a claim because another one took its place
+_MAX_HORIZON = 90 * DAY  # s; a volume that fills up later than that is not reported as filling
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _replaced(
     mounting: Callable[[frozenset[str]], Sequence[str]], steps: Collection[str], runs: Collection[str]
 ) -> bool:
     """Whether the newest runs whose ``steps`` mount volumes (``mounting``) mount others, not this one as ``runs`` did."""
-    return is_over([run in runs for run in mounting(frozenset(steps))], _CHANCE)
+    return is_over([run in runs for run in mounting(frozenset(steps))], _SIGNIFICANCE)
 
 
 def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:
@@ -104,14 +104,14 @@ def _fill(
     # An enlarged claim is judged by its current capacity.
     shown = rows[-1][1] if shared else max((v for _, v in rows), key=lambda v: v.used / v.capacity)
     growth = full = None
-    if len(least) >= _FEWEST and not (shared and _cleaned(least)):
+    if len(least) >= _MIN_RUNS and not (shared and _cleaned(least)):
         growth = _growth(rows)
     if growth is not None:
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
         # From the last run on; none has seen it full, so it is not before now.
         ends = (max(now, rows[-1][0] + left / g * DAY) for g in (growth.high, growth.likely, growth.low))
-        at = Interval(*(min(LAST, end) for end in ends))
-        full = at if at.likely <= now + _AHEAD else None
+        at = Interval(*(min(END_OF_CALENDAR, end) for end in ends))
+        full = at if at.likely <= now + _MAX_HORIZON else None
     peak = max(v.used for _, v in rows)
     return VolumeFill(claim, tuple(steps), len(least), shown.used, shown.capacity, shared, peak, growth, full)
 
@@ -142,7 +142,10 @@ def _falls_back(times: Floats, used: Floats, slope: float) -> bool:
     """Whether ``used`` (bytes, by days) of few runs fell by more than half of its range, and half of the time grew at more
     than _FASTER times the ``slope`` (bytes a day) of all: a cleanup that ``_cleaned`` cannot tell from temporary files,
     after which use goes on growing as before."""
-    if used.size >= _MANY or float(np.max(np.maximum.accumulate(used) - used)) <= float(used.max() - used.min()) / 2:
+    if (
+        used.size >= _MIN_SMOOTHED_RUNS
+        or float(np.max(np.maximum.accumulate(used) - used)) <= float(used.max() - used.min()) / 2
+    ):
         return False
     apart = np.diff(times)
     later = apart > 0

@@ -16,11 +16,11 @@ from concertmaster.core.units import DAY, WEEK
 
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
-_CHANCE, _CHANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
+_SIGNIFICANCE, _SIGNIFICANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
 # The same for days, unless what runs was changed right after the last one: in one of so many runs, where a release lies in
 # as many less often than ``_OFTEN``.
-_CHANCE_DAYS, _SOON, _OFTEN = 0.05, 3, 0.2
-_SAME = 1e-3  # relative difference of limits that are equal
+_SIGNIFICANCE_DAYS, _SOON, _OFTEN = 0.05, 3, 0.2
+_TOLERANCE = 1e-3  # relative difference of limits that are equal
 
 
 def alike_runs(
@@ -42,14 +42,14 @@ def has_ended(container: ContainerUsage, alike: Sequence[RunUsage]) -> bool:
     if limit == math.inf and 0.0 < died < math.inf:
         return not any(r.oom_killed for r in _present(container))
     killed = [r.oom_killed for r in alike]
-    if died < _LOWER * limit and is_over(killed, _CHANCE_RAISED):
+    if died < _LOWER * limit and is_over(killed, _SIGNIFICANCE_RAISED):
         return True
     # Kills that began within the window: how often they were until then says nothing about how often they were since.
     first, last = killed.index(True), len(killed) - killed[::-1].index(True)
-    if not is_over(killed, _CHANCE) and not is_over(killed[first + 1 :], _CHANCE):
+    if not is_over(killed, _SIGNIFICANCE) and not is_over(killed[first + 1 :], _SIGNIFICANCE):
         return False
     week = alike[-1].time - alike[last - 1].time >= WEEK  # no weekday has them
-    return week or _changed(alike, last) or is_over(_by_day(alike), _CHANCE_DAYS)
+    return week or _changed(alike, last) or is_over(_by_day(alike), _SIGNIFICANCE_DAYS)
 
 
 def is_raised(container: ContainerUsage, killed_at: float) -> bool:
@@ -66,7 +66,7 @@ def is_raised(container: ContainerUsage, killed_at: float) -> bool:
 def _present(container: ContainerUsage) -> list[RunUsage]:
     """The runs with the present memory limit, or without one as today."""
     now = _limit(container)
-    return [r for r in container.runs if math.isclose(r.memory_limit or math.inf, now, rel_tol=_SAME)]
+    return [r for r in container.runs if math.isclose(r.memory_limit or math.inf, now, rel_tol=_TOLERANCE)]
 
 
 def _limit(container: ContainerUsage) -> float:

@@ -83,7 +83,7 @@ def analyze_steps(
     rows = {step: _Columns(*zip(*of_step, strict=True)) for step, of_step in figures.grouped(_times_of, runs).items()}
     names = [s.name for s in graph.steps]
     names += sorted(rows.keys() - set(names))
-    columns = [rows.get(name, _NEVER) for name in names]
+    columns = [rows.get(name, _EMPTY_COLUMNS) for name in names]
     trend_of_runs, *trends = detect_many([makespans, *(c.series(slow) for c in columns)])
     durations = [summarize(known(c.seconds)) for c in columns]
     means = summarize([d.mean for d in durations])
@@ -189,7 +189,7 @@ class _Columns(NamedTuple):
         return list(by_run.values())
 
 
-_NEVER = _Columns(*[()] * len(_Columns._fields))
+_EMPTY_COLUMNS = _Columns(*[()] * len(_Columns._fields))
 
 
 def _marks(

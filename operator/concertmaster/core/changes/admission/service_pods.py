@@ -14,12 +14,12 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.units import DAY, HOUR
 
-EVERY = 3 * HOUR
+SAMPLE_EVERY = 3 * HOUR
 """Seconds between two moments."""
-_HIGH = 90.0  # percentile
+_PERCENTILE = 90.0  # percentile
 _EXACT = 1e-9
-_MOST_KNOWN = 1000  # sizes
-_MOST_SETS = 20  # of nodes
+_MAX_SIZES = 1000  # sizes
+_MAX_NODE_SETS = 20  # of nodes
 _UNBOUND = 1e6  # pods on a node: more is no figure of a node; and pods that request nothing of what is known
 
 
@@ -68,7 +68,7 @@ class ServicePods:
         """On the other nodes only, as ``ServiceMoment.without``. Many workflows are kept from the same nodes."""
         names = frozenset(nodes)
         if names not in self._others:
-            if len(self._others) >= _MOST_SETS:
+            if len(self._others) >= _MAX_NODE_SETS:
                 del self._others[next(iter(self._others))]
             self._others[names] = ServicePods(tuple(moment.without(nodes) for moment in self.moments))
         return self._others[names]
@@ -89,13 +89,13 @@ class ServicePods:
 
     def high(self, resource: str) -> float:
         """The 90th percentile over all moments of what ``held`` says."""
-        return float(np.percentile(self.held(resource), _HIGH))
+        return float(np.percentile(self.held(resource), _PERCENTILE))
 
     def _at_each(self, size: tuple[tuple[str, float], ...]) -> Floats:
         """Pods of the size beside services at each of the moments, shape (moments,). The rules of an analysis ask for the
         same pods, and for each run."""
         if size not in self._known:
-            if len(self._known) >= _MOST_KNOWN:
+            if len(self._known) >= _MAX_SIZES:
                 del self._known[next(iter(self._known))]
             self._known[size] = np.array([_fits(moment, size) for moment in self.moments])
         return self._known[size]
@@ -152,9 +152,9 @@ def _near(known: Floats, times: Sequence[float]) -> list[Flags]:
     found = []
     for time in times:
         away = np.abs(known - time)
-        if away.min() > EVERY / 2:
+        if away.min() > SAMPLE_EVERY / 2:
             away = np.minimum(away % DAY, DAY - away % DAY)
-        found.append(away <= max(EVERY / 2, float(away.min())))
+        found.append(away <= max(SAMPLE_EVERY / 2, float(away.min())))
     return found
 
 

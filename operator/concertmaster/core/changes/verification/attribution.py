@@ -11,9 +11,9 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Policy
 
-_SAME = 1e-6  # relative difference of amounts that are equal
-_SLOWER = 1.1  # times its mean before; less is no slowdown of a step
-_PART = 0.5  # of the largest slowdown in seconds: steps with at least that much are blamed too
+_TOLERANCE = 1e-6  # relative difference of amounts that are equal
+_MIN_SLOWDOWN = 1.1  # times its mean before; less is no slowdown of a step
+_BLAMED_SHARE = 0.5  # of the largest slowdown in seconds: steps with at least that much are blamed too
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class LoweredMemory:
                 peak, request = c.memory_peak, c.memory_request
                 if peak is None or request is None or peak <= (1.0 + self.room) * request:
                     continue
-                if any(math.isclose(request, new, rel_tol=_SAME) for new in self.requests):
+                if any(math.isclose(request, new, rel_tol=_TOLERANCE) for new in self.requests):
                     found[e.step, c.name] = max((peak, request), found.get((e.step, c.name), (0.0, 0.0)))
         return found
 
@@ -61,7 +61,7 @@ def harmed_steps(
             return named
     extra = {s: seconds for s in steps if (seconds := _slowdown(before_after, s)) > 0}
     most = max(extra.values(), default=0.0)
-    return tuple(s for s, seconds in extra.items() if seconds >= _PART * most)
+    return tuple(s for s, seconds in extra.items() if seconds >= _BLAMED_SHARE * most)
 
 
 def _killed(before_after: BeforeAfter, step: str) -> bool:
@@ -81,7 +81,7 @@ def _share(runs: Sequence[RunRecord], step: str) -> float:
 def _slowdown(before_after: BeforeAfter, step: str) -> float:
     """Additional seconds per run of the step; 0 when insignificant."""
     before, after = _seconds(before_after.before, step), _seconds(before_after.after, step)
-    return after - before if before > 0 and after >= _SLOWER * before else 0.0
+    return after - before if before > 0 and after >= _MIN_SLOWDOWN * before else 0.0
 
 
 def _seconds(runs: Sequence[RunRecord], step: str) -> float:

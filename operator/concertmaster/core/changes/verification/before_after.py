@@ -19,12 +19,12 @@ BASELINE = 60  # runs: the newest before a change
 NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
 SEASONS = 600  # runs, to tell hours and weekends: those of twelve days, at one every half an hour
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
-_AT_ONCE = 1.0  # seconds: timestamps are whole seconds, so they do not order a run and a write of the same second
+_CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of the same second
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
 )
-_SAME = 1e-6  # relative difference of amounts that are equal
-STUCK = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
+_TOLERANCE = 1e-6  # relative difference of amounts that are equal
+STUCK_FACTOR = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 InputSizes = dict[str, float]
 AmountsByRun = dict[str, float | None]
@@ -65,9 +65,9 @@ def split_runs(
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
     begin = since if since is not None else -math.inf
-    later = applied + _AT_ONCE
+    later = applied + _CLOCK_RESOLUTION
     before = [r for r in dated if _finished(r) and (r.end or 0.0) <= later and begin <= (r.start or 0.0) < applied]
-    spans = [(a, b + _AT_ONCE) for a, b in without]
+    spans = [(a, b + _CLOCK_RESOLUTION) for a, b in without]
     before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in spans)][-SEASONS:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
@@ -81,7 +81,7 @@ def split_runs(
         if _finished(run):
             after.append(run)
         elif run.outcome is Outcome.RUNNING:
-            if now - run.start <= STUCK * longest:
+            if now - run.start <= STUCK_FACTOR * longest:
                 break
             after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
     return BeforeAfter(tuple(before), tuple(after), begun)
@@ -117,9 +117,9 @@ def requested(
                     amount = getattr(c, name, None)
                     if amount is None:
                         continue
-                    if old is not None and math.isclose(amount, old, rel_tol=_SAME):
+                    if old is not None and math.isclose(amount, old, rel_tol=_TOLERANCE):
                         return False
-                    matches = matches or math.isclose(amount, new, rel_tol=_SAME) or None
+                    matches = matches or math.isclose(amount, new, rel_tol=_TOLERANCE) or None
         return matches
 
     return of

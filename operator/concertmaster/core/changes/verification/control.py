@@ -15,7 +15,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, at
 from concertmaster.core.changes.verification.even import of_known_days
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, compare
 
-LEAST = 5  # workflows; with fewer even unanimity is no evidence
+MIN_WORKFLOWS = 5  # workflows; with fewer even unanimity is no evidence
 _COVERAGE = 0.90
 
 
@@ -27,7 +27,7 @@ def common(others: Sequence[BeforeAfter], since: float = -math.inf) -> Common | 
     of each workflow count by rank only, so that a few outliers have no effect.
     """
     ratios = sorted(r for r in (_ratio(other, since) for other in others) if r is not None)
-    if len(ratios) < LEAST:
+    if len(ratios) < MIN_WORKFLOWS:
         return None
     cut = _cut(len(ratios))
     low, high = ratios[cut], ratios[-1 - cut]

@@ -26,12 +26,12 @@ from concertmaster.core.text import count, duration, memory, memory_quantity
 
 FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
 QUIET_RUNS = 10  # runs without an OOM kill before the change for one kill after it to count as evidence
-CLEARLY = 1.5  # times the longest run before
-_QUIET = 12  # runs before a change that show how often runs occur
+CLEARLY_LONGER = 1.5  # times the longest run before
+_RATE_RUNS = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts
-_LOOKED_AT = 200  # of these, where some may have been missed by the metrics source alone
+_MAX_RATE_RUNS = 200  # of these, where some may have been missed by the metrics source alone
 _GRACE = 600.0  # seconds until a started run is known
-SOONEST = 2  # runs after a change before their duration can end its verification
+MIN_RUNS_LONG_BASELINE = 2  # runs after a change before their duration can end its verification
 
 
 def killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> str | None:
@@ -113,11 +113,11 @@ def clearly_slower(
     """The first runs after the change all far exceed anything before it, also without what the hour of the day and weekends
     explain (``even``: such durations): the newest runs before it may all be of a night."""
     before, after = good(before_after.before), good(before_after.after)
-    looked = SOONEST if len(before) >= 20 else MIN_RUNS
+    looked = MIN_RUNS_LONG_BASELINE if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:
         return None
     longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
-    first, factor = after[:looked], CLEARLY * (max(1.0, common.high) if common is not None else 1.0)
+    first, factor = after[:looked], CLEARLY_LONGER * (max(1.0, common.high) if common is not None else 1.0)
     if any((r.makespan or 0.0) < factor * longest or sizes[r.run] > largest for r in first):
         return None
     if min(even[r.run] or 0.0 for r in first) < factor * max(even[r.run] or 0.0 for r in before):
@@ -161,14 +161,14 @@ def silent(
     spans that are ``blind``, when the metrics source saw no pods, none was due: runs may have come.
     """
     starts = [r.start for r in before_after.before if r.start is not None]
-    if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
+    if before_after.begun or len(starts) < _RATE_RUNS or (definition is not None and definition.suspended):
         return None
     pauses = [later - earlier for earlier, later in pairwise(starts)]
     longest = max(r.makespan or 0.0 for r in before_after.before)
     if definition is not None and definition.schedule and readable(definition):
         due = [
             t
-            for t in upcoming(definition, applied, until, most=_LOOKED_AT if blind else _MISSED)
+            for t in upcoming(definition, applied, until, most=_MAX_RATE_RUNS if blind else _MISSED)
             if not any(a - longest <= t <= b for a, b in blind)
         ][:_MISSED]
         kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)

@@ -1,6 +1,6 @@
 """Harm that shows after a change was kept: failures and OOM kills that are too rare for the runs of a verification.
 
-A rate that rises from 1 to 8% fails two runs of a verification, but sixteen of MOST_RUNS. All runs since the change are
+A rate that rises from 1 to 8% fails two runs of a verification, but sixteen of MAX_RUNS. All runs since the change are
 judged as in ``harm``, by a test that may be repeated after every run: this adds hardly any false alarms. Bad runs in a row
 count as one, before and after (but for kills where memory was lowered): an outage that comes later is one event, and says
 nothing of the change. Failures that other workflows share are left out, as in a verification (``shared``).
@@ -19,10 +19,10 @@ from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.text import count
 
-MOST_RUNS = 200  # since the change
+MAX_RUNS = 200  # since the change
 _KNOWN = 1e6  # runs that tell a share exactly
 _AGES = 2.0  # times verify.maxAge: a week of its verification, and another one
-_AGAIN = 1.2  # times the age at the last look: some fifteen looks in two weeks, each of which reads hundreds of runs
+_RECHECK_FACTOR = 1.2  # times the age at the last check: some fifteen checks in two weeks, each reads hundreds of runs
 
 
 def watched_until(settings: VerifySettings) -> float:
@@ -32,7 +32,7 @@ def watched_until(settings: VerifySettings) -> float:
 
 def next_look(age: float) -> float:
     """The age (seconds since the change) of the next look after one at ``age``."""
-    return _AGAIN * age
+    return _RECHECK_FACTOR * age
 
 
 def later_harm(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> str | None:
@@ -40,7 +40,7 @@ def later_harm(before_after: BeforeAfter, steps: Collection[str], lowered: Lower
     ``lowered``: None unless it lowers a memory request. Its kills are also compared with what a size accepts, where there
     were none before: few runs before it leave room for more. And each of them counts: no outage kills for memory, but inputs
     that have outgrown the request kill run after run."""
-    before, after = before_after.before, before_after.after[:MOST_RUNS]
+    before, after = before_after.before, before_after.after[:MAX_RUNS]
     failed, were_failed = ([r.outcome is Outcome.FAILED for r in side] for side in (after, before))
     killed, were_killed = ([out_of_memory(r, steps) for r in side] for side in (after, before))
     accepted = lowered.accepted if lowered is not None and not any(were_killed) else None

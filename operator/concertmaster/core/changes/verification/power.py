@@ -20,12 +20,12 @@ from concertmaster.core.stats.shift import residuals
 from concertmaster.core.text import percent
 
 SLOWDOWN = 0.20  # the degradation that a verification must detect
-TOLERATED = 0.02  # a change is called slower only when it significantly exceeds this; less is accepted for a saving
+TOLERATED_SLOWDOWN = 0.02  # a change is called slower only when it significantly exceeds this; a saving accepts less
 POWER = 0.90  # required probability of detection
 EFFICIENCY = 0.90  # of bounded residuals under normal noise
-_SHIFT = math.log((1.0 + SLOWDOWN) / (1.0 + TOLERATED))
+_SHIFT = math.log((1.0 + SLOWDOWN) / (1.0 + TOLERATED_SLOWDOWN))
 _Z = normal_quantile(1.0 - LAST_LEVEL / 2.0)
-_MOST = 1000  # runs after a change; larger numbers are not reported
+_MAX_RUNS = 1000  # runs after a change; larger numbers are not reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def power(noise: float, before: int, after: int, shift: float = _SHIFT) -> float
 
 def needed(noise: float, before: int) -> int | None:
     """The fewest runs after a change that detect the slowdown with POWER; None when no number suffices."""
-    if power(noise, before, _MOST) < POWER:
+    if power(noise, before, _MAX_RUNS) < POWER:
         return None
-    return MIN_RUNS + bisect_left(range(MIN_RUNS, _MOST), True, key=lambda after: power(noise, before, after) >= POWER)
+    return MIN_RUNS + bisect_left(
+        range(MIN_RUNS, _MAX_RUNS), True, key=lambda after: power(noise, before, after) >= POWER
+    )

@@ -14,13 +14,13 @@ from itertools import accumulate
 
 from concertmaster.core.changes.verification.attribution import out_of_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.control import LEAST
+from concertmaster.core.changes.verification.control import MIN_WORKFLOWS
 from concertmaster.core.changes.verification.harm import at_least
 from concertmaster.core.model import Outcome, RunRecord
 
-_NEAR = 43200.0  # seconds before and after a run: a day, as what all share may be neither continuous nor soon over
+_NEAR_SECONDS = 43200.0  # before and after a run: a day, as what all share may be neither continuous nor soon over
 _SHARED = 0.05  # level at which others fail more than usual: lenient, since leaving out good runs costs little
-_WORSE = 0.01  # level at which a workflow fails more than the others at such a time
+_SIGNIFICANCE = 0.01  # level at which a workflow fails more than the others at such a time
 
 _Counts = tuple[int, int]  # bad runs, and runs
 
@@ -31,11 +31,11 @@ def without_shared(before_after: BeforeAfter, others: Sequence[BeforeAfter], app
     that one alone has little weight. Runs stay near which those of the workflow itself are bad more often than those of any
     of them."""
     own, control = _Series(before_after.after), [_Series((*o.before, *o.after)) for o in others]
-    usual = applied - _NEAR  # what is later may be of the same outage
+    usual = applied - _NEAR_SECONDS  # what is later may be of the same outage
     rates = [_rate(*series.between(-math.inf, usual)) for series in control]
     kept = []
     for run in before_after.after:
-        begin, end = ((run.start or 0.0) + side for side in (-_NEAR, _NEAR))
+        begin, end = ((run.start or 0.0) + side for side in (-_NEAR_SECONDS, _NEAR_SECONDS))
         near = [series.between(begin, end) for series in control]
         if _is_shared(near, rates):
             since = [series.between(max(begin, applied), end) for series in control]
@@ -69,7 +69,7 @@ def _rate(bad: int, runs: int) -> float:
 def _is_shared(near: Sequence[_Counts], rates: Sequence[float]) -> bool:
     """Whether more workflows had a bad run than chance explains by the ``rates`` of each."""
     chances = [1.0 - (1.0 - rate) ** runs for (_, runs), rate in zip(near, rates, strict=True) if runs]
-    return len(chances) >= LEAST and _at_least(sum(bad > 0 for bad, _ in near), chances) <= _SHARED
+    return len(chances) >= MIN_WORKFLOWS and _at_least(sum(bad > 0 for bad, _ in near), chances) <= _SHARED
 
 
 def _at_least(number: int, chances: Sequence[float]) -> float:
@@ -86,4 +86,4 @@ def _is_worse(own: _Counts, others: Sequence[_Counts]) -> bool:
     if any(bad * theirs <= wrong * runs for wrong, theirs in others if theirs):
         return False
     wrong, theirs = (sum(column) for column in zip(*others, strict=True))
-    return at_least(bad, runs, wrong + 0.5, theirs - wrong + 0.5) <= _WORSE
+    return at_least(bad, runs, wrong + 0.5, theirs - wrong + 0.5) <= _SIGNIFICANCE

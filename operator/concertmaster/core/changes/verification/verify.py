@@ -27,7 +27,7 @@ from concertmaster.core.changes.verification.before_after import (
 )
 from concertmaster.core.changes.verification.even import Evened, even, of_known_days
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
-from concertmaster.core.changes.verification.power import TOLERATED
+from concertmaster.core.changes.verification.power import TOLERATED_SLOWDOWN
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
@@ -36,7 +36,7 @@ from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, Com
 from concertmaster.core.text import count, duration, percent
 
 HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
-_LEAST_INTERVALS = 10  # schedule intervals that a verification waits at least
+_MIN_INTERVALS = 10  # schedule intervals that a verification waits at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Verification:
 def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, now: float) -> VerifySettings:
     """The settings, extended to ten intervals for rare schedules."""
     seconds = interval(definition, now) if definition is not None else None
-    return replace(settings, max_age_seconds=max(settings.max_age_seconds, _LEAST_INTERVALS * (seconds or 0.0)))
+    return replace(settings, max_age_seconds=max(settings.max_age_seconds, _MIN_INTERVALS * (seconds or 0.0)))
 
 
 def verify(
@@ -96,7 +96,7 @@ def verify(
     seconds = _watched(known, figures, settings, over, common)
     measured = _measured(aim, whole, known, figures, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
-        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
+        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED_SLOWDOWN)
     )
     if slower:
         return Verification(Verdict.WORSE, True, seconds.reason, *runs, measured)

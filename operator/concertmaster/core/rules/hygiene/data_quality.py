@@ -13,9 +13,9 @@ from concertmaster.core.analysis.cost import steps_unseen
 from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 
-_SHORTEST = 15.0  # seconds
+_MIN_SCRAPE_INTERVAL = 15.0  # seconds
 _REASONS = "kube_pod_container_status_terminated_reason"
-_LEAST = 3  # failed executions without a reason
+_MIN_FAILURES = 3  # failed executions without a reason
 
 
 def _coverage(evidence: Evidence) -> tuple[list[str], float]:
@@ -27,7 +27,7 @@ def _coverage(evidence: Evidence) -> tuple[list[str], float]:
         seconds = (step.duration.mean or 0.0) * step.duration.count
         total += seconds
         poor = [c for c in step.containers if c.coverage is not None and c.coverage < least]
-        if step.duration.mean is not None and step.duration.mean < _SHORTEST:
+        if step.duration.mean is not None and step.duration.mean < _MIN_SCRAPE_INTERVAL:
             poor = []  # too short for any common scrape interval
         dark += seconds if poor else 0.0
         for container in poor:
@@ -74,7 +74,7 @@ def _unexplained(evidence: Evidence) -> str | None:
     failed, dark = sum(step.failed for step in steps), sum(step.unexplained for step in steps)
     return (
         f"the reasons of {dark} of {failed} failed executions are unknown"
-        if dark >= _LEAST and 2 * dark > failed
+        if dark >= _MIN_FAILURES and 2 * dark > failed
         else None
     )
 

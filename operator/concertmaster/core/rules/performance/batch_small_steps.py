@@ -21,9 +21,9 @@ from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, worth
 
 _SIZES = (2, 4, 8, 16, 32)
-_SMALL = 120.0  # seconds of work: a pod that works longer is not small, whatever its scheduling latency
+_SMALL_SECONDS = 120.0  # seconds of work: a pod that works longer is not small, whatever its scheduling latency
 _CALLS = 200  # newest executions used to estimate the cost of a call
-_MOST_OF = 0.9  # share of the best gain that the smallest batch must reach
+_MIN_GAIN_SHARE = 0.9  # share of the best gain that the smallest batch must reach
 _NO_LONGER = -0.02  # a run 2% longer counts as unchanged
 
 
@@ -89,7 +89,7 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
     shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
     if shorter:
         best = max(t[2] for t in shorter)
-        size, gain, _ = next(t for t in shorter if t[2] >= _MOST_OF * best)
+        size, gain, _ = next(t for t in shorter if t[2] >= _MIN_GAIN_SHARE * best)
         return size, gain, True
     same = [t for t in tried if t[2] >= _NO_LONGER]
     return (same[-1][0], same[-1][1], False) if same else None
@@ -141,7 +141,7 @@ def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterato
         if s.name in pods
         and pods[s.name].items == 1
         and pods[s.name].share >= least
-        and pods[s.name].work <= _SMALL
+        and pods[s.name].work <= _SMALL_SECONDS
         and not s.on_exit
         and not s.conditional
     }
@@ -252,7 +252,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
     pods = _pods(runs, evidence.analysis.figures)
     for own in pods.values():
-        if own.items >= 4 and own.share >= least and own.work <= _SMALL:
+        if own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:
             finding = _batch(evidence, runs, own)
             if finding is not None:
                 yield finding

@@ -32,7 +32,7 @@ from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 
-_LONGEST_NAME = 253  # of a ConfigMap
+_MAX_NAME_LENGTH = 253  # of a ConfigMap
 
 
 def _keyed(rows: list[StepExecution]) -> list[Keyed]:
@@ -78,9 +78,9 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
 def _config_map(name: str) -> str:
     """A name that the API server accepts: templates may have capitals, and both names together may be too long."""
     valid = name.lower()
-    if len(valid) <= _LONGEST_NAME:
+    if len(valid) <= _MAX_NAME_LENGTH:
         return valid
-    return f"{valid[: _LONGEST_NAME - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
+    return f"{valid[: _MAX_NAME_LENGTH - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
 
 
 def _saving(evidence: Evidence, rows: list[StepExecution], cache: RecommendedCache) -> Interval | None:

@@ -15,7 +15,7 @@ from concertmaster.core.units import HOUR
 
 # Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
 AGES = (HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR)
-_LEAST = 10  # executions with known inputs
+_MIN_EXECUTIONS = 10  # executions with known inputs
 _SHARE = 0.95  # of the hits of the longest age
 
 
@@ -76,7 +76,7 @@ def recommended_cache(executions: Sequence[Keyed]) -> RecommendedCache:
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})
-    if len(known) < _LEAST:
+    if len(known) < _MIN_EXECUTIONS:
         return RecommendedCache(None, None, 0, len(known), distinct, 0.0)
     best = hits_at(known, AGES[-1])
     if not best:

@@ -21,8 +21,8 @@ from concertmaster.core.units import MIB
 
 _BUSY_DISK = 20 * MIB  # bytes per second from which the disk is worth examining
 _BUSY_NETWORK = 20 * MIB  # bytes per second, likewise; about a fifth of a gigabit link
-_IDLE = 0.1  # cores up to which a step waits, whatever for
-_STALLED = 0.2  # share of the time stalled on I/O
+_IDLE_CORES = 0.1  # cores up to which a step waits, whatever for
+_STALLED_SHARE = 0.2  # share of the time stalled on I/O
 
 
 class _Seen(NamedTuple):
@@ -88,7 +88,7 @@ def _seen_alone(step: str, container: ContainerFact, seconds: float | None, netw
 
 def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str, bool]:
     """Suggested investigation, its evidence, and whether the cause is known."""
-    if stalled is not None and stalled >= _STALLED:
+    if stalled is not None and stalled >= _STALLED_SHARE:
         return (
             "a faster volume, larger reads, or local scratch space",
             f"is stalled on the disk {text.percent(stalled)} of the time",
@@ -117,7 +117,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
     # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk
     # stall or much traffic, use close to a small request is no sign of computation.
-    seen = stalled is not None and stalled >= _STALLED
+    seen = stalled is not None and stalled >= _STALLED_SHARE
     moving = network is not None and network >= _BUSY_NETWORK
     busy = cores / min(1.0, sum(requests)) if requests and not (seen or moving) else cores
     if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:
@@ -128,7 +128,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
         return None
     todo, why, known = _cause(stalled, rate, network)
     # Some use of the CPU and no cause is also what too large a request looks like: counted only for a missed objective.
-    counted = known or cores <= _IDLE or evidence.misses_duration
+    counted = known or cores <= _IDLE_CORES or evidence.misses_duration
     part = HALF if known else QUARTER
     share, seconds = attainable(bound, part)
     name = evidence.title(step.step)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.nodes.delays import elsewhere
-from concertmaster.core.analysis.nodes.slow import LEAST_SLOWER, comparable, slow_nodes
+from concertmaster.core.analysis.nodes.slow import MIN_SLOWDOWN, comparable, slow_nodes
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
@@ -17,9 +17,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
-    least = evidence.settings.number("minSlowerPercent", 100 * LEAST_SLOWER) / 100
+    least = evidence.settings.number("minSlowerPercent", 100 * MIN_SLOWDOWN) / 100
     slow, factors = analysis.slow_nodes, analysis.node_factors
-    if least != LEAST_SLOWER:
+    if least != MIN_SLOWDOWN:
         slow = slow_nodes(analysis.runs, analysis.figures, least)
         factors = elsewhere(analysis.runs, analysis.figures, slow) if slow is not None else {}
     if slow is None:

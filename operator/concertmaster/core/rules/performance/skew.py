@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.stats.exact import binomial_tail
-from concertmaster.core.stats.robust import COMPARABLE, array_median, straggler_level
+from concertmaster.core.stats.robust import COMPARABLE_FACTOR, array_median, straggler_level
 
-_MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
-_CHANCE = 0.05  # probability that any item or node has so many of them by chance
+_COMMON_SHARE = 0.6  # share of the stragglers that makes an item or node the usual one
+_SIGNIFICANCE = 0.05  # probability that any item or node has so many of them by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _usual(cases: Sequence[tuple[str | None, Sequence[str | None]]]) -> tuple[st
     share = sum(names.count(name) / len(names) for _, names in known) / len(known)
     different = len({n for _, names in known for n in names})
     chance = binomial_tail(count, len(known), share) * different
-    return (name, count / len(known)) if count / len(known) >= _MOSTLY and chance < _CHANCE else None
+    return (name, count / len(known)) if count / len(known) >= _COMMON_SHARE and chance < _SIGNIFICANCE else None
 
 
 def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 5) -> Skew:
@@ -65,7 +65,7 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 
     skewed: list[tuple[FanOutItem, list[FanOutItem]]] = []
     for items in items_by_run.values():
         usable = [i for i in items if np.isfinite(i.seconds) and i.seconds > 0.0]
-        if len(usable) < COMPARABLE:
+        if len(usable) < COMPARABLE_FACTOR:
             continue
         seconds = np.array([i.seconds for i in usable])
         top = int(np.argmax(seconds))

@@ -17,9 +17,9 @@ from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 
 _PARTS = (2, 4, 8)
-_ENOUGH = 0.03  # additional parts must gain this much more to justify their pods
+_MIN_EXTRA_GAIN = 0.03  # additional parts must gain this much more to justify their pods
 _BUSY = 0.7
-_SURELY = 0.5  # lower end, as a share of the gain of two even parts
+_MIN_LOW_SHARE = 0.5  # lower end, as a share of the gain of two even parts
 
 
 def _busy(step: StepAnalysis) -> float | None:
@@ -39,7 +39,7 @@ def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
     if not known:
         return None
     best = max(k[2] for k in known)
-    return next((n, g) for n, g, share in known if share >= best - _ENOUGH)
+    return next((n, g) for n, g, share in known if share >= best - _MIN_EXTRA_GAIN)
 
 
 def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> tuple[Interval, Interval]:
@@ -49,7 +49,7 @@ def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> t
     if two.share is None or two.seconds is None:
         return most
     share, seconds = (
-        Interval(min(_SURELY * t.likely, m.low), min(t.likely, m.likely), m.high)
+        Interval(min(_MIN_LOW_SHARE * t.likely, m.low), min(t.likely, m.likely), m.high)
         for t, m in zip((two.share, two.seconds), most, strict=True)
     )
     return share, seconds

@@ -17,9 +17,9 @@ from concertmaster.core.model import Category, Finding, Level, StepExecution, in
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ExecutionsByRun
-from concertmaster.core.stats.robust import COMPARABLE, straggler_level
+from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level
 
-_EVEN = 1.25  # times the median up to which items count as balanced
+_BALANCED_FACTOR = 1.25  # times the median up to which items count as balanced
 
 
 def _cause(skewed: Skew, by_run: ExecutionsByRun, unit: str) -> tuple[str, str]:
@@ -51,7 +51,7 @@ def _least_even(rows: Sequence[StepExecution]) -> Sequence[StepExecution]:
     groups: dict[str, list[StepExecution]] = {}
     for e in rows:
         groups.setdefault(in_group(e.item)[0], []).append(e)
-    comparable = [own for own in groups.values() if len(own) >= COMPARABLE]
+    comparable = [own for own in groups.values() if len(own) >= COMPARABLE_FACTOR]
     if len(comparable) < 2:  # the common case
         return comparable[0] if comparable else rows
     return max(comparable, key=_stands_out)
@@ -87,7 +87,7 @@ def _relative_size(by_run: ExecutionsByRun) -> float | None:
         sizes = [e.input_size for e in rows if e.input_size]
         top: StepExecution = max(rows, key=lambda e: e.duration or 0.0)
         middle = median(sizes)
-        if len(sizes) == len(rows) >= COMPARABLE and middle and top.input_size:
+        if len(sizes) == len(rows) >= COMPARABLE_FACTOR and middle and top.input_size:
             ratios.append(top.input_size / middle)
     return median(ratios)
 
@@ -97,7 +97,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
     if measured.skewed_share is None or measured.skewed_share < least or measured.ratio is None:
         return None
-    change = WhatIf.without_stragglers(step.step, _EVEN)
+    change = WhatIf.without_stragglers(step.step, _BALANCED_FACTOR)
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
@@ -114,14 +114,14 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         ),
         otherwise=f"runs stay longer than with balanced items, by {text.duration(seconds.likely)} on average",
         current=f"last item {measured.ratio:.1f} x the median",
-        proposed=f"no item above {_EVEN:g} x the median and above all others",
+        proposed=f"no item above {_BALANCED_FACTOR:g} x the median and above all others",
         expected=gain_sentence(share, seconds),
         confidence=min(0.9, measured.skewed_share),
         gain_seconds=seconds,
         gain_share=share,
         evidence=(
             measured.reason,
-            f"replayed with no item above {_EVEN:g} times the median of its run and above all others",
+            f"replayed with no item above {_BALANCED_FACTOR:g} times the median of its run and above all others",
         ),
     )
 
@@ -132,7 +132,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     for step in evidence.analysis.steps:
         every = evidence.since_change(evidence.rows.succeeded.get(step.step, {}))
-        if max(map(len, every.values()), default=0) >= COMPARABLE:
+        if max(map(len, every.values()), default=0) >= COMPARABLE_FACTOR:
             by_run = {run: _least_even(rows) for run, rows in every.items()}
             finding = _finding(evidence, step, by_run)
             if finding is not None:

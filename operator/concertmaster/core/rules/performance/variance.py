@@ -25,8 +25,8 @@ from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import day, utc
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
-_MOSTLY = 0.6  # share of the slow ones that makes a property theirs
-_CHANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
+_COMMON_SHARE = 0.6  # share of the slow ones that makes a property theirs
+_SIGNIFICANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
 def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
@@ -56,7 +56,7 @@ def _throttled(execution: StepExecution) -> float:
 def _clause(label: str, slow: Sequence[bool], fast: Sequence[bool]) -> str | None:
     """What is true of most slow executions and of less than half as many of the others; None when this is not."""
     share, beside = sum(slow) / len(slow), sum(fast) / len(fast)
-    if share < _MOSTLY or share < 2 * beside:
+    if share < _COMMON_SHARE or share < 2 * beside:
         return None
     return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
 
@@ -69,7 +69,7 @@ def _usual(slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None
         return None
     has, others = slow.count(value), fast.count(value)
     chance = fisher(has, len(slow) - has, others, len(fast) - others)
-    return value if chance is not None and chance * len(values) <= _CHANCE else None
+    return value if chance is not None and chance * len(values) <= _SIGNIFICANCE else None
 
 
 def _shared(label: str, slow: Sequence[str | None], fast: Sequence[str | None]) -> str | None:
@@ -134,7 +134,7 @@ def _in_rhythm(
         usual = _usual(_named(slow, starts, name), _named(fast, starts, name))
         then = {run for run, value in zip(longest, _named(longest, starts, name), strict=True) if value == usual}
         often = [run for run in slow if run in then]
-        if usual is None or len(often) < _MOSTLY * len(then) or len({*_named(often, starts, day)}) < 2:
+        if usual is None or len(often) < _COMMON_SHARE * len(then) or len({*_named(often, starts, day)}) < 2:
             continue  # of one day: an incident
         sides = [[e.duration or 0.0 for run, e in longest.items() if (run in then) is at] for at in (True, False)]
         alike = [seconds / middle for side in sides if (middle := median(side)) for seconds in side]
@@ -213,7 +213,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     share, seconds = attainable(bound)
     name = evidence.title(step.step)
     unit = analysis.policy.input_unit(step.step)
-    sizes = "input sizes" if unit != text.READ else text.input_name(unit)
+    sizes = "input sizes" if unit != text.BYTES_READ else text.input_name(unit)
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,

@@ -12,13 +12,13 @@ from concertmaster.core.analysis.failures import FailureClass, classify, reasons
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain
 
-LEAST = 4
+MIN_ATTEMPTS = 4
 """Runs with failures before these are called frequent."""
 ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 """What the step did not cause, or rules of its own report."""
 _EPISODES = 3
-_TRIED = 3  # retries required before they can count as useless
-_HELPED = 0.1  # share of retries that helped
+_MIN_TRIES = 3  # retries required before they can count as useless
+_MIN_HELPED_SHARE = 0.1  # share of retries that helped
 _AT_ONCE = AttemptChain((True,))
 _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
@@ -34,7 +34,7 @@ class Retries(NamedTuple):
     @property
     def useless(self) -> bool:
         """Whether they did not help, whatever came of those that were not seen."""
-        return self.tried >= _TRIED and self.helped + self.unseen <= _HELPED * (self.tried + self.unseen)
+        return self.tried >= _MIN_TRIES and self.helped + self.unseen <= _MIN_HELPED_SHARE * (self.tried + self.unseen)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
-from concertmaster.core.changepoint.clear import CHANCE, CLEAR
+from concertmaster.core.changepoint.clear import CLEAR_Z, SIGNIFICANCE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
@@ -26,16 +26,16 @@ from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute
 
-_APART = 0.05  # of the former level
-_OFTEN = 0.2  # of the runs since then: a step that is new in fewer of them explains little
+_MIN_DIFFERENCE = 0.05  # of the former level
+_MIN_SHARE = 0.2  # of the runs since then: a step that is new in fewer of them explains little
 
 
 def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
     """The factor of an increase that is reported because it ``is_clear``, without what chance added to it."""
     logs = Interval(*(math.log(max(r, 1e-9)) for r in (low, ratio, min(high, 1e9))))
     # The smallest increase that would be clear: p-values of ranks hardly fall any more where there are few runs.
-    by_chance = logs.likely * _deviations(CHANCE) / max(_deviations(chance), _deviations(CHANCE))
-    by_size = CLEAR * (logs.likely - logs.low) / 1.96
+    by_chance = logs.likely * _deviations(SIGNIFICANCE) / max(_deviations(chance), _deviations(SIGNIFICANCE))
+    by_size = CLEAR_Z * (logs.likely - logs.low) / 1.96
     truly = once_noticed(logs, min(by_chance, by_size, logs.likely))
     return Interval(math.exp(truly.low), math.exp(truly.likely), math.exp(truly.high))
 
@@ -64,7 +64,9 @@ def _factors(rise: Rise) -> tuple[float, Interval]:
     alike = _truly(like.p_value, like.ratio, like.low, like.high)
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
     trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
-    seen, likely = (like.ratio, alike.likely) if point.ratio - like.ratio >= _APART else (point.ratio, trend.likely)
+    seen, likely = (
+        (like.ratio, alike.likely) if point.ratio - like.ratio >= _MIN_DIFFERENCE else (point.ratio, trend.likely)
+    )
     return seen, Interval(min(trend.low, alike.low), likely, max(trend.high, alike.high))
 
 
@@ -112,7 +114,7 @@ def _added(evidence: Evidence, rise: Rise) -> str:
     taken = {r.run: {e.step for e in r.steps if e.outcome.over} for r in evidence.analysis.runs}
     known = set().union(*(taken[r.run] for r in rise.before))
     often = Counter(step for r in rise.after for step in taken[r.run] - known)
-    new = [step for step, count in often.most_common() if count >= _OFTEN * len(rise.after)]
+    new = [step for step, count in often.most_common() if count >= _MIN_SHARE * len(rise.after)]
     if not new:
         return ""
     share = text.percent(often[new[0]] / len(rise.after))
@@ -166,9 +168,9 @@ def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: f
 def _alone(rise: Rise, seen: float, truly: Interval) -> str:
     """What the medians do not say of the rise."""
     was, now = rise.medians
-    apart = abs(seen - now / was) >= _APART  # the medians are of other hours or days
+    apart = abs(seen - now / was) >= _MIN_DIFFERENCE  # the medians are of other hours or days
     alone = f"; +{text.percent(seen - 1)} beside runs of the same hours and days" if apart else ""
-    if seen - truly.likely < _APART:
+    if seen - truly.likely < _MIN_DIFFERENCE:
         return alone
     return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
 

@@ -34,8 +34,8 @@ from concertmaster.core.rules.reliability.repeated import Repeated, repeated, ri
 from concertmaster.core.stats.increase import increase
 from concertmaster.core.times import to_minute
 
-_FEW = 4  # failed runs for each that may have succeeded, for the workflow to count as one that does not succeed
-_CHANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
+_FAILURES_PER_SUCCESS = 4  # from which the workflow counts as one that does not succeed
+_SIGNIFICANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
 
 
@@ -97,7 +97,7 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
         return
     lately = _lately(before, streak)
-    if _chance(len(streak), lately) * len(lately) > _CHANCE:  # a streak is looked for after every run
+    if _chance(len(streak), lately) * len(lately) > _SIGNIFICANCE:  # a streak is looked for after every run
         return
     each = [_culprits(r) for r in streak]
     tolerated = _tolerated(before)
@@ -159,7 +159,7 @@ def _increased(repeat: Repeated) -> Interval | None:
 
 def _no_success(repeat: Repeated) -> bool:
     """Whether every run failed there but a few of which it is unknown: what would be a streak, had their ends been seen."""
-    return 0 < _FEW * repeat.unseen <= repeat.failed == repeat.of - repeat.unseen
+    return 0 < _FAILURES_PER_SUCCESS * repeat.unseen <= repeat.failed == repeat.of - repeat.unseen
 
 
 def _remedy(name: str, failures: Sequence[StepExecution]) -> str:

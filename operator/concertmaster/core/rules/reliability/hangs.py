@@ -15,10 +15,10 @@ from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.known import largest, median, total
 from concertmaster.core.model import POD, RunRecord, StepExecution, StepSpec
 
-BEYOND = 2.0
+LONG_FACTOR = 2.0
 """Times what the other executions call for, in time, CPU or time per input: a slow execution is no hang."""
 
-_ENOUGH = 3  # long executions of which it is known that they hung; or most of them
+_MIN_HANGS = 3  # long executions of which it is known that they hung; or most of them
 
 
 class DeadlineSpan(NamedTuple):
@@ -60,18 +60,18 @@ def hung(longest: Sequence[DeadlineSpan], others: Sequence[DeadlineSpan], spec: 
     good = [span for span in others if span.good]
     cpu = median(_cpu_seconds(span, spec) for span in good)
     rate = median(span.seconds / size for span in good if (size := _input(span)))
-    least = BEYOND * max((span.seconds for span in good), default=0.0)
+    least = LONG_FACTOR * max((span.seconds for span in good), default=0.0)
     if any(_explained(span, rate) for span in longest):
         return 0
     verdicts = [_idle(span, spec, least, cpu) if span.good or span.unseen else True for span in longest]
     known = verdicts.count(True)
-    return known if False not in verdicts and (known >= _ENOUGH or 2 * known > len(verdicts)) else 0
+    return known if False not in verdicts and (known >= _MIN_HANGS or 2 * known > len(verdicts)) else 0
 
 
 def _explained(span: DeadlineSpan, rate: float | None) -> bool:
     """Whether its input is as much larger as it took longer; ``rate``: the usual seconds per input."""
     size = _input(span)
-    return size is not None and rate is not None and span.seconds <= BEYOND * rate * size
+    return size is not None and rate is not None and span.seconds <= LONG_FACTOR * rate * size
 
 
 def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None) -> bool | None:
@@ -80,7 +80,7 @@ def _idle(span: DeadlineSpan, spec: StepSpec, least: float, usual: float | None)
     if (largest(e.duration for e in span.executions) or 0.0) < least:
         return False
     spent = _cpu_seconds(span, spec)
-    return None if spent is None or usual is None else spent <= BEYOND * usual
+    return None if spent is None or usual is None else spent <= LONG_FACTOR * usual
 
 
 def _cpu_seconds(span: DeadlineSpan, spec: StepSpec) -> float | None:

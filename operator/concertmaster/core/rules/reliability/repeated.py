@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.attempts import LEAST, Attempts, Retries, goes_on
-from concertmaster.core.rules.reliability.retries import MOST
+from concertmaster.core.rules.reliability.attempts import MIN_ATTEMPTS, Attempts, Retries, goes_on
+from concertmaster.core.rules.reliability.retries import MAX_RETRIES
 
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
-_LIKELY = 3.0  # from which an increase is likely, if not significant
+_LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
-_LEFT = 0.05  # share of runs that retries may leave failing
+_MAX_FAILING_SHARE = 0.05  # share of runs that retries may leave failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _fall(flags: Sequence[bool]) -> int:
 
 def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
     """Failures, and runs, since they may have become more frequent; None when that is not likely, or over."""
-    at = _increase(flags, _LIKELY)
+    at = _increase(flags, _LIKELY_RATIO)
     if at is None:
         return None
     since = flags[at:]
@@ -105,7 +105,7 @@ def _newer_half(flags: Sequence[bool]) -> Sequence[bool]:
 
 def _increase(flags: Sequence[bool], ratio: float) -> int | None:
     """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller, or
-    fewer than ``LEAST`` lie behind it."""
+    fewer than ``MIN_ATTEMPTS`` lie behind it."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -118,7 +118,7 @@ def _increase(flags: Sequence[bool], ratio: float) -> int | None:
         likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
         if likelihood > best:
             best, at = likelihood, i
-    return at if at is not None and best >= ratio and sum(flags[at:]) >= LEAST else None
+    return at if at is not None and best >= ratio and sum(flags[at:]) >= MIN_ATTEMPTS else None
 
 
 def _likelihood(hits: int, of: int) -> float:
@@ -135,7 +135,7 @@ def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, St
 
 def _too_many(failing: float) -> bool:
     """Whether so large a share of runs (0 to 1) fails that no limit of retries would leave few of them."""
-    return failing ** (MOST + 1) > _LEFT
+    return failing ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE
 
 
 def repeated(
@@ -160,7 +160,7 @@ def repeated(
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
         useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
-        if at is None and not (useless and sum(recent) >= LEAST and goes_on(failed[begin:])):
+        if at is None and not (useless and sum(recent) >= MIN_ATTEMPTS and goes_on(failed[begin:])):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None

@@ -9,14 +9,21 @@ from concertmaster.core.analysis.failures import classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Category, Finding, Outcome, StepExecution
 from concertmaster.core.rules.base import Evidence, gain_sentence
-from concertmaster.core.rules.reliability.attempts import ELSEWHERE, LEAST, Attempts, collect, goes_on, usual_reason
+from concertmaster.core.rules.reliability.attempts import (
+    ELSEWHERE,
+    MIN_ATTEMPTS,
+    Attempts,
+    collect,
+    goes_on,
+    usual_reason,
+)
 from concertmaster.core.rules.reliability.repeated import rise
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.times import to_minute
 
 # Share of those that failed at first; where fewer succeed, there is more to say than that runs take longer.
-_HELPED = 0.5
-_SHORTER = 0.9  # of the time of an attempt that succeeds at once: what is left to do after a checkpoint
+_MIN_HELPED_SHARE = 0.5
+_CHECKPOINT_SHARE = 0.9  # of the time of an attempt that succeeds at once: what is left to do after a checkpoint
 
 
 def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> Iterator[Finding]:
@@ -32,7 +39,7 @@ def find(evidence: Evidence, steps: Collection[str], least_percent: float) -> It
         flags = [bool(failed[run]) for run in failed if run in runs]
         failures = [e for run, rows in failed.items() if run in runs for e in rows]
         good, of = _recovered(own)
-        if sum(flags) < LEAST or not goes_on(flags) or good < _HELPED * of:
+        if sum(flags) < MIN_ATTEMPTS or not goes_on(flags) or good < _MIN_HELPED_SHARE * of:
             continue
         elsewhere = sum(classify(e) in ELSEWHERE for e in failures)
         if 2 * elsewhere < len(failures) and not _resumed(evidence.rows.all[step].values()):
@@ -61,7 +68,7 @@ def _resumed(runs: Iterable[Sequence[StepExecution]]) -> bool:
             newest = max(attempts, key=lambda e: (e.attempt, e.started or 0.0))
             if newest.outcome.timed:
                 (last if len(attempts) > 1 else once).append(newest.duration)
-    return compare(once, last).high < _SHORTER
+    return compare(once, last).high < _CHECKPOINT_SHARE
 
 
 def _recovered(own: Attempts) -> tuple[int, int]:

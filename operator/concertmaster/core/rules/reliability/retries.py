@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LEAST = 10  # items with attempts
-MOST = 5  # beyond five retries, fix the cause instead
+_MIN_ITEMS = 10  # items with attempts
+MAX_RETRIES = 5  # beyond five retries, fix the cause instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class RetryLimit:
 def retry_limit(chains: Sequence[AttemptChain], target: float) -> RetryLimit:
     """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1)."""
     usable = [c for c in chains if c.attempts or c.unseen]
-    if (seen := sum([bool(c.attempts) for c in usable])) < _LEAST:
-        return RetryLimit(None, None, None, False, f"{seen} executions, {_LEAST} are needed")
+    if (seen := sum([bool(c.attempts) for c in usable])) < _MIN_ITEMS:
+        return RetryLimit(None, None, None, False, f"{seen} executions, {_MIN_ITEMS} are needed")
     failed_first = sum([c.attempts[:1] == (False,) for c in usable])
     later = [ok for c in usable for ok in c.attempts[1:]]
     now = 1.0 - sum([c.failed for c in usable]) / len(usable)
@@ -57,14 +57,14 @@ def retry_limit(chains: Sequence[AttemptChain], target: float) -> RetryLimit:
     assumed = not later
     again = 1.0 - first if assumed else (sum(later) + 0.5) / (len(later) + 1.0)
     shrunk_first = (failed_first + 0.5) / (len(usable) + 1.0)
-    for limit in range(MOST + 1):
+    for limit in range(MAX_RETRIES + 1):
         success = 1.0 - shrunk_first * (1.0 - again) ** limit
         if success >= target:
             return RetryLimit(limit, success, now, assumed, f"{failed_first} of {len(usable)} first attempts failed")
     return RetryLimit(
         None,
-        1.0 - shrunk_first * (1.0 - again) ** MOST,
+        1.0 - shrunk_first * (1.0 - again) ** MAX_RETRIES,
         now,
         assumed,
-        f"even {MOST} retries would not reach the target: these failures do not pass by themselves",
+        f"even {MAX_RETRIES} retries would not reach the target: these failures do not pass by themselves",
     )

@@ -36,8 +36,8 @@ from concertmaster.core.units import HOUR
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
-_ENDED = 0.01  # probability of no failure in as many of the newest runs, if failures went on: they have ended
-_CHANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
+_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures went on
+_SIGNIFICANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
 def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
@@ -227,7 +227,7 @@ def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> 
     if not given and rate is not None and 0 < few < rate * (1 - least):
         runs = len(own.items)
         failures = episodes(own.failed)
-        if failures and beta_cdf(few / rate, failures, runs - failures + 1.0) <= _CHANCE:
+        if failures and beta_cdf(few / rate, failures, runs - failures + 1.0) <= _SIGNIFICANCE:
             goals.insert(0, (1 - few / rate, f"failed runs to be immaterial (at most {few:g} a month)"))
     for share, why in goals:
         yield _Goal(_target(share, attempts, own), why)
@@ -270,7 +270,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for name, own in attempts.items():
         failed = own.lasting
         spec = analysis.definition.graph.step(name)
-        if not own.classes or spec is None or is_over([bad is not False for bad in own.failed], _ENDED):
+        if not own.classes or spec is None or is_over([bad is not False for bad in own.failed], _ENDED_SIGNIFICANCE):
             continue
         fewer = _fewer(evidence, name, own, spec.retry_limit)
         if fewer is not None:

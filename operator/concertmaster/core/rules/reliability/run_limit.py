@@ -9,7 +9,7 @@ from concertmaster.core.model import RUN_TIMEOUT, Finding, Level, Outcome, RunRe
 from concertmaster.core.rules.base import Evidence, failed_share
 from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up
 
-_REACHED = 0.95  # of the limit: a run begins with its first pod, a little later than its object
+_REACHED_SHARE = 0.95  # of the limit: a run begins with its first pod, a little later than its object
 
 
 def ends_runs(evidence: Evidence, step: str) -> bool:
@@ -70,7 +70,7 @@ def _stopped(run: RunRecord, limit: float | None) -> bool:
     """Whether the run failed at its deadline. Without a known one, only what its steps ended by tells."""
     if limit is None:
         return any(e.reason == RUN_TIMEOUT for e in run.steps)
-    if run.outcome is not Outcome.FAILED or run.run_time is None or run.run_time < _REACHED * limit:
+    if run.outcome is not Outcome.FAILED or run.run_time is None or run.run_time < _REACHED_SHARE * limit:
         return False
     return any(map(_late, run.steps))
 

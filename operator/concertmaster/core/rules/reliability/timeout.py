@@ -16,14 +16,14 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
-from concertmaster.core.rules.reliability.hangs import BEYOND, DeadlineSpan, hung, spans
+from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans
 from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
 from concertmaster.core.rules.resources.places import shared
 
-_LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
-_USUAL = 3  # executions of an item
-_REACHED = 0.9  # of the limit: times are known to some seconds only
-_MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
+_MIN_MARGIN = 60.0  # seconds: a slow image pull must not time out a two-second step
+_MIN_PER_ITEM = 3  # executions of an item
+_REACHED_SHARE = 0.9  # of the limit: times are known to some seconds only
+_MAX_HUNG_SHARE = 0.2  # share of executions: anything more frequent is normal for the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class _Times:
 
     def usual(self, seconds: float) -> bool:
         """Whether an item takes that long in most runs: it is larger than the others and does not hang."""
-        return any(len(own) >= _USUAL and sum(v >= seconds for v in own) > len(own) / 2 for own in self.items)
+        return any(len(own) >= _MIN_PER_ITEM and sum(v >= seconds for v in own) > len(own) / 2 for own in self.items)
 
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
@@ -97,20 +97,20 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
 
 def _limit(evidence: Evidence, values: list[float]) -> RecommendedTimeout:
     limit = recommended_timeout(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
-    return limit if limit.seconds is None else replace(limit, seconds=max(_LEAST, limit.seconds))
+    return limit if limit.seconds is None else replace(limit, seconds=max(_MIN_MARGIN, limit.seconds))
 
 
 def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[float], int] | None:
     """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
     it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
     ended = row.ended
-    for count in range(min(max(1, round(_MOST_HUNG * len(ended))), len(ended)), 0, -1):
+    for count in range(min(max(1, round(_MAX_HUNG_SHARE * len(ended))), len(ended)), 0, -1):
         others, longest = ended[:-count], ended[-count:]
         least = longest[0].seconds
-        if (others and least < BEYOND * others[-1].seconds) or row.usual(least):
+        if (others and least < LONG_FACTOR * others[-1].seconds) or row.usual(least):
             continue
         limit = _limit(evidence, [span.seconds for span in others if span.good])
-        if limit.seconds is None or least < BEYOND * limit.seconds:
+        if limit.seconds is None or least < LONG_FACTOR * limit.seconds:
             continue
         known = hung(longest, others, row.spec)
         if known:
@@ -169,7 +169,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
     now, limit = row.spec.timeout_seconds, row.limit
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
-    reached = [span for span in row.ended if not span.good and span.seconds >= _REACHED * (now or 0.0)]
+    reached = [span for span in row.ended if not span.good and span.seconds >= _REACHED_SHARE * (now or 0.0)]
     killed = min(killed, len(reached))  # others were stopped by the limit of the whole run
     gone = 0
     if evidence.analysis.definition.engine.deadline_of_run:  # a Job deletes the pods that it stops

@@ -15,7 +15,7 @@ from functools import lru_cache
 from concertmaster.core import arrays as np
 from concertmaster.core.stats.quantiles import normal_quantile
 
-_LEAST = 10  # executions
+_MIN_EXECUTIONS = 10  # executions
 _COVERAGE = 0.99  # share of future runs
 _CONFIDENCE = 0.95
 
@@ -62,8 +62,10 @@ def recommended_timeout(durations: Sequence[float], *, headroom: float = 0.5) ->
     """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]
-    if values.size < _LEAST:
-        return RecommendedTimeout(None, None, None, int(values.size), f"{values.size} executions, {_LEAST} are needed")
+    if values.size < _MIN_EXECUTIONS:
+        return RecommendedTimeout(
+            None, None, None, int(values.size), f"{values.size} executions, {_MIN_EXECUTIONS} are needed"
+        )
     factor = tolerance_factor(int(values.size), _COVERAGE, _CONFIDENCE)
     longest = float(values.max())
     logs = np.log(values)

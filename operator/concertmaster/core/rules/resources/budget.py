@@ -16,7 +16,7 @@ from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.rules.resources import model_choice
 from concertmaster.core.stats.exact import is_over, shift
 
-_FEWEST = 3  # runs over budget that can be a change
+_MIN_RUNS = 3  # runs over budget that can be a change
 _CLEAR = 0.01  # significance of a change of how many runs are over budget
 
 
@@ -62,7 +62,7 @@ def _begun(amounts: Sequence[float], most: float) -> int:
     over = [a > most for a in amounts]
     if is_over(over, _CLEAR):
         return len(over)
-    if sum(over) < _FEWEST:
+    if sum(over) < _MIN_RUNS:
         return 0
     if is_over(over[::-1], _CLEAR):  # backwards: none of the oldest
         return over.index(True)

@@ -27,9 +27,9 @@ from concertmaster.core.sizing import MILLI, at_most, round_cpu
 from concertmaster.core.stats.means import combined, mean_with_interval
 
 # Of the waiting: pressure counts all time in which any thread of a container waited, not only when all did.
-_SURELY = 0.5
-_USED_UP = 0.9  # of the limit, on average
-_MOST = 4.0  # times the current request: usage without waiting has not been observed
+_MIN_LOW_SHARE = 0.5
+_AT_LIMIT_SHARE = 0.9  # of the limit, on average
+_MAX_RAISE = 4.0  # times the current request: usage without waiting has not been observed
 
 
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
@@ -109,7 +109,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     is then the likely value, and the upper end is the whole factor."""
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
     used = median(r.mean_cores for r in container.runs_with("cpu_limit")) or 0.0
-    full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
+    full = container.cpu_limit is not None and used >= _AT_LIMIT_SHARE * container.cpu_limit
     freed = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     most = evidence.gain(WhatIf.scale_step(step, 1.0 / factor)) if full else freed
     parts = []
@@ -119,7 +119,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     ):
         if likely is None or without is None or high is None:
             return predicted
-        low = min(likely.low, _SURELY * likely.likely)
+        low = min(likely.low, _MIN_LOW_SHARE * likely.likely)
         middle = max(likely.likely, without.likely) if full else likely.likely
         parts.append(Interval(low, middle, max(likely.high, without.high, high.high)))
     return replace(predicted, seconds=parts[0], share=parts[1])
@@ -189,7 +189,7 @@ def _without_waiting(
     when that is about the ``current`` one. Runs that waited least used most, so that each has its own wait."""
     waits = [(r.mean_cores or 0.0, r.waiting_share or 0.0) for r in seen]
     used = max(cores / (1.0 - wait) for cores, wait in waits if wait < 1.0)
-    rounded = round_cpu(min(used, container.cpu_limit or math.inf, _MOST * current))
+    rounded = round_cpu(min(used, container.cpu_limit or math.inf, _MAX_RAISE * current))
     if rounded is None:
         return None
     request = at_most(rounded, container.cpu_limit, MILLI)
@@ -204,7 +204,7 @@ def _unhindered(evidence: Evidence, step: str, seen: Sequence[RunUsage]) -> tupl
     waits = [(r.waiting_share or 0.0) * r.seconds for r in seen]
     share = math.fsum(waits) / (math.fsum(r.seconds for r in seen) or math.inf)
     gains = evidence.worth(WhatIf.scale_step(step, 1.0 - share), evidence.settings.number("minGainPercent", 5.0))
-    sure = evidence.gain(WhatIf.scale_step(step, 1.0 - _SURELY * share))
+    sure = evidence.gain(WhatIf.scale_step(step, 1.0 - _MIN_LOW_SHARE * share))
     most = evidence.gain(WhatIf.scale_step(step, 0.0))
     if gains is None or sure.share is None or sure.seconds is None or most.share is None or most.seconds is None:
         return None

@@ -28,7 +28,7 @@ from concertmaster.core.units import HOUR
 
 _SURE_RUNS = 20
 # Below which the newest runs need fewer GPUs because the work has changed; a run that lacks one fails.
-_CHANCE = 0.001
+_SIGNIFICANCE = 0.001
 _SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or time-slicing
 
 
@@ -59,7 +59,7 @@ def _latest(runs: list[RunUsage]) -> list[RunUsage]:
     while runs:
         most = max(r.gpus_active or 0.0 for r in runs)
         busy = [r.gpus_active == most for r in runs]
-        if not is_over(busy, _CHANCE):
+        if not is_over(busy, _SIGNIFICANCE):
             break
         runs = runs[len(runs) - [*reversed(busy)].index(True) :]
     return runs

@@ -25,13 +25,13 @@ from concertmaster.core.rules.base import Evidence, Rule, container_id, containe
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
-from concertmaster.core.sizing.executions import SMALLEST
+from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.killed import RAISES, ended, exceeding, raised
 from concertmaster.core.sizing.waste import bound_of
 from concertmaster.core.stats.means import combined
 
-_NEARLY_ALL = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
-_ABOUT = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
+_NEARLY_ALL_SHARE = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
+_MIN_RAISE = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
 _UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
 
 
@@ -63,7 +63,7 @@ def _need(
     if size_guard(container, options) is not None:
         if not limits or 2 * container.ambiguous > container.executions:
             return None
-        peaks = [r.memory_peak for r in runs if r.memory_peak is not None and r.memory_peak >= SMALLEST]
+        peaks = [r.memory_peak for r in runs if r.memory_peak is not None and r.memory_peak >= MIN_VALUE]
         died, peak = max(limits), max(peaks, default=None)
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
@@ -105,7 +105,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     request, current = _request(evidence, need.least if followed else need.size, need.least), container.memory_request
     if request is None or (current is not None and request <= current):
         return None  # killed below a limit other than the request: a larger request does not help
-    if followed and request < _ABOUT * (current or request):
+    if followed and request < _MIN_RAISE * (current or request):
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
@@ -140,7 +140,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
             + (f" above {text.memory(need.killed_at)}" if need.killed_at else "")
             + (
                 f", {more} of them probably more than {proposed}"
-                if need.usual and enough_for.likely < _NEARLY_ALL
+                if need.usual and enough_for.likely < _NEARLY_ALL_SHARE
                 else ""
             )
             + (f"; {first}" if first is not None else "")

@@ -19,7 +19,7 @@ from concertmaster.core.model import POD, Finding, StepSpec
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.stats.exact import is_over
 
-_CHANCE = 0.01  # below which the newest runs lack a step because it no longer exists
+_SIGNIFICANCE = 0.01  # below which the newest runs lack a step because it no longer exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def places(analysis: Analysis) -> Iterator[Place]:
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
     """Whether the newest runs lack a step that the definition does not declare: it was removed, or has another name."""
     ran = {time for container in step.containers for time in container.columns["time"]}
-    return is_over([run.end in ran for run in analysis.runs], _CHANCE)
+    return is_over([run.end in ran for run in analysis.runs], _SIGNIFICANCE)
 
 
 def defaulted(evidence: Evidence, place: Place, resource: str) -> Place:

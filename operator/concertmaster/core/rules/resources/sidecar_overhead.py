@@ -21,8 +21,8 @@ from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import GIB
 
-_LEAST_FREED = 0.5  # share of what it does not use that a smaller request frees at least
-_CHANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
+_MIN_FREED_SHARE = 0.5  # share of what it does not use that a smaller request frees at least
+_SIGNIFICANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
 _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 
@@ -94,7 +94,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
 def _gone(evidence: Evidence, own: _Sidecar) -> bool:
     """Whether the newest runs of its steps no longer have it: it was removed, or has another name."""
     ran = set[str]().union(*(evidence.rows.all[step] for step in own.steps))
-    return is_over([run.run in own.reserved for run in evidence.analysis.runs if run.run in ran], _CHANCE)
+    return is_over([run.run in own.reserved for run in evidence.analysis.runs if run.run in ran], _SIGNIFICANCE)
 
 
 def _since(evidence: Evidence, own: _Sidecar) -> Sequence[RunRecord]:
@@ -121,7 +121,7 @@ def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
         return None
     target = min(evidence.objectives.efficient_utilization)
     left = sum(max(0.0, reserved - used / target) for reserved, used in runs) / sum(a - b for a, b in runs)
-    least = Interval(max(left, _LEAST_FREED) * seen.likely, seen.likely, seen.likely)
+    least = Interval(max(left, _MIN_FREED_SHARE) * seen.likely, seen.likely, seen.likely)
     return in_share(combined(seen.likely, [seen, least]), len(runs), of)
 
 

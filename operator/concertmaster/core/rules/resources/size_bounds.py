@@ -12,9 +12,9 @@ from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place, defaults
 from concertmaster.core.sizing import MIB, MILLI
 
-LIMITED = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
+LIMIT_HEADROOM = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
 _LIMIT_UNIT = {"cpu": 10 * MILLI, "memory": MIB}  # to which a moved limit is rounded down
-_SAME = 1e-6  # relative difference of amounts that are equal
+_TOLERANCE = 1e-6  # relative difference of amounts that are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class SizeBounds:
 
     def enough(self, peak: float) -> float:
         """The request below which a limit that must be lowered with it would have too little room above the peak."""
-        return LIMITED * peak / self.ratio if self.ratio is not None else 0.0
+        return LIMIT_HEADROOM * peak / self.ratio if self.ratio is not None else 0.0
 
     def lowered_limit(self, resource: str, request: float) -> float | None:
         """The limit to which ``request`` lowers the current one; None where that stays allowed."""
-        if self.ratio is None or self.limit is None or self.limit <= self.ratio * request * (1 + _SAME):
+        if self.ratio is None or self.limit is None or self.limit <= self.ratio * request * (1 + _TOLERANCE):
             return None
         unit = _LIMIT_UNIT[resource]
-        return max(request, math.floor(self.ratio * request / unit * (1 + _SAME)) * unit)
+        return max(request, math.floor(self.ratio * request / unit * (1 + _TOLERANCE)) * unit)
 
 
 def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:

@@ -20,7 +20,7 @@ from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, defaulted, places
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_bounds import (
-    LIMITED,
+    LIMIT_HEADROOM,
     bounded,
     is_guaranteed,
     least_accepted,
@@ -30,8 +30,8 @@ from concertmaster.core.rules.resources.size_bounds import (
 from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, size_guard, unseen
 from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
-_FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
-LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
+_MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
+MIN_HEADROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
 _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod Autoscaler and KRR
 # A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
 # target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
@@ -39,7 +39,7 @@ _FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 _THROTTLED = CpuOptions().throttled_bound
-_SOME = 0.05  # share of such runs, above which a limit that moves with the request stays
+_MAX_LIMITED_SHARE = 0.05  # share of such runs, above which a limit that moves with the request stays
 # Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones are late.
 _LACKING = 3
 
@@ -101,10 +101,10 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
         return None
     enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
     if is_guaranteed(container):
-        enough = max(enough, LIMITED * peak)
+        enough = max(enough, LIMIT_HEADROOM * peak)
     target = max(size.automatic_request, enough, _HEADROOM * peak)
     if current is None:
-        target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
+        target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
     bounds = size_bounds(evidence, place, "memory")
     target = max(target, least_accepted(place, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, place, "memory", bounds, target, plain_memory(target))
@@ -150,7 +150,7 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release:
     target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
     burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
-        target = max(target, LIMITED * burst)  # the limit moves with it, and throttles what is above
+        target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
     bounds = size_bounds(evidence, place, "cpu")
@@ -164,7 +164,7 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release:
         new = at_most(new, container.cpu_limit, MILLI)
     right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
-        right = max(right, LIMITED * burst)
+        right = max(right, LIMIT_HEADROOM * burst)
     new = kept_size(evidence, place, "cpu", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
@@ -203,7 +203,7 @@ def _held_back(container: ContainerUsage) -> bool:
     """Whether it would have used more without its limit: in most runs, or in some where a lower request lowers the limit
     too."""
     shares = known(r.throttled_share for r in container.runs_with("cpu_limit"))
-    return sum(s > _THROTTLED for s in shares) > (_SOME if is_guaranteed(container) else 0.5) * len(shares)
+    return sum(s > _THROTTLED for s in shares) > (_MAX_LIMITED_SHARE if is_guaranteed(container) else 0.5) * len(shares)
 
 
 def _is_own(evidence: Evidence, place: Place) -> bool:
@@ -213,7 +213,7 @@ def _is_own(evidence: Evidence, place: Place) -> bool:
 
 
 def _room(container: ContainerUsage) -> float:
-    return _HEADROOM if is_guaranteed(container) else LEAST_ROOM
+    return _HEADROOM if is_guaranteed(container) else MIN_HEADROOM
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import Evidence, in_share
 from concertmaster.core.rules.resources.request_row import RequestRow, RowSaving
-from concertmaster.core.rules.resources.size_rows import LEAST_ROOM
+from concertmaster.core.rules.resources.size_rows import MIN_HEADROOM
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.units import GIB, HOUR
 
@@ -54,7 +54,7 @@ def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, f
     if row.bound_by:
         return row.new, row.new
     target = evidence.objectives.efficient_utilization[row.resource == "memory"]
-    smallest, largest = min(row.new, LEAST_ROOM * row.peak), max(row.new, row.peak / target)
+    smallest, largest = min(row.new, MIN_HEADROOM * row.peak), max(row.new, row.peak / target)
     if row.new < old:
         return smallest, min(largest, (row.new + old) / 2)
     return max(smallest, (row.new + old) / 2), largest

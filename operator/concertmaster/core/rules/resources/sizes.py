@@ -54,7 +54,7 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
         known = len(container.known("input_size"))
         yield (
             f"memory of {evidence.title(step)} follows its {text.input_name(unit)} ({text.count(known, 'run')}): {memory} up"
-            f" to {size}{'' if unit == text.READ else ' of input'}{others}"
+            f" to {size}{'' if unit == text.BYTES_READ else ' of input'}{others}"
         )
     if (until := memory_lasts_until(container, request, evidence.analysis.options)) is not None:
         yield (

@@ -23,11 +23,11 @@ from concertmaster.core.sizing.killed import ended
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import GIB, MIB
 
-_ROOM = 1.2  # times the largest peak
+_HEADROOM = 1.2  # times the largest peak
 _EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
-_TIGHT = 0.9  # of the limit: a larger use may not fit the next time
-_FAR = 4.0  # times the peak: such a request blocks nodes needlessly
-_LEAST = GIB  # bytes; smaller savings are not worth a row
+_NEAR_LIMIT = 0.9  # of the limit: a larger use may not fit the next time
+_OVERSIZED_FACTOR = 4.0  # times the peak: such a request blocks nodes needlessly
+_MIN_SAVING = GIB  # bytes; smaller savings are not worth a row
 # Kubelet messages: "Container main was using 12Gi, request is 0", "... exceeds the total limit of containers 1Gi"
 _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
 _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?([0-9.]+[KMGT]?i?)")
@@ -52,10 +52,10 @@ def _row(evidence: Evidence, place: Place) -> RequestRow | None:
         return replace(row, avoided=_avoided(evidence, place, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
-    if limit is not None and peak > _TIGHT * limit:
-        return _sized(evidence, place, _ROOM / _TIGHT * peak, peak, len(peaks), enough=_ROOM * peak)
-    if current is not None and current > _FAR * peak and current - _ROOM * peak >= _LEAST:
-        return _sized(evidence, place, max(_ROOM * peak, _LEAST / 16), peak, len(peaks), clear=False)
+    if limit is not None and peak > _NEAR_LIMIT * limit:
+        return _sized(evidence, place, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak)
+    if current is not None and current > _OVERSIZED_FACTOR * peak and current - _HEADROOM * peak >= _MIN_SAVING:
+        return _sized(evidence, place, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False)
     return None
 
 

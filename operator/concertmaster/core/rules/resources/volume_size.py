@@ -18,8 +18,8 @@ from concertmaster.core.units import DAY, GIB
 _MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size must last
 _LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
-_CERTAIN = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
-_FEWEST = 5  # runs required to know the maximum use
+_ROUNDING_SHARE = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
+_MIN_RUNS = 5  # runs required to know the maximum use
 
 
 def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
@@ -39,7 +39,7 @@ def _failing(fill: VolumeFill, now: float, a_month: float | None) -> Interval | 
         return None
     low, likely, high = (1.0 - (at - now) / DAY / _MONTH for at in (fill.full.high, fill.full.likely, fill.full.low))
     one = 1.0 / a_month if a_month else 0.0
-    low, high = min(low, max(low - one, _CERTAIN * low)), high + one
+    low, high = min(low, max(low - one, _ROUNDING_SHARE * low)), high + one
     return Interval(*(min(1.0, max(0.0, share)) for share in (low, likely, high)))
 
 
@@ -99,7 +99,7 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     times = evidence.settings.number("timesNeeded", 3.0)
     new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * GIB
     freed = (fill.capacity - new) / GIB
-    if fill.runs < _FEWEST or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
+    if fill.runs < _MIN_RUNS or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
         return None
     now, then, steps = text.memory(fill.capacity), text.memory_quantity(new), text.listing(list(fill.steps))
     saving = _saving(evidence, fill, new / GIB)

@@ -16,7 +16,7 @@ from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.sizing import MILLI
 
-_WORTH_MOVING = 0.9  # of the peak: what is left of it when this workflow runs at another hour
+_MAX_PEAK_LEFT = 0.9  # of the peak: what is left of it when this workflow runs at another hour
 
 
 def _line(hour: HourDemand) -> str:
@@ -57,7 +57,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         default=0.0,
     )
     moved = max(rest, mean)
-    movable = moved <= _WORTH_MOVING * peak.cores
+    movable = moved <= _MAX_PEAK_LEFT * peak.cores
     note = f"; {text.count(len(demand.unknown), 'workflow')} too new to count" if demand.unknown else ""
     held = f"; {text.count(len(demand.suspended), 'suspended workflow')} not counted" if demand.suspended else ""
     likely = (

@@ -11,7 +11,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.replay.gain import paired_interval, sooner
-from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
+from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
@@ -133,7 +133,7 @@ def _enough(
     holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
     fits = evidence.capacity.pods(holders, begins(evidence, runs))
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
-    most, by = fits if fits is not None else (MOST, "")
+    most, by = fits if fits is not None else (MAX_PLACES, "")
     enough = enough_places(rows, size, most)
     if enough is None:
         return size, None, ""

@@ -16,9 +16,9 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_in
 from concertmaster.core.rules.scheduling.slowdown import slowdown
 from concertmaster.core.schedule import widened
 
-_FEWEST = 3  # starts or runs
-_ROOM = 1.1  # times the duration that 95% of the runs do not exceed
-_MOST_BESIDE = 0.5  # share of starts; above it, Forbid would skip every other one
+_MIN_RUNS = 3  # starts or runs
+_HEADROOM = 1.1  # times the duration that 95% of the runs do not exceed
+_MAX_OVERLAPPING_SHARE = 0.5  # share of starts; above it, Forbid would skip every other one
 
 
 def _line(by: Scheduler) -> tuple[str, str] | None:
@@ -66,21 +66,21 @@ def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
 def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Forbid: starts that were skipped."""
     count = len(starts.skipped)
-    if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
+    if count < _MIN_RUNS or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
         return None
     lengths = [s.length for s in starts.spans if s.run.outcome.over]
     if not lengths:
         return None
     needed, interval = _upper(lengths), starts.interval
     line = _line(by)
-    new = widened(line[1], needed * _ROOM) if line is not None else None
+    new = widened(line[1], needed * _HEADROOM) if line is not None else None
     name = evidence.analysis.definition.key.name
     share = share_interval(count, starts.due)
     part = text.percent(count / starts.due)
     if new is not None and line is not None:
         action = f"Start {name} less often: {line[1]} -> {new} ({part} of its starts are skipped)"
     else:
-        action = f"Start {name} at most every {text.duration(needed * _ROOM)} ({part} of its starts are skipped)"
+        action = f"Start {name} at most every {text.duration(needed * _HEADROOM)} ({part} of its starts are skipped)"
     finding = Finding(
         about="",
         action=action,
@@ -92,7 +92,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
         otherwise=f"{part} of the scheduled starts keep being skipped",
         risk=Level.MEDIUM,
         current=line[1] if line is not None else f"every {text.duration(interval)}",
-        proposed=new or f"at least {text.duration(needed * _ROOM)} between starts",
+        proposed=new or f"at least {text.duration(needed * _HEADROOM)} between starts",
         expected=f"no start skipped in 95% of cases, instead of {share_range(share) if share else part}",
         confidence=0.6,
         urgent=True,
@@ -111,7 +111,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
     """Replace: runs that were stopped early."""
     count, runs = len(starts.replaced), len(starts.spans)
     few = count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs
-    if count < _FEWEST or (few and not evidence.misses_success):
+    if count < _MIN_RUNS or (few and not evidence.misses_success):
         return None
     analysis = evidence.analysis
     stopped = {id(starts.spans[i].run) for i in starts.replaced}
@@ -155,7 +155,7 @@ def _growth(met: Sequence[int]) -> tuple[int, int] | None:
     more are in progress; else None."""
     part = len(met) // 5
     first, middle, last = (met[k * part : (k + 1) * part] for k in (0, 2, 4))
-    more = part >= _FEWEST and max(first) < min(middle) and max(middle) < min(last)
+    more = part >= _MIN_RUNS and max(first) < min(middle) and max(middle) < min(last)
     return (max(first), min(last)) if more else None
 
 
@@ -163,7 +163,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     """Allow: concurrent runs, and how much they slow each other down."""
     runs, met = len(starts.scheduled), [o.met for o in starts.overlaps]
     places, most = sum(m > 0 for m in met), 1 + max(met, default=0)
-    if places < _FEWEST or places < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+    if places < _MIN_RUNS or places < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
     timed = [(starts.spans[i], o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
     both, alone = (
@@ -171,12 +171,12 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         for beside in (True, False)
     )
     part, interval = text.percent(places / runs), starts.interval
-    needed = _upper([s.length for s in (alone if len(alone) >= _FEWEST else both or starts.spans)])
+    needed = _upper([s.length for s in (alone if len(alone) >= _MIN_RUNS else both or starts.spans)])
     name, line = evidence.analysis.definition.key.name, _line(by)
     growth = _growth(met)
     # Runs that pile up take ever longer, so they do not tell which interval would be long enough.
-    rare = growth is None and places > _MOST_BESIDE * runs
-    new = widened(line[1], needed * _ROOM) if line is not None and rare else None
+    rare = growth is None and places > _MAX_OVERLAPPING_SHARE * runs
+    new = widened(line[1], needed * _HEADROOM) if line is not None and rare else None
     if line is not None and new is not None:
         edit = commands.field_edit(line[0], line[1], new)
         action, current = f"Start {name} less often: {line[1]} -> {new} ({part} of its runs overlap)", line[1]

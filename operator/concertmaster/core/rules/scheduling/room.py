@@ -22,9 +22,9 @@ from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.units import GIB
 
-_LEAST = 0.01  # of what nodes have, to be worth a word
-_WAITS = 0.3  # most of a core that pods use which mostly wait for something else
-_VARIES = 0.1  # above the usual amount: services that scale
+_MIN_SHARE = 0.01  # of what nodes have, to be worth a word
+_MAX_WAITING_CORES = 0.3  # most of a core that pods use which mostly wait for something else
+_VARYING_SHARE = 0.1  # above the usual amount: services that scale
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
 
@@ -123,7 +123,7 @@ def _of_quotas(capacity: Capacity, times: Sequence[float]) -> Iterator[str]:
         parts = [
             _part(resource, held[resource], hard)
             for resource, hard in quota.hard.items()
-            if held.get(resource, 0.0) >= _LEAST * hard > 0.0
+            if held.get(resource, 0.0) >= _MIN_SHARE * hard > 0.0
         ]
         if parts:
             yield f"pods outside workflows take {text.listing(parts)} of ResourceQuota {quota.name}"
@@ -143,9 +143,9 @@ def _of_nodes(nodes: Nodes, times: Sequence[float]) -> tuple[str, ...]:
     parts = []
     for resource, amount in (("cpu", text.cores), ("memory", text.memory)):
         held, most = float(np.median(nodes.services.held(resource, times))), nodes.services.high(resource)
-        if resource in nodes.all and held >= _LEAST * nodes.all[resource]:
+        if resource in nodes.all and held >= _MIN_SHARE * nodes.all[resource]:
             usual, high = (amount(size).partition(" ")[0] for size in (held, most))  # the unit follows the whole
-            varies = f" (at times {high})" if most > (1.0 + _VARIES) * held else ""
+            varies = f" (at times {high})" if most > (1.0 + _VARYING_SHARE) * held else ""
             parts.append(f"{usual}{varies} of {amount(nodes.all[resource])}")
     least = "" if nodes.services.whole else "at least "
     return (f"pods outside workflows request {least}{' and '.join(parts)} on all nodes",) if parts else ()
@@ -169,7 +169,7 @@ def outside(evidence: Evidence, steps: Sequence[StepSpec], limit: int) -> str | 
         for c in step.containers
         if (used := c.cpu_utilization) is not None
     ]
-    if not busy or max(busy) > _WAITS:
+    if not busy or max(busy) > _MAX_WAITING_CORES:
         return None
     return (
         f"its pods use {text.percent(max(busy))} of a core: what else they wait for, such as a database or an API with a"

@@ -25,13 +25,14 @@ from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.robust import array_median, mad_sigma
 from concertmaster.core.stats.shift import amount_shift, residuals
 
-_FEWEST = 12  # runs
-_AROUND = 2, 3, 4, 5  # runs before and after, whose median is the level; the next ones depend on the run, or it on them
-_UNUSUAL = 2.0  # robust standard deviations of the level
+_MIN_RUNS = 12  # runs
+# Runs before and after, whose median is the level; the next ones depend on the run, or it on them.
+_NEIGHBOURS = (2, 3, 4, 5)
+_MAX_DEVIATIONS = 2.0  # robust standard deviations of the level
 _PARTS = 10  # of the runs in order, for the error of how often they overlap: those in a row overlap together
-_CHANCE = 0.005  # one-sided: most workflows whose runs overlap have no such effect
-_RARE = 0.0003  # where the runs hardly tell overlapping from times that follow each other
-_APART = 0.2  # share of the variance of the overlap that the run time before does not explain, to tell
+_SIGNIFICANCE = 0.005  # one-sided: most workflows whose runs overlap have no such effect
+_SIGNIFICANCE_CONFOUNDED = 0.0003  # where the runs hardly tell overlapping from times that follow each other
+_MIN_UNEXPLAINED = 0.2  # share of the variance of the overlap that the run time before does not explain, to tell
 
 
 class Slowdown(NamedTuple):
@@ -46,7 +47,7 @@ def slowdown(starts: Starts, node_delays: Mapping[str, float]) -> Slowdown | Non
     """None where no effect is significant. ``node_delays``: seconds that slow nodes added, by name of the run."""
     pairs = [(starts.spans[i], o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
     timed = [(span, o, span.run.makespan or 0.0) for span, o in pairs if span.run.outcome.timed and span.run.makespan]
-    if len(timed) < _FEWEST:
+    if len(timed) < _MIN_RUNS:
         return None
     left = [seconds - node_delays.get(span.run.run, 0.0) for span, _, seconds in timed]
     logs = np.log(np.maximum(np.array(left), 1.0))
@@ -116,18 +117,18 @@ class _Form(NamedTuple):
 def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[float, tuple[float, float, float]] | None:
     """What one other run adds to the logarithm of the run time, if significant by the runs ``of``: Student's t, and the
     amount with its 90% interval. ``level``: as of ``_levels``."""
-    usual = of & (np.abs(level - array_median(level)) <= _UNUSUAL * mad_sigma(level))
+    usual = of & (np.abs(level - array_median(level)) <= _MAX_DEVIATIONS * mad_sigma(level))
     usual[0] = False  # the one before it is not known
     kept = np.flatnonzero(usual)
-    if kept.size < _FEWEST:
+    if kept.size < _MIN_RUNS:
         return None
     shift = amount_shift(logs[kept], beside[kept], level[kept])
     y, before, x = (
         residuals(values, level[kept] - level[kept].mean()) for values in (logs[kept], logs[kept - 1], beside[kept])
     )
     beyond = amount_shift(y, x, before)
-    apart = beyond.information >= _APART * shift.information
-    least = student_quantile(1.0 - (_CHANCE if apart else _RARE), shift.degrees)
+    apart = beyond.information >= _MIN_UNEXPLAINED * shift.information
+    least = student_quantile(1.0 - (_SIGNIFICANCE if apart else _SIGNIFICANCE_CONFOUNDED), shift.degrees)
     if shift.information < 1e-9 or shift.t() < least or (apart and beyond.t() <= 0.0):
         return None
     quantile = student_quantile(0.95, shift.degrees)
@@ -142,5 +143,5 @@ def _effect(logs: Floats, level: Floats, beside: Floats, of: Flags) -> tuple[flo
 def _levels(logs: Floats) -> Floats:
     """The median of the runs around each: now and then one takes long for a reason of its own."""
     n = logs.size
-    near = [[i + s * k for k in _AROUND for s in (-1, 1) if 0 <= i + s * k < n] for i in range(n)]
+    near = [[i + s * k for k in _NEIGHBOURS for s in (-1, 1) if 0 <= i + s * k < n] for i in range(n)]
     return np.array([array_median(logs[places]) for places in near])

@@ -11,7 +11,7 @@ from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
-_LEAST_SECONDS = 1.0
+_MIN_SECONDS = 1.0
 _QUEUE = "ClusterQueue "
 
 
@@ -47,7 +47,7 @@ def find(evidence: Evidence) -> Finding | None:
     seconds = mean_interval(waits)
     whole = sum(waits + [r.makespan or 0.0 for r in known]) / len(known)
     least = evidence.settings.number("minSharePercent", 10.0) / 100
-    if seconds is None or seconds.low < _LEAST_SECONDS or seconds.likely < least * whole:
+    if seconds is None or seconds.low < _MIN_SECONDS or seconds.likely < least * whole:
         return None
     share = Interval(*(v / whole for v in (seconds.low, seconds.likely, seconds.high)))
     gains = attainable((share, seconds))

@@ -19,8 +19,8 @@ from concertmaster.core.rules.base import Evidence
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY
 
-_FEWEST = 3  # waits required in an hour
-_CHANCE = 0.01  # of as many days in a row that waited, or did not, by which the change is taken for real
+_MIN_WAITS = 3  # waits required in an hour
+_SIGNIFICANCE = 0.01  # of as many days in a row that waited, or did not, by which the change is taken for real
 _ONCE = 7  # days, on one of which runs waited, that tell nothing of how often they do
 
 PENDING = "pending"  # from creation to binding
@@ -61,7 +61,7 @@ def lasting(evidence: Evidence, runs: Sequence[ExecutedRun], waited: Sequence[bo
     newest, before = order[:alike], days[alike:]
     usual = (sum(waits is days[0] for waits in before) + 1) / (len(before) + 2)
     comparable = {_most(weekends[day]) for day in newest} & {_most(weekends[day]) for day in order[alike:]}
-    if not comparable or usual**alike >= _CHANCE:
+    if not comparable or usual**alike >= _SIGNIFICANCE:
         return runs
     if not any(any(by_day[day]) for day in newest):
         return []
@@ -125,7 +125,7 @@ def worst_hour(waits: Iterable[tuple[float, float]]) -> int | None:
     by_hour: dict[int, list[float]] = {}
     for moment, seconds in waits:
         by_hour.setdefault(int(moment % 86400 // 3600), []).append(seconds)
-    medians = {h: median(v) or 0.0 for h, v in by_hour.items() if len(v) >= _FEWEST}
+    medians = {h: median(v) or 0.0 for h, v in by_hour.items() if len(v) >= _MIN_WAITS}
     if len(medians) < 2:
         return None
     worst = max(medians, key=medians.__getitem__)

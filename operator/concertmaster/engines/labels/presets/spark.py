@@ -16,7 +16,7 @@ from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
-_FACTOR, _LEAST = 1.1, 384  # memory overhead: factor, and minimum in MiB
+_OVERHEAD_FACTOR, _MIN_OVERHEAD = 1.1, 384  # memory overhead: factor, and minimum in MiB
 
 
 def _application(fact: PodFact, keys: PodLabels) -> str | None:
@@ -37,7 +37,7 @@ def remedies(sizes: Sizes) -> str | None:
             conf.append(f"#   --conf spark.kubernetes.{role}.limit.cores={cpu}")
         if amount := values.get("requests.memory") or values.get("limits.memory"):
             total = snippets.mebibytes(amount)
-            memory = max(1, min(int(total / _FACTOR), total - _LEAST))
+            memory = max(1, min(int(total / _OVERHEAD_FACTOR), total - _MIN_OVERHEAD))
             lines += [f"    memory: {memory}m", f"    memoryOverhead: {total - memory}m"]
             conf += [
                 f"#   --conf spark.{role}.memory={memory}m",

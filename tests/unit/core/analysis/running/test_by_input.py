@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.running.by_input import MOST_STRETCHED, adjusted, exponent
+from concertmaster.core.analysis.running.by_input import MAX_STRETCH, adjusted, exponent
 from concertmaster.core.analysis.running.forecast import deadline_seconds, forecast_run
 from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, progress, timelines
 from concertmaster.core.model import Outcome, StepExecution
@@ -126,4 +126,4 @@ def test_whatever_sizes_are_the_course_stays_one(pairs: list[tuple[float, float]
     for before, after in zip(known, adjusted(at(now), known, None), strict=True):
         assert all(after.began[s] <= after.ended[s] for s in after.ended)
         assert max(after.ended.values()) <= after.seconds + 1e-6
-        assert after.seconds <= before.seconds * MOST_STRETCHED * 1.001
+        assert after.seconds <= before.seconds * MAX_STRETCH * 1.001
