@@ -17,7 +17,7 @@ import numpy as np
 
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.sizing import memory_request
-from concertmaster.core.sizing.killed import RAISES, raised
+from concertmaster.core.sizing.oom_kills import RAISES, raised
 
 GB, SECONDS, BOUND = 1e9, 600.0, 0.01
 LATER, KNOWN, ALL, EVERY = 20_000, 84, 324, 12

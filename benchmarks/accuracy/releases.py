@@ -17,7 +17,7 @@ import numpy as np
 
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing import MemorySize, MemoryUse, memory_requests
-from concertmaster.core.sizing.releases import Moved, moved
+from concertmaster.core.sizing.releases import RebasedFigures, moved
 
 GI, DAY = 2.0**30, 86400.0
 MONDAY = 4 * DAY
@@ -94,7 +94,7 @@ class Look:
 
 def size_after(
     values: Floats, first: int, days: Floats, asked: float, seconds: float
-) -> tuple[float, float, Moved | None]:
+) -> tuple[float, float, RebasedFigures | None]:
     """The sizes (bytes) after a release at ``first`` and without regard to it."""
     times = MONDAY + DAY * days
 

@@ -27,10 +27,10 @@ import numpy as np
 from benchmarks.accuracy.replay_adapters import as_work
 from concertmaster.core.analysis.replay import forecast as forecasting
 from concertmaster.core.analysis.replay import overhead, smooth
-from concertmaster.core.analysis.replay.overhead import Prediction, Shape, shape
+from concertmaster.core.analysis.replay.overhead import Prediction, RunShape, shape
 from concertmaster.core.analysis.replay.work import Work
 
-REPLAY_FEATURES: dict[str, Callable[[Shape], tuple[float, ...]]] = {
+REPLAY_FEATURES: dict[str, Callable[[RunShape], tuple[float, ...]]] = {
     "tasks, time": lambda s: (math.log(s.tasks), math.log(s.scheduled + 1.0)),
     "tasks, time, machines": overhead._features,
     "tasks, machines": lambda s: (math.log(s.tasks), math.log(s.machines)),

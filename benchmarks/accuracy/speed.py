@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.options import by_kind, target
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Case
+from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.malloc import collect_afterwards, collect_seldom
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.graph import drags, longest_path
@@ -150,7 +150,7 @@ def _status(steps: int, count: int, *, kept: bool) -> Callable[[], object]:
         since = now - 14 * DAY
         found = store.runs(definition.key, limit=count, since=since, definition=definition, as_of=now, cache=cache)
         figures = cache.figures(definition.key) if cache is not None else RunFigures()
-        return analyze_profile(Case(profile, Policy(), definition, found, now, now, figures=figures))
+        return analyze_profile(AnalysisRequest(profile, Policy(), definition, found, now, now, figures=figures))
 
     call()  # fills the cache before the measurement
     return call

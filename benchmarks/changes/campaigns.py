@@ -39,7 +39,7 @@ from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.pipeline import analyze_workflow
-from concertmaster.core.stats.comparison import Common
+from concertmaster.core.stats.comparison import CommonFactor
 from concertmaster.engines import PATCHABLE, complete
 from concertmaster.engines.define import define
 
@@ -87,7 +87,9 @@ class Changed:
     rng: np.random.Generator
     settings: VerifySettings
 
-    def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Verification:
+    def look(
+        self, runs: Sequence[RunRecord], settings: VerifySettings, shared: CommonFactor | None = None
+    ) -> Verification:
         """State of the verification after ``runs``."""
         lower = [s.new for s in self.made.settings if s.resource == "memory" and s.old is not None and s.new < s.old]
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)

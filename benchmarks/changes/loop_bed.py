@@ -25,14 +25,14 @@ from benchmarks.changes.loop_scenarios import Scenario
 from benchmarks.changes.loop_track import Pace, Track
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.plan import Predicted
+from concertmaster.core.changes.plan import PredictedEffect
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
-from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.control_group import common_factor
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
 from concertmaster.core.model.policy import VerifySettings
-from concertmaster.core.stats.comparison import Common
+from concertmaster.core.stats.comparison import CommonFactor
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
@@ -185,7 +185,7 @@ class Bed:
         found = split_runs(runs, applied=change.applied, since=None, now=until)
         others = [split_runs(b, applied=change.applied, since=None, now=until) for b in beside]
         first = min((r.start for r in found.before if r.start is not None), default=change.applied)
-        measured = _effect(change, found, common(others, first))
+        measured = _effect(change, found, common_factor(others, first))
         promised = _promise(change)
         reported = promised is not None and measured is not None and promised.measure == measured.measure
         campaign = Campaign(
@@ -226,11 +226,11 @@ class Outcome:
         )
 
 
-def _promise(change: WorkflowChangeView) -> Predicted | None:
+def _promise(change: WorkflowChangeView) -> PredictedEffect | None:
     found = change.status.get("predicted") or {}
     if found.get("low") is None or found.get("high") is None or found.get("likely") is None:
         return None
-    return Predicted(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
+    return PredictedEffect(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
 
 
 def _runs(store: Store, track: Track) -> Sequence[RunRecord]:
@@ -240,7 +240,7 @@ def _runs(store: Store, track: Track) -> Sequence[RunRecord]:
     return store.runs(definition.key, definition=definition, as_of=time.time())
 
 
-def _effect(change: WorkflowChangeView, found: BeforeAfter, beside: Common | None) -> Predicted | None:
+def _effect(change: WorkflowChangeView, found: BeforeAfter, beside: CommonFactor | None) -> PredictedEffect | None:
     """The effect over all observed runs, in the unit of the change's goal, without what unchanged workflows share."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
     return verify(change.aim, found, settings, age=0.0, common=beside).measured

@@ -22,7 +22,7 @@ from benchmarks.changes.campaign_simulation import APPLIED, BASELINE, HOUR, new_
 from benchmarks.changes.campaigns import GOOD, change, share
 from benchmarks.changes.publishing import options_of, publish
 from concertmaster.core.changes.verification.before_after import split_runs
-from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.control_group import common_factor
 from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
@@ -60,12 +60,14 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     for number in range(_LOOKS, most + 1, _LOOKS):
         seen = BASELINE + min(number, most)
         now = APPLIED + (number + 1) * HOUR
-        shared = common([split_runs(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
+        shared = common_factor([split_runs(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
         for name, given in (("with", shared), ("without", None)):
             if name not in ends or ends[name].verdict is None:
                 ends[name] = begun.look(total[:seen], begun.settings, given)
     everything = replace(begun.settings, min_runs=most, on_same=OnSame.KEEP)
-    shared = common([split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside])
+    shared = common_factor(
+        [split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside]
+    )
     effects = {"with": begun.look(total, everything, shared), "without": begun.look(total, everything)}
     promised = begun.made.predicted
     inside: dict[str, bool | None] = {}

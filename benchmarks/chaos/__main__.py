@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.chaos import histories, mistakes, noisy, poison, stores
 from benchmarks.chaos.loopfaults import admission, kills, lease, silence, stopping
 from benchmarks.chaos.report import RESULT
-from concertmaster.kube.depth import allow_deep_documents
+from concertmaster.kube.nesting import allow_deep_documents
 
 CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
     "poison": poison.measure,

@@ -17,7 +17,7 @@ from concertmaster.core.model import Interval, Outcome, PodFact, RunRecord, Step
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow, fleet_of
 from concertmaster.core.rules import DataGaps
-from concertmaster.prometheus.facts.missing import absent
+from concertmaster.prometheus.facts.missing_series import absent
 
 COMPLETE = Law("complete", "", lambda _, run: run)
 SIZED = replace(COMPLETE, name="complete, with sizes of inputs", sized=True)

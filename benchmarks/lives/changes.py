@@ -24,8 +24,8 @@ from benchmarks.lives.truth import cost, seconds
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
-from concertmaster.core.changes.verification.kept import MAX_RUNS, later_harm, next_look, watched_until
-from concertmaster.core.changes.verification.shared import without_shared
+from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
+from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -224,7 +224,7 @@ def _later(
                     return len(sides.after)
             if now - applied >= until or len(sides.after) >= MAX_RUNS:
                 return None
-            due = next_look(now - applied)
+            due = next_check(now - applied)
         run = next(more, None)
         if run is None:
             return None

@@ -15,7 +15,7 @@ from benchmarks.lives.law import BEGIN, DAY, HOUR, Flow, at_day
 from benchmarks.lives.manifests import NAME, NAMESPACE, edited, known, manifest
 from benchmarks.lives.simulation import play, starts
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Case, Past
+from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model import RunRecord
@@ -113,8 +113,10 @@ class Life:
         policy, now = Policy(), self.now
         since = now - policy.analysis.window_seconds
         ended = [r for r in self.runs if since - _LAGS <= (r.end or math.inf) <= now][-policy.analysis.max_runs :]
-        past = Past(StatusView.of(self.document).memory, manifest(self.flow), "kustomize-controller", self.written)
-        case = Case(
+        past = EarlierRecommendations(
+            StatusView.of(self.document).memory, manifest(self.flow), "kustomize-controller", self.written
+        )
+        case = AnalysisRequest(
             _PROFILE,
             policy,
             known(self.flow).definition,

@@ -19,7 +19,7 @@ from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import authors, by_input, cpu, memory, tail, trend
+from concertmaster.core.sizing import authored_request, by_input, cpu, memory, tail, trend
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
@@ -67,17 +67,17 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
     """All measures, generated one at a time because their cases are large; those of traces only where there are any."""
     pods = cases.pods(data)
     steps, tools = {**pods, **cases.simulated(), **cases.wide()}, cases.tools()
-    indices = {f"index {a:g}": {(authors, "INDEX"): a} for a in (0.5, 2.0)}
+    indices = {f"index {a:g}": {(authored_request, "INDEX"): a} for a in (0.5, 2.0)}
     sizes: dict[str, Variant] = {
         "shipped": {},
         **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
         **indices,
-        **{f"unlike {u:g}": {(authors, "UNLIKE"): u} for u in (1e-9, 0.7, 2.8)},
-        **{f"halfway at {h:g}": {(authors, "HALFWAY"): h} for h in (0.15, 1.5)},
-        **{f"expected {e:g}": {(authors, "EXPECTED"): e} for e in (0.05, 0.4)},
-        **{f"common {c / 2.0**30:g} GiB": {(authors, "COMMON"): c} for c in (2.0**27, 2.0**31)},
-        **{f"evidence {e:g}": {(authors, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
-        "flatter 4": {(authors, "FLATTER"): 4.0},
+        **{f"unlike {u:g}": {(authored_request, "UNLIKE"): u} for u in (1e-9, 0.7, 2.8)},
+        **{f"halfway at {h:g}": {(authored_request, "HALFWAY"): h} for h in (0.15, 1.5)},
+        **{f"expected {e:g}": {(authored_request, "EXPECTED"): e} for e in (0.05, 0.4)},
+        **{f"common {c / 2.0**30:g} GiB": {(authored_request, "COMMON"): c} for c in (2.0**27, 2.0**31)},
+        **{f"evidence {e:g}": {(authored_request, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
+        "flatter 4": {(authored_request, "FLATTER"): 4.0},
         "significance 5%": _memory(drift_z=1.645),
         **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
         "inputs' growth for 1.5": _memory(driven_horizon=1.5),

@@ -2,7 +2,7 @@
 
 Of n runs of a step taken at random, the next one exceeds the largest peak times a factor in a share s of cases; printed is
 n * s, by how far apart the largest known peaks lie, by how large they are, and by n. The authors' request counts by this,
-see concertmaster/core/sizing/authors.py.
+see concertmaster/core/sizing/authored_request.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.nested import cases
 from benchmarks.nested.choose import Rows
 from benchmarks.nested.traces import traces
-from concertmaster.core.sizing.authors import EXPECTED
+from concertmaster.core.sizing.authored_request import EXPECTED
 from concertmaster.core.sizing.tail import mean_log_excess
 
 KNOWN = (3, 5, 8, 12, 18, 30)

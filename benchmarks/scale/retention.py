@@ -26,7 +26,7 @@ from benchmarks.scale.figures import cpu
 from benchmarks.scale.shards.bed import DATABASE
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow
-from concertmaster.history import Address, CacheFile, Store, open_server
+from concertmaster.history import CacheFile, DatabaseAddress, Store, open_server
 from concertmaster.history.daily import KEEP_DAYS
 from testbed.process import TemporaryDirectory
 from testbed.services.postgres import PostgresServer
@@ -231,7 +231,7 @@ def main() -> None:
     server = PostgresServer(**DATABASE)
     server.start()
     try:
-        address, clock = Address(server.url, "concertmaster", str(server.password_file)), Clock()
+        address, clock = DatabaseAddress(server.url, "concertmaster", str(server.password_file)), Clock()
         with (
             open_server(address, clock=clock) as store,
             psycopg.connect(server.url, password=server.password, autocommit=True) as db,

@@ -20,7 +20,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import STAGES, Telemetry
 from concertmaster.core.changes.checks import NAMES
-from concertmaster.core.changes.ledger import Ledger, Line
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model import Outcome, WorkflowKey
@@ -87,7 +87,7 @@ def telemetry() -> Telemetry:
         found.workflows.put(case.name, key, samples(result, memory))
         late[case.name] = int(case.name == "regression")
     found.workflows.late(late)
-    lines = [Line("demo/etl", "right-size", Verdict.IMPROVED, 1e9 + n, -0.3, -0.25) for n in range(3)]
+    lines = [LedgerEntry("demo/etl", "right-size", Verdict.IMPROVED, 1e9 + n, -0.3, -0.25) for n in range(3)]
     found.learned(Ledger(lines))
     return found
 

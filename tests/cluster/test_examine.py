@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.settings import MetricsSource
 from testbed.pytest_plugin import MakePrometheus
 from testbed.series.openmetrics import Grid, render

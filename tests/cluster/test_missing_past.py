@@ -15,7 +15,7 @@ from benchmarks.chaos.bed import STEPS
 from benchmarks.chaos.proxy import proxy
 from benchmarks.chaos.stores import FAULTS, LONG, LOST, MISSING, resets, without
 from benchmarks.scale.fleet_workflows import DAY, lives, template
-from concertmaster.controller.collection import past as reading
+from concertmaster.controller.collection import backfill as reading
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import CollectionRequest

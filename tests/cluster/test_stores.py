@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, Partial
-from concertmaster.prometheus.collect.examine import DiagnosticStatus, Examination
+from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, PartialAnswer
+from concertmaster.prometheus.collect.examination import DiagnosticStatus, Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource
 from testbed.series.openmetrics import Grid, render
@@ -104,7 +104,7 @@ def test_thanos_with_a_store_down_is_not_believed(
 
     store.script = thanos
     fields: dict[str, Any] = {"queryParams": {"dedup": "true", "partial_response": "false"}} if strict else {}
-    with pytest.raises(Partial if not strict else MetricsError) as raised:
+    with pytest.raises(PartialAnswer if not strict else MetricsError) as raised:
         look(store.url, **fields)
     assert "10.0.0.7" in str(raised.value) or strict
     down = False
@@ -152,7 +152,7 @@ def test_victoria_metrics_says_partial_in_a_field_of_its_own(
         return behind(prometheus, asked, change=flagged)
 
     store.script = victoria
-    with pytest.raises(Partial, match="isPartial"):
+    with pytest.raises(PartialAnswer, match="isPartial"):
         look(store.url)
     partial = False
     assert look(store.url).facts == plain.facts

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.cli.commands.explain import describe
 from concertmaster.report import detail, markdown, tables
 from concertmaster.report.result import first_status, view
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 from tests.support import checklist
 from tests.support.builders import NOW
 from tests.support.core.cases import Case, cases
@@ -30,7 +30,7 @@ def test_explain(case: Case, request: pytest.FixtureRequest) -> None:
     """What the plugin prints with the operator's details at hand."""
     result = case.analysed()
     full = detail.document(view(result), case.name)
-    items = merged.merged({"status": first_status(result)}, full, NOW)
+    items = recommendations.merged({"status": first_status(result)}, full, NOW)
     assert len(items) == len(result.recommendations)
     steps = {s["name"]: s for s in full["steps"]}
     text = "\n".join(describe(item, PROFILE, steps.get(item["step"])) for item in items)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.changes.loop_bed import Bed, Outcome, bed
 from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, UNCHANGED, Scenario
 from benchmarks.changes.loop_track import Pace, Track
-from concertmaster.core.changes.verification.control import MIN_WORKFLOWS
+from concertmaster.core.changes.verification.control_group import MIN_WORKFLOWS
 from concertmaster.core.times import parse_time
 from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries

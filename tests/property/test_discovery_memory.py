@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.time_shares import TimeShares
-from concertmaster.controller.profiles.resolving import Resolving
+from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, Bed
@@ -79,7 +79,7 @@ def _agree(bed: Bed) -> None:
     assert old.obstacles == new.obstacles
     assert {t.id: (t.version, t.labels) for t in old.targets} == {t.id: (t.version, t.labels) for t in new.targets}
     kept = bed.cycle._assessor.subjects(old)
-    fresh = Resolving(bed.sources, TimeShares()).subjects(new)
+    fresh = ProfileResolver(bed.sources, TimeShares()).subjects(new)
     assert [_decided(s) for s in kept] == [_decided(s) for s in fresh]
 
 

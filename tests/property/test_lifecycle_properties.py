@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
-from concertmaster.core.changes.ledger import Ledger, Line, merged, withdrawn
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry, merged, withdrawn
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -254,13 +254,13 @@ def test_any_status_can_be_read(status: dict[str, Any], entries: list[dict[str, 
 # --- the ledger
 
 _lines = st.builds(
-    Line, st.sampled_from("ab"), st.sampled_from("rs"), st.sampled_from(list(Verdict)), _times,
+    LedgerEntry, st.sampled_from("ab"), st.sampled_from("rs"), st.sampled_from(list(Verdict)), _times,
     st.one_of(st.none(), st.floats(-0.9, 0.0)), st.one_of(st.none(), st.floats(-0.9, 3.0)),
 )  # fmt: skip
 
 
 @forall(st.lists(_lines, max_size=30))
-def test_a_correction_lies_between_the_prior_and_what_was_observed(lines: list[Line]) -> None:
+def test_a_correction_lies_between_the_prior_and_what_was_observed(lines: list[LedgerEntry]) -> None:
     ledger = Ledger(lines)
     for name in "rs":
         ratios = [line.ratio for line in lines if line.rule == name and line.ratio is not None]
@@ -273,7 +273,7 @@ def test_a_correction_lies_between_the_prior_and_what_was_observed(lines: list[L
 
 
 @forall(st.lists(_lines, max_size=20), st.lists(_lines, max_size=5))
-def test_more_broken_promises_never_raise_trust(lines: list[Line], more: list[Line]) -> None:
+def test_more_broken_promises_never_raise_trust(lines: list[LedgerEntry], more: list[LedgerEntry]) -> None:
     broken = [replace(x, rule="r", workflow="a", promised=-0.5, measured=0.0) for x in more]
     factor = Ledger(lines).factor("r", "a")
     if factor > 0.0:
@@ -281,7 +281,7 @@ def test_more_broken_promises_never_raise_trust(lines: list[Line], more: list[Li
 
 
 @forall(st.lists(_lines, max_size=12))
-def test_a_change_that_two_tell_of_counts_once(lines: list[Line]) -> None:
+def test_a_change_that_two_tell_of_counts_once(lines: list[LedgerEntry]) -> None:
     named = [replace(x, recommendation=f"{x.rule}.{i}", applied=1000.0 * i) for i, x in enumerate(lines)]
     twice = [replace(x, applied=(x.applied or 0.0) + 30.0, verdict=Verdict.SAME) for x in named]
     assert merged(named, twice) == named
@@ -290,7 +290,7 @@ def test_a_change_that_two_tell_of_counts_once(lines: list[Line]) -> None:
 
 
 @forall(st.lists(_lines, max_size=30))
-def test_records_count_what_can_be_said(lines: list[Line]) -> None:
+def test_records_count_what_can_be_said(lines: list[LedgerEntry]) -> None:
     for record in Ledger(lines).records():
         assert 0 <= record.held <= record.times <= len(lines)
         assert f"held in {record.held} of {record.times} change" in str(record)

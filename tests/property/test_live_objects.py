@@ -22,7 +22,7 @@ from concertmaster.engines.argo import links
 from concertmaster.engines.argo.live import read_run as read_workflow
 from concertmaster.engines.tekton.live import read_run as read_pipeline_run
 from concertmaster.history.encoding import decode_record, encode_record
-from concertmaster.kube.depth import TooDeep, check_depth
+from concertmaster.kube.nesting import TooDeep, check_depth
 from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN
 from tests.support.engines.argo_oracle import Controller
 from tests.support.engines.jobset_objects import replicated

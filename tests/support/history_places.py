@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 
 from concertmaster.core.units import WEEK
-from concertmaster.history import Address, CacheFile, Store, open_server
+from concertmaster.history import CacheFile, DatabaseAddress, Store, open_server
 
 
 class Place(Protocol):
@@ -48,14 +48,14 @@ class File:
 class Schema:
     """A schema of a PostgreSQL server; ``password_file`` as in the operator's settings."""
 
-    address: Address
+    address: DatabaseAddress
     clock: Callable[[], float] = time.time
     stays = 3 * WEEK
 
     @classmethod
     def fresh(cls, url: str, password_file: Path, cache: Path | None = None) -> Schema:
         copies = CacheFile(str(cache), 2**20) if cache is not None else None
-        return cls(Address(url, f"test_{secrets.token_hex(6)}", str(password_file), copies))
+        return cls(DatabaseAddress(url, f"test_{secrets.token_hex(6)}", str(password_file), copies))
 
     def open(self) -> Store:
         return open_server(self.address, clock=self.clock)

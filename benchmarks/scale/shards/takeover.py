@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.scale.figures import cycles, unix
-from concertmaster.controller.profiles.remembered import AnalysisRecord
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord
 from concertmaster.core.shards import owner
 from testbed.services.audit import Call, writers
 

@@ -10,14 +10,14 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried, labels_of, quoted
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchiveConnection, ArchivePage, ArchiveRow, labels_of, quoted
 
 
 class ArgoArchive:
     """One table of archived Workflows, of one cluster and instance of the controller. Every call is one statement, and
     raises ArchiveError."""
 
-    def __init__(self, session: Queried, table: str, cluster: str, instance: str) -> None:
+    def __init__(self, session: ArchiveConnection, table: str, cluster: str, instance: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
         self._table = quoted(table)

@@ -7,7 +7,7 @@ from functools import partial
 
 from concertmaster.archive.argo import ArgoArchive
 from concertmaster.archive.errors import ARGO, TEKTON, ArchiveNames, NoDriver
-from concertmaster.archive.rows import ArchiveTable, Queried
+from concertmaster.archive.rows import ArchiveConnection, ArchiveTable
 from concertmaster.archive.tekton import TektonResults
 from concertmaster.postgresql.server import DatabaseServer
 from concertmaster.settings import ArgoArchiveSettings, Settings, TektonResultsSettings
@@ -38,7 +38,9 @@ def open_results(settings: TektonResultsSettings) -> TektonResults:
     return TektonResults(_session(settings, settings.table, TEKTON), settings.table)
 
 
-def _session(settings: ArgoArchiveSettings | TektonResultsSettings, table: str, names: ArchiveNames) -> Queried:
+def _session(
+    settings: ArgoArchiveSettings | TektonResultsSettings, table: str, names: ArchiveNames
+) -> ArchiveConnection:
     if settings.url is None:
         raise ValueError(f"{names.setting}.url is not set")
     try:

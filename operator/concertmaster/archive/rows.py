@@ -13,7 +13,7 @@ MAX_BYTES = 32 << 20
 """Maximum size of one archived object as text; 10,000 nodes of Argo take about 10 MB."""
 
 
-class Answering(Protocol):
+class ArchiveCursor(Protocol):
     """A cursor after a statement."""
 
     def fetchone(self) -> Any:
@@ -23,10 +23,10 @@ class Answering(Protocol):
         """All rows."""
 
 
-class Queried(Protocol):
+class ArchiveConnection(Protocol):
     """What asks a database; statements have ``?`` for parameters."""
 
-    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> Answering:
+    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> ArchiveCursor:
         """Run one statement. Raises ArchiveError."""
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried, labels_of, quoted
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchiveConnection, ArchivePage, ArchiveRow, labels_of, quoted
 
 _RUNS = ["tekton.dev/v1.PipelineRun", "tekton.dev/v1beta1.PipelineRun"]
 _COMPRESSED = 4  # how many times larger an object is than what is stored of it, at least
@@ -24,7 +24,7 @@ class TektonResults:
     """One table of records. Every call is one statement, and raises ArchiveError. ``ended`` of a row is when its record was
     last written, so that none is missed; from the newest on it is when it was made, which no later write changes."""
 
-    def __init__(self, session: Queried, table: str) -> None:
+    def __init__(self, session: ArchiveConnection, table: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
         self._table = quoted(table)

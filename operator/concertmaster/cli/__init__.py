@@ -17,7 +17,7 @@ import click
 from concertmaster import __version__
 from concertmaster.cli.errors import UserError
 from concertmaster.core.text import plain
-from concertmaster.net.quiet import quiet_transport
+from concertmaster.net.http_logging import silence_urllib3
 
 COMMANDS = {
     "run": ("concertmaster.cli.commands.run", "run the operator"),
@@ -57,7 +57,7 @@ COMMANDS = {
 }
 
 
-class Lazy(click.Group):
+class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -84,7 +84,7 @@ class Lazy(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="concertmaster")
 def cli() -> None:
     """Measure, explain and optimise workflows on Kubernetes."""
@@ -94,7 +94,7 @@ def main() -> None:
     """Entry point. Errors a user can fix are one line on stderr and exit status 1; a wrong call exits with 2."""
     # Matrices of a few hundred rows: threads of the linear algebra wait for each other ten times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    quiet_transport()
+    silence_urllib3()
     name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119
     try:
         cli(prog_name=name, standalone_mode=False)

@@ -12,7 +12,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unreachable
 from concertmaster.kube.objects import PROFILES
-from concertmaster.report.workflows.merged import recommendations
+from concertmaster.report.workflows.recommendations import recommendations
 
 
 def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:

@@ -15,7 +15,7 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]{3})?")
 
@@ -35,31 +35,31 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class MinimumValue:
     """The value of ``--below``: an amount a month on the scale of ``top``, in ``currency`` where it names one."""
 
     amount: float
     currency: str | None = None
 
 
-def amount(text: str | None) -> Below | None:
+def amount(text: str | None) -> MinimumValue | None:
     """The amount of ``--below``: ``1usd``, ``1 USD`` or ``1``. Raises UserError."""
     if text is None:
         return None
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise CallError(f"--below: {text!r} is not an amount such as 1usd")
-    return Below(float(match[1]), match[2].upper() if match[2] else None)
+    return MinimumValue(float(match[1]), match[2].upper() if match[2] else None)
 
 
-def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None, scale: Pricing) -> list[Chosen]:
+def chosen(selected: Iterable[Mapping[str, Any]], below: MinimumValue | None, scale: Pricing) -> list[Chosen]:
     """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month on ``scale`` (None:
     all). What has no figure, such as an objective at risk, is not known to be worth little. Raises UserError when they are
     not priced in the currency of ``below``, or in several: amounts are compared, not converted."""
     items: list[Chosen] = []
     priced: dict[str, Chosen] = {}
     for profile in selected:
-        for item in merged.recommendations(profile):
+        for item in recommendations.recommendations(profile):
             if item.get("state") != "Active":
                 continue
             impact = impacts.parse(item.get("impact"))
@@ -85,7 +85,7 @@ def confirm(question: str) -> None:
         raise UserError("nothing was changed")
 
 
-def _assert_comparable(below: Below, priced: Mapping[str, Chosen]) -> None:
+def _assert_comparable(below: MinimumValue, priced: Mapping[str, Chosen]) -> None:
     """``priced``: an example of each currency among the recommendations."""
     other = next((one for currency, one in sorted(priced.items()) if currency != below.currency), None)
     if below.currency is not None and other is not None:

@@ -27,7 +27,7 @@ from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
-from concertmaster.controller.collection.run_watch import RunWatch, Watch
+from concertmaster.controller.collection.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.config_maps import ConfigMaps, WithConfigMaps
@@ -86,7 +86,7 @@ class LabelWatch:
     """A watch of pods with one label."""
 
     runs: RunWatch
-    watch: Watch
+    watch: WatchPlan
 
     def keep(self) -> None:
         """Begin it, and again where it has ended."""
@@ -226,7 +226,7 @@ class Assembly:
                     "the watch of pods with label %s ended and is started again: %s", finder, error
                 ),
             )
-            return LabelWatch(runs, Watch((ServedRunKind(PODS, finder),)))
+            return LabelWatch(runs, WatchPlan((ServedRunKind(PODS, finder),)))
 
         places: Sequence[str | None] = list(namespaces) or [None]
 

@@ -15,7 +15,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas
-from concertmaster.core.changes.ledger import Ledger, Line
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Baseline, DailyRow, RecommendationOutcome
@@ -186,7 +186,7 @@ class LiveRunsReport:
     config_maps: Mapping[WorkflowKey, NamedConfigMaps | None] = field(default_factory=dict)
 
 
-class Live(Protocol):
+class LiveRunSource(Protocol):
     """Finished runs, read from the engines' own objects into the history while they exist."""
 
     def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
@@ -222,7 +222,7 @@ class RunArchive(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class EarlierRecommendations:
     """What is known of a workflow's earlier recommendations. ``memory`` comes from its status; ``target`` is the object that
     defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes."""
 
@@ -230,12 +230,12 @@ class Past:
     target: Mapping[str, Any] | None = None
     by: str = ""
     written: float | None = None
-    lines: Sequence[Line] = ()
+    lines: Sequence[LedgerEntry] = ()
     ledger: Ledger = field(default_factory=Ledger)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class AnalysisRequest:
     """Everything one analysis depends on. ``older``: runs of the days before the window, which earlier analyses saw.
     ``provisional``: older runs of the window are still being read; ``was_provisional``: so they were at the last analysis.
     """
@@ -247,7 +247,7 @@ class Case:
     now: float
     data_until: float | None
     environment: Environment = field(default_factory=Environment)
-    past: Past = field(default_factory=Past)
+    past: EarlierRecommendations = field(default_factory=EarlierRecommendations)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
@@ -290,5 +290,5 @@ class ProfileAnalysis:
     lasts: float | None = None  # seconds after which the result differs even without new facts
 
 
-Analyzer = Callable[[Case], ProfileAnalysis]
+Analyzer = Callable[[AnalysisRequest], ProfileAnalysis]
 """Analysis, rules and status of one workflow. May raise: the cycle keeps the old status and reports the failure."""

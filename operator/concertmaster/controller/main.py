@@ -39,8 +39,8 @@ from concertmaster.controller.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.depth import allow_deep_documents
 from concertmaster.kube.errors import NoConnection, Stopped
+from concertmaster.kube.nesting import allow_deep_documents
 from concertmaster.settings import Settings
 
 log = logging.getLogger("concertmaster")

@@ -18,7 +18,7 @@ from typing import Any
 
 from concertmaster.controller.status_view import StatusView, as_it_stands
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource, plain
 
@@ -39,7 +39,7 @@ class Entry:
     spec_text: str
     status: StatusView = field(default_factory=StatusView)
     recorded: float = field(default=0.0, compare=False)
-    line: Line | None = None  # of the ledger, for a change with a verdict
+    line: LedgerEntry | None = None  # of the ledger, for a change with a verdict
     written: tuple[str, float] | None = field(default=None, compare=False)
     """The resource version of the object after this process wrote its status, and when (monotonic seconds)."""
 

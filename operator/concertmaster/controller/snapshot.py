@@ -17,9 +17,9 @@ from concertmaster.api.policy import ref as ref_of
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
-from concertmaster.controller.discovery.passing import Passing
 from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
+from concertmaster.controller.discovery.transient_faults import TransientFaults
 from concertmaster.controller.registry import Entry, Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
@@ -111,8 +111,8 @@ class SnapshotBuilder:
         self._owns = owns
         self._targets = NO_TARGETS
         self._capacities = Capacities(client, namespaces, clock)
-        self._passing = Passing(clock=clock)
-        self._denials = Passing(namespaces, clock=clock)  # of targets
+        self._passing = TransientFaults(clock=clock)
+        self._denials = TransientFaults(namespaces, clock=clock)  # of targets
         self._labels: dict[str, dict[str, str]] | None = None  # of the namespaces when they could last be read
         self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None

@@ -30,7 +30,7 @@ class KindsLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchState:
     """Whether the registry is known to be complete, and the problems in checking it. ``behind``: the watches have not
     brought a spec that is listed, or anything at all for some seconds."""
 
@@ -70,7 +70,7 @@ class Watchdog:
         self._compared: float | None = None  # when all profiles agreed with a list
         self._unconfirmed: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
-    def wait(self) -> Watched:
+    def wait(self) -> WatchState:
         """Check until the registry holds all there is: just after the start it is given time to fill. Raises KindsLost."""
         for _ in range(_SETTLE_TRIES):
             self._health.heartbeat("watch")
@@ -80,7 +80,7 @@ class Watchdog:
             self._sleep(_SETTLE_PAUSE)
         return watched
 
-    def check(self) -> Watched:
+    def check(self) -> WatchState:
         """List every kind and compare. Raises KindsLost."""
         problems: list[str] = []
         complete = True
@@ -105,7 +105,7 @@ class Watchdog:
             self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
             if resource == PROFILES and agreement.outdated == 0 and agreement.oldest_lag < _SLOW_WATCH:
                 self._compared = begun
-        return Watched(complete, tuple(problems), behind)
+        return WatchState(complete, tuple(problems), behind)
 
     def _as_many(self) -> bool:
         """Whether it is enough for now that there are as many profiles as the registry has. A list of them costs the API

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import kopf
 
-from concertmaster.controller.collection.pending import pack
+from concertmaster.controller.collection.pending_runs import pack
 from concertmaster.controller.collection.run_kinds import ServedRunKind
 from concertmaster.controller.registry import EventEffect, Registry
 from concertmaster.kube.configuration import ApiConnection

@@ -16,7 +16,7 @@ from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.changes.operations import out_of_bounds, undoing, within, written
 from concertmaster.core.changes.phases.transition import Transition, orphaned
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
@@ -259,14 +259,14 @@ class WorkflowChangeView:
         known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
         return orphaned(reason, text, self.undo(), str(known) if known else None)
 
-    def line(self) -> Line | None:
+    def line(self) -> LedgerEntry | None:
         """Its line of the ledger; None before a verdict."""
         verdict, finished = self.verdict, self.since(ConditionType.VERIFIED)
         if verdict is None or finished is None or self.phase not in FINISHED:
             return None
         predicted, measured = self.status.get("predicted") or {}, self.status.get("measured") or {}
         raw = 1.0 / (_share(predicted.get("correctionPercent")) or 1.0)  # what the rule itself promised
-        return Line(
+        return LedgerEntry(
             f"{self.namespace}/{self.profile}",
             self.rule,
             verdict,

@@ -17,14 +17,14 @@ from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.plan import expected_change
 from concertmaster.core.changes.verification.prediction_error import effect_error, reserved_per_month
-from concertmaster.core.fleet.together import contributions
+from concertmaster.core.damping import LAGS, damp, has_enough_runs, unchanged
+from concertmaster.core.fleet.combined_gain import contributions
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Evidence, Fleet, assessed, member, recommend
-from concertmaster.core.settling import LAGS, enough, settle, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def analyze_workflow(
         if published is None or not unchanged(definition, runs, now - max(LAGS)):
             return recommendations
         before = [r for r in analysis.runs if (r.end or now) <= now - LAGS[0]]
-        return settle(published, recommendations, reproduced, confirm=enough(analysis.runs, before))
+        return damp(published, recommendations, reproduced, confirm=has_enough_runs(analysis.runs, before))
 
     recommendations = recommend(evidence, trust=earlier.trust, published=published or (), settle=settled)
     gains = [(r.id, r.gain_share.likely) for r in recommendations if not r.minor and r.gain_share is not None]

@@ -9,7 +9,7 @@ from concertmaster.core.model import UNKNOWN_STEP
 from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions, with_merged_containers
-from concertmaster.engines.common.placing import Assignment, Unassigned
+from concertmaster.engines.common.placing import Assignment, UnassignedPods
 from concertmaster.engines.define import define, define_all
 from concertmaster.engines.graph.steps import Answers, from_queries
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
@@ -33,7 +33,7 @@ __all__ = [
     "Claims",
     "LiveRun",
     "RunBuilder",
-    "Unassigned",
+    "UnassignedPods",
     "as_in_history",
     "assign",
     "build_run",

@@ -9,7 +9,14 @@ from concertmaster.core.attempts import begin
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import Engine
 from concertmaster.engines.common.executions import merge_facts
-from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Unassigned, Unplaced
+from concertmaster.engines.common.placing import (
+    AssignedPod,
+    Assignment,
+    Context,
+    Placement,
+    UnassignedPod,
+    UnassignedPods,
+)
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
@@ -66,11 +73,11 @@ def _engine_of(
     return _OF_OWNER.get(fact.owner_kind or "", _NO_WORKFLOW)
 
 
-def _rejected(fact: PodFact) -> Unplaced:
+def _rejected(fact: PodFact) -> UnassignedPod:
     if fact.owner_kind:
-        return Unplaced(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
+        return UnassignedPod(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
     # Only the label of a declared graph routes such a pod here.
-    return Unplaced(fact, "it has no owner and no step selects it", GRAPH)
+    return UnassignedPod(fact, "it has no owner and no step selects it", GRAPH)
 
 
 def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition]) -> Assignment:
@@ -83,7 +90,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
     unattributed: dict[tuple[str, EngineTraits], dict[str, str]] = {}
     undecided: list[PodFact] = []
     for p in placements:
-        if isinstance(p, Placed):
+        if isinstance(p, AssignedPod):
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)
         else:
             rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
@@ -105,7 +112,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         for key, runs in sorted(placed.items(), key=lambda kv: str(kv[0]))
     }
     unassigned = {
-        reason: Unassigned(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
+        reason: UnassignedPods(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
         for reason, pods in sorted(rejected.items())
     }
     return Assignment(executions, unassigned, unplaced, unattributed, tuple(undecided))

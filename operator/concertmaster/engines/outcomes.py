@@ -17,7 +17,7 @@ LOST_SECONDS = DAY
 """After this long without activity the outcome of a run with missing steps is Unknown."""
 
 
-class Ends:
+class RunOutcomes:
     """Outcomes of the runs of one graph; properties of the graph are computed once."""
 
     def __init__(self, graph: WorkflowGraph | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concertmaster.core.attempts import begin, last_attempts
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import (
     Outcome,
     RunRecord,
@@ -20,10 +21,9 @@ from concertmaster.core.model import (
     WorkflowKey,
     without_pauses,
 )
-from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import items_of, shared_levels
-from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, RunOutcomes
 from concertmaster.engines.registry import by_traits
 
 _NEVER = float("inf")
@@ -69,7 +69,7 @@ class RunBuilder:
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
         self._empty = any(s.width == 0 for s in self._specs.values())
         self._edges = Edges(definition.graph) if definition is not None else None
-        self._ends = Ends(definition.graph if definition is not None else None)
+        self._ends = RunOutcomes(definition.graph if definition is not None else None)
 
     def runs(self, run: str, executions: Sequence[StepExecution]) -> list[RunRecord]:
         """All runs that used the name ``run``, oldest first."""
@@ -187,7 +187,7 @@ class Edges:
         """See ``with_ready``; ``begins`` as of ``begin``."""
         times = _Ready(executions, self, min(begins, default=_NEVER))
         return [
-            e if e.ready is not None else changed(e, ready=times.of(e, first))
+            e if e.ready is not None else fast_replace(e, ready=times.of(e, first))
             for e, first in zip(executions, begins, strict=True)
         ]
 

@@ -1,6 +1,6 @@
 """History: what was observed, kept beyond the metrics' retention in one SQLite file or in PostgreSQL."""
 
-from concertmaster.history.address import Address, CacheFile
+from concertmaster.history.address import CacheFile, DatabaseAddress
 from concertmaster.history.analyses import KeptAnalysis
 from concertmaster.history.errors import (
     HistoryDamaged,
@@ -14,12 +14,12 @@ from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import RunsEvidence
 from concertmaster.history.runs.reader import left_out
 from concertmaster.history.server import ServerState, configured, open_server, server_state
-from concertmaster.history.store import Added, Stats, Store
+from concertmaster.history.store import AddResult, Stats, Store
 
 __all__ = [
-    "Added",
-    "Address",
+    "AddResult",
     "CacheFile",
+    "DatabaseAddress",
     "HistoryDamaged",
     "HistoryError",
     "HistoryFull",

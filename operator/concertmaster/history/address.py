@@ -16,7 +16,7 @@ class CacheFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class DatabaseAddress:
     """Where the database is. ``url`` holds no password: libpq takes it from PGPASSWORD, or it stands in
     ``password_file``, which is read for each connection. ``cache``: None for none."""
 

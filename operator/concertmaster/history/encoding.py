@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from concertmaster.core.fast_init import positional_constructor
 from concertmaster.core.model import (
     ContainerFact,
     Outcome,
@@ -27,7 +28,6 @@ from concertmaster.core.model import (
     VolumeUse,
     WorkflowKey,
 )
-from concertmaster.core.quick import maker
 from concertmaster.history.columns import Columns
 
 ROWS, COLUMNS = 1, 2
@@ -56,8 +56,10 @@ _VOLUMES = _EXECUTION.index("volumes")
 _TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
 _OUTCOMES = {o.value: o for o in Outcome}
 # What users' queries say of a model joins a run when it is read.
-_made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:], "model"))
-_made_container = maker(ContainerFact, _CONTAINER)
+_made_execution = positional_constructor(
+    StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:], "model")
+)
+_made_container = positional_constructor(ContainerFact, _CONTAINER)
 _of_execution, _of_container = attrgetter(*_EXECUTION), attrgetter(*_CONTAINER)
 _UID = _EXECUTION.index("uid")
 

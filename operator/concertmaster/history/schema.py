@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
-from concertmaster.history.runs.earlier import EarlierPods
+from concertmaster.history.runs.legacy_executions import EarlierPods
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
@@ -83,7 +83,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
-    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.earlier``.
+    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.legacy_executions``.
     (
         "ALTER TABLE pods RENAME TO earlier_pods",
         """CREATE TABLE executions (

@@ -8,22 +8,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from math import inf
 
-from concertmaster.history.address import Address, CacheFile
+from concertmaster.history.address import CacheFile, DatabaseAddress
 from concertmaster.history.errors import HistoryError
 from concertmaster.history.store import Store
 from concertmaster.settings import Settings
 
 
-def configured(settings: Settings) -> Address | None:
+def configured(settings: Settings) -> DatabaseAddress | None:
     """The server that the settings name, None where the history is a file. Copies of rows lie beside where that would be."""
     kept = settings.history
     if kept.url is None:
         return None
     cache = CacheFile(f"{settings.history_path}.cache", kept.cache_size.bytes) if kept.cache_size.bytes > 0 else None
-    return Address(kept.url, kept.schema_name, kept.password_file, cache)
+    return DatabaseAddress(kept.url, kept.schema_name, kept.password_file, cache)
 
 
-def open_server(address: Address, most: float = inf, clock: Callable[[], float] = time.time) -> Store:
+def open_server(address: DatabaseAddress, most: float = inf, clock: Callable[[], float] = time.time) -> Store:
     """Connect and migrate; ``most``: bytes of the runs of one namespace. ``clock``: unix seconds, by which runs are put into
     partitions. Raises HistoryError and its kinds."""
     try:
@@ -44,7 +44,7 @@ class ServerState:
     creates: bool
 
 
-def server_state(address: Address) -> ServerState:
+def server_state(address: DatabaseAddress) -> ServerState:
     """The state of a server; changes nothing. Raises HistoryError and its kinds."""
     try:
         from concertmaster.history.postgresql.schema import MIGRATIONS, present_version, rights
@@ -56,7 +56,7 @@ def server_state(address: Address) -> ServerState:
         return ServerState(version, len(MIGRATIONS), *rights(session, address.schema))
 
 
-def _driver_missing(address: Address, error: ImportError) -> HistoryError:
+def _driver_missing(address: DatabaseAddress, error: ImportError) -> HistoryError:
     return HistoryError(
         f"history {address} needs the PostgreSQL driver: pip install 'concertmaster[postgresql]' ({error})"
     )

@@ -30,7 +30,7 @@ _NOTED_EVERY = HOUR  # seconds: how far the file may lag behind with what has no
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddResult:
     """What one ``add`` changed: rows that are new, rows that have more than before, workflows concerned."""
 
     new: int = 0
@@ -69,7 +69,7 @@ class Store(Analyses):
         *,
         records: Iterable[RunRecord] = (),
         watermark: tuple[str, str, float] | None = None,
-    ) -> Added:
+    ) -> AddResult:
         """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
 
         A record without steps has the end of a run; the rest comes from its pods.
@@ -94,7 +94,7 @@ class Store(Analyses):
             cut = self._space.keep(self._db, written)
         if cut:
             self._engine.shrink()
-        return Added(new, changed, frozenset(touched))
+        return AddResult(new, changed, frozenset(touched))
 
     @property
     def full(self) -> frozenset[str]:

@@ -22,7 +22,6 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
 from concertmaster import __version__
-from concertmaster.kube.answers import FIRST_PAGE, NOT_JSON, MetadataPage, Page, decode_object, decode_page, whole
 from concertmaster.kube.configuration import ApiConnection, connection_of, load_configuration, one_line
 from concertmaster.kube.errors import (
     Busy,
@@ -34,6 +33,7 @@ from concertmaster.kube.errors import (
     Unauthorized,
     Unreachable,
 )
+from concertmaster.kube.responses import FIRST_PAGE, NOT_JSON, MetadataPage, Page, decode_object, decode_page, read_body
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
@@ -259,7 +259,7 @@ class KubeClient:
             )
             answer = self._api.call_api(*call, _request_timeout=(self._limits.connect, self._limits.read))
             status = answer.status
-            payload = whole(answer.response, lambda: self._tools.monotonic() > until)
+            payload = read_body(answer.response, lambda: self._tools.monotonic() > until)
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"{what}: {self.server} does not answer: {one_line(error)}") from error
         except ApiException as error:  # the transport wraps TLS errors in it

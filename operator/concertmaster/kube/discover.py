@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import CHUNK, KubeClient
-from concertmaster.kube.depth import check_depth
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.nesting import check_depth
 from concertmaster.kube.objects import Resource
 
 _PAGE = 25  # whole objects: each may be a megabyte and a half

@@ -41,7 +41,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
+class CacheLifetimes:
     """Seconds for which a verdict is kept: of known and unknown tokens, of granted and denied rights. An old denial lets
     nobody in, and there are many of them: a user of one namespace among a thousand has 999."""
 
@@ -95,14 +95,14 @@ class Reviewer:
         client: KubeClient,
         audiences: Sequence[str] = (),
         *,
-        ages: Ages | None = None,
+        ages: CacheLifetimes | None = None,
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._audiences = tuple(audiences)
-        self._ages = ages or Ages()
+        self._ages = ages or CacheLifetimes()
         self._wall = wall
         self._identities: ExpiringCache[bytes, Identity | None] = ExpiringCache(max(1, most // 10), clock)
         self._rights: ExpiringCache[tuple[Identity, Right, str], bool] = ExpiringCache(most, clock)

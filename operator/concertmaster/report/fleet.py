@@ -48,8 +48,8 @@ def place(profile: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def entries(profile: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """``items``, recommendations of the profile (see ``report.workflows.merged``), as ``concertmaster list -o json`` prints
-    them; applied ones with their measured effect."""
+    """``items``, recommendations of the profile (see ``report.workflows.recommendations``), as ``concertmaster list -o
+    json`` prints them; applied ones with their measured effect."""
     results = reversed((profile.get("status") or {}).get("results") or ())
     effects = {o["id"]: o.get("effect") for o in results}
     for item in items:

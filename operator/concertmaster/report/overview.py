@@ -8,7 +8,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.fleet.together import together
+from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.model import Recommendation, WorkflowGraph
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
@@ -50,7 +50,7 @@ def overview(
         which = "the missed objective" if len(missed) == 1 else f"{len(missed)} missed objectives"
         lines = [f"No recommendation for {which}: {figures}; {runs} analysed."]
     if published:
-        total = together((r.id, r.impact) for r in published)
+        total = combined_gain((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)
         lines = [f"{text.count(len(published), 'recommendation')} from {runs}, worth {worth} in total."]
     if analysis.unsampled:

@@ -14,8 +14,8 @@ from concertmaster.core.analysis.objectives import ObjectiveAssessment
 from concertmaster.core.analysis.score import ScorePart
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.fleet.materiality import value
-from concertmaster.core.fleet.together import together
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.history import RecommendationHistory, TrackedRecommendation
 from concertmaster.core.model import Recommendation
@@ -195,7 +195,7 @@ def document(
         "summary": _summary(
             analysis,
             [str(s.words.get("action", s.id)) for s in active],
-            value(together((r.id, r.impact) for r in open_), analysis.pricing),
+            value(combined_gain((r.id, r.impact) for r in open_), analysis.pricing),
             f"{key.kind}/{key.name}",
         ),
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.fleet.together import together
+from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.known import median, total
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Outcome, Recommendation, Severity, WorkflowKey
@@ -122,7 +122,7 @@ def _money(analysis: Analysis, items: Sequence[Recommendation]) -> Iterator[Samp
     rate, per_run = analysis.cost.runs_per_month, analysis.cost.per_run
     if per_run is not None and rate is not None:
         yield Sample("waste", per_run.wasted * rate, currency)
-    worth = together((r.id, r.impact) for r in items)
+    worth = combined_gain((r.id, r.impact) for r in items)
     yield Sample("saving", worth.money.likely if worth.money is not None else 0.0, currency)
     yield Sample("saving_hours", worth.run_minutes.likely / 60.0 if worth.run_minutes is not None else 0.0)
 

@@ -28,8 +28,8 @@ from concertmaster.report.runs.comparison import compared_views
 from concertmaster.report.runs.graph import graph_of
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows import rows
-from concertmaster.report.workflows.merged import merged
 from concertmaster.report.workflows.progress import running_rows
+from concertmaster.report.workflows.recommendations import merged
 from concertmaster.web.what_if import Change, change_of, graph_by_edges, replayed
 
 Raw = Mapping[str, Any]

@@ -14,8 +14,8 @@ from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
+    AnalysisRequest,
     ArchiveReport,
-    Case,
     CollectionRequest,
     Heartbeat,
     LiveRunsReport,
@@ -225,13 +225,13 @@ class FakeAnalyzer:
     """Returns a recommendation that contains the number of runs. ``failing`` workflows raise; ``takes`` are the seconds
     of one analysis, counted by ``clock``; ``more``: further fields of the status."""
 
-    cases: list[Case] = field(default_factory=list)
+    cases: list[AnalysisRequest] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     takes: float = 0.0
     clock: float = 0.0
     more: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, case: Case) -> ProfileAnalysis:
+    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
         self.cases.append(case)
         self.clock += self.takes
         if case.definition.key.name in self.failing:

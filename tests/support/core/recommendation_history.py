@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from concertmaster.core.changes.ledger import Ledger, Line
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.history import (
     ImplementationResult,
@@ -123,7 +123,7 @@ def lived() -> dict[str, object]:
         ),
     )
     ledger = Ledger(
-        Line("demo/x", "memory-request", Verdict.IMPROVED, NOW, -0.3, -0.27 if i < 12 else 0.05, -0.4, -0.25)
+        LedgerEntry("demo/x", "memory-request", Verdict.IMPROVED, NOW, -0.3, -0.27 if i < 12 else 0.05, -0.4, -0.25)
         for i in range(14)
     )
     records = {"memory-request": str(ledger.record("memory-request", "demo/lived"))}

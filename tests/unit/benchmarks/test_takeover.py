@@ -14,7 +14,7 @@ from benchmarks.scale.shards import takeover
 from benchmarks.scale.shards.__main__ import spent
 from benchmarks.scale.shards.takeover import Kept
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.profiles.remembered import AnalysisRecord
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord
 from concertmaster.core.shards import owner
 from concertmaster.history import RunsEvidence
 from testbed.services.audit import Call, writes

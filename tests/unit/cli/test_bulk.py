@@ -139,7 +139,12 @@ def test_a_call_that_names_both_or_neither_is_refused(call: list[str], fleet: Me
 
 def test_an_amount_is_a_number_with_or_without_a_currency() -> None:
     read = [selection.amount(t) for t in ("1usd", "2.5 EUR", "3", None)]
-    assert read == [selection.Below(1.0, "USD"), selection.Below(2.5, "EUR"), selection.Below(3.0), None]
+    assert read == [
+        selection.MinimumValue(1.0, "USD"),
+        selection.MinimumValue(2.5, "EUR"),
+        selection.MinimumValue(3.0),
+        None,
+    ]
     with pytest.raises(UserError, match="--below: 'cheap' is not an amount such as 1usd"):
         selection.amount("cheap")
 

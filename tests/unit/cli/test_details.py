@@ -9,7 +9,7 @@ from concertmaster.cli.commands.explain import describe
 from concertmaster.cli.errors import UserError
 from concertmaster.kube import operator_service
 from concertmaster.kube.errors import Busy, Forbidden, NotFound
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 from tests.support.builders import NOW
 
 STATUS = {"recommendations": [{"id": "a.x", "action": "short…", "evidence": "one", "state": "Dismissed", "how": "h"}]}
@@ -22,13 +22,13 @@ FOUND = {
 
 
 def test_the_operator_adds_what_the_status_has_no_room_for() -> None:
-    items = merged.merged({"status": STATUS}, FOUND, NOW)
+    items = recommendations.merged({"status": STATUS}, FOUND, NOW)
     assert [(i["id"], i["action"], i["state"]) for i in items] == [
         ("a.x", "in full", "Dismissed"),
         ("b.y", "the sixth", "Active"),
     ]
-    assert merged.merged({"status": STATUS}, {}, NOW) == STATUS["recommendations"]
-    assert merged.merged({}, {}, NOW) == []
+    assert recommendations.merged({"status": STATUS}, {}, NOW) == STATUS["recommendations"]
+    assert recommendations.merged({}, {}, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -45,16 +45,16 @@ def test_the_operator_adds_what_the_status_has_no_room_for() -> None:
 def test_a_decision_counts_where_the_status_has_no_room_for_it(known: dict[str, str], state: str) -> None:
     found = {"recommendations": [{"id": "b.y", "action": "the sixth", **known}]}
     spec = {"dismissals": [{"recommendation": "b.y", "reason": "not  in May"}]}
-    (item,) = merged.merged({"spec": spec}, found, NOW)
+    (item,) = recommendations.merged({"spec": spec}, found, NOW)
     assert item["state"] == state
     over = {"dismissals": [{**spec["dismissals"][0], "expirationTime": "2025-01-01T00:00:00Z"}]}
-    (item,) = merged.merged({"spec": over}, found, NOW)
+    (item,) = recommendations.merged({"spec": over}, found, NOW)
     assert item["state"] == known.get("state", "Active")
 
 
 def test_what_the_operator_says_last_does_not_change_the_state_of_the_status() -> None:
     found = {"recommendations": [{**FOUND["recommendations"][0], "state": "Active"}]}
-    assert merged.merged({"status": STATUS}, found, NOW)[0]["state"] == "Dismissed"
+    assert recommendations.merged({"status": STATUS}, found, NOW)[0]["state"] == "Dismissed"
 
 
 def test_evidence_confidence_and_the_figures_of_the_step_are_printed() -> None:

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 from concertmaster import settings
 from concertmaster.cli.commands import doctor
-from concertmaster.history import Address, ServerState, server_state
+from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import POLICIES, PROFILES
-from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus
+from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.controller.fakes import MemoryClient
@@ -130,7 +130,7 @@ def test_a_server_that_takes_no_tables_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, state: ServerState, result: str, fix: str
 ) -> None:
     monkeypatch.setattr(doctor, "server_state", lambda _: state)
-    (check,) = doctor.history(Address("postgresql://db/history", "own"))
+    (check,) = doctor.history(DatabaseAddress("postgresql://db/history", "own"))
     assert (check.mark, check.result) == (DiagnosticStatus.FAIL, result)
     assert fix in check.fix
 

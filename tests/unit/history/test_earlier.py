@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.encoding import _EXECUTION, _deflate, _execution_row
-from concertmaster.history.runs import earlier
-from concertmaster.history.runs.earlier import EarlierPods
+from concertmaster.history.runs import legacy_executions
+from concertmaster.history.runs.legacy_executions import EarlierPods
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.data.earlier_history import ROWS, earlier_body, earlier_rows, make_earlier, make_schema
 from tests.support.data.encoded_executions import EXECUTIONS
@@ -69,9 +69,11 @@ def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(tmp_path: Path, monke
     path = tmp_path / "h.db"
     make_earlier(path, RUNS)
     given: list[int] = []
-    merge = earlier.merge
-    monkeypatch.setattr(earlier, "_BATCH_PODS", 7)
-    monkeypatch.setattr(earlier, "merge", lambda db, pods, lost: given.append(len(pods)) or merge(db, pods, lost))
+    merge = legacy_executions.merge
+    monkeypatch.setattr(legacy_executions, "_BATCH_PODS", 7)
+    monkeypatch.setattr(
+        legacy_executions, "merge", lambda db, pods, lost: given.append(len(pods)) or merge(db, pods, lost)
+    )
     with Store(str(path)) as store, Store(":memory:") as new:
         new.add(RUNS)
         assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
@@ -89,7 +91,7 @@ def test_a_file_is_not_left_with_the_room_its_rows_took(tmp_path: Path) -> None:
 def test_shards_move_a_history_in_turns(postgres_schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where one of them loses its connection in the middle."""
     _make_earlier_schema(postgres_schema)
-    monkeypatch.setattr(earlier, "_BATCH_PODS", 5)
+    monkeypatch.setattr(legacy_executions, "_BATCH_PODS", 5)
     at_once, errors = threading.Barrier(3), []
     some = EarlierPods.move_some
     lost = iter([None])
@@ -125,7 +127,7 @@ def test_moving_goes_on_where_a_process_was_ended(tmp_path: Path, monkeypatch: p
     path = tmp_path / "h.db"
     make_earlier(path, RUNS)
     moved: list[int] = []
-    merge = earlier.merge
+    merge = legacy_executions.merge
 
     def ended(*args: object) -> object:
         if moved:
@@ -133,7 +135,7 @@ def test_moving_goes_on_where_a_process_was_ended(tmp_path: Path, monkeypatch: p
         moved.append(1)
         return merge(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(earlier, "merge", ended)
+    monkeypatch.setattr(legacy_executions, "merge", ended)
     with pytest.raises(KeyboardInterrupt):
         Store(str(path))
     with closing(sqlite3.connect(path)) as raw:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.kube.depth import MAX_DEPTH, TooDeep, allow_deep_documents, check_depth
 from concertmaster.kube.discover import ProblemKind, scan
+from concertmaster.kube.nesting import MAX_DEPTH, TooDeep, allow_deep_documents, check_depth
 from concertmaster.kube.objects import target_resource
 from tests.support.controller.fakes import MemoryClient
 

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import PROFILES
-from concertmaster.kube.reviews import Ages, ExpiringCache, Identity, Reviewer
+from concertmaster.kube.reviews import CacheLifetimes, ExpiringCache, Identity, Reviewer
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 
 LIST = Right("list", PROFILES)
@@ -44,7 +44,7 @@ def test_a_verdict_on_a_token_is_kept_for_seconds_only() -> None:
             assert reviewer.identity("opaque") == ALICE
         assert len(server.requests) == 1
         assert server.requests[0].body["spec"] == {"token": "opaque"}
-        clock.now += Ages().known
+        clock.now += CacheLifetimes().known
         reviewer.identity("opaque")
         assert len(server.requests) == 2
 
@@ -144,10 +144,10 @@ def test_namespaces_are_asked_one_by_one_unless_one_may_everywhere() -> None:
         assert len(server.requests) == 4
         reviewer.places(ALICE, LIST, {"a", "b", "c"})
         assert len(server.requests) == 4
-        clock.now += Ages().granted  # what lets somebody in is asked again sooner
+        clock.now += CacheLifetimes().granted  # what lets somebody in is asked again sooner
         reviewer.places(ALICE, LIST, {"a", "b", "c"})
         assert len(server.requests) == 6
-        clock.now += Ages().denied - Ages().granted
+        clock.now += CacheLifetimes().denied - CacheLifetimes().granted
         reviewer.places(ALICE, LIST, {"a", "b", "c"})
         assert len(server.requests) == 10
         assert reviewer.places(ALICE, LIST, ()) == frozenset()

@@ -55,7 +55,7 @@ from concertmaster.report.result import view as result_view
 from concertmaster.report.status_document import MAX_BYTES, clip, document, words
 from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
-from concertmaster.report.workflows.merged import recommendations
+from concertmaster.report.workflows.recommendations import recommendations
 from tests.support.builders import NOW, container, daily, definition, run, step
 
 WIDER = Field("/spec/parallelism", "1", "2")

@@ -84,7 +84,10 @@ def _assert_decidable(change: WorkflowChangeView, *, reject: bool) -> None:
 
 
 def _waiting(
-    client: KubeClient, selected: Sequence[Mapping[str, Any]], namespace: str | None, below: selection.Below | None
+    client: KubeClient,
+    selected: Sequence[Mapping[str, Any]],
+    namespace: str | None,
+    below: selection.MinimumValue | None,
 ) -> Iterator[WorkflowChangeView]:
     """Proposed changes without a decision whose profiles are selected, worth less than ``below`` a month; what the
     operator did not propose is left out."""

@@ -19,7 +19,7 @@ from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.status_document import MAX_RECOMMENDATIONS
 from concertmaster.report.tables import cell, table
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 from concertmaster.report.workflows.progress import running_rows
 
 MAX_LINES = 40
@@ -42,7 +42,7 @@ def command(profile: str, output: str, namespace: str | None, context: str | Non
     if output == "text":
         say("\n".join(lines(raw, changes)))
         return
-    entries = list(fleet.entries(raw, merged.recommendations(raw)))
+    entries = list(fleet.entries(raw, recommendations.recommendations(raw)))
     documents.echo({"profile": raw, "recommendations": entries, "changes": changes}, output)
 
 

@@ -18,13 +18,13 @@ from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.history import Address, HistoryError, server_state
+from concertmaster.history import DatabaseAddress, HistoryError, server_state
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
 
 
 @click.command("doctor")
@@ -85,7 +85,7 @@ def examine(source: settings.MetricsSource) -> Iterator[Diagnostic]:
         yield from Examination(client, time.time()).run()
 
 
-def history(server: Address) -> Iterator[Diagnostic]:
+def history(server: DatabaseAddress) -> Iterator[Diagnostic]:
     """The check of the database server that keeps the history. Nothing is written there."""
     name, schema = "history.url", server.schema
     try:

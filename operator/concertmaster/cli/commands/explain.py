@@ -21,7 +21,7 @@ from concertmaster.kube.objects import PODS
 from concertmaster.report import daily, fleet
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 from concertmaster.report.workflows.remedies import failed_pod, next_step, snippet
 
 _LABELS = (
@@ -78,8 +78,8 @@ def command(
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
     detail, problem = details.ask(kubeconfig, raw, where, context)
-    items = merged.merged(raw, detail, time.time())
-    items += [i for i in merged.minor(detail) if with_minor or i["id"] == recommendation]
+    items = recommendations.merged(raw, detail, time.time())
+    items += [i for i in recommendations.minor(detail) if with_minor or i["id"] == recommendation]
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]

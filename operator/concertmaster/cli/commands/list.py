@@ -18,7 +18,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import table
-from concertmaster.report.workflows import merged
+from concertmaster.report.workflows import recommendations
 
 _STATES = [s.value for s in RecommendationState]
 _SEVERITIES = [s.value for s in Severity]
@@ -60,7 +60,7 @@ def command(
     places = namespaces or (profiles.default_namespace(kubeconfig, context),)
     everywhere = profiles.each(client, None, selector)
     selected = list(everywhere if all_namespaces else profiles.within(client, places, selector))
-    entries: list[ListedEntry] = [e for p in selected for e in fleet.entries(p, merged.recommendations(p))]
+    entries: list[ListedEntry] = [e for p in selected for e in fleet.entries(p, recommendations.recommendations(p))]
     if with_minor:
         asked = details.ask_each(kubeconfig, selected, details.place(operator), context)
         entries += _minor(selected, asked)
@@ -82,7 +82,7 @@ def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, A
     problems: dict[str, list[str]] = {}
     told = 0
     for profile, (document, problem) in zip(selected, asked, strict=False):
-        entries += fleet.entries(profile, merged.minor(document))
+        entries += fleet.entries(profile, recommendations.minor(document))
         told += 1
         if problem:
             problems.setdefault(problem, []).append(profiles.called(profile))

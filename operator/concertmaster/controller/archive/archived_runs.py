@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from concertmaster.archive import ArchiveError, ArchiveTable
+from concertmaster.controller.archive.backfill import PastRuns
 from concertmaster.controller.archive.formats import ArchiveFormat
-from concertmaster.controller.archive.intake import Intake, Seen
-from concertmaster.controller.archive.past import PastRuns
+from concertmaster.controller.archive.intake import Intake, SeenRuns
 from concertmaster.controller.archive.reading import RunsOfArchive
 from concertmaster.controller.archive.recent import NewRuns
 from concertmaster.controller.archive.turns import Turns
@@ -71,7 +71,7 @@ class ArchivedRuns:
         self._marks = Watermarks(self._keeper, self._form.source)
         self._recent = NewRuns(self._archive, self._form, self._marks, self._turns)
         self._past = PastRuns(self._archive, self._form, self._keeper, self._marks, self._turns)
-        self._seen = Seen()
+        self._seen = SeenRuns()
         self._asked: dict[str, _Asked] = {}
 
     def read(

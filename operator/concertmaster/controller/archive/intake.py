@@ -20,7 +20,7 @@ Keys = frozenset[WorkflowKey]
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenRuns:
     """Runs that were read and may be listed again: by namespace and uid, their end and the workflow that they are of."""
 
     runs: dict[str, dict[str, tuple[float, WorkflowKey | None]]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Intake:
     most: Mapping[WorkflowKey, int]
     now: float
     heartbeat: Heartbeat
-    seen: Seen
+    seen: SeenRuns
     count: Callable[[str], None]
     changed: set[WorkflowKey] = field(default_factory=set)
     more: bool = False

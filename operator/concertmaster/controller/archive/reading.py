@@ -12,7 +12,7 @@ from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.engines import Claims, children, end_alone, ended, whole_run
-from concertmaster.kube.depth import check_depth
+from concertmaster.kube.nesting import check_depth
 
 log = logging.getLogger("concertmaster.archive")
 

@@ -10,10 +10,10 @@ from concertmaster.controller.discovery.subject import Subject, unread_namespace
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
-from concertmaster.core.changes.verification.control import common
-from concertmaster.core.changes.verification.shared import without_shared
+from concertmaster.core.changes.verification.control_group import common_factor
+from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.stats.comparison import Common
+from concertmaster.core.stats.comparison import CommonFactor
 from concertmaster.core.units import DAY
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
@@ -54,7 +54,7 @@ class ControlGroup:
         for s, definition, before in rows.values():
             self._rows.setdefault(s.source, {}).setdefault(s.entry.namespace, []).append((definition, before))
 
-    def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> Common | None:
+    def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
         """How the run times of the other workflows moved since ``applied``, over the span of the runs of
         ``subject``."""
         first = _first(before_after.before[-BASELINE:], applied)
@@ -63,7 +63,7 @@ class ControlGroup:
         begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
         beside = self._beside(subject, first, begin, applied, most)
         told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
-        return common(list(islice(told, _WORKFLOWS)), first)
+        return common_factor(list(islice(told, _WORKFLOWS)), first)
 
     def own_runs(self, subject: Subject, before_after: BeforeAfter, applied: float) -> BeforeAfter:
         """The runs of ``subject`` without those near failures that the other workflows share."""

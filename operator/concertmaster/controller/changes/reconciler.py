@@ -20,7 +20,7 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
-from concertmaster.controller.changes.kept import KeptChanges
+from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.recovery import Recovery

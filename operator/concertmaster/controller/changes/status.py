@@ -11,7 +11,7 @@ from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core import text
 from concertmaster.core.changes.json_patch import compact
-from concertmaster.core.changes.plan import Plan, Predicted
+from concertmaster.core.changes.plan import Plan, PredictedEffect
 from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.lifecycle.measured_gain import MEASURES
 from concertmaster.core.model.scalars import ScalarError, SignedPercent
@@ -98,7 +98,7 @@ def prediction(plan: Plan) -> str:
     return f"{plan.says()}{part}: {span} {way} {what}, likely {likely}"
 
 
-def effect(predicted: Predicted | None, measure: str) -> dict[str, Any]:
+def effect(predicted: PredictedEffect | None, measure: str) -> dict[str, Any]:
     """An Effect of the status; only its measure when nothing is known."""
     if predicted is None or predicted.measure != measure:
         return {"measure": measure}

@@ -13,7 +13,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
     ArchiveReport,
     CollectionRequest,
-    Live,
+    LiveRunSource,
     LiveRunsReport,
     Reach,
     RunArchive,
@@ -81,7 +81,7 @@ class Collector:
     def __init__(
         self,
         sources: Sources,
-        live: Live | None,
+        live: LiveRunSource | None,
         health: Health,
         outages: Outages,
         *,

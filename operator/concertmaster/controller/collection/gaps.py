@@ -13,7 +13,7 @@ from typing import Protocol
 from concertmaster.controller.collection.watermarks import KEPT_EVERY
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.collect.reading import Collection
-from concertmaster.prometheus.facts.missing import MIN_EXAMPLES, Missing
+from concertmaster.prometheus.facts.missing_series import MIN_EXAMPLES, MissingSeries
 
 # A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
 # are missing, which pods belong to no run, and which runs go on. Six hours of ten thousand workflows are 250,000 pods.
@@ -40,9 +40,9 @@ class Gaps:
 
     def __init__(self) -> None:
         self.fresh = True
-        self._lasting: dict[str, Missing] = {}
-        self._present: dict[str, Missing] = {}
-        self._earlier: dict[str, Missing] = {}
+        self._lasting: dict[str, MissingSeries] = {}
+        self._present: dict[str, MissingSeries] = {}
+        self._earlier: dict[str, MissingSeries] = {}
         self._begun = False
         self._judged = False
 

@@ -19,7 +19,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyRow, Recommendati
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.core.units import DAY
 from concertmaster.history import (
-    Address,
+    DatabaseAddress,
     HistoryDamaged,
     HistoryError,
     HistoryFull,
@@ -51,7 +51,7 @@ class HistoryProvider:
     def __init__(
         self,
         path: str,
-        server: Address | None = None,
+        server: DatabaseAddress | None = None,
         *,
         owns: Callable[[str], bool] = lambda _: True,
         most: MemoryQuantity = MAX_ROW_CACHE,
@@ -87,7 +87,7 @@ class HistoryProvider:
         log.error("%s", self._problem)
         return copy
 
-    def _connect(self, server: Address) -> Store:
+    def _connect(self, server: DatabaseAddress) -> Store:
         """The server's store, waiting a while for one that starts beside the operator."""
         left = self._patience
         while True:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.core.fair_share import item_to_evict, round_robin
 from concertmaster.core.model import RunRecord, WorkflowKey
-from concertmaster.core.turns import gives_way, in_turns
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
 
@@ -51,7 +51,7 @@ class RunsInProgress:
         """Those of ``refs`` nobody has examined yet, at most ``MAX_READ``."""
         with self._lock:
             new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
-            return list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MAX_READ))
+            return list(itertools.islice(round_robin(new, lambda ref: ref.namespace), MAX_READ))
 
     def examined(self, uid: str) -> None:
         """A run was read, or is gone."""
@@ -69,7 +69,7 @@ class RunsInProgress:
             self._known[ref.uid] = _Known(ref, key)
             if len(self._known) > MAX_KNOWN:
                 amounts = Counter[str | None](map(_namespace, self._known.values()))
-                del self._known[gives_way(reversed(self._known.values()), _namespace, amounts).ref.uid]
+                del self._known[item_to_evict(reversed(self._known.values()), _namespace, amounts).ref.uid]
 
     def over(self, uid: str) -> None:
         """A run has ended."""
@@ -87,7 +87,7 @@ class RunsInProgress:
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
             longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
-            due = list(itertools.islice(in_turns(longest_ago, _namespace), MAX_READ))
+            due = list(itertools.islice(round_robin(longest_ago, _namespace), MAX_READ))
         begun = time.monotonic()
         for run in due:
             if time.monotonic() - begun >= MAX_READ_SECONDS:

@@ -15,10 +15,10 @@ from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.in_progress import RunsInProgress
-from concertmaster.controller.collection.pending import Pending, Waiting, pack
+from concertmaster.controller.collection.pending_runs import PendingRun, PendingRuns, pack
 from concertmaster.controller.collection.run_kinds import RunKinds
 from concertmaster.controller.collection.run_objects import EarlierRuns, RunObjects
-from concertmaster.controller.collection.run_watch import Watch
+from concertmaster.controller.collection.run_watch import WatchPlan
 from concertmaster.controller.interfaces import Heartbeat, LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stable_findings import StableFindings
@@ -36,8 +36,8 @@ from concertmaster.engines import (
 )
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.depth import TooDeep, check_depth
 from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.nesting import TooDeep, check_depth
 from concertmaster.kube.objects import ObjectRef, Resource
 
 log = logging.getLogger("concertmaster.live")
@@ -59,7 +59,7 @@ class _Read:
     """The result of reading one run. ``whole``: no later reading could add anything. ``problems``: what is unusual about
     it, by what makes it the same in another run; nothing is recorded for a workflow without ``key``."""
 
-    waiting: Waiting
+    waiting: PendingRun
     record: RunRecord | None = None
     whole: bool = True
     key: WorkflowKey | None = None
@@ -85,7 +85,7 @@ class LiveRuns:
         keeper: HistoryProvider,
         *,
         count: Callable[[str], None] = lambda _: None,
-        pending: Pending | None = None,
+        pending: PendingRuns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -93,7 +93,7 @@ class LiveRuns:
         self._kinds = kinds
         self._keeper = keeper
         self._count = count
-        self._pending = Pending() if pending is None else pending
+        self._pending = PendingRuns() if pending is None else pending
         self._clock = clock
         self._claims = Claims()
         self._covered: frozenset[Covered] = frozenset()
@@ -102,9 +102,9 @@ class LiveRuns:
         self._notes: dict[str, None] = {}
         self._findings: StableFindings[WorkflowKey] = StableFindings()
         self._store = keeper.store
-        self._watch = Watch()
+        self._watch = WatchPlan()
         self._in_progress = RunsInProgress(self._current)
-        self.follow: Callable[[Watch], None] = lambda _: None
+        self.follow: Callable[[WatchPlan], None] = lambda _: None
 
     # --- the watch's thread -------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class LiveRuns:
             if renewed:  # an empty history: everything that still exists is read once more
                 self._store = self._keeper.store
                 self._pending.forget()
-            self._watch = Watch(self._kinds.present, self._watch.edition + renewed)
+            self._watch = WatchPlan(self._kinds.present, self._watch.edition + renewed)
             self._covered = self._reading(definitions)
         else:
             self._catch_up(self._reading(definitions), heartbeat)
@@ -201,7 +201,7 @@ class LiveRuns:
                     self._findings.learn(one.key, one.problems)
         return bool(read)
 
-    def _record(self, waiting: Waiting) -> _Read:
+    def _record(self, waiting: PendingRun) -> _Read:
         """One run, read as far as it can be now."""
         raw = waiting.unpack() or self._objects.listed(waiting.ref)
         definition = self._claims.of(raw) if raw is not None else None

@@ -34,7 +34,7 @@ class NotYet(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
+class QueryAuthor:
     """Whose query it is, and which one of theirs."""
 
     workflow: WorkflowKey
@@ -82,8 +82,8 @@ class QueryPool:
         self._asked: Counter[str] = Counter()  # queries of this cycle, by namespace
         # Namespaces with queries, in the last and in this cycle.
         self._asking: tuple[set[str], set[str]] = (set(), set())
-        self._rests: dict[Author, _Rest] = {}
-        self._jobs: dict[Author, _Job[Any]] = {}
+        self._rests: dict[QueryAuthor, _Rest] = {}
+        self._jobs: dict[QueryAuthor, _Job[Any]] = {}
         self._turned_away: set[WorkflowKey] = set()
         self._slow: set[str] = set()
         self._waited: Counter[str] = Counter()
@@ -127,27 +127,27 @@ class QueryPool:
         """The share of the workflow's namespace was used up: it is due again in the next cycle."""
         self._turned_away.add(workflow)
 
-    def rest(self, author: Author, now: float) -> str:
+    def rest(self, author: QueryAuthor, now: float) -> str:
         """Why the author's query is not asked at present, empty when it may be. ``now`` is unix seconds."""
         rest = self._rests.get(author, _AWAKE)
         return rest.why if rest.until - rest.seconds <= now < rest.until else ""  # it may be before: a clock set back
 
-    def failed(self, author: Author, why: str, now: float) -> None:
+    def failed(self, author: QueryAuthor, why: str, now: float) -> None:
         """The query was sent and failed: its backoff starts."""
         if len(self._rests) >= _MAX_BACKOFFS:  # an edited query leaves a backoff behind for each of its texts
             self._rests = {a: r for a, r in self._rests.items() if now < r.until + r.seconds}
         seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _MAX_BACKOFF)
         self._rests[author] = _Rest(now + seconds, seconds, why)
 
-    def succeeded(self, author: Author) -> None:
+    def succeeded(self, author: QueryAuthor) -> None:
         """The query was answered: its backoff ends."""
         self._rests.pop(author, None)
 
-    def waits(self, author: Author) -> bool:
+    def waits(self, author: QueryAuthor) -> bool:
         """Whether the author's query was sent and its answer was not taken."""
         return author in self._jobs
 
-    def ask(self, author: Author, call: Callable[[], T]) -> T:
+    def ask(self, author: QueryAuthor, call: Callable[[], T]) -> T:
         """The answer of ``call``, or of the author's call before it that was not taken yet. Raises NotYet, and what the
         call raised."""
         if author not in self._jobs:
@@ -158,7 +158,7 @@ class QueryPool:
         answer: T = self.take(author)
         return answer
 
-    def take(self, author: Author) -> Any:
+    def take(self, author: QueryAuthor) -> Any:
         """The answer to what was asked before. Raises NotYet, and what the call raised."""
         job = self._jobs[author]
         namespace = author.workflow.namespace

@@ -26,7 +26,7 @@ _DEBOUNCE_SECONDS = 1.0  # seconds in which a burst of finished runs gathers
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchPlan:
     """What should be watched. ``edition`` grows when all of it must be listed again."""
 
     kinds: tuple[ServedRunKind, ...] = ()
@@ -49,13 +49,13 @@ class RunWatch:
         self._read = read
         self._lost = lost
         self._lock = threading.Lock()
-        self._watch = Watch()
+        self._watch = WatchPlan()
         self._running: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def follow(self, watch: Watch) -> None:
+    def follow(self, watch: WatchPlan) -> None:
         """Watch that, and nothing else. A watch that ended is started again."""
         alive = self._running is not None and not self._running.done()
         if self._closed or (watch == self._watch and (alive or not watch.kinds)):

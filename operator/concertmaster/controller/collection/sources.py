@@ -15,11 +15,11 @@ from dataclasses import replace
 from functools import partial
 
 from concertmaster.api.conditions import Reason
+from concertmaster.controller.collection.backfill import PastReader, PodQuery
 from concertmaster.controller.collection.collector import REASONS, without_series
 from concertmaster.controller.collection.gaps import AT_START, PODS_AT_START, Gaps, further_back, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.oversize import Oversize, left_out_of
-from concertmaster.controller.collection.past import Asking, PastReader
+from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Reading, Watermarks
@@ -35,7 +35,7 @@ from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
-from concertmaster.prometheus.collect.settled import SettledPods
+from concertmaster.prometheus.collect.settled_pods import SettledPods
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
 
@@ -67,7 +67,7 @@ class MetricsSources:
         self._gaps: dict[str, Gaps] = {}
         self._marks: dict[str, Watermarks] = {}
         self._placements: dict[str, PodPlacer] = {}
-        self._oversize: dict[str, Oversize] = {}
+        self._oversize: dict[str, OversizedNamespaces] = {}
         self._pasts: dict[str, PastReader] = {}
         self._settled: dict[str, SettledPods] = {}
         self._settled_in: object = None  # the store that has what is in ``_settled``
@@ -98,7 +98,7 @@ class MetricsSources:
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
         (placement := self._placements.setdefault(demand.source, PodPlacer())).keep_only(demand.workflows)
-        oversize = self._oversize.setdefault(demand.source, Oversize())
+        oversize = self._oversize.setdefault(demand.source, OversizedNamespaces())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         client.beat = lambda: heartbeat("collect")
@@ -273,10 +273,10 @@ class MetricsSources:
             self._settled, self._settled_in = {}, self._history.store
         return self._settled.setdefault(source, SettledPods())
 
-    def _asking(self, reading: Reading, namespaces: Sequence[str]) -> Asking:
+    def _asking(self, reading: Reading, namespaces: Sequence[str]) -> PodQuery:
         labels = labels_in_use(reading.definitions(namespaces))
         named = self.pods.names(namespaces) if self.pods is not None else ()
-        return Asking(labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named))
+        return PodQuery(labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named))
 
     def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""

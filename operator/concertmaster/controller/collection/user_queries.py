@@ -18,7 +18,7 @@ from functools import partial
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
+from concertmaster.controller.collection.query_pool import NotYet, QueryAuthor, QueryPool
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, DurationMarks
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
@@ -119,7 +119,7 @@ class UserQueries:
         asking = [d for d in definitions if _asks(d)]
         self._seen.update((d.key, self._cycle) for d in asking)
         for definition in sorted(asking, key=lambda d: self._served.get(d.key.namespace, 0)):
-            author = Author(definition.key, definition.fingerprint)
+            author = QueryAuthor(definition.key, definition.fingerprint)
             if self._pool.rest(author, now):
                 continue
             try:
@@ -141,7 +141,7 @@ class UserQueries:
         self,
         client: PrometheusClient,
         definition: WorkflowDefinition,
-        author: Author,
+        author: QueryAuthor,
         end: float,
         horizon: float,
         read: DurationsRead,
@@ -235,7 +235,7 @@ class UserQueries:
         read: dict[ExtraMetric, ByRun] = {}
         for metric in metrics:
             name = f"extraMetrics {metric.name}"
-            author = Author(definition.key, metric)
+            author = QueryAuthor(definition.key, metric)
             try:
                 check(metric.query, where=name)
                 if not runs:

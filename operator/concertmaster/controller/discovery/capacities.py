@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from concertmaster.controller.discovery.passing import Passing, hidden
+from concertmaster.controller.discovery.transient_faults import TransientFaults, hidden
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, add
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
@@ -21,7 +21,7 @@ class Capacities:
     def __init__(self, client: KubeClient, namespaces: Sequence[str], clock: Callable[[], float]) -> None:
         self._client = client
         self._scope = tuple(namespaces)
-        self._passing = Passing(namespaces, clock=clock)
+        self._passing = TransientFaults(namespaces, clock=clock)
         self._known: dict[Resource, dict[str, Capacity]] = {}
 
     def refresh(self) -> tuple[Mapping[str, Capacity] | None, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.controller.interfaces import Heartbeat, Live, LiveRunsReport
+from concertmaster.controller.interfaces import Heartbeat, LiveRunSource, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ, CacheContent, NamedConfigMaps
 from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
@@ -98,7 +98,7 @@ class ConfigMaps:
 class WithConfigMaps:
     """Live runs together with the ConfigMaps that their workflows name."""
 
-    def __init__(self, live: Live, config_maps: ConfigMaps) -> None:
+    def __init__(self, live: LiveRunSource, config_maps: ConfigMaps) -> None:
         self._live = live
         self._config_maps = config_maps
 

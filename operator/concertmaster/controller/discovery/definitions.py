@@ -41,7 +41,7 @@ Part = tuple[str, str, str, str]  # kind, namespace, name, and its _version
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedDefinition:
     """The definition (None: there is none to be had now) and the condition TargetResolved.
 
     ``edition`` tells whether the definition or an object it was made of changed since it was last seen, also by another
@@ -59,7 +59,7 @@ class _Cached:
     spec_text: str
     parts: tuple[Part, ...]
     triggers: tuple[Part, ...]
-    resolved: Resolved
+    resolved: ResolvedDefinition
 
 
 class Definitions:
@@ -71,7 +71,7 @@ class Definitions:
         self._steps = SharedSteps()
         self._faults: dict[str, str] = {}  # logged already, by profile
 
-    def resolve(self, entry: Entry, targets: Targets) -> Resolved:
+    def resolve(self, entry: Entry, targets: Targets) -> ResolvedDefinition:
         """The definition of one profile under the present targets. An unexpected fault in one object concerns its own
         profile only."""
         try:
@@ -85,9 +85,9 @@ class Definitions:
                 f"the workflow cannot be read and is left out ({type(error).__name__}); the operator's log has the details, "
                 "please report it"
             )
-            return Resolved(None, _finding(False, Reason.UNSUPPORTED, message))
+            return ResolvedDefinition(None, _finding(False, Reason.UNSUPPORTED, message))
 
-    def _resolve(self, entry: Entry, targets: Targets) -> Resolved:
+    def _resolve(self, entry: Entry, targets: Targets) -> ResolvedDefinition:
         ref = reference(entry)
         if ref is None:
             return self._own(entry)
@@ -109,7 +109,7 @@ class Definitions:
         with self._shares.taking(entry):
             return self._build(entry, target, triggers, targets)
 
-    def _build(self, entry: Entry, target: Target, triggers: Sequence[Target], targets: Targets) -> Resolved:
+    def _build(self, entry: Entry, target: Target, triggers: Sequence[Target], targets: Targets) -> ResolvedDefinition:
         kind, _, name = target.id
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
         unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
@@ -149,7 +149,7 @@ class Definitions:
             definition = self._steps.share(definition)
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
-            resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
+            resolved = ResolvedDefinition(definition, _judge(definition, f"{kind} {name}", hidden))
         return self._remember(entry, tuple(dict.fromkeys(parts)), _parts(triggers), resolved)
 
     def keep_only(self, uids: frozenset[str]) -> None:
@@ -160,7 +160,7 @@ class Definitions:
         self._steps.keep_only(definition for definition in known if definition is not None)
         self._faults = {uid: fault for uid, fault in self._faults.items() if uid in uids}
 
-    def _own(self, entry: Entry) -> Resolved:
+    def _own(self, entry: Entry) -> ResolvedDefinition:
         """A profile that describes its workflow itself."""
         cached = self._cache.get(entry.uid)
         if cached is not None and cached.spec_text == entry.spec_text:
@@ -168,7 +168,7 @@ class Definitions:
         definition = define(as_document(entry))
         if definition is None:
             message = "the profile names no workflow; set one of workflowRef, runSelector, graph and podLabels"
-            resolved = Resolved(None, _finding(False, Reason.INVALID_SPEC, message))
+            resolved = ResolvedDefinition(None, _finding(False, Reason.INVALID_SPEC, message))
         elif definition.pod_labels is not None:
             resolved = _by_labels(definition, definition.pod_labels)
         elif definition.engine == GRAPH and definition.graph.steps:
@@ -177,12 +177,12 @@ class Definitions:
             message = "runs are picked by runSelector; the step graph is inferred from their times"
             if definition.run_selector:
                 message += "; runs whose object is gone are only known by labels that their pods carry"
-            resolved = Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
+            resolved = ResolvedDefinition(definition, _finding(True, Reason.NO_DEFINITION, message))
         return self._remember(entry, (), (), resolved)
 
     def _remember(
-        self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: Resolved
-    ) -> Resolved:
+        self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: ResolvedDefinition
+    ) -> ResolvedDefinition:
         resolved = replace(resolved, edition=fingerprint(resolved.definition, parts, triggers))
         self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)
         return resolved
@@ -201,16 +201,16 @@ def _version(targets: Targets, part: Part) -> str:
     return problem.message if problem is not None else ""
 
 
-def _absent(problem: Problem | None, kind: str, name: str, namespace: str) -> Resolved:
+def _absent(problem: Problem | None, kind: str, name: str, namespace: str) -> ResolvedDefinition:
     if problem is not None:
         status = None if problem.kind is ProblemKind.UNAVAILABLE else False
-        return Resolved(None, _finding(status, _REASONS[problem.kind], problem.message))
+        return ResolvedDefinition(None, _finding(status, _REASONS[problem.kind], problem.message))
     where = "" if kind in CLUSTER_KINDS else f" in namespace {namespace}"
     message = f"{kind} {name} does not exist{where}; create it, or correct or delete this profile"
-    return Resolved(None, _finding(False, Reason.NOT_FOUND, message))
+    return ResolvedDefinition(None, _finding(False, Reason.NOT_FOUND, message))
 
 
-def _undefined(raw: Mapping[str, Any], kind: str, name: str) -> Resolved:
+def _undefined(raw: Mapping[str, Any], kind: str, name: str) -> ResolvedDefinition:
     """The object is there and defines no workflow of its own."""
     started = trigger(raw)
     if started is None:
@@ -220,26 +220,30 @@ def _undefined(raw: Mapping[str, Any], kind: str, name: str) -> Resolved:
             f"{kind} {name} only starts {started.target_kind} {started.target_name}; "
             "delete this profile or let workflowRef name that template"
         )
-    return Resolved(None, _finding(False, Reason.UNSUPPORTED, message))
+    return ResolvedDefinition(None, _finding(False, Reason.UNSUPPORTED, message))
 
 
-def _by_labels(definition: WorkflowDefinition, labels: PodLabels) -> Resolved:
+def _by_labels(definition: WorkflowDefinition, labels: PodLabels) -> ResolvedDefinition:
     """A workflow recognised by labels of its pods."""
     if problems := definition.graph.problems:
-        return Resolved(None, _finding(False, Reason.INVALID_SPEC, f"{_listed(problems)}; correct spec.podLabels"))
+        return ResolvedDefinition(
+            None, _finding(False, Reason.INVALID_SPEC, f"{_listed(problems)}; correct spec.podLabels")
+        )
     pods = text.plain(f"{definition.engine} pods of workflow {labels.value} (label {labels.workflow})")
     if not definition.graph.inferred:
-        return Resolved(definition, _judge(definition, f"{pods}, the declared graph"))
+        return ResolvedDefinition(definition, _judge(definition, f"{pods}, the declared graph"))
     message = f"{pods}; the step graph is inferred from the times of the runs"
-    return Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
+    return ResolvedDefinition(definition, _finding(True, Reason.NO_DEFINITION, message))
 
 
-def _declared_graph(definition: WorkflowDefinition) -> Resolved:
+def _declared_graph(definition: WorkflowDefinition) -> ResolvedDefinition:
     """A graph a person wrote is refused when it contradicts itself: which edge was meant cannot be guessed."""
     problems = definition.graph.problems
     if problems:
-        return Resolved(None, _finding(False, Reason.GRAPH_INVALID, f"{_listed(problems)}; correct spec.graph"))
-    return Resolved(definition, _judge(definition, "the graph"))
+        return ResolvedDefinition(
+            None, _finding(False, Reason.GRAPH_INVALID, f"{_listed(problems)}; correct spec.graph")
+        )
+    return ResolvedDefinition(definition, _judge(definition, "the graph"))
 
 
 def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> ConditionUpdate:
@@ -261,4 +265,4 @@ def _finding(status: bool | None, reason: Reason, message: str) -> ConditionUpda
     return ConditionUpdate(ConditionType.TARGET_RESOLVED, status, reason, message)
 
 
-_WAITS = Resolved(None, _finding(None, Reason.PENDING, WAITS), waits=True)
+_WAITS = ResolvedDefinition(None, _finding(None, Reason.PENDING, WAITS), waits=True)

@@ -15,8 +15,8 @@ from typing import Protocol
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
 from concertmaster.api.models.pod_labels import DiscoveredLabels
 from concertmaster.api.policy import AnyPolicy, reaches
+from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import PodFact, PodLabels
-from concertmaster.core.turns import in_turns
 from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.prometheus.client import PrometheusClient
@@ -141,11 +141,11 @@ class LabelledWorkflows:
                 continue
             known[LabelledWorkflow(namespace, replace(keys, value=value))] = now
         if len(known) > MAX_WORKFLOWS:
-            kept = islice(in_turns(known, lambda workflow: workflow.namespace), MAX_WORKFLOWS)
+            kept = islice(round_robin(known, lambda workflow: workflow.namespace), MAX_WORKFLOWS)
             self._known[keys] = {workflow: known[workflow] for workflow in kept}
 
 
 def _fairly(entries: Iterable[_Entry]) -> list[_Entry]:
     """Those of the cluster's policies first, then one of each namespace in turn: pods are watched by few labels."""
-    turns = in_turns(entries, lambda entry: entry[0].metadata.namespace)
+    turns = round_robin(entries, lambda entry: entry[0].metadata.namespace)
     return sorted(turns, key=lambda entry: entry[0].metadata.namespace is not None)

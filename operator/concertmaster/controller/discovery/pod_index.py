@@ -39,14 +39,14 @@ Listing = Callable[[str], Iterable[Mapping[str, Any]]]
 """The pods that have a label now. Raises KubeError."""
 
 
-class Rights(Protocol):
+class AccessRights(Protocol):
     """What the operator may do."""
 
     def missing(self, rights: Collection[Right]) -> tuple[Right, ...]:
         """Those of the rights that it lacks."""
 
 
-class Watching(Protocol):
+class RunningWatch(Protocol):
     """A watch that goes on by itself."""
 
     def keep(self) -> None:
@@ -66,8 +66,8 @@ class PodIndex:
 
     def __init__(
         self,
-        start: Callable[[str, PodIndex], Watching],
-        rights: Rights,
+        start: Callable[[str, PodIndex], RunningWatch],
+        rights: AccessRights,
         places: Sequence[str | None],
         *,
         listing: Listing = lambda _: (),
@@ -82,7 +82,7 @@ class PodIndex:
         self._lock = threading.Lock()
         self._pods: dict[str, OrderedDict[str, _Pod]] = {}  # by namespace and name, the last seen at the end
         self._count = 0
-        self._watches: dict[str, Watching] = {}
+        self._watches: dict[str, RunningWatch] = {}
         self._keys: frozenset[str] = frozenset()
 
     # --- the watches' threads -----------------------------------------------------------------------------------------

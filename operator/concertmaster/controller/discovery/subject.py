@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery.definitions import Definitions, Resolved
+from concertmaster.controller.discovery.definitions import Definitions, ResolvedDefinition
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference
@@ -37,7 +37,7 @@ class Subject:
     policy: Policy | None
     policy_edition: str
     overridden: tuple[PolicyRef, ...]
-    resolved: Resolved
+    resolved: ResolvedDefinition
     source: str
     refusal: ConditionUpdate | None = None  # why its source may not be queried
     target: Target | None = None  # the object that defines it
@@ -104,7 +104,7 @@ class Subjects:
         policy = known.policy
         if policy is None:
             finding = ConditionUpdate(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, known.problem)
-            return Subject(entry, None, "", (), Resolved(None, finding), "")
+            return Subject(entry, None, "", (), ResolvedDefinition(None, finding), "")
         resolved = definitions.resolve(entry, targets)
         by_node = policy.pricing.by_node
         if resolved.definition is not None and (policy.inputs or policy.extra_metrics or by_node):

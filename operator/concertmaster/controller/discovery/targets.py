@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.controller.discovery.passing import Passing, hidden
+from concertmaster.controller.discovery.transient_faults import TransientFaults, hidden
 from concertmaster.controller.registry import everything
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
@@ -140,12 +140,12 @@ def refresh(
     previous: Targets,
     heartbeat: Callable[[], None] = lambda: None,
     owns: Callable[[str], bool] = everything,
-    passes: Passing | None = None,
+    passes: TransientFaults | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
     keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon. ``previous``
     itself is returned while nothing has changed, which spares working out again what follows from it."""
-    passes = passes or Passing(namespaces)
+    passes = passes or TransientFaults(namespaces)
     soon_gone: list[Problem] = []
     targets: dict[TargetId, Target] = {}
     scans: dict[Resource, Scan] = {}

@@ -14,13 +14,13 @@ from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.subject import Subject, most_valuable_first, unread_namespaces
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.interfaces import (
+    AnalysisRequest,
     Analyzer,
     Candidate,
-    Case,
+    EarlierRecommendations,
     Heartbeat,
     History,
     LiveRunsReport,
-    Past,
     SourceReport,
     Sources,
 )
@@ -28,10 +28,10 @@ from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, kept
 from concertmaster.controller.profiles.fleet_index import FleetIndex
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalysis, Memory, packed
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered, packed
-from concertmaster.controller.profiles.resolving import Resolving
+from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
     MAX_BACKFILLING,
@@ -43,12 +43,12 @@ from concertmaster.controller.profiles.status_update import (
 from concertmaster.controller.registry import Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
+from concertmaster.core.damping import LAGS, split_at
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import DataGaps
-from concertmaster.core.settling import LAGS, parted
 from concertmaster.core.units import HOUR
 from concertmaster.history import RunsEvidence, left_out
 from concertmaster.kube.writer import StatusUpdate
@@ -80,7 +80,7 @@ class Assessor:
         self._history = history
         self._analyzer = analyzer
         self.shares = shares or TimeShares()
-        self._resolving = Resolving(sources, self.shares)
+        self._resolving = ProfileResolver(sources, self.shares)
         self._subjects: Sequence[Subject] = ()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
@@ -168,7 +168,7 @@ class Assessor:
         return late and bool(subject.entry.status.conditions)
 
     def _outcome(
-        self, subject: Subject, report: SourceReport | None, before: Remembered | None, now: float, tally: CycleCounts
+        self, subject: Subject, report: SourceReport | None, before: LastAnalysis | None, now: float, tally: CycleCounts
     ) -> ProfileOutcome:
         """The outcome of one profile: a fresh analysis where something changed, else the remembered one, ``before``."""
         known = without_analysis(subject, report, before)
@@ -203,7 +203,7 @@ class Assessor:
             bound = replace(capacity, nodes=report.nodes, in_quotas=in_quotas) if report is not None else capacity
             outages = report.outages if report is not None else ()
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
-            case = Case(
+            case = AnalysisRequest(
                 subject.profile, policy, definition, (), now, known.data_until, environment,
                 provisional=early, was_provisional=provisional,
             )  # fmt: skip
@@ -240,7 +240,7 @@ class Assessor:
     def _analyzed(
         self,
         subject: Subject,
-        case: Case,
+        case: AnalysisRequest,
         inputs: tuple[str, RunsEvidence],
         known: ProfileOutcome,
         tally: CycleCounts,
@@ -251,7 +251,7 @@ class Assessor:
         since = case.now - analysis.window_seconds
         known_runs, first = self._history.runs_with_figures, since - max(LAGS)
         past, figures = known_runs(case.definition, analysis.max_runs, first, case.as_of)
-        older, runs = parted(past, since)
+        older, runs = split_at(past, since)
         available, problem = known.metrics.status is True, ""
         if not runs and not available:
             return known
@@ -286,10 +286,10 @@ class Assessor:
         reported = declared or problem
         return replace(known, ready=ready, objectives=met, document=result.document, query_problem=reported)
 
-    def _recalled(self, subject: Subject) -> Remembered | None:
+    def _recalled(self, subject: Subject) -> LastAnalysis | None:
         return self.memory.recall(subject.entry, subject.key, self._revisions[subject.key])
 
-    def _past(self, subject: Subject) -> Past:
+    def _past(self, subject: Subject) -> EarlierRecommendations:
         """Earlier recommendations, from the status as the server holds it; from the last one when somebody emptied it."""
         known = self.memory.get(subject.entry.uid)
         return self.learned.past(

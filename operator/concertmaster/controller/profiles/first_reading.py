@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.fleet_index import FleetIndex, compares_workflows
-from concertmaster.controller.profiles.remembered import Remembered
+from concertmaster.controller.profiles.last_analyses import LastAnalysis
 from concertmaster.core.model import WorkflowKey
 
 
-def kept(subject: Subject, report: SourceReport | None, known: Remembered | None) -> bool:
+def kept(subject: Subject, report: SourceReport | None, known: LastAnalysis | None) -> bool:
     """Whether its status must stand: an analysis of all of the past is not replaced by one of a part."""
     reading = report is not None and report.more
     return reading and subject.entry.status.data_until is not None and known is None

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
-from concertmaster.controller.interfaces import Past
+from concertmaster.controller.interfaces import EarlierRecommendations
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.status_view import StatusView
-from concertmaster.core.changes.ledger import Ledger, Line, merged
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry, merged
 from concertmaster.core.lifecycle.implementation import whole
 from concertmaster.report import recommendation_log as memory
 
@@ -22,7 +22,7 @@ class Learned:
     """The ledger of one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._changes: dict[str, list[Line]] = {}
+        self._changes: dict[str, list[LedgerEntry]] = {}
         for change in snapshot.changes:
             if change.line is not None:
                 self._changes.setdefault(change.line.workflow, []).append(change.line)
@@ -30,7 +30,7 @@ class Learned:
         own = [line for lines in self._changes.values() for line in lines]
         self.ledger = Ledger(merged(own, _reported(snapshot)))
 
-    def changes(self, entry: Entry) -> tuple[Line, ...]:
+    def changes(self, entry: Entry) -> tuple[LedgerEntry, ...]:
         """The lines of the operator's own changes of one workflow."""
         return tuple(self._changes.get(workflow(entry), ()))
 
@@ -47,7 +47,9 @@ class Learned:
             not o.get("verdict") and not o.get("undone") for o in entry.status.outcomes
         )
 
-    def past(self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()) -> Past:
+    def past(
+        self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()
+    ) -> EarlierRecommendations:
         """The past of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
         Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote and when."""
         view = entry.status if entry.status.packed is not None or last is None else last
@@ -55,7 +57,7 @@ class Learned:
         if target is not None:
             raw = whole(target.unpack(), {t.ref.name: t.unpack() for t in held})
             by, written = max((t.written for t in (target, *held)), key=lambda w: w[1])
-        return Past(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
+        return EarlierRecommendations(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
 
 
 def workflow(entry: Entry) -> str:
@@ -73,7 +75,7 @@ def _verified_profile(change: Entry) -> str | None:
     return f"{change.namespace}/{(change.spec.get('profileRef') or {}).get('name') or ''}"
 
 
-def _reported(snapshot: Snapshot) -> Iterator[Line]:
+def _reported(snapshot: Snapshot) -> Iterator[LedgerEntry]:
     """The ledger lines of implementations that statuses report."""
     for entry in snapshot.profiles:
         if entry.status.outcomes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.controller.interfaces import Case, LongTermFigures
+from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Outcome
@@ -15,7 +15,7 @@ from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
 
 
-def long_term_figures(case: Case, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:
+def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:
     """The rows of the days in the window, the baseline if the runs are enough for one, and every recommendation."""
     analysis = result.analysis
     options = analysis.options

@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Candidate, Case, LongTermFigures, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, Candidate, LongTermFigures, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
@@ -37,7 +37,7 @@ _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 
-def analyze_profile(case: Case) -> ProfileAnalysis:
+def analyze_profile(case: AnalysisRequest) -> ProfileAnalysis:
     """Analyse one workflow and render the result."""
     name, ledger = f"{case.profile.metadata.namespace}/{case.profile.metadata.name}", case.past.ledger
     definition, runs = complete(case.definition, case.runs)
@@ -86,19 +86,19 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
     )
 
 
-def _recent(case: Case, result: AnalysisResult) -> dict[str, Any] | None:
+def _recent(case: AnalysisRequest, result: AnalysisResult) -> dict[str, Any] | None:
     """The newest runs as they are served, where only this analysis knows them: answers to a policy's queries are not in the
     history. Others are read from there when somebody asks (see ``reporting.details``)."""
     return recent_runs(result.analysis) if case.policy.extra_metrics else None
 
 
-def _published(case: Case) -> frozenset[str] | None:
+def _published(case: AnalysisRequest) -> frozenset[str] | None:
     """What the last analysis published; None where none of all runs has been published yet."""
     tracked = () if case.was_provisional else case.past.memory.tracked
     return frozenset(s.id for s in tracked if s.state is RecommendationState.ACTIVE) if tracked else None
 
 
-def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
+def _proposed(case: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
     """The rows of the right-sizings that the last analysis published."""
     for tracked in case.past.memory.tracked:
         if tracked.state is RecommendationState.ACTIVE and tracked.id.partition(".")[0] == SIZING:
@@ -108,7 +108,7 @@ def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
                     yield row["step"] or "", row["container"] or "", row["field"] or "", row["new"] or ""
 
 
-def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
+def remembered(case: AnalysisRequest, result: AnalysisResult) -> RecommendationHistory:
     """The state of each recommendation now, and the measured effect of those that were applied."""
     past, analysis = case.past, result.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
@@ -187,7 +187,7 @@ def _due(result: AnalysisResult, now: float) -> str:
     return f"; the next run is expected {to_minute(due, weekday=True)}"
 
 
-def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
+def ready(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     """Ready: the amount of data behind the recommendations, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
@@ -218,7 +218,7 @@ def _noted(result: AnalysisResult) -> str:
     return f"; note: {'; '.join(result.notes[:3])}{more}" if result.notes else ""
 
 
-def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
+def _dismissal_problems(case: AnalysisRequest, result: AnalysisResult) -> list[str]:
     """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
     rules = {rule.name for rule in RULES}
     steps = [s.name for s in result.analysis.definition.graph.steps] or [s.step for s in result.analysis.steps]
@@ -236,7 +236,7 @@ def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
     return problems
 
 
-def objectives(case: Case, result: AnalysisResult) -> ConditionUpdate:
+def objectives(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     """ObjectivesMet: every missed objective with target and figure."""
     verdicts = result.analysis.objectives
     if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:

@@ -8,14 +8,14 @@ from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.subject import AllowedSources, Subject, Subjects
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets
 from concertmaster.controller.discovery.time_shares import TimeShares
-from concertmaster.controller.profiles.leading import lead
+from concertmaster.controller.profiles.shared_targets import elect_leaders
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.snapshot import ClusterSnapshot
 
 _RestsOn = tuple[tuple[Entry, ...], str, Mapping[str, Mapping[str, str]]]
 
 
-class Resolving:
+class ProfileResolver:
     """Resolves profiles, remembering what was made of them."""
 
     def __init__(self, sources: AllowedSources, shares: TimeShares) -> None:
@@ -33,7 +33,7 @@ class Resolving:
         same = self._targets is snapshot.targets and self._rests_on == rests_on
         if same and not self._shares.resumes and not any(s.resolved.waits for s in self._resolved):
             return self._resolved
-        self._resolved = lead(
+        self._resolved = elect_leaders(
             [
                 self._subjects.resolve(
                     entry, snapshot.policies, snapshot.targets, snapshot.namespaces, self._definitions, self._sources

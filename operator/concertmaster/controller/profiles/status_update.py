@@ -14,7 +14,7 @@ from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionTransition, ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
-from concertmaster.controller.profiles.remembered import Remembered
+from concertmaster.controller.profiles.last_analyses import LastAnalysis
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core import text
@@ -60,7 +60,7 @@ class ProfileOutcome:
         return sound and self.document is None and (self.ready is None or self.ready.reason in _QUIET_REASONS)
 
 
-def without_analysis(subject: Subject, report: SourceReport | None, remembered: Remembered | None) -> ProfileOutcome:
+def without_analysis(subject: Subject, report: SourceReport | None, remembered: LastAnalysis | None) -> ProfileOutcome:
     """The outcome without a new analysis."""
     metrics = subject.refusal
     if metrics is None and report is not None:

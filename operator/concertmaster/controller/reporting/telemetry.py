@@ -24,7 +24,7 @@ from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.times import utc
-from concertmaster.net.quiet import quiet_transport
+from concertmaster.net.http_logging import silence_urllib3
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STAGES = ("watch", "discover", "collect", "verify", "queries", "analyze", "changes", "write", "policies")
@@ -206,4 +206,4 @@ def configure_logging(level: str = "INFO") -> None:
     root.setLevel(level.upper())
     for noisy in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    quiet_transport()
+    silence_urllib3()

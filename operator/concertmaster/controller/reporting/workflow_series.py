@@ -10,8 +10,8 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from concertmaster.core.fair_share import item_to_evict
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.turns import gives_way
 from concertmaster.report.workflow_series import FAMILIES, PREFIX, RUN_LATE, Sample, head, line
 
 MAX_WORKFLOWS = 5000
@@ -89,7 +89,7 @@ class WorkflowSeries:
         by_namespace = Counter[str | None](key.namespace for key in self._keys.values())
         if max(by_namespace.values()) <= by_namespace[namespace] + 1:
             return False
-        newest = gives_way(reversed(self._keys), lambda uid: self._keys[uid].namespace, by_namespace)
+        newest = item_to_evict(reversed(self._keys), lambda uid: self._keys[uid].namespace, by_namespace)
         self._drop(newest)
         self._refused.add(newest)
         return True

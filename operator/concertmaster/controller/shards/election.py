@@ -16,7 +16,8 @@ from concertmaster.kube.lease import SHARD_OF, LeaseResult, LeaseState
 
 log = logging.getLogger("concertmaster.shards")
 
-# A shard that is lost is noticed after LASTS + EVERY seconds at the latest; its namespaces are read at once after that.
+# A shard that is lost is noticed after LEASE_SECONDS + RENEW_EVERY seconds at the latest; its namespaces are read at
+# once after that.
 LEASE_SECONDS = 18
 RENEW_EVERY = 3.0
 

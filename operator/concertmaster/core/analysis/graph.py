@@ -21,7 +21,7 @@ MIN_SECONDS = 1e-3  # seconds: cluster timestamps resolve nothing shorter
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TopologicalOrder:
     """A topological order of nodes 0..n-1; ``cyclic``: nodes on a cycle or downstream of one."""
 
     order: tuple[int, ...]
@@ -41,7 +41,7 @@ class LongestPath:
     order: tuple[int, ...]
 
 
-def topological_order(parents: Sequence[Sequence[int]]) -> Order:
+def topological_order(parents: Sequence[Sequence[int]]) -> TopologicalOrder:
     """Kahn's algorithm over ``parents[i]`` (positions node i waits for); ties are broken by lowest position.
 
     Positions outside the graph are ignored. Nodes that can never become ready are returned in ``cyclic``.
@@ -65,7 +65,7 @@ def topological_order(parents: Sequence[Sequence[int]]) -> Order:
                 heapq.heappush(ready, child)
     done = set(order)
     cyclic = tuple(node for node in range(n) if node not in done)
-    return Order(tuple(order), tuple(tuple(c) for c in children), cyclic)
+    return TopologicalOrder(tuple(order), tuple(tuple(c) for c in children), cyclic)
 
 
 def clean_duration(value: object) -> float:

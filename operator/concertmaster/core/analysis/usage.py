@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from concertmaster.core.analysis.pod_level import governed
-from concertmaster.core.analysis.runs.usage import InRun, RunUsage
+from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
@@ -178,7 +178,9 @@ def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | 
     return figures[0], figures[1]
 
 
-def container_usage(spec: StepSpec | None, containers: Mapping[str, Sequence[InRun]]) -> tuple[ContainerUsage, ...]:
+def container_usage(
+    spec: StepSpec | None, containers: Mapping[str, Sequence[ContainerInRun]]
+) -> tuple[ContainerUsage, ...]:
     """Usage of the ``containers`` of a step. Requests come from the definition if it declares the container, else from the
     newest execution."""
     declared = {c.name: c for c in spec.sized} if spec else {}
@@ -191,7 +193,7 @@ def container_usage(spec: StepSpec | None, containers: Mapping[str, Sequence[InR
 
 
 def _container(
-    name: str, declared: ContainerSpec | None, runs: Sequence[InRun], of_pod: frozenset[str] = frozenset()
+    name: str, declared: ContainerSpec | None, runs: Sequence[ContainerInRun], of_pod: frozenset[str] = frozenset()
 ) -> ContainerUsage:
     newest = runs[-1].newest
     executions, ambiguous = sum([run.executions for run in runs]), sum([run.ambiguous for run in runs])
@@ -217,7 +219,7 @@ def _container(
     )
 
 
-def _before(runs: Sequence[InRun]) -> int:
+def _before(runs: Sequence[ContainerInRun]) -> int:
     """Executions in the runs (oldest first) before the first that has samples; 0 where none has."""
     dark = list(takewhile(lambda run: run.unsampled == run.executions, runs))
     return sum([run.executions for run in dark]) if len(dark) < len(runs) else 0

@@ -16,9 +16,9 @@ from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
     MAX_VALUES,
     MIN_SEGMENT,
-    FirstLook,
+    FirstTests,
     Split,
-    first_looks,
+    first_tests,
     serial_dependence,
     splits,
 )
@@ -71,9 +71,9 @@ def _without_seasons(group: list[RunSeries]) -> list[RunSeries]:
     return [series if y is series.y else series._replace(y=y) for series, y in zip(group, left, strict=True)]
 
 
-def _looks(values: list[Floats]) -> Sequence[FirstLook | None]:
+def _looks(values: list[Floats]) -> Sequence[FirstTests | None]:
     """First looks at series of one length; None at long ones, which are analysed by medians of blocks."""
-    return first_looks(as_rows(values)) if values[0].size <= MAX_VALUES else [None] * len(values)
+    return first_tests(as_rows(values)) if values[0].size <= MAX_VALUES else [None] * len(values)
 
 
 class _Found(NamedTuple):
@@ -90,7 +90,7 @@ class _Found(NamedTuple):
         return Detection(self.points, trend, True, None, self.ramps, self.stretch.adjusted, self.drifting)
 
 
-def _found(series: RunSeries, look: FirstLook | None) -> _Found:
+def _found(series: RunSeries, look: FirstTests | None) -> _Found:
     y = series.y
     breaks = splits(y, seen=look)
     if not breaks:

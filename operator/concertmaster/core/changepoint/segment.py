@@ -19,8 +19,8 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.aligned import Aligned
 from concertmaster.core.changepoint.arcs import Arc, arc_p_value, best_arcs
-from concertmaster.core.changepoint.lines import best_break
 from concertmaster.core.changepoint.scores import best_split, best_splits, split_p_value
+from concertmaster.core.changepoint.slope_changes import best_break
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 
 MIN_SEGMENT = 6  # values required for a level
@@ -47,11 +47,11 @@ def splits(
     minimum: int = MIN_SEGMENT,
     significance: float = SIGNIFICANCE,
     most: int = MAX_VALUES,
-    seen: FirstLook | None = None,
+    seen: FirstTests | None = None,
 ) -> list[Split]:
     """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
 
-    ``seen``: the result of ``first_looks`` for all of the values, if available.
+    ``seen``: the result of ``first_tests`` for all of the values, if available.
     """
     n = values.size
     if seen is None and (n < 2 * minimum or values.min() == values.max()):
@@ -124,7 +124,7 @@ def _level_split(
 
 @lru_cache(maxsize=256)
 def _insignificant_split(n: int, minimum: int) -> float:
-    """The most significant split of n values with a probability above ``INSIGNIFICANT_P``. Most series have no change,
+    """The most significant split of n values with a probability above ``INSIGNIFICANT_P``. Most series have no change
     and are compared with it instead of computing their own probability."""
     return _most_with(lambda z: split_p_value(z, n, minimum) > INSIGNIFICANT_P, n)
 
@@ -147,7 +147,7 @@ def _most_with(holds: Callable[[float], bool], n: int) -> float:
     return low
 
 
-class FirstLook(NamedTuple):
+class FirstTests(NamedTuple):
     """First tests of a series: serial dependence of its values, its best split (index and z; see ``best_split``), and its
     best stretch."""
 
@@ -156,11 +156,11 @@ class FirstLook(NamedTuple):
     arc: Arc
 
 
-def first_looks(values: Floats) -> list[FirstLook]:
-    """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
+def first_tests(values: Floats) -> list[FirstTests]:
+    """``FirstTests`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
     best = best_splits(values, ranked, MIN_SEGMENT)
-    return list(map(FirstLook, _dependences(ranked), best, best_arcs(ranked, MIN_SEGMENT)))
+    return list(map(FirstTests, _dependences(ranked), best, best_arcs(ranked, MIN_SEGMENT)))
 
 
 def serial_dependence(values: Floats) -> float:

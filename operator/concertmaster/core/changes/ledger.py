@@ -25,7 +25,7 @@ _ONE_CHANGE = 120.0  # seconds by which two records of one change may differ
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LedgerEntry:
     """One finished change. ``promised`` and ``measured``: relative changes (negative: less), None when unknown; ``promised``
     is the rule's own prediction before any correction. ``applied``: unix seconds. ``harmed``: steps that were harmed;
     ``stayed``: verified values that were kept, by JSON pointer; ``restored``: whether it was rolled back."""
@@ -81,17 +81,17 @@ class Record:
         return f"{summary}; this one counts {100 * self.factor:.0f}%" if abs(self.factor - 1.0) >= 0.005 else summary
 
 
-def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
+def same_change(line: LedgerEntry, recommendation: str, applied: float | None) -> bool:
     """Whether a line records the change of this recommendation applied at ``applied`` (unix seconds)."""
     if line.recommendation != recommendation or line.applied is None or applied is None:
         return False
     return abs(line.applied - applied) <= _ONE_CHANGE
 
 
-def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
+def merged(changes: Iterable[LedgerEntry], outcomes: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """All lines; of two records of one change, that of the change object itself."""
     lines = list(changes)
-    own: dict[tuple[str, str], list[Line]] = {}
+    own: dict[tuple[str, str], list[LedgerEntry]] = {}
     for line in lines:
         own.setdefault((line.workflow, line.recommendation), []).append(line)
     for line in outcomes:
@@ -104,8 +104,8 @@ def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
 class Ledger:
     """All lines, grouped once by rule, so that lookups for thousands of workflows are cheap."""
 
-    def __init__(self, lines: Iterable[Line] = ()) -> None:
-        by_rule: dict[str, list[Line]] = {}
+    def __init__(self, lines: Iterable[LedgerEntry] = ()) -> None:
+        by_rule: dict[str, list[LedgerEntry]] = {}
         for line in lines:
             by_rule.setdefault(line.rule, []).append(line)
         self._rules = {rule: _Rule.of(rows) for rule, rows in by_rule.items()}
@@ -143,13 +143,13 @@ class _Rule:
     median: float | None
     everywhere: float
     ratios: Mapping[str, Sequence[float]]
-    lines: Mapping[str, Sequence[Line]]
+    lines: Mapping[str, Sequence[LedgerEntry]]
 
     @classmethod
-    def of(cls, lines: Sequence[Line]) -> _Rule:
+    def of(cls, lines: Sequence[LedgerEntry]) -> _Rule:
         kept = [h for x in lines if (h := x.held) is not None]
         ratios: dict[str, list[float]] = {}
-        own: dict[str, list[Line]] = {}
+        own: dict[str, list[LedgerEntry]] = {}
         for line in lines:
             own.setdefault(line.workflow, []).append(line)
             if line.ratio is not None:
@@ -166,7 +166,7 @@ def _drawn(ratios: Sequence[float], towards: float) -> float:
     return (PRIOR * towards + math.fsum(ratios)) / (PRIOR + len(ratios))
 
 
-def withdrawn(lines: Iterable[Line], rule: str, workflow: str) -> str | None:
+def withdrawn(lines: Iterable[LedgerEntry], rule: str, workflow: str) -> str | None:
     """Why the rule may no longer change this workflow automatically: three Worse among its last five; None if it may."""
     mine = sorted((x for x in lines if x.rule == rule and x.workflow == workflow), key=lambda x: x.finished)
     worse = sum(x.verdict is Verdict.WORSE for x in mine[-RECENT_CHANGES:])

@@ -65,7 +65,7 @@ class ChangeTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
+class PredictedEffect:
     """Predicted relative change of one measure (Duration, Cost, Failures); negative is less."""
 
     measure: str
@@ -95,7 +95,7 @@ class Plan:
     patch: tuple[Operation, ...]
     inverse: tuple[Operation, ...]
     manifest_patch: tuple[Operation, ...]
-    predicted: Predicted | None
+    predicted: PredictedEffect | None
     whole: bool
     factor: float = 1.0  # the ledger's correction of the prediction
 
@@ -245,25 +245,29 @@ def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:
 
 def predict(
     item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
-) -> Predicted | None:
+) -> PredictedEffect | None:
     """Effect that later runs will show for this part of the change: see ``expected_change`` and ``widened``."""
     expected = expected_change(item, part, monthly_cost)
     return widened(expected, spread) if expected is not None else None
 
 
-def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float | None = None) -> Predicted | None:
+def expected_change(
+    item: Recommendation, part: float = 1.0, monthly_cost: float | None = None
+) -> PredictedEffect | None:
     """The rule's interval as a relative change, scaled to the part of the effect that is made: 0 to 1, of a saving also more
     or less, where what is left out takes from it or is all of it."""
     gain, saving = item.gain_share, item.saving_per_month
     if gain is not None:
-        return Predicted("Duration", *(max(1e-3, 1.0 - v * part) - 1.0 for v in (gain.high, gain.likely, gain.low)))
+        return PredictedEffect(
+            "Duration", *(max(1e-3, 1.0 - v * part) - 1.0 for v in (gain.high, gain.likely, gain.low))
+        )
     if saving is not None and monthly_cost:
         less = [-min(1.0, v / monthly_cost) * part for v in (saving.high, saving.likely, saving.low)]
-        return Predicted("Cost", min(less), less[1], max(less))
+        return PredictedEffect("Cost", min(less), less[1], max(less))
     return None
 
 
-def widened(predicted: Predicted, spread: float) -> Predicted:
+def widened(predicted: PredictedEffect, spread: float) -> PredictedEffect:
     """The interval in which a verification will measure the change.
 
     A rule's interval is for the mean of all runs to come. What a few later runs measure also varies with their own noise

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.fleet.together import precedes
+from concertmaster.core.fleet.combined_gain import precedes
 from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
 from concertmaster.core.units import MINUTE

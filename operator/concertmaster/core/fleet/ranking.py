@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.fleet.materiality import likely_gain, value
-from concertmaster.core.fleet.together import together
 from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 
@@ -47,14 +47,14 @@ def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
 
 
 def totals(headlines: Sequence[Headline]) -> Totals:
-    """Totals over all workflows; overlapping gains within one workflow are counted once (``together``)."""
+    """Totals over all workflows; overlapping gains within one workflow are counted once (``combined_gain``)."""
     workflows: dict[tuple[str, str], list[Headline]] = {}
     money: dict[str, float] = {}
     for h in headlines:
         workflows.setdefault((h.namespace, h.profile), []).append(h)
         if h.impact.money is not None and h.currency is not None:
             money[h.currency] = money.get(h.currency, 0.0) + likely_gain(h.impact.money)
-    gained = [together((h.id, h.impact) for h in rows) for rows in workflows.values()]
+    gained = [combined_gain((h.id, h.impact) for h in rows) for rows in workflows.values()]
     return Totals(
         len(headlines),
         len(workflows),

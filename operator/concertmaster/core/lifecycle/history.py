@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.model.enums import RecommendationState, Verdict
 
@@ -71,13 +71,13 @@ class ImplementationResult:
         """The rule that recommended it."""
         return self.id.partition(".")[0]
 
-    def line(self, workflow: str) -> Line | None:
+    def line(self, workflow: str) -> LedgerEntry | None:
         """Its ledger line; None before a verdict."""
         if self.verdict is None or self.judged is None:
             return None
         seen = self.measured.likely if self.measured is not None else None
         p = self.promised
-        return Line(
+        return LedgerEntry(
             workflow, self.rule, self.verdict, self.judged, p.likely, seen, p.low, p.high, self.id, self.since,
             restored=self.undone,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.changes.plan import Aim, Predicted, aim_for
+from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, split_runs
 from concertmaster.core.changes.verification.verify import Verification, verify
@@ -130,7 +130,7 @@ def _share(outcome: ImplementationResult, outcomes: Sequence[ImplementationResul
     return mine / math.fsum(promises)
 
 
-def _scaled(predicted: Predicted, share: float | None) -> RelativeEffect:
+def _scaled(predicted: PredictedEffect, share: float | None) -> RelativeEffect:
     if share is None:
         return RelativeEffect(predicted.measure)
     return RelativeEffect(predicted.measure, predicted.likely * share, predicted.low * share, predicted.high * share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from concertmaster.core.changes.ledger import Line, same_change
+from concertmaster.core.changes.ledger import LedgerEntry, same_change
 from concertmaster.core.lifecycle.history import ImplementationResult
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model.enums import Verdict
@@ -13,7 +13,9 @@ from concertmaster.core.times import iso
 _EVIDENCE = (Verdict.WORSE, Verdict.SAME)  # what could not be measured is no evidence against a change
 
 
-def rolled_back(recommendation: str, lines: Sequence[Line], outcomes: Sequence[ImplementationResult]) -> str | None:
+def rolled_back(
+    recommendation: str, lines: Sequence[LedgerEntry], outcomes: Sequence[ImplementationResult]
+) -> str | None:
     """That its last change was measured and rolled back, as a sentence; None when it was not.
 
     ``lines``: the operator's own changes of the workflow; ``outcomes``: also what people applied and reverted. Of a

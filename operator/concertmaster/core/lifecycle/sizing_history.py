@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.times import iso
 
@@ -39,7 +39,7 @@ class SizingHistory:
 
 def sizing_history(
     dismissals: Mapping[str, str],
-    lines: Iterable[Line],
+    lines: Iterable[LedgerEntry],
     tasks: Collection[str] = (),
     published: Iterable[tuple[str, str, str, str]] = (),
 ) -> SizingHistory:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.core.changes.ledger import Line, same_change
-from concertmaster.core.changes.plan import Predicted, widened
+from concertmaster.core.changes.ledger import LedgerEntry, same_change
+from concertmaster.core.changes.plan import PredictedEffect, widened
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -60,7 +60,7 @@ class Observation:
     fingerprint: str | None = None
     steps: Sequence[str] = ()
     dismissals: Mapping[str, str] = field(default_factory=dict)
-    lines: Sequence[Line] = ()
+    lines: Sequence[LedgerEntry] = ()
     stepless: Collection[str] = ()
     spread: Callable[[], float] = lambda: 0.0
 
@@ -110,7 +110,7 @@ def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
     """The effect with the interval in which later runs will measure it."""
     if effect.likely is None or effect.low is None or effect.high is None:
         return effect
-    wider = widened(Predicted(effect.measure, effect.low, effect.likely, effect.high), spread)
+    wider = widened(PredictedEffect(effect.measure, effect.low, effect.likely, effect.high), spread)
     return replace(effect, low=wider.low, high=wider.high)
 
 
@@ -132,7 +132,7 @@ def _upheld(outcome: ImplementationResult, seen: Observation) -> ImplementationR
     return outcome
 
 
-def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> ImplementationResult:
+def _judged_elsewhere(outcome: ImplementationResult, line: LedgerEntry) -> ImplementationResult:
     measure = outcome.promised.measure
     promised = (
         RelativeEffect(measure, line.promised, line.low, line.high) if line.promised is not None else outcome.promised

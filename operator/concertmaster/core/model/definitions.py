@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model.engines import EngineTraits
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
-from concertmaster.core.quick import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def place(holder: str | None, pointer: str) -> str:
     return pointer if holder is None else f"/{TASK}/{holder}{pointer}"
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """One container as declared, with the JSON pointer of its patchable ``resources`` (None: not patchable) in the
@@ -127,7 +127,7 @@ class PodLabels:
         return tuple(key for key in (self.workflow, self.run, self.step, self.attempt, self.item) if key)
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StepSpec:
     """One node of the declared graph. ``name`` is the key under which executions of all runs are merged."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.quick import quick
+from concertmaster.core.fast_init import fast_init
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ContainerFact:
     """Requests, usage and termination of one container of one pod.
@@ -74,7 +74,7 @@ class VolumeUse:
     capacity: float
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PodFact:
     """One finished or vanished pod. Identity is ``uid``; names are reused by engines and by people."""

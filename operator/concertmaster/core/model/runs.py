@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.known import total
 from concertmaster.core.model.definitions import WorkflowKey
 from concertmaster.core.model.facts import ContainerFact, VolumeUse
-from concertmaster.core.quick import quick
 
 ITEM_JOIN = " / "
 """Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
@@ -63,7 +63,7 @@ RUN_TIMEOUT = "PipelineRunTimeout"
 """Reason of executions that the time limit of their whole run ended."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StepExecution:
     """One pod (or one attempt) of one step in one run.
@@ -151,7 +151,7 @@ class Suspension:
     evictions: int = 0
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid if known).

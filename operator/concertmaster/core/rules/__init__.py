@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
 from concertmaster.core.model import Category, Recommendation, Severity
 from concertmaster.core.model.policy import Policy, Pricing
-from concertmaster.core.quick import changed
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
 from concertmaster.core.rules.hygiene import best_practices, data_quality
@@ -146,7 +146,7 @@ def assessed(evidence: Evidence, published: Collection[str] = ()) -> list[Recomm
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            items.extend(rule.recommend(changed(evidence, settings=own, shared=rows)))
+            items.extend(rule.recommend(fast_replace(evidence, settings=own, shared=rows)))
     gone = {step for step in {item.step for item in items} if step is not None and no_longer_declared(analysis, step)}
     return [assess(item, analysis, published=item.id in published) for item in items if item.step not in gone]
 

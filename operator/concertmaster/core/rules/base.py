@@ -20,13 +20,13 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.admission.capacity import LARGEST_NODE, UNBOUND, Capacity
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
-from concertmaster.core.quick import quick
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.stats.means import combined, mean_with_interval
 
@@ -42,7 +42,7 @@ class DataGaps:
     notes: tuple[str, ...] = ()
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``

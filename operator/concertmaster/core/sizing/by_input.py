@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.sizing.authors import blended, weight_of_request
+from concertmaster.core.sizing.authored_request import blended, weight_of_request
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.waste import MAX_LOG, Best, Loss, Prices, fit_models
+from concertmaster.core.sizing.waste import MAX_LOG, BestMargin, ExpectedLoss, Prices, fit_models
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -152,7 +152,7 @@ class ModelFits(NamedTuple):
     low: float
     high: float
     predicted: Floats
-    losses: list[Loss]
+    losses: list[ExpectedLoss]
 
 
 def fits_by_input(steps: Sequence[tuple[Floats, Floats, Floats]], prices: Prices) -> list[ModelFits | None]:
@@ -198,7 +198,7 @@ def _fits(x: Floats, u: Floats, t: Floats, prices: Prices) -> list[ModelFits]:
 
 def best_by_input(
     models: ModelFits,
-    found: Sequence[Best],
+    found: Sequence[BestMargin],
     single_loss: float,
     floor: float,
     bound: float,

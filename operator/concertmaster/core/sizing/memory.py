@@ -13,7 +13,7 @@ from itertools import islice
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.authors import blended, weight_of_request
+from concertmaster.core.sizing.authored_request import blended, weight_of_request
 from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
 from concertmaster.core.sizing.executions import MAX_VALUE, usable
 from concertmaster.core.sizing.quantities import round_memory
@@ -27,7 +27,7 @@ from concertmaster.core.sizing.trend import (
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import Best, Loss, bests, fit_losses
+from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Growth is extrapolated to at most this multiple of the largest peak.
@@ -221,9 +221,9 @@ def _evidence(group: Sequence[_Usable], durations: Floats) -> list[float]:
 
 def _size(
     use: _Usable,
-    loss: Loss,
-    best: Best,
-    judged: tuple[ModelFits, list[Best]] | None,
+    loss: ExpectedLoss,
+    best: BestMargin,
+    judged: tuple[ModelFits, list[BestMargin]] | None,
     evidence: float,
     options: MemoryOptions,
 ) -> MemorySize:

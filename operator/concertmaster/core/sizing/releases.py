@@ -48,7 +48,7 @@ _MIN_KNOWN_INPUTS = 6  # runs with known input for that
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class RebasedFigures:
     """Figures of all runs, those before ``first``, the first run since the change, moved to the level since it.
 
     ``counted``: the position from which they are evidence: 0, or ``first`` where the runs since it are of another shape.
@@ -70,7 +70,7 @@ class _Change(NamedTuple):
 
 def moved(
     values: Sequence[float], starts: Sequence[int], times: Sequence[float], inputs: Sequence[float] | None = None
-) -> Moved | None:
+) -> RebasedFigures | None:
     """The ``values`` (memory peaks in bytes or cores, oldest first) after the newest clear change of level at one of
     ``starts``, the first runs after visible changes (ascending); None without one.
 
@@ -93,7 +93,7 @@ def moved(
         if change is not None and (change.factor > 1.0 or seconds >= DAY):
             own, alike = _at_level(own, explained, counted, start, len(values) if week else end, change, week)
             level, counted = np.log(own) - explained, counted if alike else start
-            found = Moved(start, own, counted, change.factor)
+            found = RebasedFigures(start, own, counted, change.factor)
     return found
 
 

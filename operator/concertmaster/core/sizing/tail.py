@@ -40,7 +40,7 @@ def _near() -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class CandidateLevels:
     """Candidate levels of all samples of one size at a share of the next values that may exceed them.
 
     ``over``: distances from the largest value, in units of ``Tail.excess``, ascending. ``exceeded``: probability that the
@@ -53,12 +53,12 @@ class Grid:
 
 
 @lru_cache(256)
-def _grid(n: int, shape: float, share: float) -> Grid:
+def _grid(n: int, shape: float, share: float) -> CandidateLevels:
     at_share = max(0.0, math.pow(share * (n + 1.0), -1.0 / shape) - 1.0)
     # Fine around the bound, where a grid wide enough for every price is too coarse.
     over = np.sort(np.concatenate([[0.0], _beyond() / shape, at_share * _near()]))
     exceeded: Floats = (1.0 + over) ** -shape / (n + 1.0)
-    return Grid(over, exceeded, min(n - 1, int(share * (n + 1.0))))
+    return CandidateLevels(over, exceeded, min(n - 1, int(share * (n + 1.0))))
 
 
 class Tail(NamedTuple):
@@ -79,7 +79,7 @@ class Tail(NamedTuple):
             return (n - int(self.ordered.searchsorted(level, side="right")) + 1.0) / (n + 1.0)
         return math.pow(1.0 + over / self.excess, -self.shape) / (n + 1.0)
 
-    def grid(self, share: float) -> Grid:
+    def grid(self, share: float) -> CandidateLevels:
         """Candidates, including those around the exceedance probability ``share``."""
         return _grid(self.ordered.size, self.shape, share)
 

@@ -43,7 +43,7 @@ class Prices(Protocol):
         """Run time in seconds from which the bound is stricter."""
 
 
-class Best(NamedTuple):
+class BestMargin(NamedTuple):
     """The margin with the least expected loss within the bound, that loss (including the price), and the waste in it."""
 
     margin: float
@@ -51,7 +51,7 @@ class Best(NamedTuple):
     waste: float
 
 
-class Loss(NamedTuple):
+class ExpectedLoss(NamedTuple):
     """Expected loss per run of one sample as a function of the margin on a prediction.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
@@ -82,7 +82,7 @@ class Loss(NamedTuple):
         idle = float(np.maximum(margin - self.margins, 0.0) @ self.held) / self.margins.size
         return idle + self.tail.exceedance(self._level(margin)) * self.burn
 
-    def with_seen(self, best: Best, price: float) -> Best:
+    def with_seen(self, best: BestMargin, price: float) -> BestMargin:
         """The best margin, at this price of a failed attempt, of ``best`` and those that observed runs would exceed."""
         n, seen = self.margins.size, self.tail.grid(self.bound).seen
         if not seen:
@@ -100,7 +100,7 @@ class Loss(NamedTuple):
             waste = idle + self.tail.exceedance(level) * self.burn
             loss = waste + price * failing
             if loss <= best.loss:
-                best = Best(margin, loss, waste)
+                best = BestMargin(margin, loss, waste)
         return best
 
     @property
@@ -133,7 +133,7 @@ class Loss(NamedTuple):
         return min(1.0, self.tail.exceedance(level) + self.tail.exceedance(self._retried(level)))
 
 
-def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[Loss]:
+def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[ExpectedLoss]:
     """Losses of several samples without a model, one per row, where the margin is the size itself. Peaks in bytes (> 0),
     durations in seconds (>= 0)."""
     n, retry, found = peaks.shape[-1], prices.retry_factor, []
@@ -141,13 +141,13 @@ def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[Loss]:
     for tail, u, t, mean in zip(fit_tails(peaks).each(), peaks, durations, seconds, strict=True):
         used = float(u @ t) / n
         # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
-        found.append(Loss(False, tail, u, t, mean, used, retry * used, bound_of(mean, prices), retry, 0.0))
+        found.append(ExpectedLoss(False, tail, u, t, mean, used, retry * used, bound_of(mean, prices), retry, 0.0))
     return found
 
 
 def fit_models(
     added: Floats, multiplied: Floats, peaks: Floats, durations: Floats, prices: Prices, *, share: float
-) -> list[list[Loss]]:
+) -> list[list[ExpectedLoss]]:
     """Losses of models of each step from their predictions for each run (bytes, > 0), shape (models, steps, runs): those
     whose margin is ``added``, then those where it is a factor. Peaks in bytes (> 0) and durations in seconds (>= 0), shape
     (steps, runs). ``share``: share of the failure bound that may be used up."""
@@ -162,13 +162,13 @@ def fit_models(
     for step, (mean, spent) in enumerate(zip(seconds.tolist(), used.tolist(), strict=True)):
         own, bound, burn = iter(tails[step::count]), bound_of(mean, prices, share), retry * spent
         losses = [
-            Loss(False, tail, margin, durations[step], mean, over, burn, bound, retry, size)
+            ExpectedLoss(False, tail, margin, durations[step], mean, over, burn, bound, retry, size)
             for margin, over, size, tail in zip(
                 margins[:, step], of_margins[:, step].tolist(), sizes[:, step].tolist(), own, strict=False
             )
         ]
         losses += [
-            Loss(True, tail, factor, of_runs, whole, spent, burn, bound, retry, 0.0)
+            ExpectedLoss(True, tail, factor, of_runs, whole, spent, burn, bound, retry, 0.0)
             for factor, of_runs, whole, tail in zip(
                 factors[:, step], held[:, step], reserved[:, step].tolist(), own, strict=True
             )
@@ -177,7 +177,7 @@ def fit_models(
     return found
 
 
-def bests(losses: Sequence[Loss], price: float) -> list[Best]:
+def bests(losses: Sequence[ExpectedLoss], price: float) -> list[BestMargin]:
     """The best margin of each at this price of a failed attempt (byte-seconds); the smallest of several, and the largest
     where none is within the bound."""
     grids = [loss.tail.grid(loss.bound) for loss in losses]
@@ -197,7 +197,7 @@ def bests(losses: Sequence[Loss], price: float) -> list[Best]:
     within[:, -1] = True
     places = np.where(within, total, np.inf).argmin(axis=-1).tolist()
     return [
-        loss.with_seen(Best(float(margin[at]), float(total[at]), float(waste[at])), price)
+        loss.with_seen(BestMargin(float(margin[at]), float(total[at]), float(waste[at])), price)
         for loss, at in zip(losses, enumerate(places), strict=True)
     ]
 

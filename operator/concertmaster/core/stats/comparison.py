@@ -62,7 +62,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class CommonFactor:
     """A common factor (1.2 is 20% longer) of durations after over before in ``workflows`` other workflows: the median with
     its 90% interval ``low``..``high``."""
 
@@ -83,7 +83,7 @@ def compare(
     inputs_before: Durations | None = None,
     inputs_after: Durations | None = None,
     level: float = LEVEL,
-    common: Common | None = None,
+    common: CommonFactor | None = None,
     error: float = 0.0,
 ) -> Comparison:
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
@@ -162,7 +162,7 @@ def watch(
     min_runs: int = 5,
     max_runs: int = 30,
     final: bool = False,
-    common: Common | None = None,
+    common: CommonFactor | None = None,
     error: float = 0.0,
 ) -> Comparison:
     """Sequential test: evaluate after every new run with all runs since the change; stop when ``decided``.
@@ -233,13 +233,13 @@ def _widened(ratios: tuple[float, float, float], half: float) -> tuple[float, fl
     return ratio, _exp(math.log(ratio) - down), _exp(math.log(ratio) + up)
 
 
-def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:
+def _freed(ratios: tuple[float, float, float], common: CommonFactor | None) -> tuple[float, float, float]:
     """Ratio and interval without the common factor, valid for all values in its interval."""
     ratio, low, high = ratios
     return ratios if common is None else (ratio / common.ratio, low / common.high, high / common.low)
 
 
-def _judged(low: float, high: float, common: Common | None, adjusted: bool) -> tuple[Verdict, str]:
+def _judged(low: float, high: float, common: CommonFactor | None, adjusted: bool) -> tuple[Verdict, str]:
     span = f"durations are {_percent(low)} to {_percent(high)} of what they were{' at equal input' if adjusted else ''}"
     span += f" ({common})" if common is not None else ""
     if low > 1.0:

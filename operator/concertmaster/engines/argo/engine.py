@@ -15,7 +15,7 @@ from concertmaster.engines.argo.traits import API, ARGO
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject
-from concertmaster.engines.retried import pauses, remaining
+from concertmaster.engines.retried_runs import pauses, remaining
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
 _DEFINING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")

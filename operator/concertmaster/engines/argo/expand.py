@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from concertmaster.core.fast_init import fast_init, fast_replace
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
-from concertmaster.core.quick import changed, quick
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.items import FanOut, fan_out
-from concertmaster.engines.argo.references import HandOvers, Siblings
+from concertmaster.engines.argo.references import DataFlow, Siblings
 from concertmaster.engines.argo.tasks import Task
-from concertmaster.engines.argo.templates import Called, Leaf, Templates, declared, read_leaf
+from concertmaster.engines.argo.templates import LeafTemplate, ResolvedTemplate, Templates, declared, read_leaf
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_LOCKS, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
@@ -35,7 +35,7 @@ Waits = dict[str, bool]
 """Dependencies of a step; the value is True if the edge may transfer data."""
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Position in the flattened graph at which a template is expanded, and what it inherits from its callers."""
@@ -64,23 +64,25 @@ class Expansion:
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}
-        self._handed = HandOvers(templates)
+        self._handed = DataFlow(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
-        self._leaves: dict[int, tuple[Called, Leaf]] = {}  # by the id of their body; these, too, are read once
-        self._locks: dict[int, tuple[Called, tuple[str, ...]]] = {}
+        self._leaves: dict[
+            int, tuple[ResolvedTemplate, LeafTemplate]
+        ] = {}  # by the id of their body; these, too, are read once
+        self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
         self._fan_outs: dict[Task, FanOut | None] = {}
         self._edge_count = 0
         self._passed = 0
         self._names = 0
         self._calls = 0
 
-    def root(self, called: Called) -> tuple[str, ...]:
+    def root(self, called: ResolvedTemplate) -> tuple[str, ...]:
         """Expand the entrypoint; returns the steps it ends with."""
         attempts = self.templates.retries(called.body) is not None
         place = _Place(path=(NameSegment("", (), attempts),))
         return self._call(called, place, {}, called.name)
 
-    def handler(self, called: Called, name: str, node: str, waits: Waits, place: _Place | None = None,
+    def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: _Place | None = None,
                 conditional: bool = False) -> tuple[str, ...]:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
         name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
@@ -90,12 +92,12 @@ class Expansion:
         for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
         where = ".".join((*base.key, name))
-        here = changed(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
+        here = fast_replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        tolerated=None if place is None and name == "onExit" else where,
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, where)
 
-    def _call(self, called: Called, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
+    def _call(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
         """Expand ``called`` at ``place`` after the steps in ``waits``; returns the steps that its dependents wait
         for."""
         kind = called.kind
@@ -111,7 +113,7 @@ class Expansion:
         if len(place.stack) >= MAX_DEPTH:
             self.problems.add(f"{where}: templates are nested deeper than {MAX_DEPTH}: the rest is left out")
             return tuple(waits)
-        inner = changed(
+        inner = fast_replace(
             place,
             stack=(*place.stack, frame),
             memoized=place.memoized or called.body.get("memoize") is not None,
@@ -129,7 +131,7 @@ class Expansion:
         called, tasks = siblings.called, siblings.tasks
         ends: dict[str, tuple[str, ...]] = {}
         awaited: set[str] = set()
-        inside = changed(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
+        inside = fast_replace(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
         for task in tasks:
             if self._full:
                 self.problems.add(_BEYOND)
@@ -165,7 +167,7 @@ class Expansion:
             self.problems.add(_BEYOND)
         return self._full
 
-    def _held(self, place: _Place, called: Called, where: str) -> tuple[str, ...]:
+    def _held(self, place: _Place, called: ResolvedTemplate, where: str) -> tuple[str, ...]:
         """The locks of a template and of those around it."""
         key = id(called.written)
         if key not in self._locks:
@@ -173,14 +175,16 @@ class Expansion:
         own = self._locks[key][1]
         return tuple(dict.fromkeys((*place.locks, *own)))[:MAX_LOCKS] if own else place.locks
 
-    def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
+    def _task(
+        self, task: Task, callee: ResolvedTemplate | None, place: _Place, behind: Waits, scope: str
+    ) -> tuple[str, ...]:
         """Expand one task with its fan-out, exit handler and hooks."""
         spread = self._spread(task)
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
         items = () if spread is None else spread.items
         goes_on = flag(mapping(task.raw.get("continueOn"), f"{task.where}.continueOn", self.problems).get("failed"))
-        here = changed(
+        here = fast_replace(
             place,
             key=(*place.key, task.name),
             path=(*place.path, NameSegment(f"{prefix}{task.name}", items, retried)),
@@ -192,7 +196,8 @@ class Expansion:
             task=task,
         )
         if callee is None:
-            unknown = Called(text(task.raw.get("template"), "", self.problems) or "", {}, scope, None, {})
+            name = text(task.raw.get("template"), "", self.problems) or ""
+            unknown = ResolvedTemplate(name, {}, scope, None, {})
             ends = self._leaf(unknown, here, behind, task.where, known=False)
         else:
             ends = self._call(callee, here, behind, task.where)
@@ -226,7 +231,9 @@ class Expansion:
             out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
         return out
 
-    def _leaf(self, called: Called, place: _Place, waits: Waits, where: str, known: bool = True) -> tuple[str, ...]:
+    def _leaf(
+        self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str, known: bool = True
+    ) -> tuple[str, ...]:
         if self._too_much():
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"
@@ -270,13 +277,15 @@ class Expansion:
         )
         return (name,)
 
-    def _read(self, called: Called, where: str) -> Leaf:
+    def _read(self, called: ResolvedTemplate, where: str) -> LeafTemplate:
         key = id(called.written)
         if key not in self._leaves:
             self._leaves[key] = called, read_leaf(called, self.templates, where)
         return self._leaves[key][1]
 
-    def _group_limit(self, called: Called, tasks: Sequence[Task], place: _Place, first: int, where: str) -> None:
+    def _group_limit(
+        self, called: ResolvedTemplate, tasks: Sequence[Task], place: _Place, first: int, where: str
+    ) -> None:
         limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
         if limit is None or limit <= 0:
             return

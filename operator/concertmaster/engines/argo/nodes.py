@@ -23,7 +23,7 @@ _MAX_HASHED = 2_000_000  # maximum number of their characters that are hashed: o
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class NodeMatch:
     """The step, item and attempt that a node name represents."""
 
     step: StepSpec
@@ -42,8 +42,8 @@ class NodeNames:
 
     run: str
     definition: WorkflowDefinition
-    stems: dict[int, Match] = field(default_factory=dict)
-    plain: dict[int, Match] = field(default_factory=dict)
+    stems: dict[int, NodeMatch] = field(default_factory=dict)
+    plain: dict[int, NodeMatch] = field(default_factory=dict)
     attempts: int = 1
 
     def __post_init__(self) -> None:
@@ -57,12 +57,12 @@ class NodeNames:
                     continue
                 table = self.stems if step.path[-1].attempts else self.plain
                 for state, items, attempt in islice(hashing.names(step.path, start), left):
-                    table.setdefault(state, Match(step, ITEM_JOIN.join(items) or None, attempt))
+                    table.setdefault(state, NodeMatch(step, ITEM_JOIN.join(items) or None, attempt))
                     left -= 1
         except _Enough:
             return
 
-    def find(self, name: ArgoPodName) -> Match | None:
+    def find(self, name: ArgoPodName) -> NodeMatch | None:
         """The step that has a node with this hash; None if there is none."""
         if name.hash is None:
             return None
@@ -72,13 +72,13 @@ class NodeNames:
         for attempt in range(self.attempts) if self.stems else ():
             stem = self.stems.get(fnv32a_before(name.hash, f"({attempt})"))
             if stem is not None and name.may_be(stem.step.template or ""):
-                return Match(stem.step, stem.item, stem.attempt * MAX_ATTEMPTS + attempt)
+                return NodeMatch(stem.step, stem.item, stem.attempt * MAX_ATTEMPTS + attempt)
         return None
 
-    def root(self) -> Match | None:
+    def root(self) -> NodeMatch | None:
         """The step that is the root node, for workflows that consist of one template; None for all others."""
         steps = self.definition.graph.steps
-        return next((Match(s, None, 0) for s in steps if len(s.path) == 1 and s.path[0].text == ""), None)
+        return next((NodeMatch(s, None, 0) for s in steps if len(s.path) == 1 and s.path[0].text == ""), None)
 
 
 def attempts_of(step: StepSpec) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import UNKNOWN_STEP, PodFact, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines.argo.nodes import Match, NodeNames
+from concertmaster.engines.argo.nodes import NodeMatch, NodeNames
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import (
@@ -23,11 +23,11 @@ from concertmaster.engines.common.names import (
 )
 from concertmaster.engines.common.placing import (
     NO_CANDIDATES,
+    AssignedPod,
     Candidates,
     Context,
-    Placed,
     Placement,
-    Unplaced,
+    UnassignedPod,
     by_namespace,
 )
 from concertmaster.engines.common.runs import nearest, possible, selects_run
@@ -51,7 +51,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if fact.owner_name:
             runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
         else:
-            yield Unplaced(fact, "pod of a Workflow whose name is unknown", ARGO)
+            yield UnassignedPod(fact, "pod of a Workflow whose name is unknown", ARGO)
     for (namespace, run), pods in sorted(runs.items()):
         yield from _place_run(
             run, pods, candidates.get(namespace, NO_CANDIDATES), context.recognised.get((namespace, run))
@@ -64,7 +64,7 @@ def _place_run(
     names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
     for f in pods:
         if _helps(f, names[f.uid]):
-            yield Unplaced(f, "a helper pod of Argo (agent or artifact garbage collection)")
+            yield UnassignedPod(f, "a helper pod of Argo (agent or artifact garbage collection)")
     pods = [f for f in pods if not _helps(f, names[f.uid])]
     if not pods:
         return
@@ -97,7 +97,7 @@ def _place_run(
         near = tuple(d.key for d in tried)
         for f in pods:
             selecting = possible("Workflow", run, f.labels, candidates.inferred)
-            yield Unplaced(f, reason, ARGO if tried else None, near or selecting)
+            yield UnassignedPod(f, reason, ARGO if tried else None, near or selecting)
 
 
 def _helps(fact: PodFact, name: ArgoPodName | None) -> bool:
@@ -150,10 +150,10 @@ def _in_definition(
     for fact in pods:
         name = names[fact.uid]
         if name is None:
-            yield Unplaced(fact, "the pod is not named after its Workflow", ARGO)
+            yield UnassignedPod(fact, "the pod is not named after its Workflow", ARGO)
             continue
         match = known.root() if name.root else known.find(name)
-        yield Placed(
+        yield AssignedPod(
             definition.key, run, _execution(fact, match) if match else _by_template(fact, name, run, definition)
         )
 
@@ -170,7 +170,7 @@ def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: Workflo
     dynamic = [s for s in fits if s.fan_out and (s.width is None or any(p.items is None for p in s.path))]
     for steps in (dynamic, fits):
         if len(steps) == 1:
-            return _execution(fact, Match(steps[0], item, 0))
+            return _execution(fact, NodeMatch(steps[0], item, 0))
     return execution(fact, f"{UNKNOWN_STEP}{name.template or 'unknown'}", item, beside=_EXECUTOR)
 
 
@@ -189,7 +189,7 @@ def _guess(run: str, name: ArgoPodName) -> tuple[str | None, int]:
     return f"#{name.hash}", 0
 
 
-def _execution(fact: PodFact, match: Match) -> StepExecution:
+def _execution(fact: PodFact, match: NodeMatch) -> StepExecution:
     step = match.step
     main = tuple(c.name for c in step.containers if not c.sidecar and not c.init)
     seen = {c.name for c in fact.containers}
@@ -211,7 +211,7 @@ def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecor
         for i, e in enumerate(record.steps)
         if e.pod is not None
     ]
-    placed = [p for p in place(facts, [anyone], Context()) if isinstance(p, Placed)]
+    placed = [p for p in place(facts, [anyone], Context()) if isinstance(p, AssignedPod)]
     names = {record.steps[int(p.execution.uid or 0)].step: p.execution.step for p in placed}
     steps = tuple(
         replace(

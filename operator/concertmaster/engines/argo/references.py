@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.engines.argo.tasks import Task, read_tasks
-from concertmaster.engines.argo.templates import Called, Templates
+from concertmaster.engines.argo.templates import ResolvedTemplate, Templates
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
@@ -134,10 +134,10 @@ class Siblings:
     """The tasks of one dag or steps template in topological order, and what each calls. Read once, however many places call
     the template."""
 
-    called: Called
+    called: ResolvedTemplate
     tasks: list[Task]
-    callees: dict[str, Called | None]
-    _handed: HandOvers
+    callees: dict[str, ResolvedTemplate | None]
+    _handed: DataFlow
     _places: dict[str, int]
     _known: dict[str, dict[str, bool]] = field(default_factory=dict)
 
@@ -157,18 +157,18 @@ class Siblings:
         return out | {name: True for name in sorted(own.tasks) if self._places.get(name, here) < here}
 
 
-class HandOvers:
+class DataFlow:
     """What the templates of one workflow hand to each other besides arguments: global outputs, artifacts stored at a named
     place, and files on shared volumes. Each template is looked through once."""
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
         self._volumes = _shared_volumes(templates.spec)
-        self._known: dict[_Frame, tuple[Called, _Hands]] = {}
+        self._known: dict[_Frame, tuple[ResolvedTemplate, _Hands]] = {}
         self._siblings: dict[_Frame, Siblings] = {}
         self._pairs: dict[tuple[_Frame, _Frame], bool] = {}
 
-    def siblings(self, called: Called, where: str) -> Siblings:
+    def siblings(self, called: ResolvedTemplate, where: str) -> Siblings:
         """The tasks of a template. ``where``: of one without a name, in messages."""
         frame = _frame(called)
         if frame not in self._siblings:
@@ -178,7 +178,7 @@ class HandOvers:
             self._siblings[frame] = Siblings(called, tasks, callees, self, places)
         return self._siblings[frame]
 
-    def between(self, above: Called | None, callee: Called | None, own: Reads) -> bool:
+    def between(self, above: ResolvedTemplate | None, callee: ResolvedTemplate | None, own: Reads) -> bool:
         """Whether template ``above`` may hand something to a task that reads ``own`` and calls ``callee``."""
         if above is None:
             return False
@@ -189,7 +189,7 @@ class HandOvers:
             or _meet(left.stores, own.locations)
         )
 
-    def _linked(self, above: Called, callee: Called) -> bool:
+    def _linked(self, above: ResolvedTemplate, callee: ResolvedTemplate) -> bool:
         """Whether template ``above`` may hand something to ``callee``, whoever calls them."""
         pair = _frame(above), _frame(callee)
         if pair not in self._pairs:
@@ -201,7 +201,7 @@ class HandOvers:
             )
         return self._pairs[pair]
 
-    def _hands(self, called: Called, depth: int = 0) -> _Hands:
+    def _hands(self, called: ResolvedTemplate, depth: int = 0) -> _Hands:
         """The same of a template and of all that it calls (a few levels deep)."""
         frame = _frame(called)
         if frame in self._known:
@@ -215,7 +215,7 @@ class HandOvers:
         self._known[frame] = called, hands
         return hands
 
-    def _own(self, called: Called) -> _Hands:
+    def _own(self, called: ResolvedTemplate) -> _Hands:
         body = called.body
         names = _mounted(body)
         volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
@@ -229,6 +229,6 @@ class HandOvers:
         )
 
 
-def _frame(called: Called) -> _Frame:
+def _frame(called: ResolvedTemplate) -> _Frame:
     """What makes two calls those of one template. One without a name is kept, so that its id stays its own."""
     return called.scope, called.name or id(called.written)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.engines.argo.templates import Called
+from concertmaster.engines.argo.templates import ResolvedTemplate
 from concertmaster.engines.common.bounds import MAX_NAME, MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
 from concertmaster.engines.common.ordering import in_order
@@ -60,14 +60,14 @@ class Task:
     group: int | None = None  # index of its group in a steps template
 
 
-def read_tasks(called: Called, where: str, problems: Problems) -> list[Task]:
+def read_tasks(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]:
     """Tasks of a dag or steps template in topological order; empty for a leaf template."""
     if called.kind == "dag":
         return _dag(called, where, problems)
     return _groups(called, where, problems) if called.kind == "steps" else []
 
 
-def _dag(called: Called, where: str, problems: Problems) -> list[Task]:
+def _dag(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]:
     """Tasks of a dag template in topological order; cycles and unknown names are reported as problems."""
     dag = mapping(called.body.get("dag"), f"{where}.dag", problems)
     tasks: dict[str, Task] = {}
@@ -137,7 +137,7 @@ def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[
     return [tasks[name] for name in in_order({n: t.before for n, t in tasks.items()}, broken)]
 
 
-def _groups(called: Called, where: str, problems: Problems) -> list[Task]:
+def _groups(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]:
     """Steps of a steps template: each depends on the whole group before it."""
     out: dict[str, Task] = {}
     above: dict[str, bool] = {}  # shared by all steps of a group

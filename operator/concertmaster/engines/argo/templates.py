@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import ContainerSpec
-from concertmaster.core.quick import changed
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -51,7 +51,7 @@ def _kind(template: Mapping[str, Any]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class ResolvedTemplate:
     """A template and its origin. ``scope`` names the object it comes from, ``at`` is its JSON pointer (None: in another
     object). ``body`` is the template as it applies, with ``templateDefaults``; ``written`` as its author wrote it."""
 
@@ -77,13 +77,13 @@ class Templates:
     resolve: Resolve | None
     problems: Problems
     foreign: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # specs of referenced objects, by scope
-    _known: dict[str, dict[str, Called]] = field(default_factory=dict)
+    _known: dict[str, dict[str, ResolvedTemplate]] = field(default_factory=dict)
 
-    def named(self, scope: str, name: str) -> Called | None:
+    def named(self, scope: str, name: str) -> ResolvedTemplate | None:
         """The template ``name`` of the object ``scope``; None if missing."""
         return self._table(scope).get(name)
 
-    def called(self, holder: Mapping[str, Any], scope: str, where: str, at: str | None) -> Called | None:
+    def called(self, holder: Mapping[str, Any], scope: str, where: str, at: str | None) -> ResolvedTemplate | None:
         """The template that a task, step or hook calls; None (and a problem) if it is missing."""
         inline = holder.get("inline")
         if inline is not None:
@@ -103,7 +103,7 @@ class Templates:
             self.problems.add(f"{where} calls template {name!r}, which {scope} does not define")
         return template
 
-    def _referenced(self, ref: Mapping[str, Any], where: str) -> Called | None:
+    def _referenced(self, ref: Mapping[str, Any], where: str) -> ResolvedTemplate | None:
         name = text(ref.get("name"), f"{where}.templateRef.name", self.problems)
         template = text(ref.get("template"), f"{where}.templateRef.template", self.problems)
         if name is None or template is None:
@@ -128,11 +128,11 @@ class Templates:
             self.problems.add(f"{where} refers to template {template!r}, which {scope} does not define")
         return called
 
-    def _table(self, scope: str) -> dict[str, Called]:
+    def _table(self, scope: str) -> dict[str, ResolvedTemplate]:
         if scope not in self._known:
             own = scope == self.scope
             spec = self.spec if own else self.foreign.get(scope, {})
-            table: dict[str, Called] = {}
+            table: dict[str, ResolvedTemplate] = {}
             for i, raw in enumerate(sequence(spec.get("templates"), f"{scope} templates", self.problems)):
                 body = mapping(raw, f"{scope} templates[{i}]", self.problems)
                 name = text(body.get("name"), f"{scope} templates[{i}].name", self.problems)
@@ -146,11 +146,11 @@ class Templates:
             self._known[scope] = table
         return self._known[scope]
 
-    def _with_defaults(self, name: str, written: Mapping[str, Any], scope: str, at: str | None) -> Called:
+    def _with_defaults(self, name: str, written: Mapping[str, Any], scope: str, at: str | None) -> ResolvedTemplate:
         """A template with the workflow's ``templateDefaults``, of which those for another kind of template do not apply."""
         defaults, kind = self.defaults, _kind(written)
         fitting = {k: v for k, v in defaults.items() if k == kind or k not in _KINDS}
-        return Called(name, merged(written, fitting) if fitting else written, scope, at, written)
+        return ResolvedTemplate(name, merged(written, fitting) if fitting else written, scope, at, written)
 
     @property
     def defaults(self) -> Mapping[str, Any]:
@@ -167,7 +167,7 @@ class Templates:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class LeafTemplate:
     """What one leaf template runs. ``retry_limit``: 0 without retries, None if unlimited or only known at run time."""
 
     containers: tuple[ContainerSpec, ...] = ()
@@ -181,7 +181,7 @@ class Leaf:
     creates: bool = False  # resource: its pod creates an object and waits for its conditions
 
 
-def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
+def read_leaf(called: ResolvedTemplate, templates: Templates, where: str) -> LeafTemplate:
     """Read a leaf template: containers with requests and JSON pointers, retries, timeouts, cache."""
     body, problems = called.body, templates.problems
     kind = called.kind
@@ -191,7 +191,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
     limits = [body.get("timeout"), body.get("activeDeadlineSeconds")]
     known = [t for t in (seconds(v, f"{where} timeout", problems) for v in limits) if t is not None]
     containers = _containers(called, templates, where)
-    return Leaf(
+    return LeafTemplate(
         containers=containers,
         pod=None if kind in _PODLESS else _pod_level(called, containers, templates, where),
         retry_limit=0 if retry is None else whole(retry.get("limit"), f"{where}.retryStrategy.limit", problems),
@@ -204,19 +204,19 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
     )
 
 
-def declared(called: Called) -> dict[str, object]:
+def declared(called: ResolvedTemplate) -> dict[str, object]:
     """The template's fields that recommendations set, as literally declared."""
     return {key: called.written[key] for key in _DECLARED if called.written.get(key) is not None}
 
 
-def resources_patched(called: Called, templates: Templates) -> bool:
+def resources_patched(called: ResolvedTemplate, templates: Templates) -> bool:
     """Whether a podSpecPatch sets resources: it is applied last and overrides the template's own values."""
     patches = (templates.spec.get("podSpecPatch"), called.body.get("podSpecPatch"))
     return any(isinstance(p, str) and "resources" in p for p in patches)
 
 
 def _pod_level(
-    called: Called, containers: tuple[ContainerSpec, ...], templates: Templates, where: str
+    called: ResolvedTemplate, containers: tuple[ContainerSpec, ...], templates: Templates, where: str
 ) -> ContainerSpec | None:
     """Pod-level resources of the template: its own, else those of templateDefaults, else the workflow's."""
     base = None if called.at is None or resources_patched(called, templates) else called.at
@@ -232,7 +232,7 @@ def _pod_level(
     return None
 
 
-def _containers(called: Called, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:
+def _containers(called: ResolvedTemplate, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:
     """Containers of a leaf template. Only what is written in the template itself has a pointer."""
     body, problems = called.body, templates.problems
     base = None if called.at is None or resources_patched(called, templates) else called.at
@@ -246,7 +246,7 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         declared = container(whole if own is None else own, here, problems, at=at,
                              defaults=None if whole is own else mapping(whole, here, problems))  # fmt: skip
         if sidecar or init or (name and name != declared.name):
-            return changed(declared, name=name or declared.name, sidecar=sidecar, init=init)
+            return fast_replace(declared, name=name or declared.name, sidecar=sidecar, init=init)
         return declared
 
     out: list[ContainerSpec] = []

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.attempts import begin
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
-from concertmaster.core.quick import changed
 from concertmaster.engines.common.manifest import Problems
 
 
@@ -98,7 +98,7 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
             heapq.heappush(ending, (e.finished, number))
     several = len(chains) > 1
     return [
-        changed(e, item=(str(n) if item is None else f"{item}{ITEM_JOIN}{n}") if several else item, attempt=a)
+        fast_replace(e, item=(str(n) if item is None else f"{item}{ITEM_JOIN}{n}") if several else item, attempt=a)
         for n, chain in enumerate(chains)
         for a, e in enumerate(chain)
     ]

@@ -16,7 +16,7 @@ QUERIED = "query:"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class AssignedPod:
     """An assigned pod. ``run`` is the engine's name of the run, which may be reused over time within a workflow."""
 
     key: WorkflowKey
@@ -25,7 +25,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unplaced:
+class UnassignedPod:
     """A pod that belongs to no known workflow, with the reason (reasons are counted, so they name no pod).
 
     ``of`` is the engine whose runs may lack it, because the pod or its labels are inconsistent. None: the normal case
@@ -39,7 +39,7 @@ class Unplaced:
     near: tuple[WorkflowKey, ...] = ()
 
 
-Placement = Placed | Unplaced
+Placement = AssignedPod | UnassignedPod
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Unassigned:
+class UnassignedPods:
     """Pods unassigned for one reason: their number, and examples as "namespace/pod"."""
 
     reason: str
@@ -71,7 +71,7 @@ class Assignment:
     """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
-    unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
+    unassigned: Mapping[str, UnassignedPods] = field(default_factory=dict)
     unplaced: Mapping[WorkflowKey, Mapping[str, str]] = field(default_factory=dict)
     namespace_unplaced: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
     undecided: tuple[PodFact, ...] = ()

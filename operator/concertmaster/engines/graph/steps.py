@@ -25,7 +25,7 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps, pair_retries
-from concertmaster.engines.common.placing import QUERIED, Context, Placed, Placement, Unplaced
+from concertmaster.engines.common.placing import QUERIED, AssignedPod, Context, Placement, UnassignedPod
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import definition as labels
@@ -119,15 +119,15 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     for fact in facts:
         selecting = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
         if selecting is None:
-            yield Unplaced(fact, "no declared graph selects it")
+            yield UnassignedPod(fact, "no declared graph selects it")
             continue
         definition, step = selecting
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None
         if run is None:
             reason = "selected by a declared graph, but without the label that names its run (podRunLabel)"
-            yield Unplaced(fact, reason, GRAPH)
+            yield UnassignedPod(fact, reason, GRAPH)
         else:
-            yield Placed(definition.key, run, execution(fact, step.name))
+            yield AssignedPod(definition.key, run, execution(fact, step.name))
 
 
 Answers = Mapping[StepQuery, Mapping[str, float]]

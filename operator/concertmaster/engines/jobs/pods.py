@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import (
     JobFact,
     Outcome,
@@ -16,17 +17,16 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
-from concertmaster.core.quick import changed
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
 from concertmaster.engines.common.placing import (
     NO_CANDIDATES,
+    AssignedPod,
     Candidates,
     Context,
-    Placed,
     Placement,
-    Unplaced,
+    UnassignedPod,
     by_namespace,
 )
 from concertmaster.engines.common.runs import nearest, possible, selects_run
@@ -45,14 +45,14 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     candidates = by_namespace(definitions)
     for fact in facts:
         if not fact.owner_name:
-            yield Unplaced(fact, "pod of a Job whose name is unknown", JOB)
+            yield UnassignedPod(fact, "pod of a Job whose name is unknown", JOB)
             continue
         definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, NO_CANDIDATES), context)
         if definition is None:
             inferred = candidates.get(fact.namespace, NO_CANDIDATES).inferred
-            yield Unplaced(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
+            yield UnassignedPod(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
         else:
-            yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
+            yield AssignedPod(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 
 
 def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
@@ -117,7 +117,7 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
         before = 0
         for _, rows in sorted(numbered.items()):
             paired = pair_retries(rows, item)
-            out += [changed(e, attempt=before + e.attempt) for e in paired] if before else paired
+            out += [fast_replace(e, attempt=before + e.attempt) for e in paired] if before else paired
             before += 1 + max(e.attempt for e in paired)
     return out
 

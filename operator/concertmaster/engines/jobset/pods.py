@@ -8,7 +8,14 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core.model import ITEM_JOIN, PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.placing import NO_CANDIDATES, Context, Placed, Placement, Unplaced, by_namespace
+from concertmaster.engines.common.placing import (
+    NO_CANDIDATES,
+    AssignedPod,
+    Context,
+    Placement,
+    UnassignedPod,
+    by_namespace,
+)
 from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import index_of
@@ -32,9 +39,9 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         definition = workflow_of_run("JobSet", name, fact.labels, known, recognised)
         if definition is None:
             near = possible("JobSet", name, fact.labels, known.inferred)
-            yield Unplaced(fact, "its Job belongs to a JobSet that is not observed", near=near)
+            yield UnassignedPod(fact, "its Job belongs to a JobSet that is not observed", near=near)
         else:
-            yield Placed(definition.key, name, set_execution(fact, name, definition))
+            yield AssignedPod(definition.key, name, set_execution(fact, name, definition))
 
 
 def set_of(fact: PodFact, context: Context) -> str | None:

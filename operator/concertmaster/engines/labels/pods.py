@@ -15,7 +15,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.ordering import pair_retries
-from concertmaster.engines.common.placing import Context, Placed, Placement, Unplaced
+from concertmaster.engines.common.placing import AssignedPod, Context, Placement, UnassignedPod
 from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.preset import ALONE, MAIN, Preset
 
@@ -57,16 +57,18 @@ class Pods:
         for fact in facts:
             definition = self.claims(fact, definitions)
             if definition is None:
-                yield Unplaced(fact, "its labels name no observed workflow")
+                yield UnassignedPod(fact, "its labels name no observed workflow")
                 continue
             keys = self._keys(definition)
             run = self.preset.run(fact, keys)
             if not run:
-                yield Unplaced(fact, NO_RUN, self._traits)
+                yield UnassignedPod(fact, NO_RUN, self._traits)
                 continue
             step, item = self.preset.step(fact, keys), self.preset.item(fact, keys)
             attempt = self.preset.attempt(fact, keys) or 0
-            yield Placed(definition.key, run, execution(_renamed(fact), step, item, attempt, beside=self.preset.beside))
+            yield AssignedPod(
+                definition.key, run, execution(_renamed(fact), step, item, attempt, beside=self.preset.beside)
+            )
 
     def _index(
         self, definitions: Sequence[WorkflowDefinition]

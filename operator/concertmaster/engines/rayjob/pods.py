@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core.model import PodFact, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base
-from concertmaster.engines.common.placing import NO_CANDIDATES, Context, Placed, Placement, Unplaced, by_namespace
+from concertmaster.engines.common.placing import (
+    NO_CANDIDATES,
+    AssignedPod,
+    Context,
+    Placement,
+    UnassignedPod,
+    by_namespace,
+)
 from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.rayjob.traits import HEAD, SUBMITTER
@@ -45,12 +52,12 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         definition = workflow_of_run("RayJob", run, fact.labels, known, recognised)
         if definition is None or not run:
             near = possible("RayJob", run, fact.labels, known.inferred) if run else ()
-            yield Unplaced(fact, "its RayCluster belongs to no observed RayJob", near=near)
+            yield UnassignedPod(fact, "its RayCluster belongs to no observed RayJob", near=near)
             continue
         step = SUBMITTER if submitter else _group(fact)
         spec = definition.graph.step(step) or StepSpec(step)
         sidecars = {c.name for c in spec.containers if c.sidecar}
-        yield Placed(definition.key, run, execution(fact, step, beside=sidecars))
+        yield AssignedPod(definition.key, run, execution(fact, step, beside=sidecars))
 
 
 def _run_of_cluster(fact: PodFact) -> str:

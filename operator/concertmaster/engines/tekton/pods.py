@@ -16,11 +16,11 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import (
     NO_CANDIDATES,
+    AssignedPod,
     Candidates,
     Context,
-    Placed,
     Placement,
-    Unplaced,
+    UnassignedPod,
     by_namespace,
 )
 from concertmaster.engines.common.runs import possible, selected
@@ -51,11 +51,11 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if read is None:
             if run is not None:
                 near = possible("PipelineRun", run, fact.labels, known.inferred)
-                yield Unplaced(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
+                yield UnassignedPod(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
             else:
-                yield Unplaced(fact, _NO_LABELS, TEKTON)
+                yield UnassignedPod(fact, _NO_LABELS, TEKTON)
             continue
-        yield Placed(read.definition.key, read.run, _execution(fact, read))
+        yield AssignedPod(read.definition.key, read.run, _execution(fact, read))
 
 
 def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKey | None) -> _Read | None:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from zlib import crc32
 
-from concertmaster.history.address import Address
+from concertmaster.history.address import DatabaseAddress
 from concertmaster.history.postgresql.daily_partitions import DailyPartitions
 from concertmaster.history.postgresql.run_partitions import RunPartitions
 from concertmaster.history.postgresql.schema import migrate
@@ -31,7 +31,7 @@ class PostgresEngine:
     recovered: str | None = None
     lasting = True
 
-    def __init__(self, address: Address, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, address: DatabaseAddress, clock: Callable[[], float] = time.time) -> None:
         """Connect and migrate. Raises HistoryError and its kinds."""
         self.place = str(address)
         self._schema = address.schema

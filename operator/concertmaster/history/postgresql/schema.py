@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concertmaster.history.errors import HistoryError
 from concertmaster.history.postgresql.daily_partitions import taken_over
 from concertmaster.history.postgresql.run_partitions import AUTOVACUUM, PLACES
-from concertmaster.history.runs.earlier import EarlierPods
+from concertmaster.history.runs.legacy_executions import EarlierPods
 from concertmaster.history.sql import Connection, Transaction
 
 _LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
@@ -73,7 +73,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale BIGINT NOT NULL, content BYTEA NOT NULL)""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
-    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.earlier``.
+    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.legacy_executions``.
     (
         "ALTER TABLE pods RENAME TO earlier_pods",
         f"""CREATE TABLE executions (

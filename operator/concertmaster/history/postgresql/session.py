@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from concertmaster.history.address import Address
+from concertmaster.history.address import DatabaseAddress
 from concertmaster.history.postgresql.errors import translate
 from concertmaster.postgresql.server import DatabaseServer
 from concertmaster.postgresql.session import Session
@@ -16,7 +16,7 @@ _LOCK_SECONDS = 5
 
 
 def history_session(
-    address: Address,
+    address: DatabaseAddress,
     *,
     statement_seconds: int = _STATEMENT_SECONDS,
     patience: float | None = None,

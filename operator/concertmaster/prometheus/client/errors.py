@@ -38,7 +38,7 @@ class TimedOut(MetricsError):
     reason = "TimedOut"
 
 
-class Crowded(TimedOut):
+class NoFreeSlot(TimedOut):
     """Other queries of the operator took all the places the source has for it."""
 
 
@@ -67,7 +67,7 @@ class TooLarge(BadQuery):
     reason = "TooLarge"
 
 
-class Partial(MetricsError):
+class PartialAnswer(MetricsError):
     """The metrics source answered with warnings or reported missing data: a partial answer must not be taken for a
     complete one."""
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
-from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
-from concertmaster.prometheus.client.hourly import Hourly
+from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, Truncated
+from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
@@ -51,7 +51,7 @@ class PrometheusClient:
         self.sampled_interval: float | None = None  # seconds, of the container with most samples
         self.sampled_at = 0.0  # unix seconds: the moment at which that was asked for
         self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
-        self.hourly = Hourly()
+        self.hourly = HourlyQueries()
         self.lent = 0  # queries at a time that another process of this operator may send
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
@@ -171,14 +171,14 @@ class PrometheusClient:
                 remedy="Ask for fewer namespaces or less time",
             )
         if envelope.partial:
-            raise Partial(
+            raise PartialAnswer(
                 "the metrics source reports a partial answer (isPartial)",
                 where=where,
                 remedy="Wait until all of its storage nodes are back; earlier recommendations stay until then",
             )
         if whole and envelope.warnings:
             limit = next(filter(of_a_limit, envelope.warnings), None)
-            raise (Partial if limit is None else Truncated)(
+            raise (PartialAnswer if limit is None else Truncated)(
                 f"the metrics source warns: {(limit or envelope.warnings[0])[:300]}",
                 where=where,
                 remedy="Repair what the warning names; earlier recommendations stay until the answer is complete",

@@ -24,18 +24,18 @@ from concertmaster.prometheus.client import credentials, scrub
 from concertmaster.prometheus.client.adapter import PromptAdapter
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
-    Crowded,
     MetricsError,
+    NoFreeSlot,
     NotPrometheus,
-    Partial,
+    PartialAnswer,
     SourceUnreachable,
     TimedOut,
     TooLarge,
 )
-from concertmaster.prometheus.client.form import FORM, form
+from concertmaster.prometheus.client.form_body import FORM, form
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
 from concertmaster.prometheus.client.request_limit import RequestLimit
-from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
+from concertmaster.prometheus.client.vector import Envelope, IncompleteBody, Malformed, decode
 from concertmaster.settings import MetricsSource
 
 _CONNECT_SECONDS = 5.0
@@ -119,7 +119,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 self._breaker.failed(self._tools.monotonic())
             raise failure.error from None
         except TimedOut as error:
-            if counts and not isinstance(error, Crowded):
+            if counts and not isinstance(error, NoFreeSlot):
                 self._breaker.failed(self._tools.monotonic())
             raise
         if counts:
@@ -134,7 +134,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             raise _Again(self._unreachable(f"it asked for no requests for another {quiet:.0f} s (429)"), quiet)
         with self.limit.place(max(0.0, deadline - self._tools.monotonic()), of_user=of_user) as free:
             if not free:
-                raise Crowded(
+                raise NoFreeSlot(
                     f"no other query ended within {self._source.deadline_seconds:g} s",
                     where=self.where,
                     remedy="Raise maxConcurrentQueries of the source, or find out why the metrics source is slow",
@@ -216,7 +216,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         else:
             try:
                 envelope = scrub.envelope(decode(body), hidden)
-            except NotWhole as malformed:
+            except IncompleteBody as malformed:
                 if status == 200 and body.lstrip().startswith(b'{"status"'):
                     raise _Again(self._cut()) from None
                 problem = scrub.text(str(malformed), hidden)
@@ -246,8 +246,8 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             remedy="Raise timeoutSeconds of the source, or find out why the metrics source is slow",
         )
 
-    def _cut(self) -> Partial:
-        return Partial(
+    def _cut(self) -> PartialAnswer:
+        return PartialAnswer(
             "the answer was cut off", where=self.where, remedy="Check the metrics source and the proxies before it"
         )
 

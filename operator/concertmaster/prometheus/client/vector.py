@@ -30,7 +30,7 @@ class Malformed(ValueError):
     """The body is not an answer of the Prometheus HTTP API; the message says what is wrong with it."""
 
 
-class NotWhole(Malformed):
+class IncompleteBody(Malformed):
     """The body is not whole JSON: cut off, or no JSON at all."""
 
 
@@ -199,7 +199,7 @@ def _decode_any(body: bytes) -> Envelope:
     except Malformed:
         raise
     except (ValueError, RecursionError) as error:
-        raise NotWhole(f"its body is not whole JSON ({_brief(error)})") from None
+        raise IncompleteBody(f"its body is not whole JSON ({_brief(error)})") from None
     if not isinstance(document, dict) or document.get("status") not in ("success", "error"):
         raise Malformed("its JSON has no status of the Prometheus HTTP API")
     if document["status"] == "success" and "data" not in document:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from concertmaster.core.model import JobFact, PodFact
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.units import HOUR
-from concertmaster.prometheus.facts.missing import Missing
+from concertmaster.prometheus.facts.missing_series import MissingSeries
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class CollectOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class SkippedSpan:
     """A span (unix seconds) of one namespace that was given up because the smallest answer is still too large. ``why``
     names nothing of the namespace's content."""
 
@@ -56,13 +56,13 @@ class Collection:
     complete_until: float
     facts: tuple[PodFact, ...] = ()
     jobs: tuple[JobFact, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingSeries, ...] = ()
     warnings: tuple[str, ...] = ()
     queries: int = 0
     recorded: int = 0
     held: int = 0  # vanished pods held back: they may still be running
     shards: int = 1  # with an answer
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[SkippedSpan, ...] = ()
     settled: frozenset[str] = frozenset()
     blind: bool = False  # the metrics source has no samples of the span: runs in it may have been missed
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.hourly import HOUR
+from concertmaster.prometheus.client.hourly_queries import HOUR
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts.vanish import ScrapeTargets, read_targets
+from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, read_targets
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 

@@ -19,7 +19,7 @@ from concertmaster.core.changes.admission.service_pods import (
 )
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.client.hourly import HOUR
+from concertmaster.prometheus.client.hourly_queries import HOUR
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
 from concertmaster.prometheus.facts.scrape_shape import detect
@@ -48,8 +48,8 @@ class NodeCapacity:
     def __init__(self) -> None:
         self._known: dict[str, Nodes] = {}
         self._labels: dict[str, LabelScheme] = {}  # what each source calls those of kube-state-metrics
-        self._services: dict[str, Moments[ServiceMoment, ServicePods]] = {}
-        self._in_quotas: dict[str, Moments[QuotaMoment, dict[str, InQuotas]]] = {}
+        self._services: dict[str, MomentReader[ServiceMoment, ServicePods]] = {}
+        self._in_quotas: dict[str, MomentReader[QuotaMoment, dict[str, InQuotas]]] = {}
 
     def of(self, client: PrometheusClient, now: float, *, answers: bool) -> Nodes:
         """What the nodes of the client's source have allocatable, and what pods outside workflows leave of it. ``now`` in
@@ -65,7 +65,7 @@ class NodeCapacity:
         nodes = self._known.get(name, UNKNOWN_NODES)
         if not nodes.all:
             return nodes  # services bind nothing where the nodes scale
-        moments = self._services.setdefault(name, Moments("services", services, read_services, _usable))
+        moments = self._services.setdefault(name, MomentReader("services", services, read_services, _usable))
         if answers:
             moments.ask(client, now, self._names(client))
         return replace(nodes, services=moments.known(now))
@@ -73,7 +73,7 @@ class NodeCapacity:
     def in_quotas(self, client: PrometheusClient, now: float, *, answers: bool) -> Mapping[str, InQuotas]:
         """What services take of quotas, by namespace; the namespaces not named are not known. Arguments as above."""
         name = client.source.name
-        made = Moments("quota services", quota_services, read_quota_services, in_quotas)
+        made = MomentReader("quota services", quota_services, read_quota_services, in_quotas)
         moments = self._in_quotas.setdefault(name, made)
         if answers:
             moments.ask(client, now, self._names(client))
@@ -83,7 +83,7 @@ class NodeCapacity:
         return self._labels.get(client.source.name, LabelScheme(client.source.labels.state_metrics))
 
 
-class Moments(Generic[_Moment, _Made]):
+class MomentReader(Generic[_Moment, _Made]):
     """Moments of one source. Each is asked for once, the newest first, one query per call, and none for an hour after one
     without an answer: 8 a day, at first those of the last day, and then slowly those of the week, as far as the source
     reaches back. None is stored: the source tells them again after a restart."""

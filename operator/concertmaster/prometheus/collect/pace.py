@@ -20,7 +20,7 @@ MAX_DEPTH = 18 * HOUR  # seconds: how much of the past of many workflows all hav
 _LACKING = 0.1  # share of the workflows that may lack some of their runs when the others have theirs
 
 
-class Pace:
+class BackfillPace:
     """What the spans of one source had so far."""
 
     def __init__(self) -> None:

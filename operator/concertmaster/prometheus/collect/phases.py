@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.hourly import HOUR
-from concertmaster.prometheus.collect.questions import Questions
+from concertmaster.prometheus.client.hourly_queries import HOUR
+from concertmaster.prometheus.collect.questions import ShardQueries
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
@@ -29,7 +29,7 @@ def lacking(drafts: Iterable[PodDraft]) -> bool:
     return any(not draft.phases and (draft.there or draft.terminal) for draft in drafts)
 
 
-def stand_in(questions: Questions, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
+def stand_in(questions: ShardQueries, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
     """Take those that have ended without a phase, and whose containers all completed, for succeeded: so would their phase
     say. A container that failed before was started again until it completed. Raises MetricsError."""
     bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}

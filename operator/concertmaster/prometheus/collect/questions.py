@@ -12,7 +12,7 @@ from concertmaster.prometheus.collect.collection import CollectOptions
 
 
 @dataclass(slots=True)
-class Questions:
+class ShardQueries:
     """What was asked so far. ``end``: unix seconds, where a query is evaluated unless it says otherwise."""
 
     client: PrometheusClient

@@ -16,14 +16,14 @@ from functools import partial
 from concertmaster.core.units import HOUR
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
-from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
-from concertmaster.prometheus.collect.lives import latest_moment, window_of
+from concertmaster.prometheus.client.errors import NoFreeSlot, TimedOut, TooLarge
+from concertmaster.prometheus.collect.collection import Collection, CollectOptions, SkippedSpan
 from concertmaster.prometheus.collect.shard import QueryShard
+from concertmaster.prometheus.collect.windows import latest_moment, window_of
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope
 
-__all__ = ["RECENT_SECONDS", "CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
+__all__ = ["RECENT_SECONDS", "CollectOptions", "Collection", "SkippedSpan", "backfill", "collect"]
 
 SHORTER_AFTER_TIMEOUT = 3  # times in one reading of the past
 MIN_SPAN_AFTER_TIMEOUT = 900.0  # seconds
@@ -107,7 +107,7 @@ def backfill(
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
         except TimedOut as error:  # a busy source answers for a shorter span what it cannot for a long one
-            if isinstance(error, Crowded) or not patience or end - begin <= MIN_SPAN_AFTER_TIMEOUT:
+            if isinstance(error, NoFreeSlot) or not patience or end - begin <= MIN_SPAN_AFTER_TIMEOUT:
                 raise
             patience, at_once = patience - 1, 1
             length = most = (end - begin) / 2
@@ -190,7 +190,7 @@ class _Reading:
         twice as long until an answer fits again: what is refused for hours costs few queries."""
         shortest = self.options.shortest
         parts: list[Collection] = []
-        left_out: list[LeftOut] = []
+        left_out: list[SkippedSpan] = []
         position, length, growing = since, (end - since) / 2, False
         for remaining in range(MAX_SPANS, 0, -1):
             until = end if remaining == 1 else min(end, float(int(position + max(shortest, length))))
@@ -200,7 +200,7 @@ class _Reading:
                 if remaining > 1 and not growing and until - position > shortest:
                     length = (until - position) / 2
                     continue
-                left_out.append(LeftOut(namespace, position, until, error.what))
+                left_out.append(SkippedSpan(namespace, position, until, error.what))
                 growing = True
             else:
                 growing = False

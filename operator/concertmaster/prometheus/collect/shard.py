@@ -23,15 +23,15 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect import phases, sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.exposure import target_state
-from concertmaster.prometheus.collect.held import waiting_until
-from concertmaster.prometheus.collect.lives import by_life, twice, window_of
-from concertmaster.prometheus.collect.questions import Questions
-from concertmaster.prometheus.collect.settled import settled
-from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
+from concertmaster.prometheus.collect.outage_grace import waiting_until
+from concertmaster.prometheus.collect.questions import ShardQueries
+from concertmaster.prometheus.collect.settled_pods import settled
+from concertmaster.prometheus.collect.windows import by_life, twice, window_of
+from concertmaster.prometheus.facts import assemble, gpus, missing_series, nodes, vanished_pods, volumes
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
-from concertmaster.prometheus.facts.vanish import ScrapeTargets
+from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import ended as ended_pods
 from concertmaster.prometheus.queries import extended
@@ -57,10 +57,10 @@ class QueryShard:
     shape: ScrapeShape | None = None
     _least: float | None = None  # seconds between samples of containers, as far as the lives read until now tell
     _adopted: bool = False  # whether labels are read from where the scrape moved them
-    _questions: Questions = field(init=False)
+    _questions: ShardQueries = field(init=False)
 
     def __post_init__(self) -> None:
-        self._questions = Questions(self.client, self.options, self.end)
+        self._questions = ShardQueries(self.client, self.options, self.end)
 
     @property
     def queries(self) -> int:
@@ -77,7 +77,7 @@ class QueryShard:
         jobs = read_jobs(self._questions.ask("jobs", queries.jobs(self.scope, window)), state)
         drafts = self._ended(window)
         jobs = self._jobs(jobs, drafts, window)
-        ended, held = vanish.split(drafts.values(), targets, self.since, self.end)
+        ended, held = vanished_pods.split(drafts.values(), targets, self.since, self.end)
         until, given_up = waiting_until(held, self.since, self.end, self.options)
         facts = self._nodes(self._measure(ended, targets), window)
         return Collection(
@@ -87,10 +87,10 @@ class QueryShard:
             jobs=jobs,
             missing=(
                 *(self.shape.notes if self.shape else ()),
-                *missing.state_metrics(targets, len(held)),
-                *missing.absent(facts),
-                *missing.ends(ended),
-                *(missing.prices(facts) if self.options.nodes else ()),
+                *missing_series.state_metrics(targets, len(held)),
+                *missing_series.absent(facts),
+                *missing_series.ends(ended),
+                *(missing_series.prices(facts) if self.options.nodes else ()),
             ),
             warnings=(*self._questions.notes, *given_up),
             held=len(held),
@@ -109,7 +109,7 @@ class QueryShard:
 
     def _nothing(self) -> Collection:
         shape = self._shape()
-        lacking = () if shape.present else (missing.nothing(self.scope.namespaces),)
+        lacking = () if shape.present else (missing_series.nothing(self.scope.namespaces),)
         return Collection(self.since, self.end, missing=(*shape.notes, *lacking), blind=not shape.present)
 
     def _targets(self, window: TimeRange) -> ScrapeTargets:

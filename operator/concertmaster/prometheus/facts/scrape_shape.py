@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts.missing import Missing, renamed
+from concertmaster.prometheus.facts.missing_series import MissingSeries, renamed
 from concertmaster.prometheus.queries.scope import PLAIN, LabelScheme
 
 _MOVABLE = ("namespace", "pod", "container", "node", "uid")
@@ -23,7 +23,7 @@ class ScrapeShape:
     state: LabelScheme = PLAIN
     usage: LabelScheme = PLAIN
     present: bool = False
-    notes: tuple[Missing, ...] = ()
+    notes: tuple[MissingSeries, ...] = ()
 
 
 def detect(vector: Vector) -> ScrapeShape:

@@ -23,7 +23,7 @@ from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
-from concertmaster.prometheus.reader.wire import Asked, PastSpan, Question, receive, send
+from concertmaster.prometheus.reader.wire import PastSpan, QueryStarted, SpanRequest, receive, send
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -203,11 +203,11 @@ class _Process:
         """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended,
         BlockingIOError where it hangs."""
         client = self._client
-        send(self._connection, Question(client.source, span, client.learned, client.lent))
+        send(self._connection, SpanRequest(client.source, span, client.learned, client.lent))
         oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
         while True:
             message = receive(self._connection)
-            if isinstance(message, Asked):
+            if isinstance(message, QueryStarted):
                 client.requests += 1
                 client.beat()
             elif isinstance(message, Collection) and message.since > span.since:

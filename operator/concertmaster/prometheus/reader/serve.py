@@ -14,10 +14,10 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from concertmaster.net.quiet import quiet_transport
+from concertmaster.net.http_logging import silence_urllib3
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.reader.wire import AllRead, Asked, Question, receive, send
+from concertmaster.prometheus.reader.wire import QueryStarted, SpanRead, SpanRequest, receive, send
 
 _IDLE_SECONDS = 600.0  # seconds without a question, after which the process ends
 _GC_THRESHOLD = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
@@ -38,7 +38,7 @@ def serve(connection: Connection) -> None:
             except OSError:
                 raise _Gone from None
 
-    def next_question() -> Question:
+    def next_question() -> SpanRequest:
         try:
             if connection.poll(_IDLE_SECONDS):
                 return receive(connection)  # type: ignore[no-any-return]
@@ -49,7 +49,7 @@ def serve(connection: Connection) -> None:
     try:
         question = next_question()
         with PrometheusClient(question.source) as client:
-            client.beat = lambda: reply(Asked())
+            client.beat = lambda: reply(QueryStarted())
             while True:
                 _answer(question, client, reply)
                 question = next_question()
@@ -57,7 +57,7 @@ def serve(connection: Connection) -> None:
         return  # the operator has all it wants, or is gone
 
 
-def _answer(question: Question, client: PrometheusClient, reply: Callable[[object], None]) -> None:
+def _answer(question: SpanRequest, client: PrometheusClient, reply: Callable[[object], None]) -> None:
     client.learn(question.learned)
     client.limit(lambda: question.places)
     try:
@@ -66,14 +66,14 @@ def _answer(question: Question, client: PrometheusClient, reply: Callable[[objec
     except MetricsError as error:
         reply(error)
     else:
-        reply(AllRead())
+        reply(SpanRead())
 
 
 def main() -> int:
     """The process. A fault of its own is a line in the operator's log, as JSON like all others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the operator gets it as well, and ends this process
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
-    quiet_transport()
+    silence_urllib3()
     try:
         serve(Connection(int(sys.argv[1])))
     except Exception:  # noqa: BLE001 - the operator reads on by itself, whatever it is

@@ -46,7 +46,7 @@ class PastSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SpanRequest:
     """All that a reader process is sent: a span of a source, what the operator's client has ``learned`` of it, and how many
     queries may be under way at a time (``places``)."""
 
@@ -57,12 +57,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QueryStarted:
     """A query is about to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class AllRead:
+class SpanRead:
     """All of the span was read. The other answers are Collection and MetricsError."""
 
 

@@ -19,7 +19,7 @@ from concertmaster.controller.archive.archived_runs import OVERLAP_SECONDS, Arch
 from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.pending import pack
+from concertmaster.controller.collection.pending_runs import pack
 from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
 from concertmaster.controller.interfaces import ArchiveReport, Reach
 from concertmaster.core.model import (

@@ -17,7 +17,7 @@ from concertmaster.controller.changes.status import prediction
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import lowered_memory, undoing
-from concertmaster.core.changes.plan import Predicted
+from concertmaster.core.changes.plan import PredictedEffect
 from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.model.enums import Verdict
 from concertmaster.engines import PATCHABLE
@@ -229,7 +229,7 @@ def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
     ],
 )
 def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
-    made = replace(planned(), predicted=Predicted("Duration", low, likely, high))
+    made = replace(planned(), predicted=PredictedEffect("Duration", low, likely, high))
     assert prediction(made).endswith(f": {said}")
 
 

@@ -13,7 +13,14 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
-from concertmaster.history import Address, HistoryError, HistoryLocked, HistoryReadOnly, HistoryUnavailable, Store
+from concertmaster.history import (
+    DatabaseAddress,
+    HistoryError,
+    HistoryLocked,
+    HistoryReadOnly,
+    HistoryUnavailable,
+    Store,
+)
 from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -135,7 +142,7 @@ def test_rows_of_one_workflow_that_cannot_be_stored_do_not_keep_those_of_others_
 def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     server = PostgresServer().start()
     try:
-        keeper = HistoryProvider("", Address(server.url, "concertmaster", str(server.password_file)))
+        keeper = HistoryProvider("", DatabaseAddress(server.url, "concertmaster", str(server.password_file)))
         keeper.store.add({KEY: {"first": [ran("1")]}}, watermark=("s", "x", 7.0))
         assert keeper.reopen() == ""
         server.stop()
@@ -157,7 +164,7 @@ def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: 
 
 def test_a_server_is_waited_for_at_the_start_and_not_without_end() -> None:
     server = PostgresServer()
-    address = Address(server.url, "concertmaster", str(server.password_file))
+    address = DatabaseAddress(server.url, "concertmaster", str(server.password_file))
     try:
         pauses: list[float] = []
 

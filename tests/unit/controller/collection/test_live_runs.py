@@ -18,9 +18,9 @@ from concertmaster.controller.collection import in_progress, run_objects
 from concertmaster.controller.collection import live_runs as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.pending import Pending, pack
+from concertmaster.controller.collection.pending_runs import PendingRuns, pack
 from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
-from concertmaster.controller.collection.run_watch import Watch
+from concertmaster.controller.collection.run_watch import WatchPlan
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
@@ -88,10 +88,10 @@ class Harness:
     directory: Path
     client: Cluster
     definitions: Sequence[WorkflowDefinition] = (ETL, BACKUP, BUILD)
-    pending: Pending = field(default_factory=Pending)
+    pending: PendingRuns = field(default_factory=PendingRuns)
     now: float = 0.0
     counts: list[str] = field(default_factory=list)
-    followed: list[Watch] = field(default_factory=list)
+    followed: list[WatchPlan] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -318,7 +318,7 @@ def test_a_restart_reads_what_still_exists_and_finds_nothing_new(harness: Harnes
     harness.see(WORKFLOWS, etl_run())
     harness.live.read()
     harness.look()
-    harness.pending = Pending()
+    harness.pending = PendingRuns()
     harness.restart()
     harness.look()
     assert harness.see(WORKFLOWS, etl_run())
@@ -519,7 +519,7 @@ def test_a_turn_ends_when_its_time_is_over(harness: Harness) -> None:
 
 def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(harness: Harness) -> None:
     size = len(pack(WORKFLOWS, etl_run()))
-    harness.pending = Pending(most_bytes=int(1.5 * size), most_runs=3)
+    harness.pending = PendingRuns(most_bytes=int(1.5 * size), most_runs=3)
     harness.restart()
     harness.look()
     for name in ("etl-1", "etl-2", "etl-3", "etl-4"):
@@ -544,7 +544,7 @@ CROWD = replace(ETL, key=replace(ETL.key, namespace="crowd"))
 
 def test_a_flood_of_runs_in_one_namespace_takes_neither_the_turns_nor_the_room_of_others(harness: Harness) -> None:
     size = len(pack(WORKFLOWS, etl_run()))
-    harness.pending = Pending(most_bytes=int(2.5 * size), most_runs=4)
+    harness.pending = PendingRuns(most_bytes=int(2.5 * size), most_runs=4)
     harness.restart()
     harness.look(ETL, CROWD)
     for n in range(6):

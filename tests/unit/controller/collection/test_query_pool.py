@@ -13,15 +13,15 @@ from concertmaster.controller.collection.query_pool import (
     MAX_TOTAL_WAIT,
     SLOW_THREADS,
     THREADS,
-    Author,
     NotYet,
+    QueryAuthor,
     QueryPool,
 )
 from concertmaster.core.model import WorkflowKey
 
 
-def author(namespace: str, name: str = "etl") -> Author:
-    return Author(WorkflowKey(namespace, "CronJob", name), "query")
+def author(namespace: str, name: str = "etl") -> QueryAuthor:
+    return QueryAuthor(WorkflowKey(namespace, "CronJob", name), "query")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def gate() -> Iterator[threading.Event]:
     found.set()
 
 
-def ask(pool: QueryPool, who: Author, call: Callable[[], object] = lambda: 1) -> object:
+def ask(pool: QueryPool, who: QueryAuthor, call: Callable[[], object] = lambda: 1) -> object:
     try:
         return pool.ask(who, call)
     except NotYet:
@@ -137,9 +137,9 @@ def test_rests_of_queries_that_were_edited_are_forgotten() -> None:
     """Whoever edits a failing query every minute must not fill the operator's memory with its texts."""
     pool, workflow = QueryPool(10), WorkflowKey("a", "CronJob", "etl")
     for minute in range(3_000):
-        pool.failed(Author(workflow, f"query {minute}"), "refused", 60.0 * minute)
+        pool.failed(QueryAuthor(workflow, f"query {minute}"), "refused", 60.0 * minute)
     assert len(pool._rests) <= 500
-    assert pool.rest(Author(workflow, "query 2999"), 60.0 * 3_000) == "refused"
+    assert pool.rest(QueryAuthor(workflow, "query 2999"), 60.0 * 3_000) == "refused"
 
 
 def test_a_backoff_does_not_outlast_a_clock_that_was_set_back() -> None:

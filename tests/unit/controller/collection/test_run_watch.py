@@ -12,7 +12,7 @@ import pytest
 
 from concertmaster.controller.collection import run_watch as module
 from concertmaster.controller.collection.run_kinds import KINDS, ServedRunKind
-from concertmaster.controller.collection.run_watch import RunWatch, Watch
+from concertmaster.controller.collection.run_watch import RunWatch, WatchPlan
 
 ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
 
@@ -72,55 +72,55 @@ def soon(check: Callable[[], bool]) -> None:
 
 
 def test_it_begins_with_the_first_kinds_and_goes_on_while_they_stay(stage: SnapshotBuilder, watch: RunWatch) -> None:
-    watch.follow(Watch())
+    watch.follow(WatchPlan())
     assert stage.begun == []
     for _ in range(3):
-        watch.follow(Watch(ARGO))
+        watch.follow(WatchPlan(ARGO))
     soon(lambda: stage.begun == [ARGO])
     assert stage.ended == []
     assert stage.threads == {"runs"}
 
 
 def test_other_kinds_and_another_edition_replace_it(stage: SnapshotBuilder, watch: RunWatch) -> None:
-    for wanted, count in ((Watch(ARGO), 1), (Watch(JOBS), 2), (Watch(JOBS, 1), 3)):
+    for wanted, count in ((WatchPlan(ARGO), 1), (WatchPlan(JOBS), 2), (WatchPlan(JOBS, 1), 3)):
         watch.follow(wanted)
         soon(lambda count=count: len(stage.begun) == count)  # type: ignore[misc]
     assert stage.begun == [ARGO, JOBS, JOBS]
     assert stage.ended == [ARGO, JOBS]
-    watch.follow(Watch())
+    watch.follow(WatchPlan())
     assert stage.ended == [ARGO, JOBS, JOBS]
     assert stage.lost == []
 
 
 def test_a_watch_that_ends_by_a_fault_is_reported_and_started_again(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.fault = PermissionError("may not watch workflows")
-    watch.follow(Watch(ARGO))
+    watch.follow(WatchPlan(ARGO))
     soon(lambda: len(stage.lost) == 1)
     stage.fault = None
     soon(lambda: not any(t.name == "runs" for t in threading.enumerate()))
-    watch.follow(Watch(ARGO))
+    watch.follow(WatchPlan(ARGO))
     soon(lambda: len(stage.begun) == 2)
     assert [str(e) for e in stage.lost] == ["may not watch workflows"]
 
 
 def test_finished_runs_are_read_until_none_waits(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.arrive, stage.more = True, 2
-    watch.follow(Watch(ARGO))
+    watch.follow(WatchPlan(ARGO))
     soon(lambda: len(stage.reads) == 3)
 
 
 def test_a_fault_while_reading_leaves_the_watch_alone(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.arrive, stage.read_fault = True, RuntimeError("the worker is gone")
-    watch.follow(Watch(ARGO))
+    watch.follow(WatchPlan(ARGO))
     soon(lambda: len(stage.lost) == 1)
     assert stage.ended == []
 
 
 def test_stopping_is_quick_and_for_good(stage: SnapshotBuilder, watch: RunWatch) -> None:
-    watch.follow(Watch(ARGO))
+    watch.follow(WatchPlan(ARGO))
     soon(lambda: stage.begun == [ARGO])
     begun = time.monotonic()
     assert watch.stop(5.0)
     assert time.monotonic() - begun < 4.5
-    watch.follow(Watch(JOBS))
+    watch.follow(WatchPlan(JOBS))
     assert stage.begun == [ARGO]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection import past
+from concertmaster.controller.collection import backfill
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
@@ -27,10 +27,10 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
-from concertmaster.prometheus.client.hourly import Hourly
+from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
-from concertmaster.prometheus.facts.missing import Missing
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, SkippedSpan
+from concertmaster.prometheus.facts.missing_series import MissingSeries
 from concertmaster.prometheus.reader import wire
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
@@ -79,7 +79,7 @@ class Harness:
 
     pods: list[PodFact] = field(default_factory=list)
     jobs: tuple[JobFact, ...] = ()
-    missing: tuple[Missing, ...] = ()
+    missing: tuple[MissingSeries, ...] = ()
     error: MetricsError | None = None
     fail_after: int = 1_000
     failed: int = 0
@@ -100,7 +100,9 @@ class Harness:
             assert self.answers.wait(30.0)
         facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
         end = until if self.held_at is None else max(since, min(until, self.held_at))
-        left_out = tuple(LeftOut(n, since, until, "the answer is too large") for n in namespaces if n in self.too_large)
+        left_out = tuple(
+            SkippedSpan(n, since, until, "the answer is too large") for n in namespaces if n in self.too_large
+        )
         settled = frozenset(p.uid for p in facts if p.phase)
         return Collection(since, end, facts, self.jobs, missing=self.missing, left_out=left_out, settled=settled)
 
@@ -131,7 +133,7 @@ class FakeClient:
     def __init__(self, source: Any) -> None:
         self.source = source
         self.requests = 0
-        self.hourly = Hourly()
+        self.hourly = HourlyQueries()
 
     def targets(self) -> Sequence[Any]:
         return ()  # and so no scrape interval
@@ -235,7 +237,7 @@ def test_the_past_of_many_workflows_is_read_in_parts(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six hours of ten thousand workflows are 250,000 pods, which would be in memory at once."""
-    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 2)
+    monkeypatch.setattr(backfill, "_MAX_WORKFLOWS", 2)
     definitions = [
         cronjob(name, namespace)
         for namespace in ("a", "b", "c", "d")
@@ -294,7 +296,7 @@ class SlowStart:
 def slow(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> SlowStart:
-    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 1)
+    monkeypatch.setattr(backfill, "_MAX_WORKFLOWS", 1)
     ticks = count(0.0, 40.0)  # seconds: as long as every part takes
     harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
     return SlowStart(Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks)), request.param)
@@ -407,8 +409,8 @@ def test_a_past_that_takes_little_longer_than_one_reading_is_not_long(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To analyse the newest runs first would cost each workflow a second analysis."""
-    monkeypatch.setattr(past, "_MAX_WORKFLOWS", 1)
-    monkeypatch.setattr(past, "_MAX_SECONDS", 5.0)
+    monkeypatch.setattr(backfill, "_MAX_WORKFLOWS", 1)
+    monkeypatch.setattr(backfill, "_MAX_SECONDS", 5.0)
     ticks = count(0.0, 8.0)
     harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
     quick = SlowStart(Reader(tmp_path / "quick.db", harness, reader.settings, clock=lambda: next(ticks)))
@@ -436,7 +438,7 @@ def test_what_has_come_is_stored_between_analyses_and_told_by_the_next_reading(s
 
 @pytest.mark.parametrize("slow", [0, 1], indirect=True)
 def test_no_more_of_many_is_read_at_first_than_analyses_need(slow: SlowStart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "MAX_FULL_SPEED_WORKFLOWS", 0)
+    monkeypatch.setattr(backfill, "MAX_FULL_SPEED_WORKFLOWS", 0)
     slow.window = 3 * DAY
     slow.cycle(NOW, min_runs=5)
     assert min(since for since, _ in slow.asked("a")) == NOW - DELAY - 18 * 3600.0, "nothing was known of any"
@@ -827,14 +829,18 @@ def test_tidying_keeps_the_newest_runs_inside_the_window(reader: Reader, harness
 
 def test_what_is_missing_is_reported_steadily(reader: Reader, harness: Harness) -> None:
     harness.pods = hourly("etl", 5)
-    harness.missing = (Missing("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),)
+    harness.missing = (
+        MissingSeries("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),
+    )
     reported = reader.read_all("etl").missing
     assert len(reported) == 1
     harness.missing = ()  # a look without pods judges nothing
     reader.now += 300.0
     assert reader.read("etl").missing == reported
     harness.pods += hourly("etl", 4, reader.now + 200.0)[:1] + [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
-    harness.missing = (Missing("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),)
+    harness.missing = (
+        MissingSeries("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),
+    )
     reader.now += 600.0
     assert reader.read("etl").missing == reported  # other counts are no news
     harness.pods += [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
@@ -844,7 +850,7 @@ def test_what_is_missing_is_reported_steadily(reader: Reader, harness: Harness) 
 
 
 def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, harness: Harness) -> None:
-    harness.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+    harness.missing = (MissingSeries("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
     report = reader.read_all("etl")
     assert (report.ok, report.reason) == (False, Reason.SERIES_MISSING)
     assert "scrape it" in report.message
@@ -855,7 +861,7 @@ def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, harn
 
 def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, harness: Harness) -> None:
     """Workflows of the night, when the operator is installed at noon."""
-    harness.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+    harness.missing = (MissingSeries("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
     harness.pods = hourly("etl", 40)
     report = reader.read("etl")
     assert (report.reason, report.more) == (Reason.SERIES_MISSING, True)
@@ -884,7 +890,7 @@ def test_a_clock_that_was_ahead_does_not_have_a_quiet_span_read_for_ever(
     assert reader.runs("etl") == 31
 
 
-NO_PODS = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+NO_PODS = (MissingSeries("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -1000,7 +1006,7 @@ def test_an_old_span_without_data_is_no_blindness(
 
     def look(kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
         found = real(kind, client, namespaces, since, until)
-        gone = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+        gone = (MissingSeries("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
         return found if until > NOW - DAY else Collection(found.since, found.complete_until, missing=gone)
 
     monkeypatch.setattr(harness, "_look", look)

@@ -19,7 +19,7 @@ from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinitio
 from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import define
-from concertmaster.prometheus.client.errors import MetricsError, Partial, SourceUnreachable, TimedOut, TooLarge
+from concertmaster.prometheus.client.errors import MetricsError, PartialAnswer, SourceUnreachable, TimedOut, TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.settings.source import LabelNames
 from tests.support.builders import run_record
@@ -201,7 +201,8 @@ def test_durations_are_read_again_after_a_clock_that_ran_ahead(keeper: HistoryPr
 
 
 @pytest.mark.parametrize(
-    "error", [TimedOut("too slow"), Partial("the store warns"), TooLarge("a million series"), SourceUnreachable("cut")]
+    "error",
+    [TimedOut("too slow"), PartialAnswer("the store warns"), TooLarge("a million series"), SourceUnreachable("cut")],
 )
 def test_what_goes_wrong_with_a_query_is_its_authors_problem_and_rests(
     keeper: HistoryProvider, error: MetricsError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.interfaces import Case, ProfileAnalysis, SourceReport
+from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis, SourceReport
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.objects import EVENTS
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
@@ -18,7 +18,7 @@ ETL = WorkflowKey("demo", "CronJob", "etl")
 class Saying(FakeAnalyzer):
     """Says of a provisional analysis what the real one does."""
 
-    def __call__(self, case: Case) -> ProfileAnalysis:
+    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
         found = super().__call__(case)
         return replace(found, ready=replace(found.ready, reason=Reason.BACKFILLING)) if case.provisional else found
 

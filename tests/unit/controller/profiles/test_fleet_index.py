@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from concertmaster.controller.interfaces import Case, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import REBUILD_EVERY, FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
@@ -32,7 +32,7 @@ class Neighbours(FakeAnalyzer):
     clashing: set[str] = field(default_factory=set)
     cores: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, case: Case) -> ProfileAnalysis:
+    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
         name = case.definition.key.name
         found = super().__call__(case)
         document = {

@@ -15,7 +15,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
-from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_update import notes
@@ -23,7 +23,7 @@ from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.ledger import Ledger, Line, corrected
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import ApplyMode, Verdict
@@ -69,9 +69,9 @@ def recommend(
     policy = resolve(None, POLICY)
     allowed = replace(policy.apply, mode=ApplyMode.APPROVE)
     policy = replace(policy, analysis=replace(policy.analysis, learning=learning), apply=allowed)
-    case = Case(
+    case = AnalysisRequest(
         profile(*dismissals), policy, CASE.definition, CASE.runs, now, now,
-        past=Past(memory, **{"target": target(), **past}),
+        past=EarlierRecommendations(memory, **{"target": target(), **past}),
     )  # fmt: skip
     return analyze_profile(case)
 
@@ -115,7 +115,7 @@ def test_a_change_that_was_rolled_back_is_not_advised_or_proposed_again() -> Non
     first = recommend()
     id_ = fields(first)[0]
     action = entry(first, id_)["action"]
-    line = Line(
+    line = LedgerEntry(
         "demo/etl", "right-size", Verdict.SAME, NOW + 60, recommendation=id_, applied=NOW, restored=True
     )  # fmt: skip
     found = first
@@ -215,8 +215,8 @@ def test_the_operators_document_tells_the_state_of_each_recommendation() -> None
     assert before[id_] == ("Active", None)
 
 
-def line(number: int, measured: float, **more: object) -> Line:
-    base = Line(
+def line(number: int, measured: float, **more: object) -> LedgerEntry:
+    base = LedgerEntry(
         "x/y", "memory-request", Verdict.SAME, NOW + number, -0.5, measured, -0.6, -0.4, f"memory-request.{number}"
     )
     return replace(base, applied=NOW + number * DAY, **more)  # type: ignore[arg-type]
@@ -393,5 +393,5 @@ def test_the_newest_runs_come_with_an_analysis_only_where_the_history_lacks_some
     """Answers to a policy's own queries are not in the history, from which the others are read when somebody asks."""
     assert json.loads(recommend().detail)["recent"] is None
     policy = replace(resolve(None, POLICY), extra_metrics=(ExtraMetric("rows", "sum(rows)"),))
-    found = analyze_profile(Case(profile(), policy, CASE.definition, CASE.runs, NOW, NOW))
+    found = analyze_profile(AnalysisRequest(profile(), policy, CASE.definition, CASE.runs, NOW, NOW))
     assert len(json.loads(found.detail)["recent"]["runs"]) > 5

@@ -12,7 +12,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Entry
@@ -33,7 +33,9 @@ CASE = next(c for c in cases() if c.name == "over-requested")
 KEY = CASE.definition.key
 
 
-def case(*, runs: Any = CASE.runs, most: int | None = None, mode: ApplyMode = ApplyMode.APPROVE, **more: Any) -> Case:
+def case(
+    *, runs: Any = CASE.runs, most: int | None = None, mode: ApplyMode = ApplyMode.APPROVE, **more: Any
+) -> AnalysisRequest:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
     meta = {"name": "etl", "namespace": KEY.namespace}
     profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
@@ -41,7 +43,7 @@ def case(*, runs: Any = CASE.runs, most: int | None = None, mode: ApplyMode = Ap
     policy = replace(policy, apply=replace(policy.apply, mode=mode))
     if most is not None:
         policy = replace(policy, analysis=replace(policy.analysis, max_runs=most))
-    return Case(profile, policy, CASE.definition, runs, NOW, NOW, **more)
+    return AnalysisRequest(profile, policy, CASE.definition, runs, NOW, NOW, **more)
 
 
 def analyzed(**more: Any) -> ProfileAnalysis:
@@ -85,7 +87,7 @@ def test_recommendations_are_followed_with_what_they_are_worth() -> None:
     assert adopted["right-size"].state == "Active"
     assert adopted["right-size"].money is not None and adopted["right-size"].money > 0
     memory = StatusView.of(first.document).memory
-    gone = analyzed(runs=[], past=Past(memory)).figures.adoptions
+    gone = analyzed(runs=[], past=EarlierRecommendations(memory)).figures.adoptions
     assert {a.recommendation for a in gone} >= set(adopted)
 
 
@@ -153,6 +155,6 @@ def test_what_only_the_newest_runs_said_leaves_no_obsolete_recommendation(provis
     memory = tracked(first.document)
     assert memory.tracked
     other = [replace(r, steps=()) for r in CASE.runs]  # of all runs nothing of it is true
-    found = analyze_profile(case(runs=other, past=Past(memory=memory), was_provisional=provisional))
+    found = analyze_profile(case(runs=other, past=EarlierRecommendations(memory=memory), was_provisional=provisional))
     states = {r["state"] for r in (*found.document.get("recommendations", ()), *found.document.get("remaining", ()))}
     assert ("Obsolete" in states) is not provisional

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.interfaces import Case, LiveRunsReport, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, LiveRunsReport, ProfileAnalysis
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.history import HistoryFull
@@ -107,7 +107,7 @@ def test_a_regression_and_a_missed_objective_are_reported_once_they_are_in_the_s
     harness.bed.run()
     well = harness.bed.analyzer
 
-    def worse(case: Case) -> ProfileAnalysis:
+    def worse(case: AnalysisRequest) -> ProfileAnalysis:
         found = well(case)
         slower = [{"id": "degradation.job", "action": "Investigate regression in job"}]
         missed = ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "duration p95 is 2h, target 1h")

@@ -24,7 +24,7 @@ from concertmaster.core.changepoint.segment import (
     INSIGNIFICANT_P,
     MIN_SEGMENT,
     _insignificant_split,
-    first_looks,
+    first_tests,
     serial_dependence,
 )
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
@@ -115,7 +115,7 @@ def test_splits_of_many_are_those_of_the_plain_form(seed: int, n: int, rows: int
         plain, clear = _plain_split(row, MIN_SEGMENT)
         assert z == pytest.approx(clear, rel=1e-6, abs=1e-9)
         assert index == plain or z == pytest.approx(clear, rel=1e-9)
-    looks = first_looks(values)
+    looks = first_tests(values)
     assert [(look.dependence, look.split) for look in looks] == [
         (serial_dependence(row), split) for row, split in zip(values, found, strict=True)
     ]

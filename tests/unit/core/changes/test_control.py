@@ -10,11 +10,11 @@ import pytest
 
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.control import common
+from concertmaster.core.changes.verification.control_group import common_factor
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
-from concertmaster.core.stats.comparison import Common, compare, watch
+from concertmaster.core.stats.comparison import CommonFactor, compare, watch
 from tests.support.builders import DAY, NOW
 from tests.support.core.verification_runs import noisy, series
 
@@ -36,7 +36,7 @@ def others(count: int, factor: float, *, seed: int = 1, spread: float = 0.1, run
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
 def test_a_shift_that_all_others_share_is_found(factor: float) -> None:
-    found = common(others(9, factor))
+    found = common_factor(others(9, factor))
     assert found is not None
     assert found.workflows == 9
     assert found.low < factor < found.high
@@ -44,20 +44,20 @@ def test_a_shift_that_all_others_share_is_found(factor: float) -> None:
 
 
 def test_others_that_stay_as_they_were_or_move_hardly_or_apart_are_no_common_shift() -> None:
-    assert common(others(9, 1.0)) is None
-    assert common(others(9, 1.03, spread=0.005)) is None
+    assert common_factor(others(9, 1.0)) is None
+    assert common_factor(others(9, 1.03, spread=0.005)) is None
     apart = [s for i, f in enumerate((0.5, 0.7, 0.9, 1.1, 1.4, 1.9)) for s in others(1, f, seed=100 * i)]
-    assert common(apart) is None
+    assert common_factor(apart) is None
 
 
 def test_too_few_workflows_or_runs_tell_nothing() -> None:
-    assert common(others(4, 0.5)) is None
-    assert common(others(9, 0.5, runs=2)) is None
-    assert common([]) is None
+    assert common_factor(others(4, 0.5)) is None
+    assert common_factor(others(9, 0.5, runs=2)) is None
+    assert common_factor([]) is None
 
 
 def test_a_few_that_went_astray_move_nothing() -> None:
-    found = common([*others(12, 0.8), *others(2, 6.0, seed=500)])
+    found = common_factor([*others(12, 0.8), *others(2, 6.0, seed=500)])
     assert found is not None
     assert found.ratio == pytest.approx(0.8, rel=0.06)
 
@@ -74,14 +74,14 @@ def test_larger_inputs_elsewhere_are_no_common_shift() -> None:
         ]
         after = series(list(np.full(10, 150.0)), NOW, first=100, size=1500.0)
         rows.append(BeforeAfter(tuple(before), tuple(after)))
-    assert common(rows) is None
+    assert common_factor(rows) is None
 
 
 def test_what_is_common_leaves_the_comparison_and_its_doubt_stays_in_it() -> None:
     before, after = noisy(1, 30, 600.0), noisy(2, 15, 480.0)
     plain = compare(before, after)
     assert plain.verdict is Verdict.IMPROVED
-    freed = compare(before, after, common=Common(9, 0.8, 0.75, 0.85))
+    freed = compare(before, after, common=CommonFactor(9, 0.8, 0.75, 0.85))
     assert freed.verdict is not Verdict.IMPROVED
     assert (freed.low, freed.ratio, freed.high) == pytest.approx(
         (plain.low / 0.85, plain.ratio / 0.8, plain.high / 0.75)
@@ -93,7 +93,7 @@ def test_a_slowdown_hidden_behind_a_faster_cluster_is_seen() -> None:
     """0.96 of the time where everybody else takes 0.8 of it: the change costs a fifth."""
     rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, 20, 600.0 * 0.8 * 1.2, 0.05))
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.IMPROVED
-    found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common(others(9, 0.8, spread=0.05)))
+    found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common_factor(others(9, 0.8, spread=0.05)))
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "taken out" in found.reason
 
@@ -103,13 +103,13 @@ def test_a_slower_cluster_is_not_blamed_on_the_change() -> None:
     for factor, runs in ((1.3, 20), (1.9, 3)):
         rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, runs, 600.0 * factor, 0.05))
         assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE
-        found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common(others(9, factor, spread=0.05)))
+        found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common_factor(others(9, factor, spread=0.05)))
         assert found.verdict is not Verdict.WORSE
 
 
 def test_the_measured_effect_is_the_change_s_own() -> None:
     rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, 20, 600.0 * 0.8 * 0.7, 0.05))
-    found = verify(Aim.FASTER, rows, SETTINGS, age=DAY, common=common(others(9, 0.8, spread=0.05)))
+    found = verify(Aim.FASTER, rows, SETTINGS, age=DAY, common=common_factor(others(9, 0.8, spread=0.05)))
     assert found.measured is not None
     assert found.measured.likely == pytest.approx(-0.3, abs=0.04)
     assert found.measured.low < found.measured.likely < found.measured.high
@@ -117,7 +117,7 @@ def test_the_measured_effect_is_the_change_s_own() -> None:
 
 def test_a_last_look_decides_also_with_a_common_shift() -> None:
     before, after = noisy(1, 30, 600.0), noisy(2, 30, 600.0)
-    wide = Common(5, 1.2, 0.9, 1.5)
+    wide = CommonFactor(5, 1.2, 0.9, 1.5)
     assert watch(before, after, common=wide).decided
     early = watch(before, after[:10], common=wide)
     assert (early.verdict, early.decided) == (Verdict.INCONCLUSIVE, False)
@@ -125,6 +125,6 @@ def test_a_last_look_decides_also_with_a_common_shift() -> None:
 
 def test_a_quiet_cluster_is_rarely_taken_for_a_moved_one() -> None:
     """Of 100 quiet clusters: only the surely common shifts count, and they are small."""
-    false = [found for i in range(100) if (found := common(others(8, 1.0, seed=1000 * i, runs=8))) is not None]
+    false = [found for i in range(100) if (found := common_factor(others(8, 1.0, seed=1000 * i, runs=8))) is not None]
     assert len(false) <= 5
     assert all(abs(math.log(f.ratio)) < 0.1 for f in false)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter, seasonal
-from concertmaster.core.changes.verification.control import common
-from concertmaster.core.changes.verification.even import even
+from concertmaster.core.changes.verification.control_group import common_factor
+from concertmaster.core.changes.verification.seasonality import deseasonalize
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -97,7 +97,7 @@ def test_what_runs_reserve_is_measured_at_equal_times_too(applied: float) -> Non
 @pytest.mark.parametrize("effect", [1.0, 1.3])
 def test_other_workflows_with_the_same_weekends_are_no_common_shift(effect: float) -> None:
     others = [life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, effect=effect, after=10, seed=s) for s in range(8)]
-    found = common(others)
+    found = common_factor(others)
     if effect == 1.0:
         assert found is None
     else:
@@ -112,8 +112,8 @@ def test_a_common_shift_before_the_runs_compared_with_is_none() -> None:
     slower = [
         replace(o, before=tuple(_longer(r, 1.5) if (r.start or 0.0) < since else r for r in o.before)) for o in others
     ]
-    assert common(slower) is not None
-    assert common(slower, since) is None
+    assert common_factor(slower) is not None
+    assert common_factor(slower, since) is None
 
 
 def _longer(record: RunRecord, factor: float) -> RunRecord:
@@ -128,8 +128,8 @@ def _longer(record: RunRecord, factor: float) -> RunRecord:
 def test_the_effect_of_a_change_is_never_taken_for_a_season(was: list[float], now: list[float], effect: float) -> None:
     before, after = _rows(was, MONDAY), _rows(now, MONDAY + 30 * DAY, len(was))
     took = {r.run: r.makespan or 0.0 for r in (*before, *after)}
-    first = even(before, after, took).amounts
-    second = even(before, after, took | {r.run: effect * took[r.run] for r in after}).amounts
+    first = deseasonalize(before, after, took).amounts
+    second = deseasonalize(before, after, took | {r.run: effect * took[r.run] for r in after}).amounts
     assert {r.run: first[r.run] for r in before} == {r.run: second[r.run] for r in before}
     for r in after:
         assert second[r.run] == pytest.approx(effect * (first[r.run] or 0.0))
@@ -140,7 +140,7 @@ def test_runs_that_no_hour_or_weekend_explains_stay_as_they_are() -> None:
     assert not seasonal(rows)
     assert seasonal(life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends))
     unknown = {r.run: None for r in rows.before} | {r.run: 1.0 for r in rows.after}
-    assert even(rows.before, rows.after, unknown).amounts == unknown
+    assert deseasonalize(rows.before, rows.after, unknown).amounts == unknown
 
 
 def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]:
@@ -149,7 +149,7 @@ def _rows(seconds: list[float], begin: float, first: int = 0) -> list[RunRecord]
 
 def _error(rows: BeforeAfter) -> float:
     took = {r.run: r.makespan for r in (*rows.before, *rows.after)}
-    return even(rows.before, rows.after, took).error(rows.before[-20:], rows.after)
+    return deseasonalize(rows.before, rows.after, took).error(rows.before[-20:], rows.after)
 
 
 def test_hours_of_a_few_days_are_known_less_well_and_runs_all_of_one_hour_share_that_error() -> None:
@@ -199,11 +199,11 @@ def test_runs_of_a_weekend_are_not_compared_where_no_weekend_is_known_yet() -> N
 def test_weekends_of_other_workflows_that_have_none_before_the_change_are_no_common_factor() -> None:
     """They would be removed from a workflow that is not compared on weekends, or whose own are removed already."""
     young = [life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, days=4.0, after=12, seed=s) for s in range(6)]
-    assert common(young) is None
+    assert common_factor(young) is None
     slowed = [
         life(FRIDAY_EVENING, 4 * HOUR, less_on_weekends, effect=1.3, days=4.0, after=24, seed=s) for s in range(6)
     ]
-    found = common(slowed)
+    found = common_factor(slowed)
     assert found is not None
     assert found.ratio == pytest.approx(1.3, rel=0.06)
 

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.harm import failing
-from concertmaster.core.changes.verification.kept import MAX_RUNS, later_harm, next_look, watched_until
+from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import MI
@@ -97,6 +97,6 @@ def test_a_kept_change_is_watched_for_as_long_again_and_looked_at_ever_less_ofte
     settings = VerifySettings()
     age, looks = 1800.0, 0
     while age < watched_until(settings):
-        age, looks = next_look(age), looks + 1
+        age, looks = next_check(age), looks + 1
     assert watched_until(settings) == 2 * settings.max_age_seconds
     assert looks < 70

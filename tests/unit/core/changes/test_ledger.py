@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.changes.ledger import Ledger, Line, corrected, withdrawn
+from concertmaster.core.changes.ledger import Ledger, LedgerEntry, corrected, withdrawn
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
 from tests.support.core.change_samples import faster
 
 
-def line(finished: float, verdict: Verdict = Verdict.IMPROVED, **more: object) -> Line:
+def line(finished: float, verdict: Verdict = Verdict.IMPROVED, **more: object) -> LedgerEntry:
     found = {"workflow": "a", "rule": "r", "promised": -0.2, "measured": -0.2, **more}
-    return Line(verdict=verdict, finished=finished, **found)  # type: ignore[arg-type]
+    return LedgerEntry(verdict=verdict, finished=finished, **found)  # type: ignore[arg-type]
 
 
-def correction(lines: list[Line], rule: str, workflow: str) -> float:
+def correction(lines: list[LedgerEntry], rule: str, workflow: str) -> float:
     return Ledger(lines).factor(rule, workflow)
 
 

@@ -13,7 +13,7 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing, within
-from concertmaster.core.changes.plan import Aim, ChangeTarget, Predicted, digest_of
+from concertmaster.core.changes.plan import Aim, ChangeTarget, PredictedEffect, digest_of
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Category, Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import quantity
@@ -425,7 +425,7 @@ def test_a_plan_promises_the_saving_of_the_fields_it_sets_alone() -> None:
     higher = replace(Edit(f"{TRAIN}/memory", "2Gi", "4Gi"), share=-0.2)
     saving = Interval(8.0, 10.0, 13.0)
 
-    def promised(*edits: Edit) -> Predicted:
+    def promised(*edits: Edit) -> PredictedEffect:
         found = planned(replace(recommended(*edits), gain_share=None, saving_per_month=saving), monthly_cost=100.0)
         assert found.predicted is not None
         return found.predicted

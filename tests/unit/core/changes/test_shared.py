@@ -11,8 +11,8 @@ import pytest
 
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.kept import later_harm
-from concertmaster.core.changes.verification.shared import without_shared
+from concertmaster.core.changes.verification.kept_changes import later_harm
+from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.enums import Verdict

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -153,7 +153,7 @@ def test_what_was_implemented_is_shown_until_two_weeks_after_its_verdict_and_is_
     assert only(advance(after, look(now=end - 1, memory="1Gi"))).state is RecommendationState.IMPLEMENTED
     gone = advance(after, look(now=end, memory="1Gi"))
     assert gone.tracked == ()
-    assert gone.outcomes[0].line("demo/etl") == Line(
+    assert gone.outcomes[0].line("demo/etl") == LedgerEntry(
         "demo/etl", "memory-request", Verdict.IMPROVED, NOW + 2 * DAY, -0.3, -0.25, -0.35, -0.25, ID, NOW + DAY
     )
 
@@ -171,9 +171,9 @@ def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_ke
 UNDONE = "a change of it was measured as {} and rolled back at " + (iso(NOW + 2 * DAY) or "")
 
 
-def change(verdict: Verdict = Verdict.WORSE, *, restored: bool = True, **more: Any) -> Line:
+def change(verdict: Verdict = Verdict.WORSE, *, restored: bool = True, **more: Any) -> LedgerEntry:
     """The operator's own change of it, as it is retained."""
-    line = Line("demo/etl", "memory-request", verdict, NOW + 2 * DAY, recommendation=ID, applied=NOW + DAY)
+    line = LedgerEntry("demo/etl", "memory-request", verdict, NOW + 2 * DAY, recommendation=ID, applied=NOW + DAY)
     return replace(line, restored=restored, **more)
 
 
@@ -199,7 +199,7 @@ def test_what_was_measured_and_rolled_back_is_not_recommended_again(verdict: Ver
         change(recommendation="right-size", rule="right-size", harmed=("train",)),
     ],
 )
-def test_what_was_kept_or_not_measured_or_harmed_other_steps_says_nothing_against_it(line: Line) -> None:
+def test_what_was_kept_or_not_measured_or_harmed_other_steps_says_nothing_against_it(line: LedgerEntry) -> None:
     id_ = "right-size" if line.harmed else ID
     memory = advance(RecommendationHistory(), look(given(id_=id_), now=NOW + 3 * DAY, lines=[line]))
     assert only(memory).state is RecommendationState.ACTIVE
@@ -309,7 +309,9 @@ def test_another_change_of_the_workflow_ends_the_measuring() -> None:
 
 
 def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
-    line = Line("demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3)
+    line = LedgerEntry(
+        "demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3
+    )
     (outcome,) = advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[line])).outcomes
     assert (outcome.verdict, outcome.judged) == (Verdict.SAME, NOW + 9 * DAY)
     assert outcome.promised == RelativeEffect("Cost", -0.2, -0.25, -0.1)

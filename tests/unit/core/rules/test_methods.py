@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from concertmaster.core.rules.base import share_interval
-from concertmaster.core.rules.performance.caching import AGES, Keyed, hits_at, recommended_cache
+from concertmaster.core.rules.performance.caching import AGES, CacheLookup, hits_at, recommended_cache
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retries import AttemptChain, retry_limit
 from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up, tolerance_factor
 from concertmaster.core.units import HOUR
 
 
-def _every(hours: float, count: int, key: str, first: float = 0.0) -> list[Keyed]:
-    return [Keyed(first + i * hours * HOUR, first + i * hours * HOUR + 60, 60.0, key) for i in range(count)]
+def _every(hours: float, count: int, key: str, first: float = 0.0) -> list[CacheLookup]:
+    return [CacheLookup(first + i * hours * HOUR, first + i * hours * HOUR + 60, 60.0, key) for i in range(count)]
 
 
 class TestCaching:
@@ -32,13 +32,23 @@ class TestCaching:
         assert hits_at(daily, 100 * 24 * HOUR) == list(range(1, 10))
 
     def test_a_result_is_no_hit_while_it_is_still_computed_or_when_it_failed(self) -> None:
-        overlapping = [Keyed(0, 100, 100, "a"), Keyed(50, 150, 100, "a"), Keyed(120, 220, 100, "a")]
+        overlapping = [
+            CacheLookup(0, 100, 100, "a"),
+            CacheLookup(50, 150, 100, "a"),
+            CacheLookup(120, 220, 100, "a"),
+        ]
         assert hits_at(overlapping, 10 * HOUR) == [2]
-        failed = [Keyed(0, 10, 10, "a", succeeded=False), Keyed(20, 30, 10, "a"), Keyed(40, 50, 10, "a")]
+        failed = [
+            CacheLookup(0, 10, 10, "a", succeeded=False),
+            CacheLookup(20, 30, 10, "a"),
+            CacheLookup(40, 50, 10, "a"),
+        ]
         assert hits_at(failed, 10 * HOUR) == [2]
 
     def test_proposes_the_smallest_usual_age_and_the_known_ratio(self) -> None:
-        rows = _every(2, 60, "a") + [Keyed(i * 7200.0 + 60, i * 7200.0 + 120, 60.0, f"unique-{i}") for i in range(60)]
+        rows = _every(2, 60, "a") + [
+            CacheLookup(i * 7200.0 + 60, i * 7200.0 + 120, 60.0, f"unique-{i}") for i in range(60)
+        ]
         recommended = recommended_cache(rows)
         assert recommended.max_age is not None
         assert recommended.known == 120
@@ -48,13 +58,13 @@ class TestCaching:
 
     def test_says_why_there_is_nothing_to_cache(self) -> None:
         assert recommended_cache(_every(1, 3, "a")).hit_ratio is None
-        assert recommended_cache([Keyed(i, i + 1, 1, f"{i}") for i in range(30)]).hit_ratio == 0.0
-        unknown = recommended_cache([Keyed(i, i + 1, 1, None) for i in range(30)])
+        assert recommended_cache([CacheLookup(i, i + 1, 1, f"{i}") for i in range(30)]).hit_ratio == 0.0
+        unknown = recommended_cache([CacheLookup(i, i + 1, 1, None) for i in range(30)])
         assert unknown.hit_ratio is None
 
     @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e4), st.sampled_from("abc")), max_size=40))
     def test_more_age_never_has_fewer_hits_than_the_shortest(self, rows: list[tuple[float, float, str]]) -> None:
-        items = [Keyed(start, start + length, length, key) for start, length, key in rows]
+        items = [CacheLookup(start, start + length, length, key) for start, length, key in rows]
         assert len(hits_at(items, AGES[-1])) >= len(hits_at(items, 0.0))
         assert len(hits_at(items, 1e12)) <= max(0, len(items) - len({i.fingerprint for i in items}))
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from concertmaster.core.sizing import MemoryOptions, memory_request
-from concertmaster.core.sizing.authors import blended
+from concertmaster.core.sizing.authored_request import blended
 from concertmaster.core.sizing.memory import GIB_HOUR
 from concertmaster.core.sizing.tail import coverage_confidence, fit_tails
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
-from concertmaster.core.sizing.waste import Loss, fit_losses
+from concertmaster.core.sizing.waste import ExpectedLoss, fit_losses
 
 GIB = 2.0**30
 
@@ -22,7 +22,7 @@ def peaks(n: int, mean: float = 4.0, spread: float = 0.05, seed: int = 1) -> np.
     return np.random.default_rng(seed).normal(mean, spread, n) * GIB
 
 
-def _loss(used: np.ndarray, seconds: np.ndarray) -> Loss:
+def _loss(used: np.ndarray, seconds: np.ndarray) -> ExpectedLoss:
     return fit_losses(used[None], seconds[None], MemoryOptions())[0]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing import MemoryUse, memory_requests
-from concertmaster.core.sizing.releases import Moved, changes, moved
+from concertmaster.core.sizing.releases import RebasedFigures, changes, moved
 
 DAY = 86400.0
 MONDAY = 4 * DAY  # of 1970, 00:00 UTC
@@ -43,7 +43,7 @@ def noise(count: int, spread: float, seed: int) -> list[float]:
 
 def after(
     before: Sequence[float], since: Sequence[float], hours: float = 8.0, begin: float = MONDAY, **more: object
-) -> Moved | None:
+) -> RebasedFigures | None:
     """The values at the level since, of runs so many hours apart."""
     times = [begin + hours * 3600.0 * i for i in range(len(before) + len(since))]
     return moved([*before, *since], [len(before)], times, **more)  # type: ignore[arg-type]

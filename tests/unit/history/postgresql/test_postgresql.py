@@ -13,7 +13,7 @@ import pytest
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import (
-    Address,
+    DatabaseAddress,
     HistoryError,
     HistoryFull,
     HistoryLocked,
@@ -134,10 +134,10 @@ def test_no_message_holds_the_password(postgres: PostgresServer, tmp_path: Path)
     wrong = tmp_path / "password"
     wrong.write_text("s3cret")
     with pytest.raises(HistoryUnavailable, match="refuses the operator's credentials") as caught:
-        open_server(Address(postgres.url, "x", str(wrong)))
+        open_server(DatabaseAddress(postgres.url, "x", str(wrong)))
     assert "s3cret" not in repr(caught.value)
     with pytest.raises(HistoryUnavailable, match=r"passwordFile .* cannot be read"):
-        open_server(Address(postgres.url, "x", str(tmp_path / "missing")))
+        open_server(DatabaseAddress(postgres.url, "x", str(tmp_path / "missing")))
     with pytest.raises(HistoryUnavailable, match="Create the database"):
         open_server(replace(_address(postgres), url=postgres.of("missing")))
 
@@ -217,8 +217,8 @@ def test_the_size_is_that_of_its_own_tables(store: Store) -> None:
     assert engine.PostgresEngine.lasting
 
 
-def _address(server: PostgresServer) -> Address:
-    return Address(server.url, "concertmaster", str(server.password_file))
+def _address(server: PostgresServer) -> DatabaseAddress:
+    return DatabaseAddress(server.url, "concertmaster", str(server.password_file))
 
 
 def _end_sessions(place: Schema) -> None:

@@ -22,7 +22,7 @@ from concertmaster.prometheus.client.errors import (
     BadQuery,
     MetricsError,
     NotPrometheus,
-    Partial,
+    PartialAnswer,
     SourceUnreachable,
     TimedOut,
     TooLarge,
@@ -352,7 +352,7 @@ def test_truncated_json_is_partial_and_asked_again(store: Store) -> None:
     store.script = [Reply(whole[:40]), vector(ONE)]
     assert len(client(store).instant("up", 1.0)) == 1
     store.script = [Reply(whole[:40])]
-    with pytest.raises(Partial, match="cut off"):
+    with pytest.raises(PartialAnswer, match="cut off"):
         client(store).instant("up", 1.0)
 
 
@@ -360,13 +360,13 @@ def test_a_connection_that_breaks_in_the_middle(store: Store) -> None:
     store.script = [Reply(vector(ONE).body, cut=30), vector(ONE)]
     assert len(client(store).instant("up", 1.0)) == 1
     store.script = [Reply(vector(ONE).body, cut=30)]
-    with pytest.raises(Partial, match="cut off"):
+    with pytest.raises(PartialAnswer, match="cut off"):
         client(store).instant("up", 1.0)
 
 
 def test_warnings_mean_partial(store: Store) -> None:
     store.script = [vector(ONE, warnings=["store 10.0.0.1 unavailable"])]
-    with pytest.raises(Partial, match=r"store 10\.0\.0\.1 unavailable"):
+    with pytest.raises(PartialAnswer, match=r"store 10\.0\.0\.1 unavailable"):
         client(store).instant("up", 1.0)
     found = client(store).instant("up", 1.0, whole=False)
     assert found.warnings == ("store 10.0.0.1 unavailable",)
@@ -379,7 +379,7 @@ def test_infos_do_not(store: Store) -> None:
 
 def test_partial_answers_are_refused_even_when_warnings_are_not(store: Store) -> None:
     store.script = [vector(ONE, isPartial=True)]
-    with pytest.raises(Partial, match="isPartial"):
+    with pytest.raises(PartialAnswer, match="isPartial"):
         client(store).instant("up", 1.0, whole=False)
 
 

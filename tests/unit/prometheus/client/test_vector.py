@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.client import vector as reader
-from concertmaster.prometheus.client.vector import Malformed, NotWhole, Vector, decode, vector
+from concertmaster.prometheus.client.vector import IncompleteBody, Malformed, Vector, decode, vector
 
 NAMES = st.sampled_from(["a", "b", "c", "pod", "id", "", "k8s.pod", 'a"b', "a\\b", "a\nb", "a\0b"])  # UTF-8 is allowed
 LABELS = st.dictionaries(NAMES, st.text(max_size=5), max_size=4)
@@ -76,7 +76,7 @@ def test_what_is_odd_is_said_as_the_standard_library_finds_it(content: bytes) ->
 
 
 def test_a_body_that_was_cut_off_is_distinguished_from_another_service() -> None:
-    with pytest.raises(NotWhole):
+    with pytest.raises(IncompleteBody):
         decode(body([{"metric": {"pod": "x"}, "value": [1, "2"]}])[:-1])
     with pytest.raises(Malformed, match="no status"):
         decode(b'{"kind":"Status"}')

@@ -23,7 +23,7 @@ from concertmaster.prometheus.client.errors import (
     BadQuery,
     MetricsError,
     NotPrometheus,
-    Partial,
+    PartialAnswer,
     SourceUnreachable,
     TimedOut,
     TooLarge,
@@ -31,11 +31,11 @@ from concertmaster.prometheus.client.errors import (
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.extra import run_values
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
-from concertmaster.prometheus.facts import assemble, missing, vanish
+from concertmaster.prometheus.facts import assemble, missing_series, vanished_pods
 from concertmaster.prometheus.facts.assemble import estimate_interval
 from concertmaster.prometheus.facts.cgroups import cgroup_uid
 from concertmaster.prometheus.facts.drafts import PodDraft
-from concertmaster.prometheus.facts.vanish import ScrapeTargets, split
+from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, split
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
@@ -230,9 +230,9 @@ FAULTS: list[tuple[str, Reply, type[MetricsError]]] = [
     ("login", Reply(b"", 302, {"Location": "https://login.example.com/?token=x"}), AuthFailed),
     ("401", Reply(b"", 401), AuthFailed),
     ("page", Reply(b"<html>", 200, {"Content-Type": "text/html"}), NotPrometheus),
-    ("cut", Reply(vector([({}, 1)]).body[:50]), Partial),
-    ("warnings", vector([], warnings=["store-7 unreachable"]), Partial),
-    ("isPartial", vector([], isPartial=True), Partial),
+    ("cut", Reply(vector([({}, 1)]).body[:50]), PartialAnswer),
+    ("warnings", vector([], warnings=["store-7 unreachable"]), PartialAnswer),
+    ("isPartial", vector([], isPartial=True), PartialAnswer),
     ("slow", Reply(delay=1.0), TimedOut),
     ("odd", Reply(b"{}"), NotPrometheus),
 ]
@@ -665,7 +665,7 @@ def test_what_cannot_be_attributed_is_left_out(store: Store) -> None:
 
 def test_half_an_answer_to_a_user_query_is_none(store: Store) -> None:
     store.script = [vector([({"run": "r1"}, 5)], warnings=["half of it"])]
-    with pytest.raises(Partial):
+    with pytest.raises(PartialAnswer):
         values(store)
 
 
@@ -714,7 +714,7 @@ def test_which_pods_are_believed_gone(found: PodDraft, state: ScrapeTargets, gon
 
 
 def test_target_states_are_read() -> None:
-    found = vanish.read_targets(
+    found = vanished_pods.read_targets(
         _vector(
             [
                 ({"stat": "up", "job": "ksm", "instance": "k:1"}, 1),
@@ -970,7 +970,7 @@ def _full(**fields: Any) -> PodFact:
 
 
 def test_complete_facts_lack_nothing() -> None:
-    assert missing.absent([_full()] * 5) == []
+    assert missing_series.absent([_full()] * 5) == []
 
 
 @pytest.mark.parametrize(
@@ -983,38 +983,40 @@ def test_complete_facts_lack_nothing() -> None:
     ],
 )
 def test_absent_series_are_named_with_effect_and_cure(field: str, series: str) -> None:
-    (note,) = missing.absent([_full(**{field: None})] * 3)
+    (note,) = missing_series.absent([_full(**{field: None})] * 3)
     assert note.series == series
     assert "unknown" in note.effect and "kube-state-metrics" in str(note)
 
 
 def test_one_fact_with_it_proves_the_series() -> None:
-    assert missing.absent([_full(created=None)] * 9 + [_full()]) == []
+    assert missing_series.absent([_full(created=None)] * 9 + [_full()]) == []
 
 
 def test_two_facts_prove_nothing() -> None:
-    assert missing.absent([_full(created=None)] * 2) == []
+    assert missing_series.absent([_full(created=None)] * 2) == []
 
 
 def test_failures_without_reasons_are_named() -> None:
-    (note,) = missing.absent([_full(phase="Failed")] * 3)
+    (note,) = missing_series.absent([_full(phase="Failed")] * 3)
     assert note.series == "kube_pod_container_status_terminated_reason"
 
 
 def test_pods_without_completion_times_are_named() -> None:
     bare = [PodDraft("n", f"p{i}", f"u{i}", phases={"Succeeded"}, ended=9.0) for i in range(3)]
-    (note,) = missing.ends(bare)
+    (note,) = missing_series.ends(bare)
     assert (note.series, note.essential) == ("kube_pod_completion_time", True)
-    assert missing.ends(bare[1:]) == []
+    assert missing_series.ends(bare[1:]) == []
     known = PodDraft("n", "p", "u", phases={"Succeeded"}, times={"kube_pod_completion_time": 8.0})
-    assert missing.ends([*bare, known]) == []
-    assert missing.ends([PodDraft("n", f"p{i}", f"u{i}", phases={"Failed"}) for i in range(9)]) == [], "evicted, say"
+    assert missing_series.ends([*bare, known]) == []
+    assert missing_series.ends([PodDraft("n", f"p{i}", f"u{i}", phases={"Failed"}) for i in range(9)]) == [], (
+        "evicted, say"
+    )
 
 
 def test_a_store_whose_up_is_hidden_says_so() -> None:
-    (note,) = missing.state_metrics(targets(), 2)
+    (note,) = missing_series.state_metrics(targets(), 2)
     assert note.series == "up"
-    assert missing.state_metrics(targets(up=[K1]), 0) == []
+    assert missing_series.state_metrics(targets(up=[K1]), 0) == []
 
 
 # --- text of queries -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import SAMPLE_EVERY
 from concertmaster.prometheus.client.errors import SourceUnreachable
-from concertmaster.prometheus.client.hourly import Hourly
+from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.settings import MetricsSource
@@ -34,7 +34,7 @@ class Client:
         self.moments: list[float] = []
         self.quota_moments: list[float] = []
         self.in_quotas: dict[tuple[str, str, str], float] = {}
-        self.hourly = Hourly()
+        self.hourly = HourlyQueries()
         self.shape = Vector()  # of series whose labels a scrape moved
         self.texts: dict[str, str] = {}
 

@@ -7,17 +7,23 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.collect.collection import Collection
-from concertmaster.prometheus.collect.pace import MAX_DEPTH, MAX_FULL_SPEED_WORKFLOWS, MAX_PODS, FirstDepth, Pace
+from concertmaster.prometheus.collect.pace import (
+    MAX_DEPTH,
+    MAX_FULL_SPEED_WORKFLOWS,
+    MAX_PODS,
+    BackfillPace,
+    FirstDepth,
+)
 
 LONGEST = 6 * 3600.0
 
 
-def read(pace: Pace, seconds: float, pods: int, workflows: int = 1000) -> None:
+def read(pace: BackfillPace, seconds: float, pods: int, workflows: int = 1000) -> None:
     pace.learn(Collection(0.0, seconds, facts=(PodFact("demo", "p", "u"),) * pods), workflows)
 
 
 def test_a_span_has_as_many_pods_as_memory_is_for() -> None:
-    pace = Pace()
+    pace = BackfillPace()
     assert pace.longest(1000, LONGEST) < LONGEST  # nothing is known yet
     read(pace, 1800.0, pods=2 * MAX_PODS)
     assert pace.longest(1000, LONGEST) == 900.0
@@ -31,14 +37,14 @@ def test_a_span_has_as_many_pods_as_memory_is_for() -> None:
 
 
 def test_few_workflows_are_read_in_the_longest_spans() -> None:
-    pace = Pace()
+    pace = BackfillPace()
     assert pace.longest(MAX_FULL_SPEED_WORKFLOWS, LONGEST) == LONGEST
     read(pace, 60.0, pods=MAX_PODS, workflows=MAX_FULL_SPEED_WORKFLOWS)
     assert pace.longest(MAX_FULL_SPEED_WORKFLOWS, LONGEST) == LONGEST
 
 
 def test_a_span_in_which_nothing_ended_says_nothing() -> None:
-    pace = Pace()
+    pace = BackfillPace()
     read(pace, 1800.0, pods=2 * MAX_PODS)
     read(pace, 1800.0, pods=0)
     assert pace.longest(1000, LONGEST) == 900.0

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.core.model.amounts import is_gpu
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts import gpus, missing
+from concertmaster.prometheus.facts import gpus, missing_series
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import extended
 from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
@@ -88,6 +88,6 @@ def test_the_query_is_confined_to_the_namespaces_in_both_forms() -> None:
 
 def test_held_gpus_without_any_series_are_a_gap_that_is_named() -> None:
     (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], {})
-    assert "DCGM_FI_DEV_GPU_UTIL" in [m.series for m in missing.absent([pod] * 3)]
+    assert "DCGM_FI_DEV_GPU_UTIL" in [m.series for m in missing_series.absent([pod] * 3)]
     (seen,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], read(("util.mean", "a", 5.0)))
-    assert "DCGM_FI_DEV_GPU_UTIL" not in [m.series for m in missing.absent([seen] * 3)]
+    assert "DCGM_FI_DEV_GPU_UTIL" not in [m.series for m in missing_series.absent([seen] * 3)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts import missing, nodes
+from concertmaster.prometheus.facts import missing_series, nodes
 from concertmaster.prometheus.queries.extended import nodes as query
 from concertmaster.prometheus.queries.scope import PLAIN, LabelScheme, QueryScope, TimeRange
 
@@ -32,8 +32,8 @@ def test_labels_and_prices_of_a_node_come_together() -> None:
         (None, None, None),
         (None, None, None),
     ]
-    assert missing.prices(pods) == []
-    (gap,) = missing.prices(pods[2:] * 2)
+    assert missing_series.prices(pods) == []
+    (gap,) = missing_series.prices(pods[2:] * 2)
     assert "flat prices" in str(gap)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import JobFact, PodFact
 from concertmaster.core.model.facts import ContainerFact
-from concertmaster.prometheus.collect.collection import Collection, LeftOut
+from concertmaster.prometheus.collect.collection import Collection, SkippedSpan
 from concertmaster.prometheus.reader.wire import receive, send
 
 NUMBERS = st.none() | st.floats(allow_nan=False)
@@ -28,7 +28,7 @@ PODS = st.builds(
     containers=st.lists(CONTAINERS, max_size=3).map(tuple),
 )
 JOBS = st.builds(JobFact, st.text(max_size=9), st.text(max_size=9), succeeded=st.none() | st.booleans())
-LOST = LeftOut("etl", 0.0, 1.0, "the answer is too large")
+LOST = SkippedSpan("etl", 0.0, 1.0, "the answer is too large")
 
 
 @given(st.lists(PODS, max_size=4), st.lists(JOBS, max_size=2))

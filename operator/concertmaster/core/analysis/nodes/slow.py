@@ -71,7 +71,7 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = MI
     return slow and replace(slow, unaffected=_unaffected(executions, slow))
 
 
-class OnNode(NamedTuple):
+class NodeExecution(NamedTuple):
     """A succeeded execution of a step: its run, node and seconds (> 0)."""
 
     step: str
@@ -80,9 +80,9 @@ class OnNode(NamedTuple):
     seconds: float
 
 
-def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[OnNode]:
+def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[NodeExecution]:
     """The executions of the steps that take long enough and run on several nodes."""
-    executions: list[OnNode] = []
+    executions: list[NodeExecution] = []
     for rows in figures.grouped(_on_nodes, runs).values():
         middle = median([row.seconds for row in rows])
         if middle is not None and middle >= _NOISE and len({row.node for row in rows}) > 1:
@@ -90,13 +90,13 @@ def comparable(runs: Sequence[RunRecord], figures: RunFigures) -> list[OnNode]:
     return executions
 
 
-def _on_nodes(run: RunRecord) -> list[OnNode]:
+def _on_nodes(run: RunRecord) -> list[NodeExecution]:
     """The succeeded executions of a run whose node and duration are known."""
-    found: list[OnNode] = []
+    found: list[NodeExecution] = []
     for e in run.steps:
         node = e.node
         if node and e.outcome.timed and (seconds := e.duration):
-            found.append(OnNode(e.step, run.run, node, seconds))
+            found.append(NodeExecution(e.step, run.run, node, seconds))
     return found
 
 
@@ -144,7 +144,7 @@ def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
     return rest is not None and rest.shift >= shift / 2
 
 
-def _unaffected(executions: Sequence[OnNode], slow: SlowNodes) -> frozenset[str]:
+def _unaffected(executions: Sequence[NodeExecution], slow: SlowNodes) -> frozenset[str]:
     """The steps that take longer there by less than half of what others do (log scale), clear of the error of medians."""
     logs: dict[str, tuple[list[float], list[float]]] = {}
     for e in executions:
@@ -159,7 +159,7 @@ def _unaffected(executions: Sequence[OnNode], slow: SlowNodes) -> frozenset[str]
     return frozenset(found)
 
 
-def _slowest(executions: Sequence[OnNode], least: float) -> SlowNodes | None:
+def _slowest(executions: Sequence[NodeExecution], least: float) -> SlowNodes | None:
     """The pool, else the node, that is significantly slower than the rest; None if none is."""
     nodes, of_node = _numbers([e.node for e in executions])
     rows = _Rows(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import topological_order
-from concertmaster.core.analysis.replay.layout import Layout, Retried
+from concertmaster.core.analysis.replay.layout import Layout, RetriedTemplate
 from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, StepExecution
 
 # Kubernetes timestamps are whole seconds: each of two can be off by one, so their difference by two.
@@ -67,7 +67,7 @@ def places(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> ItemPlaces:
     return ItemPlaces(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
 
 
-def _again(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, Retried]:
+def _again(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, RetriedTemplate]:
     """Steps inside a template that was retried as a whole in this run."""
     twice = {
         around
@@ -78,7 +78,7 @@ def _again(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, Re
 
 
 def _wait_by_round(
-    built: _Built, layout: Layout, links: Mapping[tuple[int, int], int], again: Mapping[int, Retried]
+    built: _Built, layout: Layout, links: Mapping[tuple[int, int], int], again: Mapping[int, RetriedTemplate]
 ) -> None:
     """Set what each place waits for, once all places are known: the first steps of a round wait for the previous round.
     Then sort the places topologically."""
@@ -169,7 +169,7 @@ def _earlier(built: _Built, before: int, group: Group, rows: Sequence[ItemRow]) 
 
 
 def _links(
-    layout: Layout, grouped: Sequence[Sequence[ItemRow]], again: Mapping[int, Retried]
+    layout: Layout, grouped: Sequence[Sequence[ItemRow]], again: Mapping[int, RetriedTemplate]
 ) -> dict[tuple[int, int], int]:
     """By (step, dependency): the number of nested items, outermost first, that the two share; a round of a retried
     template counts as one."""
@@ -205,7 +205,7 @@ def _by_item(after: Sequence[ItemRow], before: Sequence[ItemRow]) -> bool:
     )
 
 
-def _group(row: ItemRow, depth: int, around: Retried | None = None) -> Group:
+def _group(row: ItemRow, depth: int, around: RetriedTemplate | None = None) -> Group:
     item = row.execution.item
     levels = item.split(ITEM_JOIN) if item is not None else []
     if around is not None:

@@ -18,7 +18,7 @@ Taken = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class RetriedTemplate:
     """A template of several steps that is retried as a whole: its position in node names, and the fan-outs around it."""
 
     path: tuple[str, ...]
@@ -38,7 +38,7 @@ class Layout:
     problems: tuple[str, ...]
     shared: tuple[tuple[int | None, ...], ...]
     places: Mapping[str, tuple[int, ...]]
-    retried: tuple[Retried | None, ...] = ()
+    retried: tuple[RetriedTemplate | None, ...] = ()
 
 
 def taken(run: RunRecord) -> Taken:
@@ -89,13 +89,13 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
     return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places, retried)
 
 
-def _retried(spec: StepSpec) -> Retried | None:
+def _retried(spec: StepSpec) -> RetriedTemplate | None:
     """The only template around a step that the engine retries, so that attempt numbers are unambiguous; else None."""
     numbered = [i for i, piece in enumerate(spec.path) if piece.attempts]
     if len(numbered) != 1 or numbered[0] == len(spec.path) - 1:
         return None
     pieces = spec.path[: numbered[0] + 1]
-    return Retried(tuple(piece.text for piece in pieces), sum(piece.items != () for piece in pieces))
+    return RetriedTemplate(tuple(piece.text for piece in pieces), sum(piece.items != () for piece in pieces))
 
 
 def _shared_items(one: StepSpec, other: StepSpec) -> int | None:

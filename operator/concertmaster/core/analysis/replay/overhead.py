@@ -32,7 +32,7 @@ MIN_DEGREES_OF_FREEDOM = 2  # degrees of freedom; with fewer an interval would b
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class RunShape:
     """The properties of a run that its overhead depends on. ``scheduled``: seconds of the plain list schedule."""
 
     workflow: str
@@ -53,9 +53,9 @@ class Prediction:
     runs_used: int
 
 
-def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
+def shape(work: Work, durations: Sequence[float] | None = None) -> RunShape:
     """Shape of ``work``; ``durations`` (s) replace its own if given."""
-    return Shape(
+    return RunShape(
         work.workflow,
         work.engine,
         len(work.steps),
@@ -66,7 +66,7 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
     )
 
 
-def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
+def predict(target: RunShape, others: Sequence[RunShape]) -> Prediction:
     """Makespan of ``target`` from its shape and from ``others``, runs of the same and other workflows."""
     if not 0.0 <= target.scheduled < MAX_SECONDS or target.tasks < 1:
         return Prediction(None, 0)  # the graph has a cycle, no tasks, or durations beyond reason
@@ -100,7 +100,7 @@ def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Pre
     return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
 
 
-def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, float]:
+def overhead_terms(runs: Sequence[RunShape], workflow: str) -> tuple[float, float, float]:
     """Seconds per run, per level and per task that an engine adds to the plain schedule of ``workflow``.
 
     Least relative absolute deviation by iterative reweighting, non-negative; zeros without runs. The runs of all other
@@ -139,13 +139,13 @@ def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
-def _usable(run: Shape) -> bool:
+def _usable(run: RunShape) -> bool:
     return run.tasks > 0 and 0.0 <= run.scheduled < MAX_SECONDS and MIN_SECONDS < run.makespan < MAX_SECONDS
 
 
-def _prior(run: Shape, terms: tuple[float, float, float]) -> float:
+def _prior(run: RunShape, terms: tuple[float, float, float]) -> float:
     return run.scheduled + terms[0] + terms[1] * run.depth + terms[2] * run.tasks
 
 
-def _features(run: Shape) -> tuple[float, float, float]:
+def _features(run: RunShape) -> tuple[float, float, float]:
     return math.log(run.tasks), math.log(run.scheduled + 1.0), math.log(run.machines)

@@ -21,8 +21,8 @@ from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import unlimited_many
 from concertmaster.core.arrays import Flags, Floats
+from concertmaster.core.fast_init import positional_constructor
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.quick import maker
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ FULL_CLUSTER_SECONDS = 10.0  # with free capacity a scheduler binds a pod within
 _ABSENT = (Outcome.SKIPPED, Outcome.CACHED)
 _NO_POD = StepExecution("")  # of unknown outcome and without containers
 _attempt = partial(tuple.__new__, Attempt)  # positional; calling the class by keyword takes three times as long
-_executed_run = maker(
+_executed_run = positional_constructor(
     ExecutedRun,
     (
         "run",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Outcome
-from concertmaster.core.quick import quick
 
 # One attempt as the simulation needs it, in seconds: before it requests its slots, holding them before its main containers
 # run, and running them. A chain is the attempts of one fan-out item in order.
@@ -68,7 +68,7 @@ class Attempt(NamedTuple):
         return self.queued + self.lag + self.span
 
 
-@quick
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ExecutedRun:
     """One run, ready for replay. Positions are a topological order of ``names``; a step whose items proceed independently

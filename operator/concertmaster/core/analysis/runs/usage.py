@@ -151,7 +151,7 @@ def _larger(known: float | None, value: float | None) -> float | None:
     return value if known is None or (value is not None and value > known) else known
 
 
-class InRun(NamedTuple):
+class ContainerInRun(NamedTuple):
     """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage."""
 
     place: tuple[str, str]
@@ -162,10 +162,10 @@ class InRun(NamedTuple):
     usage: RunUsage
 
 
-_one = partial(tuple.__new__, InRun)
+_one = partial(tuple.__new__, ContainerInRun)
 
 
-def usage_of(run: RunRecord) -> list[InRun]:
+def usage_of(run: RunRecord) -> list[ContainerInRun]:
     """The figures of every main container in a run. Containers added only by the engine's executor are left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
@@ -187,7 +187,7 @@ def _in_run(
     place: tuple[str, str],
     rows: Sequence[tuple[ContainerFact, StepExecution]],
     template: str | None,
-) -> InRun:
+) -> ContainerInRun:
     fact, execution = rows[0]
     time = end if end is not None else execution.finished or 0.0
     if len(rows) == 1:
@@ -195,4 +195,4 @@ def _in_run(
         return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
-    return InRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows, template))
+    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows, template))

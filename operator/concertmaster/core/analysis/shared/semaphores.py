@@ -20,7 +20,7 @@ _EXPLAINED = 0.5  # share of the observed wait that the current size must explai
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class SemaphoreUse:
     """One execution that needed the semaphore: when it could have begun, how long it waited beyond the usual delay, and how
     long it held the semaphore; seconds. ``place``: of the execution among the steps of its ``run``."""
 
@@ -42,7 +42,7 @@ class EnoughPlaces:
     saved: Mapping[str, Mapping[int, float]]
 
 
-def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[Holding]:
+def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[SemaphoreUse]:
     """Executions of ``steps`` that held the semaphore; ``usual``: seconds from ready to created without any lock."""
     rows = []
     for run in runs:
@@ -52,11 +52,11 @@ def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> 
             if e.outcome in (Outcome.SKIPPED, Outcome.CACHED):
                 continue
             waited = max(0.0, e.created - e.ready - usual)
-            rows.append(Holding(e.ready, waited, max(0.0, e.finished - e.created), run.run, place))
+            rows.append(SemaphoreUse(e.ready, waited, max(0.0, e.finished - e.created), run.run, place))
     return sorted(rows, key=lambda h: h.asked)
 
 
-def waits(rows: Sequence[Holding], size: int) -> list[float]:
+def waits(rows: Sequence[SemaphoreUse], size: int) -> list[float]:
     """Wait of each in seconds with ``size`` places."""
     free = [float("-inf")] * size
     found = []
@@ -67,12 +67,12 @@ def waits(rows: Sequence[Holding], size: int) -> list[float]:
     return found
 
 
-def mean_wait(rows: Sequence[Holding], size: int) -> float:
+def mean_wait(rows: Sequence[SemaphoreUse], size: int) -> float:
     """Mean wait in seconds with ``size`` places."""
     return sum(waits(rows, size)) / len(rows) if rows else 0.0
 
 
-def enough_places(rows: Sequence[Holding], size: int, most: int = MAX_PLACES) -> EnoughPlaces | None:
+def enough_places(rows: Sequence[SemaphoreUse], size: int, most: int = MAX_PLACES) -> EnoughPlaces | None:
     """The smallest size (at most ``most``) with almost no wait; None where more places would not help these runs, or other
     workflows hold the semaphore."""
     if most <= size:
@@ -93,7 +93,7 @@ def enough_places(rows: Sequence[Holding], size: int, most: int = MAX_PLACES) ->
     return EnoughPlaces(enough, now, mean_wait(rows, enough), _saved(rows, size, enough))
 
 
-def _saved(rows: Sequence[Holding], size: int, more: int) -> dict[str, dict[int, float]]:
+def _saved(rows: Sequence[SemaphoreUse], size: int, more: int) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for row, before, after in zip(rows, waits(rows, size), waits(rows, more), strict=True):
         found.setdefault(row.run, {})[row.place] = min(row.waited, before - after)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
-from concertmaster.core.sizing.releases import Moved, changes, moved
+from concertmaster.core.sizing.releases import RebasedFigures, changes, moved
 from concertmaster.core.times import day
 
 _DIGITS = 12
@@ -29,7 +29,7 @@ class Release:
 
     since: ContainerUsage
     before: int
-    moved: Moved
+    moved: RebasedFigures
     image: str | None
     time: float
 

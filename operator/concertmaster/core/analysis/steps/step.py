@@ -12,7 +12,7 @@ from concertmaster.core.analysis.failures import FailureSummary, summarize_failu
 from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import CriticalShare
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.usage import InRun, usage_of
+from concertmaster.core.analysis.runs.usage import ContainerInRun, usage_of
 from concertmaster.core.analysis.steps.network import NetworkUse, network_use
 from concertmaster.core.analysis.usage import (
     ContainerUsage,
@@ -77,7 +77,7 @@ def analyze_steps(
     """All steps of ``runs`` (finished, oldest first), those of the graph first, and the changes of the runs' ``makespans``:
     detected along with those of the steps, they take a fifth of the time. ``paths``: how each step delays the runs. What
     ``slow`` nodes add is no change of a step."""
-    usages: dict[str, dict[str, Sequence[InRun]]] = {}
+    usages: dict[str, dict[str, Sequence[ContainerInRun]]] = {}
     for (step, container), of_runs in figures.grouped(usage_of, runs).items():
         usages.setdefault(step, {})[container] = of_runs
     rows = {step: _Columns(*zip(*of_step, strict=True)) for step, of_step in figures.grouped(_times_of, runs).items()}

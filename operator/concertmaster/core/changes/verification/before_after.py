@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from concertmaster.core.changes.operations import tested, written
-from concertmaster.core.changes.verification.even import Evened, even
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
+from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
@@ -41,8 +41,8 @@ class BeforeAfter:
 
 
 OwnRuns = Callable[[BeforeAfter], BeforeAfter]
-"""Leaves out runs near failures that other workflows share (``shared``). Reading these takes long, so that it is asked only
-where failures seem to be due to the change."""
+"""Leaves out runs near failures that other workflows share (``shared_failures``). Reading these takes long, so that it
+is asked only where failures seem to be due to the change."""
 
 
 def split_runs(
@@ -133,17 +133,18 @@ def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     return outlook(*_timed(baseline(before, *figures, max_runs), *figures), max_runs)
 
 
-def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[Evened, InputSizes]:
-    """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them (``even``)."""
+def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[Deseasonalized, InputSizes]:
+    """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them
+    (``seasonality``)."""
     sides = before_after.before, before_after.after
-    seconds = even(*sides, {r.run: r.makespan for side in sides for r in side})
-    return seconds, {run: size or 0.0 for run, size in even(*sides, sizes).amounts.items()}
+    seconds = deseasonalize(*sides, {r.run: r.makespan for side in sides for r in side})
+    return seconds, {run: size or 0.0 for run, size in deseasonalize(*sides, sizes).amounts.items()}
 
 
 def seasonal(before_after: BeforeAfter) -> bool:
     """Whether the hour of the day or weekends explain how long runs before the change took."""
     took = {r.run: r.makespan for r in before_after.before}
-    return even(before_after.before, (), took).amounts != took
+    return deseasonalize(before_after.before, (), took).amounts != took
 
 
 def baseline(

@@ -21,7 +21,7 @@ from concertmaster.core.changes.verification.attribution import LoweredMemory, k
 from concertmaster.core.changes.verification.before_after import AmountsByRun, BeforeAfter, InputSizes, good
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import readable, upcoming
-from concertmaster.core.stats.comparison import MIN_RUNS, Common
+from concertmaster.core.stats.comparison import MIN_RUNS, CommonFactor
 from concertmaster.core.text import count, duration, memory, memory_quantity
 
 FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
@@ -108,10 +108,10 @@ def _spent(k: int) -> float:
 
 
 def clearly_slower(
-    before_after: BeforeAfter, sizes: InputSizes, even: AmountsByRun, common: Common | None
+    before_after: BeforeAfter, sizes: InputSizes, even: AmountsByRun, common: CommonFactor | None
 ) -> str | None:
     """The first runs after the change all far exceed anything before it, also without what the hour of the day and weekends
-    explain (``even``: such durations): the newest runs before it may all be of a night."""
+    explain (``seasonality``: such durations): the newest runs before it may all be of a night."""
     before, after = good(before_after.before), good(before_after.after)
     looked = MIN_RUNS_LONG_BASELINE if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:

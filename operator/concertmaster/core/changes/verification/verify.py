@@ -3,7 +3,7 @@
 *Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin, and are improvements only if runs
 reserve less, or fail less. Harm overrides every aim: OOM kills, more failing runs, use above a lowered memory request, a
 clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the sequential test of
-``stats.comparison.watch``, at equal times of the day and week (``even``).
+``stats.comparison.watch``, at equal times of the day and week (``seasonality``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import Costs
-from concertmaster.core.changes.plan import Aim, Predicted
+from concertmaster.core.changes.plan import Aim, PredictedEffect
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import (
     AmountsByRun,
@@ -25,14 +25,14 @@ from concertmaster.core.changes.verification.before_after import (
     comparable,
     good,
 )
-from concertmaster.core.changes.verification.even import Evened, even, of_known_days
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED_SLOWDOWN
+from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize, of_known_days
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
 from concertmaster.core.schedule import interval
-from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, Common, Comparison, compare, watch
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, CommonFactor, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 
 HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
@@ -51,7 +51,7 @@ class Verification:
     reason: str
     baseline_runs: int
     verified_runs: int
-    measured: Predicted | None = None
+    measured: PredictedEffect | None = None
     harmed: tuple[str, ...] = ()
 
 
@@ -64,12 +64,13 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 def verify(
     aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowered: LoweredMemory | None = None, pricing: Pricing | None = None,
-    common: Common | None = None, own: OwnRuns = lambda runs: runs, silence: str | None = None, timed: bool = True,
+    common: CommonFactor | None = None, own: OwnRuns = lambda runs: runs, silence: str | None = None, timed: bool = True,
 ) -> Verification:  # fmt: skip
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
-    unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``); ``own``:
-    leaves out runs near failures that they share (``shared.without_shared``); ``silence``: why the absence of runs counts as
-    harm (``harm.silent``). ``timed``: whether durations can be compared yet; else only other harm ends it."""
+    unless it lowers a memory request; ``common``: common factor of other workflows' run times
+    (``control_group.common_factor``); ``own``: leaves out runs near failures that they share
+    (``shared_failures.without_shared``); ``silence``: why the absence of runs counts as harm (``harm.silent``).
+    ``timed``: whether durations can be compared yet; else only other harm ends it."""
     whole = before_after if failing(before_after) is None else own(before_after)
     sizes = comparable(whole)
     durations, even_sizes = figures = at_any_time(whole, sizes)
@@ -125,7 +126,7 @@ def _judged(
     seconds: Comparison,
     settings: VerifySettings,
     waiting: str | None,
-    measured: Predicted | None,
+    measured: PredictedEffect | None,
 ) -> Verification:
     """The verdict by runs seen so far; ``waiting``: what is said while more are to come (None: these are all)."""
     runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
@@ -150,10 +151,10 @@ def _judged(
 
 def _watched(
     before_after: BeforeAfter,
-    figures: tuple[Evened, InputSizes],
+    figures: tuple[Deseasonalized, InputSizes],
     settings: VerifySettings,
     final: bool,
-    common: Common | None,
+    common: CommonFactor | None,
 ) -> Comparison:
     before, after = good(before_after.before), good(before_after.after)
     seconds, sizes = figures
@@ -174,21 +175,21 @@ def _measured(
     aim: Aim,
     whole: BeforeAfter,
     before_after: BeforeAfter,
-    figures: tuple[Evened, InputSizes],
+    figures: tuple[Deseasonalized, InputSizes],
     pricing: Pricing | None,
-    common: Common | None,
-) -> Predicted | None:
+    common: CommonFactor | None,
+) -> PredictedEffect | None:
     """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. ``whole``:
     with all runs before, which tell hours and weekends, and all after, of which failures are counted."""
     if aim is Aim.SAFER:
         if not whole.after or not before_after.before:
             return None
         low = likely = high = failed_share(whole.after) - failed_share(before_after.before)
-        return Predicted("Failures", low, likely, high)
+        return PredictedEffect("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
     evened, sizes = figures
     if aim is Aim.CHEAPER:
-        evened = even(whole.before, whole.after, _costs(whole, pricing or Pricing()))
+        evened = deseasonalize(whole.before, whole.after, _costs(whole, pricing or Pricing()))
     seen = compare(
         [evened.amounts[r.run] for r in before],
         [evened.amounts[r.run] for r in after],
@@ -201,7 +202,7 @@ def _measured(
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
         return None
     measure = "Cost" if aim is Aim.CHEAPER else "Duration"
-    return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
+    return PredictedEffect(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
 
 
 def _costs(whole: BeforeAfter, pricing: Pricing) -> AmountsByRun:

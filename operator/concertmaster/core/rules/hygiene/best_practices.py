@@ -13,7 +13,7 @@ from enum import StrEnum
 from concertmaster.core import text
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule
-from concertmaster.core.rules.performance.caching import Keyed, recommended_cache
+from concertmaster.core.rules.performance.caching import CacheLookup, recommended_cache
 
 
 class State(StrEnum):
@@ -114,7 +114,7 @@ def _caching(evidence: Evidence) -> ChecklistItem:
             continue
         known = True
         keyed = [
-            Keyed(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
+            CacheLookup(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
             for e in rows
             if e.started is not None and e.finished is not None
         ]

@@ -27,7 +27,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
-from concertmaster.core.rules.performance.caching import Keyed, RecommendedCache, recommended_cache
+from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
 from concertmaster.core.rules.resources.places import shared
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
@@ -35,11 +35,11 @@ from concertmaster.core.units import HOUR
 _MAX_NAME_LENGTH = 253  # of a ConfigMap
 
 
-def _keyed(rows: list[StepExecution]) -> list[Keyed]:
+def _keyed(rows: list[StepExecution]) -> list[CacheLookup]:
     """Executions as a cache sees them. One of unknown outcome has an unknown key: whether it left a result is not known, so
     it is no execution without a hit either."""
     return [
-        Keyed(
+        CacheLookup(
             e.started,
             e.finished,
             e.duration or 0.0,

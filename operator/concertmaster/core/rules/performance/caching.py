@@ -20,7 +20,7 @@ _SHARE = 0.95  # of the hits of the longest age
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class CacheLookup:
     """One execution as a cache sees it. ``fingerprint`` None: inputs unknown. ``end``: unix seconds; ``seconds``: run time;
     ``succeeded``: whether its result could have been stored."""
 
@@ -47,7 +47,7 @@ class RecommendedCache:
     saved_seconds: float
 
 
-def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
+def hits_at(executions: Sequence[CacheLookup], max_age: float) -> list[int]:
     """Positions (in order of start) of the executions that a cache with ``max_age`` seconds would have answered.
 
     The age of a result counts from its end and is not reset by a hit, as in Argo's memoization.
@@ -70,7 +70,7 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
     return hits
 
 
-def recommended_cache(executions: Sequence[Keyed]) -> RecommendedCache:
+def recommended_cache(executions: Sequence[CacheLookup]) -> RecommendedCache:
     """The smallest usual age that reaches ``_SHARE`` of the hits of the longest one. Rows with non-finite times count as
     unknown.
     """

@@ -24,7 +24,7 @@ _UNSEEN = AttemptChain((), unseen=True)
 _CHAINED = (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
-class Retries(NamedTuple):
+class RetryOutcomes(NamedTuple):
     """``tried`` retries whose end was seen, ``helped`` of which succeeded; and ``unseen`` ones, which may have."""
 
     tried: int = 0
@@ -56,9 +56,9 @@ class Attempts:
     failed: list[bool | None] = field(default_factory=list)
 
     @property
-    def retried(self) -> Retries:
+    def retried(self) -> RetryOutcomes:
         """All retries of the step."""
-        return Retries(self.retries, self.helped, self.unseen_retries)
+        return RetryOutcomes(self.retries, self.helped, self.unseen_retries)
 
     @property
     def lasting(self) -> int:

@@ -19,10 +19,10 @@ from concertmaster.core.changepoint.clear import CLEAR_Z, SIGNIFICANCE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
-from concertmaster.core.rules.reliability.rises import Rise, regressions
+from concertmaster.core.rules.reliability.regressions import Regression, regressions
 from concertmaster.core.stats.means import combined
-from concertmaster.core.stats.noticed import once_noticed
 from concertmaster.core.stats.quantiles import normal_quantile
+from concertmaster.core.stats.selection_bias import corrected_for_selection
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute
 
@@ -36,7 +36,7 @@ def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
     # The smallest increase that would be clear: p-values of ranks hardly fall any more where there are few runs.
     by_chance = logs.likely * _deviations(SIGNIFICANCE) / max(_deviations(chance), _deviations(SIGNIFICANCE))
     by_size = CLEAR_Z * (logs.likely - logs.low) / 1.96
-    truly = once_noticed(logs, min(by_chance, by_size, logs.likely))
+    truly = corrected_for_selection(logs, min(by_chance, by_size, logs.likely))
     return Interval(math.exp(truly.low), math.exp(truly.likely), math.exp(truly.high))
 
 
@@ -45,7 +45,7 @@ def _deviations(chance: float) -> float:
     return -normal_quantile(max(chance, 1e-16) / 2.0)
 
 
-def _broken(objectives: Objectives, rise: Rise) -> str | None:
+def _broken(objectives: Objectives, rise: Regression) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
     old, new = (summarize([r.makespan or 0.0 for r in part]) for part in (rise.before, rise.after))
     for name, target, was, now in (
@@ -58,7 +58,7 @@ def _broken(objectives: Objectives, rise: Rise) -> str | None:
     return None
 
 
-def _factors(rise: Rise) -> tuple[float, Interval]:
+def _factors(rise: Regression) -> tuple[float, Interval]:
     """By which factor seconds rose: as seen, and the true one with its interval."""
     point, like = rise.point, rise.like
     alike = _truly(like.p_value, like.ratio, like.low, like.high)
@@ -75,7 +75,7 @@ def _lost(truly: Interval) -> Interval:
     return Interval(*(max(0.0, 1.0 - 1.0 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
 
 
-def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
+def _of_runs(evidence: Evidence, rise: Regression) -> Finding:
     """The runs as a whole take longer."""
     cause, (was, now) = rise.cause, rise.medians
     seen, truly = _factors(rise)
@@ -109,7 +109,7 @@ def _of_runs(evidence: Evidence, rise: Rise) -> Finding:
     )
 
 
-def _added(evidence: Evidence, rise: Rise) -> str:
+def _added(evidence: Evidence, rise: Regression) -> str:
     """Which steps runs take since then that no earlier one took."""
     taken = {r.run: {e.step for e in r.steps if e.outcome.over} for r in evidence.analysis.runs}
     known = set().union(*(taken[r.run] for r in rise.before))
@@ -122,7 +122,7 @@ def _added(evidence: Evidence, rise: Rise) -> str:
     return f"; {names} {'runs' if len(new) == 1 else 'run'} in {share} of them, and in none before"
 
 
-def _of_step(evidence: Evidence, rise: Rise, least: float) -> Finding | None:
+def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | None:
     """A step takes longer, which does not show in the runs as a whole; None where its runs lose less than ``least``."""
     later = {r.run for r in evidence.analysis.runs if (r.end or 0.0) >= rise.point.time}
     since = [run for run in evidence.analysis.executed if run.usable and run.run in later]
@@ -165,7 +165,7 @@ def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: f
     return gain(runs, evidence.analysis.definition.graph, WhatIf.scale_step(step, 1.0 / max(1.0, ratio)))
 
 
-def _alone(rise: Rise, seen: float, truly: Interval) -> str:
+def _alone(rise: Regression, seen: float, truly: Interval) -> str:
     """What the medians do not say of the rise."""
     was, now = rise.medians
     apart = abs(seen - now / was) >= _MIN_DIFFERENCE  # the medians are of other hours or days
@@ -175,14 +175,14 @@ def _alone(rise: Rise, seen: float, truly: Interval) -> str:
     return f"{alone}; likely +{text.percent(truly.likely - 1)}, since among such varied runs chance adds to what is noticed"
 
 
-def _stretched(evidence: Evidence, rise: Rise) -> float:
+def _stretched(evidence: Evidence, rise: Regression) -> float:
     """Times as long as counted that the runs since then take on average: what is added takes longer on slow nodes, too."""
     delays = evidence.analysis.node_delays
     counted = sum(r.makespan or 0.0 for r in rise.after)
     return 1.0 + sum(delays.get(r.run, 0.0) for r in rise.after) / counted if counted > 0.0 else 1.0
 
 
-def _elsewhere(evidence: Evidence, rise: Rise) -> str:
+def _elsewhere(evidence: Evidence, rise: Regression) -> str:
     """That slow nodes, on which some executions ran, are not in the medians."""
     slow, runs = evidence.analysis.slow_nodes, {run.run for run in (*rise.before, *rise.after)}
     there = slow is not None and any(
@@ -191,7 +191,7 @@ def _elsewhere(evidence: Evidence, rise: Rise) -> str:
     return f"; {slow.title} counted as fast as the others" if slow is not None and there else ""
 
 
-def _changed(rise: Rise) -> str:
+def _changed(rise: Regression) -> str:
     return f"; changed at the same time: {rise.cause.what}" if rise.cause.what else ""
 
 
@@ -200,7 +200,7 @@ def _weekly(evidence: Evidence, seconds: float) -> str:
     return f" ({text.duration(seconds * rate * 7 / 30)} a week at the present rate)" if rate else ""
 
 
-def _evidence(rise: Rise) -> tuple[str, ...]:
+def _evidence(rise: Regression) -> tuple[str, ...]:
     point, like = rise.point, rise.like
     return (
         f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",

@@ -1,5 +1,6 @@
-"""``failing-step``: runs fail at one step, and neither retries nor sizes will fix it: every recent run, more runs since a
-certain day, or many runs despite retries. Or attempts fail, and the retries that help make runs longer (``retried``).
+"""``failing-step``: runs fail at one step, and neither retries nor sizes will fix it: every recent run, more runs since
+a certain day, or many runs despite retries. Or attempts fail, and the retries that help make runs longer
+(``retried_failures``).
 
 Reports what is needed for debugging: which step, with which reason and exit code, since when, what changed at that time, and
 what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM kills to ``memory-request``, deadlines to
@@ -28,10 +29,10 @@ from concertmaster.core.model import (
     StepExecution,
 )
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, mean_interval, share_interval
-from concertmaster.core.rules.reliability import retried
+from concertmaster.core.rules.reliability import retried_failures
 from concertmaster.core.rules.reliability.attempts import ELSEWHERE, collect, usual_reason
-from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
-from concertmaster.core.stats.increase import increase
+from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
+from concertmaster.core.stats.rate_increase import increase
 from concertmaster.core.times import to_minute
 
 _FAILURES_PER_SUCCESS = 4  # from which the workflow counts as one that does not succeed
@@ -88,7 +89,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     findings = list(_always(evidence)) or list(_often(evidence))
     yield from findings
     others = evidence.rows.failing - {finding.step for finding in findings}
-    yield from retried.find(evidence, others, evidence.settings.number("minGainPercent", 5.0))
+    yield from retried_failures.find(evidence, others, evidence.settings.number("minGainPercent", 5.0))
 
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
@@ -130,7 +131,7 @@ def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
     return classify(e) in classes and e.reason != RUN_TIMEOUT
 
 
-def _avoided(repeat: Repeated) -> Interval | None:
+def _avoided(repeat: RepeatedFailures) -> Interval | None:
     """Share of runs that would no longer fail, with its 90% interval. Where an increase is likely but not significant,
     its upper end is that of the runs since then, of whose failures one is taken for a success: the start is chosen with
     hindsight."""
@@ -144,7 +145,7 @@ def _avoided(repeat: Repeated) -> Interval | None:
     return replace(share, high=max(share.high, lately.high)) if lately is not None else share
 
 
-def _increased(repeat: Repeated) -> Interval | None:
+def _increased(repeat: RepeatedFailures) -> Interval | None:
     """By how much the failed share has increased. Ends that were not seen count as no failure (``failed_share``), or are
     left out; where all failed that were seen since then, all may have."""
     likely = increase([own is True for own in repeat.ends])
@@ -157,7 +158,7 @@ def _increased(repeat: Repeated) -> Interval | None:
     return replace(likely, low=min(share.low for share in known), high=max(share.high for share in known))
 
 
-def _no_success(repeat: Repeated) -> bool:
+def _no_success(repeat: RepeatedFailures) -> bool:
     """Whether every run failed there but a few of which it is unknown: what would be a streak, had their ends been seen."""
     return 0 < _FAILURES_PER_SUCCESS * repeat.unseen <= repeat.failed == repeat.of - repeat.unseen
 
@@ -179,7 +180,7 @@ def _unknown_reasons(failures: Sequence[StepExecution]) -> tuple[str, ...]:
     return (f"the reasons of {dark} of {text.count(len(failures), 'failure')} are unknown: {causes}",)
 
 
-def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
+def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     name, reason = evidence.title(repeat.step), usual_reason(repeat.failures)
     rose, runs = repeat.since is not None and repeat.begin > 0, text.count(repeat.of, "run")
     usual = repeat.earlier / repeat.begin if rose else 0.0

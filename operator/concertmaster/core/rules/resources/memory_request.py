@@ -26,7 +26,7 @@ from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import MIN_VALUE
-from concertmaster.core.sizing.killed import RAISES, ended, exceeding, raised
+from concertmaster.core.sizing.oom_kills import RAISES, ended, exceeding, raised
 from concertmaster.core.sizing.waste import bound_of
 from concertmaster.core.stats.means import combined
 

@@ -19,7 +19,7 @@ from concertmaster.core.rules.base import Evidence, failed_share
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.sizing import plain_memory
-from concertmaster.core.sizing.killed import ended
+from concertmaster.core.sizing.oom_kills import ended
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import GIB, MIB
 

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
-from concertmaster.core.rules.scheduling.slowdown import slowdown
+from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
 from concertmaster.core.schedule import widened
 
 _MIN_RUNS = 3  # starts or runs

@@ -25,7 +25,14 @@ from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.scheduling.room import Room, begins, beside_others, between, outside, service_notes
+from concertmaster.core.rules.scheduling.free_capacity import (
+    FreeCapacity,
+    begins,
+    beside_others,
+    between,
+    outside,
+    service_notes,
+)
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
 from concertmaster.core.sizing import MIB, MILLI
 
@@ -99,13 +106,13 @@ def _locks(definition: WorkflowDefinition, wanted: int) -> tuple[tuple[Limit, ..
     return tuple(limits.values()), text.listing([f"{n.partition('/')[0]} {n.rpartition('/')[2]}" for n in limits])
 
 
-def _amounts(room: Room) -> str:
+def _amounts(room: FreeCapacity) -> str:
     """What others reserve, without what is none but for rounding."""
     memory = [text.memory(room.memory)] if room.memory >= MIB else []
     return " and ".join([*([text.cores(room.cores)] if room.cores >= MILLI or not memory else []), *memory])
 
 
-def _beside(room: Room, limit: int, short: int, runs: int) -> str:
+def _beside(room: FreeCapacity, limit: int, short: int, runs: int) -> str:
     """What leaves less room than for ``limit`` pods, in ``short`` of so many ``runs``, as a sentence."""
     reserve = room.cores >= MILLI or room.memory >= MIB
     if reserve and room.usually < limit:

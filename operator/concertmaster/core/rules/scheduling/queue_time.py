@@ -17,7 +17,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
-from concertmaster.core.rules.scheduling import locks, suspended
+from concertmaster.core.rules.scheduling import locks, suspension
 from concertmaster.core.rules.scheduling.waits import (
     BEFORE_WORK,
     PENDING,
@@ -155,7 +155,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     runs = [run for run in evidence.recent() if run.usable]
     if not analysis.enough or (analysis.definition.suspended and by_schedule(analysis.definition, analysis.runs)):
         return
-    held = suspended.find(evidence)
+    held = suspension.find(evidence)
     if held is not None:
         yield held
     if not runs:

@@ -22,8 +22,8 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.scheduling.free_capacity import begins
 from concertmaster.core.rules.scheduling.queue_time import without
-from concertmaster.core.rules.scheduling.room import begins
 from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
 

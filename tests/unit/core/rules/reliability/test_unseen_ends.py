@@ -13,7 +13,7 @@ from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import failed_share, share_interval
 from concertmaster.core.rules.reliability.attempts import episodes
-from concertmaster.core.rules.reliability.repeated import rise
+from concertmaster.core.rules.reliability.repeated_failures import rise
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 

@@ -16,7 +16,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.changes.checks import run_checks
-from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.changes.situation import Situation
@@ -385,8 +385,8 @@ def test_plain_figures_are_never_below_the_size_and_never_far_above(mib: float) 
     assert plain_memory(size) == size
 
 
-def _line(verdict: Verdict = Verdict.IMPROVED, **more: object) -> Line:
-    return Line("demo/wfp", "right-size", verdict, NOW - DAY, recommendation="right-size", **more)  # type: ignore[arg-type]
+def _line(verdict: Verdict = Verdict.IMPROVED, **more: object) -> LedgerEntry:
+    return LedgerEntry("demo/wfp", "right-size", verdict, NOW - DAY, recommendation="right-size", **more)  # type: ignore[arg-type]
 
 
 WIDE = {"a": fact(memory_sampled_peak=200 * MI), "b": fact(memory_sampled_peak=200 * MI)}
@@ -445,7 +445,7 @@ def _object(specs: list[StepSpec]) -> dict[str, Any]:
 def test_from_approval_to_done_takes_two_verifications_at_most(count: int) -> None:
     peaks: dict[str, object] = {"cpu_seconds": 3.0, "memory_sampled_peak": 150 * MI}
     held = {"a": ("4", "8Gi"), "b": ("2", "2Gi")}
-    lines: list[Line] = []
+    lines: list[LedgerEntry] = []
     for _ in range(4):
         specs = [spec(name, i, cpu=cpu, memory=memory) for i, (name, (cpu, memory)) in enumerate(held.items())]
         facts = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from concertmaster.core.analysis.shared.semaphores import Holding, enough_places, mean_wait
+from concertmaster.core.analysis.shared.semaphores import SemaphoreUse, enough_places, mean_wait
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
@@ -128,7 +128,7 @@ def test_waiting_for_an_approval_is_no_waiting_for_a_lock(seen: bool, held: floa
 
 
 def test_the_queue_serves_in_order() -> None:
-    rows = [Holding(0.0, 0.0, 10.0), Holding(0.0, 10.0, 10.0), Holding(1.0, 19.0, 10.0)]
+    rows = [SemaphoreUse(0.0, 0.0, 10.0), SemaphoreUse(0.0, 10.0, 10.0), SemaphoreUse(1.0, 19.0, 10.0)]
     assert mean_wait(rows, 1) == pytest.approx((0 + 10 + 19) / 3)
     assert mean_wait(rows, 3) == 0.0
     found = enough_places(rows, 1)

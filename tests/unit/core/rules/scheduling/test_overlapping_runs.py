@@ -16,8 +16,8 @@ from concertmaster.core.analysis.runs.starts import starts_of
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
 from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
-from concertmaster.core.rules.scheduling.slowdown import slowdown
 from concertmaster.core.schedule import widened
 from concertmaster.engines.define import define_all
 from concertmaster.report.insights import sentences

@@ -1,0 +1,300 @@
+"""Reading the past of one metrics source, newest first, a bounded part per cycle.
+
+Where a cycle has no time for all of it, the spans of the next one are requested before its analyses begin, and stored
+between them as they come. A workflow that has enough runs by then is analysed in the same cycle.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from concertmaster.controller.collection.gaps import Gaps
+from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Reading, Watermarks
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history import Store
+from concertmaster.net.background import in_background
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.collect.pace import MAX_FULL_SPEED_WORKFLOWS, BackfillPace, FirstDepth
+from concertmaster.prometheus.collect.reading import RECENT_SECONDS, Collection, CollectOptions
+from concertmaster.prometheus.reader.process import SourceReader
+
+log = logging.getLogger("concertmaster.sources")
+
+_MAX_WORKFLOWS = 500  # workflows: spans of more take too much memory, and too few of them are read ahead
+_MAX_SECONDS = 30.0  # of a cycle for the past, after which what was read is analysed first
+_MAX_SECONDS_SLOW = 5.0  # the same, where that takes long
+_FORGET_AFTER = 3600.0  # seconds in which nobody has asked for workflows of a source
+LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
+
+
+@dataclass(frozen=True, slots=True)
+class PodQuery:
+    """How pods of some namespaces are asked for: labels that place them, and how they are found."""
+
+    label_keys: tuple[str, ...]
+    options: CollectOptions
+
+
+class FactsSink(Protocol):
+    """Stores what was read."""
+
+    def __call__(
+        self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
+    ) -> None:
+        """``present``: it describes the present state of the metrics source."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A span that ends at ``until``, as it is asked for."""
+
+    namespaces: tuple[str, ...]
+    until: float
+    asking: PodQuery
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What was asked for ahead: the newest chunk of a span, and those before it."""
+
+    span: _Span
+    since: float  # where it begins
+    newest: Future[Collection | None]
+    others: Iterator[Collection]
+    some: bool = False  # whether anything ended in what was stored of it between analyses
+
+    def chunks(self) -> Iterator[Collection]:
+        newest = self.newest.result()
+        if newest is not None:
+            yield newest
+            yield from self.others
+
+    def after(self, chunk: Collection) -> _Ahead:
+        """What is left once its newest chunk was used."""
+        span, some = replace(self.span, until=chunk.since), self.some or bool(chunk.facts)
+        return _Ahead(span, self.since, _first_of(self.others), self.others, some)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a reading that had no time for more left behind, for what is stored between analyses."""
+
+    store: Store
+    reading: Reading  # of its own: the other one was reported
+    gaps: Gaps
+    marks: Watermarks
+    oversize: OversizedNamespaces
+    lows: dict[WorkflowKey, float]
+    want: float
+
+
+class PastReader:
+    """The past of one source. Used by one thread. Times are unix seconds."""
+
+    def __init__(
+        self,
+        client: PrometheusClient,
+        asking: Callable[[Reading, Sequence[str]], PodQuery],
+        keep: FactsSink,
+        history: OpenStore,
+        *,
+        per_cycle: float,
+        stop: threading.Event,
+        reader: SourceReader,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``reader``
+        reads where that takes long. ``clock``: monotonic seconds."""
+        self._client = client
+        self._asking = asking
+        self._keep = keep
+        self._per_cycle = per_cycle
+        self._stop = stop
+        self._reader = reader
+        self._clock = clock
+        self._history = history
+        self._pace = BackfillPace()
+        self._depth = FirstDepth()
+        self._ahead: _Ahead | None = None
+        self._known: _Known | None = None
+        self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
+        self._long = False  # whether that takes long
+
+    def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float) -> None:
+        """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
+        what was stored before stays."""
+        demand, begun = reading.demand, self._clock()
+        ahead, self._ahead = self._ahead, None
+        known, self._known = self._known, None
+        if known is not None:
+            reading.changed |= known.reading.changed
+            reading.unassigned += known.reading.unassigned
+        newest = float(int(demand.now - self._client.source.delay_seconds))
+        started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
+        lows = marks.lows((d.key for d in demand.workflows), newest, started)
+        lacking = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
+        reading.lack(lows, want)  # also where reading on fails
+
+        def read(namespaces: list[str], since: float, until: float) -> tuple[bool, float]:
+            """Whether anything ended in that span, and how far back it was read."""
+            nonlocal ahead
+            asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
+            if ahead is not None and ahead.span == _Span(tuple(namespaces), until, asking):
+                chunks, some, ahead = ahead.chunks(), ahead.some, None
+            else:
+                chunks, some = self._chunks(demand.now, asking, namespaces, count, since, until), False
+            position = until
+            for chunk in chunks:
+                self._store(chunk, namespaces, count, use)
+                some, position = some or bool(chunk.facts), chunk.since
+                if self._stop.is_set():
+                    break
+            return some, position
+
+        def together(names: Iterable[str]) -> Iterable[list[str]]:
+            return oversize.groups(names, demand.now)
+
+        use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
+        self._since = (self._since if self._since is not None else begun) if reading.unread else None
+        self._long = self._long and self._since is not None
+        late = False
+        for top, namespaces in self._next(reading.behind(together, _MAX_WORKFLOWS), ahead):
+            if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
+                late = ahead.span == _Span(tuple(namespaces), top, self._asking(reading, namespaces))
+                if late:  # there is enough to analyse until it comes
+                    self._ahead = ahead
+                    break
+            since, span, some = top, self._span(reading, namespaces, newest - top), False
+            while not (some or late) and since > want + MIN_PAST_SECONDS:
+                until = since
+                some, since = read(namespaces, max(want, since - span), until)
+                if some and until > newest - RECENT_SECONDS:
+                    self._learn_depth(reading, namespaces, until)
+                span *= 2  # of a long time in which nothing ended, all at once
+                late = self._stop.is_set() or self._late(lacking, lows, begun)
+            if late:
+                break
+        reading.more = reading.lack(lows, want) or reading.more
+        reading.long = self._since is not None and self._takes_long(lacking, lows, begun)
+        if not reading.unread:
+            self._reader.close()
+        if late:
+            self._known = replace(use, reading=Reading(demand, reading.heartbeat))
+            if self._ahead is None:
+                self._ask_on(self._known)
+
+    def go_on(self, now: float) -> None:
+        """Store what was asked for ahead, as far as it has come, and ask for what follows. A fault of the source is left to
+        the next reading, which asks again. ``now`` is that of the cycle, which must have read: what an earlier one knew of
+        workflows may be otherwise by now. Raises HistoryError."""
+        ahead, known = self._ahead, self._known
+        if ahead is None or known is None:
+            return
+        if known.reading.demand.now != now:
+            if abs(now - known.reading.demand.now) > _FORGET_AFTER:
+                self._ahead = self._known = None
+                self._reader.close()
+            return
+        if not ahead.newest.done() or self._stop.is_set():
+            return
+        self._ahead = None
+        if known.store is not self._history.store:
+            return  # what was known to be in it may not be in this one
+        try:
+            chunk = ahead.newest.result()
+        except MetricsError as error:
+            log.info("what was asked for ahead is asked for again: %s", error)
+            return
+        if chunk is not None:
+            namespaces = ahead.span.namespaces
+            self._store(chunk, namespaces, len(known.reading.definitions(namespaces)), known)
+        if chunk is not None and chunk.since > ahead.since:
+            self._ahead = ahead.after(chunk)
+        else:
+            self._ask_on(known)
+
+    def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
+        """Whether what was read since ``begun`` is analysed before more is: soon, where reading goes on between analyses."""
+        patience = _MAX_SECONDS_SLOW if self._takes_long(lacking, lows, begun) else _MAX_SECONDS
+        return self._clock() - begun > patience
+
+    def _takes_long(
+        self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float
+    ) -> bool:
+        """Whether the past takes longer than ``LONG`` to read, which is then so until all is read: it has, or will have when
+        each of those that were ``lacking`` something has had a turn, at the pace since ``begun``."""
+        now = self._clock()
+        read = sum(lows[key] < low for key, low in lacking.items())
+        spent = now - (self._since if self._since is not None else now)
+        self._long = self._long or spent + (now - begun) * (len(lacking) - read) / max(read, 1) > LONG
+        return self._long
+
+    def _store(self, chunk: Collection, namespaces: Sequence[str], count: int, known: _Known) -> None:
+        """One chunk of the past of ``count`` workflows."""
+        reading, gaps = known.reading, known.gaps
+        self._pace.learn(chunk, count)
+        reading.heartbeat("collect")
+        recent = chunk.complete_until >= reading.demand.now - RECENT_SECONDS
+        self._keep(chunk, namespaces, reading, gaps, present=recent)
+        blind = bool(gaps.blind) and not chunk.facts
+        known.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
+
+    def _ask_on(self, known: _Known) -> None:
+        """Ask for the first span of what comes next."""
+        reading, now = known.reading, known.reading.demand.now
+        if self._stop.is_set() or not reading.lack(known.lows, known.want):
+            return
+        newest = float(int(now - self._client.source.delay_seconds))
+        parts = reading.behind(lambda names: known.oversize.groups(names, now), _MAX_WORKFLOWS)
+        for top, namespaces in parts[:1]:
+            span = self._span(reading, namespaces, newest - top)
+            self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
+
+    def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
+        """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is
+        less at first: the newest runs of all come before the older ones of any."""
+        few = len(reading.definitions(namespaces)) <= MAX_FULL_SPEED_WORKFLOWS
+        return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, known))
+
+    def _learn_depth(self, reading: Reading, namespaces: Sequence[str], until: float) -> None:
+        keys = [d.key for d in reading.definitions(namespaces)]
+        if len(keys) > MAX_FULL_SPEED_WORKFLOWS:
+            self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
+
+    def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:
+        """``parts``, first of them what was asked for ahead."""
+        begun = ahead.span.namespaces if ahead is not None else ()
+        return sorted(parts, key=lambda part: tuple(part[1]) != begun)
+
+    def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> _Ahead:
+        asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
+        chunks = self._chunks(reading.demand.now, asking, namespaces, count, since, until)
+        return _Ahead(_Span(tuple(namespaces), until, asking), since, _first_of(chunks), chunks)
+
+    def _chunks(
+        self, now: float, asking: PodQuery, namespaces: list[str], count: int, since: float, until: float
+    ) -> Iterator[Collection]:
+        """The span in chunks, newest first, of which the source evaluates one while another is used."""
+        options = replace(asking.options, longest=self._pace.longest(count, asking.options.longest))
+        return self._reader.backfill(
+            namespaces=namespaces,
+            since=since,
+            until=until,
+            now=now,
+            label_keys=asking.label_keys,
+            options=options,
+            apart=self._long,
+        )
+
+
+def _first_of(chunks: Iterator[Collection]) -> Future[Collection | None]:
+    """The next chunk, evaluated meanwhile; None where there is none left."""
+    return in_background(lambda: next(chunks, None), name="backfill-ahead")

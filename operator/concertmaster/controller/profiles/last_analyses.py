@@ -1,0 +1,236 @@
+"""What the last analysis of each profile rested on and said, and whether it still stands; kept across restarts.
+
+The history takes a copy of each, which the next process takes for its own. What came into the history since is marked
+there, so that a process that starts on an existing history analyses what has changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from concertmaster import __version__
+from concertmaster.api.conditions import ConditionUpdate
+from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.profiles.fleet_index import FleetIndex
+from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.registry import Entry
+from concertmaster.controller.status_view import StatusView
+from concertmaster.core import arrays as np
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.rules import FleetMember
+from concertmaster.core.timetable import Timetable
+from concertmaster.history import HistoryError, RunsEvidence
+
+log = logging.getLogger("concertmaster.analysis")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRecord:
+    """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose fingerprint is
+    ``evidence``. ``applicable``: recommendations that set fields, ``packed``: of ten thousand workflows they take six times
+    as much memory as they are, and few are ever asked for. ``provisional``: it rested on the newest runs, while the older
+    ones were being read."""
+
+    inputs: str
+    evidence: RunsEvidence
+    ready: ConditionUpdate
+    objectives: ConditionUpdate
+    at: float
+    lasts: float  # seconds until it is made again although nothing is known to have changed
+    applicable: bytes
+    query_problem: str = ""
+    edition: int = 0  # of the fleet, as far as it matters to the workflow
+    provisional: bool = False
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Recommendations that set fields, best first. Raises ValueError for what a damaged row left of them."""
+        if not self.applicable:
+            return ()
+        try:
+            return _CANDIDATES.decode(zlib.decompress(self.applicable))
+        except (zlib.error, msgspec.MsgspecError) as error:
+            raise ValueError(f"its recommendations cannot be read: {error}") from error
+
+
+def packed(candidates: Sequence[Candidate]) -> bytes:
+    """Candidates as an analysis record keeps them."""
+    return zlib.compress(msgspec.msgpack.encode(candidates), 1) if candidates else b""
+
+
+_CANDIDATES = msgspec.msgpack.Decoder(tuple[Candidate, ...])
+LARGE = 100  # runs in the window; of a workflow with more, one more changes next to nothing
+GROWTH = 0.05  # of these runs
+
+
+def too_few(before: RunsEvidence, now: RunsEvidence) -> bool:
+    """Whether an analysis that rested on many runs waits for more of them: fewer than one in twenty have ended since, and
+    none of these failed."""
+    if now.runs <= LARGE or now.fresh >= GROWTH * before.runs:
+        return False
+    return now.failed is None or (before.failed is not None and now.failed <= before.failed)
+
+
+@dataclass(slots=True)
+class LastAnalysis:
+    """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
+    then; most of them change nothing that is over (see ``RunsEvidence``)."""
+
+    record: AnalysisRecord
+    key: WorkflowKey
+    revision: int
+    body: str | None = None  # what the server holds of it; None until it was written
+    status: StatusView | None = None  # the same, in case somebody empties it
+
+    def stands(self, entry: Entry, inputs: str, now: float) -> bool:
+        """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
+        it."""
+        whole = not self.record.provisional
+        return whole and self.said(entry, inputs) and now - self.record.at < self.record.lasts
+
+    def said(self, entry: Entry, inputs: str) -> bool:
+        """Whether the inputs are the same and the server holds it."""
+        return self.record.inputs == inputs and self.body is not None and self.body == entry.status.body
+
+    def undisturbed(self, revision: int, as_of: float) -> bool:
+        """Whether no pod has come since, and no run that was going on may count as over by now."""
+        due = self.record.evidence.due
+        return self.revision == revision and (due is None or as_of < due)
+
+
+class _Row(msgspec.Struct):
+    """What the history keeps of one analysis."""
+
+    version: str
+    body: str
+    record: AnalysisRecord
+    detail: bytes | None
+    runs: bytes | None  # of the fleet's member: rows of four numbers
+    timetable: Timetable | None
+    late: float | None
+    suspended: bool
+    taints: frozenset[str]
+    waits: bool = False
+    series: dict[str, str] = {}
+
+
+_DECODER = msgspec.msgpack.Decoder(_Row)
+
+
+class Memory:
+    """The last analysis of each profile, by its uid."""
+
+    def __init__(self, history: History, fleet: FleetIndex, outputs: Outputs) -> None:
+        self._history = history
+        self._fleet = fleet
+        self._outputs = outputs
+        self._known: dict[str, LastAnalysis] = {}
+        self._asked: set[str] = set()  # profiles that the history was asked for
+        outputs.details.stored = self._detail
+
+    def get(self, uid: str) -> LastAnalysis | None:
+        """What this process remembers of a profile."""
+        return self._known.get(uid)
+
+    def recall(self, entry: Entry, key: WorkflowKey, revision: int) -> LastAnalysis | None:
+        """The same; on the first call what an earlier process kept, if the server still holds that status."""
+        uid = entry.uid
+        if uid not in self._known and uid not in self._asked:
+            self._asked.add(uid)
+            try:
+                self._restore(entry, key, revision)
+            except (HistoryError, msgspec.MsgspecError, ValueError) as error:
+                log.info("the last analysis of %s is made anew: %s", entry.ref, error)
+        return self._known.get(uid)
+
+    def _restore(self, entry: Entry, key: WorkflowKey, revision: int) -> None:
+        kept = self._history.analysis(entry.uid)
+        if kept is None:
+            return
+        row = _DECODER.decode(kept.content)
+        if row.version != __version__ or row.body != entry.status.body:
+            return
+        _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
+        if row.runs is not None:
+            member = FleetMember(
+                key, np.frombuffer(row.runs).reshape(-1, 4), row.timetable, row.late, row.suspended, row.taints
+            )
+            self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
+        self._outputs.restore(entry, key, row.detail, row.series)
+        self._outputs.details.release(entry.namespace, entry.name)
+        self._known[entry.uid] = LastAnalysis(row.record, key, -1 if kept.stale else revision, row.body, entry.status)
+
+    def put(self, uid: str, record: AnalysisRecord, key: WorkflowKey, revision: int) -> None:
+        """A new analysis, not written yet."""
+        self._known[uid] = LastAnalysis(record, key, revision)
+
+    def holds(self, entry: Entry, evidence: RunsEvidence, revision: int, *, urgent: bool) -> bool:
+        """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
+        came since, or too few runs to matter, unless each of them is waited for (``urgent``)."""
+        known = self._known[entry.uid]
+        before = known.record.evidence
+        if evidence.digest == before.digest:
+            known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
+            self._confirm(entry)
+            return True
+        if urgent or not too_few(before, evidence):
+            return False
+        # Compared with the evidence of the analysis, not with this one: a few runs several times add up.
+        known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
+        return True
+
+    def _confirm(self, entry: Entry) -> None:
+        try:
+            self._history.confirm_analysis(entry.uid)
+        except HistoryError as error:
+            log.info("the analysis of %s is made anew at the next start: %s", entry.ref, error)
+
+    def published(self, entry: Entry, status: StatusView) -> None:
+        """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
+        that failed and a status somebody emptied are fixed alike."""
+        known = self._known.get(entry.uid)
+        if known is None:
+            return
+        known.body, known.status = status.body, status
+        self._keep(entry, known)
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget profiles that are gone."""
+        for uid in [u for u in self._known if u not in uids]:
+            del self._known[uid]
+        self._asked &= set(uids)
+
+    def _keep(self, entry: Entry, known: LastAnalysis) -> None:
+        """Keep it for the next process. A disk that is full costs the next start and nothing else."""
+        try:
+            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known)))
+        except HistoryError as error:
+            log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)
+        else:
+            self._outputs.details.release(entry.namespace, entry.name)
+
+    def _row(self, entry: Entry, known: LastAnalysis) -> _Row:
+        member, waits = self._fleet.member(known.key)
+        return _Row(
+            __version__,
+            known.body or "",
+            known.record,
+            self._outputs.details.packed(entry.namespace, entry.name),
+            None if member is None else member.runs.tobytes(),
+            None if member is None else member.timetable,
+            None if member is None else member.late,
+            member is not None and member.suspended,
+            frozenset() if member is None else member.taints,
+            waits,
+            self._outputs.series.lines(entry.uid),
+        )
+
+    def _detail(self, uid: str) -> bytes | None:
+        """The details that the history keeps of a profile, packed. Called from any thread."""
+        kept = self._history.analysis(uid)
+        return _DECODER.decode(kept.content).detail if kept is not None else None

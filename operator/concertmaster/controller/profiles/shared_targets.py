@@ -1,0 +1,63 @@
+"""Several profiles of one workflow: each gets recommendations, one of them is used for changes, and all of them say so.
+
+Two profiles may be intended (two sets of objectives). Two that change the same template would each take the other's
+changes for a user's, and verify their own on the same runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.api.conditions import ConditionUpdate, Reason
+from concertmaster.controller.discovery.fingerprint import fingerprint
+from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.core.model.enums import ApplyMode
+from concertmaster.core.model.policy import Policy
+
+
+def elect_leaders(subjects: Sequence[Subject]) -> list[Subject]:
+    """The subjects in the same order; of those with the same target all but the oldest (then by name) only recommend."""
+    groups: dict[tuple[str, ...], list[Subject]] = {}
+    for s in subjects:
+        ref = reference(s.entry)
+        if ref is not None and s.policy is not None:
+            groups.setdefault((s.entry.namespace, *ref), []).append(s)
+    changed: dict[str, Subject] = {}
+    for group in groups.values():
+        if len(group) > 1:
+            leader = min(group, key=lambda s: (s.entry.created, s.entry.name))
+            changed.update({s.entry.uid: _reported(s, leader, len(group)) for s in group})
+    return [changed.get(s.entry.uid, s) for s in subjects]
+
+
+def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
+    if subject is leader:
+        text = f"{count} profiles describe it; this one, the oldest, is used for changes"
+        return replace(subject, resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)))
+    text = (
+        f"{count} profiles describe it; {leader.entry.name}, the oldest, is used for changes and this one only recommends; "
+        "delete one of them"
+    )
+    policy = _recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older")
+    return replace(
+        subject,
+        resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)),
+        policy=policy,
+        policy_edition=fingerprint(policy),
+    )
+
+
+def _shared(update: ConditionUpdate, text: str) -> ConditionUpdate:
+    """TargetResolved with the notice; a problem with the target takes precedence over the notice."""
+    if update.status is not True:
+        return update
+    reason = Reason.SHARED_TARGET if update.reason is Reason.FOUND else update.reason
+    return replace(update, reason=reason, message=f"{update.message}; {text}")
+
+
+def _recommending(policy: Policy | None, why: str) -> Policy | None:
+    if policy is None or not policy.apply.allows_changes:
+        return policy
+    return replace(policy, apply=replace(policy.apply, mode=ApplyMode.RECOMMEND), notes=(*policy.notes, why))

@@ -1,0 +1,180 @@
+"""Which rises of the run time are regressions: they are clear, persist, and no hour, day, company or retry explains them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from concertmaster.core.analysis.replay import WhatIf, replay
+from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
+from concertmaster.core.analysis.runs.starts import may_meet, starts_of
+from concertmaster.core.changepoint import ChangePoint
+from concertmaster.core.changepoint.clear import ends_dip, is_clear, lasting_increase
+from concertmaster.core.known import upper_median
+from concertmaster.core.model import RunRecord
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.reliability import failing_step
+from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
+
+_NEWEST = 4  # runs
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A regression at ``point``: the runs before and after it, their comparison at comparable times, and its cause.
+    ``step``: the one whose longest executions these are, instead of runs; empty for runs."""
+
+    point: ChangePoint
+    before: Sequence[Timed]
+    after: Sequence[Timed]
+    like: Comparison
+    cause: PointCause
+    step: str = ""
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Seconds before and after."""
+        was, now = (upper_median([r.makespan or 0.0 for r in part]) for part in (self.before, self.after))
+        return was, now
+
+
+class _Spent(NamedTuple):
+    """What a run took, or spent on one step (its longest execution), without what slow nodes add."""
+
+    run: str
+    start: float | None
+    end: float | None
+    makespan: float
+    input_total: float | None
+
+
+def regressions(evidence: Evidence, least: float) -> Iterator[Regression]:
+    """That of the runs, else those of their steps: inputs or nodes that concern other steps, and steps that some runs skip,
+    may vary run times by more than a step adds. ``least``: share by which seconds rise."""
+    analysis = evidence.analysis
+    good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
+    of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend.points, analysis.causes, least)
+    if of_runs is not None and not _of_other_steps(evidence, of_runs, least):
+        if not _retries_alone(evidence, of_runs, least):
+            yield of_runs
+        return
+    changed = [step for step in analysis.steps if lasting_increase(step.trend.points, least) is not None]
+    seconds = _longest(evidence, good) if changed else []
+    for step in changed:
+        spent = _spent(evidence, good, seconds, step.step)
+        known = {s.input_total is not None for s in spent}
+        if len(known) > 1:
+            continue  # inputs that are not known yet may be why
+        of_step = _regression(evidence, spent, step.trend.points, (), least, len(analysis.steps))
+        if of_step is not None:
+            yield replace(of_step, step=step.step)
+
+
+def _undelayed(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Timed]:
+    delays = evidence.analysis.node_delays
+    if not delays:
+        return runs
+    return [_Spent(r.run, r.start, r.end, (r.makespan or 0.0) - delays.get(r.run, 0.0), r.input_total) for r in runs]
+
+
+def _longest(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Mapping[str, float]]:
+    """Seconds of the longest execution of each step of each run, without what slow nodes add."""
+    figures, slow = evidence.analysis.figures, evidence.analysis.slow_nodes
+    return figures.of_each(longest, runs) if slow is None else [longest(run, slow.lost) for run in runs]
+
+
+def _spent(
+    evidence: Evidence, runs: Sequence[RunRecord], seconds: Sequence[Mapping[str, float]], step: str
+) -> list[_Spent]:
+    rows = zip(runs, seconds, evidence.analysis.figures.of_each(inputs, runs), strict=True)
+    return [_Spent(r.run, r.start, r.end, of[step], given.get(step)) for r, of, given in rows if step in of]
+
+
+def _regression(
+    evidence: Evidence,
+    runs: Sequence[Timed],
+    points: Sequence[ChangePoint],
+    causes: Sequence[PointCause],
+    least: float,
+    compared: int = 1,
+) -> Regression | None:
+    """The rise of ``runs`` at the lasting increase among ``points``; None without it, or if something else explains it.
+    ``compared``: series that are looked at, any of which may rise by chance."""
+    point = lasting_increase(points, least)
+    if point is None:
+        return None
+    before, after = ([r for r in runs if ((r.end or 0.0) >= point.time) is later] for later in (False, True))
+    like = like_for_like(before, after) if before and after else None
+    if like is None or like.ratio - 1 < least or not is_clear(compared * like.p_value, like.ratio, like.low):
+        return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
+    cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
+    rise = Regression(point, before, after, like, cause)
+    explained = (
+        rise.medians[1] <= rise.medians[0]
+        or _over(rise)
+        or (not cause.what and ends_dip(points, runs[0].end or 0.0, point, least))
+        or as_every_week(before, after, least)
+        or _explained_by_company(evidence, before, after, least)
+    )
+    return None if explained else rise
+
+
+def _changed(evidence: Evidence, point: ChangePoint) -> PointCause:
+    """What was changed in the workflow at that time."""
+    good = [r for r in evidence.analysis.runs if r.outcome.timed]
+    return replace(point_causes(good, [point], evidence.analysis.figures)[0], step=None, seconds=None)
+
+
+def _over(rise: Regression) -> bool:
+    """Whether the newest runs are all nearer to the level before than to that after: it is back, if not clearly yet."""
+    newest = [r.makespan or 0.0 for r in rise.after[-_NEWEST:]]
+    return len(rise.after) >= 2 * _NEWEST and max(newest) < math.sqrt(math.prod(rise.medians))
+
+
+def _explained_by_company(evidence: Evidence, before: Sequence[Timed], after: Sequence[Timed], least: float) -> bool:
+    """Whether runs only take longer because more of them overlap others (``overlapping-runs``): those that overlap none do
+    not, or those that do always took that long."""
+    definition, runs, figures = evidence.analysis.definition, evidence.analysis.runs, evidence.analysis.figures
+    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
+    if starts is None or not starts.company:
+        return False
+    for beside in (False, True):
+        was, now = ([r.makespan for r in part if (r.run in starts.company) is beside] for part in (before, after))
+        if min(len(was), len(now)) >= MIN_RUNS:
+            return compare(was, now).ratio - 1 < least
+    return False
+
+
+def _of_other_steps(evidence: Evidence, rise: Regression, least: float) -> bool:
+    """Whether most of the rise is that more runs take steps which others skip: runs of the same steps do not take ``least``
+    longer, or by far less. Where most runs since then take steps as too few did before, nobody can tell."""
+    taken = {r.run: frozenset(e.step for e in r.steps if e.outcome.over) for r in evidence.analysis.runs}
+    alike: dict[frozenset[str], list[float]] = defaultdict(list)
+    for r in rise.before:
+        alike[taken[r.run]].append(r.makespan or 0.0)
+    usual = {steps: upper_median(seconds) for steps, seconds in alike.items() if len(seconds) >= MIN_RUNS}
+    if len(alike) < 2:
+        return False
+    was, now = (
+        [(r.makespan or 0.0) / usual[taken[r.run]] for r in part if taken[r.run] in usual]
+        for part in (rise.before, rise.after)
+    )
+    if len(now) < max(MIN_RUNS, len(rise.after) / 2):
+        return False
+    return math.log(compare(was, now).ratio) < max(math.log1p(least), math.log(rise.like.ratio) / 2)
+
+
+def _retries_alone(evidence: Evidence, rise: Regression, least: float) -> bool:
+    """Whether runs replayed without their retried attempts do not take ``least`` longer, and ``failing-step`` reports the
+    failures."""
+    own = replace(evidence, settings=evidence.analysis.policy.rule(failing_step.RULE.name))
+    if not (own.settings.enabled and any(True for _ in failing_step.evaluate(own))):
+        return False
+    first = WhatIf.without_failed_attempts()
+    seconds = {r.run: replay(r, first) for r in evidence.analysis.executed if r.usable}
+    was, now = ([seconds.get(r.run) for r in part] for part in (rise.before, rise.after))
+    return compare(was, now).ratio - 1 < least

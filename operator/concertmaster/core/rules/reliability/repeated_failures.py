@@ -1,0 +1,169 @@
+"""Steps at which many runs fail, but not all: since a certain day, or again and again despite retries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.runs.executions import unseen_at
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.rules.reliability.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
+from concertmaster.core.rules.reliability.retries import MAX_RETRIES
+
+_RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
+_LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
+_RISE = 0.1  # least increase of the failed share of runs
+_SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
+_MAX_FAILING_SHARE = 0.05  # share of runs that retries may leave failing
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedFailures:
+    """The step at which runs fail. ``ends``: for every run of the window, oldest first, whether it failed there (None:
+    unknown); ``begin``: position of the first one that counts, with the ``failures`` since then. ``since``: its start (unix
+    seconds) where failures have increased; without it failures were more frequent before it, if any run is. ``lately``:
+    failed runs and runs since a likely increase, where none is significant. ``retries``: attempted at the step."""
+
+    step: str
+    ends: tuple[bool | None, ...]
+    begin: int
+    failures: tuple[StepExecution, ...]
+    since: float | None
+    lately: tuple[int, int] | None
+    retries: RetryOutcomes
+
+    @property
+    def failed(self) -> int:
+        """Runs that failed there."""
+        return len(self.failures)
+
+    @property
+    def of(self) -> int:
+        """Runs that count."""
+        return len(self.ends) - self.begin
+
+    @property
+    def unseen(self) -> int:
+        """Runs among them that may have failed there or not."""
+        return self.ends[self.begin :].count(None)
+
+    @property
+    def earlier(self) -> int:
+        """Runs before them that failed there."""
+        return self.ends[: self.begin].count(True)
+
+
+def rise(failed: Sequence[bool | None]) -> int | None:
+    """Position from which failures (True) are more frequent; None when not significant or no longer the case.
+
+    Where it is unknown whether a run failed (None), it counts as not failed. An increase that may only be one of what is
+    seen is none.
+    """
+    flags = [own is True for own in failed]
+    at = _increase(flags, _RATIO)
+    if at is None or (None in failed and not _seen_alike(failed, at) and not _seen_to_rise(failed, at)):
+        return None
+    since = flags[at:]
+    newest = _newer_half(since)
+    return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
+
+
+def _seen_alike(failed: Sequence[bool | None], at: int) -> bool:
+    """Whether no smaller share of the runs that are not known to have failed was seen before ``at`` than since then."""
+    before, since = ([own for own in part if own is not True] for part in (failed[:at], failed[at:]))
+    return before.count(False) * len(since) >= (since.count(False) - _SEEN * len(since)) * len(before)
+
+
+def _seen_to_rise(failed: Sequence[bool | None], at: int) -> bool:
+    """Whether failures increased at ``at`` among the runs of which it is known."""
+    before, since = ([own for own in part if own is not None] for part in (failed[:at], failed[at:]))
+    if not before or sum(since) / len(since) - sum(before) / len(before) < _RISE:
+        return False
+    apart = _likelihood(sum(before), len(before)) + _likelihood(sum(since), len(since))
+    return apart - _likelihood(sum(before) + sum(since), len(before) + len(since)) >= _RATIO
+
+
+def _fall(flags: Sequence[bool]) -> int:
+    """Position from which failures (True) are less frequent; 0 when not significant."""
+    at = _increase(flags[::-1], _RATIO)
+    return len(flags) - at if at is not None else 0
+
+
+def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
+    """Failures, and runs, since they may have become more frequent; None when that is not likely, or over."""
+    at = _increase(flags, _LIKELY_RATIO)
+    if at is None:
+        return None
+    since = flags[at:]
+    return (sum(since), len(since)) if any(_newer_half(since)) else None
+
+
+def _newer_half(flags: Sequence[bool]) -> Sequence[bool]:
+    return flags[len(flags) // 2 :]
+
+
+def _increase(flags: Sequence[bool], ratio: float) -> int | None:
+    """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller, or
+    fewer than ``MIN_ATTEMPTS`` lie behind it."""
+    count, total = len(flags), sum(flags)
+    best, at = 0.0, None
+    whole = _likelihood(total, count)
+    early = 0
+    for i in range(1, count):
+        early += flags[i - 1]
+        late = total - early
+        if not flags[i] or late / (count - i) - early / i < _RISE:
+            continue
+        likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
+        if likelihood > best:
+            best, at = likelihood, i
+    return at if at is not None and best >= ratio and sum(flags[at:]) >= MIN_ATTEMPTS else None
+
+
+def _likelihood(hits: int, of: int) -> float:
+    """Log-likelihood of ``hits`` out of ``of`` at the observed rate."""
+    return sum(k * math.log(k / of) for k in (hits, of - hits) if k)
+
+
+def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, StepExecution]]) -> bool | None:
+    """Whether the run failed at the step; None where that is unknown."""
+    if step in culprits.get(run.run, {}):
+        return True
+    return None if unseen_at(run, step) else False
+
+
+def _too_many(failing: float) -> bool:
+    """Whether so large a share of runs (0 to 1) fails that no limit of retries would leave few of them."""
+    return failing ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE
+
+
+def repeated(
+    runs: Sequence[RunRecord],
+    culprits: Mapping[str, Mapping[str, StepExecution]],
+    attempts: Mapping[str, Attempts],
+) -> list[RepeatedFailures]:
+    """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
+
+    Without an increase, failures count in episodes, and from where on they are as frequent as now: an outage that is over
+    is not going on, however many runs it hit.
+
+    ``culprits``: for each failed run, the final failure by step. ``attempts``: of each step that failed.
+    """
+    ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
+    out = []
+    for step in dict.fromkeys(s for own in culprits.values() for s in own):
+        failed = [_failed_at(step, r, culprits) for r in ended]
+        flags = [own is True for own in failed]
+        at = rise(failed)
+        retries = attempts[step].retried if step in attempts else RetryOutcomes()
+        begin = at if at is not None else _fall(flags)
+        recent = flags[begin:]
+        useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
+        if at is None and not (useless and sum(recent) >= MIN_ATTEMPTS and goes_on(failed[begin:])):
+            continue
+        failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
+        since = ended[begin].start if at is not None else None
+        lately = _lately(recent) if at is None else None
+        out.append(RepeatedFailures(step, tuple(failed), begin, failures, since, lately, retries))
+    return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

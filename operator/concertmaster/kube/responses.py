@@ -1,0 +1,185 @@
+"""Answers of the API server: read within a time limit, and decoded.
+
+Pages of a list are decoded object by object: a page of definitions of a megabyte each takes twenty times that as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import urllib3
+
+from concertmaster.kube.errors import Busy, from_status
+
+FIRST_PAGE = 10
+"""Objects of the first page of a list: nothing is known of their size yet."""
+
+NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
+_CHUNK = 65_536
+_PAGE_BYTES = 4 << 20
+_SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+class Page:
+    """The text of one page. ``token`` is where the next one begins, known when all items were taken; empty for none."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError for what is no JSON object as a whole; what is wrong inside is found on the way."""
+        self._text = payload.decode()
+        if not (self._is("{", 0) and self._text.rstrip().endswith("}")):
+            raise ValueError("no JSON object, or one cut short")
+        self.token = ""
+        self._objects = 0
+
+    def next_limit(self, limit: int, most: int) -> int:
+        """How many objects the next page may have, by the size of those of this one, which had at most ``limit``."""
+        average = len(self._text) / max(1, self._objects)
+        return max(1, min(most, 2 * limit, int(_PAGE_BYTES / average)))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The objects in order; each is gone with its caller's last reference. Raises ValueError for what is no JSON."""
+        at = self._expect("{", 0)
+        while not self._is("}", at):
+            key, at = self._value(at)
+            at = self._expect(":", at)
+            if key == "items" and self._is("[", at):
+                at = self._expect("[", at)
+                while not self._is("]", at):
+                    item, at = self._value(at)
+                    self._objects += 1
+                    yield item
+                    at = self._after(at, "]")
+                at = self._expect("]", at)
+            else:
+                value, at = self._value(at)
+                if key == "metadata" and isinstance(value, dict):
+                    self.token = str(value.get("continue") or "")
+            at = self._after(at, "}")
+
+    def _skip(self, at: int) -> int:
+        space = _SPACE.match(self._text, at)
+        return space.end() if space is not None else at
+
+    def _is(self, sign: str, at: int) -> bool:
+        return self._text.startswith(sign, self._skip(at))
+
+    def _expect(self, sign: str, at: int) -> int:
+        at = self._skip(at)
+        if not self._text.startswith(sign, at):
+            raise ValueError(f"{sign!r} expected at character {at}")
+        return at + len(sign)
+
+    def _after(self, at: int, end: str) -> int:
+        """Behind the comma, or at the end of the list or object."""
+        return at if self._is(end, at) else self._expect(",", at)
+
+    def _value(self, at: int) -> tuple[Any, int]:
+        return _DECODER.raw_decode(self._text, self._skip(at))
+
+
+class _Place(msgspec.Struct):  # null is what a server in Go makes of what it never set
+    token: str | None = msgspec.field(name="continue", default=None)
+    remaining: int | None = msgspec.field(name="remainingItemCount", default=None)
+
+
+class _Metadata(msgspec.Struct):
+    """What lists of metadata are made for. All else is passed over unread: managed fields alone are most of the text."""
+
+    name: Any = msgspec.UNSET
+    namespace: Any = msgspec.UNSET
+    uid: Any = msgspec.UNSET
+    resourceVersion: Any = msgspec.UNSET
+    generation: Any = msgspec.UNSET
+    creationTimestamp: Any = msgspec.UNSET
+    deletionTimestamp: Any = msgspec.UNSET
+    labels: Any = msgspec.UNSET
+    ownerReferences: Any = msgspec.UNSET
+
+
+class _Item(msgspec.Struct):
+    metadata: _Metadata | None = None
+
+
+class _Listing(msgspec.Struct):
+    metadata: _Place = msgspec.field(default_factory=_Place)
+    items: list[_Item] | None = None
+
+
+_LISTING = msgspec.json.Decoder(_Listing)
+
+
+class MetadataPage(Page):
+    """A page of which only metadata are taken, and of them what identifies, dates and labels an object."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError for what is no list of objects."""
+        try:
+            listing = _LISTING.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from error
+        self.token, self._items = listing.metadata.token or "", listing.items or []
+        remaining = listing.metadata.remaining if self.token else 0
+        self.objects = None if remaining is None else len(self._items) + remaining
+        """How many there are from this page on; None where the server does not say."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for item in self._items:
+            yield {"metadata": msgspec.to_builtins(item.metadata or _Metadata())}
+
+
+P = TypeVar("P", bound=Page)
+
+
+def read_body(answer: urllib3.BaseHTTPResponse, late: Callable[[], bool]) -> bytes:
+    """The body of an answer. HTTPError when it is still being sent when it is ``late``: the limit of a socket holds
+    for each read, so that a body that comes byte by byte would be waited for until the liveness probe fails."""
+    parts: list[bytes] = []
+    while part := answer.read1(_CHUNK):
+        parts.append(part)
+        if late():
+            answer.close()
+            raise urllib3.exceptions.HTTPError("its answer is not complete in time")
+    return b"".join(parts)
+
+
+def decode_object(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
+    """The object of an answer; KubeError for one that tells of a failure. ``what`` names the request."""
+    try:
+        document = json.loads(payload) if payload else {}
+    except ValueError:
+        document = None
+    if 200 <= status < 300:
+        if not isinstance(document, dict):
+            raise Busy(f"{what}: {NOT_JSON}", status=status)
+        return document
+    details = document if isinstance(document, dict) else {}
+    text = str(details.get("message") or payload[:200].decode("utf-8", "replace"))
+    raise from_status(
+        status,
+        what,
+        text,
+        str(details.get("reason") or ""),
+        retry_after=_seconds(headers.get("Retry-After")),
+        continue_token=str((details.get("metadata") or {}).get("continue") or ""),
+    )
+
+
+def decode_page(made: type[P], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> P:
+    """The page of an answer, as ``decode_object``."""
+    if 200 <= status < 300:
+        try:
+            return made(payload)
+        except ValueError as error:
+            raise Busy(f"{what}: {NOT_JSON}", status=status) from error
+    decode_object(status, payload, headers, what)
+    raise Busy(f"{what}: HTTP status {status} is not expected", status=status)
+
+
+def _seconds(header: str | None) -> float | None:
+    """A Retry-After in seconds; its other form, a date, is not used by the API server."""
+    return float(header) if header and header.isdecimal() else None

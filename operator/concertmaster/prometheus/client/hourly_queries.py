@@ -1,0 +1,21 @@
+"""Queries about what rarely changes at a source: each is sent once an hour."""
+
+from __future__ import annotations
+
+HOUR = 3600.0  # seconds
+
+
+class HourlyQueries:
+    """When each query was sent last, by its name."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, float] = {}
+
+    def due(self, question: str, now: float) -> bool:
+        """Whether to ask at ``now`` (unix seconds), which counts as asked from then on. A clock that was ahead when it was
+        asked last, and was set right, is no reason to wait longer."""
+        asked = self._asked.get(question)
+        if asked is not None and 0.0 <= now - asked < HOUR:
+            return False
+        self._asked[question] = now
+        return True

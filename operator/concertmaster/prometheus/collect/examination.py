@@ -1,0 +1,210 @@
+"""What a metrics source has and lacks, one check at a time, each with its fix: the metrics part of ``concertmaster
+doctor``.
+
+Every check is one small query over the last hours, independent of the others: a source may refuse one and answer the
+rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.promql import equalities, matcher, selector
+from concertmaster.prometheus.queries.scope import LabelScheme
+
+_HOURS = 6
+_KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
+
+
+class DiagnosticStatus(StrEnum):
+    """How a check went. FAIL: recommendations are impossible or wrong; WARN: some of it stays unknown."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One point: what was checked, with which result, and what to do when it is not as it should be."""
+
+    name: str
+    mark: DiagnosticStatus
+    result: str
+    fix: str = ""
+
+
+class Examination:
+    """The checks of one source at one moment (unix seconds), in an order from the ground up."""
+
+    def __init__(self, client: PrometheusClient, now: float) -> None:
+        self._client = client
+        self._now = now - client.source.delay_seconds
+        self._base = equalities(client.source.extra_matchers)
+        self._usage = LabelScheme(client.source.labels.container_metrics)
+
+    def run(self) -> Iterator[Diagnostic]:
+        """All checks. When the metrics source cannot be reached at all, only that is reported."""
+        reach = self._guard("metrics source", self._reach)
+        yield reach
+        if reach.mark is DiagnosticStatus.FAIL:
+            return
+        for series in SERIES:
+            yield self._guard(series.name, partial(self._series, series))
+        yield self._guard("honor_labels", self._honor_labels)
+        yield self._guard("cgroup id", self._cgroup_id)
+        yield self._guard("one cluster", self._clusters)
+        yield self._guard("scrape interval", self._interval)
+        yield self._guard("retention", self._retention)
+        yield self._guard("recording rules", self._recorded)
+
+    def _guard(self, name: str, check: Callable[[], Diagnostic]) -> Diagnostic:
+        try:
+            return check()
+        except MetricsError as error:
+            return Diagnostic(name, DiagnosticStatus.FAIL, error.what, error.remedy)
+
+    def _value(self, query: str, name: str) -> float | None:
+        answer = self._client.instant(query, self._now, name=name, whole=False)
+        return answer.values[0] if len(answer) else None
+
+    def _over(self, metric: str, *matchers: str) -> str:
+        return f"last_over_time({selector(metric, [*self._base, *matchers])}[{_HOURS}h])"
+
+    def _reach(self) -> Diagnostic:
+        info = self._client.info()
+        self._value("vector(1)", "reachability")
+        version = f"version {info.version}" if info.version else "its version is unknown"
+        return Diagnostic("metrics source", DiagnosticStatus.OK, f"{self._client.source.url} answers, {version}")
+
+    def _series(self, series: RequiredSeries) -> Diagnostic:
+        count = self._value(f"count({self._over(series.name)})", series.name)
+        if count:
+            return Diagnostic(series.name, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
+        mark = DiagnosticStatus.FAIL if series.essential else DiagnosticStatus.WARN
+        return Diagnostic(series.name, mark, f"no series in the last {_HOURS} h: {series.effect}", series.fix)
+
+    def _honor_labels(self) -> Diagnostic:
+        if names := self._client.source.labels.state_metrics:
+            return Diagnostic(
+                "honor_labels",
+                DiagnosticStatus.OK,
+                f"labels are read as configured: {', '.join(sorted(names.values()))}",
+            )
+        moved = self._value(
+            f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})", "honor_labels"
+        )
+        if moved:
+            return Diagnostic(
+                "honor_labels",
+                DiagnosticStatus.WARN,
+                "namespace and pod of kube-state-metrics arrive as exported_namespace and exported_pod",
+                "set honorLabels: true in the ServiceMonitor (honor_labels in the scrape config) of kube-state-metrics",
+            )
+        return Diagnostic("honor_labels", DiagnosticStatus.OK, "pods keep their own namespace and pod labels")
+
+    def _cgroup_id(self) -> Diagnostic:
+        nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))
+        without = self._value(f"count({self._over(queries.WORKING_SET, *nameless)})", "cgroup id")
+        if without:
+            return Diagnostic(
+                "cgroup id",
+                DiagnosticStatus.WARN,
+                f"{without:.0f} container series lack the label id: a reused pod name cannot be distinguished",
+                f"keep the label id in {_KUBELET}",
+            )
+        return Diagnostic("cgroup id", DiagnosticStatus.OK, "container series carry the cgroup path")
+
+    def _clusters(self) -> Diagnostic:
+        pods = self._over("kube_pod_info")
+        count = self._value(f"count(count by (cluster) ({pods}))", "clusters")
+        if count and count > 1 and not self._client.source.extra_matchers:
+            return Diagnostic(
+                "one cluster",
+                DiagnosticStatus.FAIL,
+                f"the metrics source holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
+                "set extraMatchers: {cluster: NAME} for this source",
+            )
+        return Diagnostic("one cluster", DiagnosticStatus.OK, "one cluster, or the source is limited to one")
+
+    def _interval(self) -> Diagnostic:
+        series = selector(queries.WORKING_SET, [*self._base, self._usage.match("container", "!=", "")])
+        most = self._value(f"max(count_over_time({series}[30m]))", "scrape interval")
+        if not most or most < 2:
+            return Diagnostic(
+                "scrape interval", DiagnosticStatus.WARN, "no container ran long enough in the last 30 min to tell"
+            )
+        seconds = 1800.0 / most
+        if seconds > 31:
+            return Diagnostic(
+                "scrape interval",
+                DiagnosticStatus.WARN,
+                f"containers are sampled about every {seconds:.0f} s: pods shorter than that leave no usage",
+                "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
+            )
+        return Diagnostic("scrape interval", DiagnosticStatus.OK, f"containers are sampled about every {seconds:.0f} s")
+
+    def _recorded(self) -> Diagnostic:
+        counts = [(s, self._value(recorded.evaluations(self._base, s), "recording rules")) for s in recorded.SPANS]
+        seen = max((count or 0.0 for _, count in counts), default=0.0)
+        name = "recording rules"
+        if not seen:
+            hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes queries cheaper"
+            return Diagnostic(name, DiagnosticStatus.OK, hint)
+        if self._client.source.delay_seconds > recorded.LATEST:
+            return Diagnostic(
+                name,
+                DiagnosticStatus.WARN,
+                f"not used: delaySeconds of this source is above {recorded.LATEST}, so records may lack late samples",
+                f"lower delaySeconds to {recorded.LATEST} where samples arrive that soon; else turn the rules off",
+            )
+        most = recorded.SPANS[0] // recorded.INTERVAL + 1
+        if (counts[0][1] or 0.0) > most:
+            return Diagnostic(
+                name,
+                DiagnosticStatus.WARN,
+                f"not used: {counts[0][1]:.0f} evaluations in the last hour, where one per minute is at most {most}",
+                f"leave the group's interval at {recorded.INTERVAL}s, and let the source remove duplicates of replicas",
+            )
+        span = recorded.covered((span, count or 0.0) for span, count in counts)
+        if not span:
+            return Diagnostic(
+                name,
+                DiagnosticStatus.WARN,
+                f"{seen:.0f} evaluations in {recorded.SPANS[-1] // 3600} h, with holes in the last hour: they are not used",
+                "nothing to do if the rules are younger than an hour; else see why Prometheus misses evaluations",
+            )
+        return Diagnostic(name, DiagnosticStatus.OK, f"in use for pods that lived up to {span // 3600} h")
+
+    def _retention(self) -> Diagnostic:
+        retention = self._client.info().retention
+        if retention is None:
+            return Diagnostic(
+                "retention", DiagnosticStatus.OK, "not reported; the operator keeps its own history of runs"
+            )
+        days = _days(retention)
+        if days is not None and days < 7:
+            return Diagnostic(
+                "retention",
+                DiagnosticStatus.WARN,
+                f"{retention}: a fresh install sees less than a week of runs",
+                "keep at least two weeks (--storage.tsdb.retention.time=15d)",
+            )
+        return Diagnostic("retention", DiagnosticStatus.OK, retention)
+
+
+def _days(text: str) -> float | None:
+    """Days of a retention as Prometheus states it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is stated."""
+    units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+    parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
+    total = sum(int(a or c) * units[b or d] for a, b, c, d in parts)
+    return total or None

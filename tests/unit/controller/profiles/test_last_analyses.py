@@ -1,0 +1,173 @@
+"""A process that starts on an existing history analyses what has changed, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from concertmaster.controller.interfaces import AnalysisRequest, Candidate, ProfileAnalysis
+from concertmaster.controller.profiles import last_analyses
+from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
+from concertmaster.core.rules import FleetMember
+from concertmaster.core.timetable import Timetable
+from concertmaster.history import HistoryFull
+from concertmaster.kube.objects import PROFILES
+from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
+
+ETL = WorkflowKey("demo", "CronJob", "etl")
+RAISE = Recommendation(
+    id="memory-request.a",
+    rule="memory-request",
+    step="a",
+    action="Raise it",
+    because="because",
+    otherwise="kills",
+    category=Category.COST,
+    effort=Level.LOW,
+    current="1Gi",
+    proposed="2Gi",
+    expected="fewer kills",
+    how="kubectl ...",
+    confidence=0.9,
+)
+
+DAILY = Timetable(("0 2 * * *",), "Europe/Berlin")
+
+
+class Telling(FakeAnalyzer):
+    """Also says what others and the HTTP side want to know."""
+
+    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
+        found = super().__call__(case)
+        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), DAILY, late=60.0)
+        return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
+
+
+def bed() -> Bed:
+    made = Bed()
+    made.analyzer = Telling()
+    made.cycle._assessor._analyzer = made.analyzer
+    return made
+
+
+@pytest.fixture
+def before() -> Bed:
+    """A process that has analysed its one workflow and come to rest."""
+    made = bed()
+    made.cronjob()
+    made.profile()
+    made.history.runs_of["etl"] = [run("etl", i) for i in range(3)]
+    made.run()
+    made.run(seconds=INTERVAL)
+    return made
+
+
+def restarted(before: Bed) -> Bed:
+    """The next process on the same cluster and history."""
+    fresh = bed()
+    fresh.client.objects = before.client.objects
+    fresh.history = before.history
+    assessor = fresh.cycle._assessor
+    assessor._history = assessor.memory._history = fresh.cycle._history = before.history
+    fresh.now = before.now
+    return fresh
+
+
+def test_nothing_is_analysed_or_written_again(before: Bed) -> None:
+    after = restarted(before)
+    after.run(seconds=INTERVAL)
+    after.run(seconds=INTERVAL)
+    assert after.analyzer.cases == []
+    assert after.writes() == []
+    assert after.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed) -> None:
+    after = restarted(before)
+    after.run(seconds=INTERVAL)
+    uid = after.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
+    assessor = after.cycle._assessor
+    assert assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+    assert assessor._outputs.details.get("demo", "etl", uid) == b'{"a": 1}'
+    member, waits = assessor._fleet.member(ETL)
+    assert waits
+    assert member is not None
+    kept = member.runs.tolist(), member.timetable, member.late
+    assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], DAILY, 60.0)
+    assert assessor._fleet.fleet is not None
+
+
+def test_pods_that_came_while_nobody_looked_count_when_they_end_a_run(before: Bed) -> None:
+    before.history.stale = set(before.history.kept)
+    quiet = restarted(before)
+    quiet.run(seconds=INTERVAL)
+    assert quiet.analyzer.cases == []
+    assert not quiet.history.stale
+    quiet.history.runs_of["etl"].append(run("etl", 9))
+    quiet.history.stale = set(quiet.history.kept)
+    after = restarted(quiet)
+    after.run(seconds=INTERVAL)
+    assert after.status()["advice"] == ["4 runs"]
+
+
+def test_recommendations_that_cannot_be_read_are_found_again(before: Bed) -> None:
+    """The row is whole, and what it keeps of them is not."""
+    (uid, content), *_ = before.history.kept.items()
+    row = last_analyses._DECODER.decode(content)
+    spoilt = msgspec.structs.replace(row, record=replace(row.record, applicable=row.record.applicable[:-9]))
+    before.history.kept[uid] = msgspec.msgpack.encode(spoilt)
+    after = restarted(before)
+    after.run(seconds=INTERVAL)
+    assert len(after.analyzer.cases) == 1
+    assert after.cycle._assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+
+
+def _emptied(after: Bed) -> None:
+    after.client.objects[PROFILES.path("demo", "etl")]["status"] = {}
+
+
+def _policy(after: Bed) -> None:
+    after.policy(objectives={"duration": {"p95": "5m"}})
+
+
+def _missing(after: Bed) -> None:
+    after.sources.reports["default"] = report(missing=("kube_pod_info: gone.",))
+
+
+def _damaged(after: Bed) -> None:
+    after.history.kept = {uid: content[:-3] for uid, content in after.history.kept.items()}
+
+
+def _old(after: Bed) -> None:
+    after.now += 86_400.0
+
+
+@pytest.mark.parametrize("change", [_emptied, _policy, _missing, _damaged, _old])
+def test_whatever_else_changed_is_analysed(before: Bed, change: Callable[[Bed], None]) -> None:
+    after = restarted(before)
+    change(after)
+    after.run(seconds=INTERVAL)
+    assert len(after.analyzer.cases) == 1
+    assert after.status()["advice"] == ["3 runs"]
+
+
+def test_another_version_analyses_anew(before: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_analyses, "__version__", "99")
+    after = restarted(before)
+    after.run(seconds=INTERVAL)
+    assert len(after.analyzer.cases) == 1
+
+
+def test_a_full_disk_costs_the_next_start_and_nothing_else(before: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise HistoryFull("the disk is full")
+
+    after = restarted(before)
+    monkeypatch.setattr(after.history, "keep_analysis", full)
+    _policy(after)
+    after.run(seconds=INTERVAL)
+    assert after.state()["Ready"] == ("True", "Analyzed")
