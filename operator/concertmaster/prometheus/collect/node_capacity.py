@@ -24,9 +24,9 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
 from concertmaster.prometheus.facts.scrape_shape import detect
 from concertmaster.prometheus.facts.services import read_quota_services, read_services
-from concertmaster.prometheus.queries.bulk import shape
+from concertmaster.prometheus.queries.bulk import moved_labels
 from concertmaster.prometheus.queries.extended import allocatable
-from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope, TimeRange
+from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 from concertmaster.prometheus.queries.services import quota_services, services
 
 log = logging.getLogger("concertmaster.sources")
@@ -34,7 +34,6 @@ log = logging.getLogger("concertmaster.sources")
 _DAY = 86400.0
 _WEEK = 7 * _DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
-_RECENT_SECONDS = 300  # seconds
 _MIN_EXPORTED_SHARE = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
 _Moment = TypeVar("_Moment", bound=ServiceMoment | QuotaMoment)
@@ -134,8 +133,8 @@ def _state_labels(client: PrometheusClient, now: float) -> LabelScheme:
     """Names of labels of kube-state-metrics: as configured, else where a scrape without ``honor_labels`` moved them. Its own
     node would be taken for all there are. Raises MetricsError."""
     scope = QueryScope.in_source(client.source)
-    text, at = shape(scope, TimeRange(_RECENT_SECONDS)), now - client.source.delay_seconds
-    return scope.state.over(detect(client.instant(text, at, name="shape")).state)
+    moved = client.instant(moved_labels(scope), now - client.source.delay_seconds, name="moved labels")
+    return scope.state.over(detect(moved).state)
 
 
 def _usable(moments: list[ServiceMoment]) -> ServicePods:

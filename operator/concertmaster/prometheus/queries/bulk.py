@@ -188,18 +188,32 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
     ``exported_namespace`` (``stat`` is ``pod``, ``placed`` of one on a node, ``container`` or ``usage``), and whether there
     are pods at all (``any``).
     """
-    moved = replace(scope, state=scope.state.over(MOVED), usage=scope.usage.over(MOVED))
+    usage = replace(scope, usage=scope.usage.over(MOVED))
     queries = {
-        "pod": selector("kube_pod_info", moved.of(moved.state)),
-        "placed": selector("kube_pod_info", moved.of(moved.state, matcher("exported_node", "!=", ""))),
-        "container": selector("kube_pod_container_info", moved.of(moved.state)),
-        "usage": selector(WORKING_SET, moved.of(moved.usage, moved.usage.match("container", "!=", ""))),
+        **_moved_pods(scope),
+        "container": selector("kube_pod_container_info", _moved(scope)),
+        "usage": selector(WORKING_SET, usage.of(usage.usage, usage.usage.match("container", "!=", ""))),
     }
     some = selector("kube_pod_info", equalities(scope.extra_matchers))
     return by_stat(
         any=f"group (last_over_time({some}{window.range}))",
         **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in queries.items()},
     )
+
+
+def moved_labels(scope: QueryScope) -> str:
+    """The same of pods alone, at the pinned time: it takes next to nothing where no scrape moved anything."""
+    return by_stat(**{stat: f"topk(1, {text})" for stat, text in _moved_pods(scope).items()})
+
+
+def _moved_pods(scope: QueryScope) -> dict[str, str]:
+    placed = _moved(scope, matcher("exported_node", "!=", ""))
+    return {"pod": selector("kube_pod_info", _moved(scope)), "placed": selector("kube_pod_info", placed)}
+
+
+def _moved(scope: QueryScope, *matchers: str) -> list[str]:
+    """Matchers of series of kube-state-metrics whose namespace a scrape moved."""
+    return scope.of(scope.state.over(MOVED), *matchers)
 
 
 def last_values(

@@ -139,7 +139,7 @@ class FakeClient:
         return ()  # and so no scrape interval
 
     def instant(self, _text: str, _at: float, *, name: str) -> Vector:
-        assert name in ("shape", "nodes", "quota services")
+        assert name in ("moved labels", "nodes", "quota services")
         return Vector(("stat", "resource"), (("largest", "cpu"),), [3.5])
 
     def close(self) -> None:

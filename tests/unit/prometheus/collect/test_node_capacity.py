@@ -35,15 +35,15 @@ class Client:
         self.quota_moments: list[float] = []
         self.in_quotas: dict[tuple[str, str, str], float] = {}
         self.hourly = HourlyQueries()
-        self.shape = Vector()  # of series whose labels a scrape moved
+        self.moved = Vector()  # of series whose labels a scrape moved
         self.texts: dict[str, str] = {}
 
     def instant(self, text: str, at: float, *, name: str) -> Vector:
         if self.fails:
             raise SourceUnreachable("no route")
         self.texts[name] = text
-        if name == "shape":
-            return self.shape
+        if name == "moved labels":
+            return self.moved
         if name == "services":
             self.moments.append(at)
             return self.of_services()
@@ -97,15 +97,15 @@ MOVED = Vector(("stat", "exported_namespace", "exported_node"), (("placed", "etl
 
 
 @pytest.mark.parametrize(
-    ("configured", "shape", "label"),
+    ("configured", "moved", "label"),
     [({}, MOVED, "exported_node"), ({"node": "kubernetes_node"}, Vector(), "kubernetes_node"), ({}, Vector(), "node")],
     ids=["moved", "configured", "as exported"],
 )
-def test_nodes_have_the_label_of_the_source(configured: dict[str, str], shape: Vector, label: str) -> None:
+def test_nodes_have_the_label_of_the_source(configured: dict[str, str], moved: Vector, label: str) -> None:
     """By another one, that of kube-state-metrics' own node, the largest node would be all there are."""
     client = Client(10, 10)
     client.source = client.source.model_copy(update={"labels": LabelNames(state_metrics=configured)})
-    client.shape, client.services = shape, [1.0, 2.0]
+    client.moved, client.services = moved, [1.0, 2.0]
     of(NodeCapacity(), client, NOW)
     assert f"max by ({label}, resource)" in client.texts["nodes"]
     assert f"sum by ({label}, resource)" in client.texts["services"]
