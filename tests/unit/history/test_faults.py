@@ -133,7 +133,8 @@ def test_space_that_cannot_be_given_back_on_a_full_disk_is_given_back_later(path
         assert store._db.execute(free).fetchone()[0] == 0
 
 
-def test_the_log_gives_back_what_a_large_write_took(path: str) -> None:
+def test_the_log_gives_back_what_a_large_write_took(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_LOG_BYTES", 4 * 2**20)
     log = Path(f"{path}-wal")
     with Store(path) as store:
         store.add({KEY: {f"big-{n}": [ran(f"big-{n}", message=os.urandom(4000).hex())] for n in range(3000)}})
