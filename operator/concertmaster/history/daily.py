@@ -24,6 +24,10 @@ KEEP_DAYS = 400
 ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
+_BARE = " AND ".join(
+    f"NOT EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
+    for table in ("daily", "executions", "records", "fingerprints")
+)
 _MILLI, _MICRO = 1e3, 1e6
 _MOST = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
 _COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
@@ -149,13 +153,10 @@ class DailyTables(DailyReader):
         with self._engine.transaction():
             one = self._db.execute
             one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * DAY,))
-            bare = one(
-                "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM executions WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
-            ).fetchall()
-            self._db.executemany("DELETE FROM workflows WHERE id = ?", [(n,) for n, place in bare if owns(place)])
+            bare = one(f"SELECT id, namespace FROM workflows WHERE {_BARE}").fetchall()
+            gone = [(number, place) for number, place in bare if owns(place)]
+            self._engine.claim({place for _, place in gone})  # somebody may have added to one of them meanwhile
+            self._db.executemany(f"DELETE FROM workflows WHERE id = ? AND {_BARE}", [(n,) for n, _ in gone])
 
     # --- inside
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.daily import DailyRow
 from concertmaster.history import (
     DatabaseAddress,
     HistoryError,
@@ -109,6 +110,20 @@ def test_what_the_server_refuses_is_reported_and_undone(
     assert store.keys() == []
     place.raw("DROP TRIGGER refusing ON watermarks")
     assert store.add(ROWS, watermark=("s", "x", 9.0)).new == 2
+
+
+def test_a_workflow_to_which_another_process_adds_is_not_deleted_as_one_without_runs(place: Schema) -> None:
+    """A shard that lost its lease may still be tidying while the next one stores runs, which went with the workflow."""
+    with place.open() as one, place.open() as other:
+        one.daily.record(KEY, [DailyRow(3, "", 1, 1, 0)])
+        one.daily.prune(28 + 400, lambda _: False)
+
+        def owns(_: str) -> bool:
+            other.add({KEY: {"r1": [ran("1")]}})
+            return True
+
+        one.daily.prune(28 + 400, owns)
+        assert [run.run for run in one.runs(KEY)] == ["r1"]
 
 
 def test_a_database_that_is_read_only_can_be_read(place: Schema, postgres: PostgresServer) -> None:
