@@ -125,7 +125,7 @@ class PrometheusClient:
     def targets(self) -> list[Mapping[str, Any]]:
         """The active scrape targets; none where the source does not list any."""
         try:
-            data = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}, counts=False).data
+            data = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}).data
         except (NotPrometheus, BadQuery):
             return []
         active = data.get("activeTargets") if isinstance(data, dict) else None

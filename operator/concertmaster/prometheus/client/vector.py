@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -105,7 +105,25 @@ class _Body(msgspec.Struct):
     isPartial: bool = False
 
 
+class _Target(msgspec.Struct):
+    """What is used of a scrape target; the rest is ten times as much."""
+
+    labels: dict[str, str] = {}
+    scrapeUrl: str = ""
+    scrapeInterval: str = ""
+
+
+class _TargetList(msgspec.Struct):
+    activeTargets: list[_Target]
+
+
+class _Targets(msgspec.Struct):
+    status: Literal["success"]
+    data: _TargetList
+
+
 _BODY = msgspec.json.Decoder(_Body)
+_TARGETS = msgspec.json.Decoder(_Targets)
 _ROW = msgspec.json.Decoder(_Row)
 
 
@@ -118,7 +136,10 @@ def decode(body: bytes) -> Envelope:
             return Envelope("success", rows, warnings=rows.warnings, infos=rows.infos, partial=read.isPartial)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass  # an error, another kind of answer, or no answer at all
-    return _decode_any(body)
+    try:
+        return Envelope("success", msgspec.to_builtins(_TARGETS.decode(body).data))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _decode_any(body)
 
 
 def _vector(read: _Body) -> Vector:

@@ -44,6 +44,16 @@ def test_it_is_asked_once_an_hour(store: Store) -> None:
     assert len(store.asked) == 4
 
 
+def test_the_list_of_a_large_cluster_is_read(store: Store) -> None:
+    """With 5,000 targets it has 17 MiB, most of it labels that discovery found."""
+    found = {**TARGET, "discoveredLabels": {"__meta_kubernetes_pod_annotation_x": "x" * (9 << 20)}}
+    store.script = lambda asked: (
+        success({"activeTargets": [found]}) if asked.path.endswith("/targets") else answer(asked)
+    )
+    scrape_interval.learn(asking := client(store), NOW)
+    assert asking.scrape_interval == 15.0
+
+
 def test_a_clock_that_was_ahead_is_not_waited_for(store: Store) -> None:
     store.script, asking = answer, client(store)
     scrape_interval.learn(asking, NOW + 30 * 86_400.0)
