@@ -110,4 +110,5 @@ def nodes(scope: QueryScope, window: TimeRange, names: Sequence[str]) -> str:
         for label, metrics in ((node, ("kube_node_labels",)), ("node", NODE_PRICES))
     )
     marked = "__name__, series"
-    return f"max by ({marked}, {by}) ({labels}) or max by ({marked}, node) ({prices})"
+    # ``or`` does not compare names: of a node without any of the labels, only what comes first is left.
+    return f"max by ({marked}, node) ({prices}) or max by ({marked}, {by}) ({labels})"

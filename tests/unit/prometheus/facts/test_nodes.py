@@ -62,7 +62,8 @@ def test_nodes_with_taints_are_read_beside_what_all_have() -> None:
 
 def test_nodes_of_kube_state_metrics_have_the_label_of_the_source_and_prices_that_of_opencost() -> None:
     scheme = LabelScheme({"node": "exported_node"})
-    labels, prices = query(QueryScope(state=scheme), TimeRange(600), ["a", "b"]).split(" or max by ")
+    # In this order: `or` does not compare names, and a node without labels has its prices all the same.
+    prices, labels = query(QueryScope(state=scheme), TimeRange(600), ["a", "b"]).split(" or max by ")
     assert 'exported_node=~"a|b"' in labels and "kube_node_labels" in labels and ",node=~" not in labels
     assert ',node=~"a|b"' in prices and "node_cpu_hourly_cost" in prices and "exported_node" not in prices
     columns = ("__name__", "exported_node", "node", "label_node_kubernetes_io_instance_type")
