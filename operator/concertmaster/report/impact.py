@@ -80,8 +80,12 @@ def currency(words: object) -> str | None:
 
 def _amount(amount: Interval, unit: str, factor: float = 1.0) -> str:
     low, likely, high = (number(max(0.0, v) * factor) for v in (amount.low, amount.likely, amount.high))
-    plural = "s" if not unit.isupper() and likely != "1" else ""
-    return f"{likely} {unit}{plural}" + (f" ({low} to {high})" if low != high else "")
+    return counted(likely, unit) + (f" ({low} to {high})" if low != high else "")
+
+
+def counted(amount: str, unit: str) -> str:
+    """``1 run-hour``, ``41 run-hours``, ``12.5 USD``."""
+    return f"{amount} {unit}{'' if unit.isupper() or amount == '1' else 's'}"
 
 
 def number(value: float) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.subject import Subject
+from concertmaster.core import text
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.core.model.policy import NotifySettings
 from concertmaster.core.units import DAY, HOUR, WEEK
 from concertmaster.kube.events import Note
 from concertmaster.notify.messages import Message
 from concertmaster.notify.sender import Sender
+from concertmaster.report.impact import counted
 from concertmaster.settings import Receiver
 
 EVENTS = {
@@ -117,10 +119,10 @@ class Notifier:
         self._sent(view.entry.uid, now)
         if last is None:
             return  # no report for the week yet
-        text, place = digest_text(status), view.ref.namespace or ""
+        summary, place = digest_text(status), view.ref.namespace or ""
         week = f"{int(due // DAY)}"
         for receiver in targets:
-            self._sender.offer(receiver, Message(NotifyEvent.WEEKLY_DIGEST, place, view.entry.name, text, now, week))
+            self._sender.offer(receiver, Message(NotifyEvent.WEEKLY_DIGEST, place, view.entry.name, summary, now, week))
 
     def close(self, seconds: float) -> None:
         """Deliver what waits, for at most so long."""
@@ -134,12 +136,15 @@ class Notifier:
 def digest_text(status: Mapping[str, Any]) -> str:
     """A policy's status as a few lines."""
     totals = status.get("totals") or {}
+    profiles, recommended = status.get("matchedProfiles") or 0, totals.get("recommendations") or 0
     lines = [
-        f"{status.get('matchedProfiles', 0)} workflows, {totals.get('recommendations') or 0} open recommendations for "
-        f"{totals.get('workflows') or 0} of them; {status.get('changesInFlight') or 0} changes under verification."
+        f"{text.count(profiles, 'workflow')}, {text.count(recommended, 'open recommendation')} for"
+        f" {totals.get('workflows') or 0} of them; {text.count(status.get('changesInFlight') or 0, 'change')} under"
+        " verification."
     ]
-    amounts = (("moneyPerMonth", "{}"), ("runHoursPerMonth", "{} run-hours"), ("failedRunsPerMonth", "{} failed runs"))
-    worth = [form.format(totals[name]) for name, form in amounts if totals.get(name)]
+    worth = [str(totals["moneyPerMonth"])] if totals.get("moneyPerMonth") else []
+    for name, unit in (("runHoursPerMonth", "run-hour"), ("failedRunsPerMonth", "failed run")):
+        worth += [counted(str(totals[name]), unit)] if totals.get(name) not in (None, "0") else []
     if worth:
-        lines.append(f"Available a month: {', '.join(worth)}.")
+        lines.append(f"Savings available per month: {', '.join(worth)}.")
     return "\n".join([*lines, *(f"- {line}" for line in list(status.get("top") or ())[:5])])

@@ -171,7 +171,17 @@ def test_the_digest_says_what_the_policy_s_status_says() -> None:
     }
     assert digest_text(status).splitlines() == [
         "14 workflows, 9 open recommendations for 7 of them; 2 changes under verification.",
-        "Available a month: 124 USD, 210 run-hours.",
+        "Savings available per month: 124 USD, 210 run-hours.",
         *(f"- demo/w{n}: do this" for n in range(5)),
     ]
     assert digest_text({}).startswith("0 workflows")
+
+
+def test_the_digest_counts_one_as_one_and_leaves_out_sums_of_nothing() -> None:
+    totals = {"recommendations": 1, "workflows": 1, "runHoursPerMonth": "1", "failedRunsPerMonth": "0"}
+    assert digest_text({"matchedProfiles": 1, "changesInFlight": 1, "totals": totals}).splitlines() == [
+        "1 workflow, 1 open recommendation for 1 of them; 1 change under verification.",
+        "Savings available per month: 1 run-hour.",
+    ]
+    nothing = {"recommendations": 0, "runHoursPerMonth": "0", "failedRunsPerMonth": "0", "workflows": 0}
+    assert len(digest_text({"matchedProfiles": 2, "totals": nothing}).splitlines()) == 1
