@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import TopAction
 from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model import Impact, Interval
@@ -78,17 +79,32 @@ def entry_model(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: b
             "id": item["id"],
             "state": None if minor else item.get("state", "Active"),
             "action": item.get("action") or item["id"],
-            "interval": _interval(impact, str(item.get("category")), impacts.currency(item.get("impact"))),
-            "impact": {
-                "runMinutesPerMonth": likely(impact.run_minutes),
-                "failedRunsPerMonth": likely(impact.failed_runs),
-                "moneyPerMonth": likely(impact.money),
-            },
+            **_amounts(impact, str(item.get("category")), impacts.currency(item.get("impact"))),
             "confidence": confidence(item.get("confidence")),
             "items": [row for line in item.get("items") or () if (row := item_of(str(line))) is not None],
             "minor": minor,
         }
     )
+
+
+def top_action(entry: ListEntry, headline: Headline) -> TopAction:
+    """``entry`` with the impact of all copies that its ``headline`` stands for."""
+    category = entry.category.value if entry.category is not None else ""
+    amounts = _amounts(headline.impact, category, headline.currency)
+    return TopAction.model_validate(entry.model_dump(by_alias=True) | amounts | {"namespaces": headline.namespaces})
+
+
+def _amounts(impact: Impact, category: str, currency: str | None) -> dict[str, Any]:
+    """The impact of an entry, and its interval in the measure that it is about."""
+    return {
+        "interval": _interval(impact, category, currency),
+        "impact": {
+            "runMinutesPerMonth": likely(impact.run_minutes),
+            "failedRunsPerMonth": likely(impact.failed_runs),
+            "moneyPerMonth": likely(impact.money),
+            "currency": currency,
+        },
+    }
 
 
 def item_of(line: str) -> dict[str, str | None] | None:
@@ -130,7 +146,8 @@ def top_line(headline: Headline) -> str:
     known += [f"effort {headline.effort}"] if headline.effort else []
     known += [f"risk {headline.risk}"] if headline.risk else []
     sure = f" ({', '.join(known)})" if known else ""
-    return plain(f"{headline.namespace}/{headline.profile} {headline.id}: {worth}{sure}; {headline.action}")
+    more = f" and {text.count(headline.namespaces - 1, 'more namespace')}" if headline.namespaces > 1 else ""
+    return plain(f"{headline.namespace}/{headline.profile}{more} {headline.id}: {worth}{sure}; {headline.action}")
 
 
 def totals_document(totals: Totals, below: int) -> dict[str, Any]:
@@ -149,10 +166,11 @@ def totals_document(totals: Totals, below: int) -> dict[str, Any]:
 
 def totals_sentence(totals: Totals) -> str:
     """The sums as one line, which says of each that it is saved or avoided; sums of nothing are left out."""
-    saved = [f"{impacts.number(totals.run_hours)} run-hours"] if totals.run_hours else []
+    saved = [impacts.counted(impacts.number(totals.run_hours), "run-hour")] if totals.run_hours else []
     saved += [f"{impacts.number(v)} {k}" for k, v in totals.money.items() if v]
     gains = [f"save {' and '.join(saved)}"] if saved else []
-    gains += [f"avoid {impacts.number(totals.failed_runs)} failed runs"] if totals.failed_runs else []
+    failed = impacts.counted(impacts.number(totals.failed_runs), "failed run")
+    gains += [f"avoid {failed}"] if totals.failed_runs else []
     count = f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}"
     return f"{count}: together they {' and '.join(gains)} a month" if gains else count
 
@@ -171,6 +189,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
+    if any(h.namespaces > 1 for h in shown):
+        rest += " More namespaces: the impact is that of the workflows of this name in all of them."
     return order, rest
 
 
@@ -196,7 +216,7 @@ def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]
     return [
         [
             str(position),
-            h.namespace,
+            f"{h.namespace} and {h.namespaces - 1} more" if h.namespaces > 1 else h.namespace,
             h.workflow,
             h.action if wide else change(h.action),
             impacts.monthly(h.impact, h.currency or ""),

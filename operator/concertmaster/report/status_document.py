@@ -37,7 +37,6 @@ MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that 
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 ITEMS = 20
-
 Document = dict[str, Any]
 
 
@@ -67,23 +66,30 @@ def objective_line(assessment: ObjectiveAssessment) -> str:
     return f"{a.name}: {a.verdict.value}, {a.actual} (target {a.bound} {a.target}), {a.trend.value.lower()}"
 
 
-def _decimal(value: float | None, digits: int = 4) -> str | None:
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if value is not None and value >= 0 else None
+def _amount(value: float | None) -> str | None:
+    if value is None or value < 0:
+        return None
+    return f"{value:.4f}".rstrip("0").rstrip(".") if value >= 0.01 else impacts.number(value)
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else text.percent(share, 1).removesuffix("%").removesuffix(".0")
 
 
 def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: str) -> Document:
     makespan, cost = analysis.makespan, analysis.cost
     figures: Document = {
-        "costPerMonth": _decimal(cost.per_month),
-        "costPerRun": _decimal(cost.per_run.total if cost.per_run else None),
+        "costPerMonth": _amount(cost.per_month),
+        "costPerRun": _amount(cost.per_run.total if cost.per_run else None),
+        "currency": analysis.pricing.currency,
         "impact": round(worth),
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,
         "p99": text.duration(makespan.p99) if makespan.count else None,
         "queueing": text.duration(analysis.queue.mean) if analysis.queue.mean is not None else None,
-        "runsPerMonth": _decimal(cost.runs_per_month),
-        "successPercent": _decimal(None if (share := analysis.success_rate) is None else 100 * share, 1),
+        "runsPerMonth": _amount(cost.runs_per_month),
+        "successPercent": _percent(analysis.success_rate),
         "target": target,
         "top": clip(active[0], 60) if active else None,
     }

@@ -59,7 +59,7 @@ class Pages:
             q=query,
             notes=notes,
             s=view.summary,
-            top=view.top(TOP_RECOMMENDATIONS),
+            top=view.top_actions(TOP_RECOMMENDATIONS),
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),
             paging=paging,

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from concertmaster.api.models.list_entry import ListEntry, json_schema
-from concertmaster.core.fleet.ranking import totals
-from concertmaster.core.model import Impact
+from concertmaster.core.fleet.ranking import Headline, ranked_copies, totals
+from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
+from concertmaster.report.html.environment import impact_line
 
 PROFILE: dict[str, Any] = {
     "metadata": {"namespace": "demo", "name": "wftmpl-etl"},
@@ -53,7 +54,8 @@ def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
     entry = fleet.entry(PROFILE, PROFILE["status"]["recommendations"][0])
     assert (entry["kind"], entry["workflow"], entry["namespace"]) == ("WorkflowTemplate", "etl", "demo")
     assert entry["interval"] == {"low": 10.0, "likely": 12.5, "high": 15.0, "unit": "USD/month"}
-    assert entry["impact"] == {"runMinutesPerMonth": 150.0, "failedRunsPerMonth": None, "moneyPerMonth": 12.5}
+    amounts = {"runMinutesPerMonth": 150.0, "failedRunsPerMonth": None, "moneyPerMonth": 12.5}
+    assert entry["impact"] == {**amounts, "currency": "USD"}
     assert entry["confidence"] == 0.9
     assert entry["items"] == [
         {"step": "train", "container": "main", "field": "requests.cpu", "old": "2", "new": "1050m"},
@@ -93,6 +95,8 @@ def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
     assert fleet.totals_sentence(sums) == f"2 recommendations for 1 workflow: together they {worth}"
     assert fleet.totals_sentence(replace(sums, run_hours=0.0, failed_runs=0.0)).endswith("they save 12.5 USD a month")
     assert fleet.totals_sentence(replace(sums, run_hours=0.0, money={})).endswith("they avoid 3 failed runs a month")
+    one = replace(sums, run_hours=1.0, failed_runs=1.0, money={})
+    assert fleet.totals_sentence(one).endswith("they save 1 run-hour and avoid 1 failed run a month")
     nothing = replace(sums, run_hours=0.0, failed_runs=0.0, money={"USD": 0.0})
     assert fleet.totals_sentence(nothing) == "2 recommendations for 1 workflow"
     assert fleet.minor_count([PROFILE, PROFILE]) == 6
@@ -143,3 +147,43 @@ def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
     assert [r["IMPACT PER MONTH"] for r in rows] == ["2.5 run-hours (2 to 3), 12.5 USD (10 to 15)", "3 failed runs"]
     (wide,) = (dict(zip(fleet.WIDE_HEADER, row, strict=True)) for row in fleet.rows([long], wide=True))
     assert wide["CHANGE"] == long.action
+
+
+@pytest.mark.parametrize("category", ["Cost", "Performance", "Reliability"])
+def test_an_amount_of_money_keeps_its_currency_whatever_the_recommendation_is_about(category: str) -> None:
+    item = {"id": "cache-step.a", "category": category, "impact": "2.5 run-hours (2 to 3), 12.5 EUR (10 to 15) a month"}
+    entry = fleet.entry_model(PROFILE, item)
+    assert impact_line(entry).startswith("2.5 run-hours")
+    assert " 12.5 EUR" in impact_line(entry)
+    assert entry.impact.currency == "EUR"
+
+
+def _copy(namespace: str, hours: float, action: str = "Raise parallelism of etl: 2 -> 15", **more: Any) -> Headline:
+    impact = Impact(run_minutes=Interval(30.0 * hours, 60.0 * hours, 90.0 * hours))
+    return replace(
+        Headline(namespace, "p", "WorkflowTemplate/etl", "parallelism", action, impact, "Low", "Low", "Low"), **more
+    )
+
+
+def test_copies_of_a_workflow_in_many_namespaces_are_one_line_with_the_impact_of_all() -> None:
+    tenants = [_copy(f"team-{n:02}", 2.0 + n / 100, f"Raise parallelism of etl: 2 -> {8 + n}") for n in range(40)]
+    other = _copy("shop", 50.0, workflow="CronJob/etl")
+    (first, second) = ranked_copies([other, *tenants], Pricing())
+    assert (first.namespace, first.namespaces, second.namespaces) == ("team-39", 40, 1)
+    assert first.action == "Raise parallelism of etl: 2 -> 47"
+    assert first.impact.run_minutes is not None
+    assert first.impact.run_minutes.likely == pytest.approx(60 * sum(2.0 + n / 100 for n in range(40)))
+    assert fleet.rows([first])[0][1] == "team-39 and 39 more"
+    assert fleet.top_line(first).startswith(
+        "team-39/p and 39 more namespaces parallelism: 87.8 run-hours (43.9 to 132) a"
+    )
+    assert "More namespaces: the impact is that of the workflows" in fleet.legend([first], Pricing(), (), "")[1]
+    assert "More namespaces" not in fleet.legend([second], Pricing(), (), "")[1]
+
+
+def test_others_are_no_copies() -> None:
+    own = _copy("a", 2.0)
+    assert len(ranked_copies([own, _copy("b", 1.0, "Keep runs of etl apart")], Pricing())) == 2
+    assert len(ranked_copies([own, _copy("b", 1.0, id="parallelism.load")], Pricing())) == 2
+    (twice,) = ranked_copies([own, replace(own, profile="q")], Pricing())
+    assert twice == own, "two profiles of one workflow are no two workflows"

@@ -27,7 +27,8 @@ class ImpactAmounts(ApiModel):
 
     run_minutes_per_month: float | None = Field(description="Run time saved, in minutes.")
     failed_runs_per_month: float | None = Field(description="Failed runs avoided.")
-    money_per_month: float | None = Field(description="Money saved, in the currency of the policy.")
+    money_per_month: float | None = Field(description="Money saved, in currency.")
+    currency: str | None = Field(default=None, description="Currency of moneyPerMonth.")
 
 
 class SizeRow(ApiModel):

@@ -107,6 +107,13 @@ class SummaryStatus(ApiModel):
         examples=["0.42"],
         json_schema_extra=schema(unit="the currency of the policy's pricing"),
     )
+    currency: str | None = Field(
+        default=None,
+        description="Currency of the amounts, by the policy's pricing.",
+        examples=["USD"],
+        max_length=32,
+        pattern=r"^[A-Z]{3}$",
+    )
     impact: int | None = Field(
         default=None,
         ge=0,

@@ -38,7 +38,7 @@ class WorkflowRow(ApiModel):
     queueing_seconds: float | None = Field(
         description="Longest scheduling latency of a pod in a run, mean over the runs; null: unknown."
     )
-    currency: str | None = Field(description="Currency of the amounts, where a recommendation has one.")
+    currency: str | None = Field(description="Currency of the amounts; null: unknown.")
     cost_per_run: float | None
     cost_per_month: float | None = Field(description="At the observed rate of runs.")
     runs_per_month: float | None
@@ -217,6 +217,12 @@ class WorkflowCacheRow(ApiModel):
     stale: int | None = Field(description="Entries older than maxAge.")
 
 
+class TopAction(ListEntry):
+    """One of the most valuable recommendations; its impact is that of all copies of the workflow that have it."""
+
+    namespaces: int = Field(description="Namespaces with a workflow of this name and the same recommendation.")
+
+
 class PeriodReport(ApiModel):
     """A report over a period, from the cluster's statuses or from facts."""
 
@@ -227,7 +233,7 @@ class PeriodReport(ApiModel):
     source: str = Field(description="cluster or facts.")
     scope: str
     summary: FleetSummary
-    top: tuple[ListEntry, ...]
+    top: tuple[TopAction, ...]
     objectives: tuple[ObjectiveRow, ...] = Field(description="Missed ones first.")
     degradations: tuple[Degradation, ...]
     adoption: Adoption

@@ -131,8 +131,7 @@ def _row(e: ListedEntry, wide: bool) -> list[str]:
     if e.get("effect"):
         action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"
     state = "Minor" if e["minor"] else str(e["state"] or "-")
-    unit = str((e["interval"] or {}).get("unit", "")).partition("/")[0]
-    worth = impacts.line(impacts.of_entry(e), unit if unit.isupper() else "money")
+    worth = impacts.line(impacts.of_entry(e), e["impact"]["currency"] or "")
     row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]
     sure = text.percent(e["confidence"]) if e["confidence"] is not None else "-"
     more = [f"{e['kind']}/{e['workflow']}", sure, str(e["effort"] or "-"), str(e["risk"] or "-")]

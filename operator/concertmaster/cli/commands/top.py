@@ -12,7 +12,7 @@ import click
 from concertmaster.cli import cluster_options, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.core import text
-from concertmaster.core.fleet.ranking import Headline, ranked, totals
+from concertmaster.core.fleet.ranking import Headline, ranked, ranked_copies, totals
 from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
@@ -105,7 +105,7 @@ def command(
         say(limited, err=True)
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
     (pricing, source), sums = policies.scale(client, run_hour, failed_run), totals(headlines)
-    order = ranked(headlines, pricing)
+    order = (ranked if output in ("json", "yaml", "name") else ranked_copies)(headlines, pricing)
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
     if output in ("json", "yaml"):

@@ -23,10 +23,11 @@ from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.changes.checks import REMEDIES
-from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked, totals
+from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
 from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
 from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedule import WindowUnusable, next_opening
+from concertmaster.core.text import count
 from concertmaster.core.times import format_time
 from concertmaster.report.fleet import top_line, totals_document
 from concertmaster.report.recommendation_log import clip
@@ -180,7 +181,7 @@ def policy_status(
         "discoveredProfiles": facts.discovered,
         "matchedProfiles": facts.matched,
         "observedGeneration": view.entry.generation,
-        "top": [clip(top_line(h), 400) for h in ranked(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]],
+        "top": [clip(top_line(h), 400) for h in ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]],
         "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
     }
 
@@ -190,7 +191,7 @@ def part(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
     pricing = resolve(None, view.policy).pricing if view.policy is not None else Pricing()
     return replace(
         facts,
-        headlines=tuple(ranked(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
+        headlines=tuple(ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
         totals=totals(facts.headlines),
         targets=frozenset(sorted(facts.targets)[:MAX_REVIEWS]),
         problems=facts.problems[:TOP_RECOMMENDATIONS],
@@ -219,9 +220,10 @@ def put_together(parts: Sequence[PolicyFacts]) -> PolicyFacts:
 
 
 def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, now: float) -> ConditionUpdate:
+    profiles = count(facts.matched, "profile")
     if policy.spec.suspend:
         return _is(
-            False, Reason.SUSPENDED, f"suspended: {_count(facts.matched)} analysed, nothing is discovered or changed; "
+            False, Reason.SUSPENDED, f"suspended: {profiles} analysed, nothing is discovered or changed; "
             "set spec.suspend to false to go on"
         )  # fmt: skip
     if rules := settings_problems(resolve(None, policy)):
@@ -232,20 +234,20 @@ def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, now: float) -
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
     if facts.blocked:
-        return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}; {blocked_plans(facts.blocked)}")
+        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {blocked_plans(facts.blocked)}")
     if facts.obstacles:
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
-        return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}; {'; '.join(facts.obstacles[:2])}{more}")
+        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {'; '.join(facts.obstacles[:2])}{more}")
     if facts.matched == 0:
         return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
-    return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}")
+    return _is(True, Reason.ACTIVE, f"in force for {profiles}")
 
 
 def blocked_plans(blocked: Mapping[str, int]) -> str:
     """How many plans which checks hold back, most first, each with what to do."""
     most = sorted(blocked.items(), key=lambda item: (-item[1], item[0]))
     parts = [f"{n} by {check}{f' ({REMEDIES[check]})' if check in REMEDIES else ''}" for check, n in most[:4]]
-    return f"{sum(blocked.values())} planned changes blocked: {'; '.join(parts)}"
+    return f"{count(sum(blocked.values()), 'planned change')} blocked: {'; '.join(parts)}"
 
 
 def _windows(policy: AnyPolicy, now: float) -> str:
@@ -294,7 +296,3 @@ def unknown_source(name: str, sources: Sequence[str]) -> str:
 
 def _is(status: bool, reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.READY, status, reason, message)
-
-
-def _count(profiles: int) -> str:
-    return f"{profiles} profile{'' if profiles == 1 else 's'}"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.fleet.materiality import likely_gain, value
-from concertmaster.core.model import Impact
+from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
     """One published recommendation in fleet views. ``profile``: name of the WorkflowProfile; ``workflow``: kind and name of
-    the target; ``confidence``: 0 to 1 (None: unknown)."""
+    the target; ``confidence``: 0 to 1 (None: unknown). ``namespaces``: how many have it, see ``ranked_copies``."""
 
     namespace: str
     profile: str
@@ -27,6 +28,10 @@ class Headline:
     severity: str
     confidence: float | None = None
     currency: str | None = None
+    namespaces: int = 1
+
+
+_FIGURES = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,35 @@ class Totals:
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
     """Most valuable first; ties by namespace, profile and id, so that the order is stable."""
     return sorted(headlines, key=lambda h: (-round(value(h.impact, pricing), 2), h.namespace, h.profile, h.id))
+
+
+def ranked_copies(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
+    """The same with one line for copies of a workflow, as each tenant has of one template: of workflows of one kind and name
+    in several namespaces with the same recommendation, but for its figures, the most valuable one stays, with the impact of
+    all of them."""
+    copies: dict[tuple[str, str, str, str | None], dict[str, Headline]] = {}
+    for h in ranked(headlines, pricing):
+        copies.setdefault((h.workflow, h.id, _FIGURES.sub("", h.action), h.currency), {}).setdefault(h.namespace, h)
+    return ranked(map(_together, map(list, map(dict.values, copies.values()))), pricing)
+
+
+def _together(copies: Sequence[Headline]) -> Headline:
+    first, *others = copies
+    if not others:
+        return first
+    impacts = [h.impact for h in copies]
+    impact = Impact(
+        _sum([i.run_minutes for i in impacts]), _sum([i.failed_runs for i in impacts]), _sum([i.money for i in impacts])
+    )
+    return replace(first, impact=impact, namespaces=sum(h.namespaces for h in copies))
+
+
+def _sum(amounts: Sequence[Interval | None]) -> Interval | None:
+    """Ends are added, too: what is wrong about one copy may be wrong about all."""
+    known = [a for a in amounts if a is not None]
+    if not known:
+        return None
+    return Interval(sum(a.low for a in known), sum(a.likely for a in known), sum(a.high for a in known))
 
 
 def totals(headlines: Sequence[Headline]) -> Totals:

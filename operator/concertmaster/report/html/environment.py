@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from concertmaster.api.models.list_entry import ListEntry
-from concertmaster.api.views.fleet import Amounts
+from concertmaster.api.views.fleet import Amounts, TopAction
 from concertmaster.core import text
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import HOUR
@@ -42,6 +42,7 @@ def environment(*folders: Path) -> Environment:
         "hours": hours,
         "amounts": amounts,
         "when": when,
+        "copies": copies,
         "impact": impact_line,
         "labelled": labelled,
     }
@@ -78,16 +79,20 @@ def amounts(value: Amounts | None) -> str:
     """Amounts a month on one line; a dash where there are none."""
     if value is None:
         return "–"
-    parts = [f"{impacts.number(value.run_hours)} run-hours"] if value.run_hours > 0 else []
-    parts += [f"{impacts.number(value.failed_runs)} failed runs"] if value.failed_runs > 0 else []
+    sums = ((value.run_hours, "run-hour"), (value.failed_runs, "failed run"))
+    parts = [impacts.counted(impacts.number(amount), unit) for amount, unit in sums if amount > 0]
     parts += [money(value.money)] if value.money else []
     return ", ".join(parts) or "–"
 
 
 def impact_line(entry: ListEntry) -> str:
     """What a recommendation is worth a month, on one line."""
-    unit = str(entry.interval.unit if entry.interval is not None else "").partition("/")[0]
-    return impacts.monthly(impacts.of_entry(entry.model_dump(by_alias=True)), unit if unit.isupper() else "USD")
+    return impacts.monthly(impacts.of_entry(entry.model_dump(by_alias=True)), entry.impact.currency or "")
+
+
+def copies(action: TopAction) -> str:
+    """What follows the name of a workflow that has copies: `` and 39 more namespaces``."""
+    return f" and {text.count(action.namespaces - 1, 'more namespace')}" if action.namespaces > 1 else ""
 
 
 def labelled(rows: str, header: Sequence[str]) -> Markup:

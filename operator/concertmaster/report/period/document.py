@@ -58,7 +58,7 @@ def period_report(
         source=scope.source,
         scope=scope.text,
         summary=view.summary,
-        top=tuple(view.top(TOP_RECOMMENDATIONS)),
+        top=tuple(view.top_actions(TOP_RECOMMENDATIONS)),
         objectives=tuple(view.objectives),
         degradations=tuple(view.degradations),
         adoption=view.adoption,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from concertmaster import __version__
 from concertmaster.api.views.fleet import PeriodReport, WorkflowRow
 from concertmaster.core import text
-from concertmaster.report.html.environment import amounts, hours, impact_line, money, render, stylesheet, when
+from concertmaster.report.html.environment import amounts, copies, hours, impact_line, money, render, stylesheet, when
 from concertmaster.report.markdown import table
 from concertmaster.report.workflows.caches import cache_totals
 
@@ -116,7 +116,12 @@ def markdown(report: PeriodReport) -> str:
 def _actions(report: PeriodReport) -> list[str]:
     """Recommendations, objectives, and what was implemented."""
     top = [
-        (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
+        (
+            f"{e.namespace}/{e.workflow or e.profile}{copies(e)}",
+            e.action,
+            impact_line(e),
+            e.severity.value if e.severity else "–",
+        )
         for e in report.top
     ]
     lines = _section("Most valuable actions", ["Workflow", "Action", "Impact per month", "Severity"], top)

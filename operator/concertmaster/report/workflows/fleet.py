@@ -19,10 +19,11 @@ from concertmaster.api.views.fleet import (
     ObjectiveRow,
     ResultRow,
     RunningRow,
+    TopAction,
     WorkflowRow,
 )
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.core.fleet.ranking import Headline, Totals, ranked, totals
+from concertmaster.core.fleet.ranking import Headline, Totals, ranked, ranked_copies, totals
 from concertmaster.core.model.enums import ChangePhase, RecommendationState, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import HOUR
@@ -84,7 +85,7 @@ class FleetView:
 
     def prepare(self) -> None:
         """Compute now what pages ask for: seconds with ten thousand workflows."""
-        _ = (self.summary, self.ranked, self.objectives, self.degradations)
+        _ = (self.summary, self.ranked, self.ranked_copies, self.objectives, self.degradations)
 
     @cached_property
     def rows(self) -> list[WorkflowRow]:
@@ -147,6 +148,11 @@ class FleetView:
         return ranked(self.headlines, Pricing())
 
     @cached_property
+    def ranked_copies(self) -> list[Headline]:
+        """The same with one line for copies of a workflow in several namespaces."""
+        return ranked_copies(self.ranked, Pricing())
+
+    @cached_property
     def _by_name(self) -> dict[tuple[str, str], Raw]:
         return {(row.namespace, row.profile): p for p, row in zip(self.profiles, self.rows, strict=True)}
 
@@ -157,6 +163,14 @@ class FleetView:
             entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
             entries += [entry] if entry is not None else []
         return entries
+
+    def top_actions(self, limit: int = 10) -> list[TopAction]:
+        """The same, those of copies as one."""
+        actions = []
+        for h in self.ranked_copies[:limit]:
+            entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
+            actions += [fleet.top_action(entry, h)] if entry is not None else []
+        return actions
 
     @cached_property
     def change_rows(self) -> list[ChangeRow]:

@@ -237,8 +237,10 @@ def condition(raw: Raw, kind: str) -> bool | None:
 
 
 def currency(profile: Raw) -> str | None:
-    """The currency that its recommendations name."""
+    """The currency of its amounts; of a status of an older version the one that its recommendations name."""
     status = _map(profile, "status")
+    if (known := _text(_map(status, "summary").get("currency"))) is not None:
+        return known
     lines = [i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))]
     return next((code for line in lines if (code := impacts.currency(line))), None)
 

@@ -211,3 +211,11 @@ def test_without_the_right_to_read_a_profile_the_role_to_ask_for_is_named(client
     client.faults["GET", path] = [Forbidden("workflowprofiles: forbidden", status=403)]
     result = CliRunner().invoke(describe.command, ["cronjob-etl", "-n", "b"])
     assert str(result.exception).startswith("workflowprofiles: forbidden; ask for the ClusterRole view in namespace b")
+
+
+def test_money_beside_a_gain_in_time_is_shown_in_its_currency(client: MemoryClient) -> None:
+    impact = "40 run-hours (30 to 50), 7 EUR (5 to 9) a month"
+    item = {"action": "x", "category": "Performance", "id": "cache-step.a", "impact": impact, "state": "Active"}
+    client.put(PROFILES, "c", "cronjob-c", status={"recommendations": [item]})
+    result = CliRunner().invoke(list_.command, ["-n", "c"])
+    assert "40 run-hours (30 to 50), 7 EUR a month" in result.output

@@ -75,6 +75,17 @@ def test_of_two_profiles_of_one_workflow_the_details_name_the_profile(client: Me
     assert shown().splitlines()[-1] == "Details: kubectl concertmaster explain large right-size -n b"
 
 
+def test_copies_of_a_workflow_are_one_line_and_programs_get_each(client: MemoryClient) -> None:
+    copied = client.items(PROFILES.path("b"))
+    (status,) = [p["status"] for p in copied]
+    client.put(PROFILES, "c", "large", status=status)
+    row = shown().splitlines()[2]
+    assert row.split("   ")[1:4] == ["b and 1 more", "CronJob/large", "Do something about large"]
+    assert "80 run-hours (60 to 100)" in row
+    assert "More namespaces: the impact is that of" in shown()
+    assert shown("-o", "name").splitlines() == ["b/large/right-size", "c/large/right-size", "a/small/right-size"]
+
+
 @pytest.mark.parametrize("name", ["CronJob/large", "cronjob/large", "large"])
 def test_a_profile_is_found_by_what_the_column_of_workflows_shows(client: MemoryClient, name: str) -> None:
     assert profiles.read(client, "b", name)["metadata"]["name"] == "large"

@@ -52,6 +52,12 @@ def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing() -> None:
     assert "12.5 USD" in html
 
 
+def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
+    made = report(*(profile(namespace=f"team-{n}") for n in range(12)))
+    assert "team-0/nightly-0 and 11 more namespaces" in document(made, "html")
+    assert "| team-0/nightly-0 and 11 more namespaces | Right-size CPU request" in document(made, "md")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_hostile_texts_stay_text(form: str) -> None:
     text = document(report(*hostile()), form)

@@ -156,3 +156,21 @@ def test_missed_objectives_are_ordered_by_how_far_they_are_from_their_target() -
         ("nightly-1", "duration p50"),
     ]
     assert [o.margin for o in rows] == pytest.approx([-11.0, -0.5, -186 / 2100, None, None, 59 / 60])
+
+
+def test_the_cost_of_a_workflow_has_its_currency_where_no_recommendation_names_one() -> None:
+    euros = profile(1, recommendations=[], namespace="b")
+    euros["status"]["summary"]["currency"] = "EUR"
+    found = view(profile(0, recommendations=[recommendation(impact="5 EUR a month")]), euros)
+    assert found.summary.cost_per_month == pytest.approx({"EUR": 60.0})
+
+
+def test_the_most_valuable_actions_name_copies_once() -> None:
+    tenants = [profile(0, namespace=f"team-{n}") for n in range(12)]
+    found = view(*tenants, profile(1))
+    copies, other = found.top_actions()
+    assert (copies.namespaces, other.namespaces) == (12, 1)
+    assert copies.impact.money_per_month == pytest.approx(12 * 12.5)
+    assert copies.interval is not None
+    assert (copies.interval.low, copies.interval.high) == pytest.approx((120.0, 180.0))
+    assert len(found.top(20)) == 13, "programs get each of them"
