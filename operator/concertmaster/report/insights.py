@@ -20,6 +20,7 @@ from concertmaster.core.times import iso, to_minute
 from concertmaster.report import caches
 from concertmaster.report.view import number
 
+_MORE = 1.1  # times the usual: less is no difference that people would notice
 _SHOWN_RULES = ("data-quality", "demand-forecast")
 
 
@@ -92,6 +93,16 @@ def _input(effect: InputEffect) -> str:
     )
 
 
+def _telling(effects: Sequence[InputEffect]) -> list[InputEffect]:
+    """Those in which the largest input makes a difference, the longest times first."""
+
+    def more(pair: tuple[float, float] | None) -> bool:
+        return pair is not None and pair[1] >= _MORE * pair[0]
+
+    telling = [e for e in effects if more(e.seconds) or more(e.memory) or e.sizes]
+    return sorted(telling, key=lambda e: -max(0.0, e.seconds[1] - e.seconds[0]) if e.seconds is not None else 0.0)
+
+
 def _growth(growth: InputGrowth) -> str:
     before, after = (text.input_size(size, growth.unit) for size in growth.inputs)
     return (
@@ -156,7 +167,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     lines += [_drop(insights.drop)] if insights.drop is not None else []
     lines += [_items(insights.items)] if insights.items is not None else []
     lines += [_growth(insights.growth)] if insights.growth is not None else []
-    lines += [_input(effect) for effect in insights.inputs[:2]]
+    lines += [_input(effect) for effect in _telling(insights.inputs)[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]
     lines += [caches.sentence(use) for use in insights.caches[:2]]
     lines += [_volume(fill) for fill in insights.volumes[:2]]

@@ -52,7 +52,8 @@ def overview(
     if published:
         total = combined_gain((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)
-        lines = [f"{text.count(len(published), 'recommendation')} from {runs}, worth {worth} in total."]
+        sums = f", worth {worth} in total" if worth != impacts.NOTHING else ""
+        lines = [f"{text.count(len(published), 'recommendation')} from {runs}{sums}."]
     if analysis.unsampled:
         lines.append("Resource requests were not assessed: no container has usage samples (see data-quality).")
     if minor:

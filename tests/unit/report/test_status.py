@@ -304,6 +304,13 @@ def test_minor_items_are_one_line_with_their_sum_and_best_practices_one_line_of_
     assert status["scoreParts"][-1] == "best practices: 6 of 8 passed; missing: spec.onExit and image"
 
 
+def test_recommendations_without_an_amount_are_counted_alone() -> None:
+    """Starts that are skipped have no price."""
+    found = [replace(_recommendation(0, "x"), impact=Impact())]
+    status = document(_result(found), _memory(found), data_until=NOW)
+    assert status["advice"] == ["1 recommendation from 14 runs in 14d."]
+
+
 @pytest.mark.parametrize("published", [0, 1])
 def test_what_could_not_be_assessed_is_said_and_is_not_called_healthy(published: int) -> None:
     bare = container(cpu_seconds=None, memory_sampled_peak=None, memory_kernel_peak=None)

@@ -26,6 +26,7 @@ _CAUSES = (
     ("degradation", "variance"),
     ("degradation", "objective-at-risk"),
     ("parallelism", "queue-time"),
+    ("batch-small-steps", "queue-time"),
     ("schedule-clash", "queue-time"),
 )
 # The left rule covers everything the right one would say about the same step: the right one is merged into it.

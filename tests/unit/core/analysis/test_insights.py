@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.drivers import InputEffect
 from concertmaster.core.analysis.insights import insights, last_change
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import Analysis, analyze
@@ -163,3 +164,13 @@ def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
     assert total == pytest.approx(analysis.makespan.mean)
     assert (split.scheduling, split.start_up) == (pytest.approx(3.0), pytest.approx(6.0))  # 1 s and 2 s per step
     assert insights(analyze(CHAIN, [], now=NOW)).split is None
+
+
+def test_of_steps_that_follow_their_input_those_are_named_that_take_longest_by_it() -> None:
+    found = insights(analyze(CHAIN, _runs(30), now=NOW, policy=LONG))
+    effects = [
+        InputEffect(name, 1e9, 2e9, seconds, None, 30)
+        for name, seconds in (("same", (64.0, 65.0)), ("more", (60.0, 90.0)), ("most", (60.0, 300.0)))
+    ]
+    lines = [s for s in sentences(replace(found, inputs=tuple(effects)), 30) if " follows its input" in s]
+    assert [line.partition(" ")[0] for line in lines] == ["most", "more"]

@@ -153,3 +153,12 @@ def test_retries_are_only_hopeless_where_every_run_fails() -> None:
     assert [r.rule for r in resolve([often, item("retry-policy")])] == ["failing-step", "retry-policy"]
     always = item("failing-step", severity=Severity.CRITICAL)
     assert [r.rule for r in resolve([always, item("retry-policy")])] == ["failing-step"]
+
+
+def test_startup_that_batches_would_save_points_to_them() -> None:
+    start = item("queue-time", None, id="queue-time.start", action="Reduce startup time", gain_share=GAIN)
+    batches = item("batch-small-steps", "c0", gain_share=GAIN)
+    assert [r.action for r in resolve([start, batches])] == [
+        batches.action,
+        "Reduce startup time; first see batch-small-steps.c0",
+    ]

@@ -99,7 +99,7 @@ def _of_runs(evidence: Evidence, rise: Regression) -> Finding:
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
-        proposed=f"{text.duration(now * (1.0 - share.likely))} median, as before",
+        proposed=_before(now * (1.0 - share.likely), was),
         expected=gain_sentence(share, seconds),
         confidence=rise.point.confidence,
         objective=f"duration {broken}" if broken else None,
@@ -151,7 +151,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         ),
         otherwise=f"every run{of_them} stays {text.duration(middle)} longer{_weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
-        proposed=f"{text.duration(now / truly.likely)} median, as before",
+        proposed=_before(now / truly.likely, was),
         expected=gain_sentence(share, seconds, f"each run{of_them}")
         + (f", {text.percent(often.likely)} of all" if some else ""),
         confidence=rise.point.confidence,
@@ -159,6 +159,12 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         gain_share=mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf)) if some else share,
         evidence=(*_evidence(rise), "replayed with the step as long as before in the runs since then"),
     )
+
+
+def _before(likely: float, was: float) -> str:
+    """The median without the rise; ``was``: that of the runs before, which may be of other hours, or inputs."""
+    shown = text.duration(likely)
+    return f"{shown} median, as before" if shown == text.duration(was) else f"about {shown} median"
 
 
 def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: float) -> Gain:

@@ -89,6 +89,9 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     items = median([float(i) for i in own.items]) or 1.0
     runs_now, runs_then = ((p or 0.0) ** items for p in (recommended.success_now, recommended.success))
     failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
+    # Items that fail together, as on a lost node, fail fewer runs than as many on their own would.
+    part = min(1.0, (runs_then - runs_now) / (1.0 - runs_now)) if runs_now < 1.0 else 0.0
+    seen_now = 1.0 - failed_runs / len(own.failed)
     some = " that have it" if len(own.items) < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
@@ -110,8 +113,8 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
-            f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs{some} instead of"
-            f" {text.percent(runs_now, 1)}"
+            f"{name} succeeds in about {text.percent(1.0 - (1.0 - seen_now) * (1.0 - part), 1)} of the runs{some} instead of"
+            f" {text.percent(seen_now, 1)}"
         ),
         confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0) * (1 - unseen / chains),
         failures_avoided=_avoided(

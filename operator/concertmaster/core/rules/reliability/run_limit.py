@@ -39,8 +39,8 @@ def find(evidence: Evidence, headroom: float) -> Finding | None:
         about="workflow",
         action=f"Raise time limit of the workflow: {text.duration(now)} -> {text.duration(seconds)}",
         because=(
-            f"{len(stopped)} of {text.count(runs, 'run')} were stopped by it ({evidence.window()}); 99% of the runs that"
-            f" succeed stay below {text.duration(limit.bound)}"
+            f"{len(stopped)} of {text.count(runs, 'run')} {'was' if len(stopped) == 1 else 'were'} stopped by it"
+            f" ({evidence.window()}); 99% of the runs that succeed stay below {text.duration(limit.bound)}"
         ),
         otherwise="runs that only take longer keep being stopped",
         risk=Level.LOW,

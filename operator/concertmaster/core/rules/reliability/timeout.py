@@ -190,7 +190,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     runs = len(evidence.analysis.runs)
     failed = min(row.step.failures.lasting(min(killed - gone, row.step.runs)) + gone, evidence.analysis.failed)
     cause = (
-        f"{killed} of {text.count(executions, 'execution')} were stopped by it"
+        f"{killed} of {text.count(executions, 'execution')} {'was' if killed == 1 else 'were'} stopped by it"
         if killed
         else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(limit.longest)}"
     )

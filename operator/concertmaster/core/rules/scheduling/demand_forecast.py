@@ -56,8 +56,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         (h.cores - dict(h.by_workflow).get(me, 0.0) for h in demand.hours if h.cores >= peak.cores - own),
         default=0.0,
     )
-    moved = max(rest, mean)
+    moved = max(rest, mean, own + min(h.cores for h in demand.hours))  # at the quietest hour it takes as much
     movable = moved <= _MAX_PEAK_LEFT * peak.cores
+    among = "" if movable or len(peak.by_workflow) == 1 else f", the largest of {len(peak.by_workflow)},"
     note = f"; {text.count(len(demand.unknown), 'workflow')} too new to count" if demand.unknown else ""
     held = f"; {text.count(len(demand.suspended), 'suspended workflow')} not counted" if demand.suspended else ""
     likely = (
@@ -70,8 +71,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f"schedules and history ({evidence.window()}) make it the busiest hour of the next"
             f" {text.window(hours * 3600.0)}:"
             f" {text.cores(peak.cores)} and {peak.gib:.1f}Gi reserved against {text.cores(mean)} on average, of"
-            f" which this workflow{'' if movable else f', the largest of {len(peak.by_workflow)},'}"
-            f" takes {text.percent(own / peak.cores)}{likely}{note}{held}"
+            f" which this workflow{among} takes {text.percent(own / peak.cores)}{likely}{note}{held}"
         ),
         otherwise=(
             f"with less than {text.cores(peak.cores_high)} allocatable{_services(evidence, peak)}, pods of that hour stay"

@@ -17,6 +17,7 @@ from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.changepoint.clear import lasting_increase
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.comparable_times import like_for_like
+from concertmaster.core.rules.reliability.degradation import _before
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
@@ -349,3 +350,12 @@ def test_a_clear_step_is_found_within_the_first_day(every: float, count: int, la
     cut = first + (count - later) * period
     case = _every(period, count, first, lambda t: value(900.0 if t >= cut else 300.0))
     assert len(case.recommended("degradation")) == 1
+
+
+@pytest.mark.parametrize(
+    ("likely", "was", "shown"),
+    [(993.0, 993.4, "16m33s median, as before"), (1274.0, 1228.0, "about 21m14s median")],
+)
+def test_what_differs_from_the_median_before_is_not_said_to_be_as_before(likely: float, was: float, shown: str) -> None:
+    """Runs of other hours or inputs, or a rise that chance has added to."""
+    assert _before(likely, was) == shown

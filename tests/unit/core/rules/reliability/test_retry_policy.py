@@ -106,6 +106,18 @@ def test_a_test_that_fails_is_the_result_of_its_run(preset: str, reason: str, re
     assert len(found) == recommended
 
 
+def test_items_that_fail_together_fail_no_more_runs_than_were_seen() -> None:
+    """A node that is lost takes four pods with it, in 7 of 42 runs: not half of the runs fail, as of pods alone."""
+
+    def work(i: int) -> Work:
+        return {"train": [Pod(60, fails="Evicted" if i % 6 == 3 else None) for _ in range(4)]}
+
+    item = scenario(argo(task("train", withItems=list("abcd"))), 42, work).one("retry-policy")
+    assert "28 of its 168 executions failed permanently" in item.because
+    assert item.expected.endswith("of the runs instead of 83.3%")
+    assert item.otherwise.startswith("about 17% of the runs keep failing at train")
+
+
 def test_failures_that_have_ended_need_no_retries() -> None:
     """Every third of a hundred runs, and none of the newest hundred: with retries as many would fail as without."""
     assert _hourly(lambda i: i % 3 == 0, every=DAY / 24).recommended("retry-policy")

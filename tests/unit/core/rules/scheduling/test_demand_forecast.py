@@ -255,6 +255,15 @@ def test_one_of_many_that_make_the_peak_together_is_not_to_be_moved() -> None:
     assert "move this workflow" in made.one("demand-forecast").action
 
 
+def test_a_peak_of_the_workflow_alone_is_as_high_at_any_other_hour() -> None:
+    scenario = scenarios.demand_forecast()
+    assert scenario.fleet is not None
+    item = replace(scenario, fleet=Fleet(scenario.fleet.members[:1])).one("demand-forecast", minPeakCores="0.1")
+    assert "move this workflow" not in item.action
+    assert "of which this workflow takes 100%" in item.because
+    assert item.expected == "no pod of that hour stays pending"
+
+
 def test_others_and_flat_demand_are_silent() -> None:
     scenario = scenarios.demand_forecast()
     assert scenario.fleet is not None
