@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 _MI = 1024.0**2
-_SMALLEST = 6  # digits behind the point of an amount of money
 _MOST_DIGITS = 2  # of a percentage: what is closer to 0 or 100 is rounding of its own
 BYTES = "bytes"  # unit of input sizes that are not counts
 BYTES_READ = "bytes read"  # unit of input sizes that bytes read stand in for
@@ -125,14 +125,18 @@ def resource_amount(resource: str, value: float) -> str:
     return memory_quantity(value) if resource in ("memory", "ephemeral-storage") else str(int(value))
 
 
+def number(value: float) -> str:
+    """Three significant digits in plain notation: ``12.5``, ``41``, ``1230``, ``0.05``."""
+    if value == 0 or not math.isfinite(value):
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    shown = f"{round(Decimal(repr(float(value))), min(digits, 6)):f}"
+    return shown.rstrip("0").rstrip(".") or "0" if "." in shown else shown
+
+
 def money(amount: float | None, currency: str) -> str:
-    """``0.42 USD``, small amounts with three significant digits: what is not nothing does not read so."""
-    if amount is None or not math.isfinite(amount):
-        return "unknown"
-    if abs(amount) >= 0.1 or amount == 0:
-        return f"{amount:.2f} {currency}"
-    shown = f"{amount:.{min(_SMALLEST, 2 - math.floor(math.log10(abs(amount))))}f}"
-    return f"{shown.rstrip('0').rstrip('.')} {currency}"
+    """``0.42 USD``, with the digits of ``number``; ``unknown`` for None or a non-finite value."""
+    return "unknown" if amount is None or not math.isfinite(amount) else f"{number(amount)} {currency}"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

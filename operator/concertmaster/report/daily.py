@@ -11,7 +11,6 @@ from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.times import day, format_time, month, parse_time
 from concertmaster.core.units import DAY
-from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
@@ -113,7 +112,7 @@ def months(rows: Sequence[DailyRow]) -> tuple[list[str], list[list[str]]]:
     shown = by_month(rows)[-MONTHS:]
     names = sorted({name for _, row in shown for name in row.metrics})
     return names, [
-        [label, *_cells(row), *(cell(row.metrics.get(name), impacts.number) for name in names)] for label, row in shown
+        [label, *_cells(row), *(cell(row.metrics.get(name), text.number) for name in names)] for label, row in shown
     ]
 
 

@@ -152,13 +152,13 @@ def top_line(headline: Headline) -> str:
 
 def totals_document(totals: Totals, below: int) -> dict[str, Any]:
     """The sums as fields of a policy's status. ``below``: minor items of all profiles."""
-    money = ", ".join(f"{impacts.number(v)} {k}" for k, v in totals.money.items())
+    money = ", ".join(f"{text.number(v)} {k}" for k, v in totals.money.items())
     document = {
-        "failedRunsPerMonth": impacts.number(totals.failed_runs),
+        "failedRunsPerMonth": text.number(totals.failed_runs),
         "minor": below,
         "moneyPerMonth": money or None,
         "recommendations": totals.recommendations,
-        "runHoursPerMonth": impacts.number(totals.run_hours),
+        "runHoursPerMonth": text.number(totals.run_hours),
         "workflows": totals.workflows,
     }
     return {k: v for k, v in document.items() if v is not None}
@@ -166,10 +166,10 @@ def totals_document(totals: Totals, below: int) -> dict[str, Any]:
 
 def totals_sentence(totals: Totals) -> str:
     """The sums as one line, which says of each that it is saved or avoided; sums of nothing are left out."""
-    saved = [impacts.counted(impacts.number(totals.run_hours), "run-hour")] if totals.run_hours else []
-    saved += [f"{impacts.number(v)} {k}" for k, v in totals.money.items() if v]
+    saved = [impacts.counted(text.number(totals.run_hours), "run-hour")] if totals.run_hours else []
+    saved += [f"{text.number(v)} {k}" for k, v in totals.money.items() if v]
     gains = [f"save {' and '.join(saved)}"] if saved else []
-    failed = impacts.counted(impacts.number(totals.failed_runs), "failed run")
+    failed = impacts.counted(text.number(totals.failed_runs), "failed run")
     gains += [f"avoid {failed}"] if totals.failed_runs else []
     count = f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}"
     return f"{count}: together they {' and '.join(gains)} a month" if gains else count

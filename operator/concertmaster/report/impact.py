@@ -6,14 +6,13 @@ interval. A status holds no floating-point numbers, so that this line is what ra
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from concertmaster.core.model import Impact, Interval
+from concertmaster.core.text import number
 
 NOTHING = "not measured"
 _MONTHLY = " a month"
@@ -86,12 +85,3 @@ def _amount(amount: Interval, unit: str, factor: float = 1.0) -> str:
 def counted(amount: str, unit: str) -> str:
     """``1 run-hour``, ``41 run-hours``, ``12.5 USD``."""
     return f"{amount} {unit}{'' if unit.isupper() or amount == '1' else 's'}"
-
-
-def number(value: float) -> str:
-    """Three significant digits in plain notation: ``12.5``, ``41``, ``1230``, ``0.05``."""
-    if value == 0 or not math.isfinite(value):
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    shown = f"{round(Decimal(repr(float(value))), min(digits, 6)):f}"
-    return shown.rstrip("0").rstrip(".") or "0" if "." in shown else shown

@@ -69,7 +69,7 @@ def objective_line(assessment: ObjectiveAssessment) -> str:
 def _amount(value: float | None) -> str | None:
     if value is None or value < 0:
         return None
-    return f"{value:.4f}".rstrip("0").rstrip(".") if value >= 0.01 else impacts.number(value)
+    return f"{value:.4f}".rstrip("0").rstrip(".") if value >= 0.01 else text.number(value)
 
 
 def _percent(share: float | None) -> str | None:
@@ -130,7 +130,7 @@ def step_line(step: StepAnalysis) -> str:
             f" max {text.duration(duration.maximum)}"
         )
     if duration.cv is not None and duration.variance is not None:
-        parts.append(f"variance {impacts.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
+        parts.append(f"variance {text.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
     return clip(f"{step.step}: {'; '.join(parts)}", 400)
 
 

@@ -24,7 +24,7 @@ def test_the_last_two_weeks_are_set_against_the_first_analysis() -> None:
     old = [DailyRow(20_000, RUN, 1, 0, 1, timed=1, seconds=9000.0, p50=9000.0, p95=9000.0, cost=9.0)]
     assert served([*old, *days(540.0, 0.315)]) == (
         "Since the baseline of 2025-10-09 (12 runs), last 14 days: median duration 12m00s -> 9m00s (-25%, target -20 to"
-        " -30%); p95 15m00s -> 9m00s (-40%); cost per run 0.42 USD -> 0.32 USD (-25%, target -15 to -25%);"
+        " -30%); p95 15m00s -> 9m00s (-40%); cost per run 0.42 USD -> 0.315 USD (-25%, target -15 to -25%);"
         " success 92% -> 100%"
     )
 

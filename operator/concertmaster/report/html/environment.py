@@ -37,7 +37,7 @@ def environment(*folders: Path) -> Environment:
         "duration": lambda seconds: "–" if seconds is None else text.duration(seconds) if seconds else "0s",
         "signed": text.signed,
         "share": lambda share: "–" if share is None else text.percent(share),
-        "amount": lambda value: "–" if value is None else impacts.number(value),
+        "amount": lambda value: "–" if value is None else text.number(value),
         "money": money,
         "hours": hours,
         "amounts": amounts,
@@ -66,13 +66,13 @@ def money(by_currency: Mapping[str, float] | float | None, currency: str | None 
     if by_currency is None:
         return "–"
     if not isinstance(by_currency, Mapping):
-        return f"{impacts.number(by_currency)} {currency or 'USD'}"
-    return " + ".join(f"{impacts.number(v)} {k}" for k, v in sorted(by_currency.items())) or "0"
+        return f"{text.number(by_currency)} {currency or 'USD'}"
+    return " + ".join(f"{text.number(v)} {k}" for k, v in sorted(by_currency.items())) or "0"
 
 
 def hours(value: float) -> str:
     """``12.5 h``, less than one as ``30s`` or ``5m30s``."""
-    return text.duration(HOUR * value) if 0 < value < 1 else f"{impacts.number(value) if value else 0} h"
+    return text.duration(HOUR * value) if 0 < value < 1 else f"{text.number(value) if value else 0} h"
 
 
 def amounts(value: Amounts | None) -> str:
@@ -80,7 +80,7 @@ def amounts(value: Amounts | None) -> str:
     if value is None:
         return "–"
     sums = ((value.run_hours, "run-hour"), (value.failed_runs, "failed run"))
-    parts = [impacts.counted(impacts.number(amount), unit) for amount, unit in sums if amount > 0]
+    parts = [impacts.counted(text.number(amount), unit) for amount, unit in sums if amount > 0]
     parts += [money(value.money)] if value.money else []
     return ", ".join(parts) or "–"
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from concertmaster.api.views.runs import RunComparisonView, RunView, TimeSplitView, WorkflowRuns
 from concertmaster.core import text
-from concertmaster.report import impact as impacts
 from concertmaster.report.runs.comparison import PARTS
 from concertmaster.report.tables import table
 
@@ -22,7 +21,7 @@ def runs_table(page: WorkflowRuns) -> str:
             f"{r.slowest_step} {seconds(r.slowest_seconds)}" if r.slowest_step else "-",
             seconds(waiting(r.time_split)),
             str(r.failed_attempts),
-            "-" if r.cost is None else impacts.number(r.cost),
+            "-" if r.cost is None else text.number(r.cost),
             r.changed or "",
         ]
         for r in page.runs

@@ -293,7 +293,7 @@ def test_what_is_reserved_more_is_not_called_less() -> None:
     saving = item.saving_per_month
     assert saving is not None and saving.likely < 0
     less, more = "0.13 GiB-hours less", "0.26 core-hours more"
-    assert item.expected.startswith(f"{less} and {more} reserved per run ({-saving.likely:.2f} USD more a month); ")
+    assert item.expected.startswith(f"{less} and {more} reserved per run ({-saving.likely:.3g} USD more a month); ")
 
 
 @pytest.mark.parametrize("resource", ["cpu", "memory"])

@@ -84,7 +84,7 @@ def test_a_claim_far_too_large_is_replaced_at_its_price() -> None:
     assert item.saving_per_month is not None and item.saving_per_month.likely == pytest.approx(190 * 0.08)
     least, most = 200 - 10 / (7 / 0.85) * 10, 200 - 7 / 0.85  # 85% used by the fullest run, and larger by as much
     assert (item.saving_per_month.low, item.saving_per_month.high) == pytest.approx((least * 0.08, most * 0.08))
-    assert item.expected == "190Gi less (15.20 USD a month); no impact on run duration"
+    assert item.expected == "190Gi less (15.2 USD a month); no impact on run duration"
     assert any("create one of 10Gi with the same StorageClass" in line for line in item.evidence)
     assert (item.severity, item.minor) == (Severity.LOW, False)
 
