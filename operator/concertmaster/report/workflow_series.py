@@ -31,7 +31,7 @@ FAMILIES = {
     "last_run_timestamp_seconds": "When the newest finished run ended.",
     "score": "Score, 0 to 100.",
     "cost": "Cost of 30 days at the present rate of runs, in currency units.",
-    "waste": "Part of the cost that was reserved or spent without use.",
+    "waste": "Part of the cost of 30 days that is reserved or spent without use.",
     "waiting_hours": "Scheduling latency in hours over 30 days.",
     "saving": "Money that the open recommendations would save in 30 days, in currency units.",
     "saving_hours": "Run time that the open recommendations would save in 30 days, in hours.",

@@ -280,10 +280,17 @@ class TestDataQuality:
             "3 of 12 runs ended",
             "kube_pod_completion_time",
             "the nodes of run etl-7",
-            "follow the notes on the runs below",
+            "see docs/engines for what the notes on these runs mean",
         ):
             assert part in text
         assert item.how == "kubectl concertmaster doctor -n demo"
+
+    def test_where_all_is_sampled_no_share_of_it_is_unsampled(self) -> None:
+        runs = daily(ONE.graph, 12, noisy({"load": 600}))
+        gaps = DataGaps(notes=("the nodes of run etl-7 are kept in the database",))
+        item = only(recommended(ONE, runs, "data-quality", gaps=gaps))
+        assert item.because == "the nodes of run etl-7 are kept in the database (14d)"
+        assert item.action == "Fix missing metrics; see docs/engines for what the notes on these runs mean"
 
     def test_is_silent_on_whole_data(self) -> None:
         assert recommended(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "data-quality") == []

@@ -100,13 +100,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         cures.append("add the named series to the kube-state-metrics or kubelet allow-list")
     if evidence.gaps.notes:
         sentences += evidence.gaps.notes
-        cures.append("follow the notes on the runs below (docs/engines explains each)")
+        cures.append("see docs/engines for what the notes on these runs mean")
     if not sentences:
         return
     yield Finding(
         action=f"Fix missing metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
-        f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
+        f" ({evidence.window()}{f'; {text.percent(dark)} of the pod time is unsampled' if dark else ''})",
         otherwise=f"{_sizes(evidence)}, and figures that depend on the missing data stay unknown",
         current=f"{text.count(len(sentences), 'gap')}",
         proposed="no gap",

@@ -157,7 +157,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         parts.append(f"it keeps pods alive {text.duration(late)} after the step has ended (median)")
     gains = []
     if saving is not None:
-        gains.append(f"{text.money(saving.likely, currency)} less a month, what it reserves and does not use")
+        gains.append(f"{text.money(saving.likely, currency)} less a month (what it reserves and does not use)")
     elif costly:
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
@@ -170,7 +170,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         step=next(iter(own.steps)) if len(own.steps) == 1 else None,
         about=name,
         action=f"Reduce the cost of sidecar {name}; {todo}, or leave it out of this workflow's pods",
-        because=f"{' and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
+        because=f"{', and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
         otherwise=(
             f"each run keeps paying {text.money(reserved, currency)} for it"
             if costly
