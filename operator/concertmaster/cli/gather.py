@@ -215,6 +215,10 @@ def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
         mark = getattr(error, "problem_mark", None)
         place = f"{file}, line {mark.line + 1}" if mark is not None else str(file)
         raise UserError(f"{place}: is not valid YAML: {getattr(error, 'problem', error)}. Correct it.") from None
+    except (ValueError, AttributeError) as error:  # of what looks like a date or a number and is none
+        raise UserError(
+            f"{file}: a value is not what it looks like ({error}). If it is text, put it in quotes."
+        ) from None
 
 
 def _parsed(text: str) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,6 +38,8 @@ def parse(text: str, *, name: str = "configuration") -> Settings:
         settings = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise SettingsError(_yaml_message(name, error)) from None
+    except RecursionError:
+        raise SettingsError(f"{name}: is nested too deeply to be a configuration.") from None
     if not isinstance(settings, dict):
         raise SettingsError(
             f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
@@ -62,6 +65,18 @@ def schema() -> dict[str, Any]:
 
 class _StrictLoader(yaml.SafeLoader):
     """YAML in which a key written twice is a mistake, not a silent choice of the last one."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, AttributeError):  # of what looks like a date or a number and is none
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"a value cannot be read as {kind}; if it is text, put it in quotes",
+                node.start_mark,
+            ) from None
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -95,14 +110,19 @@ def _what(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_field(error["loc"])
+    if kind == "invalid_key":
+        return "is not text; write the name of a field"
     if kind == "missing":
         return "is required and missing; add it"
     if kind == "value_error":
         return str(context.get("error", error["msg"])).removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
-    message = str(error["msg"]).removeprefix("Input should be ").partition(", unable to ")[0]
-    return f"must be {message}"
+    message, should, rest = str(error["msg"]).partition(" should ")
+    if not should:
+        return message
+    rest = re.sub(r"a valid dictionary( or instance of \w+)?$", "a mapping", rest.replace("a valid tuple", "a list"))
+    return f"must {re.split(', unable to | after validation', rest)[0]}"
 
 
 def _unknown_field(location: tuple[int | str, ...]) -> str:

@@ -173,6 +173,10 @@ def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:
     other = tmp_path / "x.yaml"
     other.write_text("just: text\n")
     assert "is no Kubernetes object" in call("analyze", "--facts", FACTS, "--definitions", other).stderr
+    date = tmp_path / "d.yaml"
+    date.write_text("apiVersion: v1\nkind: Job\nspec: {start: 2026-02-31}\n")
+    answer = call("analyze", "--facts", FACTS, "--definitions", date)
+    assert f"error: {date}: a value is not what it looks like (day is out of range" in answer.stderr
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(FACTS.read_bytes()[:-4000])
     answer = call("analyze", "--facts", cut)
