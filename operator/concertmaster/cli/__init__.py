@@ -6,7 +6,9 @@ numpy, and ``concertmaster crds`` not the Kubernetes client.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -73,11 +75,16 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # The reader went away (head, less): the status of other programs that SIGPIPE ends. Click would make it 1, and
-            # Python would complain when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+                raise
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # Python would complain when it flushes at exit
+            if error.errno == errno.EPIPE:
+                # The reader went away (head, less): the status of other programs that SIGPIPE ends. Click would make it 1.
+                sys.exit(128 + signal.SIGPIPE)
+            raise UserError(f"the output cannot be written: {error.strerror}. Write it elsewhere.") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,6 +102,8 @@ def main() -> None:
     # Matrices of a few hundred rows: threads of the linear algebra wait for each other ten times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     silence_urllib3()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as kubectl, whatever the locale says: names and JSON are UTF-8
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119
     try:
         cli(prog_name=name, standalone_mode=False)

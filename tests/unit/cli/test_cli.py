@@ -259,6 +259,23 @@ def test_a_closed_pipe_is_no_error() -> None:
         assert answer.stderr == ""
 
 
+def test_output_is_utf_8_whatever_the_locale_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "iso-8859-1")
+    answer = call("report", "--facts", FACTS, "-o", "html", encoding="utf-8")
+    assert answer.returncode == 0, answer.stderr
+    assert "–" in answer.stdout
+
+
+def test_output_that_cannot_be_written_is_an_error_in_one_line() -> None:
+    command = f"{sys.executable} -m concertmaster crds > /dev/full"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+    answer = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert answer.returncode == 1
+    assert answer.stderr == "error: the output cannot be written: No space left on device. Write it elsewhere.\n"
+
+
 def test_crds_are_fresh_and_stale_ones_are_named(tmp_path: Path) -> None:
     assert call("crds", "--check", ROOT / "crds").returncode == 0
     assert call("crds", "--write", tmp_path).returncode == 0
