@@ -91,8 +91,8 @@ def test_a_profile_is_found_by_what_the_column_of_workflows_shows(client: Memory
     assert profiles.read(client, "b", name)["metadata"]["name"] == "large"
     client.put(PROFILES, "b", "own", status={"summary": {"target": "WorkflowProfile/own"}})
     assert profiles.read(client, "b", "WorkflowProfile/own")["metadata"]["name"] == "own"
-    with pytest.raises(UserError, match="no kind cronjobs of workflow"):
-        profiles.read(client, "b", "cronjobs/large")
+    with pytest.raises(UserError, match="no kind deployments of workflow"):
+        profiles.read(client, "b", "deployments/large")
 
 
 @pytest.mark.parametrize(
