@@ -21,7 +21,7 @@ from concertmaster.cli.processes import in_processes
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.history import HistoryError
+from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
@@ -79,6 +79,10 @@ def _history(file: Path | None) -> DailyRows:
     try:
         with open_readonly(str(file)) as history:
             everything = {key: history.rows(key, step=None) for key in history.fleet()}
+    except HistoryDamaged:
+        raise UserError(
+            f"--history {file}: is no history file of the operator, or a damaged one; copy it again"
+        ) from None
     except HistoryError as error:
         raise UserError(str(error)) from None
     return lambda key: everything.get(key, [])

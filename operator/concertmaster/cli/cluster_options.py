@@ -9,27 +9,14 @@ from typing import Any, TypeVar
 
 import click
 
-from concertmaster.cli import details, profiles
+from concertmaster.cli import details, options, profiles
 from concertmaster.cli.errors import UserError
-from concertmaster.core import text
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
 
 _MAX_COMPLETIONS = 200  # names offered by completion
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def namespaces(what: str, default: str) -> Callable[[_F], _F]:
-    """The option ``-n a,b`` or ``-n a -n b``, each namespace once. ``what`` and ``default`` are for the help text."""
-    return click.option(
-        "-n",
-        "--namespace",
-        "namespaces",
-        multiple=True,
-        callback=lambda _, __, given: text.names(given),
-        help=f"{what}; several as -n a,b or -n a -n b. Default: {default}.",
-    )
 
 
 CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
@@ -46,7 +33,7 @@ PROFILES_WITH = click.option(
     "-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data."
 )
 _NAMESPACE = click.option("-n", "--namespace", help="Namespace. Default: that of the context.")
-_NAMESPACES = namespaces("Namespace", "that of the context")
+_NAMESPACES = options.namespaces("Namespace", "that of the context")
 _ALL = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 _SELECTOR = click.option("-l", "--selector", help="Only profiles with these labels, such as team=data.")
 

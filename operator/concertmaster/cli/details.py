@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from concertmaster.cli.archive import Archive
 from concertmaster.cli.errors import CallError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
@@ -44,6 +43,8 @@ def ask_each(
 ) -> Iterator[tuple[dict[str, Any], str]]:
     """The same about many profiles, in their order, over one connection. Ends where the operator answers about none: the
     reason is that of the others too."""
+    from concertmaster.cli.archive import Archive  # it imports the reports, for which other commands do not wait
+
     answered = False
     try:
         with closing(KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)) as client:

@@ -23,6 +23,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 WINDOW = 14 * DAY
 
 
+def namespaces(what: str, default: str) -> Callable[[F], F]:
+    """The option ``-n a,b`` or ``-n a -n b``, each namespace once. ``what`` and ``default`` are for the help text."""
+    return click.option(
+        "-n",
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        callback=lambda _, __, given: text.names(given),
+        help=f"{what}; several as -n a,b or -n a -n b. Default: {default}.",
+    )
+
+
 def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """A click callback: ``14d`` to seconds."""
     if value is None:
@@ -126,8 +138,9 @@ class SpanOptions:
         )
 
 
-def span_options(command: F) -> F:
-    """Adds the options and hands them to the command as ``span``."""
+def span_options(command: F, *, everywhere: str = "all") -> F:
+    """Adds the options and hands them to the command as ``span``. ``everywhere``: the namespaces without ``-n``, for the
+    help text."""
 
     @functools.wraps(command)
     def call(**values: Any) -> Any:
@@ -135,14 +148,7 @@ def span_options(command: F) -> F:
 
     for option in reversed(
         (
-            click.option(
-                "-n",
-                "--namespace",
-                "namespaces",
-                multiple=True,
-                callback=lambda _, __, given: text.names(given),
-                help="Only this namespace; several as -n a,b or -n a -n b. Default: all.",
-            ),
+            namespaces("Only this namespace", everywhere),
             click.option(
                 "--definitions",
                 multiple=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from aiohttp.web import Application
 
-from concertmaster.cli import cluster_options, details
+from concertmaster.cli import cluster_options, details, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.reporting.telemetry import configure_logging
@@ -39,7 +39,7 @@ _RENEW = STALE - 60.0
 @click.option(
     "--audience", "audiences", multiple=True, help="Audience that tokens must be for. Default: that of the API server."
 )
-@cluster_options.namespaces("Namespace to serve", "all")
+@options.namespaces("Namespace to serve", "all")
 @cluster_options.operator(", for graphs and runs")
 @click.option("--kubeconfig", type=_File, help="The cluster. Default: the pod's own ServiceAccount, else as kubectl.")
 def command(

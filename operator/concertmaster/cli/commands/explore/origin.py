@@ -103,4 +103,5 @@ def origin_options(command: F) -> F:
         cluster_options.FACTS,
     ):
         call = option(call)
-    return cast("F", options.source_options(options.span_options(call)))
+    everywhere = "that of the context; with --facts or --prometheus, all"
+    return cast("F", options.source_options(options.span_options(call, everywhere=everywhere)))
