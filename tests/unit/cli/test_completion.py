@@ -40,6 +40,9 @@ def test_names_ids_and_changes_of_the_cluster_are_completed(monkeypatch: pytest.
     client.put(CHANGES, "demo", "etl-2", spec={"decision": "Approve"})
     monkeypatch.setattr(profiles, "connect", lambda *_: client)
     assert candidates("describe", "-n", "demo", "night") == ["nightly-etl"]
+    assert candidates("runs", "-n", "demo", "night") == ["nightly-etl"]
+    assert candidates("what-if", "-n", "other", "") == ["nightly-copy"]
+    assert candidates("compare", "-n", "other", "latest", "typical", "--workflow", "") == ["nightly-copy"]
     assert candidates("explain", "-n", "demo", "nightly-etl", "r") == ["right-size", "retry-policy.load"]
     assert candidates("approve", "-n", "demo", "") == ["etl-1"]
 
