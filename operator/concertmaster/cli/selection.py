@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Impact
@@ -17,6 +18,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
 from concertmaster.report.workflows import recommendations
 
+T = TypeVar("T")
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]{3})?")
 
 
@@ -71,6 +73,22 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: MinimumValue | None, sc
     if below is not None:
         _assert_comparable(below, priced)
     return items
+
+
+def decide_each(items: Sequence[T], decide: Callable[[T], None]) -> None:
+    """Decide about each of ``items``, as kubectl does: one that fails, because it has just changed, leaves the others.
+    Raises UserError when one failed, after each was tried."""
+    failed = 0
+    for item in items:
+        try:
+            decide(item)
+        except UserError as error:
+            if len(items) == 1:
+                raise
+            failed += 1
+            say(f"error: {error}", err=True)
+    if failed:
+        raise UserError(f"{failed} of {len(items)} were not decided, for the reasons above; try these again")
 
 
 def confirm(question: str) -> None:

@@ -12,6 +12,7 @@ from concertmaster.cli import main, profiles, selection
 from concertmaster.cli.commands import approve, describe, dismiss, explain
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.kube.errors import Conflict
 from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
 from tests.support.controller.changes_bed import Bed
 from tests.support.controller.fakes import MemoryClient
@@ -79,6 +80,15 @@ def test_only_profiles_with_the_labels_are_decided_about(command: click.Command,
     CliRunner().invoke(command, ["--below", "1usd", "-A", "-l", "team=data", "-y", *reason])
     listed = [options for verb, path, options in fleet.calls if (verb, path) == ("LIST", PROFILES.path(None))]
     assert listed == [{"label_selector": "team=data"}]
+
+
+def test_one_that_fails_leaves_the_others(fleet: MemoryClient) -> None:
+    fleet.faults["PATCH", PROFILES.path("demo", "etl")] = [Conflict("the object has been modified", status=409)]
+    result = CliRunner().invoke(dismiss.command, ["--all", "-A", "-y", "--reason", "new start"])
+    assert str(result.exception) == "1 of 3 were not decided, for the reasons above; try these again"
+    assert "the profile was changed at this very moment, try again" in result.stderr
+    assert [path for verb, path, _ in fleet.calls if verb == "PATCH"][-1] == PROFILES.path("demo", "report")
+    assert result.stdout.count("is dismissed until") == 2
 
 
 def test_all_with_a_label_leaves_what_has_it_not_alone(fleet: MemoryClient) -> None:

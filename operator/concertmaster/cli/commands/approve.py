@@ -66,9 +66,12 @@ def command(
         say(describe(one))
     if not yes:
         selection.confirm(f"{decision} {'it' if len(changes) == 1 else f'all {len(changes)}'}?")
-    for one in changes:
+
+    def write(one: WorkflowChangeView) -> None:
         who = decide(client, one, decision)
         say(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
+
+    selection.decide_each(changes, write)
 
 
 def _assert_decidable(change: WorkflowChangeView, *, reject: bool) -> None:

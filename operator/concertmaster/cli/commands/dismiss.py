@@ -79,9 +79,12 @@ def command(
         for item in items:
             say(f"{item}: {item.action}")
         selection.confirm(f"Dismiss {count(len(items), 'recommendation')}?")
-    for item in items:
+
+    def dismiss(item: selection.Chosen) -> None:
         meta = item.profile["metadata"]
         _one(client, meta["namespace"], meta["name"], item.id, words, only_print=only_print)
+
+    selection.decide_each(items, dismiss)
 
 
 def _decision(reason: str | None, span: str | None, until: str | None) -> dict[str, str]:
