@@ -17,6 +17,7 @@ from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.lifecycle.history import RecommendationHistory
+from concertmaster.core.lifecycle.measured_gain import OtherWorkflows
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.definitions import NamedConfigMaps
@@ -253,6 +254,7 @@ class AnalysisRequest:
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
     provisional: bool = False
     was_provisional: bool = False
+    others: OtherWorkflows | None = None  # what people applied is compared with them; None: with nothing
 
     @property
     def as_of(self) -> float:

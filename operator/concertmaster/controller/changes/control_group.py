@@ -4,6 +4,8 @@ meanwhile."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
@@ -24,7 +26,8 @@ _RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as ma
 
 
 class ControlGroup:
-    """All workflows of one cycle. Their runs are read once, and only when a verification asks."""
+    """All workflows of one cycle. Their runs are read once, and only when a verification asks. Without ``changes``, only
+    their definitions say when they were changed."""
 
     def __init__(
         self, subjects: Sequence[Subject], changes: Sequence[WorkflowChangeView], history: History,
@@ -36,23 +39,37 @@ class ControlGroup:
         self._beat = heartbeat
         self._runs: dict[tuple[WorkflowKey, int], Sequence[RunRecord]] = {}
         self._pods = 0
+        self._subjects = subjects
+        self._changes = changes
+
+    @cached_property
+    def unread(self) -> set[str]:
+        """Namespaces that are not read in this cycle."""
+        return unread_namespaces(self._subjects)
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]]:
+        """By source and namespace: workflows, and when each was changed last."""
         changed: dict[tuple[str, str], float] = {}
-        for change in changes:
+        for change in self._changes:
             at = (change.namespace, change.profile)
             changed[at] = max(changed.get(at, 0.0), change.applied or 0.0, change.restored or 0.0)
-        self.unread = unread_namespaces(subjects)  # in this cycle
-        rows: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
-        for s in subjects:
+        known: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
+        for s in self._subjects:
             definition = s.resolved.definition
             if definition is not None and s.entry.namespace not in self.unread:
                 edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
                 ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
-                events, _, before = rows.get(definition.key, (s, definition, 0.0))
-                rows[definition.key] = events, definition, max(before, ours, *edited)
-        # By source and namespace: workflows, and when each was changed last.
-        self._rows: dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]] = {}
-        for s, definition, before in rows.values():
-            self._rows.setdefault(s.source, {}).setdefault(s.entry.namespace, []).append((definition, before))
+                events, _, before = known.get(definition.key, (s, definition, 0.0))
+                known[definition.key] = events, definition, max(before, ours, *edited)
+        rows: dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]] = {}
+        for s, definition, before in known.values():
+            rows.setdefault(s.source, {}).setdefault(s.entry.namespace, []).append((definition, before))
+        return rows
+
+    def of(self, subject: Subject) -> WorkflowControl:
+        """The control group of one workflow."""
+        return WorkflowControl(self, subject)
 
     def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
         """How the run times of the other workflows moved since ``applied``, over the span of the runs of
@@ -105,6 +122,22 @@ class ControlGroup:
             self._runs[key] = self._history.runs(definition, limit=most, since=0.0, as_of=until)
             self._pods += sum([len(run.steps) for run in self._runs[key]])
         return self._runs[key]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowControl:
+    """The others of one workflow."""
+
+    group: ControlGroup
+    subject: Subject
+
+    def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
+        """As ``ControlGroup.common``."""
+        return self.group.common(self.subject, before_after, applied)
+
+    def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
+        """As ``ControlGroup.own_runs``."""
+        return self.group.own_runs(self.subject, before_after, applied)
 
 
 def _first(runs: Sequence[RunRecord], applied: float) -> float:

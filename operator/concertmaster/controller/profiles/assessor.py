@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.subject import Subject, most_valuable_first, unread_namespaces
+from concertmaster.controller.discovery.subject import Subject, most_valuable_first
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.interfaces import (
     AnalysisRequest,
@@ -93,6 +94,7 @@ class Assessor:
         self._seen = LiveRunsReport()
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self._capacity: Mapping[str, Capacity] | None = None
+        self._control = ControlGroup((), (), history, {}, 0.0)
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
@@ -134,7 +136,8 @@ class Assessor:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        reading, unread, room = False, unread_namespaces(subjects), MAX_BACKFILLING
+        self._control = ControlGroup(subjects, (), self._history, reports, now, heartbeat)
+        reading, unread, room = False, self._control.unread, MAX_BACKFILLING
         self._forecasts.renew(subjects, self._seen.running, now)
         for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
             heartbeat("analyze")
@@ -205,7 +208,7 @@ class Assessor:
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
             case = AnalysisRequest(
                 subject.profile, policy, definition, (), now, known.data_until, environment,
-                provisional=early, was_provisional=provisional,
+                provisional=early, was_provisional=provisional, others=self._control.of(subject),
             )  # fmt: skip
             return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others

@@ -137,6 +137,7 @@ def remembered(case: AnalysisRequest, result: AnalysisResult) -> RecommendationH
         policy=case.policy,
         steps=steps,
         pricing=analysis.pricing,
+        others=case.others,
     )
     memory = replace(memory, outcomes=outcomes)
     if not case.was_provisional:

@@ -1,7 +1,8 @@
 """Measured effect of implementations: the before/after test of changes, for everything people implemented. Pure.
 
 Fields set at the same time have one common effect. It is divided in proportion to their predictions, since their parts
-cannot be separated. Nor can those of a recommendation and of an image that was released with it.
+cannot be separated. Nor can those of a recommendation and of an image that was released with it. What other workflows share
+is left out, as in the verification of a change.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, split_runs
+from concertmaster.core.changes.verification.harm import MIN_RUNS_LONG_BASELINE
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
@@ -21,10 +24,21 @@ from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
+from concertmaster.core.stats.comparison import CommonFactor
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
 _SAME_TIME_SECONDS = 1.0  # seconds: implementations detected in one analysis have the same time
+
+
+class OtherWorkflows(Protocol):
+    """The workflows of the same metrics source that nobody changed. Reading their runs takes long."""
+
+    def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
+        """How their run times moved since ``applied`` (unix seconds), over the span of these runs (``control.common``)."""
+
+    def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
+        """These runs without those near failures that the others share (``shared.without_shared``)."""
 
 
 def measure_of(category: Category) -> str:
@@ -41,12 +55,11 @@ def measure(
     policy: Policy | None = None,
     steps: Sequence[str] = (),
     pricing: Pricing | None = None,
+    others: OtherWorkflows | None = None,
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
-    return tuple(
-        o if o.verdict is not None else _verified(o, outcomes, runs, settings, now, policy or Policy(), steps, pricing)
-        for o in outcomes
-    )
+    more = policy or Policy(), steps, pricing, others
+    return tuple(o if o.verdict is not None else _verified(o, outcomes, runs, settings, now, *more) for o in outcomes)
 
 
 def _verified(
@@ -58,9 +71,10 @@ def _verified(
     policy: Policy,
     steps: Sequence[str],
     pricing: Pricing | None,
+    others: OtherWorkflows | None,
 ) -> ImplementationResult:
-    others = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
-    stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
+    apart = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
+    stayed = [o.since for o in apart if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)
     lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
     sides = split_runs(
@@ -68,7 +82,7 @@ def _verified(
         applied=outcome.since,
         since=max(stayed, default=None),
         now=now if outcome.until is None else min(now, outcome.until),
-        without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
+        without=[(o.since, o.until) for o in apart if o.undone and o.until is not None],
     )
     verification = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
@@ -78,6 +92,10 @@ def _verified(
         steps=(step,) if step is not None else (),
         lowered=LoweredMemory.of(lowered, policy),
         pricing=pricing,
+        common=others.common(sides, outcome.since)
+        if others is not None and len(sides.after) >= MIN_RUNS_LONG_BASELINE
+        else None,
+        own=(lambda runs: others.own_runs(runs, outcome.since)) if others is not None else lambda runs: runs,
     )
     if _released(sides):
         verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE

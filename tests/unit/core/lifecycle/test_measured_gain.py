@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
+from concertmaster.core.stats.comparison import CommonFactor
 from tests.support.builders import DAY, NOW
 from tests.support.core.verification_runs import HOUR, noisy, series
 
@@ -136,3 +138,30 @@ def test_less_memory_that_is_exceeded_is_worse_too() -> None:
 def test_a_clock_that_went_back_ends_in_time() -> None:
     assert one(BEFORE, now=NOW - HOUR).verdict is None
     assert one(BEFORE, now=NOW - 300 * DAY).verdict is Verdict.INCONCLUSIVE
+
+
+class Others:
+    """Workflows that became slower by ``factor``, and failed where ``shared`` says so."""
+
+    def __init__(self, factor: float = 1.0, shared: frozenset[str] = frozenset()) -> None:
+        self._factor, self._shared = factor, shared
+
+    def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
+        return CommonFactor(8, self._factor, 0.98 * self._factor, 1.02 * self._factor) if self._factor != 1.0 else None
+
+    def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
+        return replace(before_after, after=tuple(r for r in before_after.after if r.run not in self._shared))
+
+
+def test_what_all_workflows_share_is_not_blamed_on_what_people_applied() -> None:
+    slower = BEFORE + after(12, 1.3)
+    alone = measure((LIMIT,), slower, SETTINGS, now=NOW + 20 * HOUR)[0]
+    together = measure((LIMIT,), slower, SETTINGS, now=NOW + 20 * HOUR, others=Others(1.3))[0]
+    assert alone.verdict is Verdict.WORSE
+    assert together.verdict is not Verdict.WORSE
+    bad = after(6, 1.0, outcome=Outcome.FAILED)
+    good = series(noisy(5, 12, 360.0), NOW + 8 * HOUR, 200)
+    outage = frozenset(r.run for r in bad)
+    alone = measure((LIMIT,), BEFORE + bad + good, SETTINGS, now=NOW + 40 * HOUR)[0]
+    together = measure((LIMIT,), BEFORE + bad + good, SETTINGS, now=NOW + 40 * HOUR, others=Others(shared=outage))[0]
+    assert (alone.verdict, together.verdict) == (Verdict.WORSE, Verdict.IMPROVED)
