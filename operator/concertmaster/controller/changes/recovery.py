@@ -82,6 +82,7 @@ class Recovery:
         """Say once which entries cannot be read: nothing is written for their changes, and those that are there report it
         themselves, as any that the journal does not hold."""
         unreadable = self._writer.journal.unreadable()
+        unreadable -= {uid for uid, change in present.items() if not self._reads(change.namespace)}
         for uid in sorted(unreadable - self._unreadable):
             name = present[uid].ref if uid in present else f"a WorkflowChange that was deleted (uid {uid})"
             text = f"the journal's entry of {name} cannot be read: what it changed is left as it is"

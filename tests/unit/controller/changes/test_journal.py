@@ -48,6 +48,19 @@ def test_a_change_whose_entry_cannot_be_read_is_left_as_it_is_and_says_so() -> N
     assert bed.pages.journal(key) == {key: "{"}
 
 
+def test_an_entry_that_cannot_be_read_is_reported_by_the_shard_that_looks_after_its_change() -> None:
+    bed = applied()
+    (key,) = bed.pages.journal("change/")
+    bed.pages.rows[key] = "{"
+    bed.changes._owns = lambda namespace: False
+    bed.run()
+    assert (bed.problems, bed.counted("unreadable")) == ([], 0.0)
+    bed.changes._owns = lambda namespace: True
+    bed.run()
+    assert bed.counted("unreadable") == 1.0
+    assert bed.state(C.ORPHANED) == ("True", "NotInJournal")
+
+
 def test_an_entry_that_cannot_be_read_is_forgotten_with_its_finished_change() -> None:
     bed = applied()
     (key,) = bed.pages.journal("change/")
