@@ -19,7 +19,7 @@ from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
-from concertmaster.kube.errors import Conflict, KubeError, Stopped
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, Stopped
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
@@ -44,6 +44,7 @@ class Apply:
         self._writes: dict[str, deque[float]] = {}
         # By namespace, profile and recommendation: the last write that was refused, and seconds until the next attempt.
         self._refusals: dict[tuple[str, str, str], tuple[float, float]] = {}
+        self._denied: dict[str, float] = {}  # by namespace: the cycle in which no change could be created there
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
@@ -64,7 +65,7 @@ class Apply:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
         before, a write of its recommendation was refused not long ago, or the server does not take it."""
         at, pause = self._refusals.get((plan.namespace, plan.profile, plan.recommendation), (now, 0.0))
-        if 0.0 <= now - at < pause:
+        if 0.0 <= now - at < pause or self._denied.get(plan.namespace) == now:
             return None
         taken = {c.name: c for c in known}
         attempt = 1
@@ -80,6 +81,8 @@ class Apply:
         except Conflict:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:
+            if isinstance(error, Forbidden):  # a missing right or a quota: the other plans of this cycle need not ask
+                self._denied[plan.namespace] = now
             self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
         return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks)

@@ -8,7 +8,7 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model import Edit
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
-from tests.support.controller.changes_bed import CPU, CRONJOB, MEMORY, Bed, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, Bed, cheaper
 from tests.support.core.change_samples import recommended
 
 TARGET = CRONJOB.path("demo", "etl")
@@ -54,6 +54,27 @@ def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> Non
     assert 6 <= len(answers) <= 14
     assert bed.one().phase == "Failed"
     assert "a limit of the cluster" in bed.message(C.APPLIED)
+
+
+def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> None:
+    bed = Bed(mode="Approve")
+    memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [cheaper(), memory]
+    path, asked = CHANGES.path("demo"), []
+
+    def deny(method: str, at: str) -> None:
+        if (method, at) == ("POST", path):
+            asked.append(at)
+            raise errors.Forbidden("exceeded quota", status=403)
+
+    bed.client.on_request = deny
+    bed.run()
+    assert (len(asked), len(bed.problems)) == (1, 1)
+    bed.run()
+    assert len(asked) == 2
+    bed.client.on_request = lambda *_: None
+    bed.run()
+    assert len(bed.all()) == 2
 
 
 def test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again() -> None:
