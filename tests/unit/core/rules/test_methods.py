@@ -85,16 +85,16 @@ class TestRetries:
         recommended = retry_limit(self._chains(2000, 0.10, 0.8, 3), 0.99)
         assert recommended.limit == 2  # 1 - 0.1 * 0.2 = 0.98 at one retry, 0.996 at two
         assert recommended.success == pytest.approx(0.996, abs=0.003)
-        assert not recommended.assumed
+        assert recommended.like is None
 
     def test_failures_that_do_not_pass_get_no_limit(self) -> None:
         recommended = retry_limit(self._chains(500, 0.10, 0.02, 3), 0.99)
         assert recommended.limit is None
         assert "do not pass" in recommended.reason
 
-    def test_without_retries_seen_independence_is_assumed_and_said(self) -> None:
+    def test_without_retries_seen_they_are_taken_to_succeed_like_first_attempts(self) -> None:
         recommended = retry_limit(self._chains(500, 0.05, 0.0, 0), 0.99)
-        assert recommended.assumed
+        assert str(recommended.like) == "first attempts (94%)"
         assert recommended.limit == 1
 
     def test_little_or_good_data(self) -> None:

@@ -9,13 +9,16 @@ from itertools import groupby
 from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
+from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retries import AttemptChain
+from concertmaster.core.rules.reliability.retries import AttemptChain, RunItems
 
 MIN_ATTEMPTS = 4
 """Runs with failures before these are called frequent."""
 ELSEWHERE = (FailureClass.OOM, FailureClass.DEADLINE, FailureClass.EVICTION, FailureClass.IMAGE_PULL)
 """What the step did not cause, or rules of its own report."""
+PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)
+"""What is transient and not caused by the program."""
 _EPISODES = 3
 _MIN_TRIES = 3  # retries required before they can count as useless
 _MIN_HELPED_SHARE = 0.1  # share of retries that helped
@@ -44,7 +47,7 @@ class Attempts:
     ``retries`` are those whose end was seen, ``unseen_retries`` the others."""
 
     chains: list[AttemptChain] = field(default_factory=list)
-    items: list[int] = field(default_factory=list)  # chains per run
+    runs: list[RunItems] = field(default_factory=list)  # with the step, oldest first
     classes: Counter[FailureClass] = field(default_factory=Counter)
     unexplained: int = 0  # failed attempts of ``classes`` of which nothing is known of why
     out_of_memory: int = 0
@@ -54,6 +57,16 @@ class Attempts:
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
+
+    @property
+    def width(self) -> float:
+        """Median number of items in a run."""
+        return median([float(run.many) for run in self.runs]) or 1.0
+
+    @property
+    def passes(self) -> bool:
+        """Whether most failures are transient and not caused by the program."""
+        return 2 * sum([self.classes[c] for c in PASSING]) > self.classes.total()
 
     @property
     def retried(self) -> RetryOutcomes:
@@ -104,6 +117,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             if e.step in steps and (e.outcome in _CHAINED or e.unseen):
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
+        lost: Counter[str] = Counter()
         ended: dict[str, bool | None] = {}  # by step that ran, whether an item failed for good
         for (step, _), rows in groups.items():
             if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
@@ -127,6 +141,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
             chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN
             own.chains.append(chain)
+            lost[step] += chain.failed
             own.retries += max(0, len(succeeded) - 1)
             own.unseen_retries += sum([e.unseen for e in rows[1:]])
             own.helped += len(succeeded) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
@@ -134,7 +149,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             ended[step] = True if chain.failed or before else None if chain.unseen else before
             own.repeated_seconds += sum(failed[2:])
         for step, count in counts.items():
-            attempts[step].items.append(count)
+            attempts[step].runs.append(RunItems(run.start, lost[step], count))
         for step, bad in ended.items():
             attempts[step].failed.append(bad)
     return attempts

@@ -191,6 +191,8 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
     earlier = f", {repeat.earlier} of the {repeat.begin} before" if rose else ""
     retries = repeat.retries
     tried = f"; {retries.helped} of {text.count(retries.tried, 'retry', 'retries')} helped" if retries.tried else ""
+    if repeat.hopeless is not None:
+        tried = f"; no retries observed yet, and one is likely to succeed as rarely as {repeat.hopeless}"
     unseen = f"; whether {text.count(repeat.unseen, 'run')} failed is unknown" if repeat.unseen else ""
     pods = median([e.duration or 0.0 for e in repeat.failures]) or 0.0
     message = next((e.message for e in reversed(repeat.failures) if e.message), None)

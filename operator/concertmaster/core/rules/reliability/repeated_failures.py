@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
-from concertmaster.core.rules.reliability.retries import MAX_RETRIES
+from concertmaster.core.rules.reliability.retries import MAX_RETRIES, LikeRetry, like_retry
 
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
-_MAX_FAILING_SHARE = 0.05  # share of runs that retries may leave failing
+_MAX_FAILING_SHARE = 0.05  # share of failed items that retries may leave failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class RepeatedFailures:
     """The step at which runs fail. ``ends``: for every run of the window, oldest first, whether it failed there (None:
     unknown); ``begin``: position of the first one that counts, with the ``failures`` since then. ``since``: its start (unix
     seconds) where failures have increased; without it failures were more frequent before it, if any run is. ``lately``:
-    failed runs and runs since a likely increase, where none is significant. ``retries``: attempted at the step."""
+    failed runs and runs since a likely increase, where none is significant. ``retries``: attempted at the step; where
+    none was seen, ``hopeless``: what one would fail as often as."""
 
     step: str
     ends: tuple[bool | None, ...]
@@ -32,6 +33,7 @@ class RepeatedFailures:
     since: float | None
     lately: tuple[int, int] | None
     retries: RetryOutcomes
+    hopeless: LikeRetry | None
 
     @property
     def failed(self) -> int:
@@ -133,9 +135,13 @@ def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, St
     return None if unseen_at(run, step) else False
 
 
-def _too_many(failing: float) -> bool:
-    """Whether so large a share of runs (0 to 1) fails that no limit of retries would leave few of them."""
-    return failing ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE
+def _hopeless(own: Attempts, since: float | None) -> LikeRetry | None:
+    """What is most like a retry, if none was seen and that fails so often in the runs since then (unix seconds; None: all)
+    that no limit would leave few failures; else None."""
+    if own.retries:
+        return None
+    like = like_retry([run for run in own.runs if since is None or run.start is None or run.start >= since])
+    return like if like is not None and (1.0 - like.success) ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE else None
 
 
 def repeated(
@@ -156,14 +162,15 @@ def repeated(
         failed = [_failed_at(step, r, culprits) for r in ended]
         flags = [own is True for own in failed]
         at = rise(failed)
-        retries = attempts[step].retried if step in attempts else RetryOutcomes()
+        own = attempts.get(step, Attempts())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]
-        useless = retries.useless or (not retries.tried and _too_many(sum(recent) / len(recent)))
+        hopeless = _hopeless(own, ended[begin].start)
+        useless = own.retried.useless or hopeless is not None
         if at is None and not (useless and sum(recent) >= MIN_ATTEMPTS and goes_on(failed[begin:])):
             continue
         failures = tuple(culprits[r.run][step] for r, failed in zip(ended[begin:], recent, strict=True) if failed)
         since = ended[begin].start if at is not None else None
         lately = _lately(recent) if at is None else None
-        out.append(RepeatedFailures(step, tuple(failed), begin, failures, since, lately, retries))
+        out.append(RepeatedFailures(step, tuple(failed), begin, failures, since, lately, own.retried, hopeless))
     return sorted(out, key=lambda r: (-r.failed / r.of, r.step))

@@ -100,7 +100,7 @@ def _finding(
         step=step,
         action=f"Fix {name}: {text.percent(failed / tried)} of its attempts fail with {reason}, and runs wait for retries",
         because=(
-            f"{failed} of {text.count(tried, 'attempt')} failed {evidence.recent_runs(len(own.items))}{since};"
+            f"{failed} of {text.count(tried, 'attempt')} failed {evidence.recent_runs(len(own.runs))}{since};"
             f" {good} of {text.count(of, 'execution')} with failed attempts succeeded in the end, but later"
         ),
         otherwise=f"runs keep waiting {text.duration(seconds.likely)} on average for attempts that fail",

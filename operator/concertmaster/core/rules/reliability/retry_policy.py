@@ -25,15 +25,15 @@ from concertmaster.core.model import (
     StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule, failed_share
-from concertmaster.core.rules.reliability.attempts import Attempts, collect, episodes
-from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
+from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
+from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.units import HOUR
 
-_PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
 _ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures went on
@@ -57,7 +57,7 @@ def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Count
         literal = strategy.get("limit")
         proposed: object = limit if isinstance(literal, int) else str(limit)
         return (commands.field_edit(f"{spec.pointer}/{field}/limit", literal, proposed),)
-    passing = sum(classes[c] for c in _PASSING)
+    passing = sum(classes[c] for c in PASSING)
     new = {
         "limit": str(limit),
         # OnFailure, the default, does not retry pods that were evicted or lost with their node
@@ -86,17 +86,15 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     edits = _edits(evidence, spec, limit, own.classes)
     name, chains = evidence.title(step), len(own.chains)
     failed, unseen = own.lasting, own.unseen
-    items = median([float(i) for i in own.items]) or 1.0
-    runs_now, runs_then = ((p or 0.0) ** items for p in (recommended.success_now, recommended.success))
     failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
-    # Items that fail together, as on a lost node, fail fewer runs than as many on their own would.
-    part = min(1.0, (runs_then - runs_now) / (1.0 - runs_now)) if runs_now < 1.0 else 0.0
-    seen_now = 1.0 - failed_runs / len(own.failed)
-    some = " that have it" if len(own.items) < len(evidence.rows.undisturbed) else ""
+    failing = failed_share(min(failed_runs, analysis.failed), runs, evidence.rows.unseen(step))
+    sure = recommended.like is None or own.passes
+    runs_now, rescued = 1.0 - failed_runs / len(own.runs), rescued_runs(own.runs, recommended)
+    some = " that have it" if len(own.runs) < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
-        if own.retries
-        else "no retries observed yet, so failures are assumed to be independent"
+        if recommended.like is None
+        else f"no retries observed yet, so one is assumed to succeed as often as {recommended.like}"
     )
     return Finding(
         step=step,
@@ -113,15 +111,13 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
-            f"{name} succeeds in about {text.percent(1.0 - (1.0 - seen_now) * (1.0 - part), 1)} of the runs{some} instead of"
-            f" {text.percent(seen_now, 1)}"
+            f"{name} succeeds in about {text.percent(runs_now + (1.0 - runs_now) * rescued, 1)} of the runs{some} instead of"
+            f" {text.percent(runs_now, 1)}{'' if sure else ', at most if these failures pass by themselves'}"
         ),
-        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0) * (1 - unseen / chains),
-        failures_avoided=_avoided(
-            failed_share(min(failed_runs, analysis.failed), runs, evidence.rows.unseen(step)),
-            runs_now,
-            runs_then,
-        ),
+        confidence=min(0.9, chains / (chains + 20.0))
+        * (1.0 if recommended.like is None else 0.7)
+        * (1 - unseen / chains),
+        failures_avoided=_avoided(failing, rescued, sure=sure),
         edits=edits,
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
@@ -133,11 +129,13 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     )
 
 
-def _avoided(failing: Interval | None, now: float, then: float) -> Interval | None:
-    """Of the share of runs that fail, the part avoided when success rises from ``now`` to ``then``."""
-    if failing is None or then <= now:
+def _avoided(failing: Interval | None, rescued: float, *, sure: bool) -> Interval | None:
+    """Of the share of runs that fail, the part ``rescued`` (0 to 1): at most, unless it is ``sure`` that failures pass. A
+    program that fails may fail again, and no retry has shown otherwise."""
+    if failing is None or rescued <= 0.0:
         return None
-    return failing.scaled(min(1.0, (then - now) / (1.0 - now)))
+    avoided = failing.scaled(rescued)
+    return avoided if sure else attainable((avoided, avoided))[0]
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:
@@ -228,7 +226,7 @@ def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> 
     few = evidence.analysis.options.materiality.failed_runs
     goals = [(least, f"{text.percent(least)} of runs to succeed")]
     if not given and rate is not None and 0 < few < rate * (1 - least):
-        runs = len(own.items)
+        runs = len(own.runs)
         failures = episodes(own.failed)
         if failures and beta_cdf(few / rate, failures, runs - failures + 1.0) <= _SIGNIFICANCE:
             goals.insert(0, (1 - few / rate, f"failed runs to be immaterial (at most {few:g} a month)"))
@@ -239,8 +237,7 @@ def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> 
 def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> float:
     """Success each execution must reach, so that all failing steps together reach ``success`` per run."""
     failing = sum(a.lasting > 0 for a in attempts.values())
-    items = median([float(i) for i in own.items]) or 1.0
-    return float(success ** (1.0 / max(1.0, items * failing)))
+    return float(success ** (1.0 / max(1.0, own.width * failing)))
 
 
 def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
@@ -257,7 +254,7 @@ def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
 def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:
     """The strictest goal that is missed and that some limit reaches, with that limit."""
     for goal in goals:
-        recommended = retry_limit(own.chains, goal.executions)
+        recommended = retry_limit(own.chains, goal.executions, like_retry(own.runs, elsewhere=own.passes))
         reached = recommended.success_now is not None and recommended.success_now >= goal.executions
         if recommended.limit is not None and not reached:
             return goal, recommended
