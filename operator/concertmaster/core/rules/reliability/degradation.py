@@ -20,6 +20,8 @@ from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
+from concertmaster.core.rules.reliability.rise_context import more_items, other_nodes, shorter_step
+from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.selection_bias import corrected_for_selection
@@ -75,7 +77,7 @@ def _lost(truly: Interval) -> Interval:
     return Interval(*(max(0.0, 1.0 - 1.0 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
 
 
-def _of_runs(evidence: Evidence, rise: Regression) -> Finding:
+def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
     """The runs as a whole take longer."""
     cause, (was, now) = rise.cause, rise.medians
     seen, truly = _factors(rise)
@@ -85,7 +87,7 @@ def _of_runs(evidence: Evidence, rise: Regression) -> Finding:
     blame = (
         f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
         if cause.seconds is not None
-        else _added(evidence, rise) or "; no single step explains it"
+        else _added(evidence, rise) or more_items(evidence, rise, least) or "; no single step explains it"
     )
     return Finding(
         step=cause.step,
@@ -94,7 +96,7 @@ def _of_runs(evidence: Evidence, rise: Regression) -> Finding:
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs after against"
             f" {len(rise.before)} before in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
-            f" since {to_minute(rise.point.time)}{blame}{_changed(rise)}"
+            f" since {to_minute(rise.point.time)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
@@ -137,6 +139,13 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
     middle = likely.seconds.likely
     seconds = combined(middle, [likely.seconds, Interval(low.seconds.likely, middle, high.seconds.likely)])
     share = seconds.scaled(likely.share.likely / middle)
+    shorter, beside = shorter_step(evidence, rise, least), "other steps vary by more, so that run times do not show it"
+    if shorter is not None:
+        step, old, new = shorter
+        share, seconds = attainable((share, seconds))
+        beside = (
+            f"{evidence.title(step)} takes {text.duration(new)} instead of {text.duration(old)}: work may have moved"
+        )
     some = len(with_it) < len(since)
     name, of_them = evidence.title(rise.step), f" with {rise.step}" if some else ""
     mean = in_share(seconds.scaled(often.likely), len(with_it), len(since))
@@ -147,12 +156,13 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
             f"{name} takes {text.duration(now)} instead of {text.duration(was)} (median of its longest execution in"
             f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
             f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}{_changed(rise)};"
-            " other steps vary by more, so that run times do not show it"
+            f" {beside}"
         ),
-        otherwise=f"every run{of_them} stays {text.duration(middle)} longer{_weekly(evidence, mean.likely)}",
+        otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{_weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
         proposed=_before(now / truly.likely, was),
         expected=gain_sentence(share, seconds, f"each run{of_them}")
+        + (", at most if nothing moved" if shorter is not None else "")
         + (f", {text.percent(often.likely)} of all" if some else ""),
         confidence=rise.point.confidence,
         gain_seconds=mean,
@@ -221,7 +231,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
     for rise in regressions(evidence, least):
-        finding = _of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise)
+        finding = _of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least)
         if finding is not None:
             yield finding
 

@@ -11,6 +11,7 @@ from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise
 _FLOW = argo(task("scan"), task("rebuild", "scan"), task("publish", "rebuild"))
 _FULL = 0.4  # share of the runs that rebuild
 _COUNT = 120
+_SECONDS = {"scan": 200.0, "rebuild": 600.0, "publish": 100.0}
 _ON_AVERAGE = 7 / 6  # times as long on six nodes of which one is twice as slow
 
 
@@ -152,3 +153,44 @@ def test_a_step_that_is_on_a_slow_node_more_often_is_no_regression(seed: int) ->
     made = _on_nodes(1.0, (0.1, 0.7), seed)
     assert made.recommended("node-skew")
     assert made.recommended("degradation") == []
+
+
+def test_a_step_that_takes_over_the_work_of_another_is_not_promised_to_become_quicker() -> None:
+    """Ten minutes of one step are in the next one since the 43rd run: runs take as long as before."""
+    value = noise(2, spread=0.06)
+
+    def work(i: int) -> Work:
+        moved = 600 if i >= 42 else 0
+        return {"scan": value(900 - moved), "rebuild": value(300 + moved), "publish": value(60)}
+
+    item = scenario(_FLOW, 84, work, every=4 * 3600.0).one("degradation")
+    assert item.id == "degradation.rebuild"
+    assert "; scan takes 5m" in item.because
+    assert item.because.endswith(": work may have moved")
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low < 70
+    assert item.gain_seconds.likely < 320
+    assert "at most if nothing moved" in item.expected
+
+
+def test_more_items_are_named_as_what_makes_runs_longer() -> None:
+    flow, value = argo(task("list"), task("work", "list"), parallelism=5), noise(3, spread=0.05)
+
+    def work(i: int) -> Work:
+        return {"list": value(20), "work": [value(100) for _ in range(25 if i >= 60 else 10)]}
+
+    item = scenario(flow, 84, work, every=4 * 3600.0).one("degradation")
+    assert "; work has 25 items in a run instead of 10 (medians)" in item.because
+
+
+@pytest.mark.parametrize(("share", "named"), [(1.0, True), (0.5, False)])
+def test_nodes_of_another_kind_are_named(share: float, named: bool) -> None:
+    """All runs since then are on other nodes, or half of them are."""
+    value, chance = noise(4, spread=0.05), random.Random(4)
+
+    def work(i: int) -> Work:
+        pool = "new" if i >= 60 and chance.random() < share else "old"
+        return {n: Pod(value(s) * (1.3 if i >= 60 else 1.0), node=f"{pool}-{i % 4}") for n, s in _SECONDS.items()}
+
+    item = scenario(_FLOW, 84, work, every=4 * 3600.0).one("degradation")
+    assert ("; all pods since then ran on new-*, none before (then old-*)" in item.because) is named
