@@ -101,6 +101,22 @@ def _days_of(name: str, factor: float, ended: float, days: float, seconds: float
     return _two_steps(name, 300, 600, load, every(seconds), f"0 */{hours} * * *")
 
 
+def by_traffic_hourly(rng: Rng) -> Flow:
+    """Hourly runs whose work follows the traffic: ten times as much at noon as at night, and half of it at weekends."""
+
+    def load(run: Run) -> float:
+        return (0.15 + 1.45 * math.pow(max(0.0, math.sin(math.pi * (run.hour - 6) / 14)), 1.5)) * (
+            0.5 if run.weekend else 1.0
+        )
+
+    return _two_steps("traffic", 100, 900, load, every(HOUR), "0 * * * *")
+
+
+def large_in_even_hours(rng: Rng) -> Flow:
+    """Hourly runs that load a large shard in even hours, and a small one in odd ones."""
+    return _two_steps("shards", 60, 480, lambda run: 1.0 if int(run.hour) % 2 else 3.7, every(HOUR), "0 * * * *", 0.06)
+
+
 def holiday(rng: Rng) -> Flow:
     """Three days with half the work, which may last still, and less at weekends."""
     return _days_of("holiday", 0.45, float(rng.uniform(-1.5, 9.0)), 3.0, 2 * HOUR)
@@ -178,7 +194,8 @@ def full_nightly_every_hour(rng: Rng) -> Flow:
 
 KINDS: tuple[Kind, ...] = (
     by_day_every_two_hours, by_day_every_five_minutes, strongly_by_day_every_five_minutes, by_day_every_quarter,
-    mondays_hourly, mondays_daily, elsewhere, holiday, end_of_month_over, end_of_month_now, cold_caches_on_mondays,
+    mondays_hourly, mondays_daily, elsewhere, by_traffic_hourly, large_in_even_hours, holiday, end_of_month_over,
+    end_of_month_now, cold_caches_on_mondays,
     full_weekly_among_hourly, full_weekly_among_daily, full_weekly_of_known_size, full_nightly_every_six_hours,
     full_nightly_every_four_hours, full_nightly_every_hour,
 )  # fmt: skip

@@ -7,7 +7,9 @@ shows the value of a constant duration, mainly at the 95th percentile: an upper 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
@@ -22,10 +24,14 @@ from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
-from concertmaster.core.times import day, utc
+from concertmaster.core.times import day, utc, weekend
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 _COMMON_SHARE = 0.6  # share of the slow ones that makes a property theirs
+_PER_HOUR, _MOST = (
+    3,
+    0.8,
+)  # runs for each hour of a kind of day, and share of the runs, from which hours may explain them
 _SIGNIFICANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
@@ -126,7 +132,11 @@ def _in_rhythm(
     longest: Mapping[str, StepExecution], starts: Mapping[str, float | None], limit: float, threshold: float
 ) -> bool:
     """Whether the step varies by more than ``threshold`` because it takes longer than ``limit`` (s) at most runs of an hour,
-    a day of the week, or an hour of it, and elsewhere does not: a full load every night is no surprise."""
+    a day of the week, or an hour of it, and elsewhere does not: a full load every night is no surprise. So is what varies
+    by no more than ``threshold`` at the same hour of days of a kind."""
+    left = _left_by_hour(longest, starts)
+    if left is not None and left <= threshold:
+        return True
     slow, fast = _split(longest, limit)
     if not slow or not fast:
         return False
@@ -141,6 +151,22 @@ def _in_rhythm(
         if (summarize(alike).cv or 0.0) <= threshold:
             return True
     return False
+
+
+def _left_by_hour(longest: Mapping[str, StepExecution], starts: Mapping[str, float | None]) -> float | None:
+    """What is left of the coefficient of variation of durations at the same hour (UTC), on weekends or on other days; None
+    where too few runs share one with runs of another day."""
+    groups: dict[tuple[bool, str], list[tuple[str, float]]] = defaultdict(list)
+    for run, e in longest.items():
+        if (start := starts.get(run)) is not None:
+            groups[weekend(start), _hour(start)].append((day(start), e.duration or 0.0))
+    usual = [[seconds for _, seconds in own] for own in groups.values() if len({date for date, _ in own}) > 1]
+    count = sum(map(len, usual))
+    if count < max(_PER_HOUR * len(usual), _MOST * len(longest)):
+        return None
+    mean = sum(map(sum, usual)) / count
+    squares = sum((seconds - fmean(own)) ** 2 for own in usual for seconds in own)
+    return math.sqrt(squares / (count - len(usual))) / mean if mean > 0.0 else None
 
 
 def _hour(start: float) -> str:

@@ -75,10 +75,17 @@ def test_the_hour_and_the_day_are_named(every: float, slow: Callable[[datetime],
         pytest.param(DAY / 4, lambda t: t.weekday() == 0, id="of Mondays"),
         pytest.param(DAY, lambda t: t.weekday() == 0, id="of a daily workflow"),
         pytest.param(DAY / 24, lambda t: t.weekday() == 5 and t.hour == 3, id="of one hour of the week"),
+        pytest.param(DAY / 24, lambda t: 8 <= t.hour < 18, id="the traffic of the day"),
+        pytest.param(DAY / 24, lambda t: t.hour % 2 == 0, id="a large part in even hours"),
     ],
 )
 def test_a_rhythm_is_no_variance(every: float, slow: Callable[[datetime], bool]) -> None:
     assert _at_times(every, slow).recommended("variance") == []
+
+
+def test_hours_of_a_single_day_are_no_rhythm() -> None:
+    """Runs every five minutes, of which a day's are known: what takes some hours may be over tomorrow."""
+    assert _at_times(DAY / 288, lambda t: t.hour % 3 == 0, days=0.7).recommended("variance")
 
 
 def test_what_few_slow_ones_share_by_chance_is_not_named() -> None:
