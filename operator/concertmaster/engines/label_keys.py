@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.engines.registry import ENGINES, by_traits
@@ -17,6 +18,18 @@ class NeededLabels:
     keys: tuple[str, ...]
     run_keys: tuple[str, ...]
     nodes: bool = False
+
+    @property
+    def words(self) -> dict[str, int]:
+        """What each key costs a query, in characters: it names all keys several times, and looks for each run key among the
+        labels of all pods."""
+        return {key: _TIMES * len(key) + (_RUN_KEY if key in self.run_keys else 0) for key in self.keys}
+
+
+MAX_WORDS = 2_500_000
+"""Characters of label keys and names of pods that one reading may cost: metrics sources refuse queries of 10 MB."""
+_TIMES = 25
+_RUN_KEY = 25_000  # of a hundred of them a query consists at most
 
 
 def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> NeededLabels:
@@ -37,3 +50,22 @@ def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool
         for step in definition.graph.steps:
             keys.update(term.key for term in step.selector)
     return NeededLabels(tuple(sorted(keys | runs)), tuple(sorted(runs)), nodes)
+
+
+def affordable(definitions: Sequence[WorkflowDefinition]) -> NeededLabels:
+    """The labels in use; where one reading cannot afford them, those of the first definitions that it can."""
+    labels = labels_in_use(definitions)
+    if sum(labels.words.values()) <= MAX_WORDS:
+        return labels
+    fitting: list[WorkflowDefinition] = []
+    known: dict[str, int] = {}
+    for definition in definitions:
+        more = known | labels_in_use([definition]).words
+        if sum(more.values()) <= MAX_WORDS:
+            fitting, known = [*fitting, definition], more
+    return labels_in_use(fitting)
+
+
+def nameable(pods: Sequence[str]) -> tuple[str, ...]:
+    """As many names of pods as one reading can afford."""
+    return tuple(name for name, size in zip(pods, accumulate(map(len, pods)), strict=True) if size <= MAX_WORDS)

@@ -7,8 +7,12 @@ stays recognised, and pods whose run is not recognised yet are kept, in bounded 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import TypeVar
 
+from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import UNKNOWN_STEP, EngineTraits, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import Assignment, assign
@@ -18,6 +22,8 @@ MAX_RUNS = 20_000  # recognised runs remembered
 MAX_PODS = 5_000  # pods that wait for their run to be recognised
 
 RunId = tuple[str, str]  # namespace and name
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class PodPlacer:
@@ -70,14 +76,12 @@ class PodPlacer:
             del self._held[fact.uid]
         for fact in placed.undecided:
             self._held[fact.uid] = fact
-        while len(self._held) > MAX_PODS:
-            self._held.popitem(last=False)
+        self._held = _newest(self._held, MAX_PODS, lambda uid: self._held[uid].namespace)
         for key, runs in placed.executions.items():
             for run in runs:
                 self._recognised[key.namespace, run] = key
                 self._recognised.move_to_end((key.namespace, run))
-        while len(self._recognised) > MAX_RUNS:
-            self._recognised.popitem(last=False)
+        self._recognised = _newest(self._recognised, MAX_RUNS, itemgetter(0))
         self._learn(placed, definitions, present=present)
         return placed
 
@@ -89,6 +93,15 @@ class PodPlacer:
         note = self._unattributed.learn if present else self._unattributed.add
         for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_unplaced):
             note(place, _sentences(placed.namespace_unplaced.get(place, {})))
+
+
+def _newest(items: OrderedDict[_K, _V], most: int, namespace: Callable[[_K], str]) -> OrderedDict[_K, _V]:
+    """``items``, oldest first; of more than ``most`` the newest of each namespace in turns, so that a flood in one of them
+    takes nothing from the others."""
+    if len(items) <= most:
+        return items
+    kept = set(islice(round_robin(reversed(items), namespace), most))
+    return OrderedDict((key, value) for key, value in items.items() if key in kept)
 
 
 def _runs_of(fact: PodFact) -> set[tuple[str, str | None]]:

@@ -28,7 +28,7 @@ from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, So
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import job_ends
-from concertmaster.engines.label_keys import labels_in_use
+from concertmaster.engines.label_keys import affordable, nameable
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
@@ -100,6 +100,7 @@ class MetricsSources:
         (placement := self._placements.setdefault(demand.source, PodPlacer())).keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, OversizedNamespaces())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
+        oversize.learn_words(demand.workflows, *([self.pods.names] if self.pods is not None else []))
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         client.beat = lambda: heartbeat("collect")
         scrape_interval.learn(client, demand.now)
@@ -274,8 +275,8 @@ class MetricsSources:
         return self._settled.setdefault(source, SettledPods())
 
     def _asking(self, reading: Reading, namespaces: Sequence[str]) -> PodQuery:
-        labels = labels_in_use(reading.definitions(namespaces))
-        named = self.pods.names(namespaces) if self.pods is not None else ()
+        labels = affordable(reading.definitions(namespaces))
+        named = nameable(self.pods.names(namespaces)) if self.pods is not None else ()
         return PodQuery(labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named))
 
     def _reach(self, demand: CollectionRequest) -> float:

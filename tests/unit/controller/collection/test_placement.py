@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.controller.collection import placement as module
 from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.core.model import (
     LabelRequirement,
@@ -113,3 +114,20 @@ def test_a_pod_that_fits_no_step_of_its_template_is_no_matter_of_other_workflows
     placement.place(collection([strange]), [one, other], present=True)
     assert set(placement.unplaced) == {one.key}
     assert placement.namespace_unplaced == {}
+
+
+def test_a_flood_of_one_namespace_takes_the_place_of_nobody_elses_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PODS", 10)
+    monkeypatch.setattr(module, "MAX_RUNS", 10)
+    placement, run = PodPlacer(), "adhoc-x7k2z"
+    facts = a_run(run)[:4]
+    theirs = replace(PICKED, key=replace(PICKED.key, namespace="theirs"))
+    placement.place(collection(facts), [PICKED, theirs], present=True)
+    flood = [
+        PodFact("theirs", f"adhoc-{n}-a-1", f"f{n}", owner_kind="Workflow", owner_name=f"adhoc-{n}") for n in range(40)
+    ]
+    placement.place(collection(flood), [PICKED, theirs], present=True)
+    live = {("data", run): PICKED.key} | {("theirs", f"adhoc-{n}"): theirs.key for n in range(40)}
+    found = placement.place(collection([]), [PICKED, theirs], present=True, live=live)
+    assert {e.uid for e in found.executions[PICKED.key][run]} == {f.uid for f in facts}
+    assert len(found.executions[theirs.key]) == 6

@@ -17,14 +17,24 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection import backfill
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
-from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model import (
+    ContainerFact,
+    JobFact,
+    Outcome,
+    PodFact,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
 from concertmaster.core.model.definitions import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
-from concertmaster.engines.label_keys import labels_in_use
+from concertmaster.engines.label_keys import affordable, labels_in_use, nameable
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
@@ -1039,6 +1049,38 @@ def test_labels_follow_engines_and_selectors() -> None:
     assert found.run_keys == ("example.com/run",)
     assert found.keys == ("example.com/run", "step")
     assert labels_in_use([cronjob("etl")]).keys == ("batch.kubernetes.io/job-completion-index",)
+
+
+def naming(keys: int, namespace: str, name: str) -> WorkflowDefinition:
+    """A workflow whose steps select pods by so many labels of its own."""
+    long = f"{'x' * 60}.example.com"
+    selector = [LabelRequirement(f"{long}/{namespace}-{name}-{i}", "Exists") for i in range(keys)]
+    steps = tuple(StepSpec(f"s{i}", selector=(term,)) for i, term in enumerate(selector))
+    key = WorkflowKey(namespace, "WorkflowProfile", name)
+    return WorkflowDefinition(key, GRAPH, WorkflowGraph(steps), run_label=f"example.com/{name}")
+
+
+def test_labels_of_one_namespaces_profiles_do_not_make_everybodys_queries_too_long(
+    reader: Reader, harness: Harness
+) -> None:
+    """Each key stands in a query several times, and a metrics source refuses one of 10 MB."""
+    flood = [naming(500, "theirs", f"p{i}") for i in range(3)]
+    demand = CollectionRequest("default", (cronjob("etl"), naming(3, "other", "q"), *flood), DAY, NOW, True)
+    while (report := reader.sources.collect(demand, lambda _: None)).more:
+        pass
+    assert {names for _, names, _, _ in harness.looks} == {("demo", "other"), ("theirs",)}
+    assert list(report.left_out) == ["theirs"]
+    assert "select pods by more labels than one query can name" in report.left_out["theirs"][0]
+    assert len(affordable(flood).keys) == 1_002
+    assert affordable(flood[:2]) == labels_in_use(flood[:2])
+
+
+def test_names_of_one_namespaces_live_pods_do_not_make_everybodys_queries_too_long() -> None:
+    oversize = OversizedNamespaces()
+    pods = {"a": ["x"], "b": [f"b{n:0249}" for n in range(9_000)], "c": [f"c{n:0249}" for n in range(9_000)]}
+    oversize.learn_words([cronjob("etl", name) for name in pods], lambda names: pods[next(iter(names))])
+    assert oversize.groups(pods, NOW) == [["a", "b"], ["c"]]
+    assert len(nameable([f"{n:0250}" for n in range(20_000)])) == 10_000
 
 
 @pytest.mark.parametrize(
