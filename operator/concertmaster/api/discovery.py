@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from concertmaster.api.models.base import GROUP
 from concertmaster.api.models.kinds import TARGETS
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
-from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
+from concertmaster.api.policy import AnyPolicy, home, rank, reaches, ref
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.engines.registry import CLUSTER_KINDS
 
@@ -128,16 +128,20 @@ def discover(
     with a namespaceSelector says so: whoever may write a namespace's policy may not list it.
     """
     ordered = [policy for policy in sorted(policies, key=rank) if policy.spec.discover]
+    # Policies of a namespace come before those of the cluster: of ten thousand targets, none is compared with the policies
+    # of another namespace.
+    local: dict[str | None, list[AnyPolicy]] = {}
+    for policy in ordered:
+        local.setdefault(home(policy), []).append(policy)
     profiles: dict[tuple[str, str], Discovered] = {}
     for target in targets:
         if target.trigger_of is not None or target.kind not in KIND_SHORT:
             continue
-        places = namespaces if target.namespace is None else (target.namespace,)
-        for policy in ordered:
+        name = profile_name(target.kind, target.name)
+        for policy in ordered if target.namespace is None else (*local.get(target.namespace, ()), *local.get(None, ())):
             if not _asks_for(policy, target):
                 continue
-            for namespace in places:
-                name = profile_name(target.kind, target.name)
+            for namespace in _places(policy, target, namespaces):
                 if (
                     namespace in namespaces
                     and (namespace, name) not in profiles
@@ -148,6 +152,12 @@ def discover(
                         namespace, name, copied_labels(target.labels), target, ref(policy), not policy.spec.suspend
                     )
     return tuple(profiles[key] for key in sorted(profiles))
+
+
+def _places(policy: AnyPolicy, target: DiscoveryTarget, namespaces: Iterable[str]) -> Iterable[str]:
+    """Namespaces in which a policy may ask for a profile of a target."""
+    own = target.namespace or home(policy)
+    return namespaces if own is None else (own,)
 
 
 def undisclosed(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.api.models.pod_labels import DiscoveredLabels, PodLabelKeys
-from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
+from concertmaster.api.policy import AnyPolicy, home, rank, reaches, ref
 from concertmaster.core.model import PodLabels
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.engines.common.manifest import Problems
@@ -119,15 +119,16 @@ def discover_labelled(
     or not, and come first where there are too many.
     """
     kept = set(existing)
-    workflows: dict[PodLabels, list[LabelledWorkflow]] = {}
+    workflows: dict[tuple[PodLabels, str | None], list[LabelledWorkflow]] = {}
     for one in sorted({*seen, *kept}, key=lambda w: (w not in kept, w.namespace, w.labels.value)):
-        workflows.setdefault(replace(one.labels, value=""), []).append(one)
+        for place in (None, one.namespace):  # for policies of the cluster, and of the namespace
+            workflows.setdefault((replace(one.labels, value=""), place), []).append(one)
     discoveries: dict[tuple[str, str], LabelledDiscovery] = {}
     notes: dict[PolicyRef, list[str]] = {}
     for policy, entry, keys in asked_for(policies):
         mine = [
             w
-            for w in workflows.get(keys, ())
+            for w in workflows.get((keys, home(policy)), ())
             if w.namespace in namespaces and reaches(policy, w.namespace, namespaces[w.namespace])
         ]
         for w in mine[: entry.max_profiles]:

@@ -48,6 +48,11 @@ def rank(policy: AnyPolicy) -> tuple[bool, int, float, str]:
     )
 
 
+def home(policy: AnyPolicy) -> str | None:
+    """The only namespace a policy has a say in; None for one of the cluster."""
+    return None if isinstance(policy, ClusterOptimizationPolicy) else policy.metadata.namespace or ""
+
+
 def reaches(policy: AnyPolicy, namespace: str, namespace_labels: Mapping[str, str]) -> bool:
     """Whether a policy has a say in a namespace at all."""
     if isinstance(policy, ClusterOptimizationPolicy):

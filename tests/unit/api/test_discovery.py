@@ -21,6 +21,7 @@ from concertmaster.api.discovery import (
 )
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.policy import AnyPolicy, ref
+from tests.support.counting import calls
 
 NAMESPACES = {"etl": {"env": "prod"}, "web": {"env": "dev"}, "ml": {"env": "prod"}}
 TEMPLATES = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}
@@ -171,3 +172,16 @@ def test_long_names_are_distinguished_by_their_hash() -> None:
     assert profile_name("CronJob", "x" * 56) != f"cronjob-{'x' * 56}"
     with pytest.raises(KeyError):
         profile_name("Deployment", "web")
+
+
+def test_targets_are_not_compared_with_policies_of_other_namespaces() -> None:
+    names = [f"n{i}" for i in range(60)]
+    policies: list[AnyPolicy] = [policy(TEMPLATES, namespace=name) for name in names]
+    targets = [template(f"t{i}", name) for name in names for i in range(5)]
+
+    def work(number: int) -> int:
+        chosen = names[:number]
+        return calls(lambda: discover(policies[:number], targets[: 5 * number], {name: {} for name in chosen}))
+
+    assert work(60) < 5 * work(20)
+    assert len(discover(policies, targets, {name: {} for name in names})) == 300

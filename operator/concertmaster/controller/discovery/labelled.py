@@ -14,7 +14,7 @@ from typing import Protocol
 
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
 from concertmaster.api.models.pod_labels import DiscoveredLabels
-from concertmaster.api.policy import AnyPolicy, reaches
+from concertmaster.api.policy import AnyPolicy, home, reaches
 from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.units import DAY
@@ -24,6 +24,7 @@ from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.labelled import Row, labels_seen
 
 MAX_WORKFLOWS = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
+MAX_SETS = 200  # sets of labels that are asked for, of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
 _Entry = tuple[AnyPolicy, DiscoveredLabels, PodLabels]
 _MIN_INTERVAL_SHARE = 0.9  # of the interval between two questions
@@ -76,6 +77,7 @@ class LabelledWorkflows:
         self._pods = pods
         self._clock = clock
         self._asked: dict[tuple[str, PodLabels, str], float] = {}
+        self._requested: frozenset[tuple[str, PodLabels]] = frozenset()
         self._exported: dict[PodLabels, float] = {}
         self._known: dict[PodLabels, dict[LabelledWorkflow, float]] = {}
 
@@ -83,16 +85,31 @@ class LabelledWorkflows:
         """The workflows that policies select, as far as they are known now."""
         now, notes = self._clock(), dict[str, None]()
         requested: dict[tuple[str, PodLabels], set[str]] = {}
+        left_out: set[str | None] = set()
         for policy, _, keys in _fairly(asked_for(policies)):
             source = policy.spec.metrics_source
             if policy.spec.suspend or source not in self._sources.names():
                 continue
+            if (source, keys) not in requested and len(requested) >= MAX_SETS:
+                left_out.add(policy.metadata.namespace)
+                continue
+            own = home(policy)
             requested.setdefault((source, keys), set()).update(
                 name
-                for name, labels in namespaces.items()
-                if reaches(policy, name, labels) and self._sources.allows(source, labels)
+                for name in (namespaces if own is None else (own,))
+                if (labels := namespaces.get(name)) is not None
+                and reaches(policy, name, labels)
+                and self._sources.allows(source, labels)
             )
-        every = tuple(dict.fromkeys(keys for _, keys in requested))
+        if left_out:
+            where = ", ".join(sorted(name or "the cluster" for name in left_out))
+            notes[f"policies look for workflows by {MAX_SETS} sets of pod labels at most, not by more of {where}"] = (
+                None
+            )
+        every = dict.fromkeys(keys for _, keys in requested)
+        if self._requested != requested.keys():
+            self._requested = frozenset(requested)
+            self._asked = {asked: at for asked, at in self._asked.items() if asked[:2] in requested}
         for (source, keys), places in requested.items():
             try:
                 self._ask(source, keys, places, now)

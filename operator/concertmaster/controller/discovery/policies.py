@@ -69,6 +69,7 @@ class PolicyIndex:
         self.edition = fingerprint(own)
         """Whether the policies are those of another index, as far as they decide on profiles."""
         self.parsed: tuple[AnyPolicy, ...] = tuple(v.policy for v in self.views if v.policy is not None)
+        self._unparsed = {v.ref.namespace for v in self.views if v.policy is None}
         self._namespaces = namespaces
         self._owners = cluster_template_owners
         self._by_namespace: dict[str, list[OptimizationPolicy]] = {}
@@ -79,8 +80,7 @@ class PolicyIndex:
 
     def complete(self, namespace: str) -> bool:
         """Whether all policies that may select something in ``namespace`` are known: it was read, and they were parsed."""
-        unparsed = {v.ref.namespace for v in self.views if v.policy is None}
-        return namespace in self._namespaces and not unparsed & {None, namespace}
+        return namespace in self._namespaces and self._unparsed.isdisjoint((None, namespace))
 
     def renewed(self, snapshot: Snapshot, namespaces: Mapping[str, Mapping[str, str]]) -> PolicyIndex:
         """The same for other policies, and other labels of namespaces."""

@@ -171,3 +171,18 @@ def test_hostile_values_are_values() -> None:
     preset = BY_NAME["airflow"]
     assert preset.workflow(fact, preset.keys) == "../../etc\n{}'\""
     assert preset.attempt(fact, preset.keys) is None
+
+
+def test_policies_of_one_namespace_do_not_ask_questions_without_end(monkeypatch: Any) -> None:
+    """Each set of labels is a question to the metrics source, in the cycle of everybody."""
+    monkeypatch.setattr(labelled, "MAX_SETS", 5)
+    harness = Harness(monkeypatch)
+    flood = [policy(f"p{n}", "theirs", workflow=f"w{n}", run=f"r{n}") for n in range(20)]
+    found = harness.look(*flood, policy(preset="airflow"), namespaces={"data": {}, "theirs": {}})
+    finders = [finder for _, finder, _ in harness.sources.asked]
+    assert len(finders) == 5
+    assert "dag_id" in finders
+    assert found.notes == ("policies look for workflows by 5 sets of pod labels at most, not by more of theirs",)
+    for n in range(100):  # nor is what was once asked remembered
+        harness.look(policy("p", "theirs", workflow=f"x{n}", run=f"y{n}"), namespaces={"theirs": {}})
+    assert len(harness.workflows._asked) == 1
