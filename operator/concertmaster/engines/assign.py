@@ -4,6 +4,8 @@ reason."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from concertmaster.core.attempts import begin
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
@@ -47,10 +49,19 @@ def assign(
     known = sorted(within, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
     of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
     context = Context(job_owners or {}, recognised or {})
-    selecting = [e for e in _SELECTING if of_engine[e.name] or not e.selects_declared]
+    local: dict[tuple[str, str], list[WorkflowDefinition]] = {}  # by engine and namespace: no pod is of another one's
+    for engine in _SELECTING:
+        for definition in of_engine[engine.name]:
+            local.setdefault((engine.name, definition.key.namespace), []).append(definition)
     groups: dict[str, list[PodFact]] = {}
-    for fact in merged:
-        groups.setdefault(_engine_of(fact, selecting, of_engine, context), []).append(fact)
+    for namespace, facts_of in groupby(merged, key=attrgetter("namespace")):
+        selecting = [
+            (e, definitions)
+            for e in _SELECTING
+            if (definitions := local.get((e.name, namespace), [])) or not e.selects_declared
+        ]
+        for fact in facts_of:
+            groups.setdefault(_engine_of(fact, selecting, context), []).append(fact)
     placements: list[Placement] = []
     for engine in ENGINES:
         if engine.name in groups:
@@ -60,22 +71,20 @@ def assign(
 
 
 def _engine_of(
-    fact: PodFact,
-    selecting: Iterable[Engine],
-    definitions: Mapping[str, Sequence[WorkflowDefinition]],
-    context: Context,
+    fact: PodFact, selecting: Iterable[tuple[Engine, Sequence[WorkflowDefinition]]], context: Context
 ) -> str:
-    """Name of the engine that assigns a pod: the most specific one that selects it, else the one of its owner's
-    kind."""
-    for engine in selecting:
-        if engine.selects is not None and engine.selects(fact, definitions[engine.name], context):
+    """Name of the engine that assigns a pod: the most specific one that selects it, with its definitions in the pod's
+    namespace, else the one of its owner's kind."""
+    for engine, definitions in selecting:
+        if engine.selects is not None and engine.selects(fact, definitions, context):
             return engine.name
     return _OF_OWNER.get(fact.owner_kind or "", _NO_WORKFLOW)
 
 
 def _rejected(fact: PodFact) -> UnassignedPod:
     if fact.owner_kind:
-        return UnassignedPod(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
+        # Anybody may invent kinds of owners, and each reason is a series of the operator's metrics.
+        return UnassignedPod(fact, "owned by an object of a kind which no engine here observes")
     # Only the label of a declared graph routes such a pod here.
     return UnassignedPod(fact, "it has no owner and no step selects it", GRAPH)
 

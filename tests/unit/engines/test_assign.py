@@ -133,11 +133,17 @@ def test_pods_of_other_owners_are_counted_by_reason() -> None:
         PodFact("a", "q", "4", owner_kind="Workflow"),
     ]
     assert {r: u.examples for r, u in assign(facts, []).unassigned.items()} == {
-        "owned by a ReplicaSet, which no engine here observes": ("a/w",),
+        "owned by an object of a kind which no engine here observes": ("a/w",),
         "it has no owner and no step selects it": ("a/n",),
         "pod of a Job whose name is unknown": ("a/j",),
         "pod of a Workflow whose name is unknown": ("a/q",),
     }
+
+
+def test_reasons_contain_no_text_of_others() -> None:
+    """Each is a series of the operator's metrics, and anybody may invent kinds of owners."""
+    facts = [PodFact("a", f"p{n}", f"u{n}", owner_kind=f"Invented{n}", owner_name=f"o{n}") for n in range(50)]
+    assert len(assign(facts, []).unassigned) == 1
 
 
 def test_pods_that_seem_to_be_of_a_run_are_distinguished_from_those_of_other_workflows() -> None:

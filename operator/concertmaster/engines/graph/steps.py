@@ -116,8 +116,12 @@ def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
     """Assign pods that a declared graph selects; all others are rejected (another engine may assign them)."""
+    local: dict[str, list[WorkflowDefinition]] = {}
+    for one in definitions:
+        local.setdefault(one.key.namespace, []).append(one)
     for fact in facts:
-        selecting = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
+        near = local.get(fact.namespace, ())
+        selecting = next(((d, s) for d in near if (s := claims(fact, d)) is not None), None)
         if selecting is None:
             yield UnassignedPod(fact, "no declared graph selects it")
             continue

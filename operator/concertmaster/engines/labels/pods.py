@@ -19,6 +19,9 @@ from concertmaster.engines.common.placing import AssignedPod, Context, Placement
 from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.preset import ALONE, MAIN, Preset
 
+_Index = dict[str, dict[PodLabels, dict[str, WorkflowDefinition]]]
+"""By namespace, so that nobody's label keys are looked for on pods of others; then by label keys and value."""
+
 NO_RUN = "its labels name a workflow, but no run"
 
 
@@ -28,10 +31,7 @@ class Pods:
     def __init__(self, preset: Preset) -> None:
         self.preset = preset
         self._traits: EngineTraits = TRAITS[preset.name]
-        self._known: tuple[Sequence[WorkflowDefinition], dict[PodLabels, dict[tuple[str, str], WorkflowDefinition]]] = (
-            (),
-            {},
-        )
+        self._known: tuple[Sequence[WorkflowDefinition], _Index] = ((), {})
 
     def infer(self, fact: PodFact) -> WorkflowKey | None:
         """The workflow of a pod without a declaration, with the preset's engine as kind; None if its labels do not
@@ -44,10 +44,10 @@ class Pods:
 
     def claims(self, fact: PodFact, definitions: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
         """The workflow that a pod belongs to; None if there is none."""
-        for keys, workflows in self._index(definitions).items():
+        for keys, workflows in self._index(definitions).get(fact.namespace, {}).items():
             workflow = self.preset.workflow(fact, keys)
-            if workflow is not None and (fact.namespace, workflow) in workflows:
-                return workflows[fact.namespace, workflow]
+            if workflow is not None and workflow in workflows:
+                return workflows[workflow]
         return None
 
     def place(
@@ -70,15 +70,14 @@ class Pods:
                 definition.key, run, execution(_renamed(fact), step, item, attempt, beside=self.preset.beside)
             )
 
-    def _index(
-        self, definitions: Sequence[WorkflowDefinition]
-    ) -> dict[PodLabels, dict[tuple[str, str], WorkflowDefinition]]:
+    def _index(self, definitions: Sequence[WorkflowDefinition]) -> _Index:
         known, index = self._known
         if known is not definitions:
             index = {}
             for d in definitions:
                 keys = self._keys(d)
-                index.setdefault(replace(keys, value=""), {}).setdefault((d.key.namespace, keys.value), d)
+                alike = index.setdefault(d.key.namespace, {}).setdefault(replace(keys, value=""), {})
+                alike.setdefault(keys.value, d)
             self._known = (definitions, index)
         return index
 

@@ -29,7 +29,8 @@ from concertmaster.engines.tekton.traits import TEKTON
 
 LABELS = _PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
 _NO_LABELS = "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline"
-_RETRY = re.compile(r"-retry(\d+)$")
+_RETRY = re.compile(r"-retry(\d{1,4})$")
+_NUMBER = re.compile(r"-(\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKe
         return None
     spec = definition.graph.step(task)
     tail = (fact.owner_name or "")[len(run) :]
-    number = re.search(r"-(\d+)$", tail)
+    number = _NUMBER.search(tail)
     fans_out = spec.fan_out if spec is not None else tail != f"-{task}"
     item = number.group(1) if number and fans_out and tail != f"-{task}" else None
     return _Read(definition, run, task, item)
@@ -77,14 +78,17 @@ def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKe
 def _named(fact: PodFact, known: Candidates) -> _Read | None:
     """The longest task name that the TaskRun's name ends in, if the rest is the name of a run of that pipeline."""
     name = fact.owner_name or ""
+    number = _NUMBER.search(name)
+    indexed = (name[: number.start()], number.group(1)) if number is not None else ("", None)
     best: _Read | None = None
     for definition in known.fitting(name):
         for spec in definition.graph.steps:
-            match = re.fullmatch(rf"(.+)-{re.escape(spec.name)}" + (r"-(\d+)" if spec.fan_out else "()"), name)
-            if match is None or not _is_run(match.group(1), definition):
+            # Compared as text: patterns of hundreds of tasks would be compiled for each pod.
+            (head, item), tail = indexed if spec.fan_out else (name, None), f"-{spec.name}"
+            if len(head) <= len(tail) or not head.endswith(tail) or not _is_run(head[: -len(tail)], definition):
                 continue
             if best is None or len(spec.name) > len(best.step):
-                best = _Read(definition, match.group(1), spec.name, match.group(2) or None)
+                best = _Read(definition, head[: -len(tail)], spec.name, item)
     return best
 
 
