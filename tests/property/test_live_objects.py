@@ -267,6 +267,36 @@ def test_the_budget_is_ten_times_what_a_run_of_two_thousand_steps_needs() -> Non
     assert 0 < counted[-1] * 10 < links.MAX_WORK
 
 
+def test_skipped_items_of_a_large_template_are_bounded() -> None:
+    """Each stands for all steps inside it."""
+    inner = {"name": "inner", "dag": {"tasks": [{"name": f"t{i}", "template": "leaf"} for i in range(1_500)]}}
+    main = {"name": "main", "dag": {"tasks": [{"name": "a", "template": "inner"}]}}
+    leaf = {"name": "leaf", "container": {"image": "x"}}
+    meta = {"namespace": "n", "name": "w"}
+    spec = {"entrypoint": "main", "templates": [main, inner, leaf]}
+    definition = define(
+        {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "metadata": meta, "spec": spec}
+    )
+    table = {f"a{i}": {**node(f"r.a({i}:x)", "Skipped"), "phase": "Skipped"} for i in range(1_000)}
+    run = read_workflow({"metadata": {"name": "r"}, "status": {"phase": "Succeeded", "nodes": table}}, KEY, definition)
+    assert len(run.record.steps) == 100_000
+    assert "the run has more than 100,000 step executions: the rest is left out" in run.problems
+
+
+def retry_of_many(n: int) -> dict[str, Any]:
+    """Retries whose last attempts all end with one that names a hundred thousand children."""
+    table = {f"r{i}": node(f"r.r{i}", "Retry", children=[f"t{i}", f"z{i}"]) for i in range(n)}
+    table |= {f"t{i}": node(f"r.r{i}(0)", "DAG", outboundNodes=["c"]) for i in range(n)}
+    table |= {f"z{i}": node(f"r.z{i}") for i in range(n)}
+    return table | {"c": node("r.c", "Retry", children=["x"] * 100_000)}
+
+
+def test_children_of_a_retry_count_each_time_they_are_looked_through() -> None:
+    raw = {"metadata": {"name": "r"}, "status": {"phase": "Succeeded", "nodes": retry_of_many(30)}}
+    run = read_workflow(raw, KEY)
+    assert any(re.search("taken from the declared graph", problem) for problem in run.problems)
+
+
 def test_retries_of_a_task_run_are_bounded() -> None:
     """Each would have all parameters hashed again."""
     status = {**attempt("p", 1, 2), "retriesStatus": [{} for _ in range(100_000)]}

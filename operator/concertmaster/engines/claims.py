@@ -6,14 +6,14 @@ same way as their pods in the history, so that both sources yield the same workf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import PODS, RunKind
 from concertmaster.engines.common.manifest import mapping, sequence
-from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.names import generated_base, pod_label
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import reduced_pod
 from concertmaster.engines.common.runs import nearest, selects_run
@@ -135,8 +135,8 @@ class Claims:
         origin = self._by_key.get(WorkflowKey(run.namespace, name, base)) if base else None
         if origin is not None:
             return origin
-        labels = _labels(run, kind)
         selecting = self._selecting.get((engine, run.namespace), ())
+        labels = _labels(run, kind, {term.key for d in selecting for term in d.run_selector}) if selecting else []
         return nearest(run.name, (d for d in selecting if any(selects_run(d, name, run.name, own) for own in labels)))
 
 
@@ -175,20 +175,25 @@ def _is_part(run: KubeObject, kind: str) -> bool:
     return any(str(mapping(o, "ownerReferences[]", run.problems).get("kind")) in wholes for o in owners)
 
 
-def _labels(run: KubeObject, kind: RunKind) -> list[dict[str, str]]:
-    """Labels of the run, and those its spec gives to its pods: the history knows only pod labels."""
-    own = mapping(run.meta.get("labels"), "metadata.labels", run.problems)
-    label_sets = [{str(k): str(v) for k, v in own.items()}]
+def _labels(run: KubeObject, kind: RunKind, keys: Collection[str]) -> list[dict[str, str]]:
+    """Labels with these ``keys``, all that is asked for, of the run, and those its spec gives to its pods: the history knows
+    only pod labels. One of ten thousand templates may have thousands of labels, and all others those of the run."""
+    read = {*keys, *map(pod_label, keys)}
+
+    def asked(labels: Mapping[Any, Any]) -> dict[str, str]:
+        return {str(k): str(v) for k, v in labels.items() if str(k) in read}
+
+    label_sets = [asked(mapping(run.meta.get("labels"), "metadata.labels", run.problems))]
     for path in kind.pod_labels:
-        several = _at(run.spec, path)
+        several = [asked(labels) for labels in _at(run.spec, path)]
         if "*" not in path:  # labels that all pods have
             label_sets = [{**label_sets[0], **labels} for labels in several] or label_sets
         else:
             label_sets += [{**label_sets[0], **labels} for labels in several]
-    return label_sets
+    return list({tuple(sorted(labels.items())): labels for labels in label_sets}.values())
 
 
-def _at(value: object, path: Sequence[str]) -> list[dict[str, str]]:
+def _at(value: object, path: Sequence[str]) -> list[Mapping[Any, Any]]:
     """Label maps at ``path``, where ``*`` stands for every entry of a list. Values of any other shape are skipped."""
     values = [value]
     for key in path:
@@ -196,4 +201,4 @@ def _at(value: object, path: Sequence[str]) -> list[dict[str, str]]:
             values = [entry for v in values if isinstance(v, list) for entry in v]
         else:
             values = [v.get(key) for v in values if isinstance(v, Mapping)]
-    return [{str(k): str(v) for k, v in labels.items()} for labels in values if isinstance(labels, Mapping)]
+    return [labels for labels in values if isinstance(labels, Mapping)]

@@ -6,15 +6,25 @@ attempts, cache hits, skipped branches, exit codes and messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.engines.common.bounds import MAX_EDGES
-from concertmaster.engines.common.manifest import timestamp
+from concertmaster.engines.common.bounds import MAX_EDGES, MAX_EXECUTIONS
+from concertmaster.engines.common.manifest import Problems, timestamp
 from concertmaster.engines.common.objects import KubeObject
 
 WAITED_UNKNOWN = "what its steps waited for is taken from the declared graph"
+
+
+def few(executions: Iterable[StepExecution], problems: Problems) -> list[StepExecution]:
+    """Executions of one run, at most ``MAX_EXECUTIONS``: a skipped task stands for all steps inside it, and a task run for
+    all of its retries."""
+    rows = list(islice(executions, MAX_EXECUTIONS + 1))
+    if len(rows) > MAX_EXECUTIONS:
+        problems.add(f"the run has more than {MAX_EXECUTIONS:,} step executions: the rest is left out")
+    return rows[:MAX_EXECUTIONS]
 
 
 @dataclass(frozen=True, slots=True)

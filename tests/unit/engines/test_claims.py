@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -84,6 +85,19 @@ def test_a_run_without_a_template_is_picked_by_the_longest_prefix_and_all_labels
     assert claims.of(workflow("x", labels={"team": "ml"})) is None
     of_pods = {"templates": ["odd", {"name": "a"}, {"name": "b", "metadata": {"labels": {"team": "data"}}}]}
     assert claims.of(workflow("x", spec=of_pods)) is team  # as the history sees it
+
+
+def test_labels_of_a_run_are_not_copied_for_each_of_its_templates() -> None:
+    team = picked("team", team="data")
+    labels = {f"example.com/l{i}": "v" for i in range(2_000)}
+    templates = [{"name": f"t{i}", "metadata": {"labels": {"a": str(i)}}} for i in range(2_000)]
+    raw = workflow("x", labels=labels, spec={"templates": templates})
+    tracemalloc.start()
+    try:
+        assert Claims([team]).of(raw) is None
+        assert tracemalloc.get_traced_memory()[1] < 5 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_jobs_belong_to_their_cron_job_and_those_of_a_set_to_none() -> None:

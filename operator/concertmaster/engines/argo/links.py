@@ -167,8 +167,10 @@ class Links:
             if not current.composite:
                 nodes[current.id] = current
             elif current.kind == "Retry":
+                self._spend(len(current.children))
                 todo += self._tries(current)[-1:]
             elif current.kind == "TaskGroup":
+                self._spend(len(current.children))
                 todo += [c for c in current.children if not self._hooked(c)]
             else:
                 outbound = current.raw.get("outboundNodes")

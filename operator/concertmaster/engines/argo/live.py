@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
 from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
@@ -26,7 +25,7 @@ from concertmaster.engines.common.manifest import Problems, fingerprint, flag, m
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, few, live_run
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,
@@ -103,8 +102,10 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     nodes = settle_nodes(read_nodes(obj.status, obj.name, obj.problems))
     first_version = _first_version(obj)
     links = Links(nodes, obj.problems)
-    steps_of = cache(partial(_steps_of, definition=definition))
-    executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, steps_of, first_version)]
+    steps_of = _steps_of(definition)
+    executions = few(
+        (e for n in nodes.values() for e in _executions(n, obj.name, links, steps_of, first_version)), obj.problems
+    )
     outcome = _OUTCOMES.get(str(obj.status.get("phase")), Outcome.RUNNING)
     if obj.spec.get("shutdown") in ("Stop", "Terminate"):  # by a user, or by the next run of a CronWorkflow
         executions = [_stopped(e) for e in executions]
@@ -217,12 +218,17 @@ def _attempt(attempts: Sequence[int]) -> int:
     return number
 
 
-def _steps_of(key: str, *, definition: WorkflowDefinition | None) -> tuple[str, ...]:
-    """Steps of the graph that a task name represents: the task itself, or everything inside it."""
-    if definition is None or definition.graph.step(key) is not None:
-        return (key,)
-    inside = tuple(s.name for s in definition.graph.steps if s.name.startswith(f"{key}.") and not s.on_exit)
-    return inside or (key,)
+def _steps_of(definition: WorkflowDefinition | None) -> Callable[[str], tuple[str, ...]]:
+    """A function that returns the steps of the graph that a task name represents: the task itself, or everything inside
+    it."""
+    steps = definition.graph.steps if definition is not None else ()
+    below: dict[str, list[str]] = {}
+    for step in steps:
+        for place, sign in enumerate(step.name if not step.on_exit else ""):
+            if sign == ".":
+                below.setdefault(step.name[:place], []).append(step.name)
+    inside = {key: tuple(names) for key, names in below.items()} | {step.name: (step.name,) for step in steps}
+    return lambda key: inside.get(key, (key,))
 
 
 def _template(node: Node) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from concertmaster.core.model import (
@@ -24,7 +25,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, few, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
 _Waited = tuple[tuple[str, ...], float | None]
@@ -58,8 +59,8 @@ def read_run(
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
     tasks = task_names(status, problems)
-    steps: list[StepExecution] = []
     present = set()
+    tried: list[Iterator[StepExecution]] = []
     for task_run in task_runs:
         name = _name(task_run)
         task = tasks.get(name) or _labels(task_run).get(f"{_LABEL}pipelineTask")
@@ -67,7 +68,8 @@ def read_run(
             problems.add(f"TaskRun {name} of run {run} names no pipeline task: it is left out")
             continue
         present.add(name)
-        steps += _attempts(task_run, task, run, problems)
+        tried.append(_attempts(task_run, task, run, problems))
+    steps = few(chain.from_iterable(tried), problems)
     for name, task in tasks.items():
         if name not in present:
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")

@@ -20,6 +20,7 @@ import msgspec
 
 Labels = dict[str, str]
 
+_MAX_CELLS = 5_000_000  # rows times labels: series that share no label make a table of their square
 _MAX_COLUMNS = 200  # of all elements together; what has more is read by the standard library
 
 MAX_VALUE = 1e18
@@ -249,6 +250,10 @@ def vector(envelope: Envelope) -> Vector:
     for element in result:
         for name, _ in _checked(element).labels:
             names.setdefault(name, len(names))
+    if len(names) * len(result) > _MAX_CELLS:
+        raise Malformed(
+            f"its {len(result)} series have {len(names)} different labels; aggregate them, as in sum by (run) (...)"
+        )
     rows: list[tuple[str, ...]] = []
     values = array("d")
     dropped = 0
