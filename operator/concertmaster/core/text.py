@@ -59,7 +59,9 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def memory_quantity(size: float) -> str:
-    """A Kubernetes quantity in whole Mi (Gi when exact), rounded up: ``448Mi``, ``2Gi``."""
+    """A Kubernetes quantity in whole Mi (Gi when exact), rounded up: ``448Mi``, ``2Gi``, ``0``."""
+    if size <= 0:
+        return "0"
     mebibytes = max(1, math.ceil(size / _MI - 1e-9))
     if mebibytes >= 1024 and mebibytes % 1024 == 0:
         return f"{mebibytes // 1024}Gi"

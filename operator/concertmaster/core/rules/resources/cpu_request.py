@@ -136,7 +136,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     used = median(r.mean_cores for r in seen)
     least = evidence.settings.number("waitingPercent", 10.0) / 100
     options = evidence.analysis.options
-    if share is None or used is None or current is None or size_guard(container, options) is not None:
+    if share is None or used is None or not current or size_guard(container, options) is not None:
         return None
     if not least <= share < 1.0 or len(seen) < options.min_runs:
         return None

@@ -219,7 +219,7 @@ def _room(container: ContainerUsage) -> float:
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:
     """Whether a request is off by at least the share ``least``: above ``used`` (the request at the target utilization), or
     below ``enough``."""
-    if abs(new / current - 1) < least:
+    if abs(new - current) < least * current:  # a request may be 0
         return False
     return current > used if new < current else enough > current
 

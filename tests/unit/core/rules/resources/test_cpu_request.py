@@ -57,6 +57,11 @@ def test_a_wait_under_an_earlier_request_is_not_one_of_today(raised: int, says: 
     assert [r.id for r in made.recommended("cpu-request")] == says
 
 
+def test_a_request_of_zero_is_none() -> None:
+    """What waits without a request gets one by right-sizing, if at all: nothing is in proportion to zero."""
+    assert [r.id for r in starved("0", lambda _: (0.0, 1.0, 0.5)).recommended("cpu-request")] == []
+
+
 def test_throttling_under_an_earlier_limit_is_not_one_of_today() -> None:
     def made(raised: int) -> Scenario:
         def work(i: int) -> Work:

@@ -98,6 +98,16 @@ def only(found: list[Recommendation]) -> Recommendation:
     return found[0]
 
 
+def test_a_request_of_zero_is_raised_to_what_is_used() -> None:
+    used = {"a": fact(memory_request=0.0, memory_sampled_peak=600 * MI)}
+    item = only(sized([spec("a", 0, memory="0")], used))
+    assert [(i.field, i.old) for i in item.items] == [("requests.memory", "0")]
+    assert 600 * MI <= (quantity(item.items[0].new) or 0.0) <= 1200 * MI
+    (patch,) = [p for p in json.loads(shlex.split(item.how)[-1]) if p["op"] != "test"]
+    assert (patch["op"], patch["path"]) == ("replace", item.edits[0].pointer)
+    assert [r.id for r in sized([spec("a", 0, cpu="0")], {"a": fact(cpu_request=0.0)})] in ([], ["right-size"])
+
+
 def test_all_that_is_off_is_one_table_one_sum_and_one_patch() -> None:
     steps = [spec("a", 0, cpu="4"), spec("b", 1, memory="8Gi"), spec("c", 2)]
     item = only(
