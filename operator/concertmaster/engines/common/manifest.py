@@ -29,6 +29,7 @@ _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _SENTENCE = 500  # characters
 _TEXTS = {str}
+_MAX_TIME = 253_370_764_800  # the year 9999 in unix seconds
 _MAX_EXACT_INTEGER = 2**53  # integers up to here are exact in JSON
 
 
@@ -154,13 +155,15 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
 
 
 def timestamp(value: object) -> float | None:
-    """An API timestamp ("2026-08-01T02:00:00Z") in unix seconds; None if missing or invalid."""
+    """An API timestamp ("2026-08-01T02:00:00Z") in unix seconds; None if missing, invalid, or no time of a cluster: Go
+    writes the year 1 for a time that is not set, and days cannot be added to the last year there is."""
     if not isinstance(value, str) or not value:
         return None
     try:
-        return parse_time(value)
+        moment = parse_time(value)
     except ValueError:
         return None
+    return moment if 0 <= moment < _MAX_TIME else None
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:

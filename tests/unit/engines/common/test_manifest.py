@@ -18,6 +18,21 @@ def test_numbers_no_engine_takes_are_ignored(value: Any) -> None:
     assert "which no engine takes" in str(problems.all())
 
 
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-08-01T02:00:00Z", 1_785_549_600.0),
+        ("0001-01-01T00:00:00Z", None),  # what Go writes for a time that is not set
+        ("9999-12-31T23:59:59Z", None),
+        ("9999-12-31T23:59:59-23:59", None),
+        ("soon", None),
+        (7, None),
+    ],
+)
+def test_times_that_no_object_of_a_cluster_has_are_unknown(written: object, moment: float | None) -> None:
+    assert m.timestamp(written) == moment
+
+
 @given(JSON)
 def test_readers_answer_with_something_usable_for_any_value(value: Any) -> None:
     problems = m.Problems()
