@@ -90,9 +90,12 @@ def _owner(fact: PodFact, job: str, candidates: Candidates, context: Context) ->
     if definition is not None:
         return definition, ""
     alone = candidates.named("Job", generated_base(job))
-    fitting = {d.key: d for d in (*candidates.inferred, alone) if d is not None and d.key.kind != "CronJob"}
-    ordered = sorted(fitting.values(), key=lambda d: (d.key.kind, d.key.name))
-    definition = nearest(job, (d for d in ordered if _selected(fact, job, d)))
+    fitting = {
+        d.key: d
+        for d in (*candidates.inferred, alone)
+        if d is not None and d.key.kind != "CronJob" and _selected(fact, job, d)
+    }
+    definition = nearest(job, sorted(fitting.values(), key=lambda d: (d.key.kind, d.key.name)))
     return definition, "no observed CronJob or Job has the name its Job was made from"
 
 
