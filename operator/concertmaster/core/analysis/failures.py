@@ -32,6 +32,8 @@ class FailureClass(StrEnum):
 _BY_REASON = {
     "OOMKilled": FailureClass.OOM,
     "Evicted": FailureClass.EVICTION,
+    "PodEvicted": FailureClass.EVICTION,  # of a TaskRun
+    "pod deleted": FailureClass.EVICTION,  # of a Workflow's node: by a drain, a preemption or the loss of its node
     "Preempting": FailureClass.EVICTION,
     "PreemptionByScheduler": FailureClass.EVICTION,
     "NodeLost": FailureClass.EVICTION,

@@ -34,9 +34,17 @@ _OUTCOMES = {
     "Skipped": Outcome.SKIPPED,
     "Omitted": Outcome.SKIPPED,
 }
-_REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
-# Messages of the kubelet and of the controller.
-_DEADLINE = re.compile(r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$")
+_REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|NodeLost)\b")
+# Messages of the controller, and of the kubelet on whole pods: the controller drops the reason beside them.
+_BY_MESSAGE = {
+    "DeadlineExceeded": re.compile(r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"),
+    "Evicted": re.compile(
+        r"^(The node was low on resource|The node had condition|Usage of EmptyDir volume|Pod ephemeral local storage usage"
+        r"|Container \S+ exceeded its local ephemeral storage limit)"
+    ),
+    "Preempting": re.compile(r"^Preempted in order to admit"),
+    "Terminated": re.compile(r"^Pod was terminated in response to imminent node shutdown"),
+}
 _SHUTDOWN = re.compile(r"^(workflow shutdown|Stopped) with strategy\b")  # of a node that ``spec.shutdown`` ended
 _ON_REQUEST = (137, 143)  # exit codes of a container that was asked to terminate, and killed if it did not
 _LABEL = "workflows.argoproj.io/"
@@ -245,6 +253,5 @@ def _reason(message: str | None, code: int | None) -> str | None:
     match = _REASON.search(message or "")
     if match:
         return match.group(1)
-    if _DEADLINE.search(message or ""):
-        return "DeadlineExceeded"
-    return "Error" if code else message
+    told = next((reason for reason, pattern in _BY_MESSAGE.items() if pattern.search(message or "")), None)
+    return told or ("Error" if code else message)

@@ -8,6 +8,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import brotli
@@ -16,7 +17,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
+from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.model import ContainerFact, Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.engines import LiveRun
 from concertmaster.engines.argo.live import archived_workflow, names_its_template, origins, read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
@@ -129,6 +131,27 @@ def test_failures_carry_reason_exit_code_and_message() -> None:
         "timeout",
     ):
         assert only(one_node(phase="Failed", message=said)).reason == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi. ", "Evicted"),
+        ("The node had condition: [DiskPressure]. ", "Evicted"),
+        ('Container main exceeded its local ephemeral storage limit "1Gi". ', "Evicted"),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", "Evicted"),
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', "Evicted"),
+        ("Preempted in order to admit critical pod", "Preempting"),
+        ("Pod was terminated in response to imminent node shutdown.", "Terminated"),
+        ("pod deleted", "pod deleted"),
+    ],
+)
+def test_a_pod_that_its_node_ended_is_an_eviction(said: str, reason: str) -> None:
+    """The controller copies the message of such a pod, not its reason, and its containers ended with an error."""
+    e = only(one_node(phase="Failed", message=said, outputs={"exitCode": "137"} if reason != "pod deleted" else {}))
+    assert e.reason == reason
+    killed = replace(e, containers=(ContainerFact("main", reason="Error"),))
+    assert classify(killed) is FailureClass.EVICTION
 
 
 @pytest.mark.parametrize("strategy", ["Stop", "Terminate"])

@@ -431,6 +431,16 @@ def test_a_task_that_was_cancelled_has_not_failed(reason: str, ended_by: str | N
     assert (classify(found) is FailureClass.DEADLINE) is (outcome is Outcome.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("reason", "found"),
+    [("PodEvicted", FailureClass.EVICTION), ("TaskRunImagePullFailed", FailureClass.IMAGE_PULL)],
+)
+def test_reasons_of_task_runs_are_failures_of_a_known_class(reason: str, found: FailureClass) -> None:
+    ended = {**attempt("p-fetch", 10, 20, ok=False), **condition("False", reason), "steps": []}
+    (failed, *_) = read(runs=[task_run(f"{RUN}-fetch", "fetch", ended), *RUNS[1:]]).record.steps
+    assert classify(failed) is found
+
+
 def test_the_attempts_before_a_task_was_cancelled_have_failed() -> None:
     first = attempt("p-test-1", 21, 40, ok=False)
     ended = attempt("p-test-1-retry1", 45, 60, ok=False) | condition("False", "TaskRunCancelled")
