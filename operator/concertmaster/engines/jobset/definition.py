@@ -52,6 +52,8 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     awaited = {other for row in waits.values() for other, ready in row.items() if not ready}
     served = {other for row in waits.values() for other, ready in row.items() if ready} - needed
     served |= set(waits) - targets - awaited
+    policy = mapping(spec.get("failurePolicy"), "spec.failurePolicy", problems)
+    restarts = max(0, whole(policy.get("maxRestarts"), "spec.failurePolicy.maxRestarts", problems) or 0)
     steps: dict[str, StepSpec] = {}
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
@@ -77,6 +79,8 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
             fan_out=step.fan_out or count != 1,
             width=width if step.fan_out or count != 1 else None,
             daemon=name in served,
+            # A Job that has used up its own retries fails the set, which then creates it anew as often as it may restart.
+            retry_limit=((step.retry_limit or 0) + 1) * (restarts + 1) - 1,
         )
     return ordered_steps(steps, problems)
 

@@ -48,6 +48,12 @@ def test_what_only_has_to_be_ready_serves_the_others() -> None:
     assert d.graph.step("a").daemon  # type: ignore[union-attr]
 
 
+def test_restarts_of_the_set_are_retries_of_its_jobs() -> None:
+    d = job_set(replicated("a", backoffLimit=0), replicated("b", backoffLimit=1), failurePolicy={"maxRestarts": 3})
+    assert [s.retry_limit for s in d.graph.steps] == [3, 7]
+    assert job_set(replicated("a", backoffLimit=0)).graph.steps[0].retry_limit == 0
+
+
 @pytest.mark.parametrize("operator", ["Any", "All"])
 def test_a_job_that_the_success_policy_does_not_name_ends_no_run(operator: str) -> None:
     """It is killed once the named ones have succeeded."""
