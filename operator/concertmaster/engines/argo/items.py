@@ -118,7 +118,7 @@ def _sequence(
             end = int(filled["end"])
         elif "count" in filled:
             count = int(filled["count"])
-            if count <= 0:
+            if count == 0:
                 return FanOut((), 0)
             end = start + count - 1
         else:

@@ -278,6 +278,7 @@ def test_inline_templates_have_a_patch_point_in_the_task() -> None:
             5,
         ),
         ({"withItems": [1.0, {"r": 0.5}]}, ("0:1", "1:r:0.5"), 2),
+        ({"withSequence": {"count": "-1"}}, ("0:0", "1:-1", "2:-2"), 3),
         ({"withParam": "{{workflow.parameters.list}}"}, ("0:p", "1:q"), None),
         ({"withSequence": {"count": "3"}}, ("0:0", "1:1", "2:2"), 3),
         ({"withSequence": {"start": 5, "end": 3}}, ("0:5", "1:4", "2:3"), 3),
