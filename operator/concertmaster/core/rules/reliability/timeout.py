@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans
+from concertmaster.core.rules.reliability.limit_fields import edits_of, from_creation
 from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
-from concertmaster.core.rules.resources.places import shared
 
 _MIN_MARGIN = 60.0  # seconds: a slow image pull must not time out a two-second step
 _MIN_PER_ITEM = 3  # executions of an item
@@ -61,7 +60,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             ]
         else:
             rows = list(spans_of.get(step.step, ()))
-            if not _from_creation(evidence, spec):
+            if not from_creation(evidence, spec):
                 rows = [row._replace(seconds=row.seconds - row.pending) for row in rows]
         items: dict[str, list[float]] = {}
         for row in rows:
@@ -70,29 +69,6 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         good = [row.seconds for row in rows if row.good]
         rows.sort(key=lambda row: row.seconds)
         yield _Times(step, spec, rows, good, tuple(items.values()), _limit(evidence, good))
-
-
-def _from_creation(evidence: Evidence, spec: StepSpec) -> bool:
-    """Whether the time a pod is pending counts: ``activeDeadlineSeconds`` begins when its kubelet accepts it, the
-    ``timeout`` of a template or task with its creation."""
-    return evidence.analysis.definition.engine.deadline_field is None or "timeout" in spec.declared
-
-
-def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
-    """``alone``: whether this step alone uses the template; a shared template is not patched, as other steps' times were not
-    considered."""
-    if spec.pointer is None or (alone and shared(evidence.analysis, spec)):
-        return ()
-    field = evidence.analysis.definition.engine.deadline_field
-    if field is None:
-        return ()
-    if "timeout" in spec.declared:
-        return (commands.field_edit(f"{spec.pointer}/timeout", spec.declared["timeout"], f"{round(seconds)}s"),)
-    literal = spec.declared.get(field)
-    if literal is None and spec.timeout_seconds is not None:
-        return ()  # a limit of templateDefaults stays in force beside one of the template
-    proposed: object = str(round(seconds)) if isinstance(literal, str) else round(seconds)
-    return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 
 
 def _limit(evidence: Evidence, values: list[float]) -> RecommendedTimeout:
@@ -128,7 +104,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         return None
     count, longest = len(beyond_it), beyond_it[-1]
     name = evidence.title(row.step.step)
-    edits = _edit(evidence, row.spec, limit.seconds)
+    edits = edits_of(evidence, row.spec, limit.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share, least = share_interval(min(count, runs), runs), share_interval(min(known, runs), runs)
@@ -184,7 +160,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     if seconds <= now:
         return None
     name = evidence.title(row.step.step)
-    edits = _edit(evidence, row.spec, seconds)
+    edits = edits_of(evidence, row.spec, seconds)
     executions = row.step.executions if not gone else len(row.ended)
     share = killed / max(1, executions)
     runs = len(evidence.analysis.runs)
@@ -228,7 +204,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
             continue
         limits[row.step.step] = limit.seconds
         lines.append(f"{row.step.step}: {text.duration(limit.seconds)}, longest seen {text.duration(limit.longest)}")
-        for edit in _edit(evidence, row.spec, limit.seconds, alone=False):
+        for edit in edits_of(evidence, row.spec, limit.seconds, alone=False):
             if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < limit.seconds:
                 edits[edit.pointer] = edit  # several steps can share a template: the longest limit applies
     if not limits:

@@ -166,6 +166,26 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
     assert item.edits[0].proposed in ('"150s"', '"180s"')
 
 
+@pytest.mark.parametrize(
+    ("limits", "changed"),
+    [
+        ({"timeout": "10m", "activeDeadlineSeconds": 100}, {"activeDeadlineSeconds": "100"}),
+        ({"timeout": "100s", "activeDeadlineSeconds": "600"}, {"timeout": '"100s"'}),
+        ({"timeout": "110s", "activeDeadlineSeconds": 100}, {"timeout": '"110s"', "activeDeadlineSeconds": "100"}),
+    ],
+)
+def test_of_two_limits_those_are_raised_that_would_stop_it(limits: dict[str, object], changed: dict[str, str]) -> None:
+    value = noise(spread=0.1)
+    of = argo(task("a"), templates={"a": limits})
+
+    def work(i: int) -> dict[str, Pod]:
+        return {"a": Pod(100, fails="DeadlineExceeded") if i % 6 == 0 else Pod(min(95.0, value(80)))}
+
+    edits = scenario(of, 42, work).one("timeout").edits
+    assert {e.pointer.rpartition("/")[2]: e.current for e in edits} == changed
+    assert {e.proposed.strip('"').removesuffix("s") for e in edits if e.proposed} <= {"150", "180"}
+
+
 def test_a_limit_of_the_defaults_of_all_templates_is_not_raised_beside_it() -> None:
     """A template with another kind of limit would still be stopped by it."""
     value = noise(spread=0.1)
