@@ -128,7 +128,8 @@ class _Tolerance:
         it. None otherwise. Where the step is declared to be tolerated, nothing has to have run.
 
         In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
-        Inside a fan-out only the steps of the same item depend on it.
+        Only where the last task skipped may fail itself does the controller take it for one that did. Inside a fan-out only
+        the steps of the same item depend on it.
         """
         spec, own = self._specs.get(e.step), items_of(e)
         if spec is not None and spec.tolerated is not None:
@@ -142,10 +143,9 @@ class _Tolerance:
         return known[1] if known is not None and known[0] >= e.finished - 1.0 else None
 
     def _inside(self, tolerated: str) -> set[str]:
-        """The steps without a pod in what the run goes on without, by declaration."""
+        """The steps of what the run goes on without, by declaration: items of a fan-out may have left some of them out."""
         if tolerated not in self._declared:
-            inside = f"{tolerated}."
-            self._declared[tolerated] = {n for n in self._specs if n.startswith(inside) and n not in self._rows}
+            self._declared[tolerated] = {name for name in self._specs if name.startswith(f"{tolerated}.")}
         return self._declared[tolerated]
 
     def _followed(self, step: str, spec: StepSpec | None, own: tuple[str, ...]) -> tuple[float, set[str]] | None:
@@ -158,6 +158,7 @@ class _Tolerance:
             return self._begun(s.name, scope)
 
         latest = float("-inf")
+        over: set[str] = set()
         skipped: list[str] = []
         todo, seen = [step], {step}
         while todo:
@@ -167,11 +168,13 @@ class _Tolerance:
             for s in left_out:
                 # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
                 if not self._followers.get(s.name) and not (s.path and s.path[-1].in_group):
-                    return None
+                    if not _passes_over(s, step):
+                        return None
+                    latest = float("inf")
+                    over.add(s.name)
             seen.update(s.name for s in left_out)
             todo += [s.name for s in left_out]
             skipped += [s.name for s in left_out]
-        over: set[str] = set()
         for name in reversed(skipped):  # what comes after it has run, or is left out itself
             if any(ran(s) is not None or s.name in over for s in self._followers.get(name, ())):
                 over.add(name)
@@ -187,6 +190,16 @@ class _Tolerance:
                 items, at = items_of(e)[: len(scope)], begin(e)
                 begins[items] = max(at, begins.get(items, at))
         return self._begins[place].get(scope)
+
+
+def _passes_over(last: StepSpec, failed: str) -> bool:
+    """Whether a dag around the step ``failed`` goes on without its last task, which ``last`` is or is a part of."""
+    if last.tolerated is None:
+        return False
+    around, _, _ = last.tolerated.rpartition(".")
+    depth = last.tolerated.count(".") + 1
+    in_group = any(part.in_group for part in last.path[depth : depth + 1])
+    return failed.startswith(f"{around}." if around else "") and not in_group
 
 
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
