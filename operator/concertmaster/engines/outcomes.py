@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from operator import itemgetter
 
 from concertmaster.core.attempts import begin, last_attempts
@@ -167,7 +168,7 @@ class _Tolerance:
             left_out = [s for s, at in below if at is None and s.name not in seen]
             for s in left_out:
                 # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
-                if not self._followers.get(s.name) and not (s.path and s.path[-1].in_group):
+                if not self._followers.get(s.name) and not _in_group(s, _shared_parts(s.name, step)):
                     if not _passes_over(s, step):
                         return None
                     latest = float("inf")
@@ -198,8 +199,18 @@ def _passes_over(last: StepSpec, failed: str) -> bool:
         return False
     around, _, _ = last.tolerated.rpartition(".")
     depth = last.tolerated.count(".") + 1
-    in_group = any(part.in_group for part in last.path[depth : depth + 1])
-    return failed.startswith(f"{around}." if around else "") and not in_group
+    return failed.startswith(f"{around}." if around else "") and not _in_group(last, depth - 1)
+
+
+def _shared_parts(one: str, other: str) -> int:
+    """How many templates around both of two steps."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _in_group(step: StepSpec, depth: int) -> bool:
+    """Whether the task ``depth`` templates below the entrypoint that the step is (a part of) is in a steps template."""
+    return any(part.in_group for part in step.path[depth + 1 : depth + 2])
 
 
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:

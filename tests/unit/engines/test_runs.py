@@ -128,6 +128,22 @@ def test_a_branch_left_out_hands_a_failure_on() -> None:
     assert record(a, ran("b", 11, 20), d=found).outcome is Outcome.SUCCEEDED
 
 
+def test_a_steps_template_that_is_left_out_is_a_branch_of_the_dag_around_it() -> None:
+    """A step that tells of a failure does not make it good: what would have followed a success was left out."""
+    tasks = [
+        task("a"),
+        {"name": "tell", "template": "run", "depends": "a.Failed"},
+        {**task("go", "a"), "template": "inner"},
+    ]
+    steps = {"name": "inner", "steps": [[{"name": "x", "template": "run"}]]}
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "dag": {"tasks": tasks}}, steps, leaf("run")]}
+    d = define(template("etl", spec))
+    assert d is not None
+    rows = [ran("a", 0, 10, Outcome.FAILED), ran("tell", 11, 20)]
+    assert record(*rows, d=d).outcome is Outcome.FAILED
+    assert record(*rows, ran("go.x", 11, 20), d=d).outcome is Outcome.SUCCEEDED
+
+
 def test_a_failure_inside_a_template_may_be_tolerated_around_it() -> None:
     """What comes after the failed step inside was left out, and what comes after the template ran."""
     groups = [
