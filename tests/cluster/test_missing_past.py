@@ -109,7 +109,7 @@ def test_two_weeks_that_are_missing_take_only_their_own_runs(
 def test_a_long_past_is_read_by_a_process_of_its_own_as_it_is_without_one(
     whole: tuple[str, Path, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("LONG", "_BRIEFLY"):
+    for name in ("LONG", "_MAX_SECONDS_SLOW"):
         monkeypatch.setattr(reading, name, -1.0)  # every reading of the past is long, and a chunk at a time
     readers = Readers(lambda: 2, lambda: None)
     new = Reader(tmp_path / "new.db", readers)

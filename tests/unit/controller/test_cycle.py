@@ -820,7 +820,7 @@ def test_a_cycle_ends_after_a_while_where_there_is_more_of_the_past_and_the_next
     """Ever more workflows have enough runs by then: policies would wait for the last of ten thousand. Less of a while where
     somebody has changed one meanwhile."""
     monkeypatch.setattr(cycle, "_BATCH", 2)
-    monkeypatch.setattr(cycle, "_AT_LEAST" if awaited else "_ANALYSES", 0.0)
+    monkeypatch.setattr(cycle, "_MIN_PAST_SECONDS" if awaited else "_ANALYSES", 0.0)
     bed.cycle.awaited = lambda: awaited
     names = ["etl", *(f"more-{number}" for number in range(4))]
     for name in names[1:]:

@@ -2,8 +2,7 @@
 
 Nested dag and steps templates are expanded in place: a task ``fetch`` inside the template that task ``prepare`` calls
 becomes the step ``prepare.fetch``. The key of a step is the path of task names from the entrypoint; fan-out and retries
-do not change it, so that the executions of all runs share it. The path also records how the controller names the nodes,
-by which pods are recognised later.
+do not change it, so that the executions of all runs share it. The path also tells the names of nodes, as pods bear them.
 """
 
 from __future__ import annotations
@@ -33,6 +32,8 @@ _EDGES = ("dependencies", "depends")
 
 Waits = dict[str, bool]
 """Dependencies of a step; the value is True if the edge may transfer data."""
+Ends = tuple[str, ...]
+"""The steps that dependents wait for."""
 
 
 @fast_init
@@ -66,9 +67,7 @@ class Expansion:
         self.notes: dict[str, None] = {}
         self._handed = DataFlow(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
-        self._leaves: dict[
-            int, tuple[ResolvedTemplate, LeafTemplate]
-        ] = {}  # by the id of their body; these, too, are read once
+        self._leaves: dict[int, tuple[ResolvedTemplate, LeafTemplate]] = {}  # by the id of their body, read once
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
         self._fan_outs: dict[Task, FanOut | None] = {}
         self._edge_count = 0
@@ -76,14 +75,14 @@ class Expansion:
         self._names = 0
         self._calls = 0
 
-    def root(self, called: ResolvedTemplate) -> tuple[str, ...]:
+    def root(self, called: ResolvedTemplate) -> Ends:
         """Expand the entrypoint; returns the steps it ends with."""
         attempts = self.templates.retries(called.body) is not None
         place = _Place(path=(NameSegment("", (), attempts),))
         return self._call(called, place, {}, called.name)
 
     def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: _Place | None = None,
-                conditional: bool = False) -> tuple[str, ...]:  # fmt: skip
+                conditional: bool = False) -> Ends:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
         name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
         attempts = self.templates.retries(called.body) is not None
@@ -97,7 +96,7 @@ class Expansion:
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, where)
 
-    def _call(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
+    def _call(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str) -> Ends:
         """Expand ``called`` at ``place`` after the steps in ``waits``; returns the steps that its dependents wait
         for."""
         kind = called.kind
@@ -123,13 +122,13 @@ class Expansion:
         siblings = self._handed.siblings(called, where)
         first = len(self.steps)
         exits = self._compose(siblings, inner, waits, where)
-        self._group_limit(called, siblings.tasks, inner, first, where)
+        self._limit(called, siblings.tasks, inner, first, where)
         return exits
 
-    def _compose(self, siblings: Siblings, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
+    def _compose(self, siblings: Siblings, place: _Place, waits: Waits, where: str) -> Ends:
         """Expand the tasks of one template in order and connect them."""
         called, tasks = siblings.called, siblings.tasks
-        ends: dict[str, tuple[str, ...]] = {}
+        ends: dict[str, Ends] = {}
         awaited: set[str] = set()
         inside = fast_replace(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
         for task in tasks:
@@ -175,9 +174,7 @@ class Expansion:
         own = self._locks[key][1]
         return tuple(dict.fromkeys((*place.locks, *own)))[:MAX_LOCKS] if own else place.locks
 
-    def _task(
-        self, task: Task, callee: ResolvedTemplate | None, place: _Place, behind: Waits, scope: str
-    ) -> tuple[str, ...]:
+    def _task(self, task: Task, callee: ResolvedTemplate | None, place: _Place, behind: Waits, scope: str) -> Ends:
         """Expand one task with its fan-out, exit handler and hooks."""
         spread = self._spread(task)
         retried = callee is not None and self.templates.retries(callee.body) is not None
@@ -231,9 +228,7 @@ class Expansion:
             out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
         return out
 
-    def _leaf(
-        self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str, known: bool = True
-    ) -> tuple[str, ...]:
+    def _leaf(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str, known: bool = True) -> Ends:
         if self._too_much():
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"
@@ -283,9 +278,7 @@ class Expansion:
             self._leaves[key] = called, read_leaf(called, self.templates, where)
         return self._leaves[key][1]
 
-    def _group_limit(
-        self, called: ResolvedTemplate, tasks: Sequence[Task], place: _Place, first: int, where: str
-    ) -> None:
+    def _limit(self, called: ResolvedTemplate, tasks: Sequence[Task], place: _Place, first: int, where: str) -> None:
         limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
         if limit is None or limit <= 0:
             return
