@@ -132,9 +132,11 @@ class Recovery:
         raw = self._writer.target(change)
         if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
             return not self._writer.may_land(change, raw)
-        obstacle = "its policy is gone" if bounds is None else change.out_of_bounds(bounds)
+        obstacle = "no policy allows changes now" if bounds is None else change.out_of_bounds(bounds)
         if obstacle is not None:
-            self._writer.problems.append(f"{change.ref} was deleted and {obstacle}; to undo it: {change.undo()}")
+            text = f"it was deleted during its verification and is left as it is, because {obstacle}"
+            self._writer.problems.append(f"{change.ref}: {text}. To roll the change back: {change.undo()}")
+            self._writer.report(change, ChangeEvent("ChangeOrphaned", f"{text}. To roll it back: {change.undo()}"))
             return True
         result = self._writer.write_inverse(change, raw)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):

@@ -936,7 +936,9 @@ def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     bed.policy(suspend=True)
     bed.run()
     assert bed.cpu() == "1500m"
-    assert any("to undo it: kubectl -n demo patch" in p for p in bed.problems)
+    assert any("To roll the change back: kubectl -n demo patch" in p for p in bed.problems)
+    (event,) = (o for o in bed.client.objects.values() if o.get("reason") == "ChangeOrphaned")
+    assert "because no policy allows changes now. To roll it back: kubectl -n demo patch" in event["note"]
 
 
 def test_a_deleted_change_is_not_given_up_for_a_policy_that_was_suspended_a_moment_ago() -> None:
