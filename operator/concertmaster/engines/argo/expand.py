@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from concertmaster.core.fast_init import fast_init, fast_replace
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.engines.argo.config_maps import read_locks
-from concertmaster.engines.argo.items import FanOut, fan_out
+from concertmaster.engines.argo.items import FanOut, fan_out, widened
 from concertmaster.engines.argo.references import DataFlow, Siblings
 from concertmaster.engines.argo.tasks import Task
 from concertmaster.engines.argo.templates import LeafTemplate, ResolvedTemplate, Templates, declared, read_leaf
-from concertmaster.engines.common.bounds import MAX_EDGES, MAX_LOCKS, MAX_STEPS, possible_width
+from concertmaster.engines.common.bounds import MAX_EDGES, MAX_LOCKS, MAX_STEPS
 from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
 MAX_CALLS = 10_000
@@ -152,12 +152,8 @@ class Expansion:
 
     @property
     def _full(self) -> bool:
-        return (
-            len(self.steps) >= MAX_STEPS
-            or self._edge_count > MAX_EDGES
-            or self._passed > MAX_PASSED
-            or self._calls > MAX_CALLS
-        )
+        counts = ((self._edge_count, MAX_EDGES), (self._passed, MAX_PASSED), (self._calls, MAX_CALLS))
+        return len(self.steps) >= MAX_STEPS or any(count > most for count, most in counts)
 
     def _too_much(self) -> bool:
         """Count one more call of a template, whatever comes of it: whether there were too many."""
@@ -186,7 +182,7 @@ class Expansion:
             key=(*place.key, task.name),
             path=(*place.path, NameSegment(f"{prefix}{task.name}", items, retried)),
             fan_out=place.fan_out or spread is not None,
-            width=_times(place.width, spread),
+            width=widened(place.width, spread),
             conditional=place.conditional or bool(task.raw.get("when")) or any(task.before.values()),
             tolerated=".".join((*place.key, task.name)) if goes_on else place.tolerated,
             limit=place.limit if spread is not None else None,
@@ -292,9 +288,3 @@ class Expansion:
         own = called.at is not None and called.written.get("parallelism") is not None
         at = f"{called.at}/parallelism" if own else None  # a limit of templateDefaults applies to other templates too
         self.limits.append(GroupLimit(tuple(names), limit, at, called.name or None))
-
-
-def _times(width: int | None, spread: FanOut | None) -> int | None:
-    if spread is None:
-        return width
-    return None if width is None or spread.width is None else possible_width(width * spread.width)

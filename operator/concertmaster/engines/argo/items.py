@@ -190,3 +190,10 @@ def _formatted(form: str, number: int) -> str:
     """Go's fmt.Sprintf for one integer: the verbs common in withSequence.format (%d, %03d, %x)."""
     out = _FORMAT.sub(lambda m: format(number, f"{m.group(1)}{m.group(2)}{m.group(3)}"), form, count=1)
     return out.replace("%%", "%")
+
+
+def widened(width: int | None, spread: FanOut | None) -> int | None:
+    """The number of nodes of a step inside ``spread``, of ``width`` in each item; None where one of both is unknown."""
+    if spread is None:
+        return width
+    return None if width is None or spread.width is None else possible_width(width * spread.width)

@@ -251,9 +251,7 @@ def vector(envelope: Envelope) -> Vector:
         for name, _ in _checked(element).labels:
             names.setdefault(name, len(names))
     if len(names) * len(result) > _MAX_CELLS:
-        raise Malformed(
-            f"its {len(result)} series have {len(names)} different labels; aggregate them, as in sum by (run) (...)"
-        )
+        raise Malformed(f"its {len(result)} series have {len(names)} labels; aggregate them, as in sum by (run) (...)")
     rows: list[tuple[str, ...]] = []
     values = array("d")
     dropped = 0
