@@ -37,6 +37,7 @@ MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that 
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 ITEMS = 20
+
 Document = dict[str, Any]
 
 
@@ -99,16 +100,12 @@ def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: st
 def step_line(step: StepAnalysis) -> str:
     """One step in one line, what matters most first, as narrow screens cut its end: how often, how long, what it
     costs the run, how it fails, its marks, and how much it varies."""
-    duration, failures = step.duration, step.failures
+    duration, failures, said = step.duration, step.failures, text.duration
     parts = [text.count(step.executions, "execution")]
     if duration.count:
-        parts.append(
-            f"p50 {text.duration(duration.p50)}, p95 {text.duration(duration.p95)}, p99 {text.duration(duration.p99)}"
-        )
+        parts.append(f"p50 {said(duration.p50)}, p95 {said(duration.p95)}, p99 {said(duration.p99)}")
     if step.path is not None:
-        parts.append(
-            f"critical-path time {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs"
-        )
+        parts.append(f"critical-path time {said(step.path.drag)}, critical in {text.percent(step.path.share)} of runs")
     if failures.failed:
         classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
         parts.append(f"{failures.failed} failed ({classes})")
@@ -125,10 +122,7 @@ def step_line(step: StepAnalysis) -> str:
     if marks:
         parts.append(", ".join(marks))
     if duration.count:
-        parts.append(
-            f"mean {text.duration(duration.mean)}, min {text.duration(duration.minimum)},"
-            f" max {text.duration(duration.maximum)}"
-        )
+        parts.append(f"mean {said(duration.mean)}, min {said(duration.minimum)}, max {said(duration.maximum)}")
     if duration.cv is not None and duration.variance is not None:
         parts.append(f"variance {text.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
     return clip(f"{step.step}: {'; '.join(parts)}", 400)
@@ -176,9 +170,7 @@ def document(
     next_expected = next_run(analysis.definition, analysis.now)
     ranked = sorted(memory.tracked, key=lambda s: _ORDER.index(s.state))
     active = [s for s in ranked if s.state is RecommendationState.ACTIVE]
-    full = [s for s in ranked if "how" in s.words][
-        :MAX_RECOMMENDATIONS
-    ]  # an entry kept in short form has no more details
+    full = [s for s in ranked if "how" in s.words][:MAX_RECOMMENDATIONS]  # the others were kept in short form
     current = {r.id: r for r in result.recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
     status: Document = {
