@@ -105,7 +105,7 @@ def size_after(
     uses = [use(values, 0)]
     if found is not None:
         uses += [use(found.values, found.counted), use(values, first)]
-    every, *others = map(_automatic, memory_requests(uses))
+    every, *others = map(_automatic, memory_requests(uses, options=None))
     if found is None:
         return every, every, None
     return (min(every, max(others)) if found.factor < 1.0 else max(others)), every, found

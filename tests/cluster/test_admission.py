@@ -79,7 +79,9 @@ def shapes() -> list[tuple[list[Resources], Resources | None]]:
 def pod_of(spec: dict[str, Any]) -> Pod:
     """The pod as the operator reads it off a definition."""
     rows = pod_containers(spec, "spec", Problems(), at=None)
-    return as_declared(StepSpec("a", containers=rows, pod=pod_level(spec, rows, "spec", Problems(), at=None)))
+    return as_declared(
+        StepSpec("a", containers=rows, pod=pod_level(spec, rows, "spec", Problems(), at=None)), settings=None
+    )
 
 
 def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: str) -> None:

@@ -94,7 +94,7 @@ def test_an_archived_run_is_the_run_its_object_was(archived: Archived, history: 
     assert len(archived.workflows) >= len(RUNS) - 1, "library has no runs of its own"
     for raw in archived.workflows:
         key = WorkflowKey(NAMESPACE, "WorkflowTemplate", raw["spec"]["workflowTemplateRef"]["name"])
-        live = whole_run(raw, archived.definitions[key])
+        live = whole_run(raw, archived.definitions[key], children=())
         assert live is not None
         assert live.complete
         assert history.store.live_record(key, raw["metadata"]["name"]) == live.record

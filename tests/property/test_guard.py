@@ -227,17 +227,17 @@ def test_names_that_are_words_of_the_language_stay_names() -> None:
 @pytest.mark.parametrize("window", [0.0, -5.0, float("nan"), float("inf")])
 def test_windows_that_are_none(window: float) -> None:
     with pytest.raises(QueryRefused, match="no span of time"):
-        fence("last_over_time(up[$window])", namespace=OWN, window=window)
+        fence("last_over_time(up[$window])", namespace=OWN, window=window, extra_matchers=None)
 
 
 def test_a_query_without_a_namespace_is_never_run() -> None:
     with pytest.raises(QueryRefused, match="no namespace"):
-        fence("last_over_time(up[$window])", namespace="", window=60)
+        fence("last_over_time(up[$window])", namespace="", window=60, extra_matchers=None)
 
 
 def test_a_fraction_of_a_second_is_a_second() -> None:
-    assert "[1s]" in fence("last_over_time(up[$window])", namespace=OWN, window=0.2)
-    assert "[91s]" in fence("last_over_time(up[$window])", namespace=OWN, window=90.5)
+    assert "[1s]" in fence("last_over_time(up[$window])", namespace=OWN, window=0.2, extra_matchers=None)
+    assert "[91s]" in fence("last_over_time(up[$window])", namespace=OWN, window=90.5, extra_matchers=None)
 
 
 def test_every_allowed_function_is_known_to_the_parser_and_info_is_not_allowed() -> None:

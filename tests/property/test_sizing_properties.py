@@ -160,10 +160,10 @@ def test_cpu_does_not_depend_on_the_unit_of_time(rows: list[tuple[float, float]]
 @given(st.floats(1.0, 1e15), st.floats(1.0, 1e15))
 def test_memory_rounding_is_monotone_idempotent_and_upward(a: float, b: float) -> None:
     low, high = sorted((a, b))
-    one, other = round_memory(low), round_memory(high)
+    one, other = round_memory(low, at_least=None), round_memory(high, at_least=None)
     assert one is not None and other is not None
     assert low * (1 - 1e-8) <= one <= other
-    assert round_memory(one) == one
+    assert round_memory(one, at_least=None) == one
     assert one % 2**20 == 0
     assert one <= max(low * (1 + 1 / 64) + 1, low + 2**20)
 

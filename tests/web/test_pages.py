@@ -479,7 +479,9 @@ def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
 def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
     scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
     file = tmp_path / "report.html"
-    file.write_text(document(period_report(FleetView((*hostile(), profile()), (), NOW), scope), "html"))
+    file.write_text(
+        document(period_report(FleetView((*hostile(), profile()), (), NOW), scope, notes=(), priced=()), "html")
+    )
     for width in (1280, 360):
         with tab(chromium, width) as page:
             heard = complaints(page)

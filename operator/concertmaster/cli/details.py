@@ -58,7 +58,7 @@ def ask_each(
 
 
 def ask_days(
-    kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str], context: str | None = None
+    kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str], context: str | None
 ) -> dict[str, Any]:
     """The daily rows the operator keeps of a profile's workflow, empty where it cannot be asked or is older."""
     return _ask(kubeconfig, raw, operator, context, "/days", "days")[0]
@@ -68,8 +68,8 @@ def ask_runs(
     kubeconfig: Path | None,
     raw: Mapping[str, Any],
     operator: tuple[str, str],
-    context: str | None = None,
-    run: str = "",
+    context: str | None,
+    run: str,
 ) -> dict[str, Any]:
     """The runs that the operator keeps of a profile's workflow, or ``run`` in full; empty where it cannot be asked or is
     older."""

@@ -92,8 +92,8 @@ def from_prometheus(
     *,
     namespaces: Sequence[str],
     window: float,
-    objects: Sequence[Mapping[str, Any]] = (),
-    now: float | None = None,
+    objects: Sequence[Mapping[str, Any]],
+    now: float | None,
 ) -> Facts:
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
     from concertmaster.prometheus.client import PrometheusClient

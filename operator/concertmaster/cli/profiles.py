@@ -23,7 +23,7 @@ def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
         raise UserError(str(error)) from None
 
 
-def default_namespace(kubeconfig: Path | None = None, context: str | None = None) -> str:
+def default_namespace(kubeconfig: Path | None, context: str | None) -> str:
     """The namespace kubectl would use: of the kubeconfig's context, else ``default``."""
     return current_namespace(kubeconfig, context) or "default"
 

@@ -62,7 +62,7 @@ class RunOptions:
     announce: Callable[[int], None] = lambda _: None
 
 
-def longest_silence(settings: Settings, least: float = _STALL_AFTER) -> float:
+def longest_silence(settings: Settings, least: float) -> float:
     """Seconds without a sign of life after which the liveness probe fails: ``least`` on top of the interval, or as long as
     the slowest source may take to answer."""
     queries = max((source.longest_seconds + _MAX_BETWEEN_HEARTBEATS for source in settings.sources), default=0.0)

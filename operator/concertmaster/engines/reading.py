@@ -17,7 +17,7 @@ Raw = Mapping[str, Any]
 
 
 def whole_run(
-    raw: Raw, definition: WorkflowDefinition, children: Sequence[Raw] = (), workloads: Sequence[Raw] = ()
+    raw: Raw, definition: WorkflowDefinition, children: Sequence[Raw], workloads: Sequence[Raw] = ()
 ) -> LiveRun | None:
     """The run ``raw`` of the workflow ``definition``: its steps named as in the history where they are all known, the sizes
     of its inputs and how long it was suspended; ``workloads`` are those of Kueue. None if no engine reads such an object.

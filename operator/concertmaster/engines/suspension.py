@@ -36,7 +36,7 @@ def queued(raw: Raw) -> str | None:
     return f"{_OWNER_LABEL}={uid}"
 
 
-def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw] = ()) -> RunRecord:
+def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw]) -> RunRecord:
     """``record`` with the time the run ``raw`` was suspended, from its Workloads, else from its own conditions."""
     suspensions = [s for s in map(_of_workload, workloads) if s is not None]
     own = max(suspensions, key=lambda s: s.seconds, default=None) or _of_run(KubeObject.of(raw), raw.get("kind"))

@@ -56,7 +56,7 @@ def connection_of(config: Configuration) -> ApiConnection:
     )
 
 
-def current_namespace(kubeconfig: Path | None = None, context: str | None = None) -> str | None:
+def current_namespace(kubeconfig: Path | None, context: str | None) -> str | None:
     """The namespace of the kubeconfig's context, as kubectl would use it; None when it names none or cannot be read."""
     listed: Any = list_kube_config_contexts
     try:
@@ -67,7 +67,7 @@ def current_namespace(kubeconfig: Path | None = None, context: str | None = None
     return str((chosen or {}).get("context", {}).get("namespace") or "") or None
 
 
-def load_configuration(kubeconfig: Path | None = None, context: str | None = None) -> Configuration:
+def load_configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
     """The client configuration of ``kubeconfig`` (and its ``context``), of the pod, or of the user; NoConnection says what
     was tried."""
     configuration = Configuration()

@@ -97,10 +97,10 @@ def from_status(
     status: int,
     what: str,
     detail: str,
-    reason: str = "",
+    reason: str,
     *,
-    retry_after: float | None = None,
-    continue_token: str = "",
+    retry_after: float | None,
+    continue_token: str,
 ) -> KubeError:
     """The exception for an answer with HTTP code ``status``; ``what`` names the request, ``detail`` is the server's."""
     kind = _BY_STATUS.get(status) or (Busy if status >= 500 else Rejected)

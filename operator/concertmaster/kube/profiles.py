@@ -85,7 +85,7 @@ def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str
     return ProfileWriteResult(ProfileWriteOutcome.DONE)
 
 
-def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str | None = None) -> ProfileWriteResult:
+def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str) -> ProfileWriteResult:
     """Delete a discovered profile, exactly the one that was seen: a person who just edited it keeps it."""
     try:
         client.delete(ref.path, uid=ref.uid, resource_version=resource_version)

@@ -59,7 +59,7 @@ def retrying(
     policy: RetryPolicy,
     *,
     deadline: float,
-    tools: Tools | None = None,
+    tools: Tools | None,
 ) -> T:
     """What ``attempt`` returns, tried again after pauses until ``deadline`` (monotonic seconds) or the policy's last try.
 

@@ -210,7 +210,7 @@ def _edit(edit: Edit) -> View:
 
 
 def workflow_view(
-    analysis: Analysis, recommendations: Sequence[Recommendation], minor: Sequence[Recommendation] = ()
+    analysis: Analysis, recommendations: Sequence[Recommendation], minor: Sequence[Recommendation]
 ) -> View:
     """The whole analysis of one workflow. ``minor``: recommendations too small to be published."""
     cost = analysis.cost

@@ -69,7 +69,7 @@ def test_labels_of_engines_are_asked_for_without_any_definition(
     with running() as store:
         store.script = lambda asked: vector(rows(asked.query, owner, labels))
         source = MetricsSource.model_validate({"name": "main", "url": store.url})
-        facts = from_prometheus(source, namespaces=("ci",), window=3600.0, now=NOW)
+        facts = from_prometheus(source, namespaces=("ci",), window=3600.0, now=NOW, objects=())
     (pod,) = facts.pods
     assert dict(pod.labels) == {key.removeprefix("label_"): value for key, value in labels.items()}
     (definition,) = engines.infer_definitions(facts.pods)
@@ -83,7 +83,7 @@ def test_two_weeks_are_read_in_few_queries() -> None:
     with running() as store:
         store.script = lambda asked: vector(rows(asked.query, ("Workflow", "nightly-x7k2z"), {}))
         source = MetricsSource.model_validate({"name": "main", "url": store.url})
-        from_prometheus(source, namespaces=("ci",), window=14 * 86_400.0, now=NOW)
+        from_prometheus(source, namespaces=("ci",), window=14 * 86_400.0, now=NOW, objects=())
         looks = [asked for asked in store.asked if asked.query.startswith("group by (namespace, pod, uid)")]
     assert len(looks) == 2
     assert len(store.asked) < 20

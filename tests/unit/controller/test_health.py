@@ -28,9 +28,9 @@ def settings(**source: float) -> Settings:
 
 def test_a_source_that_may_take_long_to_answer_is_no_silence() -> None:
     """A query may take its deadline and, when its answer stalls then, the timeout of an attempt."""
-    assert longest_silence(settings()) == settings().interval.seconds + 300.0
+    assert longest_silence(settings(), 300.0) == settings().interval.seconds + 300.0
     slow = settings(deadlineSeconds=1800, timeoutSeconds=600)
-    assert longest_silence(slow) > slow.interval.seconds + 2400.0
+    assert longest_silence(slow, 300.0) > slow.interval.seconds + 2400.0
     assert longest_silence(settings(), 600.0) == settings().interval.seconds + 600.0
 
 

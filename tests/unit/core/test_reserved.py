@@ -57,7 +57,7 @@ def test_definition_runs_check_and_cost_agree(rows: list[tuple[bool, float | Non
     declared = pod_level({"resources": {"requests": {"cpu": "64"}}}, specs, "spec", [], at=None)
     assert declared is not None and declared.least.get("cpu", 0.0) == expected
     assert _least(facts) == expected
-    of_check = as_declared(replace(step("load"), containers=tuple(specs))).total("requests")
+    of_check = as_declared(replace(step("load"), containers=tuple(specs)), settings=None).total("requests")
     assert of_check.get("cpu", 0.0) == expected
     (run,) = daily(WorkflowGraph((step("load"),)), 1, lambda _: {"load": 3598.0}, containers=lambda _: facts)
     cost = Costs(Pricing(cpu_core_hour=1.0, memory_gib_hour=1.0)).run(run)

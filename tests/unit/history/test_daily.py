@@ -41,7 +41,9 @@ def run_on(day: float, number: int = 0, seconds: float = 100.0, outcome: Outcome
 def rows_of(
     runs: list[RunRecord], covered: float = 0.0, recorded: float = 0.0, score: int | None = 80
 ) -> list[DailyRow]:
-    return daily_rows(runs, PRICES, RunFigures(), covered=covered, recorded=recorded, until=30 * DAY, score=score)
+    return daily_rows(
+        runs, PRICES, RunFigures(), covered=covered, recorded=recorded, until=30 * DAY, score=score, complete=None
+    )
 
 
 def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Store) -> None:
@@ -100,7 +102,9 @@ def test_recording_again_writes_nothing(store: Store) -> None:
 
 
 def test_a_day_that_is_seen_as_a_whole_again_is_replaced_and_its_score_stays(store: Store) -> None:
-    early = daily_rows([run_on(3)], PRICES, RunFigures(), covered=0.0, until=3.5 * DAY, score=70)
+    early = daily_rows(
+        [run_on(3)], PRICES, RunFigures(), covered=0.0, until=3.5 * DAY, score=70, complete=None, recorded=0.0
+    )
     store.daily.record(KEY, early)
     store.daily.record(KEY, rows_of([run_on(3), run_on(3, 1)]))
     (row,) = store.daily.rows(KEY)

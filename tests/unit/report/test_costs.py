@@ -59,8 +59,8 @@ def test_what_pods_keep_for_init_containers_is_a_group_of_its_own() -> None:
 
 def test_the_table_has_a_line_for_each_and_a_sum() -> None:
     _, rows = rows_of(scenarios.gpu_request())
-    lines = cost_table(rows, "USD").splitlines()
+    lines = cost_table(rows, "USD", whole=True).splitlines()
     assert lines[0].split() == ["STEP", "COMPONENT", "PER", "RUN", "UNUSED", "PER", "MONTH", "AFTER", "RECOMMENDATIONS"]
     assert "gpu-request.transform" in lines[1]
     assert lines[-1].startswith("total")
-    assert cost_table([], "USD") == ""
+    assert cost_table([], "USD", whole=True) == ""

@@ -360,7 +360,7 @@ def test_a_run_priced_in_part_has_no_cost_anywhere_and_says_which_step_it_lacks(
     said = [line for line in status["insights"] if line.startswith("Cost per run unknown")]
     assert said == ([] if whole else [f"Cost per run unknown: no requests and no usage samples of {unpriced}"])
     assert ("costPerRun" in status["summary"], "costPerMonth" in status["summary"]) == (whole, whole)
-    view = workflow_view(analysis, [])
+    view = workflow_view(analysis, [], minor=())
     assert (view["cost"]["perRun"] is not None, view["cost"]["perMonth"] is not None) == (whole, whole)
     assert view["cost"]["runsPerMonth"] is not None
     assert ("  cost: " in workflow_text(view)) is whole
@@ -371,7 +371,9 @@ def test_a_run_priced_in_part_has_no_cost_anywhere_and_says_which_step_it_lacks(
     assert (efficiency.value is not None) is whole
     (objective,) = [o for o in analysis.objectives if o.name == "cost per run"]
     assert (objective.verdict is ObjectiveResult.MET) is whole
-    rows = daily_rows(runs, analysis.pricing, analysis.figures, covered=0.0, until=NOW)
+    rows = daily_rows(
+        runs, analysis.pricing, analysis.figures, covered=0.0, until=NOW, complete=None, recorded=0.0, score=None
+    )
     assert {row.cost is not None for row in rows if not row.step} == {whole}
     assert (run_cost(runs[0], analysis.pricing) is not None) is whole
     components = cost_table(cost_rows(analysis, []), "USD", whole=view["cost"]["perRun"] is not None)
@@ -425,16 +427,18 @@ def test_clipping_keeps_one_line_within_the_limit(text: str, limit: int) -> None
 
 
 def test_json_has_no_nan_and_unknown_is_null() -> None:
-    empty = workflow_view(analyze(CHAIN, [], now=NOW), [])
+    empty = workflow_view(analyze(CHAIN, [], now=NOW), [], minor=())
     text = json.dumps(empty, allow_nan=False)
     assert json.loads(text)["makespanSeconds"]["p50"] is None
-    one = workflow_view(analyze(CHAIN, [run(CHAIN.graph, {"extract": 1, "transform": 1, "load": 1})], now=NOW), [])
+    one = workflow_view(
+        analyze(CHAIN, [run(CHAIN.graph, {"extract": 1, "transform": 1, "load": 1})], now=NOW), [], minor=()
+    )
     json.dumps(one, allow_nan=False)
 
 
 def test_every_printed_form_names_the_workflow_its_steps_and_its_recommendations() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
-    view = workflow_view(analysis, recommend(Evidence(analysis, "wfp")))
+    view = workflow_view(analysis, recommend(Evidence(analysis, "wfp")), minor=())
     for text in (tables.workflow_text(view), markdown.render([view])):
         assert "nightly-etl" in text
         for name in ("extract", "transform", "load"):
@@ -447,7 +451,9 @@ def test_every_printed_form_names_the_workflow_its_steps_and_its_recommendations
 def test_pipes_do_not_break_markdown_tables() -> None:
     odd = definition(step("a|b"), step("c", ["a|b"]))
     analysis = analyze(odd, daily(odd.graph, 6, lambda _: {"a|b": 5.0, "c": 6.0}), now=NOW)
-    rows = [line for line in markdown.render([workflow_view(analysis, [])]).splitlines() if line.startswith("| a")]
+    rows = [
+        line for line in markdown.render([workflow_view(analysis, [], minor=())]).splitlines() if line.startswith("| a")
+    ]
     assert len(rows) == 1
     assert "a\\|b" in rows[0]
 

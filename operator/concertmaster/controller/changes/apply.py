@@ -58,9 +58,9 @@ class Apply:
         plan: Plan,
         known: Iterable[WorkflowChangeView],
         now: float,
-        caution: str | None = None,
+        caution: str | None,
         *,
-        asks: bool = True,
+        asks: bool,
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
         before, a write of its recommendation was refused not long ago, or the server does not take it."""
@@ -88,7 +88,7 @@ class Apply:
         return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks)
 
     def adopt(
-        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None = None, *, asks: bool = True
+        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None, *, asks: bool
     ) -> WorkflowChangeView | None:
         """Write the plan into the status of an object that has none yet; ``asks``: as in ``propose``."""
         step = proposed.asked(question(change, plan, caution), plan_status(plan), announce=asks)

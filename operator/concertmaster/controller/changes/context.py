@@ -128,7 +128,7 @@ class WorkflowContext:
         target = self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
         return target.unpack() if target is not None else None
 
-    def certainly_gone(self, task: str | None = None) -> bool:
+    def certainly_gone(self, task: str | None) -> bool:
         """Whether that object, which is not listed, is known not to exist."""
         ref = self.workflow_ref
         if ref is None:

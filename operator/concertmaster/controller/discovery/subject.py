@@ -195,9 +195,7 @@ def _metrics(reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)
 
 
-def facts_by_policy(
-    subjects: Iterable[Subject], reports: Mapping[str, SourceReport] | None = None
-) -> dict[PolicyRef, PolicyTally]:
+def facts_by_policy(subjects: Iterable[Subject], reports: Mapping[str, SourceReport]) -> dict[PolicyRef, PolicyTally]:
     """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
     ``reports`` have on pods in their namespaces that fit no single workflow."""
     tallies: dict[PolicyRef, PolicyTally] = {}
@@ -213,7 +211,7 @@ def facts_by_policy(
         tally.headlines += s.entry.status.headlines
         tally.minor += s.entry.status.minor
         tally.problems.update(dict.fromkeys(s.policy.problems))
-        report = (reports or {}).get(s.source)
+        report = reports.get(s.source)
         if report is not None and s.resolved.definition is not None:
             place = (s.entry.namespace, s.resolved.definition.engine)
             tally.unplaced.update(dict.fromkeys(report.namespace_unplaced.get(place, ())))

@@ -155,7 +155,7 @@ def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate
 
 
 def status_update(
-    entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]] = ()
+    entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
 ) -> StatusUpdate | None:
     """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None

@@ -19,7 +19,7 @@ from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
+from concertmaster.core.model.policy import Objectives, Quantiles
 from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
@@ -132,15 +132,15 @@ def evaluate_objectives(
     queue: Summary,
     cost: CostSummary,
     utilization: tuple[float | None, float | None],
-    costs: Costs | None = None,
-    metrics: Sequence[ExtraMetric] = (),
+    costs: Costs,
+    metrics: Sequence[ExtraMetric],
 ) -> tuple[ObjectiveAssessment, ...]:
     """The assessment of every objective that is set, in a fixed order. ``runs``: oldest first; ``makespan`` and ``queue``:
     seconds; ``utilization``: CPU and memory, 0 to 1; ``metrics``: extra metrics by role."""
     return (
         *_durations(objectives, runs, makespan, queue),
         *_failures(objectives, runs, steps_failures),
-        *_rates(objectives, runs, cost, costs if costs is not None else Costs(Pricing())),
+        *_rates(objectives, runs, cost, costs),
         *_cache_hits(objectives, runs),
         *_by_role(objectives, runs, {m.role: m.name for m in reversed(metrics)}),
         *_utilization(objectives, runs, utilization),

@@ -10,11 +10,14 @@ from concertmaster.core.model.enums import ApplyMode, ChangeKind
 from concertmaster.core.schedule import WindowUnusable, next_opening, opened
 from concertmaster.core.text import count, duration, percent, resource_amount
 from concertmaster.core.times import to_minute
+from concertmaster.core.units import HOUR
 
 _RISKS = list(Level)
 _ROUNDING = 1e-3  # tolerance for rounding to a whole millicore or Mi
 _MIN_BASELINE = 5  # runs; with fewer a verification could not reach a verdict
 _MAX_COOLDOWN_FACTOR = 16
+_MAX_DATA_AGE = 6 * HOUR
+_MIN_COVERAGE = 0.5  # share of the executions of a step that have samples
 
 
 def suspended(plan: Plan, situation: Situation) -> CheckResult:
@@ -108,21 +111,23 @@ def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
 
 def data(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks on stale metrics, without baseline runs, and for requests on low sample coverage of the step."""
-    until, most = situation.data_until, situation.max_data_age
+    until = situation.data_until
     if until is None:
         return blocked("nothing is known of when the metrics were read last")
     age = situation.now - until
-    if age > most:
-        message = f"the metrics end {duration(age)} ago, at most {duration(most)} is accepted; see MetricsAvailable"
+    if age > _MAX_DATA_AGE:
+        message = (
+            f"the metrics end {duration(age)} ago, at most {duration(_MAX_DATA_AGE)} is accepted; see MetricsAvailable"
+        )
         return blocked(message)
     if situation.baseline_runs < _MIN_BASELINE:
         runs = count(situation.baseline_runs, "run")
         return blocked(f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
     if plan.kind is ChangeKind.RESOURCES:
-        covered, least = situation.coverage, situation.min_coverage
-        if covered is None or covered < least:
+        covered = situation.coverage
+        if covered is None or covered < _MIN_COVERAGE:
             share = "an unknown share" if covered is None else percent(covered)
-            return blocked(f"{share} of the executions has samples, at least {percent(least)} is needed")
+            return blocked(f"{share} of the executions has samples, at least {percent(_MIN_COVERAGE)} is needed")
     return passed(f"the metrics are {duration(max(0.0, age))} old")
 
 

@@ -13,7 +13,6 @@ from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuot
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.units import HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,8 @@ class Situation:
     in_flight: tuple[str, ...] = ()
     in_the_way: tuple[str, ...] = ()
     data_until: float | None = None
-    max_data_age: float = 6 * HOUR
     baseline_runs: int = 30
     coverage: float | None = None
-    min_coverage: float = 0.5
     withdrawn: str | None = None
     unsure: str | None = None
     approved: bool = False

@@ -96,7 +96,7 @@ class _Shape:
         return [square * (1.0 + 1.0 / len(self.seen)) for square in found]
 
 
-def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) -> Demand:
+def forecast_demand(workloads: Sequence[Workload], now: float, hours: int) -> Demand:
     """Demand of the next ``hours`` hours after ``now`` (unix seconds), starting with the next full hour."""
     first = (math.floor(now / HOUR) + 1) * HOUR
     pasts = {w.name: np.asarray(w.runs, dtype=np.float64).reshape(-1, 4) for w in workloads}

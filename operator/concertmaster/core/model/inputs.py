@@ -42,7 +42,7 @@ def sources_of(sources: Sequence[InputSource], step: str | None) -> Sequence[Inp
     return sources if step is None and not mine else mine
 
 
-def by_bytes_read(sources: Sequence[InputSource], metrics: Iterable[ExtraMetric], step: str | None = None) -> bool:
+def by_bytes_read(sources: Sequence[InputSource], metrics: Iterable[ExtraMetric], step: str | None) -> bool:
     """Whether bytes read stand in for the input size of a step (None: of the run). They do not where there is any other
     source: sizes of two kinds are never compared."""
     mine = sources_of(sources, step)

@@ -141,7 +141,7 @@ def memory_request(
     return memory_requests([MemoryUse(peaks, durations, times, inputs, current_request)], options)[0]
 
 
-def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None = None) -> list[MemorySize]:
+def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) -> list[MemorySize]:
     """``memory_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
     options = options or MemoryOptions()
     found: dict[int, MemorySize] = {}

@@ -18,7 +18,7 @@ _CPU_FINE, _CPU_COARSE, _CPU_FINE_UNTIL = 0.010, 0.050, 0.5
 _EPS = 1e-9
 
 
-def round_memory(size: float, at_least: float | None = None) -> float | None:
+def round_memory(size: float, at_least: float | None) -> float | None:
     """Memory quantity for ``size`` bytes, in whole MiB; None when ``size`` is not a positive finite number.
 
     Steps are 1/64 of the power of two below the value, at least 1 MiB. Without ``at_least`` the value is rounded up; with

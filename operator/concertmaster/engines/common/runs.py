@@ -63,7 +63,7 @@ def workflow_of_run(
     name: str,
     labels: Mapping[str, str],
     candidates: Candidates,
-    recognised: WorkflowKey | None = None,
+    recognised: WorkflowKey | None,
 ) -> WorkflowDefinition | None:
     """The workflow of the run ``name``: its own object, the object it was generated from, or a runSelector that matches
     the ``labels`` of its pods."""

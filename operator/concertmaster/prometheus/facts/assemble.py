@@ -98,7 +98,7 @@ def facts(
     return tuple(sorted(pods, key=lambda fact: (fact.namespace, fact.pod, fact.uid)))
 
 
-def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None = None) -> float | None:
+def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None) -> float | None:
     """The interval at which container usage is sampled, in seconds; None when too little is known.
 
     From samples per sampled span of the containers, a low quantile, because gaps make a span seem sparser and nothing

@@ -41,7 +41,7 @@ def requests_gpus(draft: PodDraft) -> bool:
 
 
 def with_gpus(
-    facts: Iterable[PodFact], drafts: Iterable[PodDraft], use: GpuUse, *, reused: Set[PodName] = frozenset()
+    facts: Iterable[PodFact], drafts: Iterable[PodDraft], use: GpuUse, *, reused: Set[PodName]
 ) -> tuple[PodFact, ...]:
     """Facts with requests and use of GPUs. The series know a pod by its name only: where a name was borne by several
     pods, use stays unknown."""

@@ -41,7 +41,7 @@ def fence(
     *,
     namespace: str,
     window: float,
-    extra_matchers: Mapping[str, str] | None = None,
+    extra_matchers: Mapping[str, str] | None,
     label: str = "namespace",
     where: str = "",
 ) -> str:

@@ -34,7 +34,7 @@ TAIL = ".tail"
 LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows of unknown sources
 
 
-def last_step(interval: float | None, least: float | None = None) -> int:
+def last_step(interval: float | None, least: float | None) -> int:
     """Seconds between the moments at which the last sample of a container is sought: half the scrape ``interval`` (seconds,
     None: unknown), for which even a series that ends at the next scrape is there. Of an unknown one, half of what it is at
     ``least``."""

@@ -104,7 +104,7 @@ def _pointers(analysis: Analysis, parts: Sequence[Component]) -> dict[int, tuple
     return known
 
 
-def cost_table(rows: Sequence[Mapping[str, Any]], currency: str, *, whole: bool = True) -> str:
+def cost_table(rows: Sequence[Mapping[str, Any]], currency: str, *, whole: bool) -> str:
     """The rows for a terminal, with their sum where they are the ``whole`` of a run; empty without any."""
     if not rows:
         return ""

@@ -38,10 +38,10 @@ def period_report(
     view: FleetView,
     scope: ReportScope,
     *,
-    priced: Sequence[PricedWorkflow] = (),
+    priced: Sequence[PricedWorkflow],
     days: Days | None = None,
     adoptions: Sequence[RecommendationOutcome] | None = None,
-    notes: Iterable[str] = (),
+    notes: Iterable[str],
 ) -> PeriodReport:
     """The report. ``priced``: workflows whose cost is known by component. ``days`` and ``adoptions``: daily rows and what
     became of recommendations, which may reach further back than what the profiles say; None: not known."""

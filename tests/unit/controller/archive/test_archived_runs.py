@@ -786,7 +786,7 @@ def test_an_older_run_of_the_same_name_does_not_replace_the_newer(harness: Harne
 
 
 def _record(raw: dict[str, Any]) -> RunRecord:
-    run = whole_run(raw, ETL)
+    run = whole_run(raw, ETL, children=())
     assert run is not None
     return run.record
 

@@ -27,7 +27,9 @@ def run_on(day: int, seconds: float) -> RunRecord:
 
 
 RUNS = [run_on(day, 100.0 + day) for day in range(40)]
-ROWS = daily_rows(RUNS, PRICES, RunFigures(), covered=0.0, until=(FIRST + 40) * DAY)
+ROWS = daily_rows(
+    RUNS, PRICES, RunFigures(), covered=0.0, until=(FIRST + 40) * DAY, complete=None, recorded=0.0, score=None
+)
 SINCE, UNTIL = (FIRST + 30) * DAY, (FIRST + 40) * DAY
 HELD = [r for r in RUNS if (r.end or 0.0) > SINCE]
 

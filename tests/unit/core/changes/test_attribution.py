@@ -34,13 +34,13 @@ def test_kills_come_before_failures_and_failures_before_run_time() -> None:
         return BeforeAfter(BEFORE, (two(20, **second), two(21)))
 
     steps = ("a", "b")
-    assert harmed_steps(after(reason="OOMKilled"), steps) == ("b",)
-    assert harmed_steps(after(outcome=Outcome.FAILED), steps) == ("b",)
+    assert harmed_steps(after(reason="OOMKilled"), steps, lowered=None) == ("b",)
+    assert harmed_steps(after(outcome=Outcome.FAILED), steps, lowered=None) == ("b",)
     slow = two(20).steps[1].started
     assert slow is not None
-    assert harmed_steps(after(finished=slow + 3000.0), steps) == ("b",)
-    assert harmed_steps(BeforeAfter(BEFORE, (two(20), two(21))), steps) == ()
-    assert harmed_steps(after(reason="OOMKilled"), ("a",)) == ()
+    assert harmed_steps(after(finished=slow + 3000.0), steps, lowered=None) == ("b",)
+    assert harmed_steps(BeforeAfter(BEFORE, (two(20), two(21))), steps, lowered=None) == ()
+    assert harmed_steps(after(reason="OOMKilled"), ("a",), lowered=None) == ()
 
 
 def test_a_step_that_was_always_killed_hides_no_other() -> None:
@@ -58,7 +58,7 @@ def test_a_step_that_was_always_killed_hides_no_other() -> None:
         lowered=LoweredMemory(),
     )
     assert found.verdict is Verdict.WORSE
-    assert harmed_steps(BeforeAfter(before, (killed,)), ("a", "b")) == ("b",)
+    assert harmed_steps(BeforeAfter(before, (killed,)), ("a", "b"), lowered=None) == ("b",)
 
 
 NEW = 332.0 * MI  # what a change set

@@ -120,7 +120,7 @@ class TestTimeouts:
         assert 0.92 <= covered / 300 <= 0.99
 
     def test_is_never_below_the_longest_run_and_reads_well(self) -> None:
-        recommended = recommended_timeout([10.0] * 19 + [300.0])
+        recommended = recommended_timeout([10.0] * 19 + [300.0], headroom=0.5)
         assert recommended.longest == 300.0
         assert recommended.seconds is not None
         assert recommended.seconds >= 450.0
@@ -130,8 +130,8 @@ class TestTimeouts:
         assert round_up(4000) == 4500.0
 
     def test_says_when_it_knows_too_little(self) -> None:
-        assert recommended_timeout([]).seconds is None
-        assert "10 are needed" in recommended_timeout([1.0, math.nan, -3.0, math.inf]).reason
+        assert recommended_timeout([], headroom=0.5).seconds is None
+        assert "10 are needed" in recommended_timeout([1.0, math.nan, -3.0, math.inf], headroom=0.5).reason
 
 
 class TestSkew:

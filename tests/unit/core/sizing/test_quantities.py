@@ -15,7 +15,7 @@ MIB = 2.0**20
     ("mib", "rounded"), [(0.2, 1), (1, 1), (100.2, 101), (1024, 1024), (1025, 1040), (8200, 8320), (12000, 12032)]
 )
 def test_memory_goes_up_to_the_next_step(mib: float, rounded: float) -> None:
-    assert round_memory(mib * MIB) == rounded * MIB
+    assert round_memory(mib * MIB, at_least=None) == rounded * MIB
 
 
 def test_memory_goes_to_the_nearest_step_that_covers_the_peak() -> None:
@@ -33,5 +33,5 @@ def test_cpu_goes_up_to_the_next_step(cores: float, rounded: float) -> None:
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf, -math.inf])
 def test_no_quantity_for_what_is_no_size(bad: float) -> None:
-    assert round_memory(bad) is None
+    assert round_memory(bad, at_least=None) is None
     assert round_cpu(bad) is None

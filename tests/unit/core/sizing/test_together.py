@@ -60,7 +60,7 @@ def cpu_uses(seed: int) -> list[CpuUse]:
 def test_memory_requests_of_many_steps_are_those_of_each(seed: int) -> None:
     uses = memory_uses(seed)
     alone = [memory_request(u.peaks, u.durations, u.times, u.inputs, u.current_request) for u in uses]
-    assert memory_requests(uses) == alone
+    assert memory_requests(uses, options=None) == alone
     assert any(size.drifting for size in alone)
     assert any(size.model is not None for size in alone)
 
@@ -121,6 +121,6 @@ def test_steps_of_equally_many_runs_are_worked_out_at_once(count: int, by_input:
     every = [use for seed in range(20) for use in memory_uses(seed) if (use.inputs is not None) == by_input]
     uses = [u for u in every if len(u.peaks) == count and not math.isnan(u.peaks[0])]
     with mock.patch.object(memory, "bests", side_effect=memory.bests) as found:
-        memory_requests(uses)
+        memory_requests(uses, options=None)
     assert len(uses) > 3
     assert found.call_count == 1

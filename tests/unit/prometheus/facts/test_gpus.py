@@ -52,7 +52,7 @@ def test_use_is_the_sum_over_gpus_and_idle_ones_are_not_active() -> None:
     use = read(
         ("util.mean", "a", 66.0), ("util.peak", "a", 100.0), ("util.mean", "b", 0.0), ("util.peak", "b", 0.0),
     )  # fmt: skip
-    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=2.0)], use)
+    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=2.0)], use, reused=frozenset())
     main = pod.containers[0]
     assert (main.gpu_resource, main.gpu_request, main.gpus_active) == ("nvidia.com/gpu", 2.0, 1.0)
     assert main.gpu_used == pytest.approx(0.66)
@@ -63,7 +63,7 @@ def test_the_engine_is_believed_before_the_coarser_figure() -> None:
     use = read(
         ("active.mean", "a", 0.3), ("active.peak", "a", 0.5), ("util.mean", "a", 90.0), ("util.peak", "a", 100.0)
     )
-    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_mig_1g_5gb=1.0)], use)
+    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_mig_1g_5gb=1.0)], use, reused=frozenset())
     assert pod.containers[0].gpu_used == pytest.approx(0.3)
 
 
@@ -87,7 +87,7 @@ def test_the_query_is_confined_to_the_namespaces_in_both_forms() -> None:
 
 
 def test_held_gpus_without_any_series_are_a_gap_that_is_named() -> None:
-    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], {})
+    (pod,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], {}, reused=frozenset())
     assert "DCGM_FI_DEV_GPU_UTIL" in [m.series for m in missing_series.absent([pod] * 3)]
-    (seen,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], read(("util.mean", "a", 5.0)))
+    (seen,) = gpus.with_gpus([fact()], [draft(nvidia_com_gpu=1.0)], read(("util.mean", "a", 5.0)), reused=frozenset())
     assert "DCGM_FI_DEV_GPU_UTIL" not in [m.series for m in missing_series.absent([seen] * 3)]

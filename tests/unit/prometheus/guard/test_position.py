@@ -35,4 +35,4 @@ def test_a_valid_query_has_none() -> None:
 
 def test_the_message_of_a_refused_query_names_the_column_of_the_users_own_text() -> None:
     with pytest.raises(QueryRefused, match="not valid PromQL at column 34: "):
-        fence("max by (run) (rate(x[$window])) +* 2", namespace="etl", window=86400.0)
+        fence("max by (run) (rate(x[$window])) +* 2", namespace="etl", window=86400.0, extra_matchers=None)

@@ -11,7 +11,7 @@ from concertmaster.prometheus.queries.usage import LAST_STEP, last_step, usage
 
 @given(st.floats(2.0, 600.0), st.floats(0.0, 600.0))
 def test_a_series_that_ends_at_the_next_scrape_is_met(interval: float, sampled: float) -> None:
-    step = last_step(interval)
+    step = last_step(interval, least=None)
     met = -(-sampled // step) * step
     assert met < sampled + interval
 
@@ -20,10 +20,10 @@ def test_a_series_that_ends_at_the_next_scrape_is_met(interval: float, sampled: 
 def test_what_is_known_of_an_unknown_interval_saves_moments(interval: float, part: float) -> None:
     step = last_step(None, interval * part)
     assert step == LAST_STEP or step <= interval / 2
-    assert last_step(30.0, interval * part) == last_step(30.0)
+    assert last_step(30.0, interval * part) == last_step(30.0, least=None)
 
 
 def test_a_known_interval_saves_moments_and_an_unknown_one_does_not() -> None:
     scope, window = QueryScope(), TimeRange(1800)
-    assert "[1800s:15s]" in usage(scope, window, ["a"], finest=last_step(30.0))
-    assert "[1800s:5s]" in usage(scope, window, ["a"], finest=last_step(None))
+    assert "[1800s:15s]" in usage(scope, window, ["a"], finest=last_step(30.0, least=None))
+    assert "[1800s:5s]" in usage(scope, window, ["a"], finest=last_step(None, least=None))

@@ -23,7 +23,7 @@ NOW = parse_time("2027-01-31T01:00:00Z")
 
 def report(*profiles: Raw, changes: tuple[Raw, ...] = ()) -> PeriodReport:
     scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
-    return period_report(FleetView(profiles, changes, NOW), scope, notes=["one", "one"])
+    return period_report(FleetView(profiles, changes, NOW), scope, notes=["one", "one"], priced=())
 
 
 class Elements(HTMLParser):
@@ -129,7 +129,7 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
     adopted = [
         RecommendationOutcome("timeout.a", "Implemented", NOW - 9 * 86400.0, NOW - 8 * 86400.0, verdict="Improved")
     ]
-    made = period_report(FleetView((flow,), (change(),), NOW), scope, priced=priced, adoptions=adopted)
+    made = period_report(FleetView((flow,), (change(),), NOW), scope, priced=priced, adoptions=adopted, notes=())
     text = re.sub(r"[\s|]+", " ", Elements(document(made, "html")).text if form == "html" else document(made, "md"))
     for part, shown in (
         ("savings available", "12.5 USD"),

@@ -32,10 +32,10 @@ def daily_rows(
     figures: RunFigures,
     *,
     covered: float,
-    recorded: float = 0.0,
+    recorded: float,
     until: float,
-    complete: float | None = None,
-    score: int | None = None,
+    complete: float | None,
+    score: int | None,
 ) -> list[DailyRow]:
     """Rows of the days on which ``runs`` ended, up to ``until``.
 

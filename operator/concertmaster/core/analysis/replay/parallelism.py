@@ -36,7 +36,7 @@ class EnoughParallelism:
 def enough_parallelism(
     runs: Sequence[RunRecord | ExecutedRun],
     graph: WorkflowGraph,
-    step: str | tuple[str | None, ...] | None = None,
+    step: str | tuple[str | None, ...] | None,
 ) -> EnoughParallelism:
     """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``TOLERANCE`` (a share of time).
 

@@ -96,7 +96,7 @@ class WhatIf:
         return cls(cpu=((step, factor),))
 
     @classmethod
-    def without_stragglers(cls, step: str, ratio: float = 1.0) -> WhatIf:
+    def without_stragglers(cls, step: str, ratio: float) -> WhatIf:
         """No pod of the step works longer than ``ratio`` times the median of the step's pods in the same run, or than the
         largest of them that is no straggler: pods that vary by themselves go on varying."""
         return cls(capped=((step, ratio),))

@@ -72,7 +72,7 @@ def mean_wait(rows: Sequence[SemaphoreUse], size: int) -> float:
     return sum(waits(rows, size)) / len(rows) if rows else 0.0
 
 
-def enough_places(rows: Sequence[SemaphoreUse], size: int, most: int = MAX_PLACES) -> EnoughPlaces | None:
+def enough_places(rows: Sequence[SemaphoreUse], size: int, most: int) -> EnoughPlaces | None:
     """The smallest size (at most ``most``) with almost no wait; None where more places would not help these runs, or other
     workflows hold the semaphore."""
     if most <= size:

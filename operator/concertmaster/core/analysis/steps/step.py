@@ -72,7 +72,7 @@ def analyze_steps(
     pricing: Pricing,
     figures: RunFigures,
     makespans: Series,
-    slow: SlowNodes | None = None,
+    slow: SlowNodes | None,
 ) -> tuple[tuple[StepAnalysis, ...], Detection]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first, and the changes of the runs' ``makespans``:
     detected along with those of the steps, they take a fifth of the time. ``paths``: how each step delays the runs. What

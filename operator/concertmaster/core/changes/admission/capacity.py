@@ -49,7 +49,7 @@ class Capacity:
         seconds; none: at any time), and what sets that bound."""
         return self.pods_of(pod_sizes(steps, self.ranges), times)
 
-    def pods_of(self, sizes: PodSizes, times: Sequence[float] = ()) -> tuple[int, str] | None:
+    def pods_of(self, sizes: PodSizes, times: Sequence[float]) -> tuple[int, str] | None:
         """The same of pods of these sizes: many runs have the same."""
         held = self.in_quotas.usually(times) if self.in_quotas is not None else {}
         quotas = pods_within([quota.without(held) for quota in self.quotas], sizes.largest)

@@ -76,7 +76,7 @@ def _injected(definition: WorkflowDefinition | None) -> tuple[Container, ...]:
     return tuple(Container(name, init=init, known=False) for name, init in rows)
 
 
-def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float] | None = None) -> Pod:
+def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float] | None) -> Pod:
     """The pod declared by a step, with ``settings`` (by pointer and Task) applied."""
     level = None if step.pod is None else _container(step.pod, settings or {})
     return Pod(tuple(_container(c, settings or {}) for c in step.containers), level=level)

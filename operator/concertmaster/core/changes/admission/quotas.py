@@ -48,7 +48,7 @@ def pods_within(quotas: Iterable[ResourceQuota], largest: Mapping[str, float]) -
     return min(fits, default=None)
 
 
-def pod_sizes(steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()) -> PodSizes:
+def pod_sizes(steps: Iterable[StepSpec], ranges: Sequence[LimitRange]) -> PodSizes:
     """What pods of the ``steps`` demand, with defaults from limit ``ranges``."""
     largest: dict[str, float] = {"pods": 1.0}
     sizes: list[dict[str, float]] = []

@@ -46,9 +46,7 @@ class LoweredMemory:
         return found
 
 
-def harmed_steps(
-    before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None = None
-) -> tuple[str, ...]:
+def harmed_steps(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> tuple[str, ...]:
     """Those of the changed ``steps`` that show harm, by the first sign that any of them shows: OOM kills, use above a
     ``lowered`` memory request, failures, run time. Empty when no step shows any."""
 

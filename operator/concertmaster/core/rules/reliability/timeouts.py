@@ -58,7 +58,7 @@ def round_up(seconds: float) -> float:
     return math.ceil(seconds / 900.0 - 1e-9) * 900.0
 
 
-def recommended_timeout(durations: Sequence[float], *, headroom: float = 0.5) -> RecommendedTimeout:
+def recommended_timeout(durations: Sequence[float], *, headroom: float) -> RecommendedTimeout:
     """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]

@@ -420,7 +420,7 @@ def test_without_stragglers_items_end_with_the_others(ratio: float, longest: flo
 def test_items_are_balanced_down_to_the_largest_that_is_no_straggler(items: list[int], balanced: list[int]) -> None:
     base = engine(work={**WORK, "split": items, "check": [5]})
     even = engine(work={**WORK, "split": balanced, "check": [5]})
-    assert predicted(base, WhatIf.without_stragglers("split")) == actual(even)
+    assert predicted(base, WhatIf.without_stragglers("split", ratio=1.0)) == actual(even)
 
 
 @pytest.mark.parametrize(
@@ -440,13 +440,13 @@ def test_groups_of_a_nested_fan_out_are_balanced(groups: dict[str, list[int]], l
         for k, seconds in enumerate(own)
     )
     run = executed(run_of(rows), WorkflowGraph((StepSpec("part", fan_out=True),)))
-    assert replay(run, WhatIf.without_stragglers("part")) == longest
+    assert replay(run, WhatIf.without_stragglers("part", ratio=1.0)) == longest
 
 
 def test_the_smallest_limit_that_is_enough() -> None:
     fan = WorkflowGraph((StepSpec("split", fan_out=True), StepSpec("long")), parallelism=1)
     base = engine(graph=fan, work={"split": [10] * 8, "long": [66]}, limit=1)
-    found = enough_parallelism([base.run()], fan)
+    found = enough_parallelism([base.run()], fan, step=None)
     times = {n: actual(replace(base, limit=n)) for n in range(1, 10)}
     assert found.limit == min(n for n, t in times.items() if t <= 1.02 * times[9])
     assert (found.best, found.now, found.width) == (pytest.approx(times[9], abs=1e-3), times[1], 9)

@@ -186,6 +186,6 @@ def test_a_step_that_demands_no_more_of_what_nodes_have_is_not_asked_for() -> No
         StepSpec(name, containers=(ContainerSpec("main", cpu_request=cores, cpu_limit=limit),))
         for name, cores, limit in (("small", 1.0, 8.0), ("large", 2.0, 2.0))
     )
-    sizes = pod_sizes([small, large])
+    sizes = pod_sizes([small, large], ranges=())
     assert sizes.on_nodes == ({"pods": 1.0, "cpu": 2.0},)
     assert (sizes.largest["cpu"], sizes.largest["limits.cpu"]) == (2.0, 8.0)
