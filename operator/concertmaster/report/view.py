@@ -219,7 +219,7 @@ def workflow_view(
     return {
         "workflow": {"kind": key.kind, "namespace": key.namespace, "name": key.name},
         "engine": analysis.definition.engine.name,
-        "graphInferred": analysis.inferred,
+        "graphInferred": analysis.definition.graph.inferred,
         "problems": list(analysis.problems),
         "analysedAt": iso(analysis.now),
         "windowSeconds": number(analysis.covered_seconds, 12),

@@ -125,7 +125,7 @@ def test_recommendations_on_runs_without_a_template_rests_on_the_graph_they_show
     ]
     found = analyze_workflow(*complete(bare, runs), resolve(None, None), profile="adhoc", now=70_000.0)
     assert {s.name for s in found.analysis.definition.graph.steps} == {"extract", "clean", "train", "report", "ship"}
-    assert found.analysis.inferred
+    assert found.analysis.definition.graph.inferred
 
 
 def test_one_run_is_enough_to_say_something() -> None:

@@ -17,8 +17,9 @@ from concertmaster.core.analysis.nodes.delays import delays, elsewhere
 from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
+from concertmaster.core.analysis.recent import recent_runs
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
-from concertmaster.core.analysis.runs.changes import PointCause, longest, point_causes
+from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.coverage import Span, covered_seconds, runs_per_month
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import with_requests
@@ -27,14 +28,12 @@ from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
 from concertmaster.core.changepoint import Detection, Series
-from concertmaster.core.changepoint.clear import last_clear
-from concertmaster.core.known import median, success_rate
+from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.exact import all_within
 from concertmaster.core.stats.summary import Summary, summarize
 
-_MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
 _SIGNIFICANCE = 0.001  # below which what only later runs have was added to the definition
 _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 
@@ -43,16 +42,15 @@ _queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 class Analysis:
     """All figures of one workflow in one window.
 
-    ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes,
-    ``unseen`` those of ``unknown`` that may have failed or not.
-    ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last
-    clear change of the makespan, or of a step that is much of it, which show what a change gains from now on
+    ``runs``: the records considered (oldest first); ``succeeded`` and ``failed`` count their outcomes. ``executed``:
+    the succeeded runs as graphs, built once for all what-ifs of the rules; ``recent``: those since the last clear
+    change of the makespan, or of a step that is much of it, which show what a change gains from now on
     (``policy.analysis.min_runs`` or more, else those since an earlier change or all). ``enough`` is False below
     ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
-    change points of ``trend``, oldest first. ``slow_nodes``: what they add is neither in
-    ``trend`` nor in the trends of ``steps``; ``node_factors``: by run and step, what it would take elsewhere, as a share;
-    ``node_delays``: seconds that they add to each run, by its name.
-    ``covered_seconds``: the window, or the part of it that the runs cover where they began later.
+    change points of ``trend``, oldest first. ``slow_nodes``: what they add is neither in ``trend`` nor in the trends of
+    ``steps``; ``node_factors``: by run and step, what it would take elsewhere, as a share; ``node_delays``: seconds
+    that they add to each run, by its name. ``covered_seconds``: the window, or the part of it that the runs cover where
+    they began later.
     """
 
     definition: WorkflowDefinition
@@ -63,8 +61,6 @@ class Analysis:
     recent: ExecutedRuns
     succeeded: int
     failed: int
-    unknown: int
-    unseen: int
     makespan: Summary
     queue: Summary
     steps: tuple[StepAnalysis, ...]
@@ -77,11 +73,7 @@ class Analysis:
     objectives: tuple[ObjectiveAssessment, ...]
     score: Score
     enough: bool
-    first_run: float | None
-    last_run: float | None
     covered_seconds: float
-    inferred: bool
-    problems: tuple[str, ...]
     costs: Costs = field(compare=False, repr=False)
     figures: RunFigures = field(compare=False, repr=False)
 
@@ -94,6 +86,31 @@ class Analysis:
     def pricing(self) -> Pricing:
         """The policy's prices."""
         return self.policy.pricing
+
+    @property
+    def unknown(self) -> int:
+        """How many of the runs have no known outcome."""
+        return len(self.runs) - self.succeeded - self.failed
+
+    @property
+    def unseen(self) -> int:
+        """How many of these may have failed or not."""
+        return sum([r.unseen for r in self.runs])
+
+    @property
+    def first_run(self) -> float | None:
+        """When the first run began (unix seconds)."""
+        return min((r.start for r in self.runs if r.start is not None), default=None)
+
+    @property
+    def last_run(self) -> float | None:
+        """When the last run ended (unix seconds)."""
+        return max((r.end for r in self.runs if r.end is not None), default=None)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What of the workflow's definition could not be read or is not known."""
+        return self.definition.graph.problems + self.definition.notes
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -185,14 +202,8 @@ def analyze(
     timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
     executed = _executed(definition, finished, timed, figures)
     on_path = critical_share(executed, definition.graph)
-    slow = slow_nodes(finished, figures)
-    factors = elsewhere(finished, figures, slow) if slow is not None else {}
-    delayed = delays(executed, factors) if factors else {}
-    makespans = Series(
-        [r.end or 0.0 for r in timed],
-        [(r.makespan or 0.0) - delayed.get(r.run, 0.0) for r in timed],
-        figures.of_each(_input_total, timed),
-    )
+    slow, factors, delayed = _slow_nodes(finished, executed, figures)
+    makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans, slow)
     containers = [c for s in steps for c in s.containers]
     makespan = summarize([r.run_time for r in timed if r.run_time is not None])
@@ -222,18 +233,15 @@ def analyze(
         objectives=objectives,
     )
     outcomes = Counter(r.outcome for r in finished)
-    succeeded, failed = outcomes[Outcome.SUCCEEDED], outcomes[Outcome.FAILED]
     return Analysis(
         definition=definition,
         policy=policy,
         now=now,
         runs=finished,
         executed=executed,
-        recent=_recent(timed, executed, trend, steps, options.min_runs, figures),
-        succeeded=succeeded,
-        failed=failed,
-        unknown=len(finished) - succeeded - failed,
-        unseen=sum([r.unseen for r in finished]),
+        recent=recent_runs(timed, executed, trend, steps, options.min_runs, figures),
+        succeeded=outcomes[Outcome.SUCCEEDED],
+        failed=outcomes[Outcome.FAILED],
         makespan=makespan,
         queue=queue,
         steps=steps,
@@ -246,11 +254,7 @@ def analyze(
         objectives=objectives,
         score=score,
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
-        first_run=min((r.start for r in finished if r.start is not None), default=None),
-        last_run=max((r.end for r in finished if r.end is not None), default=None),
         covered_seconds=covered_seconds(finished, now, options.window_seconds, options.min_runs),
-        inferred=definition.graph.inferred,
-        problems=definition.graph.problems + definition.notes,
         costs=costs,
         figures=figures,
     )
@@ -265,32 +269,19 @@ def _executed(
     return ExecutedRuns([replace(run, late=late.get(run.run, 0.0)) for run in executed] if late else executed)
 
 
-def _recent(
-    timed: Sequence[RunRecord],
-    executed: ExecutedRuns,
-    trend: Detection,
-    steps: Sequence[StepAnalysis],
-    least: int,
-    figures: RunFigures,
-) -> ExecutedRuns:
-    """The usable ones of the ``timed`` runs since the last clear change that at least ``least`` followed; all without one.
+def _slow_nodes(
+    finished: Sequence[RunRecord], executed: ExecutedRuns, figures: RunFigures
+) -> tuple[SlowNodes | None, Mapping[str, Mapping[str, float]], Mapping[str, float]]:
+    """The slow nodes, and what they add to steps and runs: see ``Analysis``."""
+    slow = slow_nodes(finished, figures)
+    factors = elsewhere(finished, figures, slow) if slow is not None else {}
+    return slow, factors, delays(executed, factors) if factors else {}
 
-    A step may change by much where the makespan does not: beside longer ones, or while others vary.
-    """
-    changes = [last_clear(trend.points, _MATERIAL_SHARE)]
-    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps))]
-    spent = figures.of_each(longest, timed) if changed else ()
-    makespan = median(run.makespan for run in timed)
-    for step in changed:
-        share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
-        if share > 0.0:
-            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps)))
-    for time in sorted({change.time for change in changes if change is not None}, reverse=True):
-        runs = zip(timed, executed, strict=True)
-        since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]
-        if len(since) >= least:
-            return ExecutedRuns(since)
-    return executed
+
+def _makespans(timed: Sequence[RunRecord], delayed: Mapping[str, float], figures: RunFigures) -> Series:
+    """The makespans of the ``timed`` runs without the seconds by which slow nodes ``delayed`` them."""
+    spans = [(r.makespan or 0.0) - delayed.get(r.run, 0.0) for r in timed]
+    return Series([r.end or 0.0 for r in timed], spans, figures.of_each(_input_total, timed))
 
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:

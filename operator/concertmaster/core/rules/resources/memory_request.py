@@ -112,7 +112,6 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
     enough_for = ended(share, need.usual, need.died, request)
-    more = text.percent(1.0 - enough_for.likely)
     first = (
         evidence.above_capacity("memory", request, request)
         or evidence.above_bounds("memory", request)
@@ -135,36 +134,45 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=before,
         proposed=proposed,
-        expected=(
-            f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount"
-            + (f" above {text.memory(need.killed_at)}" if need.killed_at else "")
-            + (
-                f", {more} of them probably more than {proposed}"
-                if need.usual and enough_for.likely < _NEARLY_ALL_SHARE
-                else ""
-            )
-            + (f"; {first}" if first is not None else "")
-        ),
+        expected=_expected(need, proposed, enough_for) + (f"; {first}" if first is not None else ""),
         confidence=need.confidence,
         failures_avoided=_avoided(evidence, step, killed, runs / len(container.runs), enough_for),
-        items=tuple(
-            SizeItem(
-                step.step,
-                container.name,
-                f"{section}.memory",
-                text.memory_quantity(old) if old is not None else None,
-                proposed,
-                text.memory(need.peak) if need.peak is not None else "unknown",
-                text.percent(request / need.peak - 1) if need.peak is not None else "unknown",
-            )
-            for section, old in (("requests", current), ("limits", container.memory_limit))
-        ),
+        items=_items(step.step, container, need, request),
         edits=edits,
         evidence=(
             *_evidence(container, need),
             *_rarer(need, _chance(alike), request),
             *(memory_outlook(evidence, place, request) if need.measured else ()),
         ),
+    )
+
+
+def _expected(need: _Need, proposed: str, enough_for: Interval) -> str:
+    """What the ``proposed`` size is sufficient for; ``enough_for``: share of the killed runs."""
+    sentence = f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount"
+    if need.killed_at:
+        sentence += f" above {text.memory(need.killed_at)}"
+    if need.usual and enough_for.likely < _NEARLY_ALL_SHARE:
+        sentence += f", {text.percent(1.0 - enough_for.likely)} of them probably more than {proposed}"
+    return sentence
+
+
+def _items(step: str, container: ContainerUsage, need: _Need, request: float) -> tuple[SizeItem, ...]:
+    """Request and limit of the container as they are and as they would be, with the peak behind them."""
+    peak, room = "unknown", "unknown"
+    if need.peak is not None:
+        peak, room = text.memory(need.peak), text.percent(request / need.peak - 1)
+    return tuple(
+        SizeItem(
+            step,
+            container.name,
+            f"{section}.memory",
+            text.memory_quantity(old) if old is not None else None,
+            text.memory_quantity(request),
+            peak,
+            room,
+        )
+        for section, old in (("requests", container.memory_request), ("limits", container.memory_limit))
     )
 
 

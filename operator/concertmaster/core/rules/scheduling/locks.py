@@ -69,24 +69,24 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         expected=f"{gain_sentence(share, seconds)}, {assumption('wait')}",
         evidence=tuple(lines),
     )
-    if size is not None and enough is not None:
-        return replace(
-            finding,
-            action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
-            risk=Level.MEDIUM,
-            current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
-            proposed=f"{enough.size} at a time",
-            expected=gain_sentence(share, seconds),
-            how=_command(evidence.namespace, locks[worst], enough.size),
-            evidence=(
-                *lines,
-                f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
-                f" {text.duration(enough.left)}",
-                "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
-                *service_notes(evidence, begins(evidence, runs)),
-            ),
-        )
-    return finding
+    if size is None or enough is None:
+        return finding
+    return replace(
+        finding,
+        action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
+        risk=Level.MEDIUM,
+        current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
+        proposed=f"{enough.size} at a time",
+        expected=gain_sentence(share, seconds),
+        how=_command(evidence.namespace, locks[worst], enough.size),
+        evidence=(
+            *lines,
+            f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
+            f" {text.duration(enough.left)}",
+            "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
+            *service_notes(evidence, begins(evidence, runs)),
+        ),
+    )
 
 
 def _approvals(graph: WorkflowGraph) -> dict[str, list[str]]:

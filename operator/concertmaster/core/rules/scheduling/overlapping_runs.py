@@ -13,7 +13,7 @@ from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
-from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
+from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.schedule import widened
 
 _MIN_RUNS = 3  # starts or runs
@@ -159,23 +159,23 @@ def _growth(met: Sequence[int]) -> tuple[int, int] | None:
     return (max(first), min(last)) if more else None
 
 
-def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
+def _concurrent(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
     """Allow: concurrent runs, and how much they slow each other down."""
     runs, met = len(starts.scheduled), [o.met for o in starts.overlaps]
-    places, most = sum(m > 0 for m in met), 1 + max(met, default=0)
-    if places < _MIN_RUNS or places < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+    count, most = sum(m > 0 for m in met), 1 + max(met, default=0)
+    if count < _MIN_RUNS or count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
     timed = [(starts.spans[i], o) for i, o in zip(starts.scheduled, starts.overlaps, strict=True)]
-    both, alone = (
-        [s for s, o in timed if s.run.outcome.timed and bool(o.earlier or o.later) is beside]
-        for beside in (True, False)
+    concurrent, alone = (
+        [s for s, o in timed if s.run.outcome.timed and bool(o.earlier or o.later) is together]
+        for together in (True, False)
     )
-    part, interval = text.percent(places / runs), starts.interval
-    needed = _upper([s.length for s in (alone if len(alone) >= _MIN_RUNS else both or starts.spans)])
+    part, interval = text.percent(count / runs), starts.interval
+    needed = _upper([s.length for s in (alone if len(alone) >= _MIN_RUNS else concurrent or starts.spans)])
     name, line = evidence.analysis.definition.key.name, _line(by)
     growth = _growth(met)
     # Runs that pile up take ever longer, so they do not tell which interval would be long enough.
-    rare = growth is None and places > _MAX_OVERLAPPING_SHARE * runs
+    rare = growth is None and count > _MAX_OVERLAPPING_SHARE * runs
     new = widened(line[1], needed * _HEADROOM) if line is not None and rare else None
     if line is not None and new is not None:
         edit = commands.field_edit(line[0], line[1], new)
@@ -184,28 +184,19 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         edit = _policy(by, "Forbid")
         action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
         current = "Allow"
-    seconds = gain = None
-    slower = ""
     effect = slowdown(starts, evidence.analysis.node_delays) if growth is None else None
-    if effect is not None:
-        seconds, longer = effect.seconds, effect.longer
-        whole = sum(s.run.makespan or 0.0 for s in (*both, *alone)) / len([*both, *alone])
-        gain = seconds.scaled(1.0 / whole)
-        slower = (
-            f"; runs that begin beside another take {text.percent(longer.likely)} longer (90% CI"
-            f" {text.percent(longer.low)} to {text.percent(longer.high)})"
-        )
-    more = (
-        f"; concurrent runs keep increasing: at most {growth[0]} at first, at least {growth[1]} now"
-        if growth is not None
-        else ""
-    )
+    seconds = effect.seconds if effect is not None else None
+    lengths = [s.run.makespan or 0.0 for s in (*concurrent, *alone)]
+    gain = seconds.scaled(1.0 / (sum(lengths) / len(lengths))) if seconds is not None else None
+    slower = _slower(effect)
+    if growth is not None:
+        slower = f"; concurrent runs keep increasing: at most {growth[0]} at first, at least {growth[1]} now"
     finding = Finding(
         about="",
         action=action,
         because=(
-            f"{places} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
-            f" {most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}{more}"
+            f"{count} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
+            f" {most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}"
         ),
         otherwise=(
             "a run that takes longer than usual keeps adding to the load of those after it"
@@ -226,14 +217,25 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         gain_share=gain,
         evidence=(
             f"95% of the runs take at most {text.duration(needed)}; the schedule starts one every {text.duration(interval)}",
-            f"{len(alone)} runs had no other beside them, {len(both)} had",
+            f"{len(alone)} runs had no other beside them, {len(concurrent)} had",
             "with Forbid, a start that comes while a run is in progress is skipped",
         ),
     )
     return _with_edit(finding, evidence, by, edit)
 
 
-_BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
+def _slower(effect: Slowdown | None) -> str:
+    """How much longer runs take beside another, as a clause."""
+    if effect is None:
+        return ""
+    longer = effect.longer
+    return (
+        f"; runs that begin beside another take {text.percent(longer.likely)} longer (90% CI"
+        f" {text.percent(longer.low)} to {text.percent(longer.high)})"
+    )
+
+
+_BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _concurrent}
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
@@ -76,6 +77,50 @@ def _hours(evidence: Evidence) -> str:
     return f"; most of it at {hour:02d}:00 UTC"
 
 
+class _Words(NamedTuple):
+    """How a finding names the part of the waiting that it is about. ``otherwise`` takes the time that is spent with it."""
+
+    about: str | None
+    title: str
+    noun: str
+    kind: str
+    remedy: str
+    otherwise: str
+
+
+def _words(field: str, most: bool) -> _Words:
+    """``most``: whether most runs wait."""
+    runs = "runs" if most else "some runs"
+    if field == PENDING:
+        return _Words(
+            None,
+            "scheduling latency",
+            "waiting for a node",
+            "wait",
+            "smaller requests, other hours or more nodes",
+            f"{runs} keep waiting {{}} for capacity, longer when the cluster fills up",
+        )
+    if field == BEFORE_WORK:
+        return _Words(
+            None,
+            "the time before pods work",
+            "waiting for a node or starting pods",
+            "time",
+            "collect kube_pod_status_scheduled_time, which shows whether nodes are lacking or pods start slowly",
+            f"{runs} keep spending {{}} before their work begins",
+        )
+    return _Words(
+        "start",
+        "startup time",
+        "pulling images and starting pods",
+        "startup",
+        "a smaller image, images kept on the nodes, or fewer pods",
+        "every run keeps paying {} before its work begins"
+        if most
+        else "some runs keep paying {} before their work begins",
+    )
+
+
 def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
     analysis = evidence.analysis
     least = evidence.settings.number("minSharePercent", 10.0) / 100
@@ -106,38 +151,23 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         if most
         else f"{text.percent(sum(waited) / sum(totals))} of it in {len(waited)} of them (up to {longest}), mainly at {name}"
     )
+    words = _words(field, most)
+    explained = _room(step) if field != STARTING else ""
     if field == PENDING:
-        about, noun, kind = None, "waiting for a node", "wait"
-        action = f"Reduce scheduling latency ({text.percent(share_now)} of run time), mainly for {name}"
-        remedy = "smaller requests, other hours or more nodes"
-        explained = f"{_room(step)}{_hours(evidence)}"
-        otherwise = (
-            f"{'runs' if most else 'some runs'} keep waiting {all_of_it} for capacity, longer when the cluster fills up"
-        )
-    elif field == BEFORE_WORK:
-        about, noun, kind = None, "waiting for a node or starting pods", "time"
-        action = f"Reduce the time before pods work ({text.percent(share_now)} of run time), mainly for {name}"
-        remedy = "collect kube_pod_status_scheduled_time, which shows whether nodes are lacking or pods start slowly"
-        explained = _room(step)
-        otherwise = f"{'runs' if most else 'some runs'} keep spending {all_of_it} before their work begins"
-    else:
-        about, noun, kind = "start", "pulling images and starting pods", "startup"
-        action = f"Reduce startup time ({text.percent(share_now)} of run time), mainly for {name}"
-        remedy = "a smaller image, images kept on the nodes, or fewer pods"
-        explained = ""
-        paying = "every run keeps paying" if most else "some runs keep paying"
-        otherwise = f"{paying} {all_of_it} before {'its' if most else 'their'} work begins"
+        explained += _hours(evidence)
     return Finding(
-        about=about,
-        action=action,
+        about=words.about,
+        action=f"Reduce {words.title} ({text.percent(share_now)} of run time), mainly for {name}",
         because=(
-            f"{text.percent(share_now)} of the run time{f', {mean} per run,' if most else ''} is {noun} on the critical path"
-            f" {window_of(evidence, runs)}, {where}{explained}"
+            f"{text.percent(share_now)} of the run time{f', {mean} per run,' if most else ''} is {words.noun}"
+            f" on the critical path {window_of(evidence, runs)}, {where}{explained}"
         ),
-        otherwise=otherwise,
+        otherwise=words.otherwise.format(all_of_it),
         current=f"{text.duration(median(totals))} per run (median){'' if most else f', at most {longest}'}",
-        proposed=remedy,
-        expected=f"{gain_sentence(share, seconds, 'each run' if most else 'an average run')}, {assumption(kind, part)}",
+        proposed=words.remedy,
+        expected=(
+            f"{gain_sentence(share, seconds, 'each run' if most else 'an average run')}, {assumption(words.kind, part)}"
+        ),
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,

@@ -1,0 +1,44 @@
+"""The runs that show what a change of a workflow gains from now on: those since its last clear change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from concertmaster.core.analysis.replay import ExecutedRuns
+from concertmaster.core.analysis.runs.changes import longest
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.changepoint import Detection
+from concertmaster.core.changepoint.clear import last_clear
+from concertmaster.core.known import median
+from concertmaster.core.model import RunRecord
+
+_MATERIAL_SHARE = 0.1  # share of the makespan: a smaller change hardly alters what a what-if gains
+
+
+def recent_runs(
+    timed: Sequence[RunRecord],
+    executed: ExecutedRuns,
+    trend: Detection,
+    steps: Sequence[StepAnalysis],
+    least: int,
+    figures: RunFigures,
+) -> ExecutedRuns:
+    """The usable ones of the ``timed`` runs since the last clear change that at least ``least`` followed; all without one.
+
+    A step may change by much where the makespan does not: beside longer ones, or while others vary.
+    """
+    changes = [last_clear(trend.points, _MATERIAL_SHARE)]
+    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps))]
+    spent = figures.of_each(longest, timed) if changed else ()
+    makespan = median(run.makespan for run in timed)
+    for step in changed:
+        share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
+        if share > 0.0:
+            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps)))
+    for time in sorted({change.time for change in changes if change is not None}, reverse=True):
+        runs = zip(timed, executed, strict=True)
+        since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]
+        if len(since) >= least:
+            return ExecutedRuns(since)
+    return executed
