@@ -170,12 +170,12 @@ def undisclosed(
         kinds = sorted({e.kind for e in policy.spec.discover if e.kind is not None and e.kind in CLUSTER_KINDS})
         if isinstance(policy, ClusterOptimizationPolicy):
             shown = bool(owning) or policy.spec.namespace_selector is not None
-            cure = "add a namespaceSelector, or name them in clusterTemplateOwners of the operator's configuration"
+            remedy = "add a namespaceSelector, or name them in clusterTemplateOwners of the operator's configuration"
         else:
             shown = policy.metadata.namespace in owning
-            cure = "name this namespace in clusterTemplateOwners of the operator's configuration"
+            remedy = "name this namespace in clusterTemplateOwners of the operator's configuration"
         if kinds and not shown:
-            names[ref(policy)] = (f"{' and '.join(kinds)} objects are discovered in named namespaces only; {cure}",)
+            names[ref(policy)] = (f"{' and '.join(kinds)} objects are discovered in named namespaces only; {remedy}",)
     return names
 
 

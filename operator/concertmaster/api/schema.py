@@ -193,7 +193,7 @@ def _fill(result: Schema, definitions: Mapping[str, Schema], path: str, seen: tu
 def _fill_default(result: Schema, path: str) -> None:
     """Keep only defaults the API server should fill in: an empty list or map means the same as none, and an object's
     default is the empty one, into which the defaults of its fields then go. A status has one writer, and a field the
-    server adds to what was written would look to it like a difference for ever."""
+    server adds to what was written would look to it like a difference forever."""
     if "properties" in result:
         inner = any("default" in child for child in result["properties"].values())
         if "default" in result:

@@ -36,7 +36,7 @@ class ArchiveConnection(Protocol):
 @dataclass(frozen=True, slots=True)
 class ArchiveRow:
     """One archived run without its object. ``ended``: seconds by the clock of its archive, comparable with those of
-    others; ``labels``: those of its labels that were asked for; ``over``: whether the run has ended; ``created`` and
+    others; ``labels``: those of its labels that were requested; ``over``: whether the run has ended; ``created`` and
     ``finished``: as its object says (unix seconds), where ``ended`` is another time; ``place``: where its archive finds
     it."""
 
@@ -53,7 +53,7 @@ class ArchiveRow:
 
 @dataclass(frozen=True, slots=True)
 class ArchivePage:
-    """Rows in the order they were asked for. ``more``: there may be further ones."""
+    """Rows in the order they were requested. ``more``: there may be further ones."""
 
     rows: Sequence[ArchiveRow]
     more: bool

@@ -46,7 +46,7 @@ def print_report(
     names: Sequence[str],
     min_runs: int | None,
 ) -> None:
-    """Print what the facts tell of each workflow, the most expensive first. Raises UserError."""
+    """Print what the facts show of each workflow, the most expensive first. Raises UserError."""
     analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
     if not analysis.definitions:
         raise UserError(_nothing(facts, names))
@@ -115,5 +115,5 @@ def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
     if facts.pods:
         return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
     why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
-    cure = "try a longer --window or another --namespace, or run doctor"
-    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {cure}"
+    remedy = "try a longer --window or another --namespace, or run doctor"
+    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {remedy}"

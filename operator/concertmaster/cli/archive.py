@@ -17,7 +17,7 @@ from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 _CONCURRENCY = 8
-_MAX_WORKFLOWS = 50  # workflows whose components are asked for
+_MAX_WORKFLOWS = 50  # workflows whose components are requested
 
 
 @dataclass(slots=True)

@@ -204,7 +204,7 @@ class PlanReader:
         ), raw
 
     def _decided(self, recommendation: Recommendation) -> Recommendation:
-        """With the values of the change that waits or goes on, where there is one: what is printed is what is approved."""
+        """With the values of the change that waits or continues, where there is one: what is printed is what is approved."""
         open_ = (ChangePhase.PROPOSED, *IN_FLIGHT)
         change = next((c for c in self._changes if c.recommendation == recommendation.id and c.phase in open_), None)
         patch = change.operations("patch") if change is not None else None

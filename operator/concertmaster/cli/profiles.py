@@ -48,10 +48,10 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
 
 def failed(error: KubeError) -> UserError:
     """The message about a request that failed."""
-    cure = (
+    remedy = (
         "; check --kubeconfig and --context: kubectl cluster-info must work" if isinstance(error, Unreachable) else ""
     )
-    return UserError(f"{error}{cure}")
+    return UserError(f"{error}{remedy}")
 
 
 def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:

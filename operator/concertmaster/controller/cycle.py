@@ -1,7 +1,7 @@
 """One cycle: read everything once, determine what is new, write only that.
 
 Each stage isolates its faults: a source that is down, a kind that cannot be listed, a profile that cannot be parsed or an
-analysis that fails is reported in the condition of the object it concerns, and the others go on. The cycle is plain
+analysis that fails is reported in the condition of the object it concerns, and the others continue. The cycle is plain
 synchronous code in one thread.
 """
 
@@ -194,7 +194,7 @@ class Cycle:
 
     def _between(self, batches: Iterator[list[_T]], now: float) -> Iterator[list[_T]]:
         """``batches``, with what the sources have answered meanwhile stored between them. While there is more of the past to
-        read, ever more workflows can be analysed: the next cycle goes on, so that nothing else waits for the last."""
+        read, ever more workflows can be analysed: the next cycle continues, so that nothing else waits for the last."""
         begun = perf_counter()
         for batch in batches:
             yield batch

@@ -33,7 +33,7 @@ Heartbeat = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class CollectionRequest:
-    """What one metrics source is asked for in one cycle.
+    """What is read from one metrics source in one cycle.
 
     ``window_seconds`` is the longest any of the workflows looks back; ``due`` False means that only workflows never
     read before need a query (somebody created a profile between two intervals). ``now`` is unix seconds. ``min_runs`` is the
@@ -55,7 +55,7 @@ class SourceReport:
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
     its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
     ``long``: that takes so long that their newest runs are worth an analysis before.
-    ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
+    ``missing``: series the source does not have, each a sentence with its remedy. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although they
     seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
     engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
@@ -106,7 +106,7 @@ class Sources(Protocol):
         """Run users' own queries, after ``collect``: the report with what they brought. Raises as little as that."""
 
     def go_on(self, now: float) -> None:
-        """Store what was asked for ahead of the next reading, as far as it has come: called between analyses of the cycle of
+        """Store what was queried ahead of the next reading, as far as it has come: called between analyses of the cycle of
         ``now``, and short. Faults are left to that reading."""
 
     def extras(

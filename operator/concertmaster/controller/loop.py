@@ -84,7 +84,7 @@ def _settle(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> 
 
 
 class Loop:
-    """Runs ``cycle`` for ever. The cycle returns True when it has more to read and wants to run again at once.
+    """Runs ``cycle`` forever. The cycle returns True when it has more to read and wants to run again at once.
 
     Exceptions of the kinds in ``fatal`` end the loop; after any other ``failed`` is called.
     """

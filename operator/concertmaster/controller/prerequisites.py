@@ -28,7 +28,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WaitPolicy:
-    """Seconds to wait for a condition to come true, and between two looks."""
+    """Seconds to wait for a condition to come true, and between two checks."""
 
     wait: float = 120.0
     pause: float = 2.0

@@ -59,7 +59,7 @@ def same_run(one: RunRecord, other: RunRecord) -> bool:
 
 
 def retried(before: RunRecord, record: RunRecord) -> RunRecord:
-    """``record`` of a run that had ended as ``before`` and went on after that, with the time nothing ran as a pause."""
+    """``record`` of a run that had ended as ``before`` and continued after that, with the time nothing ran as a pause."""
     if record.start is None or before.end is None or record.start > before.end:
         return record  # another run of the name
     pauses = [p for p in before.pauses if record.start < p[0]]

@@ -21,8 +21,8 @@ DAILY = ("daily_metrics", "daily")
 
 @dataclass(frozen=True, slots=True)
 class RunPlaces:
-    """What the places of rows of runs, which are numbers, tell of their time. ``open_from``: that of the first row which may
-    take further executions.
+    """What the places of rows of runs, which are numbers, say about their time. ``open_from``: that of the first row
+    which may take further executions.
 
     ``of_week``: how many each week since 1970 has, beginning with the first one; a row keeps a place of the week in which it
     was stored. Rows of the first week are those that an earlier version numbered without regard to time. ``of_week`` is 0

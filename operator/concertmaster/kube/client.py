@@ -3,7 +3,7 @@
 Only the configuration loader and the raw transport of the ``kubernetes`` package are used. Its generated model classes
 cost megabytes and a Python object per field, and its typed calls have no retry, no deadline and no common error. Here
 every request has a timeout, a bounded number of attempts and a deadline, because the package's default for all three
-is "for ever". Everything this operator sends is idempotent (fixed names, uid preconditions), so every verb may be
+is "forever". Everything this operator sends is idempotent (fixed names, uid preconditions), so every verb may be
 repeated.
 """
 
@@ -156,7 +156,7 @@ class KubeClient:
     ) -> Iterator[dict[str, Any]]:
         """All objects of a collection, or that ``name``, at most ``chunk`` at a time; fewer where whole ones are large.
 
-        When the server forgot the place in a long list (410) it hands out a token to go on from the present state;
+        When the server forgot the place in a long list (410) it hands out a token to continue from the present state;
         that is taken, since callers identify objects by uid and the next cycle lists again anyway.
         """
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)

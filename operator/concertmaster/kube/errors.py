@@ -12,7 +12,7 @@ class KubeError(Exception):
     """A request to the Kubernetes API that did not succeed.
 
     ``status`` is the HTTP code, 0 when none was received; ``retry_after`` the seconds the server asked to wait;
-    ``continue_token`` what it offered to go on with a list it could not continue as asked.
+    ``continue_token`` what it offered to continue with a list it could not continue as asked.
     """
 
     retryable = False

@@ -148,7 +148,7 @@ def read_body(answer: urllib3.BaseHTTPResponse, late: Callable[[], bool]) -> byt
 
 
 def decode_object(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
-    """The object of an answer; KubeError for one that tells of a failure. ``what`` names the request."""
+    """The object of an answer; KubeError for one that reports a failure. ``what`` names the request."""
     try:
         document = json.loads(payload) if payload else {}
     except ValueError:

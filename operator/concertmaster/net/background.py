@@ -1,4 +1,4 @@
-"""A call that is under way while its caller goes on."""
+"""A call that is under way while its caller continues."""
 
 from __future__ import annotations
 

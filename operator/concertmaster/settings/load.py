@@ -1,4 +1,4 @@
-"""Reading the configuration file: every mistake is named with file, field and cure, and no value is repeated."""
+"""Reading the configuration file: every mistake is named with file, field and remedy, and no value is repeated."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class MaterialitySpec(ApiModel):
 
 
 class AnalysisSpec(ApiModel):
-    """How much history is looked at, and what the score weighs."""
+    """How much history is examined, and what the score weighs."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
 

@@ -44,7 +44,7 @@ class RunsStatus(ApiModel):
 
 
 class RunningStatus(ApiModel):
-    """One run in progress, forecast from how earlier runs went on from where it is."""
+    """One run in progress, forecast from how earlier runs continued from where it is."""
 
     deadline: Timestamp | None = Field(
         default=None,

@@ -2,7 +2,7 @@
 and back into the past, newest first, as far as runs are analysed.
 
 Rows are listed without their objects; an object is only fetched where its run may be of an observed workflow. How far was
-read is kept in the history like that of a metrics source, so that a restart goes on and a new profile is caught up on.
+read is kept in the history like that of a metrics source, so that a restart continues and a new profile is caught up on.
 What a live object said is never replaced by what the archive says of the same end.
 """
 
@@ -116,7 +116,7 @@ class ArchivedRuns:
 
     def _compare(self, inputs: Mapping[WorkflowKey, tuple[InputSource, ...]], most: Mapping[WorkflowKey, int]) -> None:
         """Have the past read again of workflows whose inputs changed, and forget what is remembered of namespaces of which
-        more or other runs are asked for than in the last cycle."""
+        more or other runs are requested than in the last cycle."""
         store = self._keeper.store
         known, shards = store.watermarks(self._form.inputs), self._marks.shards(most)
         sums = {
@@ -146,7 +146,7 @@ class ArchivedRuns:
         known = set(untils)
         if fresh := spaces - known:
             newest = self._archive.newest(fresh)
-            if newest is not None:  # else nothing was archived there yet: there is no moment from which to go on
+            if newest is not None:  # else nothing was archived there yet: there is no moment from which to continue
                 self._marks.advance(fresh, min(newest, intake.now), facts=True)
                 known |= fresh
         read = [key for key in keys if key.namespace in known]

@@ -35,8 +35,8 @@ class KeptChanges:
         self._verifier = verifier
         self._rollback = rollback
         self._named: frozenset[str] = frozenset()  # uids
-        self._due: dict[str, float] = {}  # by uid: the age (seconds) from which it is looked at next
-        self._left = 0  # looks in this cycle
+        self._due: dict[str, float] = {}  # by uid: the age (seconds) from which it is examined next
+        self._left = 0  # checks in this cycle
 
     def begin(self, listed: Iterable[WorkflowChangeView], reads: Callable[[str], bool]) -> None:
         """Begin a cycle: read the journal, and drop what is deleted or rolled back. ``reads``: whether the changes of a

@@ -95,7 +95,7 @@ class Recovery:
     def _recovered(
         self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float
     ) -> bool:
-        """Whether nothing is left to do for one change: else the next cycle goes on."""
+        """Whether nothing is left to do for one change: else the next cycle continues."""
         change = WorkflowChangeView(body)
         if self._writer.fresh(change) is not None or not self._known(change, subject, policies):
             return False

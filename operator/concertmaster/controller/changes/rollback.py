@@ -26,7 +26,7 @@ class Rollback:
         now: float,
         may_write: Callable[[], bool] = lambda: True,
     ) -> WorkflowChangeView | None:
-        """Roll a change back, announcing it first; without an ``announcement``, go on with one that was announced. The
+        """Roll a change back, announcing it first; without an ``announcement``, continue with one that was announced. The
         change and, with ``may_write``, the policy are read again before each write."""
         if not self._writer.as_read(change) or not may_write():
             return None  # the next cycle decides on what holds now

@@ -48,7 +48,7 @@ class Verifier:
         self._apply = apply
         self._rollback = rollback
         self._history = history
-        self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are asked for later in this cycle
+        self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are requested later in this cycle
 
     def follow(
         self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool, *, early: bool = False

@@ -208,7 +208,7 @@ class ChangeWriter:
             self.problems.append(f"{change.ref}: its status cannot be written: {error}")
             return None
 
-    # --- the journal, where the work must go on without it
+    # --- the journal, where the work must continue without it
 
     def journaled(self, change: WorkflowChangeView) -> bool:
         """Whether the journal holds this very change: without it the status alone is not trusted for a rollback."""

@@ -37,7 +37,7 @@ LONG = 120.0  # seconds: where reading the past takes more, the newest runs are 
 
 @dataclass(frozen=True, slots=True)
 class PodQuery:
-    """How pods of some namespaces are asked for: labels that place them, and how they are found."""
+    """How pods of some namespaces are queried: labels that place them, and how they are found."""
 
     label_keys: tuple[str, ...]
     options: CollectOptions
@@ -54,7 +54,7 @@ class FactsSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A span that ends at ``until``, as it is asked for."""
+    """A span that ends at ``until``, as it is queried."""
 
     namespaces: tuple[str, ...]
     until: float
@@ -63,7 +63,7 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """What was asked for ahead: the newest chunk of a span, and those before it."""
+    """What was queried ahead: the newest chunk of a span, and those before it."""
 
     span: _Span
     since: float  # where it begins
@@ -192,7 +192,7 @@ class PastReader:
                 self._ask_on(self._known)
 
     def go_on(self, now: float) -> None:
-        """Store what was asked for ahead, as far as it has come, and ask for what follows. A fault of the source is left to
+        """Store what was queried ahead, as far as it has come, and ask for what follows. A fault of the source is left to
         the next reading, which asks again. ``now`` is that of the cycle, which must have read: what an earlier one knew of
         workflows may be otherwise by now. Raises HistoryError."""
         ahead, known = self._ahead, self._known
@@ -222,7 +222,7 @@ class PastReader:
             self._ask_on(known)
 
     def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
-        """Whether what was read since ``begun`` is analysed before more is: soon, where reading goes on between analyses."""
+        """Whether what was read since ``begun`` is analysed before more is read: soon, where that continues meanwhile."""
         patience = _MAX_SECONDS_SLOW if self._takes_long(lacking, lows, begun) else _MAX_SECONDS
         return self._clock() - begun > patience
 
@@ -270,7 +270,7 @@ class PastReader:
             self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
 
     def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:
-        """``parts``, first of them what was asked for ahead."""
+        """``parts``, first of them what was queried ahead."""
         begun = ahead.span.namespaces if ahead is not None else ()
         return sorted(parts, key=lambda part: tuple(part[1]) != begun)
 

@@ -110,7 +110,7 @@ class Collector:
         return self._sources.names()
 
     def collect(self, requests: Sequence[CollectionRequest], now: float) -> Mapping[str, SourceReport]:
-        """Read every source that is asked for; reports of sources nobody asks for any more are dropped."""
+        """Read every source that is requested; reports of sources nobody asks for any more are dropped."""
         reports: dict[str, SourceReport] = {}
         self._asked = []
         for request in requests:

@@ -16,7 +16,7 @@ from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing_series import MIN_EXAMPLES, MissingSeries
 
 # A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
-# are missing, which pods belong to no run, and which runs go on. Six hours of ten thousand workflows are 250,000 pods.
+# are missing, which pods belong to no run, and which runs continue. Six hours of ten thousand workflows are 250,000 pods.
 PODS_AT_START = 2500
 AT_START = 600.0  # seconds, the first step
 _FURTHER = (HOUR, 6 * HOUR)
@@ -98,7 +98,7 @@ class Outages:
         self._marks = marks
         self._interval = interval
         self._well: dict[str, float] = {}  # last good reading of each source
-        self._since: dict[str, float] = {}  # of the outages that go on
+        self._since: dict[str, float] = {}  # of the outages that continue
 
     def spans(self, source: str, now: float, *, ok: bool, read: float) -> tuple[tuple[float, float], ...]:
         """Those so far (unix seconds). ``ok``: whether the source is up at ``now``, by its last real reading, at ``read``.

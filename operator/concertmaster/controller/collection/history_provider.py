@@ -108,7 +108,7 @@ class HistoryProvider:
         return store
 
     def reopen(self) -> str:
-        """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
+        """Try the file again where only a copy is available; what is wrong with it, empty when nothing is."""
         self._unwritable = False
         if self._server is not None:
             return self._checked()

@@ -37,7 +37,7 @@ def _namespace(run: _Known) -> str:
 
 
 class RunsInProgress:
-    """``note`` and ``over`` are called from the watch's thread, ``look`` from the cycle's."""
+    """``note`` and ``over`` are called from the watch's thread, ``refresh`` from the cycle's."""
 
     def __init__(self, read: Callable[[ObjectRef], RunRecord | None]) -> None:
         """``read`` gives the run as it is now, None when it is over or gone."""

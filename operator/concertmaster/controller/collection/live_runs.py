@@ -285,7 +285,7 @@ class LiveRuns:
     # --- notes --------------------------------------------------------------------------------------------------------
 
     def lost(self, error: BaseException) -> None:
-        """The watch ended by a fault; the next look finds out what can be watched and starts it again."""
+        """The watch ended by a fault; the next cycle finds out what can be watched and starts it again."""
         self._kinds.doubt()
         self._note(f"the watch of runs ended and is started again: {type(error).__name__}: {str(error)[:200]}")
 

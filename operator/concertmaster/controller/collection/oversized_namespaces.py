@@ -1,6 +1,6 @@
 """Namespaces whose metrics are too large to be read: what was left out, and who is read apart from the others.
 
-A namespace that was refused once makes every answer it shares with others too large, so it is asked for by itself until
+A namespace that was refused once makes every answer it shares with others too large, so it is queried by itself until
 its answers have fitted for an hour. Only its own workflows report it. So is one whose profiles name so many labels that a
 query for it and others would be refused.
 """
@@ -60,7 +60,7 @@ class OversizedNamespaces:
         self._gaps = {n: gap for n, gap in self._gaps.items() if n in namespaces and now - gap.seen < _REPORT_SECONDS}
 
     def groups(self, namespaces: Iterable[str], now: float) -> list[list[str]]:
-        """``namespaces`` as they are to be asked for: together, and each that is too large by itself."""
+        """``namespaces`` as they are to be queried: together, and each that is too large by itself."""
         apart = {n for n, gap in self._gaps.items() if now - gap.seen < _RETRY_AFTER}
         names = sorted(namespaces)
         return [*self._packed(n for n in names if n not in apart), *([n] for n in names if n in apart)]
@@ -82,7 +82,7 @@ class OversizedNamespaces:
 
     def notes(self, now: float, full: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         """By namespace, what its workflows lack and what to do; ``full``: what the history says. The same text as long as
-        it goes on."""
+        it continues."""
         notes = {name: (_sentence(name, gap, now),) for name, gap in self._gaps.items()}
         for name in (n for n, words in self._words.items() if sum(words.values()) > MAX_WORDS):
             notes[name] = (*notes.get(name, ()), _too_many_labels(name))

@@ -29,7 +29,7 @@ REMEMBERED = 20_000
 
 @dataclass(slots=True)
 class PendingRun:
-    """One finished run. ``packed`` None: it must be asked for again. ``mark``: which of its ends it is. ``tries``: readings
+    """One finished run. ``packed`` None: it must be requested again. ``mark``: which of its ends it is. ``tries``: readings
     that found parts missing."""
 
     ref: ObjectRef

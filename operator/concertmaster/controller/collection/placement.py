@@ -114,7 +114,7 @@ def _sentences(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def placed_uids(placed: Assignment) -> set[str]:
-    """Pods in their final places: one without a step may get one from what a later look shows of its run."""
+    """Pods in their final places: one without a step may get one from what a later reading shows of its run."""
     return {
         e.uid
         for runs in placed.executions.values()

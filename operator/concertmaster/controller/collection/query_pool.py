@@ -101,7 +101,7 @@ class QueryPool:
                 del self._jobs[author]
 
     def arrived(self) -> set[WorkflowKey]:
-        """Workflows that can go on: their answer has arrived, or a thread is free that they did not get last time."""
+        """Workflows that can continue: their answer has arrived, or a thread is free that they did not get last time."""
         keys: set[WorkflowKey] = set()
         for author, job in self._jobs.items():
             if job.answer.done() and not job.announced:

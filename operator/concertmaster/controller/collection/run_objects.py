@@ -76,8 +76,8 @@ class RunObjects:
 
 
 class EarlierRuns(Generic[T]):
-    """Lists of the runs that had ended before their workflow was observed, by namespace. They take turns, and go on in the
-    next cycle where the time of one is not enough."""
+    """Lists of the runs that had ended before their workflow was observed, by namespace. They take turns, and continue
+    in the next cycle where the time of one is not enough."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -4,7 +4,7 @@ They run beside the cycle (``query_pool``), which waits a few seconds for them: 
 Namespaces share the number of queries per cycle, and those that waited longest come first.
 
 A duration is stored when it is first seen, as an execution of its step, so that the run outlives the series. Extra
-metrics are asked for when a workflow is analysed, over its whole window: one query per metric covers all runs. The values
+metrics are queried when a workflow is analysed, over its whole window: one query per metric covers all runs. The values
 are kept in the history, so that it outlives the series as well. A query that is refused concerns its author and nobody
 else.
 """

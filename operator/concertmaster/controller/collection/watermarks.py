@@ -277,7 +277,7 @@ class Reading:
         self, together: Callable[[Iterable[str]], Iterable[list[str]]], most: int
     ) -> list[tuple[float, list[str]]]:
         """Namespaces of these, and the moment down to which they were read. What was read least comes first, so that all
-        workflows have their newest runs early. Read at once are those that may be asked for ``together``, in parts of at
+        workflows have their newest runs early. Read at once are those that may be queried ``together``, in parts of at
         most ``most`` workflows, or of one namespace."""
         sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
         for key, low in self.unread.items():

@@ -112,7 +112,7 @@ class Definitions:
     def _build(self, entry: Entry, target: Target, triggers: Sequence[Target], targets: Targets) -> ResolvedDefinition:
         kind, _, name = target.id
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
-        unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
+        unseen: dict[str, list[str]] = {}  # what could not be examined, by the reason
         passing: list[Problem] = []
 
         def look(other_kind: str, other_name: str) -> Mapping[str, Any] | None:
@@ -248,7 +248,7 @@ def _declared_graph(definition: WorkflowDefinition) -> ResolvedDefinition:
 
 def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> ConditionUpdate:
     """An engine's object with anomalies is analysed all the same, as far as it was understood. ``hidden`` tells what it
-    refers to and could not be looked at."""
+    refers to and could not be examined."""
     problems = definition.graph.problems
     if problems:
         message = f"{what} is analysed as far as it was understood: {_listed(problems)}{hidden}"

@@ -123,7 +123,7 @@ class LabelledWorkflows:
         for keys, workflows in self._known.items():
             self._known[keys] = {w: at for w, at in workflows.items() if now - at <= DAY}
         workflows_now = tuple(w for workflows in self._known.values() for w in workflows)
-        # Of these no source has a label: only live pods can tell of them.
+        # Of these no source has a label: only live pods show them.
         hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
         warnings = self._pods.follow(hidden) if self._pods is not None else ()
         return Labelled(workflows_now, (*notes, *warnings))

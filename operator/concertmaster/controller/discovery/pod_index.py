@@ -47,7 +47,7 @@ class AccessRights(Protocol):
 
 
 class RunningWatch(Protocol):
-    """A watch that goes on by itself."""
+    """A watch that continues by itself."""
 
     def keep(self) -> None:
         """Begin it, and again where it has ended."""

@@ -1,6 +1,6 @@
 """The objects that define workflows, as the cycle sees them: listed once per kind, kept packed, parsed on demand.
 
-A thousand templates as Python dicts are fifty megabytes, as compressed JSON two. Only metadata is looked at for
+A thousand templates as Python dicts are fifty megabytes, as compressed JSON two. Only metadata is examined for
 discovery; a spec is unpacked when the definition of a profiled workflow must be (re)built, that is when the object or
 one it refers to has changed.
 """

@@ -2,7 +2,7 @@
 
 Definitions and analyses of a few large objects take longer than those of a thousand ordinary ones. What is beyond the
 share of its namespace waits for the next cycle, which then begins with it: a tenant's objects make only the tenant wait.
-This also holds where there is one namespace: decisions about its changes are looked at between the shares.
+This also holds where there is one namespace: decisions about its changes are examined between the shares.
 """
 
 from __future__ import annotations

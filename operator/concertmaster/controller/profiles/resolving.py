@@ -28,7 +28,7 @@ class ProfileResolver:
         self._resolved: Sequence[Subject] = ()
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
-        """The profiles; not looked at anew when all they are made of is as in the cycle before, and none of them waited."""
+        """The profiles; not examined anew when all they are made of is as in the cycle before, and none of them waited."""
         rests_on = (snapshot.snapshot.profiles, snapshot.policies.edition, snapshot.namespaces)
         same = self._targets is snapshot.targets and self._rests_on == rests_on
         if same and not self._shares.resumes and not any(s.resolved.waits for s in self._resolved):

@@ -1,6 +1,6 @@
 """Details of each profile for the HTTP server: the last analysis in full, packed. It is read from the history when somebody
 asks; what the history does not keep yet stands in memory, within a bound. The newest runs are put together from the history
-then, too: to render them takes a tenth of an analysis, and few of ten thousand are looked at before the next one.
+then, too: to render them takes a tenth of an analysis, and few of ten thousand are examined before the next one.
 
 An answer is given to whoever knows the profile's uid. It is random and part of the object, so that those who may read the
 profile get what was found out about it, whichever way they reach the port; and there is no list to ask for. Besides the

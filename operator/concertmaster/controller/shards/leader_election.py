@@ -29,7 +29,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 class LeadershipLost(Exception):
-    """Another operator took over; this one must not go on."""
+    """Another operator took over; this one must not continue."""
 
 
 @dataclass(frozen=True, slots=True)

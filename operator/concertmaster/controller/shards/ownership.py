@@ -50,7 +50,7 @@ class Members:
 
     def alive(self) -> frozenset[str]:
         """The Leases that are held, or only that of an operator in one piece while there is one. Raises KubeError; after a
-        first Conflict another look is worth it."""
+        first Conflict it is worth reading it again."""
         if self._whole():
             return frozenset({self.release})
         held: set[str] = set()
@@ -83,8 +83,9 @@ class Members:
 
 
 class Ownership:
-    """What the shard ``own`` looks after. ``refresh`` is called from one thread, ``owns`` from the cycle's, ``may_write``
-    from any. ``holds``: whether the own Lease is held and was seen by all; ``fresh``: seconds for which a look is good."""
+    """What the shard ``own`` looks after. ``refresh`` is called from one thread, ``owns`` from the cycle's,
+    ``may_write`` from any. ``holds``: whether the own Lease is held and was seen by all; ``fresh``: seconds for which a
+    reading of the Leases is good."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Ownership:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.own = own
-        self.problem = ""  # why the last look failed
+        self.problem = ""  # why the last refresh failed
         self._members = members
         self._holds = holds
         self._fresh = fresh
@@ -113,11 +114,11 @@ class Ownership:
 
     @property
     def latest(self) -> frozenset[str]:
-        """The shards that were alive at the last look."""
+        """The shards that were alive at the last refresh."""
         return self._latest[0]
 
     def refresh(self) -> bool:
-        """Look at the Leases; True when other shards are alive than before. A failed look changes nothing."""
+        """Read the Leases; True when other shards are alive than before. A failed read changes nothing."""
         begun = self._clock()
         try:
             try:
@@ -134,7 +135,7 @@ class Ownership:
         return before[0] != alive
 
     def seen(self) -> bool:
-        """Whether the last look is recent enough to write by it."""
+        """Whether the last refresh is recent enough to write by it."""
         return self._clock() - self._latest[1] < self._fresh
 
     def begin(self) -> None:

@@ -22,7 +22,7 @@ def is_clear(chance: float, ratio: float, low: float) -> bool:
 
 def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> int:
     """1 for an increase that is clear and at least ``least`` (a share), -1 for such a decrease (to one over 1 + ``least``),
-    else 0. ``compared``: series that are looked at, any of which may change by chance."""
+    else 0. ``compared``: series that are examined, any of which may change by chance."""
     size, bar, chance = math.log(point.ratio), math.log1p(least), compared * (1.0 - point.confidence)
     if size >= bar and is_clear(chance, point.ratio, point.low):
         return 1

@@ -111,8 +111,8 @@ def write_access(plan: Plan, situation: Situation) -> CheckResult:
     if access is None:
         return blocked("the API server could not be asked about the right to write", waiting=True)
     if not access:
-        cure = "the policy's condition WriteAccess has the value to set"
-        return blocked(f"the operator may not patch {plan.target.kind}; {cure}")
+        remedy = "the policy's condition WriteAccess has the value to set"
+        return blocked(f"the operator may not patch {plan.target.kind}; {remedy}")
     return passed(f"the operator may patch {plan.target.kind}")
 
 

@@ -147,7 +147,7 @@ class Fleet:
 
     def _cores(self, spans: Floats) -> Floats:
         """Mean cores that each member reserves during the spans, shape (members,). Of the runs of about the same length,
-        those are looked at that start before a span ends, and at most the longest of them before it begins."""
+        those are examined that start before a span ends, and at most the longest of them before it begins."""
         reserved = np.zeros(len(self.members))
         if not len(spans):
             return reserved

@@ -110,7 +110,7 @@ class MemoryUse:
 
 @dataclass(frozen=True, slots=True)
 class _Usable:
-    """One of the steps with its usable rows, and the peaks to expect if they go on growing. ``logs`` of peaks, and
+    """One of the steps with its usable rows, and the peaks to expect if they keep growing. ``logs`` of peaks, and
     ``input_logs`` of positive inputs, NaN for others."""
 
     peaks: Floats

@@ -19,7 +19,7 @@ MAX_EXPONENT = 1.5
 # Prior of the exponent of a step: mean 0.3, standard deviation 0.4; and the least noise of runs.
 EXPONENT, EXPONENT_SPREAD, MIN_NOISE = 0.3, 0.4, 0.2
 MAD_TO_SIGMA = 1.482602218505602
-# The models by index; further lines follow, then the median of neighbours where it is asked for.
+# The models by index; further lines follow, then the median of neighbours where it is requested.
 LINE, NEAR_POWER, POWER, MEDIAN, FURTHER = range(5)
 MIN_INPUT = 1e-300
 

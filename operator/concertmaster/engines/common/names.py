@@ -110,7 +110,7 @@ def belongs_to(name: str, prefixes: tuple[str, ...]) -> str | None:
     return max(hits, key=len, default=None)
 
 
-@lru_cache(maxsize=256)  # a few keys are asked for at every pod
+@lru_cache(maxsize=256)  # a few keys are looked up for every pod
 def pod_label(key: str) -> str:
     """A Kubernetes label key in the form that kube-state-metrics appends to ``label_``: ``tekton.dev/pipelineRun``
     becomes ``tekton_dev_pipeline_run`` (internal/store/utils.go)."""

@@ -3,7 +3,7 @@
 Pods are merged by uid whatever their time, and PostgreSQL has no unique key across partitions by time. So the week is in
 the place of a row, which is its key anyway: places are numbered from the beginning of the week in which the row is stored
 first. A pod that comes again is changed in its row, in whatever week that is; those from the week before it was created
-on are searched. A run that goes on in the next week has another row there, so that partitions of earlier weeks come to an
+on are searched. A run that continues in the next week has another row there, so that partitions of earlier weeks come to an
 end. Shards that write pods of one namespace claim it, so that none of them stores a uid twice.
 """
 

@@ -1,7 +1,7 @@
 """Copies of rows that a database server holds, in a SQLite file beside the operator.
 
 A cache and nothing more: what it says is compared with the server's digests, it is thrown away when it is damaged or of
-another version, and the operator goes on without it where it cannot be written.
+another version, and the operator continues without it where it cannot be written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connections whose answers begin within the time limit.
 
 A socket's limit holds for each read: a status line that comes byte by byte, or "100 Continue" without end, is waited for
-for ever. The cycle with it, until its liveness probe fails, and so for everybody after each restart.
+forever. The cycle with it, until its liveness probe fails, and so for everybody after each restart.
 """
 
 from __future__ import annotations

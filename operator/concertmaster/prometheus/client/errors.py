@@ -75,7 +75,7 @@ class PartialAnswer(MetricsError):
 
 
 class Truncated(TooLarge):
-    """The answer stopped at the limit of result elements that was asked for."""
+    """The answer stopped at the limit of result elements that was requested."""
 
     reason = "Truncated"
 

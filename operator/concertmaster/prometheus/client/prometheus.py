@@ -49,7 +49,7 @@ class PrometheusClient:
         self._most: Callable[[], int] = lambda: source.max_concurrent_queries
         self.learned_interval: float | None = None
         self.sampled_interval: float | None = None  # seconds, of the container with most samples
-        self.sampled_at = 0.0  # unix seconds: the moment at which that was asked for
+        self.sampled_at = 0.0  # unix seconds: the moment at which that was requested
         self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
         self.hourly = HourlyQueries()
         self.lent = 0  # queries at a time that another process of this operator may send

@@ -1,7 +1,7 @@
 """Requests to a metrics source: bodies, limits, retries and refusals, below every query.
 
 Of ``prometheus_api_client`` this takes the connection: the session for a URL, its adapter and its life. Its query methods
-are not used: they put a POST's query into the URL, wait for ever and hand out the result without the warnings that say
+are not used: they put a POST's query into the URL, wait forever and hand out the result without the warnings that say
 half of it is missing. An answer is checked and decoded here once, so nothing of its envelope is lost.
 """
 
@@ -45,7 +45,7 @@ MAX_USER_ANSWER_BYTES = 8 << 20  # of the answer to a user's own query: 5,000 ru
 
 
 class _Again(Exception):
-    """One attempt failed in a way another attempt may cure."""
+    """One attempt failed in a way another attempt may succeed."""
 
     def __init__(self, error: MetricsError, retry_after: float | None = None) -> None:
         super().__init__(str(error))
@@ -196,11 +196,11 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             size += len(part)
             parts.append(part)
             if size > most:
-                cure = "Raise maxResponseBytes of the source, or give the operator fewer namespaces"
+                remedy = "Raise maxResponseBytes of the source, or give the operator fewer namespaces"
                 raise TooLarge(
                     f"the answer is larger than {most} bytes",
                     where=self.where,
-                    remedy=cure if most == self._source.max_response_bytes else "Aggregate the query to fewer series",
+                    remedy=remedy if most == self._source.max_response_bytes else "Aggregate the query to fewer series",
                 )
             if self._tools.monotonic() > until:
                 raise self._timed_out()

@@ -27,7 +27,7 @@ class CollectOptions:
     longest: float = 6 * HOUR
     shortest: float = 60.0
     hold: float = 6 * HOUR
-    nodes: bool = False  # whether types and prices of nodes are asked for
+    nodes: bool = False  # whether types and prices of nodes are queried
     named_pods: int = 2000  # of which one query asks by name
     longest_query: int = 640 * 1024  # bytes of a query's text: proxies take bodies of 1 MiB unless configured otherwise
 

@@ -17,7 +17,7 @@ from concertmaster.prometheus.guard.fence import fence
 
 MAX_SERIES = 5000  # series one user query may answer with
 MAX_LABEL_BYTES = 512  # of a label that names a run, step or model: databases limit what they index
-_OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
+_OVERLAP = 120.0  # seconds examined again, for samples that arrived late
 _MAX_SPAN = 31 * DAY  # seconds; the fence allows no longer span
 _RUN, _STEP = "run", "step"
 

@@ -83,7 +83,7 @@ class NodeCapacity:
 
 
 class MomentReader(Generic[_Moment, _Made]):
-    """Moments of one source. Each is asked for once, the newest first, one query per call, and none for an hour after one
+    """Moments of one source. Each is queried once, the newest first, one query per call, and none for an hour after one
     without an answer: 8 a day, at first those of the last day, and then slowly those of the week, as far as the source
     reaches back. None is stored: the source tells them again after a restart."""
 

@@ -79,9 +79,9 @@ def backfill(
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
     halved, and a few times one that the source has no time for. Where nothing ended in the newest chunk, one query tells
-    whether there is anything at all. ``at_once`` chunks are asked for at a time, so that the
+    whether there is anything at all. ``at_once`` chunks are queried at a time, so that the
     source evaluates one while another is decoded and used; one at a time once the source had no time. Raises MetricsError
-    between chunks; what was yielded stays true, and the caller may go on later with ``until`` set to the ``since`` of the
+    between chunks; what was yielded stays true, and the caller may continue later with ``until`` set to the ``since`` of the
     last chunk.
     """
     chosen = options or CollectOptions()
@@ -89,9 +89,9 @@ def backfill(
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
     patience, doubtful = SHORTER_AFTER_TIMEOUT, True
-    quiet = end < now - RECENT_SECONDS  # a reading that goes on in the past: its first span may be quiet, too
+    quiet = end < now - RECENT_SECONDS  # a reading that continues in the past: its first span may be quiet, too
     asked: deque[tuple[float, Future[Collection]]] = deque()
-    position = end  # everything between it and ``end`` is asked for
+    position = end  # everything between it and ``end`` is queried
     while end > since:
         while len(asked) < at_once and position > since:
             begin = max(since, float(int(position - length)))
@@ -125,7 +125,7 @@ def backfill(
                     yield Collection(since, end, shards=0, blind=collection.blind)
                     return
             continue
-        asked.clear()  # of what follows the refused span; it is asked for again when its turn comes
+        asked.clear()  # of what follows the refused span; it is queried again when its turn comes
         position = end
 
 

@@ -1,7 +1,7 @@
-"""Pods of which everything is known, so that the looks after the one that read them need not ask for them again.
+"""Pods of which everything is known, so that later readings need not ask for them again.
 
 Looks overlap, because samples may be late and the last ones of a container come after its end. Without this each pod is
-read in as many looks as its end is covered by, and its workflow is analyzed as often. Pure.
+read as often as its end is covered, and its workflow analysed as often. Pure.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from concertmaster.prometheus.collect.collection import Collection
 from concertmaster.prometheus.collect.windows import LOOKBACK, SETTLED
 
 _SPARSE = 60.0  # seconds between samples where the interval is not known
-_KEEP_SECONDS = 600.0 + LOOKBACK  # seconds before a look that its window reaches back at most, overlap included
+_KEEP_SECONDS = 600.0 + LOOKBACK  # seconds before a reading that its window reaches back at most, overlap included
 
 
 def settled(facts: Iterable[PodFact], latest: float, interval: float | None) -> frozenset[str]:
-    """Uids of pods that a later look would show no better. ``latest``: the newest moment that was asked for (unix seconds);
-    ``interval``: seconds between samples, None when unknown.
+    """Uids of pods that a later reading would not show better. ``latest``: the newest moment that was queried (unix
+    seconds); ``interval``: seconds between samples, None when unknown.
 
     A pod that vanished may turn out to have ended, and a container with fewer samples than its life has room for may have
     samples on their way.
@@ -42,14 +42,14 @@ def _lacks(container: ContainerFact, finished: float, interval: float) -> bool:
 
 
 class SettledPods:
-    """What the newest looks at one source settled, by namespace."""
+    """What the newest readings of one source settled, by namespace."""
 
     def __init__(self) -> None:
         self._ends: dict[str, dict[str, float]] = {}  # namespace -> uid -> end of the pod
         self._until: dict[str, float] = {}  # up to when the namespace was read
 
     def known(self, namespaces: Sequence[str], since: float) -> frozenset[str]:
-        """Uids that a look from ``since`` (unix seconds) may leave out. A namespace that is read again from an earlier
+        """Uids that a reading from ``since`` (unix seconds) may leave out. A namespace that is read again from an earlier
         moment than it was read up to is read as if for the first time: somebody found its facts wrong or lost."""
         found: set[str] = set()
         for namespace in namespaces:

@@ -99,7 +99,7 @@ class QueryShard:
         )
 
     def without_pods(self) -> Collection | None:
-        """What there is to tell of a span in which no pod of a run was seen; None where labels were moved, which may hide
+        """What there is to say about a span in which no pod of a run was seen; None where labels were moved, which may hide
         them."""
         if self._shape().state.renamed:
             return None

@@ -11,7 +11,7 @@ from concertmaster.prometheus.collect.collection import CollectOptions
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.scope import TimeRange
 
-LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
+LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is queried over the pods' own lives, in these classes
 LIFE_SPAN, MAX_LIFE_SPAN = 1800.0, 6 * HOUR  # seconds between the ends of pods asked for together: of many, of any
 MIN_PODS_PER_QUERY = 250  # pods that are worth a query of their own
 # When it had ended and its last sample was there, and when it began (unix seconds).
@@ -22,7 +22,7 @@ MAX_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is no
 
 
 def latest_moment(end: float, now: float) -> float:
-    """The moment up to which lives are read by a look at what ended until ``end``: their last samples come after it."""
+    """The moment up to which lives are read by a reading of what ended until ``end``: their last samples come after it."""
     return max(end, min(float(int(now)), end + SETTLED))
 
 

@@ -43,7 +43,7 @@ Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, cont
 
 
 def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage, *, step: float = 0.0) -> None:
-    """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container.
+    """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may report the same container.
     ``step`` is that of the subqueries behind the answer."""
     names = ("__name__", "series", "stat", *scheme.columns("namespace", "pod", "container", "id"))
     for (name, series, stat, namespace, pod, container, cgroup), value in vector.select(*names):

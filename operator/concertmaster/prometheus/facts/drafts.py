@@ -89,7 +89,7 @@ class PodDraft:
 
 
 def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, PodDraft]:
-    """Drafts by uid of the pods of ``uids`` from the ``pods`` query, which may tell of others of the same names too."""
+    """Drafts by uid of the pods of ``uids`` from the ``pods`` query, which may report others of the same names too."""
     families: dict[str, tuple[list[tuple[str, ...]], list[float]]] = {
         f: ([], []) for f in ("state", *_FAMILIES.values())
     }

@@ -1,7 +1,7 @@
 """Which series a metrics source lacks, the effect of that, and the fix. Pure: judged by the facts that came out.
 
 Widely used allow-lists drop several of the series that matter here, and nothing fails when they do: a figure is just
-unknown for ever. So the absence is reported, with the setting that fixes it.
+unknown forever. So the absence is reported, with the setting that fixes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recognising a scrape without ``honor_labels``. Pure.
 
 Such a scrape puts its target's own namespace, pod and container into the labels of those names and moves the ones that
-matter to ``exported_...``. Everything is still there, so it is read from there, and the cure is named.
+matter to ``exported_...``. Everything is still there, so it is read from there, and the remedy is named.
 """
 
 from __future__ import annotations

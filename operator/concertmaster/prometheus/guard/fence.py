@@ -152,7 +152,7 @@ def _understood(query: str, seconds: int, required: list[Term]) -> Any:
         names = [(operator, value) for name, operator, value in terms(expr) if name == "__name__"]
         if not any(operator == "=" or (operator == "=~" and not value.startswith(".")) for operator, value in names):
             raise _Refused("every selector must name its metric")
-    # A text inside quotes may look like the range that was asked for.
+    # A text inside quotes may look like the range that was requested.
     ranges = [expr.range for expr in _walk(tree) if isinstance(expr, p.MatrixSelector | p.SubqueryExpr)]
     if timedelta(seconds=seconds) not in ranges:
         raise _Refused(f"the query must use {WINDOW} as the range of a selector")

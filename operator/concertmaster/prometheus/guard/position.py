@@ -31,7 +31,7 @@ def column(query: str) -> int | None:
     if message != _SYNTAX:
         return _unbalanced(text) if "paren" in message or "brac" in message else _named(text, message)
     tokens = list(_TOKEN.finditer(text))
-    # No text is viable that goes on after one that is not.
+    # No text is viable that continues after one that is not.
     wrong = bisect_left(tokens, True, key=lambda token: not _viable(text[: token.end()]))
     if wrong == len(tokens):
         return len(query.rstrip()) + 1  # the text ends too early

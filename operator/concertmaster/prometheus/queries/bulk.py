@@ -151,10 +151,9 @@ def targets(scope: QueryScope, window: TimeRange, within: str = "", *, timed: bo
     ``within``: the range by which the window is read (default: sparse where it is long).
 
     The ``stat`` label says which: ``up`` (of all jobs: a join with those that expose pods would read all of these once
-    more), ``seen``. A vanished pod is believed only with this at hand. With ``timed``, ``interval`` is the smallest interval
-    in seconds at which any container of the metrics source is sampled; ``records`` is there where recording rules are
-    evaluated.
-    """
+    more), ``seen``. A vanished pod is believed only when this is available. With ``timed``, ``interval`` is the
+    smallest interval in seconds at which any container of the metrics source is sampled; ``records`` is there where
+    recording rules are evaluated."""
     info = selector("kube_pod_info", scope.of(scope.state))
     up = selector("up", equalities(scope.extra_matchers))
     memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), scope.usage.match("container", "!=", "")])

@@ -1,7 +1,7 @@
 """Use of what few pods request (GPUs, ephemeral storage) and prices of nodes, asked where needed only. PromQL text, pure.
 
 The exporter of GPU metrics runs in a pod of its own. Scraped without ``honor_labels`` its series carry the pod that uses the
-GPU as ``exported_pod``: both forms are asked for, and no pod asked for is the exporter.
+GPU as ``exported_pod``: both forms are queried, and no pod asked for is the exporter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concertmaster.prometheus.queries.bulk import by_stat, last_values
 from concertmaster.prometheus.queries.promql import among, equalities, selector
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope, TimeRange
 
-# What DCGM tells of a GPU's use. The first also covers MIG slices, the second is exported everywhere.
+# What DCGM reports of a GPU's use. The first also covers MIG slices, the second is exported everywhere.
 ENGINE_ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"  # 0 to 1
 UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"  # percent
 STORAGE = "container_fs_usage_bytes"
@@ -85,7 +85,7 @@ def allocatable(matchers: Mapping[str, str], scheme: LabelScheme) -> str:
     """
     node, resource = scheme.columns("node", "resource")
     series = selector(ALLOCATABLE, [*equalities(matchers), *among(resource, ("cpu", "memory", "ephemeral_storage"))])
-    each = f"max by ({node}, {resource}) ({series})"  # two replicas of kube-state-metrics tell of the same nodes
+    each = f"max by ({node}, {resource}) ({series})"  # two replicas of kube-state-metrics report the same nodes
     day = "[1d:1h]"
     by = f"{node}, key, value, effect"
     now = selector(_TAINT, [*equalities(matchers), *among("effect", ("NoSchedule", "NoExecute"))])

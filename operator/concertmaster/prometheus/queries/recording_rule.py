@@ -7,7 +7,7 @@ they are made of, so that they answer every question the series do. They must ne
 * A record evaluated at t covers (t - 180 s, t - 60 s]: two intervals, so that one missed evaluation leaves no hole, and
   a minute back, so that samples which arrive late are in it.
 * Rates are taken at full multiples of 30 s whatever the moment of the evaluation: those of the direct query.
-* The last four minutes, which no record may cover yet, are asked for directly.
+* The last four minutes, which no record may cover yet, are queried directly.
 * All figures are one rule, and so is a marker of its evaluations: whatever fails, fails for all of them and is seen.
 * Unless the marker shows that at most one evaluation is missing from a span that holds the lives in question, and
   every container with samples has its records (somebody may have narrowed the rule), the direct query is asked.
@@ -26,7 +26,7 @@ from typing import Any
 from concertmaster.prometheus.queries.promql import matcher, selector
 
 INTERVAL = 60  # seconds between evaluations
-TAIL = 240  # seconds before the pinned time that are asked for directly
+TAIL = 240  # seconds before the pinned time that are queried directly
 LATEST = 60  # seconds a sample may take to arrive: the offset in the expressions
 SPANS = (3600, 6 * 3600, 24 * 3600)  # seconds; the spans over which the marker is counted
 

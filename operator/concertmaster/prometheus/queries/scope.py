@@ -43,7 +43,7 @@ class LabelScheme:
         return LabelScheme({**detected.renamed, **self.renamed})
 
 
-SPARSE = 900  # seconds between the moments at which what stays the same for long is asked for
+SPARSE = 900  # seconds between the moments at which what stays the same for long is queried
 _LONG = 4 * SPARSE  # seconds; windows beyond this are read sparsely
 
 MAX_NAMESPACES = 10  # matched beside names of pods
@@ -89,7 +89,7 @@ class QueryScope:
     def of_pods(self, scheme: LabelScheme, pods: Sequence[str], *matchers: str) -> list[str]:
         """The same for the pods named, of which none means all. Beside names, all namespaces or many are not matched: a
         metrics source intersects all their series with those of the pods, which takes it a fifth to a third of finding
-        these. The answer may tell of pods of the same names in other namespaces."""
+        these. The answer may report pods of the same names in other namespaces."""
         named = among(scheme.name("pod"), pods)
         if named and not 0 < len(self.namespaces) <= MAX_NAMESPACES:
             return [*equalities(self.extra_matchers), *named, *matchers]

@@ -37,7 +37,7 @@ def services(matchers: Mapping[str, str], scheme: LabelScheme, run_kinds: Collec
     allocatable (``allocatable``). ``run_kinds``: controllers whose pods are runs.
 
     A pod that was evicted keeps its requests until somebody deletes it, and holds nothing. Two replicas of
-    kube-state-metrics tell of the same containers.
+    kube-state-metrics report the same containers.
     """
     where, uid, node, resource = equalities(matchers), *scheme.columns("uid", "node", "resource")
     there, amounts = matcher(node, "!=", ""), among(resource, _AMOUNTS)

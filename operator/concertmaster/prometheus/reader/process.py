@@ -1,9 +1,8 @@
 """The operator's side of reader processes: the past of a source, read where it does not take the operator's own time.
 
-Python runs one thread at a time. Of the first reading of ten thousand workflows a third is decoding answers of the metrics
-source, while everything that was read waits to be analysed; on another core both go on. What is read is the same: a reader
-process runs the same code, and where it ends before its time the operator reads on by itself.
-"""
+Python runs one thread at a time. Of the first reading of ten thousand workflows a third is decoding answers of the
+metrics source, while everything that was read waits to be analysed; on another core both continue. What is read is the
+same: a reader process runs the same code, and where it ends before its time the operator reads on by itself."""
 
 from __future__ import annotations
 
@@ -189,7 +188,7 @@ class _Process:
             )
         finally:
             theirs.close()
-        self.busy = False  # whether a span was asked for, and not all of it received
+        self.busy = False  # whether a span was queried, and not all of it received
 
     def wait_at_most(self, seconds: float) -> None:
         """From the next message on it is given up (BlockingIOError) where it sends and accepts nothing for that long."""

@@ -1,7 +1,7 @@
 """Authentication of the pages in the cluster: the API server reviews the bearer token of every request.
 
 There is no session, no cookie and no form, so that another site has nothing to send on a user's behalf. Headers that name a
-user are not looked at: a proxy that logs people in passes their token on.
+user are not examined: a proxy that logs people in passes their token on.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Origin:
 
     @property
     def recorded(self) -> bool:
-        """Whether facts or a Prometheus are named; all runs of the window are then at hand."""
+        """Whether facts or a Prometheus are named; all runs of the window are then available."""
         return self.facts_file is not None or self.source.named
 
     def histories(self, names: Sequence[str]) -> list[RunHistory]:

@@ -92,7 +92,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
 
 
 _End = tuple[float, bool]
-"""When the last run of a day ended, and whether all runs of the day are at hand."""
+"""When the last run of a day ended, and whether all runs of the day are available."""
 
 
 def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:

@@ -98,7 +98,7 @@ class WhatIf:
     @classmethod
     def without_stragglers(cls, step: str, ratio: float) -> WhatIf:
         """No pod of the step works longer than ``ratio`` times the median of the step's pods in the same run, or than the
-        largest of them that is no straggler: pods that vary by themselves go on varying."""
+        largest of them that is no straggler: pods that vary by themselves keep varying."""
         return cls(capped=((step, ratio),))
 
     @classmethod

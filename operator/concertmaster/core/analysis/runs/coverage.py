@@ -33,12 +33,11 @@ def runs_per_month(
 ) -> float | None:
     """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
 
-    Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is taken
-    over the time since it, at least one day. Where no run has started for clearly longer than ever between two of them, that
-    time counts as well: a workflow that was tried out, or runs no more, does not go on at the rate it had. ``blind``: spans
-    (unix seconds) in which the metrics source was not read or saw no pods. They are left out as far as they explain why
-    there are no runs.
-    """
+    Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is
+    taken over the time since it, at least one day. Where no run has started for clearly longer than ever between two of
+    them, that time counts as well: a workflow that was tried out, or runs no more, does not continue at the rate it
+    had. ``blind``: spans (unix seconds) in which the metrics source was not read or saw no pods. They are left out as
+    far as they explain why there are no runs."""
     starts = _starts(runs)
     if len(starts) < 2:
         return None

@@ -141,7 +141,7 @@ def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
 def _falls_back(times: Floats, used: Floats, slope: float) -> bool:
     """Whether ``used`` (bytes, by days) of few runs fell by more than half of its range, and half of the time grew at more
     than _FASTER times the ``slope`` (bytes a day) of all: a cleanup that ``_cleaned`` cannot tell from temporary files,
-    after which use goes on growing as before."""
+    after which use keeps growing as before."""
     if (
         used.size >= _MIN_SMOOTHED_RUNS
         or float(np.max(np.maximum.accumulate(used) - used)) <= float(used.max() - used.min()) / 2

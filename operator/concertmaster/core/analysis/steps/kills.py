@@ -1,4 +1,4 @@
-"""Which runs tell of a container's OOM kills, and whether these have ended. Pure."""
+"""Which runs show a container's OOM kills, and whether these have ended. Pure."""
 
 from __future__ import annotations
 

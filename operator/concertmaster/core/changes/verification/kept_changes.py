@@ -31,7 +31,7 @@ def watched_until(settings: VerifySettings) -> float:
 
 
 def next_check(age: float) -> float:
-    """The age (seconds since the change) of the next look after one at ``age``."""
+    """The age (seconds since the change) at the next check after one at ``age``."""
     return _RECHECK_FACTOR * age
 
 

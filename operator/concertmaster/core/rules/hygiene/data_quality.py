@@ -82,29 +82,29 @@ def _unexplained(evidence: Evidence) -> str | None:
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation that lists every gap, most severe first, with the setting that fixes the first."""
     sentences, dark = _coverage(evidence)
-    cures: list[str] = []
+    remedies: list[str] = []
     if sentences:
-        cures.append("scrape the kubelet's /metrics/cadvisor every 15s, so that short pods leave samples")
+        remedies.append("scrape the kubelet's /metrics/cadvisor every 15s, so that short pods leave samples")
     ends = _unknown_ends(evidence)
     if ends:
         sentences.append(ends)
-        cures.append(
+        remedies.append(
             "keep finished pods for two scrapes (podGC.deleteDelayDuration: 120s, ttlSecondsAfterFinished: 300)"
         )
     reasons = _unexplained(evidence)
     if reasons:
         sentences.append(reasons)
-        cures.append(f"keep {_REASONS} in the metric allow-list of the kube-state-metrics scrape")
+        remedies.append(f"keep {_REASONS} in the metric allow-list of the kube-state-metrics scrape")
     if evidence.gaps.missing:
         sentences += list(evidence.gaps.missing)
-        cures.append("add the named series to the kube-state-metrics or kubelet allow-list")
+        remedies.append("add the named series to the kube-state-metrics or kubelet allow-list")
     if evidence.gaps.notes:
         sentences += evidence.gaps.notes
-        cures.append("see docs/engines for what the notes on these runs mean")
+        remedies.append("see docs/engines for what the notes on these runs mean")
     if not sentences:
         return
     yield Finding(
-        action=f"Fix missing metrics; {cures[0]}",
+        action=f"Fix missing metrics; {remedies[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
         f" ({evidence.window()}{f'; {text.percent(dark)} of the pod time is unsampled' if dark else ''})",
         otherwise=f"{_sizes(evidence)}, and figures that depend on the missing data stay unknown",
@@ -113,7 +113,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         expected=f"recommendations on {text.count(len(sentences), 'more point')} that have none today",
         how=f"kubectl concertmaster doctor -n {evidence.namespace}",
         confidence=1.0,
-        evidence=tuple(sentences + cures),
+        evidence=tuple(sentences + remedies),
     )
 
 

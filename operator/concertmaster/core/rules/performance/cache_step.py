@@ -191,7 +191,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
         cache = recommended_cache(_keyed(rows))
         if cache.distinct < 2 or _unread(analysis.definition.graph, step.step):
-            continue  # with one input for ever, what changes its result is outside the workflow
+            continue  # with one input forever, what changes its result is outside the workflow
         if cache.max_age is not None and (cache.hit_ratio or 0.0) >= least:
             recommended = _finding(evidence, step, spec, rows, cache)
             if recommended is not None:

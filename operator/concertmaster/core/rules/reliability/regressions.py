@@ -103,7 +103,7 @@ def _regression(
     compared: int = 1,
 ) -> Regression | None:
     """The rise of ``runs`` at the lasting increase among ``points``; None without it, or if something else explains it.
-    ``compared``: series that are looked at, any of which may rise by chance."""
+    ``compared``: series that are examined, any of which may rise by chance."""
     point = lasting_increase(points, least)
     if point is None:
         return None

@@ -56,8 +56,8 @@ def _failed(failures: Sequence[StepExecution], rows: Sequence[StepExecution]) ->
 
 
 def _resumed(runs: Iterable[Sequence[StepExecution]]) -> bool:
-    """Whether retries go on where the failed attempts ended, from a checkpoint: the attempts that succeed in the end clearly
-    take less time than those that succeed at once. Then hardly any of the failed attempts' time is lost."""
+    """Whether retries continue where the failed attempts ended, from a checkpoint: the attempts that succeed in the end
+    clearly take less time than those that succeed at once. Then hardly any of the failed attempts' time is lost."""
     once: list[float | None] = []
     last: list[float | None] = []
     for rows in runs:

@@ -36,7 +36,7 @@ from concertmaster.core.units import HOUR
 
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
-_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures went on
+_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
 _SIGNIFICANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
