@@ -10,7 +10,7 @@ import pytest
 from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.sizing_units import sizing_units
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.assign import assign
 from concertmaster.engines.runs import build_runs
@@ -63,7 +63,10 @@ def test_every_round_of_a_recursion_counts_for_the_size(history: Collection, def
     assert [len(r.steps) for r in records] == [3]
     analysis = analyze(rounds, records, now=(records[0].end or 0.0) + 3600.0)
     peaks = [
-        r.memory_peak for place in places(analysis) for r in place.container.runs if place.container.name == "main"
+        r.memory_peak
+        for place in sizing_units(analysis)
+        for r in place.container.runs
+        if place.container.name == "main"
     ]
     assert max(p for p in peaks if p is not None) == pytest.approx(750 * 2**20, rel=0.1)
 

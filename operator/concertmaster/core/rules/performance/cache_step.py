@@ -28,7 +28,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
 from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
-from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.rules.resources.sizing_units import shared
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 

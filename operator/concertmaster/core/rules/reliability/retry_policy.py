@@ -28,7 +28,7 @@ from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
-from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.rules.resources.sizing_units import shared
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf

@@ -21,8 +21,8 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
-from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import size_guard
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 from concertmaster.core.stats.means import combined, mean_with_interval
 
@@ -243,14 +243,14 @@ def _confidence(runs: int) -> float:
 _WAYS = (_throttled, _starved)
 
 
-def held_back(evidence: Evidence, place: Place) -> Finding | None:
+def held_back(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     """A finding for a container slowed by lack of CPU; None when it is not."""
-    return next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
+    return next((f for way in _WAYS if (f := way(evidence, unit.step, unit.container)) is not None), None)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per container slowed by lack of CPU."""
-    yield from by_place(evidence, held_back)
+    yield from by_unit(evidence, held_back)
 
 
 RULE = Rule(

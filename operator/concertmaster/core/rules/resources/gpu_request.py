@@ -22,7 +22,7 @@ from concertmaster.core.rules.base import (
     mean_interval,
     resource_edits,
 )
-from concertmaster.core.rules.resources.places import Place, by_place
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR
 
@@ -34,11 +34,11 @@ _SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or ti
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container with idle or little used GPUs."""
-    yield from by_place(evidence, _finding)
+    yield from by_unit(evidence, _finding)
 
 
-def _finding(evidence: Evidence, place: Place) -> Finding | None:
-    container, analysis = place.container, evidence.analysis
+def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
+    container, analysis = unit.container, evidence.analysis
     latest = _latest([r for r in container.runs if r.gpus_active is not None])
     present = set(container.runs_with("gpu_request"))
     seen = [r for r in latest if r in present and r.gpus_used is not None]
@@ -48,9 +48,9 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     needed = max(r.gpus_active or 0.0 for r in latest)  # also with more GPUs than today
     use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
     if needed < held:
-        return _fewer(evidence, place, resource, needed, use, len(seen))
+        return _fewer(evidence, unit, resource, needed, use, len(seen))
     if use < evidence.settings.number("minUsePercent", 30.0) / 100:
-        return _shared(evidence, place, resource, use, len(seen))
+        return _shared(evidence, unit, resource, use, len(seen))
     return None
 
 
@@ -65,11 +65,11 @@ def _latest(runs: list[RunUsage]) -> list[RunUsage]:
     return runs
 
 
-def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: float, runs: int) -> Finding:
+def _fewer(evidence: Evidence, unit: SizingUnit, resource: str, needed: float, use: float, runs: int) -> Finding:
     """Fewer GPUs: some were never busy."""
-    container = place.container
+    container = unit.container
     held = container.gpu_request or 0.0
-    name = container_title(evidence, place.step, container)
+    name = container_title(evidence, unit.step, container)
     idle = "its GPU was never busy" if held == 1 else f"none of its {held:g} GPUs was ever busy"
     busy = (
         f"at most {needed:g} of its {held:g} GPUs {'was' if needed == 1 else 'were'} busy at any time"
@@ -77,12 +77,12 @@ def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: 
         else idle
     )
     # Request and limit of extended resources must be equal: set whichever is declared.
-    spec = next((c for c in place.step.spec.sized if c.name == container.name), None) if place.step.spec else None
+    spec = next((c for c in unit.step.spec.sized if c.name == container.name), None) if unit.step.spec else None
     written = [s for s in ("requests", "limits") if spec is not None and resource in spec.resources.get(s, {})]
-    edits = resource_edits(place.step.spec, container, {(s, resource): f"{needed:g}" for s in written})
-    freed, saving = _saving(evidence, place, held - needed)
+    edits = resource_edits(unit.step.spec, container, {(s, resource): f"{needed:g}" for s in written})
+    freed, saving = _saving(evidence, unit, held - needed)
     return replace(
-        _common(evidence, place, resource, freed, saving),
+        _common(evidence, unit, resource, freed, saving),
         action=(
             f"Lower GPU request of {name}: {held:g} -> {needed:g}"
             if needed
@@ -96,15 +96,15 @@ def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: 
     )
 
 
-def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: int) -> Finding | None:
+def _shared(evidence: Evidence, unit: SizingUnit, resource: str, use: float, runs: int) -> Finding | None:
     """A shared GPU: every GPU was busy at some time, but rarely."""
-    held = place.container.gpu_request or 0.0
+    held = unit.container.gpu_request or 0.0
     if "mig" in resource:
         return None  # a slice already
-    freed, saving = _saving(evidence, place, held - held / _SHARING)
+    freed, saving = _saving(evidence, unit, held - held / _SHARING)
     common, name = (
-        _common(evidence, place, resource, freed, saving),
-        container_title(evidence, place.step, place.container),
+        _common(evidence, unit, resource, freed, saving),
+        container_title(evidence, unit.step, unit.container),
     )
     return replace(
         common,
@@ -118,37 +118,37 @@ def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: i
     )
 
 
-def _common(evidence: Evidence, place: Place, resource: str, freed: float, saving: Interval | None) -> Finding:
+def _common(evidence: Evidence, unit: SizingUnit, resource: str, freed: float, saving: Interval | None) -> Finding:
     """Fields common to both findings."""
     currency = evidence.analysis.pricing.currency
     money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
     return Finding(
-        step=place.step.step,
-        about=container_id(place.step, place.container),
+        step=unit.step.step,
+        about=container_id(unit.step, unit.container),
         action="",
         because="",
         otherwise="every run keeps GPUs from other work while they are idle",
         category=Category.COST,
-        current=f"{resource}: {place.container.gpu_request:g}",
+        current=f"{resource}: {unit.container.gpu_request:g}",
         proposed="",
         expected=f"{freed:.2g} GPU-hours less reserved per run{money}; no impact on run duration",
         confidence=0.0,
         saving_per_month=saving,
         evidence=(
             "a GPU counts as used when its engine was busy for 5% of a sample at any time (DCGM)",
-            f"price: {text.money(place.step.pricing.gpu_hour, currency)} per GPU-hour (pricing.gpuHour)",
+            f"price: {text.money(unit.step.pricing.gpu_hour, currency)} per GPU-hour (pricing.gpuHour)",
         ),
     )
 
 
-def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Interval | None]:
+def _saving(evidence: Evidence, unit: SizingUnit, fewer: float) -> tuple[float, Interval | None]:
     """Reserved GPU-hours saved per run, and money per month."""
-    analysis, container = evidence.analysis, place.container
-    present = analysis.presence(place.step, container)
+    analysis, container = evidence.analysis, unit.container
+    present = analysis.presence(unit.step, container)
     held = container.columns["reserved_seconds"]
     freed = fewer * sum(held) / max(1, len(held)) / HOUR * present
     rate = analysis.cost.runs_per_month
-    price = fewer / HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
+    price = fewer / HOUR * unit.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
     saving, runs = mean_interval(held, price) if price else None, len(analysis.since_added(container.columns["time"]))
     return freed, in_share(saving, round(present * runs), runs) if saving is not None else None
 

@@ -22,8 +22,8 @@ from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
-from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, ended, exceeding, raised
@@ -91,8 +91,8 @@ def _chance(runs: Sequence[RunUsage]) -> float:
     return (sum(run.oom_killed for run in runs) + 1) / (len(runs) + 1)
 
 
-def _finding(evidence: Evidence, place: Place) -> Finding | None:
-    step, container, options = place.step, place.container, evidence.analysis.options
+def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
+    step, container, options = unit.step, unit.container, evidence.analysis.options
     if True not in container.columns["oom_killed"]:
         return None
     release = memory_release(container, options.min_runs)
@@ -142,7 +142,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         evidence=(
             *_evidence(container, need),
             *_rarer(need, _chance(alike), request),
-            *(memory_outlook(evidence, place, request) if need.measured else ()),
+            *(memory_outlook(evidence, unit, request) if need.measured else ()),
         ),
     )
 
@@ -239,7 +239,7 @@ def _rarer(need: _Need, chance: float, request: float) -> Iterator[str]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container that was OOM-killed."""
-    yield from by_place(evidence, _finding)
+    yield from by_unit(evidence, _finding)
 
 
 RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.model import Edit, Interval
-from concertmaster.core.rules.resources.places import Place
+from concertmaster.core.rules.resources.sizing_units import SizingUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class RequestRow:
     it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail. ``release``: since which the runs
     count, None where all do."""
 
-    place: Place
+    unit: SizingUnit
     resource: str
     old: float | None
     new: float
@@ -54,13 +54,13 @@ class RequestRow:
     @property
     def title(self) -> str:
         """Name of the container in tables."""
-        return self.place.title
+        return self.unit.title
 
     @property
     def default(self) -> bool:
         """Whether the present request is a default of the namespace."""
-        spec = self.place.step.spec
-        own = next((c for c in spec.sized if c.name == self.place.container.name), None) if spec is not None else None
+        spec = self.unit.step.spec
+        own = next((c for c in spec.sized if c.name == self.unit.container.name), None) if spec is not None else None
         return self.old is not None and own is not None and getattr(own, f"{self.resource}_request", self.old) is None
 
     @property

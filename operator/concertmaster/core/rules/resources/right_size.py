@@ -15,11 +15,11 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level, S
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule, container_title
 from concertmaster.core.rules.resources import cpu_request
-from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, rows
 from concertmaster.core.rules.resources.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.sizes import memory_outlook
+from concertmaster.core.rules.resources.sizing_units import sizing_units
 from concertmaster.core.rules.resources.storage_rows import storage_rows
 
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
@@ -34,7 +34,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     own = replace(evidence, settings=evidence.analysis.policy.rule("cpu-request"))
     held_back = frozenset(
         (p.step.step, p.container.name, "cpu")
-        for p in places(evidence.analysis)
+        for p in sizing_units(evidence.analysis)
         if own.settings.enabled and cpu_request.held_back(own, p) is not None
     )
     groups: dict[str | None, list[RequestRow]] = {}
@@ -54,7 +54,7 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     """Containers excluded from the table because of earlier decisions, with the reason."""
     reasons = {
         p.title: why
-        for p in places(evidence.analysis)
+        for p in sizing_units(evidence.analysis)
         for resource in ("cpu", "memory")
         if (why := evidence.sizing.excluded(p.step.step, p.container.name, resource)) is not None
     }
@@ -76,11 +76,11 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
     lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
     certain = certain and all(_above_limit(r) is None for r in ordered)
-    place = ordered[0].place
-    others = f"; {text.listing(list(place.others))} use the same template" if place.others else ""
-    steps = {r.place.step.step for r in ordered}
+    unit = ordered[0].unit
+    others = f"; {text.listing(list(unit.others))} use the same template" if unit.others else ""
+    steps = {r.unit.step.step for r in ordered}
     return Finding(
-        step=place.step.step if len(steps) == 1 and not place.others else None,
+        step=unit.step.step if len(steps) == 1 and not unit.others else None,
         about=holder or "",
         action=_action(evidence, ordered),
         because=(
@@ -102,7 +102,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *_headroom(evidence, ordered),
-            *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
+            *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.unit, r.new)),
             *_released(ordered),
             *_bound(evidence, ordered),
             *left_out,
@@ -153,7 +153,7 @@ def _above_limit(row: RequestRow) -> float | None:
     back, and peaks between two samples, which get the container killed."""
     if row.resource != "memory" or not row.limited:
         return None
-    most = max(row.place.container.known("memory_most"), default=0.0)
+    most = max(row.unit.container.known("memory_most"), default=0.0)
     return most if most > (row.new if row.limit is None else row.limit) else None
 
 
@@ -165,27 +165,27 @@ def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What limited a size from below or above, and requests that the namespace sets."""
     for row in sizes:
         if row.default:
-            title = evidence.title(row.place.step.step)
+            title = evidence.title(row.unit.step.step)
             yield f"{row.resource} of {title}: {_amount(row, row.old)} is the default of a LimitRange"
         if row.bound_by:
-            title = evidence.title(row.place.step.step)
+            title = evidence.title(row.unit.step.step)
             yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
         if row.limit_by and row.limited:
-            title = evidence.title(row.place.step.step)
+            title = evidence.title(row.unit.step.step)
             yield f"{row.resource} of {title}: the limit is lowered with the request, by {row.limit_by}"
 
 
 def items(row: RequestRow) -> Iterator[SizeItem]:
     """The row as lines of the table: the request, and the limit if it changes with it."""
-    container = row.place.container
+    container = row.unit.container
     limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
     tight = row.resource == STORAGE and limit is not None and limit < row.new
     moved = row.new if row.limit is None else row.limit
     fields = [("requests", row.old, row.new), *([("limits", limit, moved)] if row.limited or tight else [])]
     for section, old, new in fields:
         yield SizeItem(
-            row.place.step.step,
-            row.place.container.name,
+            row.unit.step.step,
+            row.unit.container.name,
             f"{section}.{row.resource}",
             _amount(row, old) if old is not None else None,
             _amount(row, new),
@@ -198,9 +198,9 @@ def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
     if len(sizes) == 1:
         row, kind = sizes[0], _KINDS[sizes[0].resource]
         old = _amount(row, row.old) if row.old is not None else "not set"
-        name = container_title(evidence, row.place.step, row.place.container)
+        name = container_title(evidence, row.unit.step, row.unit.container)
         return f"Right-size {kind} request of {name}: {old} -> {_amount(row, row.new)}"
-    steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in sizes))
+    steps = list(dict.fromkeys(evidence.title(r.unit.step.step) for r in sizes))
     counts = [
         (sum(r.lowered for r in sizes), "lower"),
         (sum(r.old is not None and r.new > r.old for r in sizes), "raise"),
@@ -211,7 +211,7 @@ def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
 
 
 def _observed(evidence: Evidence, row: RequestRow) -> str:
-    step = row.place.step
+    step = row.unit.step
     alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
     name = evidence.title(step.step) if alone else row.title
     old = _amount(row, row.old)

@@ -9,7 +9,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.places import Place, defaults
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaults
 from concertmaster.core.sizing import MIB, MILLI
 
 LIMIT_HEADROOM = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
@@ -50,18 +50,18 @@ class SizeBounds:
         return max(request, math.floor(self.ratio * request / unit * (1 + _TOLERANCE)) * unit)
 
 
-def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
+def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBounds:
     """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota; and with
     what an init container reserves. A ratio is none of a request whose limit can be lowered with it."""
     policy = getattr(evidence.analysis.policy.apply.bounds, resource)
-    limit, tied = limit_of(place.container, resource), is_guaranteed(place.container)
-    ratio = None if tied or limit is None or place.container.name == POD else evidence.capacity.ratio(resource)
+    limit, tied = limit_of(unit.container, resource), is_guaranteed(unit.container)
+    ratio = None if tied or limit is None or unit.container.name == POD else evidence.capacity.ratio(resource)
     bound = evidence.capacity.request(resource, limit, tied=tied or ratio is not None)
     least, least_by = policy.min, f"apply.bounds.{resource}.min of the policy"
     most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
     if bound.least is not None and bound.least > least:
         least, least_by = bound.least, bound.least_by
-    kept, kept_by = _kept_by_init(evidence, place, resource)
+    kept, kept_by = _kept_by_init(evidence, unit, resource)
     if kept > least:
         least, least_by = kept, kept_by
     if bound.most is not None and bound.most < most:
@@ -69,12 +69,12 @@ def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
     return SizeBounds(least, most, least_by, most_by, limit, *(ratio or (None, "")))
 
 
-def _kept_by_init(evidence: Evidence, place: Place, resource: str) -> tuple[float, str]:
+def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[float, str]:
     """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
     containers, beside native sidecars, which start before them. And the name of that container; 0 where there is none."""
-    spec = place.step.spec
+    spec = unit.step.spec
     asked = {c.name: _asked(evidence, c, resource) for c in spec.containers} if spec is not None else {}
-    own = next((c for c in spec.containers if c.name == place.container.name), None) if spec is not None else None
+    own = next((c for c in spec.containers if c.name == unit.container.name), None) if spec is not None else None
     if spec is None or spec.pod is not None or own is None or _is_native(own):
         return 0.0, ""
     pod = reservation((c.name, c.init, asked[c.name]) for c in spec.containers if not _is_native(c))
@@ -96,26 +96,26 @@ def _is_native(container: ContainerSpec) -> bool:
 
 
 def bounded(
-    evidence: Evidence, place: Place, resource: str, bounds: SizeBounds, target: float, size: float | None
+    evidence: Evidence, unit: SizingUnit, resource: str, bounds: SizeBounds, target: float, size: float | None
 ) -> tuple[float | None, str, str]:
     """The ``size`` (``target`` rounded up) within the bounds, what bounded it, and what must be raised first. A maximum
     lowers no request below what is needed: the size is then what is needed, and waits for a larger maximum."""
     new, bound_by = bounds.inside(size)
-    current = getattr(place.container, f"{resource}_request")
+    current = getattr(unit.container, f"{resource}_request")
     if new is None or size is None or current is None or new >= min(target, current):
         return new, bound_by, ""
     first = evidence.above_bounds(resource, size) or evidence.above_capacity(resource, size, bounds.limit)
     return (size, "", first) if size < current and first is not None else (None, "", "")
 
 
-def least_accepted(place: Place, resource: str) -> float:
+def least_accepted(unit: SizingUnit, resource: str) -> float:
     """Minimum the API server accepts for a pod-level request: the sum of its containers' requests and, when its limit
     changes with it, the largest container limit. 0 for a container."""
-    spec = place.step.spec
-    if spec is None or spec.pod is None or place.container.name != POD:
+    spec = unit.step.spec
+    if spec is None or spec.pod is None or unit.container.name != POD:
         return 0.0
     together = spec.pod.least.get(resource, 0.0)
-    if not is_guaranteed(place.container):
+    if not is_guaranteed(unit.container):
         return together
     return max(together, *(limit_of(c, resource) or 0.0 for c in spec.containers))
 

@@ -17,7 +17,6 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
-from concertmaster.core.rules.resources.places import Place, defaulted, places
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_bounds import (
     LIMIT_HEADROOM,
@@ -28,6 +27,7 @@ from concertmaster.core.rules.resources.size_bounds import (
     size_bounds,
 )
 from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, size_guard, unseen
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
 from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
@@ -47,19 +47,19 @@ _LACKING = 3
 def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
-    sized: dict[str, list[Place]] = {"cpu": [], "memory": []}
+    sized: dict[str, list[SizingUnit]] = {"cpu": [], "memory": []}
     order: list[tuple[str, int]] = []
-    for place in places(evidence.analysis):
-        spec = place.step.spec
-        if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.sized):
+    for unit in sizing_units(evidence.analysis):
+        spec = unit.step.spec
+        if spec is not None and spec.containers and all(c.name != unit.container.name for c in spec.sized):
             continue  # injected into the pod: there is no field to set
-        if size_guard(place.container, evidence.analysis.options) is not None:
+        if size_guard(unit.container, evidence.analysis.options) is not None:
             continue
         for resource, of_resource in sized.items():
-            name = (place.step.step, place.container.name, resource)
+            name = (unit.step.step, unit.container.name, resource)
             if name not in held_back and evidence.sizing.excluded(*name) is None:
                 order.append((resource, len(of_resource)))
-                of_resource.append(defaulted(evidence, place, resource))
+                of_resource.append(defaulted(evidence, unit, resource))
     released = [cpu_release(p.container, evidence.analysis.options.min_runs) for p in sized["cpu"]]
     sized["cpu"] = [_since(p, release) for p, release in zip(sized["cpu"], released, strict=True)]
     cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
@@ -67,35 +67,35 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
     memory = memory_sizes(given, evidence.analysis.options)
     waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
     for resource, at in order:
-        place = sized[resource][at]
+        unit = sized[resource][at]
         if resource == "cpu":
-            row = _cpu(evidence, place, cpu[at], least, released[at])
+            row = _cpu(evidence, unit, cpu[at], least, released[at])
         else:
-            row = _memory(evidence, place, memory[at], least)
-        if row is not None and not (resource == "memory" and row.lowered and place.title in waiting):
+            row = _memory(evidence, unit, memory[at], least)
+        if row is not None and not (resource == "memory" and row.lowered and unit.title in waiting):
             yield row
 
 
-def _waits(evidence: Evidence, place: Place) -> bool:
+def _waits(evidence: Evidence, unit: SizingUnit) -> bool:
     """Whether a run or a few will also lower the CPU request, of which too few of not many runs tell so far.
 
     Memory lowered by itself would be a change of its own, often with a saving too small to be verified, and CPU would have
     to wait for the end of its verification.
     """
-    runs, current, needed = place.container.runs, place.container.cpu_request, evidence.analysis.options.min_runs
-    known = place.container.known("mean_cores")
+    runs, current, needed = unit.container.runs, unit.container.cpu_request, evidence.analysis.options.min_runs
+    known = unit.container.known("mean_cores")
     lacking = needed - len(known)
     if current is None or not known or not 0 < lacking <= _LACKING or len(runs) >= 2 * needed:
         return False
     return current > max(known) / evidence.objectives.efficient_utilization[0]
 
 
-def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:
-    release = memory_release(place.container, evidence.analysis.options.min_runs)
-    if any(counted(place.container, release).columns["oom_killed"]):
+def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float) -> RequestRow | None:
+    release = memory_release(unit.container, evidence.analysis.options.min_runs)
+    if any(counted(unit.container, release).columns["oom_killed"]):
         return None
-    place = _since(place, release)
-    container, current = place.container, place.container.memory_request
+    unit = _since(unit, release)
+    container, current = unit.container, unit.container.memory_request
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
@@ -105,28 +105,28 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
     target = max(size.automatic_request, enough, _HEADROOM * peak)
     if current is None:
         target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
-    bounds = size_bounds(evidence, place, "memory")
-    target = max(target, least_accepted(place, "memory"), bounds.enough(peak))
-    new, bound_by, first = bounded(evidence, place, "memory", bounds, target, plain_memory(target))
+    bounds = size_bounds(evidence, unit, "memory")
+    target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
+    new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
         new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
-    if new is None or new < max(peak, least_accepted(place, "memory")):
+    if new is None or new < max(peak, least_accepted(unit, "memory")):
         return None
-    right = max(_room(container) * peak, least_accepted(place, "memory"), bounds.enough(peak))
-    new = kept_size(evidence, place, "memory", new, least, bounds, enough=right, waits=bool(first))
+    right = max(_room(container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
+    new = kept_size(evidence, unit, "memory", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
     lowered = None if first else bounds.lowered_limit("memory", new)
     return RequestRow(
-        place,
+        unit,
         "memory",
         current,
         new,
         peak,
         len(container.runs),
         size.coverage_confidence,
-        () if first else _edits(place, "memory", new, current, peak, lowered),
+        () if first else _edits(unit, "memory", new, current, peak, lowered),
         clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
         first=first,
@@ -136,13 +136,15 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
     )
 
 
-def _since(place: Place, release: Release | None) -> Place:
-    """The place with the runs since the release only."""
-    return place if release is None else replace(place, container=release.since)
+def _since(unit: SizingUnit, release: Release | None) -> SizingUnit:
+    """The unit with the runs since the release only."""
+    return unit if release is None else replace(unit, container=release.since)
 
 
-def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release: Release | None) -> RequestRow | None:
-    container, current = place.container, place.container.cpu_request
+def _cpu(
+    evidence: Evidence, unit: SizingUnit, size: CpuSize, least: float, release: Release | None
+) -> RequestRow | None:
+    container, current = unit.container, unit.container.cpu_request
     means = container.known("mean_cores")
     if not size.enough or len(means) < evidence.analysis.options.min_runs:
         return None
@@ -153,33 +155,33 @@ def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float, release:
         target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
-    bounds = size_bounds(evidence, place, "cpu")
-    target = max(target, least_accepted(place, "cpu"), bounds.enough(burst))
+    bounds = size_bounds(evidence, unit, "cpu")
+    target = max(target, least_accepted(unit, "cpu"), bounds.enough(burst))
     if current is not None and target < current and _held_back(container):
         return None
-    new, bound_by, first = bounded(evidence, place, "cpu", bounds, target, round_cpu(target))
-    if new is None or new < least_accepted(place, "cpu"):
+    new, bound_by, first = bounded(evidence, unit, "cpu", bounds, target, round_cpu(target))
+    if new is None or new < least_accepted(unit, "cpu"):
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(burst))
+    right = max(_room(container) * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
         right = max(right, LIMIT_HEADROOM * burst)
-    new = kept_size(evidence, place, "cpu", new, least, bounds, enough=right, waits=bool(first))
+    new = kept_size(evidence, unit, "cpu", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
     runs, lowered_limit = len(means), None if first else bounds.lowered_limit("cpu", new)
     lowered = current is not None and new < current
     return RequestRow(
-        place,
+        unit,
         "cpu",
         current,
         new,
         peak,
         runs,
         min(0.9, runs / (runs + 5.0)),
-        () if first else _edits(place, "cpu", new, current, peak, lowered_limit),
+        () if first else _edits(unit, "cpu", new, current, peak, lowered_limit),
         clear=_clear(current, typical, peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
         first=first,
@@ -206,9 +208,9 @@ def _held_back(container: ContainerUsage) -> bool:
     return sum(s > _THROTTLED for s in shares) > (_MAX_LIMITED_SHARE if is_guaranteed(container) else 0.5) * len(shares)
 
 
-def _is_own(evidence: Evidence, place: Place) -> bool:
+def _is_own(evidence: Evidence, unit: SizingUnit) -> bool:
     """Whether the current memory request is an intermediate step of a verified right-sizing."""
-    edits = resource_edits(place.step.spec, place.container, {("requests", "memory"): ""})
+    edits = resource_edits(unit.step.spec, unit.container, {("requests", "memory"): ""})
     return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)
 
 
@@ -230,18 +232,18 @@ def _clear(current: float | None, enough: float, most: float) -> bool:
 
 
 def _edits(
-    place: Place, resource: str, new: float, current: float | None, peak: float, lowered: float | None
+    unit: SizingUnit, resource: str, new: float, current: float | None, peak: float, lowered: float | None
 ) -> tuple[Edit, ...]:
     """Sets the request, and the limit where the pod would otherwise be rejected or lose its QoS class. ``lowered``: the
     limit that a LimitRange demands with the request."""
-    container, written = place.container, text.cpu_quantity if resource == "cpu" else text.memory_quantity
+    container, written = unit.container, text.cpu_quantity if resource == "cpu" else text.memory_quantity
     limit = limit_of(container, resource)
     values = {("requests", resource): written(new)}
     if limit is not None and (limit < new - MILLI / 2 or is_guaranteed(container)):
         values["limits", resource] = written(new)
     elif lowered is not None:
         values["limits", resource] = written(lowered)
-    edits = resource_edits(place.step.spec, container, values)
+    edits = resource_edits(unit.step.spec, container, values)
     sure = (
         current is not None
         and new < current

@@ -25,10 +25,10 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     """The row with its savings per month and per run; none without a request to compare with."""
     if row.old is None:
         return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
-    container, analysis = row.place.container, evidence.analysis
-    pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
+    container, analysis = row.unit.container, evidence.analysis
+    pricing, rate = row.unit.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
-    present = analysis.presence(row.place.step, container)
+    present = analysis.presence(row.unit.step, container)
     reserved = container.columns["reserved_seconds"]
     hours = sum(reserved) / len(reserved) / HOUR
     less = (row.old - row.new) / unit

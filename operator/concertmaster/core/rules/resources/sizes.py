@@ -12,8 +12,8 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.places import Place
 from concertmaster.core.rules.resources.size_bounds import SizeBounds
+from concertmaster.core.rules.resources.sizing_units import SizingUnit
 from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
 
@@ -43,18 +43,18 @@ def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     )
 
 
-def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator[str]:
+def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float) -> Iterator[str]:
     """What a memory request (bytes) means for future inputs: requests by input size where memory depends on it, and how long
     the proposed one lasts where peaks grow."""
-    step, container = place.step.step, place.container
-    unit = evidence.analysis.policy.input_unit(step)
+    step, container = unit.step.step, unit.container
+    measure = evidence.analysis.policy.input_unit(step)
     if levels := memory_by_input(container, evidence.analysis.options):
-        (size, memory), *more = [(text.input_size(size, unit), text.memory_quantity(m)) for size, m in levels]
+        (size, memory), *more = [(text.input_size(size, measure), text.memory_quantity(m)) for size, m in levels]
         others = "".join(f", {m} up to {size}" for size, m in more)
         known = len(container.known("input_size"))
         yield (
-            f"memory of {evidence.title(step)} follows its {text.input_name(unit)} ({text.count(known, 'run')}): {memory} up"
-            f" to {size}{'' if unit == text.BYTES_READ else ' of input'}{others}"
+            f"memory of {evidence.title(step)} follows its {text.input_name(measure)} ({text.count(known, 'run')}):"
+            f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
     if (until := memory_lasts_until(container, request, evidence.analysis.options)) is not None:
         yield (
@@ -86,7 +86,7 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 def kept_size(
     evidence: Evidence,
-    place: Place,
+    unit: SizingUnit,
     resource: str,
     new: float,
     least: float,
@@ -97,7 +97,7 @@ def kept_size(
 ) -> float:
     """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one.
     ``waits``: for a larger maximum, so that it need not be within the present one."""
-    before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
+    before = evidence.sizing.proposed.get((unit.step.step, unit.container.name, resource))
     if before is None or before < enough or (not waits and bounds.inside(before)[0] != before):
         return new
     if bounds.limit is not None and new <= bounds.limit < before:

@@ -16,8 +16,8 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
 from concertmaster.core.rules.base import Evidence, failed_share
-from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.request_row import RequestRow
+from concertmaster.core.rules.resources.sizing_units import SizingUnit, sizing_units
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.oom_kills import ended
 from concertmaster.core.stats.means import combined
@@ -35,33 +35,33 @@ _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?(
 
 def storage_rows(evidence: Evidence) -> Iterator[RequestRow]:
     """A row for each container whose ephemeral storage request is too small, or far too large."""
-    for place in places(evidence.analysis):
-        row = _row(evidence, place)
+    for unit in sizing_units(evidence.analysis):
+        row = _row(evidence, unit)
         if row is not None:
             yield row
 
 
-def _row(evidence: Evidence, place: Place) -> RequestRow | None:
-    container, runs = place.container, len(place.container.runs)
-    evicted = _evictions(evidence, place)
+def _row(evidence: Evidence, unit: SizingUnit) -> RequestRow | None:
+    container, runs = unit.container, len(unit.container.runs)
+    evicted = _evictions(evidence, unit)
     peaks = container.known("storage_peak")
     current, limit = container.storage_request, container.storage_limit
     peak = max([*peaks, *evicted], default=0.0)
     if evicted:
-        row = _sized(evidence, place, _EVICTED_ROOM * peak, peak, runs)
-        return replace(row, avoided=_avoided(evidence, place, peaks, peak, row.new)) if row is not None else None
+        row = _sized(evidence, unit, _EVICTED_ROOM * peak, peak, runs)
+        return replace(row, avoided=_avoided(evidence, unit, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
     if limit is not None and peak > _NEAR_LIMIT * limit:
-        return _sized(evidence, place, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak)
+        return _sized(evidence, unit, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak)
     if current is not None and current > _OVERSIZED_FACTOR * peak and current - _HEADROOM * peak >= _MIN_SAVING:
-        return _sized(evidence, place, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False)
+        return _sized(evidence, unit, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False)
     return None
 
 
 def _sized(
     evidence: Evidence,
-    place: Place,
+    unit: SizingUnit,
     target: float,
     peak: float,
     runs: int,
@@ -71,7 +71,7 @@ def _sized(
 ) -> RequestRow | None:
     """The row for ``target`` (bytes), within what the namespace allows. If that is less than ``enough``, the row states what
     has to be raised first: a smaller size would not help."""
-    current, limit = place.container.storage_request, place.container.storage_limit
+    current, limit = unit.container.storage_request, unit.container.storage_limit
     new = plain_memory(target)
     if new is None:
         return None
@@ -90,12 +90,12 @@ def _sized(
         return None
     first = evidence.above_capacity(STORAGE, new, new if moves else limit) or ""
     sure = min(0.9, runs / (runs + 5.0))
-    return RequestRow(place, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
+    return RequestRow(unit, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
 
 
-def _evictions(evidence: Evidence, place: Place) -> list[float]:
+def _evictions(evidence: Evidence, unit: SizingUnit) -> list[float]:
     """Minimum bytes used by pods of the container when they were evicted for their storage."""
-    steps = (place.step.step, *place.others)
+    steps = (unit.step.step, *unit.others)
     sizes = []
     for step in evidence.rows.failing.intersection(steps):
         for rows in evidence.rows.all.get(step, {}).values():
@@ -103,10 +103,10 @@ def _evictions(evidence: Evidence, place: Place) -> list[float]:
     return sizes
 
 
-def _avoided(evidence: Evidence, place: Place, peaks: Sequence[float], died: float, size: float) -> Interval | None:
+def _avoided(evidence: Evidence, unit: SizingUnit, peaks: Sequence[float], died: float, size: float) -> Interval | None:
     """Share of the runs (0 to 1) that no longer fail: those evicted above a limit and not retried, as far as ``size`` is
     enough for them. A full node evicts whatever the limit is."""
-    step = place.step
+    step = unit.step
     rows = evidence.rows.all.get(step.step, {}).values()
     above = sum(any(evicted_at(e) is not None and _LIMIT.search(e.message or "") for e in run) for run in rows)
     failed = min(step.failures.lasting(above), evidence.analysis.failed)

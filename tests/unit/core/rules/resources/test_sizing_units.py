@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
-from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.sizing_units import sizing_units
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW, definition, step
 from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, history, noise, scenario, task
@@ -73,7 +73,7 @@ def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
 
 
 def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
-    """The step that is long and seldom is the first of the place; the other one runs every time."""
+    """The step that is long and seldom is the first of the unit; the other one runs every time."""
     value = noise()
     sampled = measured(memory_sampled_peak=100 * MI)
 
@@ -103,7 +103,7 @@ def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
     assert of is not None
     containers = tuple(replace(c, name="step-go") for c in measured(memory_sampled_peak=100 * MI))
     runs = history(of, 10, lambda _: {n: Pod(60.0, containers=containers) for n in "abc"})
-    found = [(p.container.place, {p.step.step, *p.others}) for p in places(analyze(of, runs, now=NOW))]
+    found = [(p.container.place, {p.step.step, *p.others}) for p in sizing_units(analyze(of, runs, now=NOW))]
     pointer = "/spec/steps/0/computeResources"
     assert found == [(f"/Task/compile{pointer}", {"a", "b"}), (f"/Task/deploy{pointer}", {"c"})]
 
@@ -146,5 +146,5 @@ def test_a_step_that_was_removed_is_not_sized(until: int, left: list[str]) -> No
 
     before = scenario(argo(task("work"), task("old", "work")), 42, work)
     now = scenario(argo(task("work")), 42, lambda _: {"work": Pod(100)}).definition
-    found = places(analyze(now, before.runs, now=NOW))
+    found = sizing_units(analyze(now, before.runs, now=NOW))
     assert [p.step.step for p in found if p.step.step != "work"] == left

@@ -1,4 +1,4 @@
-"""Places: the units of sizing recommendations, one container of one template, however many steps use it.
+"""Units of sizing recommendations: one container of one template, however many steps use it.
 
 Several steps may use the same template, and a size applies to all of them. Their executions are therefore combined: the
 largest peak of a run counts, whichever step had it.
@@ -23,7 +23,7 @@ _SIGNIFICANCE = 0.01  # below which the newest runs lack a step because it no lo
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SizingUnit:
     """A container with its usage over all steps that run it. ``step``: the one that delays runs most."""
 
     step: StepAnalysis
@@ -44,7 +44,7 @@ class Place:
         return replace(finding, because=finding.because + note)
 
 
-def places(analysis: Analysis) -> Iterator[Place]:
+def sizing_units(analysis: Analysis) -> Iterator[SizingUnit]:
     """Every container of every template, in the order of the graph, without steps that were removed."""
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
@@ -57,7 +57,7 @@ def places(analysis: Analysis) -> Iterator[Place]:
         declared = [m for m in members if m[0].spec is not None] or members
         first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
-        yield Place(first[0], _merged([c for _, c in members]) if others else first[1], others)
+        yield SizingUnit(first[0], _merged([c for _, c in members]) if others else first[1], others)
 
 
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
@@ -66,16 +66,16 @@ def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
     return is_over([run.end in ran for run in analysis.runs], _SIGNIFICANCE)
 
 
-def defaulted(evidence: Evidence, place: Place, resource: str) -> Place:
-    """The place with the request and the limit that a LimitRange gives its container, which declares neither: these are
+def defaulted(evidence: Evidence, unit: SizingUnit, resource: str) -> SizingUnit:
+    """The unit with the request and the limit that a LimitRange gives its container, which declares neither: these are
     what its pods reserve and have."""
-    container, request, limit = place.container, f"{resource}_request", f"{resource}_limit"
+    container, request, limit = unit.container, f"{resource}_request", f"{resource}_limit"
     if getattr(container, request) is not None or getattr(container, limit) is not None or container.name == POD:
-        return place
+        return unit
     asked, most = defaults(evidence, resource)
     if asked is None:
-        return place
-    return replace(place, container=replace(container, **{request: asked, limit: most}))  # type: ignore[arg-type]
+        return unit
+    return replace(unit, container=replace(container, **{request: asked, limit: most}))  # type: ignore[arg-type]
 
 
 def defaults(evidence: Evidence, resource: str) -> tuple[float | None, float | None]:
@@ -134,11 +134,11 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
     )
 
 
-def by_place(evidence: Evidence, find: Callable[[Evidence, Place], Finding | None]) -> Iterator[Finding]:
-    """Findings of ``find`` for each place, once there are enough runs."""
+def by_unit(evidence: Evidence, find: Callable[[Evidence, SizingUnit], Finding | None]) -> Iterator[Finding]:
+    """Findings of ``find`` for each unit, once there are enough runs."""
     if not evidence.analysis.enough:
         return
-    for place in places(evidence.analysis):
-        finding = find(evidence, place)
+    for unit in sizing_units(evidence.analysis):
+        finding = find(evidence, unit)
         if finding is not None:
-            yield place.described(finding)
+            yield unit.described(finding)
