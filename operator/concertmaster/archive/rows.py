@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from concertmaster.core.units import MIB
+
 PAGE = 500
 """Rows of one answer, without their objects."""
-MAX_BYTES = 32 << 20
+MAX_BYTES = 32 * MIB
 """Maximum size of one archived object as text; 10,000 nodes of Argo take about 10 MB."""
 
 

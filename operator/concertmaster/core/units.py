@@ -8,5 +8,5 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 MONTH = 30 * DAY  # to which amounts "per month" are scaled
 
-MIB = 1024.0**2
-GIB = 1024.0**3
+MIB = 1024**2
+GIB = 1024**3

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from concertmaster.core.units import MIB
 from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
 from concertmaster.history.runs.legacy_executions import EarlierPods
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
-_LOG_BYTES = 64 * 2**20  # that the write-ahead log keeps on the disk: on a full one, deleting takes room there first
-_MAX_COPY_BYTES = 256 * 2**20  # bytes: the chart's memory limit is twice that
+_LOG_BYTES = 64 * MIB  # that the write-ahead log keeps on the disk: on a full one, deleting takes room there first
+_MAX_COPY_BYTES = 256 * MIB  # bytes: the chart's memory limit is twice that
 
 # Each entry is one version of the schema; never change an entry that was released, add one.
 MIGRATIONS: tuple[Sequence[str], ...] = (

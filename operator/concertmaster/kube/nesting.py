@@ -11,10 +11,12 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from concertmaster.core.units import MIB
+
 MAX_DEPTH = 100
 _SERVER_LEVELS = 12_000  # above what the API server stores
 _NESTED = frozenset((dict, list))  # what a decoder makes; isinstance of a Mapping takes ten times as long
-_STACK = 64 * 1024 * 1024  # bytes of address space per thread; only what is used becomes memory
+_STACK = 64 * MIB  # bytes of address space per thread; only what is used becomes memory
 
 
 class TooDeep(ValueError):

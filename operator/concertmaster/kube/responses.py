@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import urllib3
 
+from concertmaster.core.units import MIB
 from concertmaster.kube.errors import Busy, from_status
 
 FIRST_PAGE = 10
@@ -20,7 +21,7 @@ FIRST_PAGE = 10
 
 NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
 _CHUNK = 65_536
-_PAGE_BYTES = 4 << 20
+_PAGE_BYTES = 4 * MIB
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 

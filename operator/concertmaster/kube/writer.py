@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 
 from concertmaster.core.text import json_size
+from concertmaster.core.units import HOUR
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
 
 MAX_STATUS_BYTES = 16 * 1024
-RETRY_REFUSED_AFTER = 3600.0  # seconds, for refused documents: the schema of their kind may have been upgraded since
+RETRY_REFUSED_AFTER = HOUR  # for refused documents: the schema of their kind may have been upgraded since
 TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 

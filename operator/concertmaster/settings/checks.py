@@ -52,7 +52,7 @@ def address(text: str) -> str:
     return text
 
 
-def between(seconds: int, least: int, most: int, words: str) -> None:
+def between(seconds: float, least: float, most: float, words: str) -> None:
     """A duration within bounds; ``words`` say which."""
     if not least <= seconds <= most:
         raise ValueError(words)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration, MemoryQuantity
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.settings import checks
 from concertmaster.settings.archive import ArgoArchiveSettings, TektonResultsSettings
 from concertmaster.settings.history import HistorySettings
@@ -60,13 +61,13 @@ class Limits(Section):
     @field_validator("backfill")
     @classmethod
     def _backfill(cls, span: Duration) -> Duration:
-        checks.between(span.seconds, 3600, 400 * 86400, "between 1h and 400d; the history keeps no more")
+        checks.between(span.seconds, HOUR, 400 * DAY, "between 1h and 400d; the history keeps no more")
         return span
 
     @field_validator("backfill_per_cycle")
     @classmethod
     def _backfill_per_cycle(cls, span: Duration) -> Duration:
-        checks.between(span.seconds, 3600, 400 * 86400, "between 1h and 400d; less never reaches the past")
+        checks.between(span.seconds, HOUR, 400 * DAY, "between 1h and 400d; less never reaches the past")
         return span
 
 
@@ -135,7 +136,7 @@ class Settings(Section):
     @classmethod
     def _interval(cls, interval: Duration) -> Duration:
         checks.between(interval.seconds, 10, 0x7FFFFFFF, "at least 10s, or the metrics source is queried without pause")
-        checks.between(interval.seconds, 10, 86400, "at most 1d, or changes are verified and rolled back too late")
+        checks.between(interval.seconds, 10, DAY, "at most 1d, or changes are verified and rolled back too late")
         return interval
 
     @field_validator("sources", "receivers", "cluster_template_owners")

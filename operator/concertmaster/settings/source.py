@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from concertmaster.core.model import LabelRequirement
 from concertmaster.core.model.scalars import Duration
+from concertmaster.core.units import GIB, HOUR, MIB
 from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.settings import checks
 
@@ -220,9 +221,7 @@ class MetricsSource(Section):
         description="Largest number of queries at a time; shards share it, each has at least one.",
     )
     max_elements: int = Field(50_000, ge=100, le=1_000_000, description="Largest number of series one answer may have.")
-    max_response_bytes: int = Field(
-        64 << 20, ge=65_536, le=1 << 30, description="Maximum size of a response, in bytes."
-    )
+    max_response_bytes: int = Field(64 * MIB, ge=65_536, le=GIB, description="Maximum size of a response, in bytes.")
 
     @property
     def longest_seconds(self) -> float:
@@ -253,7 +252,7 @@ class MetricsSource(Section):
     @classmethod
     def _scrape_interval(cls, interval: Duration | None) -> Duration | None:
         if interval is not None:
-            checks.between(interval.seconds, 1, 3600, "between 1s and 1h, or left out")
+            checks.between(interval.seconds, 1, HOUR, "between 1s and 1h, or left out")
         return interval
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.model import RunRecord
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
+from concertmaster.core.units import HOUR
 from concertmaster.report.runs.served import observed
 from concertmaster.report.tables import table
 
@@ -116,7 +117,7 @@ def _workers(runs: Sequence[RunRecord], step: str) -> str:
     candidates = sorted({*widths, *(2**i for i in range(1, 7) if 2**i <= 2 * widths[-1])})
     seconds = model.seconds(candidates)
     lines = [
-        [str(n), text.duration(float(t)), "measured" if n in widths else "predicted", f"{n * t / 3600:.2f}"]
+        [str(n), text.duration(float(t)), "measured" if n in widths else "predicted", f"{n * t / HOUR:.2f}"]
         for n, t in zip(candidates, seconds.tolist(), strict=True)
     ]
     best = recommend_workers(model, candidates)

@@ -18,6 +18,7 @@ from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Reading, Watermarks
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.units import HOUR
 from concertmaster.history import Store
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
@@ -31,7 +32,7 @@ log = logging.getLogger("concertmaster.sources")
 _MAX_WORKFLOWS = 500  # workflows: spans of more take too much memory, and too few of them are read ahead
 _MAX_SECONDS = 30.0  # of a cycle for the past, after which what was read is analysed first
 _MAX_SECONDS_SLOW = 5.0  # the same, where that takes long
-_FORGET_AFTER = 3600.0  # seconds in which nobody has asked for workflows of a source
+_FORGET_AFTER = HOUR  # in which nobody has asked for workflows of a source
 LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
 
 
@@ -192,9 +193,8 @@ class PastReader:
                 self._ask_on(self._known)
 
     def go_on(self, now: float) -> None:
-        """Store what was queried ahead, as far as it has come, and ask for what follows. A fault of the source is left to
-        the next reading, which asks again. ``now`` is that of the cycle, which must have read: what an earlier one knew of
-        workflows may be otherwise by now. Raises HistoryError."""
+        """Store the answers to queries sent ahead, as far as they have arrived, and send the next ones. A fault of the
+        source is left to the next reading. ``now``: of the cycle, which must have read before. Raises HistoryError."""
         ahead, known = self._ahead, self._known
         if ahead is None or known is None:
             return
@@ -229,8 +229,8 @@ class PastReader:
     def _takes_long(
         self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float
     ) -> bool:
-        """Whether the past takes longer than ``LONG`` to read, which is then so until all is read: it has, or will have when
-        each of those that were ``lacking`` something has had a turn, at the pace since ``begun``."""
+        """Whether reading the past takes longer than ``LONG``: it already has, or it will at the pace since ``begun``
+        once every workflow that was ``lacking`` something has had its turn. Stays true until everything is read."""
         now = self._clock()
         read = sum(lows[key] < low for key, low in lacking.items())
         spent = now - (self._since if self._since is not None else now)
@@ -259,8 +259,8 @@ class PastReader:
             self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
 
     def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
-        """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is
-        less at first: the newest runs of all come before the older ones of any."""
+        """Seconds of the past that are read at once for these workflows, of which ``known`` seconds are read already.
+        With many workflows the first spans are shorter: the newest runs of all come before the older ones of any."""
         few = len(reading.definitions(namespaces)) <= MAX_FULL_SPEED_WORKFLOWS
         return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, known))
 

@@ -19,9 +19,10 @@ from itertools import islice
 from typing import Any
 
 from concertmaster.core.fair_share import item_to_evict, round_robin
+from concertmaster.core.units import MIB
 from concertmaster.kube.objects import ObjectRef, Resource
 
-MAX_BYTES = 32 << 20
+MAX_BYTES = 32 * MIB
 MAX_RUNS = 20_000
 MAX_TRIES = 3  # of a run whose TaskRuns or pods are not all there yet
 REMEMBERED = 20_000

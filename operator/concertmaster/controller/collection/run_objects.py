@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from concertmaster.controller.collection.run_kinds import kind_of
 from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.core.units import MIB
 from concertmaster.engines import children
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.suspension import queued
@@ -20,7 +21,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 
 MAX_CHILDREN = 20_000  # TaskRuns or pods of one run
-MAX_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
+MAX_CHILDREN_BYTES = 160 * MIB  # memory of what is read in them, as estimated
 _CHILDREN_PAGE = 100
 MAX_LIST_SECONDS = 10.0  # of a cycle, for lists of earlier runs
 MAX_TURN_SECONDS = 1.0  # of one namespace, before another has its turn

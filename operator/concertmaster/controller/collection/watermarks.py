@@ -10,6 +10,7 @@ from typing import Protocol
 
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.units import WEEK
 from concertmaster.history import HistoryError, Store
 
 MIN_PAST_SECONDS = 60.0  # seconds of the past not worth a query
@@ -226,7 +227,7 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
 
 DIGEST = "digest:"
 """Shard, with a policy's uid, of the moment its digest was sent."""
-_DIGEST_KEPT = 4 * 7 * 86400.0  # seconds: that of a policy which is there is moved every week
+_DIGEST_KEPT = 4 * WEEK  # that of a policy which is there is moved every week
 _DROPPED = "dropped:"
 _PAST = "past:"
 _PAST_OF = ":past"

@@ -24,13 +24,14 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
+from concertmaster.core.units import MIB
 from concertmaster.engines import complete
 from concertmaster.report import daily
 from concertmaster.report.detail import encode, with_recent
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.runs.views import RunHistory, kept_runs
 
-MAX_BYTES = 64 * 1024 * 1024  # packed, of those in memory
+MAX_BYTES = 64 * MIB  # packed, of those in memory
 _MAX_UNPACKED = 8
 
 

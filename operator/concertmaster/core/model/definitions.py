@@ -9,6 +9,7 @@ from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model.engines import EngineTraits
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
+from concertmaster.core.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
     return steps[0] if len(places) == 1 else None
 
 
-CACHE_BYTES = 1 << 20  # maximum size of a ConfigMap: a full cache stores nothing more
+CACHE_BYTES = MIB  # maximum size of a ConfigMap: a full cache stores nothing more
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from concertmaster.core.sizing.trend import (
     unexplained_growth,
 )
 from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
+from concertmaster.core.units import GIB, HOUR, MIB
 
-GIB_HOUR = 2.0**30 * 3600.0
+GIB_HOUR = GIB * HOUR
 # Growth is extrapolated to at most this multiple of the largest peak.
 MAX_RAISE = 4.0
 # One-sided significance (5%) at which longer runs are found to need less.
@@ -55,8 +56,8 @@ class MemoryOptions:
     failure_bound: float = 0.01
     failure_price: float = 1.0 * GIB_HOUR
     retry_factor: float = 2.0
-    strict_from: float = 3600.0
-    floor: float = 16.0 * 2**20
+    strict_from: float = HOUR
+    floor: float = 16.0 * MIB
     drift_z: float = 2.326
     horizon: float = 1.5
     driven_horizon: float = 2.0
@@ -288,5 +289,5 @@ def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: s
     if above:
         text += f", {above} of which had a larger peak"
     if ahead > 0.0:
-        text += f"; {grows} grow, room for {ahead / 2**20:.3g} MiB more is included"
+        text += f"; {grows} grow, room for {ahead / MIB:.3g} MiB more is included"
     return text

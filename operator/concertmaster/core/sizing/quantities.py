@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-MIB = float(2**20)
+from concertmaster.core.units import MIB
+
 MILLI = 0.001  # cores
 # Steps per octave. The safety margin of a well-known step is about one percent, so coarser steps would waste as much as the
 # margin itself; 64 steps still give plain figures: 16Mi steps from 1Gi to 2Gi, 128Mi from 8Gi to 16Gi.

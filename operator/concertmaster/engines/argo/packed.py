@@ -6,8 +6,10 @@ from __future__ import annotations
 import io
 import zlib
 
+from concertmaster.core.units import MIB
+
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_WINDOW = 32 * 1024**2  # bytes: no frame may request more memory
+_WINDOW = 32 * MIB  # bytes: no frame may request more memory
 
 
 class PackedError(Exception):
@@ -23,7 +25,7 @@ def unpack(packed: bytes, most: int) -> bytes:
     else:
         content, whole = _brotli(packed, most + 1)
     if len(content) > most:
-        raise PackedError(f"it unpacks to more than {most // 1024**2} MB")
+        raise PackedError(f"it unpacks to more than {most // MIB} MB")
     if not whole:
         raise PackedError("it is cut short")
     return content

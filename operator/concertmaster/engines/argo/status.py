@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core.model.amounts import digits
+from concertmaster.core.units import MIB
 from concertmaster.engines.argo.packed import PackedError, unpack
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
 
-MAX_NODES_BYTES = 32 * 1024**2
+MAX_NODES_BYTES = 32 * MIB
 """Maximum size in bytes of a node table to decompress; 10,000 nodes take about 10 MB."""
-MAX_NODES_MEMORY = 192 * 1024**2
+MAX_NODES_MEMORY = 192 * MIB
 """Maximum memory in bytes of a node table to decode; 10,000 nodes take about 50 MB."""
 
 COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})

@@ -7,9 +7,10 @@ import sys
 from operator import itemgetter
 from typing import Any
 
+from concertmaster.core.units import MIB
 from concertmaster.engines.common.bounds import decoded_bytes
 
-MAX_DECODED = 192 * 1024**2
+MAX_DECODED = 192 * MIB
 """Bytes of memory that one archived run may take when it is decoded."""
 
 

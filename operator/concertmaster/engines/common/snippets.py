@@ -7,9 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model.quantity import Quantity
-
-MIB = 1024**2
-
+from concertmaster.core.units import MIB
 
 COMPUTE = ("cpu", "memory")
 NODE = (*COMPUTE, "ephemeral-storage")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from concertmaster.core.units import MIB
 from concertmaster.history import rows
 from concertmaster.history.errors import HistoryLocked, translate
 
@@ -20,7 +21,7 @@ log = logging.getLogger("concertmaster.history")
 TABLES = ("executions", "records")  # as on the server
 _VERSION = 0x434D4301  # "CMC" and a number; another one: begin anew
 _SHARE = 8  # of what was written longest ago, one part in so many goes at once
-_LOG_BYTES = 4 * 2**20  # that the write-ahead log keeps on the disk
+_LOG_BYTES = 4 * MIB  # that the write-ahead log keeps on the disk
 
 
 class RowCache:

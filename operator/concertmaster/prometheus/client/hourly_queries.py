@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HOUR = 3600.0  # seconds
+from concertmaster.core.units import HOUR
 
 
 class HourlyQueries:

@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from concertmaster import __version__
+from concertmaster.core.units import MIB
 from concertmaster.net.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.prometheus.client import credentials, scrub
 from concertmaster.prometheus.client.adapter import PromptAdapter
@@ -41,7 +42,7 @@ from concertmaster.settings import MetricsSource
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
 _MAX_RETRY_AFTER = 300.0  # seconds: a wrong header must not stop collection for days
-MAX_USER_ANSWER_BYTES = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
+MAX_USER_ANSWER_BYTES = 8 * MIB  # of the answer to a user's own query: 5,000 runs and steps fit
 
 
 class _Again(Exception):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from concertmaster.core.units import HOUR
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.hourly_queries import HOUR
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, read_targets
 from concertmaster.prometheus.queries import bulk as queries

@@ -17,9 +17,9 @@ from concertmaster.core.changes.admission.service_pods import (
     ServicePods,
     in_quotas,
 )
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.client.hourly_queries import HOUR
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
 from concertmaster.prometheus.facts.scrape_shape import detect
@@ -31,8 +31,7 @@ from concertmaster.prometheus.queries.services import quota_services, services
 
 log = logging.getLogger("concertmaster.sources")
 
-_DAY = 86400.0
-_WEEK = 7 * _DAY
+_WEEK = 7 * DAY
 _PAUSE = 600.0  # seconds between two moments of more than a day ago: 3 to 4 s of the source's CPU time with 2,000 nodes
 _MIN_EXPORTED_SHARE = 0.9  # of the cores of all nodes: with fewer, a part of kube-state-metrics was away
 
@@ -119,14 +118,14 @@ class MomentReader(Generic[_Moment, _Made]):
             return
         self._read = {at: moment for at, moment in self._read.items() if newest - _WEEK < at <= newest}
         self._read[due[0]] = found
-        self._not_before = now + (HOUR if found is None else _PAUSE if newest - due[0] >= _DAY else 0.0)
+        self._not_before = now + (HOUR if found is None else _PAUSE if newest - due[0] >= DAY else 0.0)
         moments = [moment for _, moment in sorted(self._read.items()) if moment is not None]
         if moments:
             self._known, self._newest = self._make(moments), moments[-1].at
 
     def known(self, now: float) -> _Made | None:
         """What is known; None where nothing is, or only what is more than a day old at ``now`` (unix seconds)."""
-        return self._known if self._newest > now - _DAY else None
+        return self._known if self._newest > now - DAY else None
 
 
 def _state_labels(client: PrometheusClient, now: float) -> LabelScheme:
@@ -141,7 +140,7 @@ def _usable(moments: list[ServiceMoment]) -> ServicePods:
     """The moments with about as large nodes as the newest day had: not those at which a part of them was not known, nor
     those from before nodes were added or taken away."""
     sizes = {moment.at: moment.held["cpu"] + float(moment.left["cpu"].sum()) for moment in moments}
-    most = max(size for at, size in sizes.items() if at > moments[-1].at - _DAY)
+    most = max(size for at, size in sizes.items() if at > moments[-1].at - DAY)
     return ServicePods(
         tuple(m for m in moments if _MIN_EXPORTED_SHARE * most <= sizes[m.at] <= most / _MIN_EXPORTED_SHARE)
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from concertmaster.core.units import HOUR
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.hourly_queries import HOUR
 from concertmaster.prometheus.collect.questions import ShardQueries
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.core.units import DAY
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.cgroups import cgroup_uid, normal
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
@@ -19,7 +20,7 @@ from concertmaster.prometheus.queries.bulk import READY
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
-_MIN_INTERVAL, _MAX_INTERVAL = 0.1, 86_400.0  # seconds between two samples of a container
+_MIN_INTERVAL, _MAX_INTERVAL = 0.1, DAY  # seconds between two samples of a container
 _MIN_SAMPLES = 4  # samples that tell an interval
 _MAX_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
 WHOLE_SECOND = 1.0  # resolution of the times of starts and ends

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
+from concertmaster.core.units import MIB
 from concertmaster.prometheus.facts.facts_codec import CodecError, decode, encode
 
 FORMAT = "concertmaster-facts"
 VERSION = 1
-MAX_LINE_BYTES = 8 << 20  # bytes; a Kubernetes object is at most 1.5 MiB
+MAX_LINE_BYTES = 8 * MIB  # bytes; a Kubernetes object is at most 1.5 MiB
 
 Item = dict[str, Any] | JobFact | PodFact | AnswerFact
 

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Pipe
 
+from concertmaster.core.units import MIB
 from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable
@@ -28,7 +29,7 @@ log = logging.getLogger("concertmaster.sources")
 
 _MIN_CONCURRENT_QUERIES = 3  # one for the process, and two here, of which users' queries take one at most
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
-_PROCESS_BYTES = 400.0 * 2**20
+_PROCESS_BYTES = 400 * MIB
 _END = 5.0  # seconds a process has to end once it was killed
 _WORK = 60.0  # seconds for its startup, and to process answers between two queries
 

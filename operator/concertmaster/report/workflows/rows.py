@@ -12,6 +12,7 @@ from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, Objec
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
 from concertmaster.core.times import parse_duration, parse_time
+from concertmaster.core.units import HOUR
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 
@@ -194,7 +195,7 @@ def saving(row: WorkflowRow, measured: str | None) -> Amounts | None:
     share = min(0.99, max(0.0, -float(match[2]) / 100.0))
     factor = share / (1.0 - share)
     if match[1] == "Duration" and row.p50_seconds is not None:
-        return Amounts(run_hours=row.p50_seconds / 3600.0 * row.runs_per_month * factor)
+        return Amounts(run_hours=row.p50_seconds / HOUR * row.runs_per_month * factor)
     if match[1] == "Cost" and row.cost_per_month is not None:
         return Amounts(money={row.currency or "USD": row.cost_per_month * factor})
     if match[1] == "Failures" and row.success_percent is not None:

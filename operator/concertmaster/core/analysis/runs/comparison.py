@@ -13,6 +13,7 @@ from statistics import median
 
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, time_split, total_split
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
+from concertmaster.core.units import MIB
 
 MATERIAL = 0.2  # least relative difference of a measured amount (input, throttling) to report
 
@@ -183,7 +184,7 @@ def _containers(rows: Sequence[StepExecution], read: Callable[[ContainerFact], s
 
 def _sizes(cpu: float | None, memory: float | None) -> str | None:
     parts = [f"{round(1000 * cpu)}m"] if cpu is not None else []
-    parts += [f"{round(memory / 1024**2)}Mi"] if memory is not None else []
+    parts += [f"{round(memory / MIB)}Mi"] if memory is not None else []
     return " and ".join(parts) or None
 
 

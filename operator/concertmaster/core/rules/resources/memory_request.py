@@ -24,11 +24,12 @@ from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
-from concertmaster.core.sizing import MIB, MemoryOptions, at_most, plain_memory
+from concertmaster.core.sizing import MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, ended, exceeding, raised
 from concertmaster.core.sizing.waste import bound_of
 from concertmaster.core.stats.means import combined
+from concertmaster.core.units import MIB
 
 _NEARLY_ALL_SHARE = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
 _MIN_RAISE = 1.1  # times a request that was raised after kills, below which a larger one is not recommended

@@ -19,7 +19,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, in_share, mean_interval
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined
-from concertmaster.core.units import GIB
+from concertmaster.core.units import GIB, HOUR
 
 _MIN_FREED_SHARE = 0.5  # share of what it does not use that a smaller request frees at least
 _SIGNIFICANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
@@ -80,7 +80,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     own.steps.add(step)
                     own.injected |= c.name not in declared
                     seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.held
-                    hours = max(seconds or 0.0, _life(e, c)) / 3600
+                    hours = max(seconds or 0.0, _life(e, c)) / HOUR
                     reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
                     own.reserved[run] = own.reserved.get(run, 0.0) + reserved
                     if c.cpu_seconds is not None and seconds:

@@ -10,7 +10,8 @@ from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaults
-from concertmaster.core.sizing import MIB, MILLI
+from concertmaster.core.sizing import MILLI
+from concertmaster.core.units import MIB
 
 LIMIT_HEADROOM = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
 _LIMIT_UNIT = {"cpu": 10 * MILLI, "memory": MIB}  # to which a moved limit is rounded down

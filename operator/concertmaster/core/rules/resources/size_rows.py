@@ -28,7 +28,8 @@ from concertmaster.core.rules.resources.size_bounds import (
 )
 from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
-from concertmaster.core.sizing import MIB, MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
+from concertmaster.core.sizing import MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
+from concertmaster.core.units import MIB
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
 MIN_HEADROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower

@@ -15,6 +15,7 @@ from concertmaster.core.fleet.workflows import name_of
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.sizing import MILLI
+from concertmaster.core.units import HOUR
 
 _MAX_PEAK_LEFT = 0.9  # of the peak: what is left of it when this workflow runs at another hour
 
@@ -69,7 +70,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         + (", or move this workflow away from that hour" if movable else ""),
         because=(
             f"schedules and history ({evidence.window()}) make it the busiest hour of the next"
-            f" {text.window(hours * 3600.0)}:"
+            f" {text.window(hours * HOUR)}:"
             f" {text.cores(peak.cores)} and {peak.gib:.1f}Gi reserved against {text.cores(mean)} on average, of"
             f" which this workflow{among} takes {text.percent(own / peak.cores)}{likely}{note}{held}"
         ),

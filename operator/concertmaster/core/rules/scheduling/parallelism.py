@@ -34,7 +34,8 @@ from concertmaster.core.rules.scheduling.free_capacity import (
     service_notes,
 )
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
-from concertmaster.core.sizing import MIB, MILLI
+from concertmaster.core.sizing import MILLI
+from concertmaster.core.units import MIB
 
 _ELSEWHERE = 0.25  # most of the wait for nodes, as a share, that other workflows caused
 

@@ -30,6 +30,7 @@ from concertmaster.core.rules.scheduling.waits import (
     worst_hour,
 )
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
+from concertmaster.core.units import DAY, HOUR
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -72,7 +73,7 @@ def _hours(evidence: Evidence) -> str:
         if waits and run.start is not None:
             longest.append((run.start, max(waits)))
     hour = worst_hour(longest)
-    if hour is None or 2 * sum(w for t, w in longest if t % 86400 // 3600 == hour) < sum(w for _, w in longest):
+    if hour is None or 2 * sum(w for t, w in longest if t % DAY // HOUR == hour) < sum(w for _, w in longest):
         return ""
     return f"; most of it at {hour:02d}:00 UTC"
 

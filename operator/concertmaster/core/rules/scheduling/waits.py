@@ -17,7 +17,7 @@ from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.times import weekend
-from concertmaster.core.units import DAY
+from concertmaster.core.units import DAY, HOUR
 
 _MIN_WAITS = 3  # waits required in an hour
 _SIGNIFICANCE = 0.01  # of as many days in a row that waited, or did not, by which the change is taken for real
@@ -124,7 +124,7 @@ def worst_hour(waits: Iterable[tuple[float, float]]) -> int | None:
     as long as the others."""
     by_hour: dict[int, list[float]] = {}
     for moment, seconds in waits:
-        by_hour.setdefault(int(moment % 86400 // 3600), []).append(seconds)
+        by_hour.setdefault(int(moment % DAY // HOUR), []).append(seconds)
     medians = {h: median(v) or 0.0 for h, v in by_hour.items() if len(v) >= _MIN_WAITS}
     if len(medians) < 2:
         return None

@@ -34,7 +34,8 @@ from concertmaster.core.model.policy import (
     RuleSettings,
 )
 from concertmaster.core.rules import RULES, Evidence, recommend
-from concertmaster.core.sizing import MIB, plain_memory
+from concertmaster.core.sizing import plain_memory
+from concertmaster.core.units import MIB
 from concertmaster.engines import PATCHABLE
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 
