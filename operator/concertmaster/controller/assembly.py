@@ -117,7 +117,8 @@ class Assembly:
     shard: Shard | None = None  # None: the operator is not sharded
 
     def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
-        """The cycle and the watch of live runs, built in the thread that will run them; no watch where there is none."""
+        """Build the cycle and the watch of live runs in the thread that will run them; the watch is None where none is
+        configured."""
         s = self.settings
         owners, interval = s.template_owners(), float(s.interval.seconds)
         owns = self.shard.ownership.owns if self.shard is not None else everything
@@ -208,7 +209,7 @@ class Assembly:
         return made
 
     def _note_archive(self, archive: str, up: bool) -> None:
-        """Nothing is said of an archive before it is read: on standby, or without a workflow of its engine, it never is."""
+        """Log the state of an archive once it was read: on standby, or without a workflow of its engine, it never is."""
         self.telemetry.archive_up.labels(archive).set(up)
 
     def _count_archived(self, result: str) -> None:

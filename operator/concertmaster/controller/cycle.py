@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What does the work of a cycle, in the order of its stages; ``publisher`` writes for several of them."""
+    """The collaborators of a cycle, in the order of its stages; ``publisher`` writes for several of them."""
 
     watchdog: Watchdog
     snapshots: SnapshotBuilder
@@ -52,7 +52,7 @@ class Stages:
 
 
 class Cycle:
-    """Everything one cycle needs. Calling it runs one; True means that it wants to run again at once."""
+    """One cycle. Calling it runs one; True means that it wants to run again at once."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Cycle:
         return watched.complete
 
     def _discover(self, record: CycleLog) -> ClusterSnapshot | None:
-        """The cluster as it is now; None when so little of it can be read that nothing can be decided."""
+        """The state of the cluster; None when too little of it can be read to decide anything."""
         try:
             return self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
         except NamespacesUnread as error:
@@ -163,7 +163,7 @@ class Cycle:
         record.problems += archived.notes  # which holds for archives as well
 
     def _ask_users(self, record: CycleLog) -> None:
-        """Run users' own queries, whose faults concern their authors alone; afterwards the reports of the sources are
+        """Run users' own queries, whose faults affect their authors alone. Afterwards the reports of the sources are
         complete."""
         for report in self._collector.ask_users().values():
             self._show(report)
@@ -193,8 +193,9 @@ class Cycle:
         record.failed = record.failed or tally.failed > 0
 
     def _between(self, batches: Iterator[list[_T]], now: float) -> Iterator[list[_T]]:
-        """``batches``, with what the sources have answered meanwhile stored between them. While there is more of the past to
-        read, ever more workflows can be analysed: the next cycle continues, so that nothing else waits for the last."""
+        """Yield the ``batches``, storing between them what the sources have answered meanwhile. While the past is being
+        read, more and more workflows become ready for analysis: the next cycle continues with them, so that nothing else
+        waits for the last."""
         begun = perf_counter()
         for batch in batches:
             yield batch

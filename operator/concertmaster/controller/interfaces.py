@@ -103,11 +103,11 @@ class Sources(Protocol):
         """Read what is new into the history. Faults of the source are in the report, never raised."""
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
-        """Run users' own queries, after ``collect``: the report with what they brought. Raises as little as that."""
+        """Run users' own queries, after ``collect``: the report, completed with their results. Faults are in the report."""
 
     def go_on(self, now: float) -> None:
-        """Store what was queried ahead of the next reading, as far as it has come: called between analyses of the cycle of
-        ``now``, and short. Faults are left to that reading."""
+        """Store what was queried ahead of the next reading, as far as it has arrived. Called between the analyses of the
+        cycle of ``now``, and short. Faults are left to that reading."""
 
     def extras(
         self,
@@ -148,7 +148,7 @@ class History(Protocol):
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
     ) -> RunsEvidence:
-        """What identifies the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
+        """A fingerprint of the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
         that ended ``after`` that moment count as fresh."""
 
     def recorded(self, key: WorkflowKey) -> float:
@@ -170,8 +170,7 @@ class History(Protocol):
         """Delete the analyses of all other profiles."""
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
-        """Delete what is not analysed any more: per workflow all but the newest runs (number) of the last seconds
-        (window)."""
+        """Delete what is no longer analysed: per workflow all but the newest runs (number) of the last seconds (window)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +236,9 @@ class EarlierRecommendations:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:
-    """Everything one analysis depends on. ``older``: runs of the days before the window, which earlier analyses saw.
-    ``provisional``: older runs of the window are still being read; ``was_provisional``: so they were at the last analysis.
-    """
+    """The input of one analysis. ``older``: runs of the days before the window, which earlier analyses saw.
+    ``provisional``: older runs of the window are still being read; ``was_provisional``: so they were at the last
+    analysis."""
 
     profile: WorkflowProfile
     policy: Policy
@@ -276,8 +275,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ProfileAnalysis:
-    """The analysis of one profile: the status without conditions, what two of its conditions say, what of it could be
-    applied, all of it as JSON (``detail``), the workflow as rules on the whole fleet see it (``member``), and whether
+    """The analysis of one profile: the status without conditions, two of its conditions, the recommendations that could
+    be applied, everything as JSON (``detail``), the workflow as rules on the whole fleet see it (``member``), and whether
     other workflows matter to it (``waits``)."""
 
     document: Mapping[str, Any]

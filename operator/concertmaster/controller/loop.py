@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CyclePace:
-    """Seconds: between the starts of cycles, to let a burst of changes settle, and at least between two cycles."""
+    """Seconds between the starts of cycles, for a burst of changes to settle, and at least between two cycles."""
 
     interval: float
     settle: float = 1.0
@@ -136,8 +136,8 @@ class Loop:
             await self._pause(begun, clock, again=again)
 
     async def _pause(self, begun: float, clock: Callable[[], float], *, again: bool) -> None:
-        """Wait for the interval to pass or for a change, then for the gap and for the burst to settle; where the cycle wants
-        to run ``again``, for no more than these two."""
+        """Wait for the interval to pass or for a change, then for the gap and for the burst to settle; only for the
+        latter two where the cycle wants to run ``again``."""
         left = begun + self._pace.interval - clock()
         if left > 0 and not again:
             try:

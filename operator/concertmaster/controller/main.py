@@ -165,7 +165,7 @@ class Operator:
             await self._serve(client, prerequisites, registry, cycle, stopping, election)
 
     async def _elect(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
-        """The right to work, once no other operator of this release does; None where there is no lease to hold."""
+        """Wait until no other operator of this release works, and return the right to work; None where no lease is used."""
         own: LeaseIdentity | None = identity()
         if own is None:
             self._telemetry.active.set(1)
@@ -284,7 +284,7 @@ class Operator:
         self._finished = await asyncio.to_thread(self._worker.close, _SHUTDOWN_SECONDS)
 
     def leave(self, status: int) -> int:
-        """``status``, or the end of the process at once when a thread still waits for an answer nobody needs."""
+        """Return ``status``, or end the process at once when a thread still waits for an answer nobody needs."""
         log.info("stopped", extra={"fields": {"status": status}})
         if not self._finished:
             logging.shutdown()

@@ -34,14 +34,14 @@ _LIBRARY = _c_library()
 
 
 def collect_seldom() -> None:
-    """Look for circles of garbage less often: an analysis makes some 20,000 objects that stay until it ends, and looking
-    through them again and again took a fifth of its time. Nearly all garbage is freed by its reference count."""
+    """Run the cyclic garbage collector less often: an analysis creates some 20,000 objects that stay until it ends, and
+    examining them again and again took a fifth of its time. Reference counts free nearly all garbage."""
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
 
 
 @contextmanager
 def collect_afterwards() -> Iterator[None]:
-    """Look for no circles of garbage meanwhile: an analysis of two weeks of runs makes 30,000 objects that are all gone at
+    """Defer the cyclic garbage collector: an analysis of two weeks of runs creates 30,000 objects that are all gone at
     its end. What others leave is counted; a higher threshold kept 3 to 9 MiB more."""
     enabled = gc.isenabled()
     gc.disable()
@@ -53,14 +53,14 @@ def collect_afterwards() -> Iterator[None]:
 
 
 def share_one_heap() -> None:
-    """Let all threads allocate from one heap. Call before any thread is started: with a heap each, what one thread has
-    freed is of no use to the next."""
+    """Make all threads allocate from one heap. Call before any thread is started: with a heap for each thread, memory
+    freed by one cannot be reused by the next."""
     if _LIBRARY is not None:
         _LIBRARY.mallopt(_M_ARENA_MAX, 1)
 
 
 def leave_out_what_stays() -> None:
-    """Leave what exists now out of every search for garbage. Call once everything is imported: most objects of a small
+    """Exclude all existing objects from garbage collection. Call once everything is imported: most objects of a small
     operator are its code."""
     _release_replaced_classes()
     gc.collect()
@@ -81,8 +81,8 @@ def _release_replaced_classes() -> None:
 
 
 def give_back(*, worked: bool) -> None:
-    """Return free memory to the system where the C library can. After a cycle that ``worked`` circles of garbage go first:
-    events and requests leave some, and an idle process would never come to look for them."""
+    """Return free memory to the system where the C library can. After a cycle that ``worked``, reference cycles are
+    collected first: events and requests leave some, and an idle process would never collect them."""
     if worked:
         gc.collect()
     if _LIBRARY is not None:

@@ -44,7 +44,7 @@ class PolicyStatuses:
         now: float,
         problem: Callable[[str], object],
     ) -> list[StatusUpdate]:
-        """The statuses to write; ``problem`` is called with the reason where those of other shards are not known, and where
+        """The statuses to write. ``problem`` is called with the reason where those of other shards are unknown, or where
         the history does not say whether a digest was sent."""
         if changed.tally is not None:
             self._changed = changed

@@ -159,10 +159,8 @@ class Registry:
                 self._snapshot = None
 
     def wrote(self, ref: ObjectRef, status: Mapping[str, Any] | None, version: str = "") -> StatusView:
-        """Remember a status just written, whether its watch event comes later or came before: it is worked out once.
-
-        ``version``: the object's resource version since then. The status of an earlier event that comes later is old.
-        """
+        """Remember a status just written, whether its watch event comes later or came before, so that it is parsed once.
+        ``version``: the resource version since then. A later event with an earlier version carries an old status."""
         with self._lock:
             kind = next((entries for entries in self._entries.values() if ref.uid in entries), {})
             known = kind.get(ref.uid)
@@ -218,7 +216,7 @@ class Registry:
 
 
 def _older(held: str, listed: str) -> bool:
-    """Whether the version held precedes the listed one; versions that are not numbers can only be tested for equality."""
+    """Whether the version held precedes the listed one; versions that are not numbers can only be compared for equality."""
     if held.isdecimal() and listed.isdecimal():
         return int(held) < int(listed)
     return held != listed
@@ -230,8 +228,8 @@ def _before(version: str, other: str) -> bool:
 
 
 def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
-    """Whether the object is from before that write. Versions begin anew when etcd is restored: only lately written ones
-    are compared."""
+    """Whether the object is older than that write. Versions restart when etcd is restored: only recently written ones are
+    compared."""
     if written is None or entry.recorded - written[1] > _MAX_EVENT_DELAY:
         return False
     return _before(entry.resource_version, written[0])

@@ -64,7 +64,7 @@ class ClusterSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Namespaces:
-    """Labels by namespace. ``old``: of an earlier cycle; ``denied``: for want of a right, at least just now."""
+    """Labels by namespace. ``old``: they are from an earlier cycle; ``denied``: a right is missing, at least just now."""
 
     labels: dict[str, dict[str, str]]
     notes: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class _Namespaces:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A plan of discovery with what it was made of. Most cycles find the same cluster as the one before."""
+    """A discovery plan with its inputs. Most cycles find the same cluster as the one before."""
 
     rests_on: tuple[object, ...]
     targets: Targets
@@ -90,7 +90,7 @@ class NamespacesUnread(Exception):
 
 
 class SnapshotBuilder:
-    """Builds the snapshot, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""
+    """Builds the snapshot and keeps targets from cycle to cycle. An empty ``namespaces`` means the whole cluster."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class SnapshotBuilder:
         self._plan: _Planned | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
-        """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
+        """The current snapshot. With ``discovering``, profiles are created, relabelled and withdrawn first."""
         registered = self._registry.snapshot()
         reading = self._namespaces(registered)
         namespaces = reading.labels
@@ -160,7 +160,8 @@ class SnapshotBuilder:
         return replace(plan, obstacles=obstacles)
 
     def _complete(self, policies: PolicyIndex) -> Callable[[str], bool]:
-        """Whether all policies that may select something in a namespace are known, also by its labels."""
+        """Whether all policies that may select something in a namespace are known, including those that select it by its
+        labels."""
         by_label = any(_by_label(p) and p.spec.discover for p in policies.parsed)
         unlabelled = self._unlabelled if by_label else ()
         return lambda namespace: policies.complete(namespace) and namespace not in unlabelled
@@ -230,7 +231,7 @@ class SnapshotBuilder:
         self, discovered: Sequence[discovery.DesiredProfile]
     ) -> Iterator[tuple[discovery.DesiredProfile, ProfileWriteResult | None]]:
         """Create profiles, several at a time; None for those in a namespace that refused another one. The first of each
-        namespace goes ahead: one refusal is enough."""
+        namespace is created before the others, because one refusal is enough."""
         closed: set[str] = set()
         first = {desired.namespace: desired for desired in reversed(discovered)}
         rest = [desired for desired in discovered if desired is not first[desired.namespace]]

@@ -26,13 +26,13 @@ _WHOLE_EVERY = 300.0  # seconds between two lists of all profiles while nothing 
 
 
 class KindsLost(Exception):
-    """The CustomResourceDefinitions have been missing for long; the process should exit and be restarted."""
+    """The CustomResourceDefinitions have been missing for too long; the process should exit and be restarted."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
     """Whether the registry is known to be complete, and the problems in checking it. ``behind``: the watches have not
-    brought a spec that is listed, or anything at all for some seconds."""
+    delivered a spec that is listed, or nothing at all for some seconds."""
 
     complete: bool
     problems: tuple[str, ...] = ()
@@ -40,11 +40,9 @@ class WatchState:
 
 
 class Watchdog:
-    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up.
-
-    ``mute_after``: seconds the watches may stay behind once the kinds were gone and have come back. kopf resumes watching
-    them most of the time, and now and then does not.
-    """
+    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up. ``mute_after``: seconds the
+    watches may stay behind after the kinds were gone and have come back: kopf usually, but not always, resumes watching
+    them."""
 
     def __init__(
         self,
@@ -71,7 +69,7 @@ class Watchdog:
         self._unconfirmed: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
     def wait(self) -> WatchState:
-        """Check until the registry holds all there is: just after the start it is given time to fill. Raises KindsLost."""
+        """Check until the registry is complete: right after the start it needs time to fill. Raises KindsLost."""
         for _ in range(_SETTLE_TRIES):
             self._health.heartbeat("watch")
             watched = self.check()
@@ -108,9 +106,9 @@ class Watchdog:
         return WatchState(complete, tuple(problems), behind)
 
     def _as_many(self) -> bool:
-        """Whether it is enough for now that there are as many profiles as the registry has. A list of them costs the API
-        server more than all writes of a cycle: it is made every few minutes, and in each cycle where a watch that died
-        would mean more than a late recommendation."""
+        """Whether it is enough for now that there are as many profiles as the registry has. A full list costs the API
+        server more than all writes of a cycle: it is made every few minutes, and in each cycle where a dead watch would
+        mean more than a late recommendation."""
         recent = self._compared is not None and self._clock() - self._compared < _WHOLE_EVERY
         known = self._registry.whole()
         policies = (*known.policies, *known.cluster_policies)

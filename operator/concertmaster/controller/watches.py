@@ -27,7 +27,7 @@ _LOG_EVERY = 60.0  # seconds
 
 
 class Backoffs:
-    """Pauses in seconds between attempts of a watch, without end: an API server that is away for an hour comes back."""
+    """Endless pauses in seconds between attempts of a watch: an API server that is away for an hour comes back."""
 
     def __iter__(self) -> Iterator[float]:
         pause = 0.5
@@ -37,8 +37,8 @@ class Backoffs:
 
 
 class WatchLogFilter(logging.Filter):
-    """kopf reports every attempt of every watch as an error with the whole answer in it: let one short line a minute
-    through, as a warning while it is tried again."""
+    """kopf logs every attempt of every watch as an error that contains the whole answer. Passes one short line a minute,
+    as a warning while the watch is retried."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -62,8 +62,7 @@ _WATCH_LOG = WatchLogFilter()
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """No memory of what an object was before. kopf copies each object of each event for the handlers of changes, and there
-    are none."""
+    """Stores no previous state of objects. kopf copies each object of each event for change handlers, and there are none."""
 
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
         """Nothing of it."""
@@ -156,11 +155,9 @@ async def watch(
     namespaces: Collection[str],
     ready: Callable[[], None],
 ) -> None:
-    """Watch until cancelled, or until something happens that trying again cannot fix.
-
-    ``ready`` is called once kopf has started: it has taken the process's signals then, and a stop by signal would wait
-    five seconds for idle tasks. Cancelling does not.
-    """
+    """Watch until cancelled, or until something happens that a retry cannot fix. ``ready`` is called once kopf has
+    started: by then it has taken the process's signals, and a stop by signal would wait five seconds for idle tasks.
+    Cancelling does not."""
     started = asyncio.Event()
     operator = asyncio.create_task(
         kopf.operator(
@@ -196,7 +193,7 @@ class Runs(Protocol):
 
 
 def _no_signals(record: logging.LogRecord) -> bool:
-    """kopf regrets that it cannot take the process's signals in a thread of its own. It is not to have them."""
+    """kopf warns that it cannot handle the process's signals outside the main thread, which is intended."""
     return "OS signals are ignored" not in record.getMessage()
 
 

@@ -46,8 +46,8 @@ _SERIES = re.compile(r"""\{[^{}]*(?:\}|$)|\b\w+\s*(?:=~|!~|!=|=)\s*"[^"]*(?:"|$)
 
 
 def without_series(error: Exception) -> str:
-    """The text of a source's fault for statuses and Events of all namespaces that use it: without series. The log has
-    them."""
+    """The text of a source's fault for statuses and Events, without the series it names: all namespaces that use the
+    source see it. The log has the series."""
     whole = str(error)
     shown = _SERIES.sub("{...}", whole)
     if shown != whole:
@@ -58,7 +58,7 @@ def without_series(error: Exception) -> str:
 @dataclass(slots=True)
 class _Outage:
     """The fault that is reported for a source while it is down. Faults alternate in kind and wording (a timeout, then
-    503, another query each time), and each new sentence would be a status write for every profile. The log has all of
+    503, another query each time), and each new sentence would cause a status write for every profile. The log has all of
     them."""
 
     reason: Reason
@@ -134,8 +134,8 @@ class Collector:
         return self.reports
 
     def go_on(self, now: float) -> None:
-        """Store what sources have answered ahead of the next reading, in the cycle of ``now``. No fault of it holds up
-        analyses."""
+        """Store what the sources have answered ahead of the next reading, in the cycle of ``now``. A fault does not delay
+        the analyses."""
         try:
             self._sources.go_on(now)
         except Stopped:
@@ -191,8 +191,8 @@ class Collector:
     def archived_runs(
         self, definitions: Sequence[WorkflowDefinition], reach: Mapping[WorkflowKey, Reach], now: float
     ) -> ArchiveReport:
-        """Finished runs from the engines' archives, after the live ones: what these say takes precedence. A fault of one
-        archive concerns its own runs."""
+        """Read finished runs from the engines' archives. Called after live runs are read, because live records take
+        precedence. A fault of one archive affects only its own runs."""
         reports = [self._archived(archive, definitions, reach, now) for archive in self._archives]
         self._more_archived = any(report.more for report in reports)
         return ArchiveReport(
@@ -230,5 +230,5 @@ class Collector:
 
 
 def recent(moment: float | None, now: float, seconds: float) -> bool:
-    """Whether ``moment`` was less than ``seconds`` ago. A future moment never is: the clock was set back since."""
+    """Whether ``moment`` was less than ``seconds`` ago. False for a future moment: the clock was set back since."""
     return moment is not None and 0.0 <= now - moment < seconds

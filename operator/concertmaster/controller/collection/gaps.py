@@ -26,7 +26,7 @@ _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present 
 
 
 def further_back(since: float, horizon: float) -> list[float]:
-    """Where the further steps of a new process begin whose first began at ``since``; none before ``horizon``."""
+    """Start of the further steps of a new process whose first step began at ``since``; nothing before ``horizon``."""
     return [max(horizon, since + AT_START - span) for span in _FURTHER]
 
 
@@ -90,8 +90,8 @@ class Marks(Protocol):
 
 
 class Outages:
-    """When each metrics source saw no pods. The history keeps it, and up to when a source was read well: what passed
-    between that and the first good reading of a new process may have been an outage too."""
+    """Times at which each metrics source saw no pods. The history stores them, together with the time up to which a
+    source was read well: the gap before the first good reading of a new process may have been an outage too."""
 
     def __init__(self, marks: Callable[[], Marks], interval: float) -> None:
         """``marks``: of the history at present; ``interval``: seconds between readings."""
@@ -101,8 +101,8 @@ class Outages:
         self._since: dict[str, float] = {}  # of the outages that continue
 
     def spans(self, source: str, now: float, *, ok: bool, read: float) -> tuple[tuple[float, float], ...]:
-        """Those so far (unix seconds). ``ok``: whether the source is up at ``now``, by its last real reading, at ``read``.
-        Raises HistoryError."""
+        """The outages so far (unix seconds). ``ok``: whether the source is up at ``now``, by its last real reading, at
+        ``read``. Raises HistoryError."""
         marks, ended = self._marks().watermarks(""), f"{_OUTAGE}{source}:"
         over = sorted((float(s.removeprefix(ended)), until) for s, until in marks.items() if s.startswith(ended))
         kept, since = marks.get(f"{_SEEN}{source}"), self._since.get(source)

@@ -46,7 +46,7 @@ _MEANWHILE = (
 
 
 class HistoryProvider:
-    """Holds the store. A damaged file is set aside by opening it again; the metrics fill the new one."""
+    """Holds the open store. A damaged file is set aside by reopening it; the new one is filled from the metrics."""
 
     def __init__(
         self,
@@ -58,9 +58,10 @@ class HistoryProvider:
         patience: float = _PATIENCE,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
-        """The file ``path``, or ``server`` where one is given; only what is in the namespaces that ``owns`` is true of is
-        ever deleted. ``most``: what the runs of one namespace may take. Raises HistoryError when there is no file and none
-        can be made, or when the server has not answered for ``patience`` seconds: a wrong configuration, not a fault."""
+        """Open the file ``path``, or the database ``server`` if given. Only data of namespaces for which ``owns`` is true
+        is ever deleted. ``most``: maximum size of the runs of one namespace. Raises HistoryError when no file exists and
+        none can be created, or when the server has not answered for ``patience`` seconds: that is a wrong configuration,
+        not a fault."""
         self._unwritable = False  # in this cycle
         self._path = path
         self._server = server
@@ -108,7 +109,7 @@ class HistoryProvider:
         return store
 
     def reopen(self) -> str:
-        """Try the file again where only a copy is available; what is wrong with it, empty when nothing is."""
+        """Try the file again where only a copy is available. Returns what is wrong with it; empty when nothing is."""
         self._unwritable = False
         if self._server is not None:
             return self._checked()
@@ -124,7 +125,7 @@ class HistoryProvider:
         return self._problem
 
     def _checked(self) -> str:
-        """Whether the server answers. While it does not, statuses keep what they say and nothing is changed."""
+        """Whether the server answers. While it does not, statuses stay as they are and nothing is changed."""
         before, self._problem = self._problem, ""
         try:
             self.store.check()

@@ -61,8 +61,8 @@ class RunsInProgress:
                 del self._passed[next(iter(self._passed))]
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
-        """A run of an observed workflow is in progress. Beyond ``MAX_KNOWN`` the namespace with most of them forgets
-        one."""
+        """Record that a run of an observed workflow is in progress. Beyond ``MAX_KNOWN`` the namespace with the most runs
+        loses one."""
         with self._lock:
             if ref.uid in self._known:
                 return
@@ -79,8 +79,8 @@ class RunsInProgress:
     def refresh(
         self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, report: Callable[[str], None]
     ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
-        """The runs in progress of the workflows ``keys``, each as it was last read; ``report`` is called with the reason
-        when one was not."""
+        """The runs in progress of the workflows ``keys``, each as it was last read. ``report`` is called with the reason
+        when one could not be read."""
         with self._lock:
             if keys != self._keys:  # a run without an observed workflow may have one now
                 self._passed.clear()

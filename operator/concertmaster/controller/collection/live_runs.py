@@ -57,7 +57,7 @@ Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
 @dataclass(frozen=True, slots=True)
 class _Read:
     """The result of reading one run. ``whole``: no later reading could add anything. ``problems``: what is unusual about
-    it, by what makes it the same in another run; nothing is recorded for a workflow without ``key``."""
+    it, by a key that is the same for the same problem in another run; nothing is recorded for a workflow without ``key``."""
 
     waiting: PendingRun
     record: RunRecord | None = None
@@ -72,11 +72,9 @@ def _problems(run: str, problems: Sequence[str]) -> dict[str, str]:
 
 
 class LiveRuns:
-    """``accepts`` and ``take`` are called from the watch's thread, everything else from the cycle's.
-
-    ``follow`` is called in every cycle with what to watch; ``count`` is called with "complete", "end" (only how the run
-    ended is known) or "unreadable".
-    """
+    """Reads finished runs while their objects exist. ``accepts`` and ``take`` are called from the watch's thread,
+    everything else from the cycle's. ``follow`` is called in every cycle with what to watch; ``count`` with "complete",
+    "end" (only how the run ended is known) or "unreadable"."""
 
     def __init__(
         self,
@@ -134,7 +132,8 @@ class LiveRuns:
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
     def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
-        """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
+        """Called once per cycle with the workflows that are observed now. Returns what has been read since, and what
+        could not be."""
         self._claims = Claims(definitions)
         self._findings.keep_only(self._claims.keys)
         self._kinds.refresh(self._claims.kinds)
@@ -226,7 +225,8 @@ class LiveRuns:
         return _Read(waiting, end_alone(run), whole, key, _problems(name, run.problems or (f"of run {name} {why}",)))
 
     def _find_running(self) -> None:
-        """Runs in progress of kinds of which the watch brings finished ones only: by name first, since they are large."""
+        """Find runs in progress of kinds whose watch delivers finished runs only. They are listed by name first, because
+        whole objects are large."""
         for kind in (k for k in self._watch.kinds if k.selector is not None):
             going = str(kind.selector).replace("=", "!=", 1)
             for path in map(kind.resource.path, self._kinds.places):
@@ -263,8 +263,8 @@ class LiveRuns:
         return frozenset((d.key, d.inputs) for d in definitions)
 
     def _catch_up(self, observed: frozenset[Covered], heartbeat: Heartbeat) -> None:
-        """Runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch reported them and
-        they were skipped."""
+        """Read runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch reported them
+        and they were skipped."""
         wanted: dict[str, frozenset[Covered]] = {}
         for new in observed - self._covered:
             wanted[new[0].namespace] = wanted.get(new[0].namespace, frozenset()) | {new}
@@ -285,7 +285,7 @@ class LiveRuns:
     # --- notes --------------------------------------------------------------------------------------------------------
 
     def lost(self, error: BaseException) -> None:
-        """The watch ended by a fault; the next cycle finds out what can be watched and starts it again."""
+        """Called when the watch ended by a fault; the next cycle determines what can be watched and restarts it."""
         self._kinds.doubt()
         self._note(f"the watch of runs ended and is started again: {type(error).__name__}: {str(error)[:200]}")
 

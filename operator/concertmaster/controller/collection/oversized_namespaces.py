@@ -81,8 +81,8 @@ class OversizedNamespaces:
             yield part
 
     def notes(self, now: float, full: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """By namespace, what its workflows lack and what to do; ``full``: what the history says. The same text as long as
-        it continues."""
+        """By namespace, what its workflows lack and what to do; ``full``: what the history reports. The text stays the
+        same while the problem lasts."""
         notes = {name: (_sentence(name, gap, now),) for name, gap in self._gaps.items()}
         for name in (n for n, words in self._words.items() if sum(words.values()) > MAX_WORDS):
             notes[name] = (*notes.get(name, ()), _too_many_labels(name))

@@ -60,7 +60,7 @@ def _namespace(waiting: PendingRun) -> str | None:
 
 
 class PendingRuns:
-    """The queue: namespaces in turns, in each the oldest first. Safe to use from several threads."""
+    """The queue of finished runs. Namespaces take turns, each with its oldest run first. Thread-safe."""
 
     def __init__(self, *, most_bytes: int = MAX_BYTES, most_runs: int = MAX_RUNS) -> None:
         self._most_bytes = most_bytes
@@ -85,8 +85,8 @@ class PendingRuns:
         return waiting.mark if waiting is not None else self._read.get(uid)
 
     def put(self, ref: ObjectRef, packed: bytes, mark: str) -> None:
-        """Let a run wait, in place of an earlier end of it. When too many do, the newest of the namespace with most of
-        them is refused and counted."""
+        """Queue a run, replacing an earlier end of it. When the queue is full, the newest run of the namespace with the
+        most is refused and counted."""
         with self._lock:
             if self._known(ref.uid) == mark:
                 return
@@ -132,7 +132,8 @@ class PendingRuns:
         return False
 
     def put_back(self, waiting: PendingRun) -> None:
-        """The API server could not give it: its namespace comes after all others, so that it holds up none of them."""
+        """Requeue a run that the API server could not return. Its namespace comes after all others, so that it delays
+        none of them."""
         waiting.failed = True
         with self._lock:
             mine = {uid: w for uid, w in self._waiting.items() if w.ref.namespace == waiting.ref.namespace}

@@ -64,8 +64,8 @@ class PodPlacer:
         present: bool,
         live: Mapping[RunId, WorkflowKey] | None = None,
     ) -> Assignment:
-        """The pods of one reading in their places, with those that waited for it. ``present``: it reached about now.
-        ``live``: runs whose own objects said which workflow selects them, by labels their pods may not carry."""
+        """Assign the pods of one reading, and those that waited for it. ``present``: the reading reached about now.
+        ``live``: runs whose own objects say which workflow selects them, by labels their pods may not carry."""
         self._recognised.update(live or {})
         waiting_for = {(f.namespace, f.owner_name) for f in collected.facts} | set(live or ())
         waiting = [f for f in self._held.values() if _runs_of(f) & waiting_for]
@@ -114,7 +114,8 @@ def _sentences(reasons: Mapping[str, str]) -> dict[str, str]:
 
 
 def placed_uids(placed: Assignment) -> set[str]:
-    """Pods in their final places: one without a step may get one from what a later reading shows of its run."""
+    """Uids of pods whose assignment is final: a pod without a step may still get one from what a later reading shows of
+    its run."""
     return {
         e.uid
         for runs in placed.executions.values()

@@ -114,7 +114,7 @@ class QueryPool:
         return keys
 
     def may(self, namespace: str, number: int) -> bool:
-        """Whether the namespace's share of the cycle's queries holds so many more. Counts them if it does."""
+        """Whether the namespace's share of the cycle's queries allows this many more. If so, they are counted."""
         self._asking[1].add(namespace)
         share = max(1, self._most // len(self._asking[0] | self._asking[1]))
         asked = self._asked[namespace]
@@ -128,7 +128,7 @@ class QueryPool:
         self._turned_away.add(workflow)
 
     def rest(self, author: QueryAuthor, now: float) -> str:
-        """Why the author's query is not asked at present, empty when it may be. ``now`` is unix seconds."""
+        """Why the author's query is not sent at present; empty when it may be. ``now`` is unix seconds."""
         rest = self._rests.get(author, _AWAKE)
         return rest.why if rest.until - rest.seconds <= now < rest.until else ""  # it may be before: a clock set back
 
@@ -148,8 +148,8 @@ class QueryPool:
         return author in self._jobs
 
     def ask(self, author: QueryAuthor, call: Callable[[], T]) -> T:
-        """The answer of ``call``, or of the author's call before it that was not taken yet. Raises NotYet, and what the
-        call raised."""
+        """The answer of ``call``, or of the author's earlier call whose answer was not collected yet. Raises NotYet, and
+        what the call raised."""
         if author not in self._jobs:
             if not self._free(author.workflow.namespace):
                 self._turned_away.add(author.workflow)

@@ -23,8 +23,8 @@ CHECK_EVERY = 60.0  # seconds between two checks of what is served
 
 @dataclass(frozen=True, slots=True)
 class ServedRunKind:
-    """One version of a kind of run. ``selector``: labels every finished run has, so that the others never leave the server;
-    ``children`` is what must be listed with a run (None: nothing)."""
+    """One version of a kind of run. ``selector``: labels that every finished run has, so that the others never leave the
+    server; ``children``: the kind to list along with a run (None: nothing)."""
 
     resource: Resource
     selector: str | None = None
@@ -32,7 +32,7 @@ class ServedRunKind:
 
 
 def _versions(kind: RunKind) -> Iterator[ServedRunKind]:
-    """The kind in every API version that may serve it, the newest first; children of its group come in the same."""
+    """The kind in every API version that may serve it, newest first; children of the same group use the same version."""
     for version in (kind.object.api_version, *kind.older):
         children = kind.children
         same = children is not None and children.group == kind.object.group
@@ -52,7 +52,8 @@ def kind_of(resource: Resource) -> ServedRunKind | None:
 
 
 class RunKinds:
-    """Remembers the last answer. ``namespaces`` empty: the whole cluster. One thread refreshes, any may call ``doubt``."""
+    """Caches which kinds are served. An empty ``namespaces`` means the whole cluster. One thread refreshes, any thread
+    may call ``doubt``."""
 
     def __init__(
         self,
@@ -122,8 +123,8 @@ class RunKinds:
         return None
 
     def _admissions(self) -> Resource | None:
-        """Workloads of Kueue in the newest version that is served; None where they may not be listed: runs then say
-        themselves how long they were suspended."""
+        """Kueue Workloads in the newest version served; None where they may not be listed: then only the runs themselves
+        show how long they were suspended."""
         for version in (WORKLOAD.api_version, *WORKLOAD_VERSIONS):
             try:
                 self._client.get(f"/apis/{version}")

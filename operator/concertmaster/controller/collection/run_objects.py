@@ -66,7 +66,7 @@ class RunObjects:
             return []
 
     def listed(self, ref: ObjectRef) -> dict[str, Any] | None:
-        """The object once more, if it still exists. A list, because that is the right the operator has."""
+        """Read the object once more, if it still exists. By a list, because that is the right the operator has."""
         page = self._client.request(
             "GET", ref.resource.path(ref.namespace), query={"fieldSelector": f"metadata.name={ref.name}"}
         )
@@ -77,8 +77,8 @@ class RunObjects:
 
 
 class EarlierRuns(Generic[T]):
-    """Lists of the runs that had ended before their workflow was observed, by namespace. They take turns, and continue
-    in the next cycle where the time of one is not enough."""
+    """Lists of the runs that had ended before their workflow was observed, by namespace. The namespaces take turns; what
+    one cycle has no time for continues in the next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -87,8 +87,8 @@ class EarlierRuns(Generic[T]):
     def go_on(
         self, wanted: Mapping[str, frozenset[T]], begin: Callable[[str], Iterator[object]], heartbeat: Heartbeat
     ) -> tuple[set[T], dict[str, KubeError]]:
-        """What is ``wanted`` of each namespace and was listed whole, and the errors of namespaces that were not. ``begin``
-        gives the list of a namespace: taking an object of it deals with it."""
+        """The ``wanted`` objects of each namespace whose list is complete, and the errors of namespaces that failed.
+        ``begin`` starts the list of a namespace: consuming an object processes it."""
         until, listed, errors = self._clock() + MAX_LIST_SECONDS, set[T](), dict[str, KubeError]()
         self._under_way = {name: row for name, row in self._under_way.items() if name in wanted}
         waiting = deque([*self._under_way, *sorted(wanted.keys() - self._under_way.keys())])

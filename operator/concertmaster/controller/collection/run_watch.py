@@ -38,11 +38,8 @@ Body = Callable[[tuple[ServedRunKind, ...], Callable[[], None]], Coroutine[Any, 
 
 
 class RunWatch:
-    """``follow`` and ``stop`` are called from other threads than the watch's own.
-
-    ``read`` reads some of the finished runs that wait, and is True when there are more; ``lost`` is given the reason a watch
-    ended by itself.
-    """
+    """``follow`` and ``stop`` are called from threads other than the watch's own. ``read`` reads some of the finished
+    runs that are pending and returns True when there are more; ``lost`` receives the reason why a watch ended by itself."""
 
     def __init__(self, body: Body, read: Callable[[], Awaitable[bool]], lost: Callable[[BaseException], None]) -> None:
         self._body = body

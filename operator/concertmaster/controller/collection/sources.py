@@ -169,7 +169,7 @@ class MetricsSources:
         return self._queries.extras(self.client(source), definition, metrics, runs, now=now, window=window)
 
     def _forward(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
-        """From the watermark of each namespace to now; namespaces with the same watermark share their queries."""
+        """Read from the watermark of each namespace to now; namespaces with the same watermark share their queries."""
         store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
@@ -216,8 +216,8 @@ class MetricsSources:
         *,
         present: bool = True,
     ) -> Iterator[Collection]:
-        """A span in readings that follow each other, each stored before it is given out. It ends early where pods are held
-        back until their source is up again."""
+        """Read a span in consecutive readings, each stored before it is yielded. Ends early where pods are held back
+        until their source is up again."""
         asking, settled = self._asking(reading, namespaces), self._settled_pods(reading.demand.source)
         ask = partial(collect, client, now=reading.demand.now, label_keys=asking.label_keys, namespaces=namespaces)
         while since < until and not self._stop.is_set():

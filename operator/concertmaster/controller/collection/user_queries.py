@@ -75,8 +75,8 @@ class UserQueries:
     def add_to(
         self, report: SourceReport, client: PrometheusClient, demand: CollectionRequest, reach: float
     ) -> SourceReport:
-        """Ask the users' queries of a source that has just been read, over ``reach`` seconds back; its report with what
-        came of them."""
+        """Send the users' queries for a source that has just been read, over the last ``reach`` seconds. Returns its
+        report, completed with their results."""
         before = client.requests
         self.begin()
         answered, read = self.arrived(), DurationsRead()
@@ -109,11 +109,9 @@ class UserQueries:
     def durations(
         self, client: PrometheusClient, definitions: Sequence[WorkflowDefinition], *, now: float, reach: float
     ) -> DurationsRead:
-        """Read the durations since the last time, and those of the past newest first.
-
-        A fault of a query concerns its author alone and is kept in ``problems``; what the metrics source refused or did
-        not answer in time is not asked again at once.
-        """
+        """Read the durations since the last time, and those of the past newest first. A fault of a query affects only its
+        author and is kept in ``problems``; a query that the metrics source refused or did not answer in time is not
+        repeated at once."""
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
         asking = [d for d in definitions if _asks(d)]
@@ -146,7 +144,7 @@ class UserQueries:
         horizon: float,
         read: DurationsRead,
     ) -> None:
-        """One workflow's durations, as far as its share of queries goes. Raises NotYet and MetricsError."""
+        """Read one workflow's durations, as far as its share of queries allows. Raises NotYet and MetricsError."""
         source = client.source.name
         queries = sum(len(step.queries) for step in definition.graph.steps)
         if self._pool.waits(author):
@@ -165,8 +163,8 @@ class UserQueries:
         DurationMarks(self._keeper.store, source, definition).extend(durations.since, durations.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
-        """Store runs not seen before, and outcomes not known before: where no query says when, a run ended when its
-        duration first appeared."""
+        """Store runs and outcomes not known before. Where no query gives the end of a run, it ended when its duration
+        first appeared."""
         known = self._known_runs(definition)
         fresh = {
             run: execution

@@ -56,8 +56,8 @@ class Watermarks:
         return {key: _past(key, dropped) for key in keys}
 
     def advance(self, namespaces: Iterable[str], until: float, *, facts: bool, blind: bool = False) -> None:
-        """These are complete up to ``until``. The history keeps it with ``facts`` that were stored, or after ten minutes,
-        but not what a ``blind`` source said."""
+        """Mark these as complete up to ``until``. The history stores the mark along with new ``facts``, or after ten
+        minutes, but never the mark of a ``blind`` source."""
         moved: dict[str, float] = {}
         for namespace in namespaces:
             kept = self.history.store.watermark(self.source, namespace)
@@ -72,7 +72,7 @@ class Watermarks:
         self.history.store.set_watermarks(self.source, moved)
 
     def sees_again(self, namespaces: Iterable[str], until: float) -> bool:
-        """The source sees pods of these: forget what was read while it did not. Whether there was any."""
+        """The source sees pods of these: discard what was read while it did not; return whether there was any."""
         seen = self.blind.intersection(namespaces)
         self.blind.difference_update(seen)
         for namespace in seen:
@@ -83,8 +83,9 @@ class Watermarks:
         return bool(seen)
 
     def read_without(self, keys: Collection[WorkflowKey]) -> None:
-        """The namespaces of workflows ``keys`` are about to be read for these: note up to when they were for their others,
-        whose definitions cannot be had at present (their kind is denied or missing, say). They lack what comes now."""
+        """The namespaces are about to be read for the workflows ``keys`` only. Record up to when they were read for their
+        other workflows, whose definitions are unavailable (their kind is denied or missing, say): these lack what comes
+        now."""
         marks, dropped = self._known()
         read, namespaces = {_past(key, dropped) for key in keys}, {key.namespace for key in keys}
         lacking = [s for s in marks if s.startswith(_PAST) and s not in read and _namespace(s) in namespaces]
@@ -95,8 +96,8 @@ class Watermarks:
     def lows(
         self, keys: Iterable[WorkflowKey], newest: float, started: Mapping[str, float] = MappingProxyType({})
     ) -> dict[WorkflowKey, float]:
-        """How far back each workflow was read without a gap: at first as far as its namespace is complete, else not at
-        all. ``started``: by namespace, where a first reading that is under way begins, instead of at ``newest``."""
+        """How far back each workflow was read without a gap: initially as far as its namespace is complete, else not at
+        all. ``started``: by namespace, where a first reading that is in progress begins, instead of at ``newest``."""
         marks, dropped = self._known()
         lows: dict[WorkflowKey, float] = {}
         for key in keys:
@@ -116,8 +117,8 @@ class Watermarks:
         *,
         blind: bool = False,
     ) -> None:
-        """A chunk was stored: workflows known down to its newer end are now known down to its older one. ``blind``: there
-        was nothing in it, and the source sees nothing at present either."""
+        """A chunk was stored: workflows known down to its newer end are known down to its older end. ``blind``: the chunk
+        is empty, and the source sees nothing at present."""
         marks, dropped = self._known()
         spaces = frozenset(namespaces)
         doubtful = spaces - self.sure.keys() if blind else frozenset()
@@ -143,7 +144,7 @@ class Watermarks:
         self.history.store.drop_watermarks(self.source, filled)
 
     def complete_until(self, namespaces: Collection[str]) -> float | None:
-        """Up to when all of these namespaces are complete; None when one was never read or the history is away."""
+        """Up to when all of these namespaces are complete; None when one was never read or the history is unavailable."""
         try:
             marks = [self.until(namespace) for namespace in namespaces]
         except HistoryError:
@@ -158,7 +159,7 @@ class Watermarks:
 
 @dataclass(frozen=True, slots=True)
 class DurationMarks:
-    """Which span of a workflow's duration queries was read. An edited query, or a dropped history, starts anew."""
+    """The span over which a workflow's duration queries were read. An edited query or a dropped history starts anew."""
 
     store: Store
     source: str
@@ -234,10 +235,8 @@ _PAST_OF = ":past"
 
 
 def _past(key: WorkflowKey, dropped: Mapping[str, float]) -> str:
-    """Shard under which the oldest moment read for a workflow stands, negated.
-
-    A workflow whose history was dropped starts a new one.
-    """
+    """The shard under which the oldest moment read for a workflow is stored, negated. A workflow whose history was
+    dropped starts a new one."""
     return f"{_PAST}{key}:{dropped.get(f'{_DROPPED}{key}', 0.0):.0f}"
 
 
@@ -252,7 +251,8 @@ def _refilled(past: str) -> str:
 
 
 def _namespace(shard: str) -> str:
-    """A shard is a namespace, or begins with a word, a colon and a workflow (kind/namespace/name)."""
+    """The namespace of a shard, which is the namespace itself, or begins with a word, a colon and a workflow
+    (kind/namespace/name)."""
     parts = shard.partition(":")[2].split("/")
     return parts[1] if len(parts) == 3 else shard
 
@@ -277,9 +277,9 @@ class Reading:
     def behind(
         self, together: Callable[[Iterable[str]], Iterable[list[str]]], most: int
     ) -> list[tuple[float, list[str]]]:
-        """Namespaces of these, and the moment down to which they were read. What was read least comes first, so that all
-        workflows have their newest runs early. Read at once are those that may be queried ``together``, in parts of at
-        most ``most`` workflows, or of one namespace."""
+        """The namespaces in groups, each with the moment down to which it was read. The least read come first, so that
+        all workflows get their newest runs early. A group has namespaces that may be queried ``together``, with at most
+        ``most`` workflows, or one."""
         sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
         for key, low in self.unread.items():
             tops[key.namespace] = max(low, tops.get(key.namespace, low))
