@@ -13,8 +13,8 @@ _OF_WORKFLOW = "SELECT metric, run, step, value FROM amounts WHERE workflow = ?"
 
 
 def keep(db: Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> int:
-    """Keep the values of all metrics of a workflow, and forget those of others; a value read later holds. Returns the bytes
-    of new rows."""
+    """Store the values of all metrics of a workflow and delete those of other metrics; a value read later replaces an
+    earlier one. Returns the bytes of new rows."""
     known = {(m, run, step): value for m, run, step, value in db.execute(_OF_WORKFLOW, (number,))}
     for gone in {m for m, _, _ in known} - {m.identity for m in values}:
         db.execute("DELETE FROM amounts WHERE workflow = ? AND metric = ?", (number, gone))

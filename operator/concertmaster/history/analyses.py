@@ -12,7 +12,8 @@ from concertmaster.history.database import Database
 
 @dataclass(frozen=True, slots=True)
 class KeptAnalysis:
-    """``content`` is the caller's own. ``stale``: pods or records of the workflow were added or corrected since."""
+    """The stored analysis of a profile. ``content`` is opaque here. ``stale``: pods or records of the workflow were added
+    or corrected since."""
 
     content: bytes
     stale: bool = False
@@ -22,7 +23,7 @@ class Analyses(Database):
     """The table of analyses. One row per profile, by its uid."""
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Store ``content`` as the analysis of a profile from all that the history holds now."""
+        """Store ``content`` as the analysis of a profile, made from everything the history holds now."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO analyses VALUES (?, ?, 0, ?) ON CONFLICT (profile) DO UPDATE "
@@ -31,7 +32,7 @@ class Analyses(Database):
             )
 
     def confirm_analysis(self, uid: str) -> None:
-        """Record that the stored analysis of a profile still holds with the facts that came since."""
+        """Record that the stored analysis of a profile still holds with the facts added since."""
         with self._transaction():
             self._db.execute("UPDATE analyses SET stale = 0 WHERE profile = ? AND stale = 1", (uid,))
 
@@ -42,7 +43,7 @@ class Analyses(Database):
         return None if row is None else KeptAnalysis(bytes(row[0]), bool(row[1]))
 
     def keep_analyses_of(self, uids: Collection[str], owns: Callable[[str], bool] = lambda _: True) -> None:
-        """Forget the analyses of all other profiles in the namespaces that ``owns`` is true of."""
+        """Delete the analyses of all other profiles in the namespaces for which ``owns`` is true."""
         with self._transaction():
             known = self._db.execute(
                 "SELECT profile, namespace FROM analyses JOIN workflows ON id = workflow"

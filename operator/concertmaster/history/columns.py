@@ -20,7 +20,7 @@ class Columns:
         written: Mapping[str, Callable[[Any], Any]] | None = None,
         read: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
-        """``written`` makes JSON of a field's value, ``read`` the value again; without them it is JSON as it is."""
+        """``written`` encodes the value of a field as JSON, ``read`` decodes it; without them the value is JSON already."""
         defaults = {f.name: None if f.default is MISSING else f.default for f in fields(cls)}
         self._defaults = [defaults[name] for name in names]
         self._unsaid = [repeat(default) for default in self._defaults]
@@ -29,8 +29,8 @@ class Columns:
         self._of = attrgetter(*names)
 
     def pack(self, objects: Iterable[Any]) -> list[list[Any] | None]:
-        """A column for each field: None where all values are the default, one value where they are alike, else all of
-        them. Columns without a value are left out at the end."""
+        """One column per field: None where all values are the default, a single value where all are equal, else the list
+        of values. Trailing columns without a value are omitted."""
         packed: list[list[Any] | None] = []
         for place, values in enumerate(zip(*map(self._of, objects), strict=True)):
             if values.count(self._defaults[place]) == len(values):
@@ -45,8 +45,8 @@ class Columns:
         return packed
 
     def fill(self, packed: Sequence[list[Any] | None], count: int) -> list[Iterable[Any]]:
-        """The values of each field of ``count`` objects that were packed, by this version or an older one; endless where all
-        are alike. Raises ValueError for columns of another length."""
+        """The values of each field of ``count`` objects packed by this version or an older one; an endless iterator where
+        all are equal. Raises ValueError for columns of another length."""
         filled: list[Iterable[Any]] = [*self._unsaid]
         for place, column in enumerate(packed[: len(filled)]):
             if column is not None:

@@ -46,7 +46,7 @@ class DailyReader:
         self._read = read
 
     def recorded(self, key: WorkflowKey) -> float:
-        """End of the newest run that the rows of a workflow count (unix seconds, 0 for none)."""
+        """End of the newest run counted in the rows of a workflow (unix seconds, 0 for none)."""
         with self._read():
             number = known_id(self._db, key)
             query = "SELECT max(until) FROM daily WHERE workflow = ? AND step = 0"
@@ -123,8 +123,8 @@ class DailyTables(DailyReader):
         baseline: Baseline | None = None,
         adoptions: Sequence[RecommendationOutcome] = (),
     ) -> int:
-        """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
-        recommendations. Returns the number of rows written; one that says nothing new is not."""
+        """Store rows (whole ones replace, others add), the baseline where there is none yet, and the states of
+        recommendations. Returns the number of rows written; rows that are unchanged are not."""
         self._engine.daily.prepare({row.day for row in rows})
         with self._engine.transaction():
             self._engine.claim([key.namespace])  # steps of a workflow are numbered, by one shard at a time
@@ -144,8 +144,8 @@ class DailyTables(DailyReader):
             return len(fresh)
 
     def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> None:
-        """Delete what is older than ``KEEP_DAYS`` days, once a day, and workflows of which nothing is left in the namespaces
-        that ``owns`` is true of: another process may be about to add to others."""
+        """Once a day, delete what is older than ``KEEP_DAYS`` days, and workflows without any remaining row in the
+        namespaces for which ``owns`` is true: another process may be about to add rows in others."""
         oldest = today - KEEP_DAYS
         if oldest != self._dropped and self._engine.daily.drop_before(oldest):
             self._drop_names(owns)

@@ -46,7 +46,7 @@ class Database:
     # --- the journal
 
     def write_journal(self, key: str, body: str, at: float) -> None:
-        """Keep ``body`` under ``key`` at ``at`` (unix seconds), on the disk before this returns."""
+        """Store ``body`` under ``key`` at ``at`` (unix seconds); it is on the disk when this returns."""
         self._must_last()
         with self._engine.transaction(durable=True):
             self._db.execute(

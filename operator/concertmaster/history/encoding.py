@@ -188,7 +188,7 @@ def _container(given: Sequence[Any]) -> ContainerFact:
 
 
 def _named(given: Sequence[Any], size: int) -> list[Any]:
-    """The fields of a row that this version knows; the name is the first and always known."""
+    """The fields of a row that this version knows; the name comes first and is always known."""
     if not given:
         raise ValueError("a row without a name")
     return list(given[:size])

@@ -51,7 +51,7 @@ class HistoryUnavailable(HistoryError):
 
 
 class HistoryDamaged(HistoryError):
-    """The file became unreadable while in use; opening it again sets it aside and starts a new one."""
+    """The file became unreadable while in use; reopening sets it aside and starts a new one."""
 
 
 def translate(error: sqlite3.Error, path: str) -> HistoryError:

@@ -91,7 +91,7 @@ def number_after(db: Connection, number: int, moment: float) -> int:
 
 
 def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
-    """When the first known pod of each run of the workflows began, by a query for each few hundred namespaces."""
+    """When the first known pod of each run of the workflows began; one query for every few hundred namespaces."""
     out: dict[WorkflowKey, list[float]] = {key: [] for key in keys}
     for part in chunks(sorted({key.namespace for key in out})):
         query = (
@@ -105,10 +105,8 @@ def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list
 
 
 def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
-    """Insert or replace one live record; the bytes written, 0 when it says nothing new.
-
-    The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
-    """
+    """Insert or replace one live record. Returns the bytes written, 0 when nothing is new. A record of the mere end of a
+    run does not replace one with its steps, nor does an end from the metrics replace one from the engine."""
     name = (make_id(db, record.workflow), record.run)
     same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", name).fetchone()
     known = None
@@ -157,7 +155,7 @@ def end_fingerprints(db: Connection, keys: Iterable[WorkflowKey], at: float) -> 
 
 
 def readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: set[str]) -> T | None:
-    """A row whose bytes make no sense is left out, not fatal: one run is not worth a history."""
+    """Skips rows that cannot be decoded instead of failing: one run is not worth a history."""
     try:
         return decode(body)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, zlib.error):

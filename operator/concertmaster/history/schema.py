@@ -147,7 +147,7 @@ def open_copy(path: str) -> tuple[sqlite3.Connection, str | None]:
 
 
 def _copied(path: str, way: str) -> sqlite3.Connection | None:
-    """The file's content in memory; None when it cannot be read this way or is not sound."""
+    """The file's content in memory; None when it cannot be read this way or is damaged."""
     memory = _connect(":memory:")
     try:
         with closing(_connect(f"{Path(path).absolute().as_uri()}?{way}", uri=True)) as file:

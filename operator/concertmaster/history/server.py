@@ -15,7 +15,8 @@ from concertmaster.settings import Settings
 
 
 def configured(settings: Settings) -> DatabaseAddress | None:
-    """The server that the settings name, None where the history is a file. Copies of rows lie beside where that would be."""
+    """The server that the settings name; None where the history is a file. Copies of its rows are kept beside the path of
+    that file."""
     kept = settings.history
     if kept.url is None:
         return None
@@ -35,8 +36,8 @@ def open_server(address: DatabaseAddress, most: float = inf, clock: Callable[[],
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server as an operator finds it. ``version``: of the schema, 0 where there is none yet; ``ours``: the version of this
-    program. ``writes``: it is no standby; ``creates``: the user may create tables, or the schema."""
+    """The state of a server as ``doctor`` reports it. ``version``: of the schema, 0 where there is none yet; ``ours``:
+    the version of this program. ``writes``: it is no standby; ``creates``: the user may create tables, or the schema."""
 
     version: int
     ours: int

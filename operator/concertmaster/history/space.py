@@ -22,11 +22,9 @@ NumberedRun = tuple[int, str]  # of the workflow with that number
 
 
 class Space:
-    """Bytes by namespace, of pods and records of runs and of the values of users' queries. ``most``: of one namespace.
-
-    What was written is added up, and measured where the sum passes the bound: rows that were replaced or deleted since
-    count until then.
-    """
+    """Bytes by namespace, of pods and records of runs and of the values of users' queries. ``most``: the bound of one
+    namespace. Written bytes are summed up and measured once the sum exceeds the bound: until then, rows replaced or
+    deleted since still count."""
 
     def __init__(self, most: float = inf) -> None:
         self._most = most
@@ -34,7 +32,8 @@ class Space:
         self.full: frozenset[str] = frozenset()  # namespaces whose older runs were deleted for room
 
     def keep(self, db: Connection, written: Mapping[str, int]) -> bool:
-        """Bytes were written into namespaces, in the caller's transaction: whether runs were deleted to keep the bound."""
+        """Bytes were written into namespaces, in the caller's transaction. Returns whether runs were deleted to stay
+        within the bound."""
         cut = False
         for namespace, size in written.items():
             known = self._taken.get(namespace)
@@ -62,7 +61,8 @@ class Space:
         return sum([float(db.execute(query, (namespace,)).fetchone()[0] or 0) for query in queries])
 
     def _cut(self, db: Connection, namespace: str) -> float:
-        """Delete runs: the oldest of each workflow, beginning with the workflow that takes most. Returns what is left."""
+        """Delete the oldest runs of each workflow, beginning with the workflow that takes the most space. Returns the
+        remaining bytes."""
         sizes: dict[NumberedRun, float] = {}
         ends: dict[NumberedRun, float] = {}  # of those that are over
         for table, taken in _BYTES.items():

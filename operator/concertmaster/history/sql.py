@@ -71,11 +71,11 @@ class Connection(Protocol):
         """Apply one statement."""
 
     def executemany(self, query: str, parameters: Iterable[Parameters], /) -> object:
-        """Apply a statement once for each set of parameters, in as few round trips as possible."""
+        """Execute a statement once for each set of parameters, in as few round trips as possible."""
 
 
 class DailyRetention(Protocol):
-    """How the rows of days are deleted when their time is over. Called outside transactions."""
+    """How expired daily rows are deleted. Called outside transactions."""
 
     def prepare(self, days: Collection[int]) -> None:
         """Rows of these days (since 1970) are about to be written."""
@@ -86,7 +86,7 @@ class DailyRetention(Protocol):
 
 
 class RunRetention(Protocol):
-    """How the rows of runs whose time is over are deleted. Called outside transactions."""
+    """How expired rows of runs are deleted. Called outside transactions."""
 
     def prepare(self) -> RunPlaces:
         """Runs are about to be written."""
@@ -104,10 +104,8 @@ class RowsOfRuns(Protocol):
 
 
 class DatabaseEngine(Protocol):
-    """One open database. Safe to use from several threads: one of them at a time is inside.
-
-    Every method raises HistoryError and its kinds, never an error of the driver.
-    """
+    """One open database. Thread-safe: one thread at a time is inside. Every method raises HistoryError and its kinds,
+    never an error of the driver."""
 
     place: str  # file or address as messages name it, without credentials
     recovered: str | None  # a sentence for people about what was lost when it was opened
@@ -130,10 +128,11 @@ class DatabaseEngine(Protocol):
         """What reads the rows of runs. Used inside ``reading``."""
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
-        """All or nothing. ``durable``: on the disk before it ends, also where that is not the rule."""
+        """An atomic transaction. ``durable``: on the disk before it ends, even where that is not the default."""
 
     def claim(self, names: Iterable[str]) -> None:
-        """Inside a transaction: waits for other processes that claimed one of ``names``, and keeps them until its end."""
+        """Inside a transaction: wait for other processes that claimed one of ``names``, then hold them until the
+        transaction ends."""
 
     def reading(self) -> AbstractContextManager[None]:
         """Around statements that only read."""

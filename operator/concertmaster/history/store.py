@@ -31,7 +31,7 @@ _NOTED_EVERY = HOUR  # seconds: how far the file may lag behind with what has no
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """What one ``add`` changed: rows that are new, rows that have more than before, workflows concerned."""
+    """The effect of one ``add``: new rows, rows that were extended, and the workflows concerned."""
 
     new: int = 0
     changed: int = 0
@@ -98,7 +98,7 @@ class Store(Analyses):
 
     @property
     def full(self) -> frozenset[str]:
-        """Namespaces of which older runs were deleted because theirs took more than one may."""
+        """Namespaces of which older runs were deleted because they exceeded the bound of one namespace."""
         return self._space.full
 
     def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
@@ -221,8 +221,8 @@ class Store(Analyses):
         after: float | None = None,
         cache: RunCache | None = None,
     ) -> RunsEvidence:
-        """The input of an analysis of ``runs`` in short, without rebuilding those that ended long ago; ``after``: since
-        when runs count as fresh. What is put together stays in the ``cache`` for ``runs``."""
+        """A summary of the input of an analysis of ``runs``, without rebuilding those that ended long ago; ``after``:
+        since when runs count as fresh. What is rebuilt stays in the ``cache`` for ``runs``."""
         reader = EvidenceReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
@@ -231,7 +231,7 @@ class Store(Analyses):
             return reader.read(self._engine, number, limit=limit, since=since, after=after)
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:
-        """Workflows by namespace and name of the runs their own objects report, of these workflows only."""
+        """Workflow by namespace and name of the runs that were reported by their own objects, for these workflows only."""
         live: dict[tuple[str, str], WorkflowKey] = {}
         with self._engine.reading():
             for key in keys:
@@ -241,7 +241,7 @@ class Store(Analyses):
         return live
 
     def live_record(self, key: WorkflowKey, run: str) -> RunRecord | None:
-        """What the object of the run of that name said last, None where it is not known."""
+        """The last record from the object of the run of that name; None where there is none."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             stored = StoredRun() if number is None else stored_runs(self._engine.runs, number, [run])[run]

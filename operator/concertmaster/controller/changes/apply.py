@@ -36,7 +36,7 @@ def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str
 
 
 class Apply:
-    """Proposes and applies. ``per_minute`` is the most writes of users' objects per namespace and minute."""
+    """Proposes and applies plans. ``per_minute``: maximum writes of users' objects per namespace and minute."""
 
     def __init__(self, writer: ChangeWriter, *, per_minute: int = 6) -> None:
         self._writer = writer

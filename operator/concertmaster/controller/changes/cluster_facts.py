@@ -106,8 +106,8 @@ class FactReader:
                 yield quota
 
     def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:
-        """What the API server answers to the changed pod where it takes the present one, tried where the operator may
-        create pods (a dry run creates none)."""
+        """The API server's refusal of the changed pod where it accepts the present one, by a dry run, which needs the
+        right to create pods."""
         allowed = self.access.allowed(Right("create", PODS, plan.namespace))
         if allowed is None:
             raise ListFailed("the API server could not be asked about the right to try one")
@@ -194,7 +194,7 @@ class FactReader:
 
 
 def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]]) -> Any:
-    """What ``read`` returns; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
+    """The result of ``read``; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
     try:
         return tuple(read())
     except ListFailed as error:

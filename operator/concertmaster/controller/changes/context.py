@@ -50,8 +50,8 @@ class WorkflowContext:
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
-        """How many runs a change made now could be compared with, and why its verification could well miss harm (None: it
-        would not). Looked up once."""
+        """How many runs a change made now could be compared with, and why its verification could miss harm (None: it
+        would not). Computed once."""
         if self.foreseen is None:
             before = sides_(self, self.now, self.policy.analysis.window_seconds).before
             verify = self.policy.apply.verify
@@ -75,7 +75,8 @@ class WorkflowContext:
         return self.report.outages if self.report is not None else ()
 
     def read_since(self, moment: float) -> bool:
-        """Whether the workflow's runs since ``moment`` (unix seconds) are read: others would seem not to have come."""
+        """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be
+        missing."""
         low = self.report.unread.get(self.subject.key, moment) if self.report is not None else moment
         return self.collected and low <= moment
 
@@ -138,7 +139,7 @@ class WorkflowContext:
 
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
-    """What changes of a profile in ``namespace`` with that ``workflowRef`` may be for."""
+    """What changes of a profile in ``namespace`` with that ``workflowRef`` may apply to."""
     shared = shared_by(ref.kind)
     if shared is None:
         return Scope(ref)

@@ -107,8 +107,8 @@ class ControlGroup:
                 yield beside
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
-        """Those of its source and when each was changed last, of the same namespace first: they share most with it. A
-        dozen are enough, so that a verification does not go through ten thousand."""
+        """Workflows of the same source and when each was changed last, those of the same namespace first, because they
+        share most with it. A dozen are enough, so that a verification does not examine ten thousand."""
         spaces, own = self._rows.get(subject.source, {}), subject.entry.namespace
         yield from spaces.get(own, ())
         yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)

@@ -54,7 +54,7 @@ class KeptChanges:
         self._due = {uid: age for uid, age in self._due.items() if uid in self._named}
 
     def follow(self, context: WorkflowContext) -> None:
-        """Look at each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be
+        """Check each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be
         announced, remains due."""
         for change in [c for c in context.changes if c.uid in self._named and _kept(c)]:
             if change.applied is not None and context.now - change.applied >= self._due.get(change.uid, 0.0):
@@ -100,7 +100,7 @@ class KeptChanges:
     def _overturn(
         self, context: WorkflowContext, change: WorkflowChangeView, result: Verification
     ) -> WorkflowChangeView | None:
-        """Roll a kept change back, or say what was found where the policy in force does not allow it."""
+        """Roll a kept change back, or report the harm where the policy in force does not allow a rollback."""
         fields = verification_fields(result, "")
         apply = context.policy.apply
         obstacle = change.out_of_bounds(apply.bounds) if apply.allows_changes else context.why_not

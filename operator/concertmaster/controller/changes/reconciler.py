@@ -68,7 +68,7 @@ class ChangesOutcome:
 
 @dataclass(slots=True)
 class _Cycle:
-    """One call of the stage: what the cycle knows, and what came of it. ``early``: only for what is in progress."""
+    """One call of the stage: its input and its results. ``early``: only for changes in progress."""
 
     snapshot: ClusterSnapshot
     subjects: Sequence[Subject]
@@ -131,9 +131,9 @@ class Changes:
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> ChangesOutcome:  # fmt: skip
-        """Look after every change and every policy that allows some. ``reports`` by metrics source; ``behind``: the
-        watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in progress is left
-        alone unless somebody wrote it since."""
+        """Process every change and every policy that allows changes. ``reports`` by metrics source; ``behind``: the
+        watches lag behind the cluster, so nothing new is written. What ``follow`` left in progress is skipped unless
+        somebody wrote it since."""
         policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies)
         with self._guarded("the changes", cycle.outcome):
@@ -215,7 +215,7 @@ class Changes:
         return self._owns(namespace) and (not self._namespaces or namespace in self._namespaces)
 
     def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
-        """All WorkflowChange objects, None when they cannot be read: nothing is decided on a partial list."""
+        """All WorkflowChange objects; None when they cannot be read, because nothing is decided on a partial list."""
         changes: list[WorkflowChangeView] = []
 
         def visit(obj: dict[str, Any]) -> None:
@@ -278,7 +278,8 @@ class Changes:
         self._prune(context)
 
     def _prune(self, context: WorkflowContext) -> None:
-        """Delete the oldest finished changes beyond the limit; those without a verdict first, the ledger needs the rest."""
+        """Delete the oldest finished changes beyond the limit, those without a verdict first, because the ledger needs
+        the others."""
         finished = [c for c in context.changes if c.phase in FINISHED]
         limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
         excess = len(finished) - limit

@@ -47,8 +47,8 @@ class Recovery:
         now: float,
         guarded: Callable[[str], AbstractContextManager[None]],
     ) -> frozenset[Workflow]:
-        """Roll back what was deleted, and forget what is finished. Returns the workflows of which something deleted is
-        still to be rolled back: nothing may be changed on top of it."""
+        """Roll back deleted changes and forget finished ones. Returns the workflows with a deleted change still to be
+        rolled back: nothing may be changed on top of it."""
         present = {c.uid: c for c in listed}
         known = {(s.entry.namespace, s.entry.name): s for s in subjects}
         pending: set[Workflow] = set()
@@ -95,7 +95,7 @@ class Recovery:
     def _recovered(
         self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float
     ) -> bool:
-        """Whether nothing is left to do for one change: else the next cycle continues."""
+        """Whether one change is done; otherwise the next cycle continues."""
         change = WorkflowChangeView(body)
         if self._writer.fresh(change) is not None or not self._known(change, subject, policies):
             return False

@@ -136,8 +136,8 @@ class ChangeWriter:
         return bool(fresh.status.get("plan") == change.status.get("plan"))
 
     def fresh(self, change: WorkflowChangeView) -> WorkflowChangeView | None:
-        """The change as the API server has it now; None when it was deleted or made anew. One that is being deleted will not
-        come back, however long a finalizer keeps it."""
+        """The change as the API server has it now; None when it was deleted or recreated. One that is being deleted will
+        not come back, however long a finalizer keeps it."""
         try:
             fresh = WorkflowChangeView(self.client.get(change.ref.path))
         except NotFound:
@@ -145,8 +145,8 @@ class ChangeWriter:
         return None if fresh.uid != change.uid or fresh.raw["metadata"].get("deletionTimestamp") else fresh
 
     def carry_out(self, change: WorkflowChangeView, step: Transition, now: float) -> WorkflowChangeView | None:
-        """Make the change what ``step`` says, with the journal around it. None (and a problem) when the server does not
-        take it; HistoryError when what must be kept first cannot be."""
+        """Apply ``step`` to the change, with the journal around it. None (and a problem) when the server does not accept
+        it; HistoryError when what must be stored first cannot be."""
         if step == Transition(None):
             return change
         generation = (change.raw.get("metadata") or {}).get("generation")

@@ -193,7 +193,7 @@ def _parts(objects: Sequence[Target]) -> tuple[Part, ...]:
 
 
 def _version(targets: Targets, part: Part) -> str:
-    """The object's version; for one that is not here, why it may be there all the same."""
+    """The object's version; for an object that was not listed, why it may exist all the same."""
     target = targets.get(*part[:3])
     if target is not None:
         return target.version
@@ -247,8 +247,8 @@ def _declared_graph(definition: WorkflowDefinition) -> ResolvedDefinition:
 
 
 def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> ConditionUpdate:
-    """An engine's object with anomalies is analysed all the same, as far as it was understood. ``hidden`` tells what it
-    refers to and could not be examined."""
+    """An engine's object with anomalies is analysed as far as it was understood. ``hidden``: what it refers to that could
+    not be read."""
     problems = definition.graph.problems
     if problems:
         message = f"{what} is analysed as far as it was understood: {_listed(problems)}{hidden}"

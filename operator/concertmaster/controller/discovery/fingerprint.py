@@ -11,7 +11,7 @@ import msgspec
 
 
 def _stable(value: Any) -> str:
-    """What msgspec does not know: an engine's patterns, and its functions, whose ``repr`` is another in each process."""
+    """Encodes what msgspec cannot: an engine's patterns, and its functions, whose ``repr`` differs between processes."""
     if isinstance(value, FunctionType | MethodType):
         return f"{value.__module__}.{value.__qualname__}"
     return value.pattern if isinstance(value, re.Pattern) else repr(value)

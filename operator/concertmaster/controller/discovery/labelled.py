@@ -163,6 +163,6 @@ class LabelledWorkflows:
 
 
 def _fairly(entries: Iterable[_Entry]) -> list[_Entry]:
-    """Those of the cluster's policies first, then one of each namespace in turn: pods are watched by few labels."""
+    """Keys of the cluster's policies first, then of each namespace in turn: pods are watched by few labels only."""
     turns = round_robin(entries, lambda entry: entry[0].metadata.namespace)
     return sorted(turns, key=lambda entry: entry[0].metadata.namespace is not None)

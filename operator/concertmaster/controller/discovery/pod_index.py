@@ -137,7 +137,7 @@ class PodIndex:
         return (*unlisted, *([more] if more else []))
 
     def _list(self, finder: str) -> str | None:
-        """Note the pods there are, once for each set of labels that are read. Returns what stands in the way."""
+        """Record the existing pods, once for each set of labels that are read. Returns what stands in the way."""
         if self._keys <= self._listed.get(finder, frozenset()):
             return None
         try:

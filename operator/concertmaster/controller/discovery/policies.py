@@ -38,7 +38,7 @@ MAX_REVIEWS = 50  # rights asked for a policy and cycle; answers are remembered
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """One policy object: parsed, or with the sentence that says why it could not be."""
+    """One policy object: parsed, or with the sentence that says why it could not be parsed."""
 
     entry: Entry
     policy: AnyPolicy | None

@@ -41,7 +41,7 @@ class TimeShares:
         return bool(self._first)
 
     def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
-        """Those whose profile waited in the last cycle first; equals keep their order."""
+        """Subjects whose profile waited in the last cycle first; the others keep their order."""
         return sorted(items, key=lambda item: of(item).uid not in self._first)
 
     @contextmanager
@@ -54,8 +54,8 @@ class TimeShares:
             self._taken[profile.namespace] += self._clock() - begun
 
     def must_wait(self, profile: Entry) -> bool:
-        """Whether work for a profile waits for the next cycle, as its namespace has had its share. It is then the first of
-        the next cycle."""
+        """Whether work for a profile is left to the next cycle because its namespace has used its share. It is then first
+        in the next cycle."""
         if self._taken[profile.namespace] < SHARE:
             return False
         self._waiting[profile.uid] = profile.namespace

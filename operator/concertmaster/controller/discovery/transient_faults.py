@@ -21,7 +21,7 @@ def hidden(problems: Iterable[Problem], namespace: str | None) -> bool:
 
 
 class TransientFaults:
-    """Remembers when what was read well last. ``namespaces`` empty: the whole cluster."""
+    """Remembers when each resource was last read successfully. An empty ``namespaces`` means the whole cluster."""
 
     def __init__(self, namespaces: Sequence[str] = (), *, clock: Callable[[], float] = time.monotonic) -> None:
         self._places: tuple[str | None, ...] = tuple(namespaces) or (None,)
@@ -29,7 +29,7 @@ class TransientFaults:
         self._read: dict[tuple[Resource, str | None], float] = {}
 
     def of(self, resource: Resource, problems: Iterable[Problem]) -> list[Problem]:
-        """Those of the ``problems`` with reading ``resource`` just now that may be gone soon."""
+        """Those of the ``problems`` with reading ``resource`` just now that may be transient."""
         now, failed = self._clock(), list(problems)
         for place in {*self._places} - {p.namespace for p in failed}:
             self._read[resource, place] = now

@@ -166,14 +166,14 @@ class Assessor:
         self.again = bool(self.shares.waiting) or (not reading and self._fleet.settle(now))
 
     def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
-        """Whether its turn comes in one of the next cycles; the status that it has stands until then."""
+        """Whether its turn comes in one of the next cycles; its status stays until then."""
         late = subject.entry.namespace in unread or self.shares.waits(subject.entry)
         return late and bool(subject.entry.status.conditions)
 
     def _outcome(
         self, subject: Subject, report: SourceReport | None, before: LastAnalysis | None, now: float, tally: CycleCounts
     ) -> ProfileOutcome:
-        """The outcome of one profile: a fresh analysis where something changed, else the remembered one, ``before``."""
+        """The outcome of one profile: a new analysis where something changed, else the remembered one, ``before``."""
         known = without_analysis(subject, report, before)
         definition, policy = subject.resolved.definition, subject.policy
         if definition is None or policy is None:
@@ -224,7 +224,7 @@ class Assessor:
         now: float,
         until: float,
     ) -> RunsEvidence | None:
-        """The evidence for a new analysis; None when the last one holds. Pods of a run in progress are no reason."""
+        """The evidence for a new analysis; None when the last one still holds. Pods of a run in progress are no news."""
         remembered, revision = self.memory.get(subject.entry.uid), self._revisions[definition.key]
         stands = remembered is not None and remembered.stands(subject.entry, inputs, now)
         if remembered is not None and stands and remembered.undisturbed(revision, until):

@@ -13,7 +13,7 @@ from concertmaster.core.model import WorkflowKey
 
 
 def kept(subject: Subject, report: SourceReport | None, known: LastAnalysis | None) -> bool:
-    """Whether its status must stand: an analysis of all of the past is not replaced by one of a part."""
+    """Whether its status must stay: an analysis of the whole past is not replaced by one of a part of it."""
     reading = report is not None and report.more
     return reading and subject.entry.status.data_until is not None and known is None
 

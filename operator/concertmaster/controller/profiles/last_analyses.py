@@ -206,7 +206,7 @@ class Memory:
         self._asked &= set(uids)
 
     def _keep(self, entry: Entry, known: LastAnalysis) -> None:
-        """Keep it for the next process. A disk that is full costs the next start and nothing else."""
+        """Store it for the next process. A full disk costs the next start and nothing else."""
         try:
             self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known)))
         except HistoryError as error:

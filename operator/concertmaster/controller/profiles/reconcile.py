@@ -220,7 +220,7 @@ def _noted(result: AnalysisResult) -> str:
 
 
 def _dismissal_problems(case: AnalysisRequest, result: AnalysisResult) -> list[str]:
-    """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
+    """Dismissals that can never apply: a misspelt rule or step must not look like a decision in force."""
     rules = {rule.name for rule in RULES}
     steps = [s.name for s in result.analysis.definition.graph.steps] or [s.step for s in result.analysis.steps]
     given = {item.id for item in result.recommendations} | {s.id for s in case.past.memory.tracked}

@@ -22,7 +22,7 @@ log = logging.getLogger("concertmaster.analysis")
 
 
 class RunningForecasts:
-    """Renewed in every cycle. The timelines of earlier runs are read again when a run of the workflow has ended."""
+    """Renewed in every cycle. The timelines of earlier runs are reread when a run of the workflow has ended."""
 
     def __init__(self, history: History, series: WorkflowSeries) -> None:
         self._history = history
@@ -42,8 +42,7 @@ class RunningForecasts:
     def renew(
         self, subjects: Sequence[Subject], running: Mapping[WorkflowKey, Sequence[RunRecord]], now: float
     ) -> None:
-        """Forecast the runs in progress as they are now. A forecast that fails concerns its workflow alone, whose last one
-        stands."""
+        """Forecast the runs in progress. A failing forecast affects only its workflow, which keeps its last one."""
         self._courses = {key: known for key, known in self._courses.items() if key in running}
         before, self._documents = self._documents, {}
         late: dict[str, int] = {}

@@ -58,7 +58,7 @@ class KeptRuns:
 
 
 class RunCache:
-    """The kept runs of the workflows read last, and which runs of others are settled. For one thread."""
+    """The cached runs of the workflows read last, and which runs of others are settled. Not thread-safe."""
 
     def __init__(self, limit: int = EXECUTIONS) -> None:
         self._limit = limit

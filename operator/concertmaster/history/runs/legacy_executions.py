@@ -19,7 +19,7 @@ _LOG_EVERY = 50  # times
 
 
 class EarlierPods:
-    """Pods in the table of earlier versions. Several processes may move them in turns."""
+    """Pods in the table of earlier versions. Several processes may move them concurrently."""
 
     def __init__(self, db: Connection) -> None:
         self._db = db
@@ -27,7 +27,7 @@ class EarlierPods:
         self._times = 0
 
     def move_some(self) -> bool:
-        """Move a few of them, in the caller's transaction; whether there were any. What cannot be read is dropped."""
+        """Move some of them, in the caller's transaction. Returns whether there were any. Unreadable ones are dropped."""
         query = "SELECT min(workflow) FROM earlier_pods WHERE workflow >= ?"
         (number,) = self._db.execute(query, (self._number,)).fetchone()
         if number is None:

@@ -34,7 +34,7 @@ class RunRows:
 
 
 def left_out(completed: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """The note for a person where fewer than all ``completed`` runs were read because of the number of executions."""
+    """The note for people when fewer than all ``completed`` runs were read because of the number of executions."""
     executions = sum([len(r.steps) for r in runs])
     if len(runs) >= completed or executions < MAX_EXECUTIONS // 2:
         return ()

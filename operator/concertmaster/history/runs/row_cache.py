@@ -25,7 +25,7 @@ _LOG_BYTES = 4 * MIB  # that the write-ahead log keeps on the disk
 
 
 class RowCache:
-    """One file of at most about ``most`` bytes, held by one process. For one thread at a time; raises nothing."""
+    """One file of at most about ``most`` bytes, held by one process. Used by one thread at a time; raises nothing."""
 
     def __init__(self, path: str, most: float) -> None:
         self._path = path
@@ -37,7 +37,7 @@ class RowCache:
             self._give_up(error)
 
     def bodies(self, table: str, number: int, names: Sequence[str]) -> list[bytes]:
-        """What it has of these runs of a workflow; nothing says whether that is still so."""
+        """The cached rows of these runs of a workflow, which may be outdated."""
         if self._db is None:
             return []
         query = f"SELECT body FROM {table} WHERE workflow = ? AND run IN ({rows.marks(names)})"
@@ -49,7 +49,7 @@ class RowCache:
         return [body for (body,) in found if isinstance(body, bytes)]  # a damaged file may say anything
 
     def keep(self, table: str, number: int, found: Sequence[tuple[str, bytes]]) -> None:
-        """Replace what it has of these runs by their rows; the oldest rows of all go when there are too many."""
+        """Replace the cached rows of these runs; the oldest rows of all are dropped when there are too many."""
         if self._db is None or not found:
             return
         try:
@@ -119,7 +119,7 @@ def _connected(path: str) -> sqlite3.Connection:
 
 
 def _cut(db: sqlite3.Connection, most: float) -> None:
-    """Delete of what was written longest ago as much as brings it below ``most`` bytes."""
+    """Delete the rows written longest ago until the file is smaller than ``most`` bytes."""
     span = "SELECT min(place), max(place) FROM {}"
     while _bytes(db, "page_count") - _bytes(db, "freelist_count") > most:
         gone = 0

@@ -26,7 +26,7 @@ _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
 
 
 class DiagnosticStatus(StrEnum):
-    """How a check went. FAIL: recommendations are impossible or wrong; WARN: some of it stays unknown."""
+    """The result of a check. FAIL: recommendations are impossible or wrong; WARN: some figures stay unknown."""
 
     OK = "ok"
     WARN = "warn"
@@ -35,7 +35,7 @@ class DiagnosticStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One point: what was checked, with which result, and what to do when it is not as it should be."""
+    """One check: its subject, its result, and what to do when it did not pass."""
 
     name: str
     mark: DiagnosticStatus
@@ -44,7 +44,7 @@ class Diagnostic:
 
 
 class Examination:
-    """The checks of one source at one moment (unix seconds), in an order from the ground up."""
+    """The checks of one source at one moment (unix seconds), from the most basic one up."""
 
     def __init__(self, client: PrometheusClient, now: float) -> None:
         self._client = client

@@ -24,14 +24,14 @@ def exposed(client: PrometheusClient, at: float) -> bool:
 
 
 def lacking(drafts: Iterable[PodDraft]) -> bool:
-    """Whether any of the pods that were found has no phase: one that is still exposed without having ended, or of which only
-    its containers say that it has. Pods that vanished while they ran say nothing of it."""
+    """Whether any of the pods found has no phase: one that is still exposed and has not ended, or one whose end is known
+    only from its containers. Pods that vanished while they ran do not count."""
     return any(not draft.phases and (draft.there or draft.terminal) for draft in drafts)
 
 
 def stand_in(questions: ShardQueries, scope: QueryScope, window: TimeRange, drafts: Mapping[str, PodDraft]) -> None:
-    """Take those that have ended without a phase, and whose containers all completed, for succeeded: so would their phase
-    say. A container that failed before was started again until it completed. Raises MetricsError."""
+    """Treat pods that have ended without a phase and whose containers all completed as succeeded, as their phase would
+    say. A container that failed before was restarted until it completed. Raises MetricsError."""
     bare = {uid: draft for uid, draft in drafts.items() if draft.terminal and not draft.phases}
     names, completed = [draft.pod for draft in bare.values()], set[tuple[str, ...]]()
     for answer in questions.by_name("completed", names, lambda some: ended.completed(scope, window, some)):

@@ -214,7 +214,7 @@ class _Reading:
         )
 
     def nothing(self, namespaces: tuple[str, ...], since: float, end: float) -> bool:
-        """Whether it is known, by one query, that these had no pods of runs in the span."""
+        """Whether one query shows that these namespaces had no pods of runs in the span."""
         try:
             return not self._namespaces(replace(self.scope, namespaces=namespaces), since, end)
         except (TooLarge, TimedOut):
@@ -228,7 +228,7 @@ class _Reading:
 
 
 def _check_any(collection: Collection) -> None:
-    """Raises TooLarge when every namespace was refused: then it is the metrics source's limit that must change."""
+    """Raises TooLarge when every namespace was refused: then the limit of the metrics source must change."""
     if not collection.shards and len({span.namespace for span in collection.left_out}) > 1:
         raise TooLarge(
             collection.left_out[0].why,

@@ -11,8 +11,8 @@ from concertmaster.prometheus.queries.scope import LabelScheme
 
 
 def learn(client: PrometheusClient, now: float) -> None:
-    """Keep in ``client`` how often the targets that deliver container series are scraped, where the configuration does not
-    say. With a source that does not tell it stays unknown, and is estimated from the samples of each reading."""
+    """Store in ``client`` how often the targets that deliver container series are scraped, where the configuration does
+    not say. If the source does not report it either, it stays unknown and is estimated from the samples of each reading."""
     source = client.source
     if source.scrape_interval is not None or not client.hourly.due("scrape interval", now):
         return

@@ -34,7 +34,7 @@ def settled(facts: Iterable[PodFact], latest: float, interval: float | None) -> 
 
 
 def _lacks(container: ContainerFact, finished: float, interval: float) -> bool:
-    """Whether samples may be missing: more than the two that begin and end of a life cost."""
+    """Whether samples may be missing: more than the first and the last one of a life."""
     if container.started is None:
         return False  # it never ran
     life = max(0.0, (container.finished or finished) - container.started)

@@ -135,7 +135,7 @@ class QueryShard:
         return drafts
 
     def _finished(self, window: TimeRange, *, phased: bool = False) -> tuple[dict[str, str], dict[str, float]]:
-        """Names of the pods that ended or vanished, and the times of ends that are known already, by uid."""
+        """Names of the pods that ended or vanished, and the times of ends already known, by uid."""
         answer = self._questions.ask("finished", ended_pods.finished(self.scope, window, phased=phased))
         names, ends = dict[str, str](), dict[str, float]()
         for (uid, name, stat), value in answer.select(*self.scope.state.columns("uid", "pod"), "stat"):
