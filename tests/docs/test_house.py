@@ -79,3 +79,24 @@ def test_no_file_needs_a_prefix_to_say_where_it_belongs() -> None:
         for stem in stems:
             family = [s for s in stems if s.startswith(f"{stem}_")]
             assert len(family) < 3, f"{folder.relative_to(ROOT)}: {stem}_* wants a room of its own: {family}"
+
+
+def _constants(path: Path) -> Iterator[str]:
+    """Names of the module's constants."""
+    for node in ast.parse(path.read_text()).body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name) and n.id.isupper())
+
+
+def test_bounds_have_one_prefix() -> None:
+    other = {"MOST", "LEAST", "FEWEST", "CHANCE", "LARGEST", "SMALLEST", "LONGEST", "SHORTEST"}
+    found = {
+        f"{p.relative_to(ROOT)}: {name}"
+        for p in PACKAGE.rglob("*.py")
+        for name in _constants(p)
+        if other & {*name.split("_")}
+    }
+    allowed = {"operator/concertmaster/core/changes/admission/capacity.py: LARGEST_NODE"}  # a text
+    assert found <= allowed, "an upper bound is MAX_..., a lower one MIN_..., a level _SIGNIFICANCE"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 _MI = 1024.0**2
-_MOST_DIGITS = 2  # of a percentage: what is closer to 0 or 100 is rounding of its own
+_MAX_DIGITS = 2  # of a percentage: what is closer to 0 or 100 is rounding of its own
 BYTES = "bytes"  # unit of input sizes that are not counts
 BYTES_READ = "bytes read"  # unit of input sizes that bytes read stand in for
 
@@ -51,7 +51,7 @@ def percent(share: float | None, digits: int = 0) -> str:
         return "unknown"
     value = 100.0 * share
     if 0 < abs(value) < 100:
-        for more in range(max(digits, 1) if abs(value) < 1 else digits, _MOST_DIGITS + 1):
+        for more in range(max(digits, 1) if abs(value) < 1 else digits, _MAX_DIGITS + 1):
             shown = f"{value:.{more}f}"
             if abs(float(shown)) not in (0.0, 100.0):
                 return f"{shown}%"

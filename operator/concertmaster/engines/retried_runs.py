@@ -17,7 +17,7 @@ from concertmaster.core.model import StepExecution
 Pause = tuple[float, float]
 """From the end of the last pod to the creation of the first one of the retry, in unix seconds."""
 
-MOST_PAUSES = 100
+MAX_PAUSES = 100
 """Of one run: nobody retries a run more often."""
 
 
@@ -34,7 +34,7 @@ def pauses(executions: Sequence[StepExecution]) -> tuple[Pause, ...]:
         earlier = known.get(e.pod) if e.pod is not None else None
         if earlier is not None and ordered[earlier].uid != e.uid and begin(ordered[earlier]) >= since:
             pause = _longest(gaps, earlier, place)
-            if pause is not None and len(found) < MOST_PAUSES:
+            if pause is not None and len(found) < MAX_PAUSES:
                 found.append(pause)
                 since = pause[1]
         known[e.pod] = place

@@ -29,7 +29,7 @@ _BARE = " AND ".join(
     for table in ("daily", "executions", "records", "fingerprints")
 )
 _MILLI, _MICRO = 1e3, 1e6
-_MOST = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
+_MAX_INTEGER = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
 _COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
 _REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:])
 _INSERT = (
@@ -255,7 +255,7 @@ def _values(row: DailyRow) -> list[Any]:
 
 
 def _whole(value: float | None, scale: float) -> int | None:
-    return None if value is None else round(max(-_MOST, min(_MOST, value * scale)))
+    return None if value is None else round(max(-_MAX_INTEGER, min(_MAX_INTEGER, value * scale)))
 
 
 def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> DailyRow:

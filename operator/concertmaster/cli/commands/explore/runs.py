@@ -13,7 +13,7 @@ from concertmaster.core.model import Outcome
 from concertmaster.report.runs.tables import run_text, runs_table
 from concertmaster.report.runs.views import RunHistory, run_view, workflow_runs
 
-_MOST = 10_000  # lines of a table
+_MAX_RUNS = 10_000  # lines of a table
 _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIPPED, Outcome.CACHED)]
 
 
@@ -21,7 +21,7 @@ _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIP
 @click.argument("workflow", shell_complete=cluster_options.profile_names)
 @click.argument("run", required=False)
 @origin_options
-@click.option("--limit", type=click.IntRange(1, _MOST), default=30, show_default=True, help="Most runs shown.")
+@click.option("--limit", type=click.IntRange(1, _MAX_RUNS), default=30, show_default=True, help="Most runs shown.")
 @click.option("--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="Only runs that ended so.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome: str | None, output: str) -> None:
@@ -39,8 +39,8 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     else:
         say(runs_table(answer))
         if answer.total > len(answer.runs):
-            limited = len(answer.runs) == limit < _MOST
-            more = f"--limit {min(answer.total, _MOST)}" if limited else "older ones need --prometheus URL"
+            limited = len(answer.runs) == limit < _MAX_RUNS
+            more = f"--limit {min(answer.total, _MAX_RUNS)}" if limited else "older ones need --prometheus URL"
             say(f"{answer.total - len(answer.runs)} more: {more}")
 
 

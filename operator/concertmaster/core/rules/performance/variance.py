@@ -28,7 +28,7 @@ from concertmaster.core.times import day, utc, weekend
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 _COMMON_SHARE = 0.6  # share of the slow ones that makes a property theirs
-_PER_HOUR, _MOST = (
+_PER_HOUR, _MAJORITY = (
     3,
     0.8,
 )  # runs for each hour of a kind of day, and share of the runs, from which hours may explain them
@@ -162,7 +162,7 @@ def _left_by_hour(longest: Mapping[str, StepExecution], starts: Mapping[str, flo
             groups[weekend(start), _hour(start)].append((day(start), e.duration or 0.0))
     usual = [[seconds for _, seconds in own] for own in groups.values() if len({date for date, _ in own}) > 1]
     count = sum(map(len, usual))
-    if count < max(_PER_HOUR * len(usual), _MOST * len(longest)):
+    if count < max(_PER_HOUR * len(usual), _MAJORITY * len(longest)):
         return None
     mean = sum(map(sum, usual)) / count
     squares = sum((seconds - fmean(own)) ** 2 for own in usual for seconds in own)

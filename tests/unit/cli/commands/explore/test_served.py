@@ -94,7 +94,7 @@ def test_a_workflow_is_looked_for_in_every_given_namespace(tmp_path: Path) -> No
 def test_no_more_runs_are_offered_than_can_be_asked_for(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many = past("")
     many["total"] = 20_000
-    monkeypatch.setattr(runs, "_MOST", 10)
+    monkeypatch.setattr(runs, "_MAX_RUNS", 10)
     monkeypatch.setattr(WorkflowView, "runs", WorkflowRuns.model_validate(many))
     assert call(kubeconfig, "runs", "nightly", "--limit", "4").output.splitlines()[-1].endswith("more: --limit 10")
 
