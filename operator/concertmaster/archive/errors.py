@@ -34,7 +34,7 @@ class ArchiveError(Exception):
 
 
 class StatementFailed(ArchiveError):
-    """One statement failed although the archive can be read: because of the row that it asked for, as a rule."""
+    """One statement failed although the archive can be read: usually because of the row it asked for."""
 
 
 class NoDriver(ArchiveError):

@@ -76,7 +76,7 @@ class ArchiveTable(Protocol):
     """Archived runs of one kind, of one cluster. Every call is one statement, and raises ArchiveError."""
 
     def newest(self, namespaces: Collection[str]) -> float | None:
-        """When the last of the runs archived of these namespaces ended; None when there are none."""
+        """When the last archived run of these namespaces ended; None when there are none."""
 
     def page(
         self,
@@ -88,14 +88,14 @@ class ArchiveTable(Protocol):
         after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
-        """Runs of these namespaces that ended in [``since``, ``until``], with the values of these ``labels``; those that
-        follow on ``after`` in the order asked for."""
+        """Runs of these namespaces that ended in [``since``, ``until``], with the values of these ``labels``; those after
+        the cursor ``after``, in the requested order."""
 
     def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
         """A row with what only its object says of it; None for one that is gone."""
 
     def reference(self, row: ArchiveRow) -> Any:
-        """What a row's object refers to as its template, decoded; None where it refers to none."""
+        """The template reference of a row's object, decoded; None where there is none."""
 
     def document(self, row: ArchiveRow) -> tuple[str | None, int]:
         """The object of a row, with those that belong to it, as JSON and its size in bytes; None instead where it is above

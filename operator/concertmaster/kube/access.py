@@ -35,10 +35,7 @@ class Right:
 
 
 class AccessChecker:
-    """Answers of the API server, remembered for a time.
-
-    A denial is asked again sooner, because somebody is probably fixing it.
-    """
+    """Caches the API server's answers. A denial expires sooner, because somebody is probably fixing it."""
 
     def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -46,7 +43,7 @@ class AccessChecker:
         self._known: dict[Right, tuple[bool, float]] = {}
 
     def allowed(self, right: Right) -> bool | None:
-        """Whether the operator has ``right``, as far as the server could last be asked; None when it never could."""
+        """Whether the operator has ``right``, by the last answer of the server; None when there never was one."""
         now = self._clock()
         known = self._known.get(right)
         if known and now - known[1] < (_GRANTED_FOR if known[0] else _DENIED_FOR):
@@ -75,5 +72,5 @@ class AccessChecker:
         return granted
 
     def missing(self, rights: Iterable[Right]) -> tuple[Right, ...]:
-        """Those of ``rights`` that are denied, in their order. What could not be asked is not counted as denied."""
+        """Those of ``rights`` that are denied, in their order. Rights that could not be checked do not count as denied."""
         return tuple(r for r in rights if self.allowed(r) is False)

@@ -64,11 +64,9 @@ def written_at(raw: Mapping[str, Any]) -> float | None:
 
 
 def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
-    """Send ``operations`` to the object; with ``dry_run`` the server checks everything and stores nothing.
-
-    Raises Stopped only. A failed test is not repeated here: the present object must be compared first. Nor is a write
-    begun again later than at once: meanwhile a person may have suspended the policy that allowed it.
-    """
+    """Send ``operations`` to the object; with ``dry_run`` the server checks everything and stores nothing. Raises Stopped
+    only. A failed test is not repeated here: the present object must be compared first. Nor is a write retried after a
+    pause: meanwhile a person may have suspended the policy that allowed it."""
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     if dry_run:
         query["dryRun"] = "All"
@@ -94,8 +92,9 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
 
 
 def as_planned(tried: WriteResult, raw: Mapping[str, Any], operations: Operations) -> WriteResult:
-    """A dry run of ``operations`` on the object ``raw``, refused where admission (a mutating webhook or policy) would store
-    anything else in its spec: the verification would be of another change, and a rollback could not restore all of it."""
+    """A dry run of ``operations`` on the object ``raw``, rejected where admission (a mutating webhook or policy) would
+    store anything else in its spec: the verification would be of another change, and a rollback could not restore all of
+    it."""
     if tried.outcome is not PatchOutcome.TRIED:
         return tried
     place = difference(apply(raw, operations).get("spec"), tried.stored.get("spec"), "/spec")
@@ -106,8 +105,8 @@ def as_planned(tried: WriteResult, raw: Mapping[str, Any], operations: Operation
 
 
 def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:
-    """A failed ``test`` and a value the server does not like have the same code and hardly a text: one read, on which the
-    operations are tried here, tells them apart."""
+    """A failed ``test`` and an invalid value have the same code and similar texts. One read, on which the operations are
+    tried locally, tells them apart."""
     try:
         present = client.get(ref.path)
     except Stopped:

@@ -154,11 +154,9 @@ class KubeClient:
         metadata_only: bool = False,
         chunk: int = CHUNK,
     ) -> Iterator[dict[str, Any]]:
-        """All objects of a collection, or that ``name``, at most ``chunk`` at a time; fewer where whole ones are large.
-
-        When the server forgot the place in a long list (410) it hands out a token to continue from the present state;
-        that is taken, since callers identify objects by uid and the next cycle lists again anyway.
-        """
+        """All objects of a collection, or the one called ``name``, at most ``chunk`` at a time; fewer where objects are
+        large. When a continue token has expired (410), the server hands out one to continue from the present state; it is
+        used, since callers identify objects by uid and the next cycle lists again anyway."""
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
         picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
@@ -186,7 +184,7 @@ class KubeClient:
                 query["limit"] = str(limit := page.next_limit(limit, chunk))
 
     def count(self, path: str) -> int | None:
-        """How many objects a collection has, by a list of one of them; None where the server does not say."""
+        """The number of objects of a collection, by a list of one of them; None where the server does not say."""
         decode = partial(decode_page, MetadataPage)
         return self._request("GET", path, decode, query={"limit": "1"}, accept=METADATA_ONLY).objects
 
@@ -271,8 +269,8 @@ class KubeClient:
 
 
 def _worth(error: Exception, tries: int) -> float | None:
-    """Seconds the server asked to wait, when another try may help. A token may have been rotated between reading and
-    using it: 401 is worth one more try."""
+    """Seconds the server asked to wait, when another attempt may help. A token may have been rotated between reading and
+    using it, so 401 is retried once."""
     if not isinstance(error, KubeError) or not (error.retryable or (isinstance(error, Unauthorized) and tries == 1)):
         return None
     return error.retry_after or 0.0

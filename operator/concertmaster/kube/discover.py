@@ -70,10 +70,8 @@ def scan(
     metadata_only: bool = False,
 ) -> Scan:
     """List ``resource`` over ``namespaces`` (empty: the whole cluster), calling ``visit`` with each object.
-
-    ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items. An object that cannot be taken is a
-    problem of its own and stops no other.
-    """
+    ``apiVersion`` and ``kind``, which list items lack, are filled in. An unusable object is reported as a problem and
+    does not stop the others."""
     return _together(
         resource,
         [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)],
@@ -89,8 +87,8 @@ def scan_changed(
     *,
     few: int = MAX_SINGLE_READS,
 ) -> Scan:
-    """The same, with each object's metadata first: what ``known`` says yes to is not read. Of the others each is read by
-    name where they are at most ``few``, or one in so many (0: never); otherwise all objects are listed, or those of
+    """As ``scan``, but metadata are listed first, and objects for which ``known`` is true are not read. The others are
+    read by name if they are at most ``few``, or one in so many (0: never); otherwise all objects are listed, or those of
     their namespaces when these are at most half of all."""
     seen = 0
     problems: list[Problem] = []
@@ -117,7 +115,7 @@ def _read_changed(
     visit: Callable[[dict[str, Any]], None],
     few: int,
 ) -> Scan:
-    """Those of ``names`` (namespace, name, whether known) that are not known, in the way that reads least."""
+    """Read those of ``names`` (namespace, name, whether known) that are not known, in the way that transfers least."""
     changed = [(namespace, name) for namespace, name, known in names if not known]
     if len(changed) <= (max(few, len(names) // MAX_SINGLE_READS) if few else 0):
         scanned = _read_each(client, resource, changed, visit)
@@ -177,7 +175,7 @@ def _read_each(
     names: Sequence[tuple[str | None, str]],
     visit: Callable[[dict[str, Any]], None],
 ) -> Scan | None:
-    """The objects of these names, listed one at a time; None where that fails. One that is gone by now is none."""
+    """The objects of these names, listed one at a time; None where that fails. Deleted ones are left out."""
     problems: list[Problem] = []
     try:
         for namespace, name in names:

@@ -70,7 +70,7 @@ class Expired(KubeError):
 
 
 class Rejected(KubeError):
-    """The server refuses the content (400, 413, 415, 422): sending it again would not help."""
+    """The server rejects the content (400, 413, 415, 422): sending it again would not help."""
 
 
 class Stopped(KubeError):

@@ -117,11 +117,11 @@ class EventRecorder:
         return PostOutcome.POSTED
 
     def _recent(self, moment: float | None, now: float) -> bool:
-        """Within ``_REPEAT_AFTER``; a moment to come is none, the clock was set back since."""
+        """Whether a moment lies within ``_REPEAT_AFTER``; a future moment does not: the clock was set back since."""
         return moment is not None and 0.0 <= now - moment < _REPEAT_AFTER
 
     def _take(self, namespace: str, now: float) -> bool:
-        """Take a token, while the bucket holds more than the namespace has taken of it: one alone gets half of it, and
+        """Take a token, if the bucket holds more than the namespace has taken: a single namespace gets half of it, and
         there is always one left for a namespace that has taken none."""
         taken = sum(self._taken.values())
         left = max(0.0, taken - max(0.0, now - self._filled) * self._rate)

@@ -40,7 +40,7 @@ class LeaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeaseResult:
-    """One attempt; ``holder`` is who else has it, ``message`` why it is not known."""
+    """One attempt; ``holder``: who else holds it; ``message``: why that is unknown."""
 
     state: LeaseState
     holder: str = ""
@@ -48,7 +48,7 @@ class LeaseResult:
 
 
 class Lease:
-    """Takes and renews one Lease for ``identity``. ``lasts``: seconds without renewal after which it is free."""
+    """Acquires and renews one Lease for ``identity``. ``lasts``: seconds without renewal after which it is free."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Lease:
             return LeaseResult(LeaseState.UNKNOWN, message=str(error))
 
     def release(self) -> None:
-        """Release it, so that a successor need not wait. A failure only means that it waits."""
+        """Release it, so that a successor need not wait. A failure only makes it wait."""
         try:
             present = self._client.get(LEASES.path(self._namespace, self._name))
             if _spec(present).get("holderIdentity") == self._identity:

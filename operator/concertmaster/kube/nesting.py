@@ -24,7 +24,7 @@ class TooDeep(ValueError):
 
 
 def allow_deep_documents() -> None:
-    """Let threads that are started from now on decode whatever the API server stores. Call once, before any thread."""
+    """Let threads started from now on decode whatever the API server stores. Call once, before any thread is started."""
     threading.stack_size(_STACK)
     sys.setrecursionlimit(_SERVER_LEVELS)
 

@@ -88,10 +88,8 @@ def resource_of(kind: ObjectKind, api_version: str | None = None) -> Resource:
 
 
 def target_resource(api_version: str, kind: str) -> Resource | None:
-    """The resource of a kind that some engine reads, or None for any other.
-
-    The version is the caller's: a group may serve several, and the reference says which one its author meant.
-    """
+    """The resource of a kind that an engine reads, or None for any other. The version is the caller's: a group may serve
+    several, and the reference says which one its author meant."""
     known = object_kind(api_version, kind)
     return resource_of(known, api_version) if known else None
 

@@ -23,9 +23,9 @@ def ask(
     query: Mapping[str, str] | None = None,
     own: bool = True,
 ) -> tuple[dict[str, Any], str]:
-    """The operator's document about a profile, or ``part`` of it, which ``holds`` a list of that name; empty with a sentence
-    on why it could not be had and what to do. ``operator``: namespace and name of its Service. ``query``: parameters of the
-    part. ``own``: whether the rights used are those of the person who reads the sentence."""
+    """The operator's document about a profile, or a ``part`` of it, which ``holds`` a list of that name. Empty if it is
+    unavailable, with a sentence on the reason and the remedy. ``operator``: namespace and name of its Service. ``query``:
+    parameters of the part. ``own``: whether the rights used are those of the person who reads the sentence."""
     meta = profile["metadata"]
     namespace, service = operator
     asked = {**(query or {}), "uid": str(meta["uid"])}

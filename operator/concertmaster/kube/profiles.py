@@ -45,7 +45,8 @@ def is_discovered(labels: Mapping[str, str]) -> bool:
 
 
 def discovered_profile(namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The object discovery creates: the target's labels (so that selectors on teams work), the mark, what it is about."""
+    """The profile that discovery creates: with the target's labels (so that selectors on teams work), the mark of
+    discovery, and the reference to its target."""
     return {
         "apiVersion": PROFILES.api_version,
         "kind": PROFILES.kind,

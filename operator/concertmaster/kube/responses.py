@@ -27,10 +27,10 @@ _DECODER = json.JSONDecoder()
 
 
 class Page:
-    """The text of one page. ``token`` is where the next one begins, known when all items were taken; empty for none."""
+    """The text of one page. ``token``: the continue token, known when all items were consumed; empty for none."""
 
     def __init__(self, payload: bytes) -> None:
-        """Raises ValueError for what is no JSON object as a whole; what is wrong inside is found on the way."""
+        """Raises ValueError for anything but a complete JSON object; errors inside are found while iterating."""
         self._text = payload.decode()
         if not (self._is("{", 0) and self._text.rstrip().endswith("}")):
             raise ValueError("no JSON object, or one cut short")
@@ -38,12 +38,12 @@ class Page:
         self._objects = 0
 
     def next_limit(self, limit: int, most: int) -> int:
-        """How many objects the next page may have, by the size of those of this one, which had at most ``limit``."""
+        """How many objects the next page may have, by the size of those on this one, which had at most ``limit``."""
         average = len(self._text) / max(1, self._objects)
         return max(1, min(most, 2 * limit, int(_PAGE_BYTES / average)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The objects in order; each is gone with its caller's last reference. Raises ValueError for what is no JSON."""
+        """The objects in order; each is released with its caller's last reference. Raises ValueError for invalid JSON."""
         at = self._expect("{", 0)
         while not self._is("}", at):
             key, at = self._value(at)
@@ -89,7 +89,8 @@ class _Place(msgspec.Struct):  # null is what a server in Go makes of what it ne
 
 
 class _Metadata(msgspec.Struct):
-    """What lists of metadata are made for. All else is passed over unread: managed fields alone are most of the text."""
+    """The fields decoded from lists of metadata. All others are skipped unread: managed fields alone are most of the
+    text."""
 
     name: Any = msgspec.UNSET
     namespace: Any = msgspec.UNSET
@@ -115,7 +116,7 @@ _LISTING = msgspec.json.Decoder(_Listing)
 
 
 class MetadataPage(Page):
-    """A page of which only metadata are taken, and of them what identifies, dates and labels an object."""
+    """A page from which only the metadata that identify, date and label an object are decoded."""
 
     def __init__(self, payload: bytes) -> None:
         """Raises ValueError for what is no list of objects."""
@@ -137,8 +138,8 @@ P = TypeVar("P", bound=Page)
 
 
 def read_body(answer: urllib3.BaseHTTPResponse, late: Callable[[], bool]) -> bytes:
-    """The body of an answer. HTTPError when it is still being sent when it is ``late``: the limit of a socket holds
-    for each read, so that a body that comes byte by byte would be waited for until the liveness probe fails."""
+    """The body of a response. HTTPError when it is still being sent once ``late`` returns true: the socket's limit
+    applies to each read, so a body sent byte by byte would block until the liveness probe fails."""
     parts: list[bytes] = []
     while part := answer.read1(_CHUNK):
         parts.append(part)

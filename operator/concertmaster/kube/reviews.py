@@ -42,8 +42,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class CacheLifetimes:
-    """Seconds for which a verdict is kept: of known and unknown tokens, of granted and denied rights. An old denial lets
-    nobody in, and there are many of them: a user of one namespace among a thousand has 999."""
+    """Seconds for which an answer is cached: of known and unknown tokens, of granted and denied rights. An outdated
+    denial lets nobody in, and there are many denials: a user of one namespace among a thousand has 999."""
 
     known: float = 15.0
     unknown: float = 5.0
@@ -52,7 +52,7 @@ class CacheLifetimes:
 
 
 class ExpiringCache(Generic[K, V]):
-    """At most ``most`` values, each until its time; the oldest make room. Safe to use from several threads."""
+    """At most ``most`` values, each until it expires; the oldest make room. Thread-safe."""
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
@@ -84,11 +84,8 @@ class ExpiringCache(Generic[K, V]):
 
 
 class Reviewer:
-    """Asks the API server. Every method raises KubeError where it cannot be asked.
-
-    ``audiences``: those a token must be meant for; none: the API server's own. ``wall`` in unix seconds is compared with
-    the end that a token names.
-    """
+    """Sends reviews to the API server. Every method raises KubeError when it fails. ``audiences``: those a token must be
+    intended for; none: the API server's own. ``wall`` in unix seconds is compared with the expiration that a token names."""
 
     def __init__(
         self,
@@ -155,7 +152,7 @@ class Reviewer:
         return granted
 
     def places(self, who: Identity, right: Right, namespaces: Collection[str]) -> frozenset[str]:
-        """The namespaces in which they have a right; one question where they have it everywhere."""
+        """The namespaces in which they have a right; a single review where they have it everywhere."""
         if not namespaces:
             return frozenset()
         if self.allowed(who, right):
@@ -191,7 +188,7 @@ def _identity(status: dict[str, Any], audiences: Sequence[str]) -> Identity | No
 
 
 def _end(token: str) -> float | None:
-    """When an accepted token ends by its own account (unix seconds); None where it does not say."""
+    """When an accepted token expires according to its own claims (unix seconds); None where it does not say."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

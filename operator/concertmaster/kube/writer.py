@@ -71,7 +71,7 @@ class StatusResult:
 
 
 def semantic(value: Any) -> Any:
-    """``value`` without timestamps and absent values, so that two documents that say the same compare equal."""
+    """``value`` without timestamps and absent values, so that two documents with the same meaning compare equal."""
     if isinstance(value, str):  # most are, and to ask for a mapping first takes longer
         return value
     if isinstance(value, Mapping):
@@ -82,7 +82,7 @@ def semantic(value: Any) -> Any:
 
 
 def digest(status: Mapping[str, Any] | None) -> str | None:
-    """A short fingerprint of what a status says, timestamps aside; None for no status."""
+    """A short fingerprint of a status, without timestamps; None for no status."""
     return fingerprint(semantic(status)) if status else None
 
 

@@ -20,7 +20,7 @@ def cores(root: Path = ROOT) -> int:
 
 
 def memory_left(root: Path = ROOT) -> float | None:
-    """Bytes up to the memory limit, without what the kernel would give up for them; None where there is no limit."""
+    """Bytes up to the memory limit, not counting what the kernel would reclaim; None without a limit."""
     limit, used = _number(root / "memory.max"), _number(root / "memory.current")
     stat = root / "memory.stat"
     if limit is None and used is None:

@@ -28,12 +28,9 @@ _BACKLOG = 128  # connections the kernel keeps until they are accepted
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What clients may use.
-
-    A client may take ``seconds`` to send a request, and an idle connection stays open for as long. ``connections`` are open
-    at once. ``answers`` are under way at once, those included that a client has not read yet; ``probes`` are paths that are
-    answered beyond that.
-    """
+    """Limits of clients. A client may take ``seconds`` to send a request, and an idle connection stays open for as long.
+    ``connections``: open at once. ``answers``: in progress at once, including those that a client has not read yet;
+    ``probes``: paths that are answered beyond that."""
 
     connections: int
     answers: int
@@ -43,7 +40,7 @@ class ServerLimits:
 
 @dataclass(slots=True)
 class _Closing:
-    """A connection that is closed once its client has read what was written: since when, and how much that still is."""
+    """A connection that is closed once its client has read what was written: since when, and how much is unread."""
 
     since: float
     left: int
@@ -122,8 +119,7 @@ class HttpServer:
             self._idle[connection] = loop.time()
 
     def _make_room(self) -> bool:
-        """Whether one more connection may be open, once the one that has been idle for longest made room where there was
-        none."""
+        """Whether one more connection may be open, if necessary by closing the one that has been idle for longest."""
         if self.open_connections < self._limits.connections:
             return True
         for idle in self._idle:
@@ -134,7 +130,7 @@ class HttpServer:
         return False
 
     def _count(self) -> Middleware:
-        """Knows which connections have a whole request under way, and refuses requests beyond the limit."""
+        """Count the connections with a complete request in progress, and refuse requests beyond the limit."""
 
         @web.middleware
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -154,8 +150,8 @@ class HttpServer:
         return count
 
     def _give_up_one_for(self, newcomer: RequestHandler) -> bool:
-        """Whether an answer that nobody reads made room: the oldest of the address that has most under way, and more than
-        the newcomer's has."""
+        """Whether an unread answer was given up to make room: the oldest one of the address with the most in progress, if
+        these are more than the newcomer's."""
         unread = self._unread()
         under_way = Counter(map(_address, [*unread, *(c.transport for c in self._answering if c is not newcomer)]))
         stuck = max(unread, key=lambda transport: under_way[_address(transport)], default=None)
@@ -170,7 +166,7 @@ class HttpServer:
         return [*self._closing, *(transport for idle in self._idle if (transport := _unread(idle)) is not None)]
 
     async def _watch(self) -> None:
-        """Disconnect whoever has sent no whole request, or read nothing of an answer, for so long."""
+        """Disconnect clients that have neither sent a whole request nor read any of an answer for so long."""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._limits.seconds / 4)

@@ -61,10 +61,11 @@ def retrying(
     deadline: float,
     tools: Tools | None,
 ) -> T:
-    """What ``attempt`` returns, tried again after pauses until ``deadline`` (monotonic seconds) or the policy's last try.
+    """The result of ``attempt``, repeated after pauses until ``deadline`` (monotonic seconds) or the policy's last
+    attempt.
 
-    ``worth`` gets the error and the number of the try (from 1): the seconds the server asked to wait (0: none) when
-    another try may help, None when the error is final. The last error is raised as it came.
+    ``worth`` gets the error and the number of the attempt (from 1). It returns the seconds the server asked to wait (0:
+    none) when another attempt may help, None when the error is final. The last error is raised unchanged.
     """
     tools = tools or Tools()
     tries = 0

@@ -25,7 +25,7 @@ _SUBJECT = 200
 
 
 def mail(message: Message, receiver: Receiver, number: str) -> EmailMessage:
-    """The message. Every try has the same Message-ID, by which relays and mailboxes know it again."""
+    """The message. Every attempt has the same Message-ID, by which relays and mailboxes detect duplicates."""
     sender = str(receiver.mail_from)
     made = EmailMessage(policy=SMTP)
     made["From"] = sender
@@ -41,7 +41,7 @@ def mail(message: Message, receiver: Receiver, number: str) -> EmailMessage:
 
 
 def send(message: EmailMessage, receiver: Receiver, url: str) -> Sequence[int]:
-    """Hand it over. Returns the codes of recipients that were refused while others were not. Raises Undeliverable."""
+    """Send it. Returns the codes of recipients that were refused while others were accepted. Raises Undeliverable."""
     parts = urlsplit(url)
     try:
         port = parts.port or _PORTS.get(parts.scheme, 0)

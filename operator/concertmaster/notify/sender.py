@@ -85,7 +85,7 @@ class Sender:
         self._outboxes = {name: _Outbox() for name in self._receivers}
 
     def offer(self, name: str, message: Message) -> None:
-        """Send ``message`` to the receiver called ``name``, unless it was reported the same lately or too much already."""
+        """Send ``message`` to the receiver called ``name``, unless the same message was sent recently or too many were."""
         receiver = self._receivers.get(name)
         if receiver is None:
             return

@@ -66,7 +66,7 @@ class ArchivedRuns:
         self._begin()
 
     def _begin(self) -> None:
-        """All that is remembered of a reading is about one store: another one may lack what the last one had."""
+        """Reset everything remembered of a reading when the store changes: another one may lack what the last one had."""
         self._store = self._keeper.store
         self._marks = Watermarks(self._keeper, self._form.source)
         self._recent = NewRuns(self._archive, self._form, self._marks, self._turns)
@@ -159,8 +159,8 @@ class ArchivedRuns:
         return {name: marks[name] for name in namespaces if name in marks}
 
     def _away(self, now: float) -> float:
-        """How long the archive could not be read until a short while ago: its engine may not have been able to write to it
-        either, and archives what waited after what ended later."""
+        """How long the archive was unreadable until a short while ago: its engine may have been unable to write to it
+        too, and then archives runs that waited after runs that ended later."""
         began, ended = self._outage
         return ended - began if 0.0 <= now - ended < OVERLAP_SECONDS else 0.0
 

@@ -29,8 +29,8 @@ class _Room:
 
 
 class PastRuns:
-    """Reads on from how far back each workflow was read. A workflow of which there are as many runs as are kept stays where
-    it is: should more be kept one day, it continues from there."""
+    """Continues from how far back each workflow was read. A workflow that has as many runs as are kept stays where it is:
+    should more be kept one day, it continues from there."""
 
     def __init__(
         self, archive: ArchiveTable, form: ArchiveFormat, keeper: HistoryProvider, marks: Watermarks, turns: Turns

@@ -45,8 +45,8 @@ class SeenRuns:
 
 @dataclass(slots=True)
 class Intake:
-    """``wants``: by workflow, the moment down to which its runs are analysed; ``most``: how many of them. ``more``: there
-    are rows that time did not suffice for."""
+    """One cycle's rows on their way into the history. ``wants``: by workflow, the moment down to which its runs are
+    analysed; ``most``: how many of them. ``more``: there are rows for which the time was too short."""
 
     runs: RunsOfArchive
     wants: Mapping[WorkflowKey, float]

@@ -33,7 +33,8 @@ class Result:
 
 @dataclass(slots=True)
 class RunsOfArchive:
-    """``problems``: sentences on rows that could not be read; ``waiting``: records that are not stored yet, by name."""
+    """Converts rows of an archive to records. ``problems``: sentences on rows that could not be read; ``waiting``:
+    records that are not stored yet, by name."""
 
     archive: ArchiveTable
     form: ArchiveFormat

@@ -30,8 +30,8 @@ class _Listed:
 
 
 class NewRuns:
-    """Reads on from the mark of each namespace. Rows beyond the operator's clock are read and move no mark: they must not
-    hide what others archive meanwhile."""
+    """Continues from the mark of each namespace. Rows beyond the operator's clock are read but move no mark: they must
+    not hide what others archive meanwhile."""
 
     def __init__(self, archive: ArchiveTable, form: ArchiveFormat, marks: Watermarks, turns: Turns) -> None:
         self._archive = archive
@@ -66,8 +66,8 @@ class NewRuns:
         self._advance(untils, listed)
 
     def _list(self, intake: Intake, listed: Mapping[str, _Listed], since: float, until: float) -> set[str]:
-        """List new rows, of each namespace as long as there is room and time for its share; those that time did not suffice
-        for."""
+        """List new rows, of each namespace as long as there is room and time in its share, and remember those for which
+        the time was too short."""
         asked, slow = set(listed), set[str]()
         share, most = self._turns.share(until - self._turns.clock(), len(listed)), max(1, _MAX_LISTED // len(listed))
         after: ArchiveRow | None = None
@@ -116,7 +116,8 @@ class NewRuns:
         return bool(listed.rows)
 
     def _advance(self, untils: Mapping[str, float], listed: Mapping[str, _Listed]) -> None:
-        """Move the marks to what was read. They are written at once: the past of a new profile is read from there on."""
+        """Move the marks to what was read. They are written at once, because the past of a new profile is read from there
+        on."""
         moved: dict[float, list[str]] = defaultdict(list)
         for name, own in listed.items():
             at = own.done if own.rows else own.until

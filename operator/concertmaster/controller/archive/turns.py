@@ -26,8 +26,8 @@ class Turns:
     def give(
         self, namespaces: Collection[str], seconds: float, read: Callable[[str, Callable[[], bool]], bool]
     ) -> bool:
-        """Let each namespace ``read`` until its turn is over, again and again; false from there: nothing is left. The first
-        one has its turn in any case. Whether all came to their end within ``seconds``."""
+        """Let each namespace ``read`` until its turn is over, repeatedly; ``read`` returns False when nothing is left.
+        The first one always has its turn. Returns whether all finished within ``seconds``."""
         until = self.clock() + seconds
         share = self.share(seconds, len(namespaces))
         left = sorted(namespaces, key=lambda name: (self._served.get(name, 0), name))

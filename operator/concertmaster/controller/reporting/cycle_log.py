@@ -36,7 +36,7 @@ class CycleLog:
             self.seconds[name] = round(perf_counter() - begun, 3)
 
     def problem(self, text: str) -> None:
-        """Something the line should mention; the cycle counts as not wholly successful."""
+        """Add a problem to the line; the cycle then counts as not fully successful."""
         self.failed = True
         self.problems.append(text)
 

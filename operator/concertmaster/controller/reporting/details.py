@@ -60,7 +60,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What runs of a workflow are read with; facts are complete until ``as_of`` (unix seconds)."""
+    """How the runs of a workflow are read; facts are complete until ``as_of`` (unix seconds)."""
 
     definition: WorkflowDefinition
     policy: Policy
@@ -68,7 +68,7 @@ class Observed:
 
 
 class Details:
-    """Documents by namespace and name of the profile. Safe to use from several threads."""
+    """Documents by namespace and name of the profile. Thread-safe."""
 
     def __init__(self, most_bytes: int = MAX_BYTES) -> None:
         self._most = most_bytes

@@ -28,11 +28,9 @@ class _Batch:
 
 
 class Publisher:
-    """Writes statuses and posts the Events of their transitions. ``written`` hears of every status that was stored.
-
-    A batch is written by threads while the cycle makes the next one; its results are processed by the cycle's own thread,
-    before the next batch is started.
-    """
+    """Writes statuses and posts the Events of their transitions. ``written`` is called with every status that was stored.
+    A batch is written by threads while the cycle prepares the next one; its results are processed by the cycle's own
+    thread, before the next batch is started."""
 
     def __init__(
         self,
@@ -71,7 +69,7 @@ class Publisher:
         self._finish(record)
 
     def _finish(self, record: CycleLog) -> None:
-        """Wait for the batch in progress and process its results. The waiting time is the cost of writing to a cycle."""
+        """Wait for the batch in progress and process its results. The waiting time is what writing costs a cycle."""
         batch, self._batch = self._batch, None
         if batch is None:
             return

@@ -26,7 +26,7 @@ LIMITS = ServerLimits(connections=256, answers=16, probes=("/healthz", "/readyz"
 
 
 class Server:
-    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which."""
+    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` is the actual one."""
 
     def __init__(
         self,
@@ -106,8 +106,8 @@ class Server:
         return await self._read(request, self._details.runs, "run")
 
     async def _read(self, request: web.Request, read: Callable[..., bytes | None], *parts: str) -> web.Response:
-        """What ``read`` finds in the history. One after the other: putting thousands of pods together takes seconds, and who
-        asks often must neither fill the pool of threads nor keep the cycle from its turn."""
+        """The result of ``read`` on the history, one call at a time: rebuilding thousands of pods takes seconds, and a
+        client that asks often must neither fill the thread pool nor block the cycle."""
         place, query = request.match_info, request.query
         who = (place["namespace"], place["name"], query.get("uid", ""), *(query.get(part, "") for part in parts))
         try:
@@ -118,7 +118,7 @@ class Server:
         return self._answer(place["namespace"], body)
 
     def _answer(self, namespace: str, body: bytes | None) -> web.Response:
-        """The document; without one, the name of the shard that has the namespace, to be asked instead."""
+        """The document; without one, the name of the shard that has the namespace, which the client asks instead."""
         if body is not None:
             return web.Response(body=body, content_type="application/json", headers=_SAFE)
         if (shard := self._details.elsewhere(namespace)) is not None:

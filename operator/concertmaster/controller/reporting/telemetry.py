@@ -32,7 +32,7 @@ _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 
 class Telemetry:
-    """The operator's own metrics in a registry of their own (none of another library's appear in it)."""
+    """The operator's own metrics in a separate registry, without those of other libraries."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -197,8 +197,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on, urllib3's
-    not at all."""
+    """Send all log lines through the JSON formatter; kopf's only from WARNING on, urllib3's not at all."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

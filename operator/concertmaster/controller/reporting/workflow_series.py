@@ -59,7 +59,7 @@ class WorkflowSeries:
                 self._lines[family][uid] = lines
 
     def late(self, runs: Mapping[str, int]) -> None:
-        """Runs in progress that are late, by the uid of the profile; nobody else has any."""
+        """Runs in progress that are late, by the uid of the profile; profiles without any are left out."""
         with self._lock:
             self._late = dict(runs)
 
@@ -85,7 +85,7 @@ class WorkflowSeries:
         return "".join(parts)
 
     def _make_room(self, namespace: str) -> bool:
-        """Whether the namespace with most series gave those of its newest workflow up for one with fewer."""
+        """Whether the namespace with the most series gave up those of its newest workflow for a namespace with fewer."""
         by_namespace = Counter[str | None](key.namespace for key in self._keys.values())
         if max(by_namespace.values()) <= by_namespace[namespace] + 1:
             return False

@@ -52,7 +52,7 @@ class ShardElection(LeaderElection):
         self.changed: Callable[[], object] = lambda: None
 
     def settled(self) -> bool:
-        """Whether the Lease is held and everybody has seen it, or has stopped writing."""
+        """Whether the Lease is held and all others have seen it, or have stopped writing."""
         return self.holds() and self._clock() - self.joined >= self.settling
 
     async def acquire(self) -> None:

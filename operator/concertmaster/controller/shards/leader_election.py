@@ -45,7 +45,7 @@ class LeaseIdentity:
 def identity(
     environment: Mapping[str, str] = os.environ, namespace_file: Path = _NAMESPACE_FILE
 ) -> LeaseIdentity | None:
-    """The lease named by the Deployment's environment; None outside a cluster, where nobody else is expected."""
+    """The lease named by the Deployment's environment; None outside a cluster, where no other operator is expected."""
     name = environment.get("CONCERTMASTER_LEASE")
     if not name:
         return None
@@ -100,11 +100,11 @@ class LeaderElection:
         self._alone = False  # without the right to use leases nobody else is expected
 
     def holds(self) -> bool:
-        """Whether no other operator can have taken over: checked before every write, from any thread."""
+        """Whether no other operator can have taken over. Checked before every write, from any thread."""
         return self._alone or self._clock() - self._renewed < self.settling
 
     async def acquire(self) -> None:
-        """Return when this operator may work. Without the right to use leases it may at once, and says so."""
+        """Return when this operator may work. Without the right to use Leases it returns at once, with a log line."""
         reported = ""
         while True:
             result = await self._take()
@@ -133,7 +133,7 @@ class LeaderElection:
 
     @property
     def settling(self) -> float:
-        """Seconds after which whoever looks at leases has seen this one, or stopped writing."""
+        """Seconds after which every other shard has seen this lease, or has stopped writing."""
         return _WRITES_UNTIL * self._lasts
 
     async def renew(self) -> None:

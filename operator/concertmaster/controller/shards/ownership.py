@@ -30,7 +30,7 @@ _CLUSTER_OBJECT = re.compile(r"^/apis/argoproj\.io/[^/]+/clusterworkflowtemplate
 
 
 class Members:
-    """The shards of one release by their Leases. ``release`` is the Lease of an operator in one piece."""
+    """The shards of one release, by their Leases. ``release``: the Lease of an unsharded operator."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Members:
         return frozenset(held)
 
     def _whole(self) -> bool:
-        """Whether an operator in one piece works. One that comes later finds a mark, and waits until all have seen it."""
+        """Whether an unsharded operator works. One that starts later finds a mark, and waits until all have seen it."""
         path = LEASES.path(self._namespace, self.release)
         try:
             lease = self._client.get(path)
@@ -83,9 +83,9 @@ class Members:
 
 
 class Ownership:
-    """What the shard ``own`` looks after. ``refresh`` is called from one thread, ``owns`` from the cycle's,
-    ``may_write`` from any. ``holds``: whether the own Lease is held and was seen by all; ``fresh``: seconds for which a
-    reading of the Leases is good."""
+    """The namespaces that the shard ``own`` is responsible for. ``refresh`` is called from one thread, ``owns`` from the
+    cycle's, ``may_write`` from any. ``holds``: whether the own Lease is held and was seen by all; ``fresh``: seconds for
+    which a reading of the Leases is valid."""
 
     def __init__(
         self,
@@ -145,13 +145,13 @@ class Ownership:
             self._cycle, self._owners = alive, {}
 
     def owns(self, namespace: str) -> bool:
-        """Whether this cycle looks after ``namespace`` (``CLUSTER``: objects of none)."""
+        """Whether this cycle is responsible for ``namespace`` (``CLUSTER``: objects without one)."""
         if namespace not in self._owners:
             self._owners[namespace] = owner(namespace, self._cycle)
         return self._owners[namespace] == self.own
 
     def elsewhere(self, namespace: str) -> str | None:
-        """The other shard that looks after ``namespace`` at present; None where it is this one, or nobody is known."""
+        """The other shard that is responsible for ``namespace`` at present; None where it is this one, or none is known."""
         shard = owner(namespace, self._latest[0])
         return shard if shard != self.own else None
 

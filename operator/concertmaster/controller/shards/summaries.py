@@ -35,7 +35,8 @@ _PART = TypeAdapter(ShardPart)
 
 
 class Summaries:
-    """The parts of all shards. ``client`` writes although the namespace may be another shard's: the names are its own."""
+    """The parts of all shards. ``client`` writes although the namespace may be another shard's, because the names are its
+    own."""
 
     def __init__(self, client: KubeClient, namespace: str, own: str) -> None:
         self._client = client
@@ -75,7 +76,7 @@ class Summaries:
         return summaries
 
     def arrived(self) -> bool:
-        """Whether parts that a cycle waited for are there now: another cycle is worth it."""
+        """Whether parts that a cycle waited for have arrived, so that another cycle is worthwhile."""
         return bool(self._awaited) and self.others(self._awaited) is not None
 
     def _read(self, shard: str) -> ShardPart | None:
