@@ -20,8 +20,11 @@ MAX_NAME = 63  # a profile's name must fit into a label value
 
 # Short names as the engines' own kubectl columns use them.
 KIND_SHORT: Mapping[str, str] = {kind.kind: kind.short for kind in TARGETS if kind.short is not None}
-_KINDS = {word.lower(): kind.kind for kind in TARGETS for word in (kind.kind, kind.plural, kind.short or kind.kind)} | {
-    "cj": "CronJob"
+_KINDS = {
+    word.lower(): kind.kind
+    for kind in TARGETS
+    for word in (kind.kind, kind.plural, kind.short, kind.alias)
+    if word is not None
 }
 
 

@@ -13,9 +13,10 @@ _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
 class ObjectKind:
     """One kind of Kubernetes object an engine reads, and its patchable fields.
 
-    ``short``: prefix of the names of discovered profiles; None when policies cannot discover the kind. ``fields``: patterns
-    of patchable JSON pointers, each with a group ``resource`` (cpu, memory or parallelism). ``inherits``: a pattern of
-    pointers, and the template of the pointer whose value applies when the first is not set.
+    ``short``: prefix of the names of discovered profiles; None when policies cannot discover the kind. ``alias``: kubectl's
+    short name, where that is another one. ``fields``: patterns of patchable JSON pointers, each with a group ``resource``
+    (cpu, memory or parallelism). ``inherits``: a pattern of pointers, and the template of the pointer whose value applies
+    when the first is not set.
     """
 
     api_version: str
@@ -23,6 +24,7 @@ class ObjectKind:
     plural: str
     namespaced: bool = True
     short: str | None = None
+    alias: str | None = None
     fields: tuple[re.Pattern[str], ...] = ()
     inherits: tuple[re.Pattern[str], str] = _NO_INHERITANCE
     compared: bool = False  # the engine may fail running workflows when the stored object changes

@@ -18,6 +18,7 @@ JOB = EngineTraits(
             "CronJob",
             "cronjobs",
             short="cronjob",
+            alias="cj",
             fields=(
                 re.compile(rf"{_TEMPLATE}/(?P<resource>parallelism)"),
                 re.compile(
