@@ -67,7 +67,7 @@ class Expansion:
         self.notes: dict[str, None] = {}
         self._handed = DataFlow(templates)
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
-        self._leaves: dict[int, tuple[ResolvedTemplate, LeafTemplate]] = {}  # by the id of their body, read once
+        self._leaves: dict[tuple[int, str | None], tuple[ResolvedTemplate, LeafTemplate]] = {}  # by body (id) and place
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
         self._fan_outs: dict[Task, FanOut | None] = {}
         self._edge_count = 0
@@ -269,7 +269,7 @@ class Expansion:
         return (name,)
 
     def _read(self, called: ResolvedTemplate, where: str) -> LeafTemplate:
-        key = id(called.written)
+        key = id(called.written), called.at
         if key not in self._leaves:
             self._leaves[key] = called, read_leaf(called, self.templates, where)
         return self._leaves[key][1]

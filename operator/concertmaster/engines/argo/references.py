@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from concertmaster.engines.argo.tasks import Task, read_tasks
@@ -20,12 +21,11 @@ from concertmaster.engines.argo.templates import ResolvedTemplate, Templates
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
-_MAX_DEPTH = 5  # levels of called templates that count
 _LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url", "http": "url",
               "plugin": "key"}  # fmt: skip
 _PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
 _ANY = "?"  # a claim or location that only an argument names: it may be any
-_Frame = tuple[str, str | int]
+_Frame = tuple[str, str, tuple[int, str | None] | None]
 # Fields about the task itself, not about the arguments of its template.
 _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
 
@@ -119,14 +119,10 @@ class _Hands:
     stores: frozenset[str] = frozenset()
     fetches: frozenset[str] = frozenset()
 
-    def __or__(self, other: _Hands) -> _Hands:
-        return _Hands(
-            self.volumes | other.volumes,
-            self.writes | other.writes,
-            self.reads | other.reads,
-            self.stores | other.stores,
-            self.fetches | other.fetches,
-        )
+    @classmethod
+    def of_all(cls, parts: Sequence[_Hands]) -> _Hands:
+        """What several templates hand over together."""
+        return cls(*(frozenset[str]().union(*map(attrgetter(f.name), parts)) for f in fields(cls)))
 
 
 @dataclass(slots=True, eq=False)
@@ -164,9 +160,11 @@ class DataFlow:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
         self._volumes = _shared_volumes(templates.spec)
-        self._known: dict[_Frame, tuple[ResolvedTemplate, _Hands]] = {}
+        self._own: dict[_Frame, tuple[ResolvedTemplate, _Hands, dict[_Frame, ResolvedTemplate]]] = {}
+        self._known: dict[_Frame, _Hands] = {}
         self._siblings: dict[_Frame, Siblings] = {}
         self._pairs: dict[tuple[_Frame, _Frame], bool] = {}
+        self._inline: dict[_Frame, str] = {}  # where templates without a name are
 
     def siblings(self, called: ResolvedTemplate, where: str) -> Siblings:
         """The tasks of a template. ``where``: of one without a name, in messages."""
@@ -174,6 +172,10 @@ class DataFlow:
         if frame not in self._siblings:
             tasks = read_tasks(called, called.name or where, self._templates.problems)
             callees = {t.name: self._templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
+            for task in tasks:
+                callee = callees[task.name]
+                if callee is not None and not callee.name:
+                    self._inline[_frame(callee)] = task.where
             places = {task.name: place for place, task in enumerate(tasks)}
             self._siblings[frame] = Siblings(called, tasks, callees, self, places)
         return self._siblings[frame]
@@ -201,34 +203,44 @@ class DataFlow:
             )
         return self._pairs[pair]
 
-    def _hands(self, called: ResolvedTemplate, depth: int = 0) -> _Hands:
-        """The same of a template and of all that it calls (a few levels deep)."""
+    def _hands(self, called: ResolvedTemplate) -> _Hands:
+        """The same of a template and of all that it calls, directly or through others; they may call each other."""
         frame = _frame(called)
-        if frame in self._known:
-            return self._known[frame][1]
-        hands = self._own(called)
-        if called.kind in ("dag", "steps") and depth < _MAX_DEPTH:
-            self._known[frame] = called, hands  # of a template that calls itself, its own are all there is to add
-            callees = self.siblings(called, called.name).callees.values()
-            for below in {_frame(below): below for below in callees if below is not None}.values():
-                hands |= self._hands(below, depth + 1)
-        self._known[frame] = called, hands
-        return hands
+        if frame not in self._known:
+            parts: list[_Hands] = []
+            below = {frame: called}
+            todo = [frame]
+            while todo:
+                hands, callees = self._itself(below[todo.pop()])
+                parts.append(hands)
+                fresh = [f for f in callees if f not in below]
+                below.update((f, callees[f]) for f in fresh)
+                todo += fresh
+            self._known[frame] = _Hands.of_all(parts)
+        return self._known[frame]
 
-    def _own(self, called: ResolvedTemplate) -> _Hands:
-        body = called.body
-        names = _mounted(body)
-        volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
-        read = reads({"inline": body, "arguments": body.get("inputs")})
-        return _Hands(
-            frozenset(volume for name in names if (volume := volumes.get(name)) is not None),
-            _global_writes(body),
-            read.outputs,
-            _locations(body.get("outputs")),
-            read.locations,
-        )
+    def _itself(self, called: ResolvedTemplate) -> tuple[_Hands, Mapping[_Frame, ResolvedTemplate]]:
+        """What a template hands over itself, and the templates that it calls. It is kept, so that the id of one without a
+        name stays its own."""
+        frame = _frame(called)
+        if frame not in self._own:
+            body = called.body
+            volumes = {**self._volumes, **_shared_volumes({"volumes": body.get("volumes")})}
+            read = reads({"inline": body, "arguments": body.get("inputs")})
+            hands = _Hands(
+                frozenset(volume for name in _mounted(body) if (volume := volumes.get(name)) is not None),
+                _global_writes(body),
+                read.outputs,
+                _locations(body.get("outputs")),
+                read.locations,
+            )
+            inside = self.siblings(called, self._inline.get(frame, "")) if called.kind in ("dag", "steps") else None
+            callees = {_frame(c): c for c in inside.callees.values() if c is not None} if inside is not None else {}
+            self._own[frame] = called, hands, callees
+        return self._own[frame][1:]
 
 
 def _frame(called: ResolvedTemplate) -> _Frame:
-    """What makes two calls those of one template. One without a name is kept, so that its id stays its own."""
-    return called.scope, called.name or id(called.written)
+    """What makes two calls those of one template. One without a name is kept, so that its id stays its own; several tasks
+    of a manifest may share one by a YAML alias, but each has its own place."""
+    return called.scope, called.name, None if called.name else (id(called.written), called.at)

@@ -150,6 +150,32 @@ def test_a_global_output_carries_data_between_nested_templates() -> None:
     assert step(d, "c").ordering_only == ("a.w",)
 
 
+def test_what_a_template_hands_over_does_not_depend_on_what_was_asked_before() -> None:
+    out = {"name": "out", "container": {"image": "i"}, "outputs": {"parameters": [{"name": "o", "globalName": "g"}]}}
+    value = {"arguments": {"parameters": [{"name": "x", "value": "{{workflow.outputs.parameters.g}}"}]}}
+    uses = {"name": "uses", "dag": {"tasks": [task("r", **value)]}}
+    one = {"name": "one", "dag": {"tasks": [task("again", template="other"), task("w", template="out")]}}
+    other = {"name": "other", "dag": {"tasks": [task("back", template="one")]}}
+    nested = [{"name": f"n{i}", "dag": {"tasks": [task("t", template=f"n{i + 1}")]}} for i in range(8)]
+    last = {**out, "name": "n8"}
+    tasks = [task("a", template="one"), task("b", "a", template="uses"), task("c", template="other")]
+    tasks += [task("d", "c", template="uses"), task("e", template="n0"), task("f", "e", template="uses")]
+    tasks += [task("g", template="n3"), task("h", "g", template="uses")]
+    d = dag(*tasks, templates=(leaf("run"), out, uses, one, other, *nested, last))
+    assert [step(d, f"{name}.r").ordering_only for name in "bdfh"] == [()] * 4
+
+
+def test_tasks_that_share_a_template_by_an_alias_have_their_own_patch_points() -> None:
+    shared = {"container": {"image": "i"}}
+    nested = {"dag": {"tasks": [{"name": "x", "inline": shared}]}}
+    tasks = [{"name": "a", "inline": shared}, {"name": "b", "inline": shared}, {"name": "c", "inline": nested}]
+    d = dag(*tasks, {"name": "d", "inline": nested})
+    assert [step(d, name).containers[0].resources_pointer for name in ("a", "b", "c.x", "d.x")] == [
+        f"/spec/templates/0/dag/tasks/{place}/container/resources"
+        for place in ("0/inline", "1/inline", "2/inline/dag/tasks/0/inline", "3/inline/dag/tasks/0/inline")
+    ]
+
+
 def test_handovers_of_templates_that_call_themselves_many_times_are_found_in_time() -> None:
     again = [task(f"t{n}", template="again") for n in range(40)]
     templates = ({"name": "again", "dag": {"tasks": [*again, task("l")]}}, leaf("run"))
