@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import Scheduler, WorkflowDefinition
+from concertmaster.core.model import Scheduler, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.schedule import MAX_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.overlay import merged
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
 
-_UNPATCHED = ("activeDeadlineSeconds", "parallelism")  # fields that changes would set in the template
+_UNPATCHED = ("activeDeadlineSeconds", "parallelism", "podResources", "templateDefaults")
+"""Fields that changes would set in the template."""
 
 
 def define(
@@ -34,8 +35,8 @@ def define(
     kind, own, name = _identity(raw)
     target = (namespace or own or "default", kind, name)
     mine = [t for t in triggers if (t.namespace, t.target_kind, t.target_name) == target]
-    active = [t for t in mine if t.schedule and not t.suspended]
-    shared = {k: v for t in active[:1] for k, v in t.spec.items() if all(o.spec.get(k) == v for o in active)}
+    by = _starting(mine)
+    shared = {k: v for t in by[:1] for k, v in t.spec.items() if all(o.spec.get(k) == v for o in by)}
     spec = raw.get("spec")
     whole = {**raw, "spec": merged(shared, spec)} if shared and isinstance(spec, Mapping) else raw
     definition = engine.define(whole, resolve, namespace)
@@ -72,26 +73,30 @@ def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace:
     return resolve
 
 
+def _starting(triggers: Sequence[Trigger]) -> list[Trigger]:
+    """Those that start runs by a schedule; where all are suspended, these, as they started the past runs."""
+    timed = [t for t in triggers if t.schedule]
+    return [t for t in timed if not t.suspended] or timed
+
+
 def _with_triggers(
     definition: WorkflowDefinition, mine: Sequence[Trigger], shared: Mapping[str, Any]
 ) -> WorkflowDefinition:
     """``definition`` with the schedules that start it and the name prefixes of the runs they create. ``shared``: the fields
-    that all active ones set."""
-    timed = [t for t in mine if t.schedule]
+    that all of them set."""
+    timed = _starting(mine)
     scheduled = [t for t in timed if not t.suspended]
-    timed = scheduled or timed  # suspended ones tell which of the past runs they started
     other = [t.name for t in mine if t.spec.get("entrypoint") not in (None, "", shared.get("entrypoint"))]
     notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
     ]
     kept = [name for name in _UNPATCHED if shared.get(name) is not None]
-    if kept:
-        notes.append(f"CronWorkflow {scheduled[0].name} sets {' and '.join(kept)} of its runs: change them there.")
+    notes += [f"CronWorkflow {t.name} sets {', '.join(kept)} of its runs: change them there." for t in timed if kept]
     if len({t.schedule for t in timed}) > MAX_SCHEDULES:
         notes.append(f"More than {MAX_SCHEDULES} schedules start it: only the first {MAX_SCHEDULES} are considered.")
     return replace(
         definition,
-        graph=replace(definition.graph, parallelism_pointer=None) if kept else definition.graph,
+        graph=_unpatched(definition.graph, kept) if kept else definition.graph,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
         schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
         schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
@@ -99,6 +104,19 @@ def _with_triggers(
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )
+
+
+def _unpatched(graph: WorkflowGraph, fields: Sequence[str]) -> WorkflowGraph:
+    """``graph`` without the patch points of these fields of the spec."""
+    places = tuple(f"/spec/{field}" for field in fields)
+    steps = [
+        replace(s, pod=replace(s.pod, resources_pointer=None))
+        if s.pod is not None and (s.pod.resources_pointer or "").startswith(places)
+        else s
+        for s in graph.steps
+    ]
+    own = None if {"activeDeadlineSeconds", "parallelism"}.intersection(fields) else graph.parallelism_pointer
+    return replace(graph, steps=tuple(steps), parallelism_pointer=own)
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Lists whose members have a key of their own: they are merged by it, all others are replaced as a whole.
-_KEYED = {"sidecars": "name", "initContainers": "name", "volumes": "name", "volumeMounts": "mountPath",
+_KEYED = {"sidecars": "name", "initContainers": "name", "volumes": "name", "volumeMounts": "mountPath", "env": "name",
           "parameters": "name", "artifacts": "name"}  # fmt: skip
 _DEEPEST = 20  # levels of objects that are merged
 
@@ -21,7 +21,8 @@ def merged(own: Mapping[str, Any], defaults: Mapping[str, Any], depth: int = 0) 
         if value is None or value == "" or value == []:
             out.setdefault(key, value)
         elif isinstance(value, Mapping) and isinstance(under, Mapping) and depth < _DEEPEST:
-            out[key] = merged(value, under, depth + 1)
+            # A hook is taken as a whole: its expression and arguments belong to its template.
+            out[key] = {**under, **value} if key == "hooks" else merged(value, under, depth + 1)
         elif isinstance(value, list) and isinstance(under, list) and key in _KEYED:
             rest = {str(row.get(_KEYED[key])): row for row in under if isinstance(row, Mapping)}
             rows = [(row, rest.pop(str(row.get(_KEYED[key])), {}) if isinstance(row, Mapping) else {}) for row in value]

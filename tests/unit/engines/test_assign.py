@@ -84,8 +84,35 @@ def test_what_a_trigger_sets_itself_takes_precedence_over_the_template() -> None
     assert {"onExit", "ttlStrategy"} <= found.declared.keys()
     (plain,) = define_all([template("etl", spec)])
     assert found.fingerprint != plain.fingerprint
-    paused = started_with(suspend=True, parallelism=3)
-    assert define_all([template("etl", spec), paused])[0].graph.parallelism == 9
+
+
+def test_a_suspended_trigger_still_tells_what_its_past_runs_had() -> None:
+    paused, active = (started_with(suspend=suspend, parallelism=3) for suspend in (True, False))
+    (before,), (found,) = (define_all([template("etl", SPEC), trigger]) for trigger in (active, paused))
+    assert (found.suspended, found.graph.parallelism, found.fingerprint) == (True, 3, before.fingerprint)
+    assert [n for n in found.notes if "change them there" in n] == [n for n in before.notes if "change them there" in n]
+    (other,) = define_all([template("etl", SPEC), paused, started_with("noon", parallelism=4)])
+    assert other.graph.parallelism == 4
+
+
+def test_resources_that_a_trigger_sets_for_the_pods_have_no_patch_in_the_template() -> None:
+    resources = {"requests": {"memory": "1Gi"}}
+    spec = {**SPEC, "podResources": resources, "templateDefaults": {"podResources": resources}}
+    (plain,) = define_all([template("etl", spec)])
+    assert {s.pod.resources_pointer for s in plain.graph.steps if s.pod} == {"/spec/templateDefaults/podResources"}
+    for field in ({"templateDefaults": {"podResources": {"requests": {"memory": "2Gi"}}}}, {"podResources": resources}):
+        (found,) = define_all([template("etl", {**SPEC, "podResources": resources}), started_with(**field)])
+        assert {s.pod.resources_pointer for s in found.graph.steps if s.pod} == {None}
+        assert found.graph.parallelism_pointer == "/spec/parallelism"
+
+
+def test_a_hook_of_a_trigger_replaces_that_of_the_template() -> None:
+    hook = {"templateRef": {"name": "other", "template": "notify"}}
+    other = template("other", {"templates": [leaf("notify")]})
+    spec = {**SPEC, "hooks": {"exit": hook, "running": {**hook, "expression": "workflow.status == 'Running'"}}}
+    found = define_all([template("etl", spec), other, started_with(hooks={"exit": {"template": "run"}})])
+    etl = next(d for d in found if d.key.name == "etl")
+    assert {s.name: s.template for s in etl.graph.steps if s.on_exit} == {"onExit": "run", "hooks.running": "notify"}
 
 
 def test_triggers_that_differ_leave_the_template_as_it_is() -> None:

@@ -388,6 +388,17 @@ def test_defaults_are_merged_into_a_template_field_by_field() -> None:
     assert d.graph.problems == ()
 
 
+def test_environment_variables_of_the_defaults_are_kept_beside_those_of_a_template() -> None:
+    writes = {"name": "w", "container": {}, "outputs": {"parameters": [{"name": "o", "globalName": "g"}]}}
+    variable = {"name": "READ", "value": "{{workflow.outputs.parameters.g}}"}
+    own = leaf("run")
+    own["container"]["env"] = [{"name": "OWN", "value": "1"}]
+    tasks = task("a", template="w"), task("b", "a")
+    assert step(dag(*tasks, templates=(own, writes)), "b").ordering_only == ("a",)
+    d = dag(*tasks, templates=(own, writes), templateDefaults={"container": {"env": [variable]}})
+    assert step(d, "b").ordering_only == ()
+
+
 def test_parallelism_of_the_run_and_of_templates() -> None:
     main = {"name": "main", "parallelism": 2, "dag": {"tasks": [task("a"), task("b", withItems=[1, 2, 3])]}}
     d = defined({"entrypoint": "main", "parallelism": 5, "templates": [main, leaf("run")]})
