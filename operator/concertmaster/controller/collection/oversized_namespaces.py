@@ -71,7 +71,7 @@ class OversizedNamespaces:
         for name in namespaces:
             own = self._words.get(name, {})
             more = sum(cost for word, cost in own.items() if word not in known)
-            if part and more and size + more > MAX_WORDS:
+            if part and size + more > MAX_WORDS:
                 yield part
                 part, known, size, more = [], set(), 0, sum(own.values())
             part.append(name)

@@ -1083,6 +1083,14 @@ def test_names_of_one_namespaces_live_pods_do_not_make_everybodys_queries_too_lo
     assert len(nameable([f"{n:0250}" for n in range(20_000)])) == 10_000
 
 
+def test_a_namespace_with_too_many_labels_is_read_by_itself_even_if_others_use_the_same() -> None:
+    """The labels that are left out of its queries would be missing for the others."""
+    oversize = OversizedNamespaces()
+    flood = [naming(500, "a", f"p{i}") for i in range(3)]
+    oversize.learn_words([*flood, replace(flood[2], key=replace(flood[2].key, namespace="b"))])
+    assert oversize.groups(["a", "b", "c"], NOW) == [["a"], ["b", "c"]]
+
+
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
