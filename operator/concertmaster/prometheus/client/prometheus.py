@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
-from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, Truncated
+from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, TooLarge, Truncated
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
 from concertmaster.prometheus.client.transport import Transport
-from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
+from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, Wide, vector
 from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
@@ -160,6 +160,9 @@ class PrometheusClient:
             return shape()
         except Malformed as error:
             raise NotPrometheus(str(error), where=self._transport.where, remedy=CHECK_URL) from None
+        except Wide as error:
+            remedy = "Aggregate the query to fewer labels, as in sum by (run) (...)"
+            raise TooLarge(str(error), where=self._transport.where, remedy=remedy) from None
 
     def _check(self, envelope: Envelope, size: int, bound: int, whole: bool) -> None:
         where = self._transport.where

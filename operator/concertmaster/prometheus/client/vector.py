@@ -11,6 +11,7 @@ import json
 import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -33,6 +34,10 @@ class Malformed(ValueError):
 
 class IncompleteBody(Malformed):
     """The body is not whole JSON: cut off, or no JSON at all."""
+
+
+class Wide(ValueError):
+    """The table of an answer would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +131,19 @@ class _Targets(msgspec.Struct):
 _BODY = msgspec.json.Decoder(_Body)
 _TARGETS = msgspec.json.Decoder(_Targets)
 _ROW = msgspec.json.Decoder(_Row)
+_NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode(body: bytes) -> Envelope:
     """Read a body of the HTTP API. Raises Malformed when it is no such thing (cut off, HTML, another service)."""
-    try:
+    with suppress(*_NOT_PLAIN):
         read = _BODY.decode(body)
         if read.status == "success" and read.data.resultType == "vector":
             rows = _vector(read)
             return Envelope("success", rows, warnings=rows.warnings, infos=rows.infos, partial=read.isPartial)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # an error, another kind of answer, or no answer at all
-    try:
+    with suppress(*_NOT_PLAIN):
         return Envelope("success", msgspec.to_builtins(_TARGETS.decode(body).data))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _decode_any(body)
+    return _decode_any(body)  # an error, another kind of answer, or no answer at all
 
 
 def _vector(read: _Body) -> Vector:
@@ -193,10 +196,10 @@ def _picker(columns: Sequence[str], names: Sequence[str]) -> itemgetter[Any]:
     return itemgetter(*chosen) if len(chosen) > 1 else itemgetter(slice(chosen[0], chosen[0] + 1 or None))
 
 
-def _finite(text: str) -> float | None:
+def _finite(text: Any) -> float | None:
     try:
         number = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and abs(number) <= MAX_VALUE else None
 
@@ -238,7 +241,7 @@ def _decode_any(body: bytes) -> Envelope:
 
 
 def vector(envelope: Envelope) -> Vector:
-    """The instant vector (or scalar, as one row without labels) of an answer. Raises Malformed for other results."""
+    """The instant vector (or scalar, as one row without labels) of an answer. Raises Malformed, Wide."""
     if isinstance(envelope.data, Vector):
         return envelope.data
     kind, result = _result(envelope)
@@ -251,7 +254,7 @@ def vector(envelope: Envelope) -> Vector:
         for name, _ in _checked(element).labels:
             names.setdefault(name, len(names))
     if len(names) * len(result) > _MAX_CELLS:
-        raise Malformed(f"its {len(result)} series have {len(names)} labels; aggregate them, as in sum by (run) (...)")
+        raise Wide(f"{len(result)} series of the answer have {len(names)} different labels")
     rows: list[tuple[str, ...]] = []
     values = array("d")
     dropped = 0
@@ -283,13 +286,7 @@ def _checked(element: Any) -> _Element:
 
 def _number(sample: Any) -> float | None:
     """The number of a ``[time, "text"]`` sample, or None when it is no finite number."""
-    if not isinstance(sample, list) or len(sample) != 2:
-        return None
-    try:
-        number = float(sample[1])
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and abs(number) <= MAX_VALUE else None
+    return _finite(sample[1]) if isinstance(sample, list) and len(sample) == 2 else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -405,6 +405,13 @@ def test_a_warning_of_a_limit_of_one_of_several_stores_asks_for_less(store: Stor
     assert len(client(store).instant("up", 1.0, whole=False)) == 1
 
 
+def test_series_that_share_no_label_are_too_much_of_an_answer_and_no_other_service(store: Store) -> None:
+    """Pods of one namespace may have thousands of different labels: then less is asked for."""
+    store.script = [vector([({f"l{n}-{i}": "x" for i in range(10)}, 1) for n in range(1_000)])]
+    with pytest.raises(TooLarge, match="1000 series of the answer have 10000 different labels"):
+        client(store).instant("up", 1.0)
+
+
 def test_the_answer_to_a_user_s_query_is_bounded_more_narrowly(store: Store) -> None:
     store.script = [vector([({"run": "x" * 1000}, n) for n in range(9_000)])]
     asking = client(store)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.client import vector as reader
-from concertmaster.prometheus.client.vector import IncompleteBody, Malformed, Vector, decode, vector
+from concertmaster.prometheus.client.vector import IncompleteBody, Malformed, Vector, Wide, decode, vector
 
 NAMES = st.sampled_from(["a", "b", "c", "pod", "id", "", "k8s.pod", 'a"b', "a\\b", "a\nb", "a\0b"])  # UTF-8 is allowed
 LABELS = st.dictionaries(NAMES, st.text(max_size=5), max_size=4)
@@ -113,6 +113,6 @@ def test_named_labels_come_in_the_order_asked_for_and_empty_where_there_is_none(
 def test_series_that_share_no_label_are_refused_before_they_make_a_table_of_their_square() -> None:
     """Each of a user's series may have labels of its own."""
     rows = [{"metric": {f"l{i}-{n}": "x" for n in range(10)}, "value": [1, "1"]} for i in range(1_000)]
-    with pytest.raises(Malformed, match="1000 series have 10000 labels; aggregate them"):
+    with pytest.raises(Wide, match="1000 series of the answer have 10000 different labels"):
         vector(decode(body(rows)))
     assert len(vector(decode(body(rows[:500])))) == 500
