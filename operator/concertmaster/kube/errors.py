@@ -7,6 +7,8 @@ apart, and a person needs one sentence with what, where and what to do.
 
 from __future__ import annotations
 
+import re
+
 
 class KubeError(Exception):
     """A request to the Kubernetes API that did not succeed.
@@ -57,6 +59,10 @@ class Forbidden(KubeError):
     """The service account lacks the right (403)."""
 
 
+class Denied(Forbidden):
+    """An admission webhook or policy refuses this object (403); others may pass, and no right is missing."""
+
+
 class NotFound(KubeError):
     """No such object, or no such kind: its CustomResourceDefinition is not installed (404)."""
 
@@ -90,6 +96,7 @@ _BY_STATUS: dict[int, type[KubeError]] = {
     429: Busy,
 }
 
+_ADMISSION = re.compile(r"\bdenied (the )?request\b")  # by a webhook, by a ValidatingAdmissionPolicy
 _MAX_MESSAGE = 500
 
 
@@ -104,6 +111,8 @@ def from_status(
 ) -> KubeError:
     """The exception for an answer with HTTP code ``status``; ``what`` names the request, ``detail`` is the server's."""
     kind = _BY_STATUS.get(status) or (Busy if status >= 500 else Rejected)
+    if kind is Forbidden and _ADMISSION.search(detail):
+        kind = Denied
     text = detail.strip() or reason or f"HTTP {status}"
     if len(text) > _MAX_MESSAGE:
         text = text[: _MAX_MESSAGE - 1] + "…"

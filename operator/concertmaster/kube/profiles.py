@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
 
 DISCOVERED_LABEL = f"{GROUP}/discovered"
@@ -104,7 +104,7 @@ def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str) 
 def _failure(error: KubeError, what: str, verb: str) -> ProfileWriteResult:
     if isinstance(error, Stopped):
         raise error
-    if isinstance(error, Forbidden):
+    if isinstance(error, Forbidden) and not isinstance(error, Denied):
         message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
         return ProfileWriteResult(ProfileWriteOutcome.FORBIDDEN, message)
     return ProfileWriteResult(ProfileWriteOutcome.FAILED, f"{what}: {error}")

@@ -658,6 +658,19 @@ def test_a_denied_creation_is_reported_once_and_tried_no_further_in_that_namespa
     assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
 
 
+def test_a_profile_that_admission_denies_does_not_keep_others_of_its_namespace_from_being_created() -> None:
+    bed = Bed()
+    for i in range(3):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    denial = errors.Denied('admission webhook "names" denied the request: not this one', status=403)
+    bed.client.faults["POST", PROFILES.path("demo")] = [denial]
+    bed.run()
+    assert len(bed.objects(PROFILES)) == 2
+    assert "not this one" in bed.message("Ready", POLICIES, "team")
+    assert "grant" not in bed.message("Ready", POLICIES, "team")
+
+
 def test_a_denied_deletion_or_relabelling_is_tried_no_further_in_that_namespace() -> None:
     bed = Bed()
     for i in range(5):

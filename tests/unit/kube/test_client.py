@@ -32,6 +32,8 @@ def test_transient_faults_are_repeated(first: Answer) -> None:
     ("answer", "kind"),
     [
         (failure(403, "Forbidden"), errors.Forbidden),
+        (failure(403, "Forbidden", 'admission webhook "names" denied the request: no'), errors.Denied),
+        (failure(403, "Forbidden", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"), errors.Denied),
         (failure(404, "NotFound"), errors.NotFound),
         (failure(409, "Conflict"), errors.Conflict),
         (failure(422, "Invalid"), errors.Rejected),
@@ -43,6 +45,7 @@ def test_final_answers_are_not_repeated(answer: Answer, kind: type[errors.KubeEr
         with pytest.raises(kind) as caught:
             client.get(PODS)
         assert len(server.requests) == 1
+        assert type(caught.value) is kind
         assert caught.value.status == answer.status
         assert PODS in str(caught.value)
 

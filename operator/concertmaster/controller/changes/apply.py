@@ -19,7 +19,7 @@ from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
-from concertmaster.kube.errors import Conflict, Forbidden, KubeError, Stopped
+from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Stopped
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
@@ -81,7 +81,8 @@ class Apply:
         except Conflict:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:
-            if isinstance(error, Forbidden):  # a missing right or a quota: the other plans of this cycle need not ask
+            if isinstance(error, Forbidden) and not isinstance(error, Denied):
+                # A missing right or a quota: the other plans of this cycle need not ask.
                 self._denied[plan.namespace] = now
             self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None

@@ -77,6 +77,17 @@ def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> N
     assert len(bed.all()) == 2
 
 
+def test_a_change_that_admission_denies_does_not_keep_others_of_its_namespace_from_being_created() -> None:
+    bed = Bed(mode="Approve")
+    memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [cheaper(), memory]
+    denial = errors.Denied('admission webhook "names" denied the request: not this one', status=403)
+    bed.client.faults["POST", CHANGES.path("demo")] = [denial]
+    bed.run()
+    assert len(bed.all()) == 1
+    assert "not this one" in bed.problems[0]
+
+
 def test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again() -> None:
     bed = applied()
     refusing = [True]
