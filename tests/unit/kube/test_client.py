@@ -286,11 +286,11 @@ def test_stopping_ends_the_pause_between_attempts() -> None:
 
 def test_a_missing_kubeconfig_is_explained(tmp_path: Path) -> None:
     with pytest.raises(errors.NoConnection, match="KUBECONFIG"):
-        load_configuration(tmp_path / "none")
+        load_configuration(tmp_path / "none", None)
     bad = tmp_path / "bad"
     bad.write_text("a: [")
     with pytest.raises(errors.NoConnection, match="bad"):
-        load_configuration(bad)
+        load_configuration(bad, None)
 
 
 def load_like(url: str):  # type: ignore[no-untyped-def]
