@@ -83,7 +83,7 @@ def test_an_unchecked_certificate_and_a_busy_server_are_no_warnings(unverified: 
 def test_without_the_silence_there_would_be_a_warning(unverified: str, tmp_path: Path) -> None:
     """What the test above rests on."""
     loud = (
-        "import sys, concertmaster.cli as c; c.quiet_transport = lambda: None; sys.argv[0] = 'concertmaster'; c.main()"
+        "import sys, concertmaster.cli as c; c.silence_urllib3 = lambda: None; sys.argv[0] = 'concertmaster'; c.main()"
     )
     result = called(kubeconfig(tmp_path, unverified), ("-c", loud))
     assert any(noise in result.stderr for noise in NOISE)
@@ -115,7 +115,7 @@ telemetry.logging.getLogger("concertmaster").info("listed")
 @pytest.mark.parametrize("quiet", [True, False], ids=["as it is", "without the silence"])
 def test_the_log_of_the_operator_has_its_own_lines_only(unverified: str, tmp_path: Path, quiet: bool) -> None:
     _Lists.refused = 0
-    program = OPERATOR.format(before="" if quiet else "telemetry.quiet_transport = lambda: None")
+    program = OPERATOR.format(before="" if quiet else "telemetry.silence_urllib3 = lambda: None")
     words = [sys.executable, "-c", program, str(kubeconfig(tmp_path, unverified))]
     log = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stderr
     assert any(noise in log for noise in NOISE) is not quiet, log

@@ -1,7 +1,7 @@
 """Memory request of a step from the peaks of its runs: one number, or a function of input size where that pays.
 
 The loss is explained in waste.py, the probability of a larger peak in tail.py, what few runs leave to the authors in
-authors.py, growth in trend.py, inputs in by_input.py.
+authored_request.py, growth in trend.py, inputs in by_input.py.
 """
 
 from __future__ import annotations
