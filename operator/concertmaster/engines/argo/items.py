@@ -101,6 +101,8 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
         problems.add(f"{where}.withParam is {shown(value)}, which is no JSON list")
         return FanOut(None, None)
     assumed = filled != value  # a default of the workflow, which a run may override
+    if assumed and not items:  # a run that has nodes was started with others
+        return FanOut(None, None)
     names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
     return FanOut(names, None if assumed else len(items), len(filled))
 
@@ -112,6 +114,7 @@ def _sequence(
     filled = {k: substitute(v, parameters) for k, v in written.items() if v is not None}
     if any("{{" in v for k, v in filled.items() if k != "format"):
         return FanOut(None, None)
+    assumed = any(filled[k] != written[k] for k in filled)
     try:
         start = int(filled.get("start", "0"))
         if "end" in filled:
@@ -119,7 +122,7 @@ def _sequence(
         elif "count" in filled:
             count = int(filled["count"])
             if count == 0:
-                return FanOut((), 0)
+                return FanOut(None, None) if assumed else FanOut((), 0)
             end = start + count - 1
         else:
             problems.add(f"{where}.withSequence has neither count nor end")
@@ -127,7 +130,6 @@ def _sequence(
     except ValueError:
         problems.add(f"{where}.withSequence is {shown(dict(spec))}: start, end and count must be whole numbers")
         return FanOut(None, None)
-    assumed = any(filled[k] != written[k] for k in filled)
     width = possible_width(abs(end - start) + 1)
     if width is None:
         problems.add(f"{where}.withSequence is {shown(dict(spec))}, which no engine takes")

@@ -306,6 +306,10 @@ def test_inline_templates_have_a_patch_point_in_the_task() -> None:
         ({"withItems": [1.0, {"r": 0.5}]}, ("0:1", "1:r:0.5"), 2),
         ({"withSequence": {"count": "-1"}}, ("0:0", "1:-1", "2:-2"), 3),
         ({"withParam": "{{workflow.parameters.list}}"}, ("0:p", "1:q"), None),
+        ({"withParam": "{{workflow.parameters.none}}"}, None, None),
+        ({"withParam": "[]"}, (), 0),
+        ({"withSequence": {"count": "{{workflow.parameters.zero}}"}}, None, None),
+        ({"withSequence": {"count": "0"}}, (), 0),
         ({"withSequence": {"count": "3"}}, ("0:0", "1:1", "2:2"), 3),
         ({"withSequence": {"start": 5, "end": 3}}, ("0:5", "1:4", "2:3"), 3),
         ({"withSequence": {"count": 2, "format": "part-%03d"}}, ("0:part-000", "1:part-001"), 2),
@@ -314,7 +318,9 @@ def test_inline_templates_have_a_patch_point_in_the_task() -> None:
     ],
 )
 def test_fan_out(fields: dict[str, Any], items: tuple[str, ...] | None, width: int | None) -> None:
-    d = dag(task("a"), task("b", "a", **fields), arguments={"parameters": [{"name": "list", "value": '["p", "q"]'}]})
+    values = {"list": '["p", "q"]', "none": "[]", "zero": "0"}
+    parameters = [{"name": name, "value": value} for name, value in values.items()]
+    d = dag(task("a"), task("b", "a", **fields), arguments={"parameters": parameters})
     found = step(d, "b")
     assert found.fan_out
     assert found.width == width
