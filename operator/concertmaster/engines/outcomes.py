@@ -117,6 +117,7 @@ class _Tolerance:
         followers: Mapping[str, Sequence[StepSpec]],
     ) -> None:
         self._specs = specs
+        self._places = {name: place for place, name in enumerate(specs)}  # in topological order
         self._rows = rows
         self._followers = followers
         self._declared: dict[str, set[str]] = {}
@@ -176,7 +177,8 @@ class _Tolerance:
             seen.update(s.name for s in left_out)
             todo += [s.name for s in left_out]
             skipped += [s.name for s in left_out]
-        for name in reversed(skipped):  # what comes after it has run, or is left out itself
+        # What comes after it has run, or is left out itself.
+        for name in sorted(skipped, key=self._places.__getitem__, reverse=True):
             if any(ran(s) is not None or s.name in over for s in self._followers.get(name, ())):
                 over.add(name)
         return latest, over

@@ -108,6 +108,12 @@ def test_a_failure_that_something_was_built_on_did_not_fail_the_run() -> None:
     assert record(ran("a", 0, 10, Outcome.FAILED), *ALL[1:]).outcome is Outcome.SUCCEEDED
 
 
+def test_branches_left_out_may_meet_before_what_ran_after_them() -> None:
+    skipping = {"name": "e", "template": "run", "depends": "c.Omitted"}
+    d = definition(task("f"), task("a", "f"), task("b", "f"), task("d", "a"), task("c", "b", "d"), skipping)
+    assert record(ran("f", 0, 10, Outcome.FAILED), ran("e", 11, 20), d=d).outcome is Outcome.SUCCEEDED
+
+
 def test_a_branch_left_out_hands_a_failure_on() -> None:
     """A dag fails with each branch that was left out after a failure; steps go on with the next group."""
     a = ran("a", 0, 10, Outcome.FAILED)
