@@ -90,15 +90,20 @@ def attempts_of(step: StepSpec) -> int:
 
 @dataclass(slots=True)
 class _Hashing:
-    """Hashes of names, until ``_MAX_HASHED`` characters were hashed: then it raises _Enough."""
+    """Hashes of names, until ``_MAX_HASHED`` characters were hashed: then it raises _Enough. The part that the names of
+    many steps have in common, as those inside one item, is hashed once."""
 
     left: int = _MAX_HASHED
+    known: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def of(self, text: str, state: int) -> int:
-        self.left -= len(text)
-        if self.left < 0:
-            raise _Enough
-        return fnv32a(text, state)
+        place = state, text
+        if place not in self.known:
+            self.left -= len(text)
+            if self.left < 0:
+                raise _Enough
+            self.known[place] = fnv32a(text, state)
+        return self.known[place]
 
     def names(
         self, path: Sequence[NameSegment], state: int, items: tuple[str, ...] = (), attempt: int = 0

@@ -58,6 +58,19 @@ def test_any_workflow_is_recognised_from_its_pods_alone(spec: dict[str, Any], sa
     compare(nodes, facts, placed(facts, the_definition(spec)))
 
 
+def test_every_step_inside_thousands_of_items_is_recognised() -> None:
+    """What the names of many steps have in common counts once against the limit of what is hashed for a run."""
+    items = [f"{n:05}/{'x' * 90}" for n in range(2_000)]
+    inner = {"name": "inner", "steps": [[{"name": f"s{k}", "template": "run"}] for k in range(20)]}
+    outer = {"name": "each", "template": "inner", "withItems": items}
+    spec = spec_of({"dag": {"tasks": [outer]}}, inner, leaf("run"))
+    pod = f"{RUN}-run-{fnv(f'{RUN}.each(1999:{items[-1]})[19].s19')}"
+    last = PodFact("data", pod, "u", owner_kind="Workflow", owner_name=RUN)
+    assert [(e.step, e.item) for e in placed([last], the_definition(spec)).values()] == [
+        ("each.s19", f"1999:{items[-1]}")
+    ]
+
+
 @pytest.mark.parametrize("item", ["{{", "}}", "{{}}", "a{{b", {"k": "{{"}])
 def test_braces_that_are_no_variable_are_text(item: object) -> None:
     task = {"name": "work", "template": "run", "withItems": [item, "x"]}
