@@ -59,10 +59,16 @@ def affordable(definitions: Sequence[WorkflowDefinition]) -> NeededLabels:
         return labels
     fitting: list[WorkflowDefinition] = []
     known: dict[str, int] = {}
+    total = 0
     for definition in definitions:
-        more = known | labels_in_use([definition]).words
-        if sum(more.values()) <= MAX_WORDS:
-            fitting, known = [*fitting, definition], more
+        words = labels_in_use([definition]).words
+        # A key that names the runs of one definition may be any label for others.
+        dearer = {key: size for key, size in words.items() if size > known.get(key, 0)}
+        more = sum(size - known.get(key, 0) for key, size in dearer.items())
+        if total + more <= MAX_WORDS:
+            fitting.append(definition)
+            known.update(dearer)
+            total += more
     return labels_in_use(fitting)
 
 

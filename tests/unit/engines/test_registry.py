@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.core.model import LabelRequirement, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines import ENGINES
 from concertmaster.engines.base import Engine
 from concertmaster.engines.graph.traits import GRAPH
-from concertmaster.engines.label_keys import labels_in_use
+from concertmaster.engines.label_keys import MAX_WORDS, affordable, labels_in_use
 from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind
 from concertmaster.kube.objects import target_resource
 
@@ -23,6 +24,19 @@ KINDS = {
     if engine.traits != GRAPH
     for kind in (*engine.traits.kinds, *(run.object for run in engine.run_kinds))
 }
+
+
+def test_a_label_that_names_runs_of_one_workflow_costs_the_same_if_others_select_by_it() -> None:
+    def declared(name: str, *selector: LabelRequirement, run_label: str | None = None) -> WorkflowDefinition:
+        key = WorkflowKey("n", "WorkflowProfile", name)
+        return WorkflowDefinition(key, GRAPH, WorkflowGraph((StepSpec("s", selector=selector),)), run_label=run_label)
+
+    both = [
+        (declared(f"r{i}", run_label=f"run-{i}"), declared(f"s{i}", LabelRequirement(f"run-{i}", "Exists")))
+        for i in range(120)
+    ]
+    found = affordable([definition for pair in both for definition in pair])
+    assert 0.9 * MAX_WORDS < sum(found.words.values()) <= MAX_WORDS
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: str(engine.traits.name))
