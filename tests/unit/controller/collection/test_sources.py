@@ -34,7 +34,7 @@ from concertmaster.core.model.definitions import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
-from concertmaster.engines.label_keys import affordable, labels_in_use, nameable
+from concertmaster.engines.label_keys import NeededLabels, affordable, labels_in_use, nameable
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
@@ -1081,6 +1081,15 @@ def test_names_of_one_namespaces_live_pods_do_not_make_everybodys_queries_too_lo
     oversize.learn_words([cronjob("etl", name) for name in pods], lambda names: pods[next(iter(names))])
     assert oversize.groups(pods, NOW) == [["a", "b"], ["c"]]
     assert len(nameable([f"{n:0250}" for n in range(20_000)])) == 10_000
+
+
+def test_labels_that_tell_runs_apart_are_counted_in_proportion_to_their_number() -> None:
+    """Everybody's cycle waits for it, and ten thousand profiles may each have one of their own."""
+    keys = tuple(f"example.com/{n:05}" for n in range(20_000))
+    begun = time.process_time()
+    words = NeededLabels(keys, keys[::2]).words
+    assert time.process_time() - begun < 1.0
+    assert words[keys[0]] - words[keys[1]] == 25_000
 
 
 def test_a_namespace_with_too_many_labels_is_read_by_itself_even_if_others_use_the_same() -> None:
