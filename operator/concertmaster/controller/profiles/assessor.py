@@ -85,16 +85,15 @@ class Assessor:
         self._subjects: Sequence[Subject] = ()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
-        self._first = FirstReading()
+        self._first, self._seen = FirstReading(), LiveRunsReport()
         self._outputs = outputs or Outputs(history)
         self._fleet = FleetIndex()
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass found a reason for another one at once
-        self._seen = LiveRunsReport()
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self._capacity: Mapping[str, Capacity] | None = None
-        self._control = ControlGroup((), (), history, {}, 0.0)
+        self._control: ControlGroup | None = None  # of the cycle in progress
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
@@ -136,7 +135,7 @@ class Assessor:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        self._control = ControlGroup(subjects, (), self._history, reports, now, heartbeat)
+        self._control = ControlGroup(subjects, (), self._history, reports, now, lambda _: heartbeat("analyze"))
         reading, unread, room = False, self._control.unread, MAX_BACKFILLING
         self._forecasts.renew(subjects, self._seen.running, now)
         for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
@@ -162,6 +161,7 @@ class Assessor:
                 yield update
             elif outcome.document is not None:
                 self.memory.published(subject.entry, subject.entry.status)
+        self._control = None  # with the runs that it read
         heartbeat("fleet")
         self.again = bool(self.shares.waiting) or (not reading and self._fleet.settle(now))
 
@@ -208,7 +208,7 @@ class Assessor:
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
             case = AnalysisRequest(
                 subject.profile, policy, definition, (), now, known.data_until, environment,
-                provisional=early, was_provisional=provisional, others=self._control.of(subject),
+                provisional=early, was_provisional=provisional, others=self._control.of(subject) if self._control else None,
             )  # fmt: skip
             return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others

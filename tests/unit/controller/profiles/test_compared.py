@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -34,3 +36,15 @@ def test_an_analysis_can_see_how_the_other_workflows_did_meanwhile() -> None:
     assert common is not None
     assert (common.workflows, common.ratio) == (7, pytest.approx(1.3, abs=0.06))
     assert case.others.own_runs(own, APPLIED) == own
+
+
+def test_the_runs_of_the_others_do_not_stay_in_memory_until_the_next_cycle() -> None:
+    bed = Bed()
+    bed.cronjob("etl")
+    bed.profile("etl", target="etl")
+    bed.run()
+    assert bed.analyzer.cases[0].others is not None
+    others = weakref.ref(bed.analyzer.cases[0].others.group)  # type: ignore[attr-defined]
+    bed.analyzer.cases.clear()
+    gc.collect()
+    assert others() is None
