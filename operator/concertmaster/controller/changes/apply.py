@@ -42,7 +42,8 @@ class Apply:
         self._writer = writer
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
-        # By namespace, profile and recommendation: the last write that was refused, and seconds until the next attempt.
+        # By namespace, profile and recommendation: the last write that was refused, for two days, and seconds until the
+        # next attempt.
         self._refusals: dict[tuple[str, str, str], tuple[float, float]] = {}
         self._denied: dict[str, float] = {}  # by namespace: the cycle in which no change could be created there
 
@@ -83,7 +84,7 @@ class Apply:
         except KubeError as error:
             if isinstance(error, Forbidden) and not isinstance(error, Denied):
                 # A missing right or a quota: the other plans of this cycle need not ask.
-                self._denied[plan.namespace] = now
+                self._denied = {name: at for name, at in self._denied.items() if at == now} | {plan.namespace: now}
             self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
         return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks)
@@ -140,6 +141,7 @@ class Apply:
         """The server did not take it: final when it never will; else the next cycle tries again."""
         if result.outcome is PatchOutcome.REFUSED:
             recommendation = change.namespace, change.profile, change.recommendation
+            self._refusals = {key: (at, pause) for key, (at, pause) in self._refusals.items() if now - at < 2 * DAY}
             pause = self._refusals.get(recommendation, (0.0, 0.5 * _REFUSED_FOR))[1]
             self._refusals[recommendation] = now, min(DAY, 2.0 * pause)
         steps = {

@@ -80,7 +80,7 @@ class Journal:
     def unreadable(self) -> frozenset[str]:
         """The changes that were begun and not finished whose entries cannot be read, by uid."""
         rows = self._pages().journal(_IN_PROGRESS)
-        return frozenset(key.removeprefix(_IN_PROGRESS) for key in rows) - self.in_flight().keys()
+        return frozenset(key.removeprefix(_IN_PROGRESS) for key, body in rows.items() if not _names(_read(body)))
 
     def holds(self, uid: str, digest: str) -> bool:
         """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is monitored."""
@@ -126,8 +126,10 @@ def _read(body: str) -> Any:
         return None
 
 
-def _names(entry: Mapping[str, Any]) -> bool:
+def _names(entry: Any) -> bool:
     """Whether an entry says of which change it is."""
+    if not isinstance(entry, dict):
+        return False
     meta, spec = entry.get("metadata"), entry.get("spec")
     return isinstance(meta, dict) and isinstance(spec, dict) and all(map(meta.get, ("namespace", "name", "uid")))
 

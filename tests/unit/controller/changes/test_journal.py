@@ -48,6 +48,19 @@ def test_a_change_whose_entry_cannot_be_read_is_left_as_it_is_and_says_so() -> N
     assert bed.pages.journal(key) == {key: "{"}
 
 
+def test_an_entry_that_another_shard_drops_meanwhile_is_not_one_that_cannot_be_read() -> None:
+    bed = applied()
+    read = bed.pages.journal
+
+    def dropped_after(prefix: str = "") -> dict[str, str]:
+        rows = read(prefix)
+        bed.pages.rows.clear()
+        return rows
+
+    bed.pages.journal = dropped_after  # type: ignore[method-assign]
+    assert Journal(lambda: bed.pages).unreadable() == frozenset()
+
+
 def test_an_entry_that_cannot_be_read_is_reported_by_the_shard_that_looks_after_its_change() -> None:
     bed = applied()
     (key,) = bed.pages.journal("change/")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model import Edit
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
 from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, Bed, cheaper
@@ -54,6 +56,26 @@ def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> Non
     assert 6 <= len(answers) <= 14
     assert bed.one().phase == "Failed"
     assert "a limit of the cluster" in bed.message(C.APPLIED)
+
+
+def test_a_refusal_of_long_ago_does_not_count_as_one_in_a_row() -> None:
+    bed = Bed(cooldown="0s")
+    answers: list[float] = []
+
+    def refuse(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            answers.append(bed.now)
+            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
+
+    bed.client.on_request = refuse
+    for _ in range(4):
+        bed.run(HOUR)
+    assert len(answers) == 3  # the next would come after four hours
+    bed.now += 3 * DAY
+    bed.runs(3, 600.0, seed=9)
+    for _ in range(3):
+        bed.run(HOUR)
+    assert [b - a for a, b in pairwise(answers[3:])] == [HOUR]
 
 
 def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> None:
