@@ -24,7 +24,7 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.nodes import read_allocatable
 from concertmaster.prometheus.facts.scrape_shape import detect
 from concertmaster.prometheus.facts.services import read_quota_services, read_services
-from concertmaster.prometheus.queries.bulk import moved_labels
+from concertmaster.prometheus.queries.bulk import kept_labels, moved_labels
 from concertmaster.prometheus.queries.extended import allocatable
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 from concertmaster.prometheus.queries.services import quota_services, services
@@ -129,10 +129,13 @@ class MomentReader(Generic[_Moment, _Made]):
 
 
 def _state_labels(client: PrometheusClient, now: float) -> LabelScheme:
-    """Names of labels of kube-state-metrics: as configured, else where a scrape without ``honor_labels`` moved them. Its own
-    node would be taken for all there are. Raises MetricsError."""
-    scope = QueryScope.in_source(client.source)
-    moved = client.instant(moved_labels(scope), now - client.source.delay_seconds, name="moved labels")
+    """Names of labels of kube-state-metrics: as configured, else where a scrape without ``honor_labels`` moved them, as its
+    own node would be taken for all there are. Where only some are moved, these are of a second kube-state-metrics, of a
+    virtual cluster say. Raises MetricsError."""
+    scope, at = QueryScope.in_source(client.source), now - client.source.delay_seconds
+    moved = client.instant(moved_labels(scope), at, name="moved labels")
+    if moved and client.instant(kept_labels(scope), at, name="kept labels"):
+        return scope.state
     return scope.state.over(detect(moved).state)
 
 

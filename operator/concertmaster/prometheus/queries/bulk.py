@@ -205,6 +205,12 @@ def moved_labels(scope: QueryScope) -> str:
     return by_stat(**{stat: f"topk(1, {text})" for stat, text in _moved_pods(scope).items()})
 
 
+def kept_labels(scope: QueryScope) -> str:
+    """One pod on a node whose labels no scrape moved, at the pinned time."""
+    kept = scope.of(scope.state, scope.state.match("node", "!=", ""), matcher("exported_namespace", "=", ""))
+    return f"topk(1, {selector('kube_pod_info', kept)})"
+
+
 def _moved_pods(scope: QueryScope) -> dict[str, str]:
     placed = _moved(scope, matcher("exported_node", "!=", ""))
     return {"pod": selector("kube_pod_info", _moved(scope)), "placed": selector("kube_pod_info", placed)}

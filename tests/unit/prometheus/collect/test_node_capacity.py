@@ -35,7 +35,7 @@ class Client:
         self.quota_moments: list[float] = []
         self.in_quotas: dict[tuple[str, str, str], float] = {}
         self.hourly = HourlyQueries()
-        self.moved = Vector()  # of series whose labels a scrape moved
+        self.moved, self.kept = Vector(), Vector()  # series whose labels a scrape moved, and others
         self.texts: dict[str, str] = {}
 
     def instant(self, text: str, at: float, *, name: str) -> Vector:
@@ -44,6 +44,8 @@ class Client:
         self.texts[name] = text
         if name == "moved labels":
             return self.moved
+        if name == "kept labels":
+            return self.kept
         if name == "services":
             self.moments.append(at)
             return self.of_services()
@@ -111,6 +113,15 @@ def test_nodes_have_the_label_of_the_source(configured: dict[str, str], moved: V
     assert f"sum by ({label}, resource)" in client.texts["services"]
     others = {"node", "exported_node", "kubernetes_node"} - {label}
     assert not others & set(re.findall(r"\w+", client.texts["nodes"] + client.texts["services"]))
+
+
+def test_a_second_kube_state_metrics_whose_labels_are_moved_does_not_hide_the_nodes_of_the_first() -> None:
+    """That of a virtual cluster, say: by its label, all nodes of the cluster would be one."""
+    client = Client(10, 10)
+    client.moved, client.kept = MOVED, Vector(("namespace", "node"), (("demo", "n1"),), [1.0])
+    of(NodeCapacity(), client, NOW)
+    assert "max by (node, resource)" in client.texts["nodes"]
+    assert re.search(r'exported_namespace=""', client.texts["kept labels"])
 
 
 def services(capacity: NodeCapacity, client: Client, now: float) -> list[float]:
