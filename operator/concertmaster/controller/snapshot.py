@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.discovery import DiscoveryTarget, discover, discovered_kinds, undisclosed
-from concertmaster.api.labelled import LabelledWorkflow, discover_labelled
+from concertmaster.api.labelled import discover_labelled
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.policy import ref as ref_of
@@ -137,22 +137,23 @@ class SnapshotBuilder:
             return snapshot
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
-        rests_on = (policies.edition, reading, frozenset(self._unlabelled), seen.workflows, registered.profiles)
+        found = seen.workflows, seen.left_out
+        rests_on = (policies.edition, reading, frozenset(self._unlabelled), found, registered.profiles)
         if self._plan is None or not self._plan.stands(rests_on, self._targets):
-            plan = self._planned(snapshot, reading, seen.workflows)
+            plan = self._planned(snapshot, reading, seen)
             self._plan = _Planned(rests_on, self._targets, plan)
         return self._carry_out(snapshot, self._plan.plan)
 
-    def _planned(
-        self, snapshot: ClusterSnapshot, reading: _Namespaces, workflows: Sequence[LabelledWorkflow]
-    ) -> discovery.DiscoveryPlan:
+    def _planned(self, snapshot: ClusterSnapshot, reading: _Namespaces, seen: Labelled) -> discovery.DiscoveryPlan:
         """What discovery makes of the cluster."""
         profiles, policies, namespaces = snapshot.snapshot.profiles, snapshot.policies, reading.labels
-        by_labels, crowded = discover_labelled(policies.parsed, workflows, discovery.labelled(profiles), namespaces)
+        known = discovery.labelled(profiles)
+        by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         discovered = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
         plan = discovery.plan((*discovered, *by_labels), self._targets, profiles, complete=self._complete(policies))
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
-        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, selecting)
+        left_out = {policy: (text,) for policy, text in seen.left_out.items()}
+        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, left_out, selecting)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
             for p in {p for texts in problems for p in texts}

@@ -9,12 +9,15 @@ import pytest
 
 from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
+from concertmaster.controller.discovery.labelled import Labelled
 from concertmaster.controller.interfaces import ArchiveReport, LiveRunsReport
 from concertmaster.controller.profiles import assessor
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
+from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.conditions import Reason
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
@@ -669,6 +672,24 @@ def test_a_profile_that_admission_denies_does_not_keep_others_of_its_namespace_f
     assert len(bed.objects(PROFILES)) == 2
     assert "not this one" in bed.message("Ready", POLICIES, "team")
     assert "grant" not in bed.message("Ready", POLICIES, "team")
+
+
+def test_a_policy_whose_pod_labels_are_not_looked_for_says_so() -> None:
+    class Looking:
+        def __init__(self) -> None:
+            self.left_out: dict[PolicyRef, str] = {}
+
+        def refresh(self, *_: object) -> Labelled:
+            return Labelled(left_out=self.left_out)
+
+    bed, looking = Bed(), Looking()
+    bed.policy(discover=DISCOVER)
+    bed.run()
+    builder = SnapshotBuilder(bed.client, bed.registry, (), {}, labelled=looking)  # type: ignore[arg-type]
+    assert builder.build(discovering=True, heartbeat=lambda: None).obstacles == {}
+    looking.left_out = {PolicyRef("OptimizationPolicy", "demo", "team"): "not looked for"}
+    found = builder.build(discovering=True, heartbeat=lambda: None)
+    assert list(found.obstacles.values()) == [("not looked for",)]
 
 
 def test_a_denied_deletion_or_relabelling_is_tried_no_further_in_that_namespace() -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
 from concertmaster.api.models.pod_labels import DiscoveredLabels
-from concertmaster.api.policy import AnyPolicy, home, reaches
+from concertmaster.api.policy import AnyPolicy, home, reaches, ref
 from concertmaster.core.fair_share import round_robin
 from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.units import DAY
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.prometheus.client import PrometheusClient
@@ -55,10 +56,11 @@ class LivePods(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What was found."""
+    """What was found; ``left_out``: what is not looked for, by policy."""
 
     workflows: tuple[LabelledWorkflow, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: Mapping[PolicyRef, str] = field(default_factory=dict)
 
 
 class LabelledWorkflows:
@@ -85,27 +87,26 @@ class LabelledWorkflows:
         """The workflows that policies select, as far as they are known now."""
         now, notes = self._clock(), dict[str, None]()
         requested: dict[tuple[str, PodLabels], set[str]] = {}
-        left_out: set[str | None] = set()
+        left_out: dict[PolicyRef, str] = {}
         for policy, _, keys in _fairly(asked_for(policies)):
             source = policy.spec.metrics_source
             if policy.spec.suspend or source not in self._sources.names():
                 continue
-            if (source, keys) not in requested and len(requested) >= MAX_SETS:
-                left_out.add(policy.metadata.namespace)
-                continue
             own = home(policy)
-            requested.setdefault((source, keys), set()).update(
+            places = {
                 name
                 for name in (namespaces if own is None else (own,))
                 if (labels := namespaces.get(name)) is not None
                 and reaches(policy, name, labels)
                 and self._sources.allows(source, labels)
-            )
-        if left_out:
-            where = ", ".join(sorted(name or "the cluster" for name in left_out))
-            notes[f"policies look for workflows by {MAX_SETS} sets of pod labels at most, not by more of {where}"] = (
-                None
-            )
+            }
+            if (source, keys) in requested or (places and len(requested) < MAX_SETS):
+                requested.setdefault((source, keys), set()).update(places)
+            elif places:
+                left_out[ref(policy)] = (
+                    f"not all of its podLabels are looked for: those of all policies are more than {MAX_SETS}; use the "
+                    "same ones in several policies, or one policy of the cluster"
+                )
         every = dict.fromkeys(keys for _, keys in requested)
         if self._requested != requested.keys():
             self._requested = frozenset(requested)
@@ -126,7 +127,7 @@ class LabelledWorkflows:
         # Of these no source has a label: only live pods show them.
         hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
         warnings = self._pods.follow(hidden) if self._pods is not None else ()
-        return Labelled(workflows_now, (*notes, *warnings))
+        return Labelled(workflows_now, (*notes, *warnings), left_out)
 
     def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
         asked = {place: self._asked.get((source, keys, place), 0.0) for place in places}

@@ -155,6 +155,17 @@ def test_without_an_exported_label_live_pods_tell(monkeypatch: Any) -> None:
     assert [[keys.preset for keys in hidden] for hidden in pods.followed] == [["airflow"], []]
 
 
+def test_label_sets_of_namespaces_without_the_source_take_no_turn(monkeypatch: Any) -> None:
+    monkeypatch.setattr(labelled, "MAX_SETS", 3)
+    harness = Harness(monkeypatch)
+    harness.sources.allows = lambda source, labels: not labels  # type: ignore[method-assign]
+    closed = [policy("p", f"a{n}", workflow=f"w{n}", run=f"r{n}") for n in range(9)]
+    places = {f"a{n}": {"closed": "true"} for n in range(9)} | {"data": {}}
+    found = harness.look(*closed, policy("z", "data", preset="airflow"), namespaces=places)
+    assert [finder for _, finder, _ in harness.sources.asked] == ["dag_id"]
+    assert found.left_out == {}
+
+
 def test_labels_of_one_namespaces_policies_keep_those_of_no_other_from_being_watched(monkeypatch: Any) -> None:
     pods = Pods()
     harness = Harness(monkeypatch, pods=pods)
@@ -182,7 +193,9 @@ def test_policies_of_one_namespace_do_not_ask_questions_without_end(monkeypatch:
     finders = [finder for _, finder, _ in harness.sources.asked]
     assert len(finders) == 5
     assert "dag_id" in finders
-    assert found.notes == ("policies look for workflows by 5 sets of pod labels at most, not by more of theirs",)
+    assert len(found.left_out) == 16
+    assert {policy.namespace for policy in found.left_out} == {"theirs"}
+    assert all("those of all policies are more than 5" in text for text in found.left_out.values())
     for n in range(100):  # nor is what was once asked remembered
         harness.look(policy("p", "theirs", workflow=f"x{n}", run=f"y{n}"), namespaces={"theirs": {}})
     assert len(harness.workflows._asked) == 1
