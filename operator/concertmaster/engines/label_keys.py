@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -31,6 +31,25 @@ MAX_WORDS = 2_500_000
 """Characters of label keys and names of pods that one reading may cost: metrics sources refuse queries of 10 MB."""
 _TIMES = 25
 _RUN_KEY = 25_000  # of a hundred of them a query consists at most
+
+
+class QueryWords:
+    """Words of one query, each once."""
+
+    def __init__(self, words: Mapping[str, int] | None = None) -> None:
+        """``words`` with what each costs."""
+        self._costs = dict(words or {})
+        self._size = sum(self._costs.values())
+
+    def takes(self, words: Mapping[str, int]) -> bool:
+        """Add ``words`` with what each costs, if all of them fit; whether they do."""
+        dearer = {word: cost for word, cost in words.items() if cost > self._costs.get(word, 0)}
+        size = self._size + sum(cost - self._costs.get(word, 0) for word, cost in dearer.items())
+        if size > MAX_WORDS:
+            return False
+        self._costs.update(dearer)
+        self._size = size
+        return True
 
 
 def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> NeededLabels:

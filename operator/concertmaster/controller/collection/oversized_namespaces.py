@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import DAY, HOUR
-from concertmaster.engines.label_keys import MAX_WORDS, labels_in_use
+from concertmaster.engines.label_keys import MAX_WORDS, QueryWords, labels_in_use
 from concertmaster.prometheus.collect.reading import SkippedSpan
 
 _RETRY_AFTER = HOUR  # seconds
@@ -67,16 +67,14 @@ class OversizedNamespaces:
 
     def _packed(self, namespaces: Iterable[str]) -> Iterator[list[str]]:
         """As many together as a query can name the labels and pods of."""
-        part, known, size = list[str](), set[str](), 0
+        part, query = list[str](), QueryWords()
         for name in namespaces:
             own = self._words.get(name, {})
-            more = sum(cost for word, cost in own.items() if word not in known)
-            if part and size + more > MAX_WORDS:
-                yield part
-                part, known, size, more = [], set(), 0, sum(own.values())
+            if not query.takes(own):
+                if part:
+                    yield part
+                part, query = [], QueryWords(own)
             part.append(name)
-            known.update(own)
-            size += more
         if part:
             yield part
 

@@ -1102,6 +1102,21 @@ def test_a_namespace_with_too_many_labels_is_read_by_itself_even_if_others_use_t
     assert oversize.groups(["a", "b", "c"], NOW) == [["a"], ["b", "c"]]
 
 
+def test_a_label_that_tells_runs_apart_for_one_of_the_namespaces_that_use_it_costs_their_query_as_much() -> None:
+    shared = [f"example.com/run-{i}" for i in range(60)]
+    plain = StepSpec("s", selector=tuple(LabelRequirement(key, "Exists") for key in shared))
+    keys = [WorkflowKey("a", "WorkflowProfile", "p"), *(WorkflowKey("b", "WorkflowProfile", key) for key in shared)]
+    selecting = WorkflowDefinition(keys[0], GRAPH, WorkflowGraph((plain,)), run_label="example.com/run")
+    telling = [WorkflowDefinition(key, GRAPH, WorkflowGraph(()), run_label=key.name) for key in keys[1:]]
+    others = [
+        WorkflowDefinition(WorkflowKey("c", "WorkflowProfile", str(i)), GRAPH, WorkflowGraph(()), run_label=f"c-{i}")
+        for i in range(60)
+    ]
+    oversize = OversizedNamespaces()
+    oversize.learn_words([selecting, *telling, *others])
+    assert oversize.groups(["a", "b", "c"], NOW) == [["a", "b"], ["c"]]
+
+
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
