@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Attempts:
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
+    lost: int = 0  # runs with an item that failed for good
+    passing: int = 0  # those of ``lost`` in which the first such failure is one of ``PASSING``
 
     @property
     def width(self) -> float:
@@ -65,8 +68,9 @@ class Attempts:
 
     @property
     def passes(self) -> bool:
-        """Whether most failures are transient and not caused by the program."""
-        return 2 * sum([self.classes[c] for c in PASSING]) > self.classes.total()
+        """Whether what failed first is transient and not caused by the program in most runs that lost an item. What fails
+        after it may have been ended with the run."""
+        return 2 * self.passing > self.lost
 
     @property
     def retried(self) -> RetryOutcomes:
@@ -118,6 +122,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
         lost: Counter[str] = Counter()
+        first: dict[str, tuple[float, bool]] = {}  # by step, when an item failed for good, and whether by itself
         ended: dict[str, bool | None] = {}  # by step that ran, whether an item failed for good
         for (step, _), rows in groups.items():
             if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
@@ -141,7 +146,10 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
             chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN
             own.chains.append(chain)
-            lost[step] += chain.failed
+            if chain.failed:
+                lost[step] += 1
+                failure = rows[-1].finished or math.inf, classify(rows[-1]) not in PASSING
+                first[step] = min(failure, first.get(step, failure))
             own.retries += max(0, len(succeeded) - 1)
             own.unseen_retries += sum([e.unseen for e in rows[1:]])
             own.helped += len(succeeded) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
@@ -152,4 +160,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             attempts[step].runs.append(RunItems(run.start, lost[step], count))
         for step, bad in ended.items():
             attempts[step].failed.append(bad)
+        for step, (_, by_itself) in first.items():
+            attempts[step].lost += 1
+            attempts[step].passing += not by_itself
     return attempts

@@ -140,7 +140,8 @@ def _hopeless(own: Attempts, since: float | None) -> LikeRetry | None:
     that no limit would leave few failures; else None."""
     if own.retries:
         return None
-    like = like_retry([run for run in own.runs if since is None or run.start is None or run.start >= since])
+    recent = [run for run in own.runs if since is None or run.start is None or run.start >= since]
+    like = like_retry(recent, elsewhere=own.passes)
     return like if like is not None and (1.0 - like.success) ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE else None
 
 

@@ -300,6 +300,20 @@ def test_no_retry_is_promised_to_help_where_all_that_is_like_one_fails(
     assert item.failures_avoided.likely == pytest.approx(failed / 200)
 
 
+@pytest.mark.parametrize(("first", "rule"), [("Evicted", "retry-policy"), ("Error", "failing-step")])
+def test_items_that_end_with_their_run_after_an_eviction_do_not_speak_against_retries(first: str, rule: str) -> None:
+    """Where one of four items fails its run ends, and with it the other three."""
+    chance = random.Random(7)
+    bad = [chance.random() < 0.15 for _ in range(200)]
+
+    def work(i: int) -> Work:
+        others = [Pod(61, fails="Error" if bad[i] else None) for _ in range(3)]
+        return {"train": [*others, Pod(60, fails=first if bad[i] else None)]}
+
+    made = scenario(argo(task("train")), 200, work, every=DAY / 24)
+    assert [r.rule for name in ("retry-policy", "failing-step") for r in made.recommended(name)] == [rule]
+
+
 def test_items_that_fail_by_themselves_are_a_case_for_retries_in_however_many_runs() -> None:
     """One item in a hundred fails, and so two thirds of the runs with a hundred of them."""
     chance = random.Random(5)
