@@ -77,18 +77,8 @@ def affordable(definitions: Sequence[WorkflowDefinition]) -> NeededLabels:
     labels = labels_in_use(definitions)
     if sum(labels.words.values()) <= MAX_WORDS:
         return labels
-    fitting: list[WorkflowDefinition] = []
-    known: dict[str, int] = {}
-    total = 0
-    for definition in definitions:
-        words = labels_in_use([definition]).words
-        # A key that names the runs of one definition may be any label for others.
-        dearer = {key: size for key, size in words.items() if size > known.get(key, 0)}
-        more = sum(size - known.get(key, 0) for key, size in dearer.items())
-        if total + more <= MAX_WORDS:
-            fitting.append(definition)
-            known.update(dearer)
-            total += more
+    query = QueryWords()
+    fitting = [definition for definition in definitions if query.takes(labels_in_use([definition]).words)]
     return labels_in_use(fitting)
 
 

@@ -29,7 +29,7 @@ from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, col
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.sizing_units import shared
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import HALF, attainable
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.units import HOUR
@@ -90,6 +90,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     failing = failed_share(min(failed_runs, analysis.failed), runs, evidence.rows.unseen(step))
     sure = recommended.like is None or own.passes
     runs_now, rescued = 1.0 - failed_runs / len(own.runs), rescued_runs(own.runs, recommended)
+    success, most = (runs_now + (1.0 - runs_now) * rescued * part for part in (1.0 if sure else HALF, 1.0))
     some = " that have it" if len(own.runs) < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
@@ -111,8 +112,8 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
-            f"{name} succeeds in about {text.percent(runs_now + (1.0 - runs_now) * rescued, 1)} of the runs{some} instead of"
-            f" {text.percent(runs_now, 1)}{'' if sure else ', at most if these failures pass by themselves'}"
+            f"{name} succeeds in about {text.percent(success, 1)} of the runs{some} instead of {text.percent(runs_now, 1)}"
+            + ("" if sure else f" if half of these failures pass by themselves, at most in {text.percent(most, 1)}")
         ),
         confidence=min(0.9, chains / (chains + 20.0))
         * (1.0 if recommended.like is None else 0.7)

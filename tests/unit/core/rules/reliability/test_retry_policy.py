@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -344,5 +345,12 @@ def test_what_no_retry_has_shown_is_an_upper_bound_unless_failures_pass() -> Non
     assert own.failures_avoided.high == evicted.failures_avoided.high
     assert own.failures_avoided.low < 0.02 < 0.1 < evicted.failures_avoided.low
     assert own.failures_avoided.likely == pytest.approx(evicted.failures_avoided.likely / 2)
-    assert "at most if these failures pass by themselves" in own.expected
+    promised = re.search(
+        r"about ([\d.]+)% of the runs instead of ([\d.]+)% if half of .*, at most in ([\d.]+)%", own.expected
+    )
+    assert promised is not None
+    likely, now, most = map(float, promised.groups())
+    assert likely - now == pytest.approx(100 * own.failures_avoided.likely, abs=0.5)
+    assert likely == pytest.approx((now + most) / 2, abs=0.1)
+    assert f"about {most}% of the runs instead of {now}%" in evicted.expected
     assert "at most" not in evicted.expected
