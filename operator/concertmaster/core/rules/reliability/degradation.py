@@ -155,14 +155,14 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         because=(
             f"{name} takes {text.duration(now)} instead of {text.duration(was)} (median of its longest execution in"
             f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
-            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}{_changed(rise)};"
-            f" {beside}"
+            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}"
+            f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"
         ),
         otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{_weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
         proposed=_before(now / truly.likely, was),
         expected=gain_sentence(share, seconds, f"each run{of_them}")
-        + (", at most if nothing moved" if shorter is not None else "")
+        + (f", at most if no work came from {evidence.title(shorter[0])}" if shorter is not None else "")
         + (f", {text.percent(often.likely)} of all" if some else ""),
         confidence=rise.point.confidence,
         gain_seconds=mean,

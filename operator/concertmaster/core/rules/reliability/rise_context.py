@@ -56,18 +56,29 @@ def more_items(evidence: Evidence, rise: Regression, least: float) -> str:
 
 
 def other_nodes(evidence: Evidence, rise: Regression) -> str:
-    """That all pods since then ran on nodes of another kind, as a clause; empty where that is not known."""
+    """That all pods since then, or those of its step, ran on nodes of another kind, as a clause; empty where it is not
+    known."""
     before, after = (
-        {_kind(e) for r in part for e in evidence.rows.runs[r.run].steps if e.node and rise.step in ("", e.step)}
+        [e for r in part for e in evidence.rows.runs[r.run].steps if e.node and rise.step in ("", e.step)]
         for part in (rise.before, rise.after)
     )
-    if not before or not after or before & after:
-        return ""
-    return (
-        f"; all pods since then ran on {text.listing(sorted(after))}, none before (then {text.listing(sorted(before))})"
-    )
+    for kinds in (_instance_types, _pools):
+        was, now = kinds(before), kinds(after)
+        if was and now:
+            new, old = (text.listing(sorted(kind)) for kind in (now, was))
+            whose = "its pods" if rise.step else "pods"
+            return f"; all {whose} since then ran on {new}, none before (then {old})" if not was & now else ""
+    return ""
 
 
-def _kind(e: StepExecution) -> str:
-    """The instance type of its node, or its pool: the node's name without its unique suffix."""
-    return e.instance_type or f"{(e.node or '').rpartition('-')[0] or e.node}-*"
+def _instance_types(executions: Sequence[StepExecution]) -> set[str]:
+    """Those of their nodes; none unless all are known."""
+    types = {e.instance_type or "" for e in executions}
+    return types if "" not in types else set()
+
+
+def _pools(executions: Sequence[StepExecution]) -> set[str]:
+    """Their nodes' names without unique suffixes; none where no two share one, as with names of addresses."""
+    nodes = {e.node for e in executions if e.node}
+    pools = {node.rpartition("-")[0] for node in nodes}
+    return {f"{pool}-*" for pool in pools} if "" not in pools and len(pools) < len(nodes) else set()
