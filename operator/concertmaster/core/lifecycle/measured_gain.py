@@ -35,10 +35,10 @@ class OtherWorkflows(Protocol):
     """The workflows of the same metrics source that nobody changed. Reading their runs takes long."""
 
     def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
-        """How their run times moved since ``applied`` (unix seconds), over the span of these runs (``control.common``)."""
+        """How their run times moved since ``applied`` (unix seconds), over the span of these runs (``common_factor``)."""
 
     def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
-        """These runs without those near failures that the others share (``shared.without_shared``)."""
+        """These runs without those near failures that the others share (``without_shared``)."""
 
 
 def measure_of(category: Category) -> str:

@@ -7,8 +7,8 @@ import math
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_cdf, normal_quantile
 
-# Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see ``authors.INDEX``), and
-# at the low end. Nothing tells how much is needed then, except that more is.
+# Index of the Pareto-type tail where no run survived: as of runs that are unlike those observed (see
+# ``authored_request.INDEX``), and at the low end. Nothing tells how much is needed then, except that more is.
 _INDEX, _HEAVY = 1.0, 0.5
 # Times the limit to which a size is raised after kills. Few and plain ones, as the share of runs that are killed changes
 # with each run, and a size that followed it would too. Beyond the largest, too little is known of what is needed.

@@ -2,8 +2,8 @@
 
 Services (pods outside workflows) are known by what they request on each node at times (``admission.service_pods``). Other
 workflows are seen as what they reserve on average while pods of a run wait for a slot, when more of them would be there. At
-times they reserve more, which no average shows, so a gain in that room is only half certain. What pods outside the cluster
-or in services of it wait for may have no room either (``outside``).
+times they reserve more, which no average shows, so a gain in that room is only half certain. What pods wait for outside the
+cluster, or in services of it, may have no room either (``outside``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
+from concertmaster.core.known import median
 from concertmaster.core.model import Interval, StepSpec
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.units import GIB
 
 _MIN_SHARE = 0.01  # of what nodes have, to be worth a word
 _MAX_WAITING_CORES = 0.3  # most of a core that pods use which mostly wait for something else
+_MAX_THROTTLED_SHARE = 0.1  # of the CPU periods: beyond it, pods that use little wait for their CPU limit
 _VARYING_SHARE = 0.1  # above the usual amount: services that scale
 _AT_TIMES = 0.5  # of the gain beside what others reserve on average: at times they reserve more
 
@@ -161,17 +163,12 @@ def outside(evidence: Evidence, steps: Sequence[StepSpec], limit: int) -> str | 
     """What must bear ``limit`` pods of the ``steps`` at a time, where these mostly wait for something else than the CPU: the
     replay cannot know whether more of them at once take as long each. None where they compute, or nothing is known of it."""
     names = {s.name for s in steps if s.fan_out} or {s.name for s in steps}
-    # Relative to one core even if more is requested: a fully busy single thread is not waiting.
-    busy = [
-        used * max(1.0, c.cpu_request or 1.0)
-        for step in evidence.analysis.steps
-        if step.step in names
-        for c in step.containers
-        if (used := c.cpu_utilization) is not None
-    ]
-    if not busy or max(busy) > _MAX_WAITING_CORES:
+    containers = [c for step in evidence.analysis.steps if step.step in names for c in step.containers]
+    cores = max((used for c in containers if (used := median(c.known("mean_cores"))) is not None), default=None)
+    throttled = any((median(c.known("throttled_share")) or 0.0) > _MAX_THROTTLED_SHARE for c in containers)
+    if cores is None or cores > _MAX_WAITING_CORES or throttled:
         return None
     return (
-        f"its pods use {text.percent(max(busy))} of a core: what else they wait for, such as a database or an API with a"
+        f"its pods use {text.percent(cores)} of a core: what else they wait for, such as a database or an API with a"
         f" rate limit, must serve {limit} of them at a time"
     )

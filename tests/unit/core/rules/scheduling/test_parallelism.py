@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,10 +53,19 @@ def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, floa
     assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
 
 
-@pytest.mark.parametrize(("used", "risk"), [(95.0, Level.LOW), (5.0, Level.MEDIUM), (None, Level.LOW)])
-def test_pods_that_mostly_wait_may_wait_for_what_serves_no_more_of_them(used: float | None, risk: Level) -> None:
+@pytest.mark.parametrize(
+    ("usage", "risk"),
+    [
+        ({"cpu_seconds": 95.0}, Level.LOW),
+        ({"cpu_seconds": 5.0}, Level.MEDIUM),
+        ({"cpu_seconds": 5.0, "cpu_request": 0.1}, Level.MEDIUM),  # half of what they request
+        ({"cpu_seconds": 5.0, "cpu_request": 0.1, "cpu_limit": 0.05, "throttled_share": 0.6}, Level.LOW),
+        ({"cpu_sampled_seconds": None}, Level.LOW),
+    ],
+)
+def test_pods_that_mostly_wait_may_wait_for_what_serves_no_more_of_them(usage: dict[str, Any], risk: Level) -> None:
     """The replay cannot know the rate limit of an API."""
-    own = measured(cpu_seconds=used, cpu_sampled_seconds=100.0 if used is not None else None)
+    own = measured(**{"cpu_sampled_seconds": 100.0, **usage})
     of = argo(task("call", withItems=list("abcd")), templates={"main": {"parallelism": 2}})
     value = noise()
     item = scenario(of, 42, lambda _: {"call": [Pod(value(100), containers=own) for _ in range(4)]}).one("parallelism")
