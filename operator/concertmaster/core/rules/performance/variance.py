@@ -28,10 +28,8 @@ from concertmaster.core.times import day, utc, weekend
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 _COMMON_SHARE = 0.6  # share of the slow ones that makes a property theirs
-_PER_HOUR, _MAJORITY = (
-    3,
-    0.8,
-)  # runs for each hour of a kind of day, and share of the runs, from which hours may explain them
+_MIN_RUNS_PER_HOUR = 3  # mean number of runs at an hour of a kind of day, for hours to explain them
+_MIN_HOURLY_SHARE = 0.8  # share of the runs that are at hours of several days
 _SIGNIFICANCE = 0.1  # probability that so many slow ones share any node, day, hour or weekday by chance
 
 
@@ -162,7 +160,7 @@ def _left_by_hour(longest: Mapping[str, StepExecution], starts: Mapping[str, flo
             groups[weekend(start), _hour(start)].append((day(start), e.duration or 0.0))
     usual = [[seconds for _, seconds in own] for own in groups.values() if len({date for date, _ in own}) > 1]
     count = sum(map(len, usual))
-    if count < max(_PER_HOUR * len(usual), _MAJORITY * len(longest)):
+    if count < max(_MIN_RUNS_PER_HOUR * len(usual), _MIN_HOURLY_SHARE * len(longest)):
         return None
     mean = sum(map(sum, usual)) / count
     squares = sum((seconds - fmean(own)) ** 2 for own in usual for seconds in own)

@@ -15,7 +15,7 @@ _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hun
 _LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
-_MAX_FAILING_SHARE = 0.05  # share of failed items that retries may leave failing
+_MAX_FAILING_SHARE = 0.05  # share of executions like a retry that retries of them may leave failing
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _failed_at(step: str, run: RunRecord, culprits: Mapping[str, Mapping[str, St
 
 def _hopeless(own: Attempts, since: float | None) -> LikeRetry | None:
     """What is most like a retry, if none was seen and that fails so often in the runs since then (unix seconds; None: all)
-    that no limit would leave few failures; else None."""
+    that with any limit of retries too many of them would still fail; else None."""
     if own.retries:
         return None
     recent = [run for run in own.runs if since is None or run.start is None or run.start >= since]
