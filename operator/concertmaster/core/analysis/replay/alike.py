@@ -8,9 +8,8 @@ from functools import cached_property
 from itertools import chain
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import MIN_SECONDS
+from concertmaster.core.analysis.graph import MIN_SECONDS, latest_of
 from concertmaster.core.analysis.replay.run import ExecutedRun
-from concertmaster.core.analysis.replay.simulate import ends_many
 from concertmaster.core.arrays import Floats
 
 MIN_RUNS = 4  # runs; with fewer, one at a time is faster
@@ -88,3 +87,25 @@ def lengths_of(runs: Sequence[ExecutedRun]) -> Floats:
     flat = np.fromiter(chain.from_iterable([run.lengths for run in runs]), float, steps * len(runs))
     lengths: Floats = np.ascontiguousarray(flat.reshape(len(runs), steps).T)
     return lengths
+
+
+def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
+    """Makespans in seconds of many runs in which nothing waits for a slot; ``lengths`` has shape (steps, runs), the result
+    (runs,)."""
+    longest: Floats = ends_many(parents, lengths).max(axis=0, initial=0.0)
+    return longest
+
+
+def ends_many(parents: Sequence[Sequence[int]], lengths: Floats, earlier: Floats | None = None) -> Floats:
+    """When each step of many runs ends if nothing waits for a slot; both of shape (steps, runs). ``earlier``: these times of
+    the first steps, as far as they are known."""
+    ends = np.array(lengths, order="C")
+    begin = 0
+    if earlier is not None:
+        begin = len(earlier)
+        ends[:begin] = earlier
+    rows = list(ends)  # views
+    for step in range(begin, len(rows)):
+        if parents[step]:
+            rows[step] += latest_of(parents[step], rows)  # in place
+    return ends

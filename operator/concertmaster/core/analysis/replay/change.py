@@ -12,9 +12,9 @@ from itertools import pairwise
 from statistics import median
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
-from concertmaster.core.analysis.replay.simulate import chain_length, ends_many, lag_parts, simulate
+from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike, ends_many
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece, lag_parts
+from concertmaster.core.analysis.replay.simulate import chain_length, simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import in_group
 from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level

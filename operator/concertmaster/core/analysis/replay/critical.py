@@ -6,7 +6,7 @@ split; counting steps over runs distinguishes constant from occasional bottlenec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from itertools import chain
 
@@ -15,8 +15,12 @@ from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.alike import MIN_RUNS, by_layout, lengths_of
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
-from concertmaster.core.analysis.replay.simulate import has_room, simulate
+from concertmaster.core.analysis.replay.simulate import SlotQueue, has_room, simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
+
+MOST_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
+LEAST_RUNS = 2  # of each step, whatever it takes
+LEADING = 20  # steps with the largest drags, as many as a status lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,29 +154,75 @@ def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:
             table[np.array([[name not in run.pods for run in members] for name in names])] = 0.0
         for name, value in zip(names, table.sum(axis=1).tolist(), strict=True):
             drag[name] = drag.get(name, 0.0) + value
-    for run in alone:
-        for name, value in step_drag(run).items():
-            drag[name] = drag.get(name, 0.0) + value
+    for name, value in _one_by_one(alone).items():
+        drag[name] = drag.get(name, 0.0) + value
     return drag
 
 
-def step_drag(run: ExecutedRun) -> Mapping[str, float]:
-    """Seconds by which the run would be shorter if a step, with all its pods and their waits, took no time."""
+def _one_by_one(runs: Sequence[ExecutedRun]) -> dict[str, float]:
+    """The sum of ``step_drag`` over the runs. Where that takes more than ``MOST_PODS``, the mean of as many of the runs that
+    have the step as it allows, spread over them, stands for all; of all of them only for the ``LEADING`` steps by that."""
+    having: dict[str, list[int]] = {}
+    for k, run in enumerate(runs):
+        for name in run.pods:
+            having.setdefault(name, []).append(k)
+    share = MOST_PODS / max(MOST_PODS, sum(map(_pods_replayed, runs)))
+    chosen = {name: _spread(places, max(LEAST_RUNS, int(share * len(places)))) for name, places in having.items()}
+    found = _drags_in(runs, chosen)
+    if share < 1.0:
+        leading = sorted(having, key=lambda name: -sum(found[name]) / len(found[name]) * len(having[name]))[:LEADING]
+        left = {name: sorted({*having[name]}.difference(chosen[name])) for name in leading}
+        for name, values in _drags_in(runs, left).items():
+            found[name] += values
+    return {name: sum(values) * (len(having[name]) / len(values)) for name, values in found.items()}
+
+
+def _spread(places: Sequence[int], count: int) -> list[int]:
+    """So many of the places, or all, at even distances."""
+    total = len(places)
+    return [places[(2 * k + 1) * total // (2 * count)] for k in range(count)] if count < total else list(places)
+
+
+def _drags_in(runs: Sequence[ExecutedRun], places: Mapping[str, Sequence[int]]) -> dict[str, list[float]]:
+    """The drags of each step in the runs at its places."""
+    asked: list[list[str]] = [[] for _ in runs]
+    for name, at in places.items():
+        for k in at:
+            asked[k].append(name)
+    found: dict[str, list[float]] = {name: [] for name in places}
+    for run, names in zip(runs, asked, strict=True):
+        if names:
+            for name, value in step_drag(run, names).items():
+                found[name].append(value)
+    return found
+
+
+def _pods_replayed(run: ExecutedRun) -> int:
+    """How many pods the drags of all its steps take to replay, those of a loop of events as ten."""
+    if has_room(run.limits, run.names, run.pieces):
+        return 0
+    pods = len(run.pods) * sum(run.pods.values())
+    return pods // 2 if _queue(run) is not None else 10 * pods
+
+
+def step_drag(run: ExecutedRun, steps: Iterable[str] | None = None) -> Mapping[str, float]:
+    """Seconds by which the run would be shorter if a step, with all its pods and their waits, took no time. ``steps``: of
+    those that ran, the ones to be left out (default: each)."""
     if not run.usable:
         return {}
+    steps = run.pods if steps is None else steps
     path = longest_path(run.lengths, run.parents, ordered=True)
     single = drags(path, run.lengths, run.parents)
     drag = {
         name: single[at[0]] if len(at) == 1 else max(0.0, path.length - _length_without(run, at))
-        for name, at in run.index.items()
+        for name, at in [(name, run.index[name]) for name in steps]
     }
     if has_room(run.limits, run.names, run.pieces):
-        return {name: drag[name] for name in run.pods}
+        return drag
     # A limit nobody waited for can only reduce a drag; with a binding limit any step can delay any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
-    return {
-        name: max(0.0, run.replayed - _without(run, name)) if waited or drag[name] > 0.0 else 0.0 for name in run.pods
-    }
+    shorter = _without(run, {name for name, value in drag.items() if waited or value > 0.0})
+    return {name: max(0.0, run.replayed - shorter[name]) if name in shorter else 0.0 for name in drag}
 
 
 def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
@@ -183,9 +233,23 @@ def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
     return longest_path(lengths, run.parents, ordered=True).length
 
 
-def _without(run: ExecutedRun, step: str) -> float:
-    """Makespan in seconds without the pods of one step."""
-    pieces, lengths = list(run.pieces), list(run.lengths)
-    for place in run.index[step]:
-        pieces[place], lengths[place] = (), 0.0
-    return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
+def _without(run: ExecutedRun, steps: Set[str]) -> dict[str, float]:
+    """Makespans in seconds without the pods of each of these steps."""
+    makespans: dict[str, float] = {}
+    queue = _queue(run) if steps else None
+    if queue is not None:
+        for place in queue.openings():  # until a step is ready, leaving it out changes nothing
+            name = run.names[place]
+            if name in steps and name not in makespans:
+                makespans[name] = queue.without(run.index[name]).run() + run.tail
+        return makespans
+    for name in steps:
+        pieces, lengths = list(run.pieces), list(run.lengths)
+        for place in run.index[name]:
+            pieces[place], lengths[place] = (), 0.0
+        makespans[name] = simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
+    return makespans
+
+
+def _queue(run: ExecutedRun) -> SlotQueue | None:
+    return SlotQueue.of(run.names, run.parents, run.pieces, run.ranks, run.limits)

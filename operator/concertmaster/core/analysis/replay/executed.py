@@ -18,8 +18,8 @@ from concertmaster.core.analysis.graph import MAX_SECONDS
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, ItemPlaces, ItemRow, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
-from concertmaster.core.analysis.replay.simulate import chain_length, in_order, lag_parts, pieces_of, simulate
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, in_order, lag_parts, pieces_of
+from concertmaster.core.analysis.replay.simulate import chain_length, simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
 

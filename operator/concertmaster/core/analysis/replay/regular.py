@@ -15,11 +15,10 @@ from typing import NamedTuple, TypeVar
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import MAX_SECONDS, latest_of
-from concertmaster.core.analysis.replay.alike import MIN_RUNS
+from concertmaster.core.analysis.replay.alike import MIN_RUNS, unlimited_many
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
-from concertmaster.core.analysis.replay.simulate import unlimited_many
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.fast_init import positional_constructor
 from concertmaster.core.model import Outcome, RunRecord, StepExecution

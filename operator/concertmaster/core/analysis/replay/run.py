@@ -1,7 +1,8 @@
-"""Data types of the replay: one run as executed, pod by pod."""
+"""Data types of the replay: one run as executed, pod by pod, and its pods in the form that is simulated."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from concertmaster.core.model import Outcome
 # run, and running them. A chain is the attempts of one fan-out item in order.
 Piece = tuple[float, float, float]
 Chain = Sequence[Piece]
+_EPSILON = 1e-6  # seconds from one request to the next: too short to matter, longer than rounding errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class Limit:
     size: int
     steps: frozenset[str] | None = None
     kind: str = "parallelism"
+
+    def places(self, names: Sequence[str]) -> list[int]:
+        """The places in ``names`` of the steps that it covers."""
+        return [i for i, name in enumerate(names) if self.steps is None or name in self.steps]
 
 
 class Attempt(NamedTuple):
@@ -107,3 +113,53 @@ class ExecutedRun:
     def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:
         """All fan-out items of a step; empty when it did not run."""
         return tuple([chain for place in self.index.get(step, ()) for chain in self.chains[place]])
+
+
+def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
+    """A first pod's controller lag before it requests its slot, and while it holds the slot, in seconds.
+
+    After a wait for a slot the lag is measured from when the slot became free, so all of it holds the slot. Otherwise only
+    ``shared``, the least lag of any pod of the run, certainly does; the rest is a controller working through a queue.
+    """
+    lag = first.lag
+    held = shared if shared < lag and not first.queued > 0.0 else lag
+    return lag - held, held
+
+
+def pieces_of(chain: Sequence[Attempt], shared: float) -> Chain:
+    """Attempts as pieces; a back-off occupies no slot."""
+    first = chain[0]
+    delay, held = lag_parts(first, shared)
+    head: Piece = (delay, held + first.pending + first.starting, first.work)
+    if len(chain) == 1:
+        return (head,)
+    return (head, *[(a.lag, a.pending + a.starting, a.work) for a in chain[1:]])
+
+
+def in_order(
+    names: Sequence[str],
+    chains: Sequence[Sequence[Sequence[Attempt]]],
+    pieces: Sequence[Sequence[Chain]],
+    limits: Sequence[Limit],
+) -> tuple[tuple[Chain, ...], ...]:
+    """``pieces`` of ``chains`` with the delays of the first pods that waited for a slot, up to the request for it.
+
+    The times of such a pod do not show its request. It had not come while other pods still found a free slot: so it follows
+    the requests of all pods under the same limit that were ready no later and did not wait, at most until its slot became
+    free. Pods that waited request their slots in the order in which they were ready, then created.
+    """
+    placed = [list(rows) for rows in pieces]
+    for limit in limits:
+        pods = [
+            (first.ready, first.queued > 0.0, first.finished - first.span, step, k)
+            for step in limit.places(names)
+            for k, (first, *_) in enumerate(chains[step])
+        ]
+        latest = -math.inf
+        for ready, waited, _, step, k in sorted(pods):
+            (delay, head, work), *retries = placed[step][k]
+            if waited and latest >= ready:
+                delay = max(delay, min(latest + _EPSILON - ready, chains[step][k][0].queued))
+                placed[step][k] = ((delay, head, work), *retries)
+            latest = max(latest, ready + delay)
+    return tuple(map(tuple, placed))

@@ -6,69 +6,15 @@ the same result as the event loop at a fraction of its cost.
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
+from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
 
-from concertmaster.core import arrays as np
-from concertmaster.core.analysis.graph import latest_of
-from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
-from concertmaster.core.arrays import Floats
+from concertmaster.core.analysis.replay.run import Chain, Limit
 
 END, DUE = 0, 1  # at the same time, slots are released before they are requested
-_EPSILON = 1e-6  # seconds from one request to the next: too short to matter, longer than rounding errors
-
-
-def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
-    """A first pod's controller lag before it requests its slot, and while it holds the slot, in seconds.
-
-    After a wait for a slot the lag is measured from when the slot became free, so all of it holds the slot. Otherwise only
-    ``shared``, the least lag of any pod of the run, certainly does; the rest is a controller working through a queue.
-    """
-    lag = first.lag
-    held = shared if shared < lag and not first.queued > 0.0 else lag
-    return lag - held, held
-
-
-def pieces_of(chain: Sequence[Attempt], shared: float) -> Chain:
-    """Attempts as pieces; a back-off occupies no slot."""
-    first = chain[0]
-    delay, held = lag_parts(first, shared)
-    head: Piece = (delay, held + first.pending + first.starting, first.work)
-    if len(chain) == 1:
-        return (head,)
-    return (head, *[(a.lag, a.pending + a.starting, a.work) for a in chain[1:]])
-
-
-def in_order(
-    names: Sequence[str],
-    chains: Sequence[Sequence[Sequence[Attempt]]],
-    pieces: Sequence[Sequence[Chain]],
-    limits: Sequence[Limit],
-) -> tuple[tuple[Chain, ...], ...]:
-    """``pieces`` of ``chains`` with the delays of the first pods that waited for a slot, up to the request for it.
-
-    The times of such a pod do not show its request. It had not come while other pods still found a free slot: so it follows
-    the requests of all pods under the same limit that were ready no later and did not wait, at most until its slot became
-    free. Pods that waited request their slots in the order in which they were ready, then created.
-    """
-    placed = [list(rows) for rows in pieces]
-    for limit in limits:
-        pods = [
-            (first.ready, first.queued > 0.0, first.finished - first.span, step, k)
-            for step in _under(limit, names)
-            for k, (first, *_) in enumerate(chains[step])
-        ]
-        latest = -math.inf
-        for ready, waited, _, step, k in sorted(pods):
-            (delay, head, work), *retries = placed[step][k]
-            if waited and latest >= ready:
-                delay = max(delay, min(latest + _EPSILON - ready, chains[step][k][0].queued))
-                placed[step][k] = ((delay, head, work), *retries)
-            latest = max(latest, ready + delay)
-    return tuple(map(tuple, placed))
 
 
 def chain_length(chain: Chain) -> float:
@@ -90,6 +36,10 @@ def simulate(
     """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
     ``pieces[i]``: its chains; ``lengths[i]``: the longest of them (s); ``ranks[i]``: priority among pods due at the same
     time, lowest first."""
+    queue = SlotQueue.of(names, parents, pieces, ranks, limits) if limits else None
+    if queue is not None:
+        end = queue.run()
+        return end if queue.waited else _unlimited(parents, lengths)
     if limits:
         ready = _ready(parents, lengths)
         if any(_binds(limit, names, pieces, ready) for limit in limits):
@@ -113,27 +63,6 @@ def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> fl
     return last
 
 
-def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
-    """``_unlimited`` of many runs at once; ``lengths`` has shape (steps, runs), the result (runs,)."""
-    longest: Floats = ends_many(parents, lengths).max(axis=0, initial=0.0)
-    return longest
-
-
-def ends_many(parents: Sequence[Sequence[int]], lengths: Floats, earlier: Floats | None = None) -> Floats:
-    """When each step of many runs ends if nothing waits for a slot; both of shape (steps, runs). ``earlier``: these times of
-    the first steps, as far as they are known."""
-    ends = np.array(lengths, order="C")
-    begin = 0
-    if earlier is not None:
-        begin = len(earlier)
-        ends[:begin] = earlier
-    rows = list(ends)  # views
-    for step in range(begin, len(rows)):
-        if parents[step]:
-            rows[step] += latest_of(parents[step], rows)  # in place
-    return ends
-
-
 def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
     """When each step becomes ready (s) if nothing waits for a slot."""
     out: list[float] = []
@@ -149,19 +78,14 @@ def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[f
 
 def has_room(limits: Sequence[Limit], names: Sequence[str], pieces: Sequence[Sequence[object]]) -> bool:
     """Whether each limit has a slot for every chain under it, so that none can ever wait."""
-    return all(sum([len(pieces[i]) for i in _under(limit, names)]) <= limit.size for limit in limits)
-
-
-def _under(limit: Limit, names: Sequence[str]) -> list[int]:
-    """The places of the steps that a limit covers."""
-    return [i for i, name in enumerate(names) if limit.steps is None or name in limit.steps]
+    return all(sum([len(pieces[i]) for i in limit.places(names)]) <= limit.size for limit in limits)
 
 
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
     """Whether pods that never wait would at some time hold more slots than exist. If not, the limit never matters."""
     if has_room((limit,), names, pieces):
         return False
-    mine = _under(limit, names)
+    mine = limit.places(names)
     edges: list[tuple[float, int]] = []
     for i in mine:
         for chain in pieces[i]:
@@ -173,6 +97,113 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
                 edges.append((now, -1))
     edges.sort()  # at the same time, slots are released first
     return any(held > limit.size for held in accumulate(change for _, change in edges))
+
+
+class SlotQueue:
+    """Pods under one limit of the whole run: they start in the order in which they request their slots, each in the slot
+    that is free first. ``waited``: whether any had to wait for it; ``end``: when the last step so far ended (s)."""
+
+    def __init__(
+        self, parents: Sequence[Sequence[int]], pieces: Sequence[Sequence[Chain]], ranks: Sequence[int], size: int
+    ) -> None:
+        self._pieces, self._ranks = pieces, ranks
+        self._children = _children(parents)
+        self._missing = [len(above) for above in parents]
+        self._left = [len(chains) for chains in pieces]
+        self._latest = [0.0] * len(
+            parents
+        )  # until a step is ready: the end of what it waits for; then: of its own pods
+        self._ready = [step for step, missing in enumerate(self._missing) if not missing]
+        # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt.
+        self._due: list[tuple[float, int, float, int, int, int, int]] = []
+        self._free = [0.0] * min(size, sum(self._left))
+        self._number = 0
+        self.waited, self.end = False, 0.0
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        parents: Sequence[Sequence[int]],
+        pieces: Sequence[Sequence[Chain]],
+        ranks: Sequence[int],
+        limits: Sequence[Limit],
+    ) -> SlotQueue | None:
+        """None where a limit for some steps only can bind, or a pod takes no time: such a pod's successors request their
+        slots when it does, which only events put in order."""
+        binding = [limit for limit in limits if not has_room((limit,), names, pieces)]
+        if not binding or any(limit.steps is not None or limit.size < 1 for limit in binding):
+            return None
+        if any(head + work <= 0.0 for chains in pieces for chain in chains for _, head, work in chain):
+            return None
+        return cls(parents, pieces, ranks, min(limit.size for limit in binding))
+
+    def run(self) -> float:
+        """To the end of the last pod; returns it."""
+        for _ in self.openings():
+            pass
+        return self.end
+
+    def openings(self) -> Iterator[int]:
+        """Runs to the end of the last pod, and gives each step when all that it waits for has its times; what comes before
+        does not depend on it."""
+        pieces, ranks, children, missing = self._pieces, self._ranks, self._children, self._missing
+        left, latest, ready, due, free = self._left, self._latest, self._ready, self._due, self._free
+        while ready or due:
+            if ready:
+                yield ready[-1]
+                step = ready.pop()
+                begin, chains = latest[step], pieces[step]
+                for c, chain in enumerate(chains):
+                    heappush(due, (begin + chain[0][0], ranks[step], -1.0, c, step, c, 0))
+                if chains:
+                    continue
+            else:
+                request, rank, _, _, step, c, attempt = heappop(due)
+                chain = pieces[step][c]
+                _, head, work = chain[attempt]
+                self.waited |= free[0] > request
+                end = max(request, free[0]) + head + work
+                heapreplace(free, end)
+                attempt += 1
+                if attempt < len(chain):
+                    self._number += 1
+                    heappush(due, (end + chain[attempt][0], rank, end, self._number, step, c, attempt))
+                    continue
+                if end > latest[step]:
+                    latest[step] = end
+                left[step] -= 1
+                if left[step]:
+                    continue
+            end = latest[step]
+            if end > self.end:
+                self.end = end
+            for child in children[step]:
+                if end > latest[child]:
+                    latest[child] = end
+                missing[child] -= 1
+                if not missing[child]:
+                    ready.append(child)
+
+    def without(self, places: Sequence[int]) -> SlotQueue:
+        """As it is now, without the pods of the steps at these places, none of which was ready yet."""
+        other = copy(self)
+        pieces = list(self._pieces)
+        for place in places:
+            pieces[place] = ()
+        other._pieces = pieces
+        other._missing, other._left, other._latest = list(self._missing), list(self._left), list(self._latest)
+        other._ready, other._due, other._free = list(self._ready), list(self._due), list(self._free)
+        return other
+
+
+def _children(parents: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The steps that wait for each step."""
+    children: list[list[int]] = [[] for _ in parents]
+    for step, above in enumerate(parents):
+        for parent in above:
+            children[parent].append(step)
+    return children
 
 
 class _EventLoop:
@@ -188,10 +219,7 @@ class _EventLoop:
         limits: Sequence[Limit],
     ) -> None:
         self._pieces, self._ranks = pieces, ranks
-        self._children: list[list[int]] = [[] for _ in names]
-        for step, above in enumerate(parents):
-            for parent in above:
-                self._children[parent].append(step)
+        self._children = _children(parents)
         self._missing = [len(above) for above in parents]
         self._needs = [
             tuple(k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps) for name in names
@@ -209,7 +237,7 @@ class _EventLoop:
         """Until nothing is due or running any more; returns ``end``."""
         self.open_steps([step for step, missing in enumerate(self._missing) if not missing], 0.0)
         while self.events:
-            now, kind, _, _, step, chain, attempt = heapq.heappop(self.events)
+            now, kind, _, _, step, chain, attempt = heappop(self.events)
             if kind == DUE:
                 self.request_slot(step, chain, attempt)
             else:
@@ -266,5 +294,5 @@ class _EventLoop:
         return [child for child in self._children[step] if not self._missing[child]]
 
     def _push(self, time: float, kind: int, step: int, chain: int, attempt: int) -> None:
-        heapq.heappush(self.events, (time, kind, self._ranks[step], self._number, step, chain, attempt))
+        heappush(self.events, (time, kind, self._ranks[step], self._number, step, chain, attempt))
         self._number += 1

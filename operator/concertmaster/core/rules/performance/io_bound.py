@@ -166,10 +166,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough:
         return
     seen = analysis.figures.grouped(_seen_in, analysis.runs)
+    # What no time at all for a step would not gain, less time does not either: most steps need no replay.
+    least = evidence.settings.number("minGainPercent", 10.0) / 100 * float(analysis.recent.replayable.seconds.sum())
     for step in analysis.steps:
         if (
             step.path is None
             or step.path.drag <= 0
+            or step.path.drag * step.path.runs < least
             or (step.spec is not None and (step.spec.waits or step.spec.creates or step.spec.daemon))
         ):
             continue
