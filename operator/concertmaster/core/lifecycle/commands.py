@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from concertmaster.core.model import TASK, ContainerSpec, Edit, WorkflowDefinition
 
@@ -51,11 +51,12 @@ def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPat
     }
     guards: dict[str, str] = {}
     changes: JsonPatch = []
+    templates = _templates(definition)
     existing = {at: {k: dict(v) for k, v in c.resources.items()} for at, c in containers.items()}
     for edit in edits:
-        at = next((p for p in containers if edit.pointer.startswith(p + "/")), None)
-        guards.update(_guards(definition, edit.pointer, containers[at] if at else None))
-        if at is not None:
+        at = edit.pointer.rsplit("/", 2)[0]
+        guards.update(_guards(definition, templates, edit.pointer, containers.get(at)))
+        if at in containers:
             if not existing[at]:
                 changes.append({"op": "test", "path": at, "value": {} if containers[at].empty_resources else None})
             changes += _resource(edit, at, existing[at])
@@ -65,15 +66,24 @@ def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPat
     return names + changes
 
 
-def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSpec | None) -> dict[str, str]:
+def _templates(definition: WorkflowDefinition) -> dict[str, str]:
+    """Name of the template at each pointer, that of its first step."""
+    names: dict[str, str] = {}
+    for step in definition.graph.steps:
+        for place in (step.pointer, *(c.resources_pointer for c in step.sized)):
+            match = _TEMPLATE.match(place or "")
+            if match and step.template:
+                names.setdefault(match["head"], step.template)
+    return names
+
+
+def _guards(
+    definition: WorkflowDefinition, templates: Mapping[str, str], pointer: str, container: ContainerSpec | None
+) -> dict[str, str]:
     """Names of list members on the path of the pointer, to be tested."""
     match = _TEMPLATE.match(pointer)
-    if match:
-        for step in definition.graph.steps:
-            places = [step.pointer, *(c.resources_pointer for c in step.sized)]
-            heads = [m["head"] for m in (_TEMPLATE.match(p) for p in places if p is not None) if m is not None]
-            if match["head"] in heads and step.template:
-                return {f"{match['head']}/name": step.template}
+    if match and match["head"] in templates:
+        return {f"{match['head']}/name": templates[match["head"]]}
     if container is None or container.resources_pointer is None:
         return {}
     owner = container.resources_pointer.rpartition("/")[0]
