@@ -33,6 +33,7 @@ from concertmaster.engines.overlay import merged
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _KINDS = ("dag", "steps", *_LEAVES)
+_POD = "podResources"
 _PODLESS = frozenset({"suspend", "http", "plugin"})
 _DECLARED = (
     "retryStrategy",
@@ -218,7 +219,8 @@ def resources_patched(called: ResolvedTemplate, templates: Templates) -> bool:
 def _pod_level(
     called: ResolvedTemplate, containers: tuple[ContainerSpec, ...], templates: Templates, where: str
 ) -> ContainerSpec | None:
-    """Pod-level resources of the template: its own, else those of templateDefaults, else the workflow's."""
+    """Pod-level resources of the template: its own over those of templateDefaults, else the workflow's."""
+    problems = templates.problems
     base = None if called.at is None or resources_patched(called, templates) else called.at
     whole_spec = None if base is None else templates.at
     places = (
@@ -227,8 +229,14 @@ def _pod_level(
         (templates.spec, whole_spec),
     )
     for spec, at in places:
-        if spec.get("podResources") is not None:
-            return pod_level(spec, containers, where, templates.problems, at=at, field="podResources")
+        own = spec.get(_POD)
+        if own is not None:
+            applied = {**called.body, _POD: called.body.get(_POD) or own}
+            pod = pod_level(applied, containers, where, problems, at=at, field=_POD)
+            if pod is not None:  # what is written there is what a change replaces
+                literal = container({_POD: own}, where, problems, at=None, resources_field=_POD).resources
+                pod = fast_replace(pod, resources=literal)
+            return pod
     return None
 
 

@@ -37,6 +37,20 @@ def test_podresources_of_argo_hold_for_the_template_or_else_for_the_workflow() -
     assert other.resources_pointer == "/spec/podResources"
 
 
+def test_podresources_of_a_template_are_merged_over_the_defaults_and_count_its_native_sidecars() -> None:
+    own, merged = {"requests": {"cpu": "1"}}, {"requests": {"cpu": "9", "memory": "512Mi"}}
+    native = {"name": "proxy", "image": "i", "restartPolicy": "Always", "resources": {"requests": {"memory": "100Mi"}}}
+    late = {"name": "load", "image": "i", "resources": {"requests": {"memory": "300Mi"}}}
+    work = leaf("work", podResources=own)
+    found = pods(argo(work, templateDefaults={"podResources": merged}))["work"]
+    assert found is not None and (found.cpu_request, found.memory_request) == (1.0, 512 * MI)
+    assert (found.resources, found.resources_pointer) == (own, "/spec/templates/1/podResources")
+    plain = leaf("work", initContainers=[native, late])
+    for where in ({"podResources": REQUESTS}, {"templateDefaults": {"podResources": REQUESTS}}):
+        pod = pods(argo(plain, **where))["work"]
+        assert pod is not None and pod.least == {"memory": 400 * MI}, where
+
+
 def test_a_missing_request_is_what_the_containers_request_else_the_limit() -> None:
     requests = {"resources": {"requests": {"memory": "100Mi"}}}
     work = leaf("work", podResources={"limits": {"cpu": "2", "memory": "1Gi"}}, sidecars=[{"name": "s", **requests}])
