@@ -85,7 +85,7 @@ def test_where_pods_are_too_many_the_leading_steps_keep_their_drag_and_others_th
 ) -> None:
     whole = critical_share(runs, WorkflowGraph())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(critical_module, "MOST_PODS", most)
+        patch.setattr(critical_module, "MAX_PODS", most)
         assert {n: s.drag for n, s in critical_share(runs, WorkflowGraph()).items()} == pytest.approx(
             {n: s.drag for n, s in whole.items()}
         )
@@ -111,7 +111,7 @@ def test_large_runs_are_replayed_without_each_step_only_as_often_as_allowed(monk
         return without(queue, places)
 
     monkeypatch.setattr(SlotQueue, "without", counted)
-    monkeypatch.setattr(critical_module, "MOST_PODS", 3 * 40 * 20)  # three runs of 40 pods, from half of them on
+    monkeypatch.setattr(critical_module, "MAX_PODS", 3 * 40 * 20)  # three runs of 40 pods, from half of them on
     monkeypatch.setattr(critical_module, "LEADING", 2)
     critical_share(runs, graph)
     assert sorted(Counter(left).values()) == [3] * 38 + [10] * 2

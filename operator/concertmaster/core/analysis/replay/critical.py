@@ -18,7 +18,7 @@ from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import SlotQueue, has_room, simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
-MOST_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
+MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
 LEAST_RUNS = 2  # of each step, whatever it takes
 LEADING = 20  # steps with the largest drags, as many as a status lists
 
@@ -160,13 +160,13 @@ def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:
 
 
 def _one_by_one(runs: Sequence[ExecutedRun]) -> dict[str, float]:
-    """The sum of ``step_drag`` over the runs. Where that takes more than ``MOST_PODS``, the mean of as many of the runs that
+    """The sum of ``step_drag`` over the runs. Where that takes more than ``MAX_PODS``, the mean of as many of the runs that
     have the step as it allows, spread over them, stands for all; of all of them only for the ``LEADING`` steps by that."""
     having: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
         for name in run.pods:
             having.setdefault(name, []).append(k)
-    share = MOST_PODS / max(MOST_PODS, sum(map(_pods_replayed, runs)))
+    share = MAX_PODS / max(MAX_PODS, sum(map(_pods_replayed, runs)))
     chosen = {name: _spread(places, max(LEAST_RUNS, int(share * len(places)))) for name, places in having.items()}
     found = _drags_in(runs, chosen)
     if share < 1.0:
