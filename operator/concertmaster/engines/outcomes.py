@@ -120,6 +120,7 @@ class _Tolerance:
         self._places = {name: place for place, name in enumerate(specs)}  # in topological order
         self._rows = rows
         self._followers = followers
+        self._tolerated = {s.tolerated for s in specs.values()}
         self._declared: dict[str, set[str]] = {}
         self._begins: dict[tuple[str, int], dict[tuple[str, ...], float]] = {}
         self._known: dict[tuple[str, tuple[str, ...]], tuple[float, set[str]] | None] = {}
@@ -169,8 +170,9 @@ class _Tolerance:
             left_out = [s for s, at in below if at is None and s.name not in seen]
             for s in left_out:
                 # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
-                if not self._followers.get(s.name) and not _in_group(s, _shared_parts(s.name, step)):
-                    if not _passes_over(s, step):
+                around = _shared_parts(s.name, step)
+                if not self._followers.get(s.name) and not _in_group(s, around):
+                    if not self._passes_over(s, around):
                         return None
                     latest = float("inf")
                     over.add(s.name)
@@ -183,6 +185,15 @@ class _Tolerance:
                 over.add(name)
         return latest, over
 
+    def _passes_over(self, last: StepSpec, around: int) -> bool:
+        """Whether one of the dags around a failed step and ``last``, of which there are so many beside the entrypoint, goes
+        on without its last task, which ``last`` is or is a part of."""
+        parts = last.name.split(".")
+        return any(
+            ".".join(parts[: depth + 1]) in self._tolerated and not _in_group(last, depth)
+            for depth in range(around + 1)
+        )
+
     def _begun(self, step: str, scope: tuple[str, ...]) -> float | None:
         """The latest begin of a step inside these items."""
         place = step, len(scope)
@@ -193,15 +204,6 @@ class _Tolerance:
                 items, at = items_of(e)[: len(scope)], begin(e)
                 begins[items] = max(at, begins.get(items, at))
         return self._begins[place].get(scope)
-
-
-def _passes_over(last: StepSpec, failed: str) -> bool:
-    """Whether a dag around the step ``failed`` goes on without its last task, which ``last`` is or is a part of."""
-    if last.tolerated is None:
-        return False
-    around, _, _ = last.tolerated.rpartition(".")
-    depth = last.tolerated.count(".") + 1
-    return failed.startswith(f"{around}." if around else "") and not _in_group(last, depth - 1)
 
 
 def _shared_parts(one: str, other: str) -> int:

@@ -114,6 +114,25 @@ def test_branches_left_out_may_meet_before_what_ran_after_them() -> None:
     assert record(ran("f", 0, 10, Outcome.FAILED), ran("e", 11, 20), d=d).outcome is Outcome.SUCCEEDED
 
 
+def test_a_last_task_that_may_fail_is_passed_over_whatever_in_it_may_fail_itself() -> None:
+    tolerant = {"continueOn": {"failed": True}}
+
+    def defined(**fields: Any) -> WorkflowDefinition:
+        tasks = [task("a"), task("b", "a"), {**task("c", "b"), "template": "inner", **fields}]
+        inner = {
+            "name": "inner",
+            "steps": [[{"name": "x", "template": "run"}], [{"name": "y", "template": "run", **tolerant}]],
+        }
+        main = {"name": "main", "dag": {"tasks": tasks}}
+        found = define(template("etl", {"entrypoint": "main", "templates": [main, inner, leaf("run")]}))
+        assert found is not None
+        return found
+
+    rows = ran("a", 0, 10), ran("b", 11, 20, Outcome.FAILED)
+    assert record(*rows, d=defined(**tolerant)).outcome is Outcome.SUCCEEDED
+    assert record(*rows, d=defined()).outcome is Outcome.FAILED
+
+
 def test_a_branch_left_out_hands_a_failure_on() -> None:
     """A dag fails with each branch that was left out after a failure; steps go on with the next group."""
     a = ran("a", 0, 10, Outcome.FAILED)
