@@ -23,6 +23,7 @@ from concertmaster.core.changes.reconcile import FINISHED, TargetState
 from concertmaster.core.model.policy import Bounds
 from concertmaster.kube.apply import PatchOutcome
 from concertmaster.kube.errors import NotFound
+from concertmaster.kube.events import MAX_NOTE
 from concertmaster.kube.objects import PROFILES
 
 Workflow = tuple[str, str]  # namespace and name of its profile
@@ -136,7 +137,10 @@ class Recovery:
         if obstacle is not None:
             text = f"it was deleted during its verification and is left as it is, because {obstacle}"
             self._writer.problems.append(f"{change.ref}: {text}. To roll the change back: {change.undo()}")
-            self._writer.report(change, ChangeEvent("ChangeOrphaned", f"{text}. To roll it back: {change.undo()}"))
+            note = f"{text}. To roll it back: {change.undo()}"
+            if len(f"{change.name}: {note}".encode()) > MAX_NOTE:  # half a command is none
+                note = f"{text}. The operator's log has the command that rolls it back"
+            self._writer.report(change, ChangeEvent("ChangeOrphaned", note))
             return True
         result = self._writer.write_inverse(change, raw)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):

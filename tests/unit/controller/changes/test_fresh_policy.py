@@ -231,7 +231,9 @@ def test_a_roll_back_out_of_the_bounds_is_left_to_a_person(why: str) -> None:
         later(bed, 2, 1500.0)
     assert bed.cpu() == "1500m"
     if why == "deleted":
-        assert any("cpu 2 is outside 50m to 1800m" in p and "to undo it: kubectl" in p for p in bed.problems)
+        assert any(
+            "cpu 2 is outside 50m to 1800m" in p and "To roll the change back: kubectl" in p for p in bed.problems
+        )
         return
     assert bed.state(C.ORPHANED) == ("True", "OutOfBounds")
     assert "cpu 2 is outside 50m to 1800m (apply.bounds)" in bed.message(C.ORPHANED)

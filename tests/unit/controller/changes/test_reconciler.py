@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.changes import control_group
+from concertmaster.controller.changes import control_group, recovery
 from concertmaster.controller.changes.status import prediction
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
@@ -939,6 +939,18 @@ def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     assert any("To roll the change back: kubectl -n demo patch" in p for p in bed.problems)
     (event,) = (o for o in bed.client.objects.values() if o.get("reason") == "ChangeOrphaned")
     assert "because no policy allows changes now. To roll it back: kubectl -n demo patch" in event["note"]
+
+
+def test_an_event_about_a_deleted_change_has_the_whole_command_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are cut off at 1,000 bytes, and a command for several fields may be longer."""
+    monkeypatch.setattr(recovery, "MAX_NOTE", 300)
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.policy(suspend=True)
+    bed.run()
+    (event,) = (o for o in bed.client.objects.values() if o.get("reason") == "ChangeOrphaned")
+    assert "kubectl" not in event["note"]
+    assert "because no policy allows changes now. The operator's log has the command" in event["note"]
 
 
 def test_a_deleted_change_is_not_given_up_for_a_policy_that_was_suspended_a_moment_ago() -> None:
