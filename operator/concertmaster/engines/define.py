@@ -100,7 +100,7 @@ def _with_triggers(
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
         schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
         schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
-        suspended=definition.suspended or not scheduled,
+        suspended=not scheduled,
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )

@@ -59,6 +59,18 @@ def test_a_suspended_trigger_and_those_with_different_entrypoints() -> None:
     assert "an entrypoint of its own" in define_all([template("etl", SPEC), CRON, other])[0].notes[0]
 
 
+def test_runs_that_begin_paused_do_not_suspend_the_schedule() -> None:
+    spec = {**CRON["spec"], "workflowSpec": {**CRON["spec"]["workflowSpec"], "suspend": True}}
+    for etl, cron in (
+        (template("etl", {**SPEC, "suspend": True}), CRON),
+        (template("etl", SPEC), {**CRON, "spec": spec}),
+    ):
+        (found,) = define_all([etl, cron])
+        assert (found.schedule, found.suspended) == ("0 2 * * *", False)
+    own = template("own", {"schedule": "0 2 * * *", "suspend": True, "workflowSpec": SPEC}, kind="CronWorkflow")
+    assert define_all([own])[0].suspended
+
+
 def test_what_a_trigger_sets_itself_takes_precedence_over_the_template() -> None:
     """As the controller joins both (JoinWorkflowSpec): objects field by field, parameters by name."""
     spec = {

@@ -74,7 +74,7 @@ def define(
         labels=obj.labels,
         schedule=schedule,
         schedule_time_zone=zone,
-        suspended=flag(outer.get("suspend")),
+        suspended=cron and flag(outer.get("suspend")),  # that of a workflow's spec pauses a run, not the schedule
         notes=(*notes, *expansion.notes),
         run_prefixes=obj.prefixes,
         locks=read_locks(spec, "spec", problems),
