@@ -158,8 +158,8 @@ def _task(step: Step) -> dict[str, Any]:
         task["params"] = [{"name": f"from-{d}", "value": f"$(tasks.{d}.results.out)"} for d in reads]
     if step.retries:
         task["retries"] = step.retries
-    if step.timeout is not None:
-        task["timeout"] = f"{int(step.timeout)}s"
+    # Without one, Tekton ends a task after an hour.
+    task["timeout"] = "0" if step.timeout is None else f"{int(step.timeout)}s"
     return task
 
 

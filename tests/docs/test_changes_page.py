@@ -138,6 +138,14 @@ HELD: dict[str, tuple[str, str]] = {
         LOOP,
         "test_a_journal_that_cannot_be_written_does_not_keep_harm_elsewhere_from_being_taken_back",
     ),
+    "A rollback that the API": (
+        "tests/unit/controller/changes/test_repeated_writes.py",
+        "test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again",
+    ),
+    "An entry of the journal": (
+        "tests/unit/controller/changes/test_journal.py",
+        "test_an_entry_that_cannot_be_read_stops_no_other_change",
+    ),
     "A write whose answer": (LOOP, "test_an_answer_that_never_came_is_looked_up"),
     "Finished changes": (LOOP, "test_finished_changes_are_pruned_and_those_with_a_verdict_last"),
 }
