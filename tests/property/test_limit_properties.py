@@ -111,7 +111,7 @@ def test_large_runs_are_replayed_without_each_step_only_as_often_as_allowed(monk
         return without(queue, places)
 
     monkeypatch.setattr(SlotQueue, "without", counted)
-    monkeypatch.setattr(critical_module, "MAX_PODS", 3 * 40 * 20)  # three runs of 40 pods, from half of them on
+    monkeypatch.setattr(critical_module, "MAX_PODS", 3 * 40 * 21)  # three runs of 40 pods and edges, from half on
     monkeypatch.setattr(critical_module, "LEADING", 2)
     critical_share(runs, graph)
     assert sorted(Counter(left).values()) == [3] * 38 + [10] * 2

@@ -198,11 +198,13 @@ def _drags_in(runs: Sequence[ExecutedRun], places: Mapping[str, Sequence[int]]) 
 
 
 def _pods_replayed(run: ExecutedRun) -> int:
-    """How many pods the drags of all its steps take to replay, those of a loop of events as ten."""
+    """How many pods the drags of all its steps take to replay: an edge counts as a sixteenth of a pod, a pod in a loop of
+    events as ten."""
     if has_room(run.limits, run.names, run.pieces):
         return 0
-    pods = len(run.pods) * sum(run.pods.values())
-    return pods // 2 if _queue(run) is not None else 10 * pods
+    parents = _direct(run.parents)
+    pods = len(run.pods) * (sum(run.pods.values()) + sum(map(len, parents)) // 16)
+    return pods // 2 if _queue(run, parents) is not None else 10 * pods
 
 
 def step_drag(run: ExecutedRun, steps: Iterable[str] | None = None) -> Mapping[str, float]:
@@ -211,8 +213,9 @@ def step_drag(run: ExecutedRun, steps: Iterable[str] | None = None) -> Mapping[s
     if not run.usable:
         return {}
     steps = run.pods if steps is None else steps
-    path = longest_path(run.lengths, run.parents, ordered=True)
-    single = drags(path, run.lengths, run.parents)
+    parents = _direct(run.parents)
+    path = longest_path(run.lengths, parents, ordered=True)
+    single = drags(path, run.lengths, parents)
     drag = {
         name: single[at[0]] if len(at) == 1 else max(0.0, path.length - _length_without(run, at))
         for name, at in [(name, run.index[name]) for name in steps]
@@ -221,7 +224,7 @@ def step_drag(run: ExecutedRun, steps: Iterable[str] | None = None) -> Mapping[s
         return drag
     # A limit nobody waited for can only reduce a drag; with a binding limit any step can delay any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
-    shorter = _without(run, {name for name, value in drag.items() if waited or value > 0.0})
+    shorter = _without(run, parents, {name for name, value in drag.items() if waited or value > 0.0})
     return {name: max(0.0, run.replayed - shorter[name]) if name in shorter else 0.0 for name in drag}
 
 
@@ -233,10 +236,10 @@ def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
     return longest_path(lengths, run.parents, ordered=True).length
 
 
-def _without(run: ExecutedRun, steps: Set[str]) -> dict[str, float]:
+def _without(run: ExecutedRun, parents: Sequence[Sequence[int]], steps: Set[str]) -> dict[str, float]:
     """Makespans in seconds without the pods of each of these steps."""
     makespans: dict[str, float] = {}
-    queue = _queue(run) if steps else None
+    queue = _queue(run, parents) if steps else None
     if queue is not None:
         for place in queue.openings():  # until a step is ready, leaving it out changes nothing
             name = run.names[place]
@@ -247,9 +250,22 @@ def _without(run: ExecutedRun, steps: Set[str]) -> dict[str, float]:
         pieces, lengths = list(run.pieces), list(run.lengths)
         for place in run.index[name]:
             pieces[place], lengths[place] = (), 0.0
-        makespans[name] = simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
+        makespans[name] = simulate(run.names, parents, pieces, lengths, run.ranks, run.limits) + run.tail
     return makespans
 
 
-def _queue(run: ExecutedRun) -> SlotQueue | None:
-    return SlotQueue.of(run.names, run.parents, run.pieces, run.ranks, run.limits)
+def _queue(run: ExecutedRun, parents: Sequence[Sequence[int]]) -> SlotQueue | None:
+    return SlotQueue.of(run.names, parents, run.pieces, run.ranks, run.limits)
+
+
+def _direct(parents: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The parents of each step but those that another of them waited for, which end no later."""
+    before: list[int] = []  # the steps that each waited for, as bits
+    direct: list[list[int]] = []
+    for above in parents:
+        earlier = 0
+        for parent in above:
+            earlier |= before[parent]
+        direct.append([parent for parent in above if not earlier >> parent & 1])
+        before.append(sum([1 << parent for parent in direct[-1]]) | earlier)
+    return direct

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Objectives, Quantiles
+from concertmaster.core.rules.base import Evidence
 from tests.support.builders import MI
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, noise, scenario
@@ -161,3 +164,26 @@ def test_a_step_that_awaits_the_object_it_creates_is_not_io_bound() -> None:
     assert made.recommended("io-bound") == []
     (bottleneck,) = [r for r in made.recommended("bottleneck") if r.step == "transform"]
     assert "it waits for the object it creates" in bottleneck.because
+
+
+def test_only_steps_that_can_gain_enough_are_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each replay takes a simulation of every run, which hundreds of steps cannot have each."""
+    asked: list[WhatIf] = []
+    worth = Evidence.worth
+
+    def counted(evidence: Evidence, change: WhatIf, *rest: float) -> tuple[Interval, Interval] | None:
+        asked.append(change)
+        return worth(evidence, change, *rest)
+
+    monkeypatch.setattr(Evidence, "worth", counted)
+    value = noise()
+
+    def work(_: int) -> Work:
+        steps = {"extract": value(30), "transform": value(300), "load": value(15)}  # the others take under a tenth
+        return {
+            name: Pod(seconds, containers=measured(cpu_seconds=0.05 * seconds, cpu_sampled_seconds=seconds))
+            for name, seconds in steps.items()
+        }
+
+    assert scenario(etl(), 20, work).one("io-bound").id == "io-bound.transform"
+    assert {name for change in asked for name, factor in change.scales if factor < 0.1} == {"transform"}
