@@ -234,7 +234,7 @@ def test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_n
     text = (ROOT / "charts" / "concertmaster" / "templates" / "admissionpolicy.yaml").read_text()
     lines = [line for line in text.splitlines() if not line.lstrip().startswith(("{{-", "labels:"))]
     policy_name, user = f"approvals-{place.namespace}", f"system:serviceaccount:{place.namespace}:operator"
-    body = "\n".join(lines).replace("{{ $name }}", policy_name).replace("{{ $operator }}", user)
+    body = "\n".join(lines).replace("{{ $name | quote }}", policy_name).replace("{{ $operator }}", user)
     apply(place.cluster, *yaml.safe_load_all(body.replace("{{ toJson . }}", f"[{place.namespace}]")))
     spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": "a" * 64}
     base = {"apiVersion": CHANGES.api_version, "kind": CHANGES.kind, "spec": spec}

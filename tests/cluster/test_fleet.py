@@ -84,7 +84,7 @@ def demand(cluster: Cluster, namespace: str, name: str) -> dict[str, list[str]]:
     ]
     place = ["--kubeconfig", str(cluster.kubeconfig("admin"))]
     said = CliRunner().invoke(cli, [*words, *place], catch_exceptions=False, standalone_mode=False).output
-    rows = [re.split(r" {2,}", line.strip()) for line in said.splitlines() if " UTC  " in line or "HOUR  " in line]
+    rows = [re.split(r" {2,}", line.strip()) for line in said.splitlines() if re.search(r" UTC {2,}\d|HOUR {2,}", line)]
     return {hour: amounts for hour, *amounts in rows}
 
 

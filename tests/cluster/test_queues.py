@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def test_time_suspended_in_kueue_is_measured_and_a_recommendation(
     apply(cluster, minimal_crd("kueue.x-k8s.io", "v1", "Workload", "workloads"))
     cluster.kubectl("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=30s")
     kept = cronjob(namespace, "train")
-    kept["spec"]["successfulJobsHistoryLimit"] = 10
+    kept["spec"] |= {"successfulJobsHistoryLimit": 10, "suspend": False}
+    kept["spec"]["schedule"] = f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"
     apply(cluster, kept, policy(namespace, discover=DISCOVER_CRONJOBS, analysis=LOW))
     apply(cluster, *jobs(cluster, namespace, 6))
     there = cluster.get("jobs", "-n", namespace)["items"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -125,10 +126,13 @@ def scenarios() -> dict[str, Scenario]:
 
 
 def _objects() -> list[dict[str, Any]]:
-    found = [
-        {**s.manifest, "metadata": {**s.manifest["metadata"], "namespace": namespace_of(rule)}}
-        for rule, s in scenarios().items()
-    ]
+    found = []
+    for rule, scenario in scenarios().items():
+        raw = deepcopy(scenario.manifest)
+        raw["metadata"]["namespace"] = namespace_of(rule)
+        if "schedule" in raw["spec"]:
+            raw["spec"]["suspend"] = False  # nothing starts here, and what never starts is given no other schedule
+        found.append(raw)
     specs = {
         "objective-at-risk": {"objectives": {"duration": {"p50": "7m"}}},
         "skewed": {"inputs": [{"bytesRead": True}]},
