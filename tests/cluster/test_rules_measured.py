@@ -127,8 +127,8 @@ def scenarios() -> dict[str, Scenario]:
 
 def _objects() -> list[dict[str, Any]]:
     found = []
-    for rule, scenario in scenarios().items():
-        raw = deepcopy(scenario.manifest)
+    for rule, planted in scenarios().items():
+        raw = deepcopy(planted.manifest)
         raw["metadata"]["namespace"] = namespace_of(rule)
         if "schedule" in raw["spec"]:
             raw["spec"]["suspend"] = False  # nothing starts here, and what never starts is given no other schedule
