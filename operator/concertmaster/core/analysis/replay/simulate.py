@@ -162,8 +162,9 @@ class SlotQueue:
                 request, rank, _, _, step, c, attempt = heappop(due)
                 chain = pieces[step][c]
                 _, head, work = chain[attempt]
-                self.waited |= free[0] > request
-                end = max(request, free[0]) + head + work
+                if free[0] > request:
+                    request, self.waited = free[0], True
+                end = request + head + work
                 heapreplace(free, end)
                 attempt += 1
                 if attempt < len(chain):
