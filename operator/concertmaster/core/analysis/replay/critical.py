@@ -19,7 +19,7 @@ from concertmaster.core.analysis.replay.simulate import SlotQueue, has_room, sim
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
 MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time
-LEAST_RUNS = 2  # of each step, whatever it takes
+MIN_REPLAYED = 2  # of each step, whatever it takes
 LEADING = 20  # steps with the largest drags, as many as a status lists
 
 
@@ -167,7 +167,7 @@ def _one_by_one(runs: Sequence[ExecutedRun]) -> dict[str, float]:
         for name in run.pods:
             having.setdefault(name, []).append(k)
     share = MAX_PODS / max(MAX_PODS, sum(map(_pods_replayed, runs)))
-    chosen = {name: _spread(places, max(LEAST_RUNS, int(share * len(places)))) for name, places in having.items()}
+    chosen = {name: _spread(places, max(MIN_REPLAYED, int(share * len(places)))) for name, places in having.items()}
     found = _drags_in(runs, chosen)
     if share < 1.0:
         leading = sorted(having, key=lambda name: -sum(found[name]) / len(found[name]) * len(having[name]))[:LEADING]
