@@ -18,6 +18,9 @@ class SettingsError(ValueError):
     """A configuration that cannot be used; one line per mistake: file, field, what is wrong, what to do."""
 
 
+_MAX_DEPTH = 50  # levels; a configuration has five
+
+
 def load(path: str | Path) -> Settings:
     """Read and check a configuration file. Raises SettingsError, whose text lists every mistake found."""
     file = Path(path)
@@ -38,8 +41,6 @@ def parse(text: str, *, name: str = "configuration") -> Settings:
         settings = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise SettingsError(_yaml_message(name, error)) from None
-    except RecursionError:
-        raise SettingsError(f"{name}: is nested too deeply to be a configuration.") from None
     if not isinstance(settings, dict):
         raise SettingsError(
             f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
@@ -64,7 +65,19 @@ def schema() -> dict[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key written twice is a mistake, not a silent choice of the last one."""
+    """YAML in which a key written twice is a mistake, not a silent choice of the last one. Its depth has a limit of its own:
+    that of the interpreter is raised for the objects of a cluster."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            mark = self.get_mark()
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply to be a configuration", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
