@@ -78,9 +78,8 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
                 raise
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # Python would complain when it flushes at exit
+            # Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if error.errno == errno.EPIPE:
                 # The reader went away (head, less): the status of other programs that SIGPIPE ends. Click would make it 1.
                 sys.exit(128 + signal.SIGPIPE)

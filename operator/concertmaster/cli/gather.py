@@ -42,9 +42,8 @@ class Facts:
     objects: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
     answers: tuple[AnswerFact, ...] = ()
-    blind: tuple[
-        tuple[float, float], ...
-    ] = ()  # spans of which the metrics source has nothing: not seen, rather than quiet
+    # Spans of which the metrics source has nothing: not seen, rather than quiet.
+    blind: tuple[tuple[float, float], ...] = ()
 
 
 def find_source(

@@ -110,9 +110,8 @@ class SlotQueue:
         self._children = _children(parents)
         self._missing = [len(above) for above in parents]
         self._left = [len(chains) for chains in pieces]
-        self._latest = [0.0] * len(
-            parents
-        )  # until a step is ready: the end of what it waits for; then: of its own pods
+        # Until a step is ready: the end of what it waits for; then: of its own pods.
+        self._latest = [0.0] * len(parents)
         self._ready = [step for step, missing in enumerate(self._missing) if not missing]
         # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt.
         self._due: list[tuple[float, int, float, int, int, int, int]] = []
@@ -229,9 +228,8 @@ class _EventLoop:
         self._left = [len(chains) for chains in pieces]
         self._queues: dict[tuple[int, ...], deque[tuple[int, int, int, int]]] = {n: deque() for n in self._needs}
         self._number, self._turn = 0, 0
-        self.events: list[
-            tuple[float, int, int, int, int, int, int]
-        ] = []  # time, kind, rank, number, step, chain, attempt
+        # Time, kind, rank, number, step, chain, attempt.
+        self.events: list[tuple[float, int, int, int, int, int, int]] = []
         self.end = 0.0
 
     def run(self) -> float:

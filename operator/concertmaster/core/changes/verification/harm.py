@@ -77,9 +77,8 @@ def too_small(
     new = [(key, *found[key]) for found in each for key in found.keys() - known]
     bad = [not found.keys() <= known for found in each]
     before = len(before_after.before)
-    worth = (
-        max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
-    )  # runs that this share is worth
+    # Runs that this share is worth.
+    worth = max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
     times = more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
     if times is None or not new:
         return None
