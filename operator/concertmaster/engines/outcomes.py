@@ -55,7 +55,7 @@ class RunOutcomes:
                 return Outcome.FAILED
         if not final or Outcome.UNKNOWN in kinds or Outcome.RUNNING in kinds:
             return Outcome.UNKNOWN
-        if daemons and _ended_early(daemons, executions, final):
+        if daemons and _failed_early(daemons, ends, final):
             return Outcome.UNKNOWN  # steps of a steps template fail with their daemon, a dag continues without it
         if self._missing(ends, over):
             return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
@@ -76,18 +76,19 @@ class RunOutcomes:
         return any(counts.get(name, 0) < width and name not in over for name, width in self._needed)
 
 
-def _ended_early(
-    daemons: Mapping[str, StepSpec], executions: Sequence[StepExecution], final: Sequence[StepExecution]
+def _failed_early(
+    daemons: Mapping[str, StepSpec], ends: Sequence[StepExecution], final: Sequence[StepExecution]
 ) -> bool:
-    """Whether a daemon ended while steps beside it were still running."""
+    """Whether a daemon failed, in the last of its attempts ``ends``, while steps beside it were still running. One whose end
+    was not seen was last seen up to a scrape before it."""
     beside: dict[str, list[tuple[float, float]]] = {}  # begin of each, and the latest end of all that began by then
     for first, last, around in sorted(
         (begin(e), e.finished, e.step.rpartition(".")[0]) for e in final if e.finished is not None
     ):
         spans = beside.setdefault(around, [])
         spans.append((first, max(last, spans[-1][1]) if spans else last))
-    for e in executions:
-        if e.step in daemons and e.finished is not None:
+    for e in ends:
+        if e.step in daemons and e.outcome is Outcome.FAILED and e.finished is not None:
             spans = beside.get(e.step.rpartition(".")[0], [])
             begun = bisect_right(spans, e.finished, key=itemgetter(0))
             if begun and spans[begun - 1][1] > e.finished + 1.0:

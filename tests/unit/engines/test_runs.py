@@ -263,6 +263,8 @@ def test_how_the_pod_of_a_daemon_ends_says_nothing_about_the_run() -> None:
     assert record(ran("db", 0, None, Outcome.UNKNOWN), ran("b", 6, 20), d=d).outcome is Outcome.SUCCEEDED
     assert record(ran("db", 0, 12, Outcome.FAILED), ran("b", 6, 20), d=d).outcome is Outcome.UNKNOWN
     assert record(ran("db", 0, 22), ran("b", 6, 20, Outcome.FAILED), d=d).outcome is Outcome.FAILED
+    # The last sample of a pod that is deleted with those it served is up to a scrape before that.
+    assert record(ran("db", 0, 12, Outcome.UNKNOWN), ran("b", 6, 20), d=d).outcome is Outcome.SUCCEEDED
 
 
 @pytest.mark.parametrize("pod", [Outcome.SUCCEEDED, Outcome.FAILED])
