@@ -42,7 +42,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         suspended=flag(spec.get("suspend")),
         notes=notes if spec.get("clusterSelector") else (),
         run_prefixes=obj.prefixes,
-        declared={k: spec[k] for k in RAYJOB.clean_up_fields if flag(spec.get(k))},
+        declared={k: spec[k] for k in RAYJOB.clean_up_fields if spec.get(k)},
     )
 
 
@@ -68,7 +68,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
         steps.append(_step(name, group, where, retries, problems, depends_on=(HEAD,), **more))
     if submits:
         deadline = seconds(spec.get("activeDeadlineSeconds"), "spec.activeDeadlineSeconds", problems)
-        limit = {"has_timeout": deadline is not None, "timeout_seconds": deadline}
+        limit = {"has_timeout": deadline is not None, "timeout_seconds": deadline, "creates": True}
         template = {"template": spec.get("submitterPodTemplate")}
         before = tuple(s.name for s in steps)
         steps.append(_step(SUBMITTER, template, "submitterPodTemplate", retries, problems, depends_on=before, **limit))

@@ -45,7 +45,9 @@ def remedies(sizes: Sizes) -> str | None:
 RAYJOB = EngineTraits(
     name="RayJob",
     kinds=(RUN,),
+    deadline_field="activeDeadlineSeconds",
     deadline_of_run=True,
-    clean_up_fields=("shutdownAfterJobFinishes",),
+    retry_limit_fields=("backoffLimit",),
+    clean_up_fields=("shutdownAfterJobFinishes", "deletionStrategy"),
     remedies=remedies,
 )

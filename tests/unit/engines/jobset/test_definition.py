@@ -157,3 +157,8 @@ def test_any_object_gives_a_definition(a: Any, b: Any) -> None:
     ):
         raw = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": b, "spec": spec}
         assert isinstance(define(raw), WorkflowDefinition)
+
+
+def test_fields_of_the_set_that_rules_check_are_declared() -> None:
+    assert job_set(replicated("load"), ttlSecondsAfterFinished=0).declared == {"ttlSecondsAfterFinished": 0}
+    assert job_set(replicated("load")).declared == {}

@@ -68,6 +68,20 @@ def test_groups_and_the_submitter_are_steps() -> None:
     assert workers.containers[0].resources_pointer is None
     assert (submitter.name, submitter.depends_on) == ("submitter", ("head", "gpu"))
     assert (submitter.timeout_seconds, submitter.retry_limit) == (3600.0, 2)
+    assert submitter.creates  # it waits for the Ray job and works itself not at all
+
+
+@pytest.mark.parametrize(
+    ("spec", "declared"),
+    [
+        ({}, set()),
+        ({"shutdownAfterJobFinishes": False}, set()),
+        ({"shutdownAfterJobFinishes": True}, {"shutdownAfterJobFinishes"}),
+        ({"deletionStrategy": {"deletionRules": [{"policy": "DeleteCluster"}]}}, {"deletionStrategy"}),
+    ],
+)
+def test_either_way_of_removing_finished_runs_is_known(spec: dict[str, Any], declared: set[str]) -> None:
+    assert ray_job(group("gpu"), **spec).declared.keys() == declared
 
 
 def test_groups_of_several_hosts_and_autoscaled_ones() -> None:
