@@ -39,16 +39,21 @@ class ChecklistItem:
         return f"{self.name}: {self.state.value}" + (f", {self.detail}" if self.detail else "") + f" ({self.field})"
 
 
-def _steps(evidence: Evidence) -> list[StepSpec]:
-    """Steps that have pods."""
-    return [s for s in evidence.analysis.definition.graph.steps if not s.waits and not s.daemon]
+def _steps(evidence: Evidence, daemons: bool = False) -> list[StepSpec]:
+    """Steps that have pods; ``daemons``: also those that end with the steps they serve."""
+    return [s for s in evidence.analysis.definition.graph.steps if not s.waits and (daemons or not s.daemon)]
 
 
 def _each(
-    evidence: Evidence, name: str, field: str, holds: Callable[[StepSpec], bool | None], lacks: str
+    evidence: Evidence,
+    name: str,
+    field: str,
+    holds: Callable[[StepSpec], bool | None],
+    lacks: str,
+    daemons: bool = False,
 ) -> ChecklistItem:
     """An item that every step must pass; ``holds`` returns None when nothing is known of a step."""
-    known = {s.name: holds(s) for s in _steps(evidence)}
+    known = {s.name: holds(s) for s in _steps(evidence, daemons)}
     bad = [evidence.title(n) for n, ok in known.items() if ok is False]
     if bad:
         return ChecklistItem(name, State.FAILED, f"{lacks} in {text.listing(bad)}", field)
@@ -183,9 +188,17 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
             "resources.requests",
             _all(lambda c: c.cpu_request is not None and c.memory_request is not None),
             "CPU or memory missing",
+            True,
         ),
-        _each(evidence, "memory limits", "resources.limits.memory", _all(lambda c: c.memory_limit is not None), "none"),
-        _each(evidence, "pinned images", "image", _all(_pinned), "no tag, or latest,"),
+        _each(
+            evidence,
+            "memory limits",
+            "resources.limits.memory",
+            _all(lambda c: c.memory_limit is not None),
+            "none",
+            True,
+        ),
+        _each(evidence, "pinned images", "image", _all(_pinned), "no tag, or latest,", True),
         _caching(evidence),
         _concurrency(evidence),
         _clean_up(evidence),

@@ -251,8 +251,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
     pods = _pods(runs, evidence.analysis.figures)
+    daemons = {s.name for s in evidence.analysis.definition.graph.steps if s.daemon}
     for own in pods.values():
-        if own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:
+        if own.step not in daemons and own.items >= 4 and own.share >= least and own.work <= _SMALL_SECONDS:
             finding = _batch(evidence, runs, own)
             if finding is not None:
                 yield finding

@@ -16,6 +16,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.performance.daemons import serving
 
 
 def _where_time_goes(step: StepAnalysis) -> str:
@@ -28,9 +29,12 @@ def _where_time_goes(step: StepAnalysis) -> str:
     return ", ".join(parts) + " (medians)"
 
 
-def _hint(step: StepAnalysis) -> str:
+def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if step.spec is not None and step.spec.creates:
         return "it waits for the object it creates, so look at what that runs"
+    daemons = serving(step, analysis.steps, analysis.definition.graph)
+    if daemons:
+        return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Relative to one core even if more is requested: a fully busy single thread is not waiting.
     busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
@@ -67,7 +71,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         because=(
             f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
-            f" ({text.percent(share)} of {text.duration(makespan)}); {_hint(step)}"
+            f" ({text.percent(share)} of {text.duration(makespan)}); {_hint(step, analysis)}"
         ),
         otherwise=f"{evidence.title(step.step)} keeps taking {text.duration(path.seconds)} of an average run",
         current=f"{text.duration(step.duration.p50)} median, {text.duration(step.duration.p95)} p95",

@@ -16,6 +16,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.performance.daemons import serving
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
 from concertmaster.core.units import MIB
 
@@ -174,6 +175,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             or step.path.drag <= 0
             or step.path.drag * step.path.runs < least
             or (step.spec is not None and (step.spec.waits or step.spec.creates or step.spec.daemon))
+            or serving(step, analysis.steps, analysis.definition.graph)
         ):
             continue
         rows = seen.get(step.step, ())

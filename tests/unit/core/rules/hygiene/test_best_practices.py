@@ -97,6 +97,15 @@ def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -
     )
 
 
+def test_the_pods_of_daemons_need_requests_but_no_time_limit() -> None:
+    value = noise()
+    of = argo(task("db"), task("query", "db"), templates={"db": {"daemon": True, "container": {"image": "db"}}})
+    history = scenario(of, 6, lambda _: {"db": value(70), "query": value(60)})
+    lines = {i.name: i for i in checklist(Evidence(history.analysis(), "wfp"))}
+    assert "db" in lines["requests"].detail
+    assert "db" not in lines["time limits"].detail
+
+
 def test_too_few_runs_are_silent() -> None:
     base = scenarios.best_practices()
     assert replace(base, runs=base.runs[:3]).recommended("best-practices") == []

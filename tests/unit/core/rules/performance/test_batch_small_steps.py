@@ -68,3 +68,12 @@ def test_long_items_and_forks_are_silent() -> None:
         scenario(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).recommended("batch-small-steps")
         == []
     )
+
+
+def test_pods_that_serve_until_the_run_ends_are_no_small_steps() -> None:
+    of = argo(
+        task("workers", withItems=list("abcdefgh")), task("query", "workers"), templates={"workers": {"daemon": True}}
+    )
+    value = noise()
+    s = scenario(of, 20, lambda _: {"workers": [Pod(value(5), startup=30.0) for _ in range(8)], "query": value(900)})
+    assert s.recommended("batch-small-steps") == []

@@ -12,7 +12,7 @@ from concertmaster.core.model.policy import Objectives, Quantiles
 from concertmaster.core.rules.base import Evidence
 from tests.support.builders import MI
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import etl, measured, resources
 
 
@@ -187,3 +187,24 @@ def test_only_steps_that_can_gain_enough_are_replayed(monkeypatch: pytest.Monkey
 
     assert scenario(etl(), 20, work).one("io-bound").id == "io-bound.transform"
     assert {name for change in asked for name, factor in change.scales if factor < 0.1} == {"transform"}
+
+
+@pytest.mark.parametrize(("cores", "found"), [(0.9, 0), (0.01, 1)])
+def test_a_step_that_waits_for_the_work_of_a_daemon_is_not_io_bound(cores: float, found: int) -> None:
+    """The launcher of a distributed training: what its workers do is no call to a database."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(600)
+        busy = measured(cpu_seconds=cores * seconds, cpu_sampled_seconds=seconds)
+        quiet = measured(cpu_seconds=0.05 * seconds, cpu_sampled_seconds=seconds)
+        return {
+            "load": value(60),
+            "workers": Pod(seconds + 5, containers=busy),
+            "launch": Pod(seconds, containers=quiet),
+        }
+
+    tasks = task("load"), task("workers", "load"), task("launch", "workers")
+    s = scenario(argo(*tasks, templates={"workers": {"daemon": True}}), 20, work)
+    assert len(s.recommended("io-bound")) == found
+    assert ("it waits for workers, so look" in s.one("bottleneck").because) == (not found)
