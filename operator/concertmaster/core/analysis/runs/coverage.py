@@ -32,6 +32,7 @@ def runs_per_month(
     runs: Sequence[RunRecord], now: float, definition: WorkflowDefinition | None = None, blind: Sequence[Span] = ()
 ) -> float | None:
     """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
+    ``runs`` have ended: those that started as long before ``now`` as a long run takes may still be in progress.
 
     Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is
     taken over the time since it, at least one day. Where no run has started for clearly longer than ever between two of
@@ -46,7 +47,7 @@ def runs_per_month(
         return len(starts) / max(DAY, now - starts[0]) * MONTH
     hidden = _merged(blind)
     idle = now - starts[-1] - sum(max(0.0, min(high, now) - max(low, starts[-1])) for low, high in hidden)
-    ended = idle > _UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
+    ended = idle - _long_run(runs) > _UNUSUAL_FACTOR * max(later - earlier for earlier, later in pairwise(starts))
     if hidden:
         span *= 1.0 - _unseen(starts, hidden, definition)
     return len(starts) / (span + idle) * MONTH if ended else (len(starts) - 1) / span * MONTH
@@ -71,6 +72,12 @@ def covered_seconds(runs: Sequence[RunRecord], now: float, window: float, least:
     pause = max(later - earlier for earlier, later in pairwise(starts))
     begun = now - starts[0]
     return window if begun + max(_UNUSUAL_FACTOR * pause, _MIN_UNSEEN_SHARE * window) >= window else begun
+
+
+def _long_run(runs: Sequence[RunRecord]) -> float:
+    """Seconds that a tenth of the runs take or more; a single hang among ten does not count."""
+    lengths = sorted([r.end - r.start for r in runs if r.start is not None and r.end is not None])
+    return lengths[int(0.9 * (len(lengths) - 1))] if lengths else 0.0
 
 
 def _starts(runs: Sequence[RunRecord]) -> list[float]:

@@ -160,3 +160,12 @@ def test_no_start_for_as_long_as_at_every_weekend_is_no_end() -> None:
     seen = [m for m in moments if m < sunday]
     span = seen[-1] - seen[0]
     assert runs_per_month(at(seen), sunday) == pytest.approx((len(seen) - 1) / span * 30 * DAY)
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(1, True), (20, True), (80, True), (80, False)])
+def test_runs_in_progress_do_not_make_a_workflow_of_long_runs_look_as_if_it_had_stopped(hours: int, kept: bool) -> None:
+    """Of one run a day of three days each, the last to have ended began more than three days ago."""
+    runs = at(every(DAY, 14), hours * HOUR)
+    now = MONDAY if kept else MONDAY + 4 * DAY  # none came any more
+    seen = [r for r in runs if (r.end or 0.0) <= now]
+    assert (runs_per_month(seen, now) == pytest.approx(30.0)) == kept
