@@ -72,7 +72,8 @@ def retried(before: RunRecord, record: RunRecord) -> RunRecord:
 def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     """``runs`` with the outcome of one of them from ``end``, its record without steps.
 
-    The outcome of the engine's object takes precedence; that of a Job in the metrics only fills a gap. A failed run
+    The outcome of the engine's object takes precedence; that of a Job in the metrics only fills a gap, unless it completed
+    although pods failed. A failed run
     without any pod is a run all the same; one that ended otherwise is left out until its pods are known, since its times
     would not be comparable.
     """
@@ -84,10 +85,16 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
         )
     at = min(fits, key=lambda i: abs((runs[i].start or 0.0) - (end.start or 0.0)))
     outcome = runs[at].outcome
-    if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
+    if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING) or _completed(end):
         outcome = end.outcome
     record = replace(runs[at], outcome=outcome, suspension=end.suspension, pauses=_before_start(runs[at], end))
     return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
+
+
+def _completed(end: RunRecord) -> bool:
+    """Whether a Job succeeded after its start: of several Jobs of one name the metrics have the latest start, and the end
+    of any that succeeded."""
+    return end.outcome is Outcome.SUCCEEDED and None not in (end.start, end.end) and (end.start or 0) <= (end.end or 0)
 
 
 def _before_start(run: RunRecord, end: RunRecord) -> tuple[tuple[float, float], ...]:

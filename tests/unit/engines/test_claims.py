@@ -222,6 +222,9 @@ def test_a_job_whose_pods_tell_everything_and_one_of_somebody_else_add_nothing()
     (resumed,) = ends(replace(done, started=1e9), job_pod("backup-29333333", "u1"))
     assert (resumed.start, resumed.outcome) == (1e9, Outcome.SUCCEEDED)
     assert [r.outcome for r in ends(done, job_pod("backup-29333333", "u1", phase=None))] == [Outcome.SUCCEEDED]
+    bad, good = job_pod("backup-29333333", "u1", phase="Failed"), job_pod("backup-29333333", "u2")
+    assert [r.outcome for r in ends(done, bad)] == [Outcome.SUCCEEDED]  # by its success policy
+    assert ends(done, bad, replace(good, pod="backup-29333333-b", created=20.0, started=21.0, finished=30.0)) == []
     assert ends(replace(FAILED, succeeded=None)) == []
     assert ends(replace(FAILED, owner_name="other")) == []
     assert ends(replace(FAILED, owner_kind="Workflow")) == []

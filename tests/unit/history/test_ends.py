@@ -53,6 +53,15 @@ def test_pods_that_tell_the_outcome_yield_to_the_engine_and_not_to_the_metrics()
     assert outcomes(runs(end(source=Source.LIVE), pods=pods)) == [("r1", Outcome.FAILED, 1)]
 
 
+def test_a_job_that_completed_although_pods_failed_succeeded() -> None:
+    """By its success policy. A start after the completion is that of another Job of the name."""
+    pods = {"r1": [ran("1", 10.0, outcome=Outcome.FAILED)]}
+    done = end(Outcome.SUCCEEDED, Source.HISTORY)
+    assert outcomes(runs(done, pods=pods)) == [("r1", Outcome.SUCCEEDED, 1)]
+    for other in (replace(done, end=5.0), replace(done, end=None)):
+        assert outcomes(runs(other, pods=pods)) == [("r1", Outcome.FAILED, 1)]
+
+
 def test_times_are_those_of_the_pods() -> None:
     (found,) = runs(end(Outcome.SUCCEEDED), pods={"r1": [ran("1", 10.0)]})
     assert (found.start, found.end) == (10.0, 20.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from concertmaster.core.attempts import last_attempts
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import (
     JobFact,
@@ -131,9 +132,9 @@ def job_ends(
     """Ends of Jobs, as records without steps, where the pods in ``executions`` do not show them.
 
     A Job that exceeds its deadline deletes its pods, and one whose pods were all rejected never has any: the pods are
-    then unfinished or absent, while the Job itself reports the failure. A Job that was suspended starts anew when it is
-    resumed, which its pods do not show. Such a record is about the run of that name that was at work
-    when the Job started; Jobs have no uid in the metrics.
+    then unfinished or absent, while the Job itself reports the failure. One with a success policy succeeds although pods
+    failed. A Job that was suspended starts anew when it is resumed, which its pods do not show. Such a record is about the
+    run of that name that was at work when the Job started; Jobs have no uid in the metrics.
     """
     known = {d.key for d in definitions if d.engine == JOB}
     places = {(k.namespace, run): k for k in known for run in executions.get(k, {})}
@@ -146,11 +147,18 @@ def job_ends(
             continue
         rows = executions.get(key, {}).get(fact.name, ())
         resumed = fact.started is not None and any(e.finished is not None and e.finished < fact.started for e in rows)
-        if fact.succeeded and not resumed and all(e.outcome in _ENDED for e in rows):
+        if fact.succeeded and not resumed and all(e.outcome in _ENDED for e in rows) and not _failed(rows):
             continue
         outcome = Outcome.SUCCEEDED if fact.succeeded else Outcome.FAILED
         records.append(RunRecord(key, fact.name, fact.started, fact.finished, outcome, Source.HISTORY, ()))
     return records
+
+
+def _failed(rows: Sequence[StepExecution]) -> bool:
+    """Whether the last attempt of an item failed."""
+    if all(e.outcome is not Outcome.FAILED for e in rows):
+        return False
+    return any(e.outcome is Outcome.FAILED for e in last_attempts(settle(rows, None)))
 
 
 def _maker(fact: JobFact, known: set[WorkflowKey]) -> WorkflowKey | None:
