@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ObjectKind, RunRecord, Suspension
+from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
 
 WORKLOAD = ObjectKind("kueue.x-k8s.io/v1", "Workload", "workloads")
 WORKLOAD_VERSIONS = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _OWNER_LABEL = "kueue.x-k8s.io/job-uid"
 # The v1beta1 API misspells the field.
 _PAST = ("accumulatedPastExecutionTimeSeconds", "accumulatedPastExexcutionTimeSeconds")

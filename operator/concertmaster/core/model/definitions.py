@@ -30,6 +30,9 @@ UNKNOWN_STEP = "template:"
 POD = "pod"
 """What figures call a pod as a whole, where its resources are set at pod level."""
 
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""Label of the runs that Kueue admits, and the key of its value among the declared fields of a workflow."""
+
 TASK = "Task"  # the only other kind of object whose fields the steps of a workflow inherit and a change may set
 
 

@@ -33,6 +33,7 @@ from concertmaster.core.rules.scheduling.free_capacity import (
     outside,
     service_notes,
 )
+from concertmaster.core.rules.scheduling.suspension import quota_needed
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import MIB
@@ -158,7 +159,8 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
     edits = _edit(scope, least.limit)
     must_bear = outside(evidence, _inside(evidence, scope), least.limit)
-    modest = least.limit <= 2 * scope.limit and not waited and must_bear is None
+    queue = quota_needed(evidence, least.limit)
+    modest = least.limit <= 2 * scope.limit and not waited and must_bear is None and queue is None
     return Finding(
         step=scope.step,
         about=scope.about,
@@ -181,11 +183,11 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
             f"replayed without any limit a run takes {text.duration(least.best)}; {least.limit} is the "
             + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
-            *([must_bear] if must_bear is not None else []),
+            *(note for note in (must_bear, queue) if note is not None),
             *([others] if others else []),
             *service_notes(evidence, times),
         ),
-        automatic=True,
+        automatic=queue is None,
     )
 
 

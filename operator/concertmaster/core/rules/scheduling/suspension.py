@@ -7,6 +7,7 @@ from collections import Counter
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Interval, RunRecord
+from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 from concertmaster.core.rules.upper_bound import assumption, attainable
@@ -20,6 +21,19 @@ def _hours(runs: list[RunRecord]) -> str:
     known = ((r.start, r.suspension.seconds) for r in runs if r.suspension is not None and r.start is not None)
     hour = worst_hour((start - seconds, seconds) for start, seconds in known)
     return f"; longest for runs created at {hour:02d}:00 UTC" if hour is not None else ""
+
+
+def quota_needed(evidence: Evidence, pods: int) -> str | None:
+    """What must have room for ``pods`` pods at a time, as Kueue admits a run with all of its pods or not at all; None
+    where it does not admit them."""
+    queue = evidence.analysis.definition.declared.get(QUEUE_LABEL)
+    by = Counter(r.suspension.by for r in evidence.analysis.runs if r.suspension is not None and r.suspension.by)
+    known = next((name for name, _ in by.most_common() if name.startswith(_QUEUE)), None)
+    if known is None and queue is None:
+        return None
+    return (
+        f"Kueue must have quota for {pods} pods at a time in {known or f'LocalQueue {queue}'}, else runs stay suspended"
+    )
 
 
 def _asked(evidence: Evidence) -> tuple[str, ...]:

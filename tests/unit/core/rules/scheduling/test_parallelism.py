@@ -17,6 +17,7 @@ from concertmaster.core.changes.admission.service_pods import InQuotas, ServiceM
 from concertmaster.core.model import Level, Recommendation, WorkflowKey
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
+from concertmaster.core.model.runs import Suspension
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.core.rules import Fleet, FleetMember
 from tests.support.builders import DAY, NOW
@@ -406,3 +407,18 @@ def test_a_run_that_waits_for_slots_most_of_its_time_has_no_good_score() -> None
     assert [(p.name, p.weight) for p in score.parts if p.shown and p.deducted] == [("speed", 20)]
     assert score.total == 65
     assert "a free slot" in next(p.why for p in score.parts if p.name == "waiting")
+
+
+def test_a_job_that_kueue_admits_is_not_changed_by_itself() -> None:
+    """More pods than its quota holds are never admitted, and no later run would show it."""
+    of = cron_job(parallelism=4, completions=8, completionMode="Indexed")
+    value = noise()
+    base = scenario(of, 20, lambda _: {"job": [value(100) for _ in range(8)]})
+    assert base.one("parallelism").automatic
+    of["spec"]["jobTemplate"]["metadata"] = {"labels": {"kueue.x-k8s.io/queue-name": "batch"}}
+    item = replace(base, manifest=of).one("parallelism")
+    assert (item.automatic, item.risk) == (False, Level.MEDIUM)
+    assert "Kueue must have quota for 8 pods at a time in LocalQueue batch, else runs stay suspended" in item.evidence
+    queued = [replace(r, suspension=Suspension(60.0, "ClusterQueue team")) for r in base.runs]
+    item = replace(base, runs=queued).one("parallelism")
+    assert (item.automatic, "in ClusterQueue team" in " ".join(item.evidence)) == (False, True)
