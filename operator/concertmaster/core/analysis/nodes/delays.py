@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush, heapreplace
 
 from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
@@ -22,9 +23,11 @@ def delays(executed: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, f
 
 
 def elsewhere(runs: Sequence[RunRecord], figures: RunFigures, slow: SlowNodes) -> dict[str, dict[str, float]]:
-    """By run and step, the factor by which its last pod would be shorter if the slow nodes were like the others. A pod of
-    unknown node takes part as those of its step with a known one do on average, and one that was the longest of its run
-    as the longest do, since these are more often on slow nodes."""
+    """By run and step, the factor by which it would be shorter if the slow nodes were like the others: its last pod where
+    all of them ran at once, else all of them one after the other in as many slots as they had.
+
+    A pod of unknown node takes part as those of its step with a known one do on average, and one that was the longest of
+    its run as the longest do, since these are more often on slow nodes."""
     out: dict[str, dict[str, float]] = {}
     for step, of_runs in figures.grouped(executions_by_step, runs).items():
         by_run = {of.run: of.timed for of in of_runs if of.timed}
@@ -33,11 +36,36 @@ def elsewhere(runs: Sequence[RunRecord], figures: RunFigures, slow: SlowNodes) -
         last = _average([max(rows, key=_seconds) for rows in known if rows], slow)
         for run, rows in by_run.items():
             longest = max(rows, key=_seconds)
-            now = _seconds(longest)
-            then = max(_seconds(e) * _factor(e, slow, last if e is longest else usual) for e in rows)
+            ordered = sorted(rows, key=lambda e: (e.started or 0.0, e.uid or ""))
+            there = [_factor(e, slow, last if e is longest else usual) for e in ordered]
+            slots = _at_once(ordered)
+            now = _span([_seconds(e) for e in ordered], slots)
+            then = _span([_seconds(e) * f for e, f in zip(ordered, there, strict=True)], slots)
             if now > 0 and then < now:
                 out.setdefault(run, {})[step] = then / now
     return out
+
+
+def _at_once(rows: Sequence[StepExecution]) -> int:
+    """How many of them ran at the same time at most. ``rows``: by start."""
+    ends: list[float] = []
+    most = 1
+    for e in rows:
+        while ends and ends[0] <= (e.started or 0.0):
+            heappop(ends)
+        heappush(ends, e.finished or 0.0)
+        most = max(most, len(ends))
+    return most
+
+
+def _span(seconds: Sequence[float], slots: int) -> float:
+    """How long pods of these lengths take, each in the next of ``slots`` that is free."""
+    if slots >= len(seconds):
+        return max(seconds, default=0.0)
+    free = [0.0] * slots
+    for length in seconds:
+        heapreplace(free, free[0] + length)
+    return max(free)
 
 
 def _factor(e: StepExecution, slow: SlowNodes, unknown: float) -> float:
