@@ -103,7 +103,7 @@ def bounded(
     lowers no request below what is needed: the size is then what is needed, and waits for a larger maximum."""
     new, bound_by = bounds.inside(size)
     current = getattr(unit.container, f"{resource}_request")
-    if new is None or size is None or current is None or new >= min(target, current):
+    if new is None or size is None or current is None or new >= min(target, current) * (1 - _TOLERANCE):
         return new, bound_by, ""
     first = evidence.above_bounds(resource, size) or evidence.above_capacity(resource, size, bounds.limit)
     return (size, "", first) if size < current and first is not None else (None, "", "")

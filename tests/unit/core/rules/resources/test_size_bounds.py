@@ -9,7 +9,11 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.model import Recommendation
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.resources.size_bounds import bounded, size_bounds
+from concertmaster.core.rules.resources.sizing_units import sizing_units
 from tests.support.builders import MI
+from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, argo, scenario, task
 from tests.support.core.scenarios import measured, resources
 
@@ -68,3 +72,11 @@ def test_a_default_of_the_namespace_is_what_pods_reserve() -> None:
     (edit,) = [e for e in item.edits if e.pointer.endswith("/requests/memory")]
     assert (edit.current, edit.proposed) == (None, row.new)
     assert "memory of a: 4Gi is the default of a LimitRange" in item.evidence
+
+
+def test_a_size_is_not_below_a_target_that_only_rounding_put_above_it() -> None:
+    unit = next(sizing_units(scenarios.right_size().analysis()))
+    unit = replace(unit, container=replace(unit.container, cpu_request=4.0))
+    evidence = Evidence(scenarios.right_size().analysis(), "wfp")
+    bounds = size_bounds(evidence, unit, "cpu")
+    assert bounded(evidence, unit, "cpu", bounds, 0.4600000000000001, 0.46) == (0.46, "", "")
