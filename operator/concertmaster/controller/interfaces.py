@@ -52,16 +52,16 @@ class CollectionRequest:
 class SourceReport:
     """How reading one source went.
 
-    ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
-    its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
-    ``long``: that takes so long that their newest runs are worth an analysis before.
+    ``data_until``: up to when its facts are complete (unix seconds, None: never); ``complete``: the same by namespace.
+    ``more``: the past is not read to its end yet, run again soon; ``unread``: the workflows concerned, with the oldest
+    moment read so far (unix seconds). ``long``: that takes so long that their newest runs are worth an analysis before.
     ``missing``: series the source does not have, each a sentence with its remedy. ``query_problems``: what is wrong with
-    users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although they
-    seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
-    engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
-    before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
-    what the nodes behind the source have allocatable; ``in_quotas``: what services take of quotas, by namespace.
-    ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read it.
+    users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although
+    they seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by
+    namespace and engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not
+    in the history before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by
+    namespace. ``nodes``: what the nodes behind the source have allocatable; ``in_quotas``: what services take of quotas,
+    by namespace. ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read it.
     """
 
     source: str
@@ -69,6 +69,7 @@ class SourceReport:
     reason: Reason
     message: str
     data_until: float | None = None
+    complete: Mapping[str, float] = field(default_factory=dict)
     queries: int = 0
     more: bool = False
     unread: Mapping[WorkflowKey, float] = field(default_factory=dict)
@@ -84,6 +85,10 @@ class SourceReport:
     nodes: Nodes = UNKNOWN_NODES
     in_quotas: Mapping[str, InQuotas] = field(default_factory=dict)
     outages: tuple[tuple[float, float], ...] = ()
+
+    def complete_until(self, namespace: str) -> float | None:
+        """Up to when the facts of a namespace are complete: another one may be far behind."""
+        return self.complete.get(namespace, self.data_until)
 
     def notes(self, key: WorkflowKey) -> tuple[str, ...]:
         """What is unusual about the metrics of a workflow, each a sentence."""

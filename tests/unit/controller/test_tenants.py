@@ -143,3 +143,14 @@ def test_an_outage_is_an_event_and_the_texts_are_looked_at(bed: Bed) -> None:
     (event,) = [e for e in bed.objects(EVENTS) if e["reason"] == "SourceUnreachable"]
     assert event["note"].startswith("MetricsAvailable is False: source default: the metrics source refuses the query")
     assert event["metadata"]["namespace"] in TENANTS
+
+
+def test_a_tenant_whose_metrics_are_read_late_delays_nobody(bed: Bed) -> None:
+    """All that had ended meanwhile counted as still going on, in every namespace of the source."""
+    late = NOW - 3 * 86400.0
+    bed.sources.reports["default"] = report(data_until=late, complete={"tenant-red": NOW, "tenant-blue": late})
+    bed.analyzer.cases.clear()
+    for namespace in TENANTS:
+        bed.cronjob("etl", namespace, edited="yes")
+    bed.run(seconds=INTERVAL)
+    assert {c.definition.key.namespace: c.as_of for c in bed.analyzer.cases} == {"tenant-red": NOW, "tenant-blue": late}

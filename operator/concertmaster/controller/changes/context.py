@@ -66,8 +66,8 @@ class WorkflowContext:
 
     @property
     def data_until(self) -> float | None:
-        """Up to when the metrics source has been read (unix seconds)."""
-        return self.report.data_until if self.report is not None else None
+        """Up to when the facts of the namespace are complete (unix seconds)."""
+        return self.report.complete_until(self.subject.entry.namespace) if self.report is not None else None
 
     @property
     def outages(self) -> tuple[tuple[float, float], ...]:

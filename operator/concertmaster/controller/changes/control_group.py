@@ -34,7 +34,7 @@ class ControlGroup:
         reports: Mapping[str, SourceReport], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history
-        self._until = {source: report.data_until or now for source, report in reports.items()}
+        self._reports = reports
         self._now = now
         self._beat = heartbeat
         self._runs: dict[tuple[WorkflowKey, int], Sequence[RunRecord]] = {}
@@ -91,13 +91,14 @@ class ControlGroup:
 
     def _beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
         """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""
-        until = self._until.get(subject.source, self._now)
+        report = self._reports.get(subject.source)
         for definition, changed in self._near(subject):
             if definition.key == subject.key or changed >= first:
                 continue
             read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
             if not read and (len(self._runs) >= _MAX_CANDIDATES or self._pods >= _PODS):
                 continue
+            until = (report.complete_until(definition.key.namespace) if report is not None else None) or self._now
             runs = self._read(definition, until, most)
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.

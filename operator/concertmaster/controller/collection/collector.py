@@ -226,6 +226,7 @@ class Collector:
             reason=Reason.SOURCE_UNREACHABLE,
             message=f"reading source {source} failed ({type(error).__name__}); the operator's log has the details",
             data_until=before.data_until if before is not None else None,
+            complete=before.complete if before is not None else {},
         )
 
 

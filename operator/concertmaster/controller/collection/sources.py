@@ -95,8 +95,7 @@ class MetricsSources:
         reading = Reading(demand, heartbeat)
         client = self.client(demand.source)
         before = client.requests
-        gaps = self._gaps.setdefault(demand.source, Gaps())
-        gaps.begin()
+        (gaps := self._gaps.setdefault(demand.source, Gaps())).begin()
         (placement := self._placements.setdefault(demand.source, PodPlacer())).keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, OversizedNamespaces())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
@@ -121,12 +120,14 @@ class MetricsSources:
             ok, reason, message, reading.more = False, Reason.STALE, str(error), False
         if ok and gaps.blind:
             ok, reason, message = False, Reason.SERIES_MISSING, gaps.blind
+        complete = self._watermarks(demand.source).complete(spaces := {d.key.namespace for d in demand.workflows})
         return SourceReport(
             demand.source,
             ok,
             reason,
             message,
-            data_until=self._watermarks(demand.source).complete_until({d.key.namespace for d in demand.workflows}),
+            data_until=min(complete.values(), default=None) if complete.keys() == spaces else None,
+            complete=complete,
             queries=client.requests - before,
             more=reading.more,  # a source that knows nothing at present may know the past
             unread=reading.unread,

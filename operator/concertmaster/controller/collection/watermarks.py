@@ -143,14 +143,13 @@ class Watermarks:
         self.history.store.set_watermarks(self.source, moved)
         self.history.store.drop_watermarks(self.source, filled)
 
-    def complete_until(self, namespaces: Collection[str]) -> float | None:
-        """Up to when all of these namespaces are complete; None when one was never read or the history is unavailable."""
+    def complete(self, namespaces: Iterable[str]) -> dict[str, float]:
+        """Up to when each of these namespaces is complete, without those never read; empty where the history fails."""
         try:
-            marks = [self.until(namespace) for namespace in namespaces]
+            marks = {namespace: self.until(namespace) for namespace in namespaces}
         except HistoryError:
-            return None
-        known = [mark for mark in marks if mark is not None]
-        return min(known) if known and len(known) == len(marks) else None
+            return {}
+        return {namespace: until for namespace, until in marks.items() if until is not None}
 
     def _known(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """All watermarks of the source, and when histories were dropped, read at once."""

@@ -76,7 +76,7 @@ def without_analysis(subject: Subject, report: SourceReport | None, remembered: 
         remembered.record.ready if remembered is not None else None,
         remembered.record.objectives if remembered is not None else None,
         query_problem=declared or (remembered.record.query_problem if remembered is not None else ""),
-        data_until=report.data_until if report is not None else None,
+        data_until=report.complete_until(subject.entry.namespace) if report is not None else None,
     )
 
 

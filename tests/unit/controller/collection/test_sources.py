@@ -902,6 +902,21 @@ def test_a_clock_that_was_ahead_does_not_have_a_quiet_span_read_for_ever(
     assert reader.runs("etl") == 31
 
 
+def test_a_namespace_that_is_far_behind_leaves_the_others_where_they_are(reader: Reader, harness: Harness) -> None:
+    """Its definitions could not be listed for days: what had ended since in any namespace counted as still going on."""
+    both = cronjob("etl"), cronjob("load", "other")
+    harness.pods = hourly("etl", 20) + hourly("load", 20, namespace="other")
+    reader.read_all("etl")
+    reader.read_all("load", namespace="other")
+    reader.now += 3 * DAY
+    reader.read_all("etl", window=7 * DAY)
+    report = reader.sources.collect(CollectionRequest("default", both, 7 * DAY, reader.now), lambda _: None)
+    assert report.complete_until("demo") == reader.now - DELAY
+    behind = report.complete_until("other")
+    assert behind is not None and behind < reader.now - DAY
+    assert report.data_until == behind, "of the source as a whole"
+
+
 NO_PODS = (MissingSeries("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
 
 

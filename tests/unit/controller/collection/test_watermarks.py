@@ -130,8 +130,7 @@ def test_a_namespace_of_which_nothing_is_kept_yet_counts_as_read(keeper: History
     marks = Watermarks(keeper, "default")
     marks.advance(["demo"], NOW, facts=False, blind=True)
     assert keeper.store.watermarks("default") == {}
-    assert marks.complete_until(["demo"]) == NOW
-    assert marks.complete_until(["demo", "other"]) is None
+    assert marks.complete(["demo", "other"]) == {"demo": NOW}
 
 
 def test_when_a_digest_was_sent_is_forgotten_weeks_after_its_policy(keeper: HistoryProvider) -> None:
