@@ -22,7 +22,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import Reading, Watermarks
+from concertmaster.controller.collection.watermarks import Reading, Watermarks, namespace_of
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
@@ -182,7 +182,9 @@ class MetricsSources:
                 continue  # never read: all of it is the past, read newest first
             if until > now:
                 log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
-                store.set_watermark(name, namespace, until := horizon)
+                marks.ahead.pop(namespace, None)  # newest first, as what was never read: the present stays known
+                store.drop_watermarks(name, [s for s in store.watermarks(name) if namespace_of(s) == namespace])
+                continue
             groups.setdefault(max(until - AT_START if again else until, horizon), []).append(namespace)
         store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
         most, oversize = self._settings.limits.backfill_per_cycle.seconds, self._oversize[name]

@@ -78,7 +78,7 @@ class Watermarks:
         for namespace in seen:
             self.ahead.pop(namespace, None)
             self.sure[namespace] = until
-        for shard in [shard for shard in self.doubted if _namespace(shard) in seen]:
+        for shard in [shard for shard in self.doubted if namespace_of(shard) in seen]:
             del self.doubted[shard]
         return bool(seen)
 
@@ -88,8 +88,8 @@ class Watermarks:
         now."""
         marks, dropped = self._known()
         read, namespaces = {_past(key, dropped) for key in keys}, {key.namespace for key in keys}
-        lacking = [s for s in marks if s.startswith(_PAST) and s not in read and _namespace(s) in namespaces]
-        untils = {_missed(s): self.until(_namespace(s)) for s in lacking if _missed(s) not in marks}
+        lacking = [s for s in marks if s.startswith(_PAST) and s not in read and namespace_of(s) in namespaces]
+        untils = {_missed(s): self.until(namespace_of(s)) for s in lacking if _missed(s) not in marks}
         self.history.store.set_watermarks(self.source, {s: at for s, at in untils.items() if at is not None})
         self.history.store.drop_watermarks(self.source, [_refilled(s) for s in lacking if _refilled(s) in marks])
 
@@ -219,10 +219,10 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
                 return shard not in (past, _missed(past), _refilled(past))
             return marks.get(shard.removesuffix(_PAST_OF), before - 1.0) < before
 
-        store.drop_watermarks(source, [s for s in marks if owns(_namespace(s)) and spent(s)])
+        store.drop_watermarks(source, [s for s in marks if owns(namespace_of(s)) and spent(s)])
     gone = [s for s, at in dropped.items() if s.startswith(_DROPPED) and at < before and s[len(_DROPPED) :] not in keys]
     digests = [s for s, at in dropped.items() if s.startswith(DIGEST) and at < before - _DIGEST_KEPT]
-    store.drop_watermarks("", [*(s for s in gone if owns(_namespace(s))), *digests])
+    store.drop_watermarks("", [*(s for s in gone if owns(namespace_of(s))), *digests])
 
 
 DIGEST = "digest:"
@@ -249,7 +249,7 @@ def _refilled(past: str) -> str:
     return f"refilled:{past.removeprefix(_PAST)}"
 
 
-def _namespace(shard: str) -> str:
+def namespace_of(shard: str) -> str:
     """The namespace of a shard, which is the namespace itself, or begins with a word, a colon and a workflow
     (kind/namespace/name)."""
     parts = shard.partition(":")[2].split("/")

@@ -902,6 +902,25 @@ def test_a_clock_that_was_ahead_does_not_have_a_quiet_span_read_for_ever(
     assert reader.runs("etl") == 31
 
 
+def test_what_is_known_of_the_present_stays_known_where_the_clock_of_another_replica_was_ahead(
+    reader: Reader, harness: Harness
+) -> None:
+    """All that had ended for days counted as still going on until the window had been read again from its begin."""
+    harness.pods = hourly("etl", 40)
+    reader.read_all("etl", window=5 * DAY)
+    reader.now += 300.0
+    harness.pods.append(pod("etl", reader.now - 200.0))
+    reader.read_all("etl", window=5 * DAY)
+    reader.now -= 250.0
+    reader.restart()
+    harness.looks.clear()
+    assert reader.read("etl", window=5 * DAY).data_until == reader.now - DELAY
+    reader.now += 600.0
+    assert reader.read_all("etl", window=5 * DAY).data_until == reader.now - DELAY
+    assert min(since for _, _, since, _ in harness.looks) < NOW - 4 * DAY, "all of it was read again"
+    assert reader.runs("etl") == 41
+
+
 def test_a_namespace_that_is_far_behind_leaves_the_others_where_they_are(reader: Reader, harness: Harness) -> None:
     """Its definitions could not be listed for days: what had ended since in any namespace counted as still going on."""
     both = cronjob("etl"), cronjob("load", "other")
