@@ -81,7 +81,10 @@ class HistoryProvider:
         except (HistoryReadOnly, HistoryFull, HistoryLocked) as error:
             if not Path(self._path).is_file():
                 raise
-            reason = error
+            return self._copy(error)
+
+    def _copy(self, reason: HistoryError) -> Store:
+        """What the file holds, in memory, until it can be written again."""
         copy = Store(self._path, copy=True, most=self._most.bytes)
         self._meanwhile = _MEANWHILE if copy.recovered is None else f"{_MEANWHILE} {copy.recovered}"
         self._problem = f"{reason} {self._meanwhile}"
@@ -136,9 +139,15 @@ class HistoryProvider:
         return self._problem
 
     def renew(self) -> None:
-        """Set a damaged file aside and start a new one."""
+        """Set a damaged file aside and start a new one; in memory where that is not possible now, because a closed store
+        would fail every cycle from now on."""
         self.store.close()
-        self.store = self._open()
+        try:
+            self.store = self._open()
+        except HistoryError as error:
+            if self._server is not None:
+                raise
+            self.store = self._copy(error)
 
     def close(self) -> None:
         """Close the file."""

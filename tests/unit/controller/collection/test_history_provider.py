@@ -16,6 +16,7 @@ from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.history import (
     DatabaseAddress,
     HistoryError,
+    HistoryFull,
     HistoryLocked,
     HistoryReadOnly,
     HistoryUnavailable,
@@ -109,6 +110,26 @@ def test_a_file_damaged_where_nothing_can_be_written_does_not_end_the_process(fi
     keeper.renew()
     assert keeper.reopen()
     assert keeper.store.keys() == []
+
+
+def test_where_no_new_file_can_be_begun_in_place_of_a_damaged_one_it_goes_on_in_memory(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store stayed closed: every cycle failed until the process was started anew."""
+    keeper = HistoryProvider(str(file))
+    file.rename(file.with_name("elsewhere"))
+
+    def full(_: HistoryProvider) -> Store:
+        raise HistoryFull(f"history {file} has no space left to write")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HistoryProvider, "_written", full)
+        keeper.renew()
+        assert "has no space left to write" in keeper.reopen()
+        keeper.store.add({KEY: {"second": [ran("2")]}})
+        assert len(keeper.store.runs(KEY)) == 1
+    assert keeper.reopen() == ""
+    keeper.store.write_journal("change/2", "{}", 1.0)
 
 
 def test_a_locked_history_is_waited_for_once_a_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
