@@ -19,7 +19,7 @@ from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.subject import Subject, reach, requests
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import History, SourceReport
+from concertmaster.controller.interfaces import History
 from concertmaster.controller.malloc import give_back
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
@@ -165,20 +165,12 @@ class Cycle:
     def _ask_users(self, record: CycleLog) -> None:
         """Run users' own queries, whose faults affect their authors alone. Afterwards the reports of the sources are
         complete."""
-        for report in self._collector.ask_users().values():
-            self._show(report)
+        reports = self._collector.ask_users()
+        self._telemetry.sources(reports)
+        for report in reports.values():
             if not report.ok:
                 record.problem(report.message)
             self._assessor.record_changes(report.changed, report.answered)
-
-    def _show(self, report: SourceReport) -> None:
-        t = self._telemetry
-        t.queries.labels(report.source).inc(report.queries)
-        t.source_up.labels(report.source).set(1 if report.ok else 0)
-        if report.data_until is not None:
-            t.data_until.labels(report.source).set(report.data_until)
-        for reason, count in report.unassigned.items():
-            t.unassigned.labels(reason).set(count)
 
     def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
         entries = {s.entry.uid: s.entry for s in subjects}

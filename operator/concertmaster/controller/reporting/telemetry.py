@@ -7,6 +7,7 @@ what looks like a credential, because texts of other libraries end up in them.
 
 from __future__ import annotations
 
+import collections
 import json
 import logging
 import math
@@ -21,6 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from concertmaster import __version__
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
+from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.times import utc
@@ -37,6 +39,9 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._learned: set[str] = set()
+        self._sources: set[str] = set()
+        self._unassigned: dict[str, Mapping[str, int]] = {}  # by source, of the last reading
+        self._reasons: set[str] = set()
         r = self.registry
 
         def counter(name: str, documentation: str, *labels: str) -> Counter:
@@ -136,6 +141,29 @@ class Telemetry:
             self.promises.labels(record.rule, "held").set(record.held)
             self.promises.labels(record.rule, "broken").set(record.times - record.held)
             self.promise_ratio.labels(record.rule).set(math.nan if record.median is None else record.median)
+
+    def sources(self, reports: Mapping[str, SourceReport]) -> None:
+        """Record how the metrics sources were read, by name. One that nobody asks for any more has no series left: its last
+        state would raise alerts for good."""
+        for name in self._sources - reports.keys():
+            self.source_up.remove(name)
+            self.data_until.remove(name)
+        self._sources = set(reports)
+        for name, report in reports.items():
+            self.queries.labels(name).inc(report.queries)
+            self.source_up.labels(name).set(1 if report.ok else 0)
+            if report.data_until is not None:
+                self.data_until.labels(name).set(report.data_until)
+        read = {name: report.unassigned for name, report in reports.items() if report.ok and report.queries}
+        self._unassigned = {name: pods for name, pods in self._unassigned.items() if name in reports} | read
+        counts: collections.Counter[str] = sum(
+            map(collections.Counter, self._unassigned.values()), collections.Counter()
+        )
+        for reason in self._reasons - counts.keys():
+            self.unassigned.remove(reason)
+        self._reasons = set(counts)
+        for reason, count in counts.items():
+            self.unassigned.labels(reason).set(count)
 
     def observe_request(self, verb: str, code: int, seconds: float) -> None:
         """Count one request to the Kubernetes API."""
