@@ -53,6 +53,7 @@ class ClusterSnapshot:
     created: int = 0
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
+    held: frozenset[str] = frozenset()  # uids of profiles that are withdrawn once their changes in progress are decided
     labels_old: bool = False  # those of the namespaces are of an earlier cycle: nothing new is written on them
     capacity: Mapping[str, Capacity] | None = None  # by namespace; None: not read yet
 
@@ -138,19 +139,24 @@ class SnapshotBuilder:
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
         found = seen.workflows, seen.left_out
-        rests_on = (policies.edition, reading, frozenset(self._unlabelled), found, registered.profiles)
+        changing = frozenset(discovery.changing(registered.changes))
+        rests_on = (policies.edition, reading, frozenset(self._unlabelled), found, registered.profiles, changing)
         if self._plan is None or not self._plan.stands(rests_on, self._targets):
-            plan = self._planned(snapshot, reading, seen)
+            plan = self._planned(snapshot, reading, seen, changing)
             self._plan = _Planned(rests_on, self._targets, plan)
         return self._carry_out(snapshot, self._plan.plan)
 
-    def _planned(self, snapshot: ClusterSnapshot, reading: _Namespaces, seen: Labelled) -> discovery.DiscoveryPlan:
+    def _planned(
+        self, snapshot: ClusterSnapshot, reading: _Namespaces, seen: Labelled, changing: Collection[tuple[str, str]]
+    ) -> discovery.DiscoveryPlan:
         """What discovery makes of the cluster."""
         profiles, policies, namespaces = snapshot.snapshot.profiles, snapshot.policies, reading.labels
         known = discovery.labelled(profiles)
         by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         discovered = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        plan = discovery.plan((*discovered, *by_labels), self._targets, profiles, complete=self._complete(policies))
+        wanted: tuple[discovery.DesiredProfile, ...] = (*discovered, *by_labels)
+        complete = self._complete(policies)
+        plan = discovery.plan(wanted, self._targets, profiles, complete=complete, changing=changing)
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
         left_out = {policy: (text,) for policy, text in seen.left_out.items()}
         problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, left_out, selecting)
@@ -226,6 +232,7 @@ class SnapshotBuilder:
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             created=made,
             withdrawn=len(gone),
+            held=frozenset(e.uid for e in plan.held),
         )
 
     def _create(

@@ -30,6 +30,7 @@ class StatusView:
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()  # that are Active
     data_until: str | None = None
+    phase: str | None = None  # of a change
     outcomes: tuple[Mapping[str, Any], ...] = ()  # of recommendations that were implemented
     noted: tuple[str, ...] = ()  # rules whose observations are among the insights
     headlines: tuple[Headline, ...] = ()  # Active recommendations, to be ranked across profiles
@@ -60,6 +61,7 @@ class StatusView:
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
             recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
             data_until=status.get("dataUntil"),
+            phase=status.get("phase"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=memory.packed(status),
             document=as_it_stands(status),

@@ -20,7 +20,7 @@ from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
-from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
@@ -950,3 +950,23 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
     bed.cycle._assessor._analyzer = lambda case: (order.append("analyze"), analyze(case))[1]
     bed.run()
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
+
+
+def test_discovery_withdraws_no_profile_whose_change_is_being_verified() -> None:
+    """Somebody describes the workflow now: its change stood unverified for good, whatever it did to the runs."""
+    bed = Bed()
+    bed.cronjob()
+    bed.policy(discover=DISCOVER)
+    bed.run()
+    found = PROFILES.path("demo", "cronjob-etl")
+    spec = {"profileRef": {"name": "cronjob-etl"}, "recommendation": "right-size.etl", "planDigest": "3f9a"}
+    change = bed.client.put(CHANGES, "demo", "c", spec=spec, status={"phase": "Verifying"})
+    bed.profile("mine", metadata={"creationTimestamp": "2035-01-01T00:00:00Z"})
+    bed.run(seconds=INTERVAL)
+    assert found in bed.client.objects
+    assert "cronjob-etl, which discovery made, is used for changes until" in bed.message("TargetResolved", name="mine")
+    change["status"] = {"phase": "Completed"}
+    bed.run(seconds=INTERVAL)
+    assert found not in bed.client.objects
+    bed.run(seconds=INTERVAL)
+    assert "profiles describe it" not in bed.message("TargetResolved", name="mine")

@@ -272,7 +272,7 @@ class Changes:
         else:
             candidates = self._candidates(context.subject.entry.uid)
             entry = context.subject.entry
-            waits = (entry.namespace, entry.name) in self._unrecovered
+            waits = (entry.namespace, entry.name) in self._unrecovered or entry.uid in context.snapshot.held
             if candidates is not None and context.listed() is not None and not waits:
                 self._proposals.reconcile(context, proposed, candidates)
         self._prune(context)

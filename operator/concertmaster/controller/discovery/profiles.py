@@ -7,14 +7,16 @@ policy selects it any more. A list that failed, a kind that vanished or a suspen
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from concertmaster.api.conditions import ConditionType
 from concertmaster.api.discovery import Discovered
 from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, identity, labels_of
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.registry import Entry
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
@@ -32,11 +34,13 @@ class Relabelling:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryPlan:
-    """The writes to make, how many profiles each policy's discovery accounts for, and the problems."""
+    """The writes to make, how many profiles each policy's discovery accounts for, and the problems. ``held``: profiles to be
+    withdrawn once their changes in progress are decided."""
 
     create: tuple[DesiredProfile, ...] = ()
     relabel: tuple[Relabelling, ...] = ()
     withdraw: tuple[Entry, ...] = ()
+    held: tuple[Entry, ...] = ()
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
     obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
 
@@ -66,14 +70,26 @@ def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:
     return [LabelledWorkflow(e.namespace, labels) for e, labels in ours if labels is not None]
 
 
+def changing(changes: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+    """Namespace and name of the profiles whose changes are in progress and can be decided."""
+    for change in changes:
+        left = any(
+            c.get("type") == ConditionType.ORPHANED and c.get("status") == "True" for c in change.status.conditions
+        )
+        if change.status.phase in IN_FLIGHT and not left:
+            yield change.namespace, str((change.spec.get("profileRef") or {}).get("name") or "")
+
+
 def plan(
     wanted: Iterable[DesiredProfile],
     targets: Targets,
     profiles: Sequence[Entry],
     *,
     complete: Callable[[str], bool] = lambda _: True,
+    changing: Collection[tuple[str, str]] = (),
 ) -> DiscoveryPlan:
-    """Compare what should exist with what does. ``complete``: whether all policies for a namespace are known."""
+    """Compare what should exist with what does. ``complete``: whether all policies for a namespace are known;
+    ``changing``: namespace and name of profiles with changes in progress, which nobody would verify without them."""
     theirs, ours, names = _present(profiles)
     create: list[DesiredProfile] = []
     relabel: list[Relabelling] = []
@@ -108,9 +124,9 @@ def plan(
             withdraw += entries  # a user's own profile describes this workflow now
         elif key not in asked and _known_excluded(entries[0], key, targets, complete(key[0])):
             withdraw += entries
-    return DiscoveryPlan(
-        tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()}
-    )
+    held = tuple([e for e in withdraw if (e.namespace, e.name) in changing])
+    gone = tuple([e for e in withdraw if (e.namespace, e.name) not in changing])
+    return DiscoveryPlan(tuple(create), tuple(relabel), gone, held, counts, {k: tuple(v) for k, v in obstacles.items()})
 
 
 def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entry]], set[tuple[str, str]]]:

@@ -15,6 +15,7 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import Policy
+from concertmaster.kube.profiles import is_discovered
 
 
 def elect_leaders(subjects: Sequence[Subject]) -> list[Subject]:
@@ -36,10 +37,13 @@ def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
     if subject is leader:
         text = f"{count} profiles describe it; this one, the oldest, is used for changes"
         return replace(subject, resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)))
-    text = (
-        f"{count} profiles describe it; {leader.entry.name}, the oldest, is used for changes and this one only recommends; "
-        "delete one of them"
-    )
+    if is_discovered(leader.entry.labels) and not is_discovered(subject.entry.labels):
+        what = (
+            "which discovery made, is used for changes until its change in progress is decided, and is withdrawn then"
+        )
+    else:
+        what = "the oldest, is used for changes and this one only recommends; delete one of them"
+    text = f"{count} profiles describe it; {leader.entry.name}, {what}"
     policy = _recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older")
     return replace(
         subject,

@@ -893,6 +893,18 @@ def test_a_deleted_profile_orphans_its_changes() -> None:
     assert bed.cpu() == "1500m"
 
 
+def test_a_profile_that_is_to_be_withdrawn_makes_no_further_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays until its changes are decided, which would never be with another one each time."""
+    bed = Bed()
+    build = bed.stage.build
+    uid = bed.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
+    monkeypatch.setattr(bed.stage, "build", lambda **k: replace(build(**k), held=frozenset({uid})))
+    bed.run()
+    bed.run()
+    assert bed.all() == []
+    assert bed.cpu() == "2"
+
+
 @pytest.mark.parametrize("gone", [(PROFILES,), (PROFILES, CHANGES)])
 def test_changes_of_another_shard_are_left_to_it(gone: tuple[Resource, ...]) -> None:
     """The list and the journal hold those of all shards; profiles of others are not among this one's."""

@@ -84,6 +84,15 @@ def test_ours_goes_when_a_person_describes_the_target() -> None:
     assert found.create == ()
 
 
+def test_ours_stays_until_its_change_in_progress_is_decided() -> None:
+    """Nobody would verify the change, or roll it back, without its profile."""
+    profiles = [entry("mine", ours=False), entry("cronjob-etl")]
+    found = plan([wish()], listed("etl"), profiles, changing={("demo", "cronjob-etl")})
+    assert (names(found.held), found.withdraw) == (["cronjob-etl"], ())
+    found = plan([wish()], listed("etl"), profiles, changing={("other", "cronjob-etl")})
+    assert (found.held, names(found.withdraw)) == ((), ["cronjob-etl"])
+
+
 def test_what_exists_already_is_kept_and_counted() -> None:
     found = plan([wish()], listed("etl"), [entry("cronjob-etl")])
     assert (found.create, found.withdraw, found.relabel) == ((), (), ())
