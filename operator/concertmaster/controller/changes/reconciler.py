@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from concertmaster.api.conditions import Reason
+from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext
@@ -36,17 +36,19 @@ from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ObservedState, Step, unwritten, without_profile
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.core.units import DAY
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
 
 log = logging.getLogger("concertmaster.changes")
 
 _DEFAULT_LIMIT = 20
+_KEPT_SECONDS = 90 * DAY  # without a profile: one that is made anew finds what was decided about its workflow
 
 CandidatesOf = Callable[[str], Sequence[Candidate] | None]
 """Recommendations that can be applied, by the profile's uid; None while this process has not analysed it."""
@@ -249,6 +251,8 @@ class Changes:
             self._verifier.orphan(change, Reason.PROFILE_GONE, decision.reason, now)
         elif decision.step is Step.WITHDRAW:
             self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
+        elif change.phase in FINISHED and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:
+            self._writer.delete(change)
 
     # --- one workflow
 
@@ -284,13 +288,8 @@ class Changes:
         limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
         excess = len(finished) - limit
         for change in sorted(finished, key=lambda c: (c.verdict is not None, c.created, c.name))[: max(0, excess)]:
-            # A journal that still had it would take it for one that was deleted in progress, and roll it back.
-            if not self._writer.noted(partial(self._writer.journal.drop, change.uid)):
+            if not self._writer.delete(change):
                 return
-            try:
-                self._client.delete(change.ref.path, uid=change.uid)
-            except NotFound:
-                continue
             context.changes = [c for c in context.changes if c.uid != change.uid]
             if all(c.digest != change.digest for c in context.changes):
                 self._writer.noted(partial(self._writer.journal.forget_proposed, change.digest))

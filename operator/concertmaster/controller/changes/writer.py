@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -207,6 +208,15 @@ class ChangeWriter:
         except KubeError as error:
             self.problems.append(f"{change.ref}: its status cannot be written: {error}")
             return None
+
+    def delete(self, change: WorkflowChangeView) -> bool:
+        """Delete a finished change. False where the journal still has it, which would take it for one that was deleted in
+        progress, and roll it back. Raises KubeError."""
+        if not self.noted(partial(self.journal.drop, change.uid)):
+            return False
+        with suppress(NotFound):
+            self.client.delete(change.ref.path, uid=change.uid)
+        return True
 
     # --- the journal, where the work must continue without it
 

@@ -1155,6 +1155,19 @@ def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
     assert len(finished) == 2
 
 
+def test_finished_changes_of_a_deleted_profile_are_pruned_in_the_end() -> None:
+    """Profiles of templates with a version in their name are deleted with each release: their changes were kept for good."""
+    bed = applied()
+    later(bed, 2, 1500.0)
+    assert (bed.one().phase, bed.one().status["restored"]) == ("Completed", True)
+    bed.delete(PROFILES, "etl")
+    bed.run(89 * 24 * HOUR)
+    assert len(bed.all()) == 1, "the profile may be made anew"
+    bed.run(24 * HOUR)
+    assert bed.all() == []
+    assert bed.cpu() == "2"
+
+
 def test_the_journal_forgets_the_plan_of_a_change_that_is_pruned() -> None:
     """Else it would grow by each change there ever was."""
     bed = applied()
