@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
-from concertmaster.controller.discovery.subject import Subject, reach, requests
+from concertmaster.controller.discovery.subject import Subject, reach, requests, retained
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.malloc import give_back
@@ -236,7 +236,7 @@ class Cycle:
         if recent(self._tidied, now, HOUR):
             return
         try:
-            self._history.tidy(reach(subjects), now)
+            self._history.tidy(retained(subjects, self._registry.snapshot().changes, now), now)
             self._history.keep_analyses_of({s.entry.uid for s in subjects})
         except Exception as error:  # noqa: BLE001 - a full disk must not stop recommendations
             record.problem(f"tidying the history failed: {error}")

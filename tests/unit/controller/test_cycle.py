@@ -18,7 +18,7 @@ from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.policy import PolicyRef
-from concertmaster.core.times import parse_time
+from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
@@ -752,6 +752,32 @@ def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) 
     assert len(bed.history.tidied) == 1
     bed.run(seconds=3600.0)
     assert len(bed.history.tidied) == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "age", "restored", "more"),
+    [
+        ("Verifying", 0.0, False, True),
+        ("Completed", 13 * 86400.0, False, True),
+        ("Completed", 15 * 86400.0, False, False),
+        ("Completed", 0.0, True, False),
+        ("Proposed", 0.0, False, False),
+    ],
+)
+def test_runs_before_a_change_are_kept_as_long_as_those_after_it_are_compared_with_them(
+    bed: Bed, phase: str, age: float, restored: bool, more: bool
+) -> None:
+    """Those after took the place of those before: a workflow that runs every other day had none left when enough had come,
+    and no harm was found."""
+    at = format_time(NOW - age)
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": at} for kind in ("Applied", "Verified")]
+    conditions += [{"type": "Restored", "status": "True", "lastTransitionTime": at}] if restored else []
+    status: dict[str, Any] = {"phase": phase, "conditions": conditions, "restored": restored}
+    status |= {"verdict": "Same"} if phase == "Completed" else {}
+    spec = {"profileRef": {"name": "etl"}, "recommendation": "right-size.etl", "planDigest": "3f9a"}
+    bed.client.put(CHANGES, "demo", "c", spec=spec, status=status)
+    bed.run()
+    assert bed.history.tidied[0][ETL] == ((200 + 200, 28 * 86400.0) if more else (200, 14 * 86400.0))
 
 
 def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:

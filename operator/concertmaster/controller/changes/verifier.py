@@ -29,6 +29,7 @@ from concertmaster.core.changes.verification.attribution import LoweredMemory, h
 from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import MIN_RUNS_LONG_BASELINE, silent
+from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
@@ -36,7 +37,7 @@ from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 
-# Of one workflow for one verification, to tell weekends: those of twelve days, at one every half an hour.
+# Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
 
 
@@ -178,9 +179,9 @@ class Verifier:
         if definition is None:
             return BeforeAfter((), ())
         until = context.data_until or context.now
-        runs = with_pods(
-            definition, self._history.runs(definition, limit=_MAX_RUNS, since=applied - window, as_of=until)
-        )[1]
+        limit = _MAX_RUNS + max(context.policy.apply.verify.max_runs, MAX_RUNS)
+        known = self._history.runs(definition, limit=limit, since=applied - window, as_of=until)
+        runs = with_pods(definition, known)[1]
         control_group = [
             c for c in context.changes if c.applied is not None and (change is None or c.uid != change.uid)
         ]

@@ -14,10 +14,12 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Definitions, ResolvedDefinition
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, as_document, unknown_source
-from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.profiles import changing, reference
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.controller.registry import Entry
+from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, watched_until
+from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
@@ -266,4 +268,21 @@ def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:
             analysis = s.policy.analysis
             runs, window = max(runs, analysis.max_runs), max(window, analysis.window_seconds)
         reaches[s.key] = (runs, window)
+    return reaches
+
+
+def retained(subjects: Sequence[Subject], changes: Sequence[Entry], now: float) -> dict[WorkflowKey, tuple[int, float]]:
+    """How much of each workflow's past is kept: what is analysed; where a change is verified or monitored, runs before it
+    beside those after it, which would otherwise take their place one by one."""
+    reaches = reach(subjects)
+    verified, kept = set(changing(changes)), dict[str, float]()
+    for line in [c.line for c in changes if c.line is not None and not c.line.restored]:
+        kept[line.workflow] = max(line.applied or 0.0, kept.get(line.workflow, 0.0))
+    for s in subjects:
+        if s.policy is not None:
+            settings = scheduled(s.policy.apply.verify, s.resolved.definition, now)
+            seconds, place = watched_until(settings), (s.entry.namespace, s.entry.name)
+            if place in verified or now - kept.get("/".join(place), 0.0) < seconds:
+                runs, window = reaches[s.key]
+                reaches[s.key] = (runs + max(settings.max_runs, MAX_RUNS), window + seconds)
     return reaches
