@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from concertmaster.core.units import DAY
@@ -42,6 +43,14 @@ class JournalPages(Protocol):
         """Entries whose key begins with ``prefix``."""
 
 
+@dataclass(frozen=True, slots=True)
+class BegunChanges:
+    """Changes that were begun and not finished: their entries by uid, and the uids of those that cannot be read."""
+
+    entries: Mapping[str, Mapping[str, Any]]
+    unreadable: frozenset[str]
+
+
 class Journal:
     """Entries by the uid of their WorkflowChange. ``pages`` gives the present store, which may be opened anew."""
 
@@ -73,14 +82,12 @@ class Journal:
         """Monitor a kept change no longer."""
         self._pages().drop_journal(f"{_KEPT}{uid}")
 
-    def in_flight(self) -> dict[str, dict[str, Any]]:
-        """Changes that were begun and not finished, by uid."""
-        return {uid: entry for uid, entry in self._entries(_IN_PROGRESS).items() if _names(entry)}
-
-    def unreadable(self) -> frozenset[str]:
-        """The changes that were begun and not finished whose entries cannot be read, by uid."""
+    def in_flight(self) -> BegunChanges:
+        """Changes that were begun and not finished, of one reading."""
         rows = self._pages().journal(_IN_PROGRESS)
-        return frozenset(key.removeprefix(_IN_PROGRESS) for key, body in rows.items() if not _names(_read(body)))
+        read = {key.removeprefix(_IN_PROGRESS): _read(body) for key, body in rows.items()}
+        entries = {uid: entry for uid, entry in read.items() if _names(entry)}
+        return BegunChanges(entries, frozenset(read.keys() - entries.keys()))
 
     def holds(self, uid: str, digest: str) -> bool:
         """Whether the change ``uid`` was begun with the plan of this digest and is not finished, or is monitored."""

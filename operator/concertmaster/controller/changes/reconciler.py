@@ -146,12 +146,12 @@ class Changes:
 
     def _reconcile(self, cycle: _Cycle) -> None:
         try:
-            journaled = self._writer.journal.in_flight()
+            begun = self._writer.journal.in_flight()
         except HistoryError as error:
             cycle.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
         proposing = not cycle.early and any(map(_may_change, cycle.subjects))
-        if not proposing and not cycle.snapshot.snapshot.changes and not journaled:
+        if not proposing and not cycle.snapshot.snapshot.changes and not begun.entries:
             cycle.outcome.tally = Tally()
             return
         listed = self._list(cycle.outcome)
@@ -159,10 +159,10 @@ class Changes:
             return
         followed, self._followed = self._followed, {} if cycle.early else None
         tally = cycle.outcome.tally = self._writer.tally if followed is not None else self._writer.begin()
-        self._unrecovered = self._recovery.missing(journaled, listed)
+        self._unrecovered = self._recovery.missing(begun.entries, listed)
         if followed is None:
             self._unrecovered = self._recovery.recover(
-                journaled, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
+                begun, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
                 partial(self._guarded, outcome=cycle.outcome),
             )  # fmt: skip
         if not cycle.early:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.controller.changes.context import scope_of
+from concertmaster.controller.changes.journal import BegunChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -40,7 +41,7 @@ class Recovery:
 
     def recover(
         self,
-        journaled: Mapping[str, Mapping[str, Any]],
+        begun: BegunChanges,
         listed: Sequence[WorkflowChangeView],
         subjects: Iterable[Subject],
         targets: Targets,
@@ -54,8 +55,8 @@ class Recovery:
         known = {(s.entry.namespace, s.entry.name): s for s in subjects}
         pending: set[Workflow] = set()
         with guarded("the journal"):
-            self._report_unreadable(present)
-        for uid, body in journaled.items():
+            self._report_unreadable(begun.unreadable, present)
+        for uid, body in begun.entries.items():
             if uid in present:
                 if present[uid].phase in FINISHED:
                     self._writer.noted(partial(self._writer.journal.drop, uid))
@@ -79,10 +80,9 @@ class Recovery:
         gone = [WorkflowChangeView(body) for uid, body in journaled.items() if uid not in present]
         return frozenset((c.namespace, c.profile) for c in gone)
 
-    def _report_unreadable(self, present: Mapping[str, WorkflowChangeView]) -> None:
+    def _report_unreadable(self, unreadable: frozenset[str], present: Mapping[str, WorkflowChangeView]) -> None:
         """Say once which entries cannot be read: nothing is written for their changes, and those that are there report it
         themselves, as any that the journal does not hold."""
-        unreadable = self._writer.journal.unreadable()
         unreadable -= {uid for uid, change in present.items() if not self._reads(change.namespace)}
         for uid in sorted(unreadable - self._unreadable):
             name = present[uid].ref if uid in present else f"a WorkflowChange that was deleted (uid {uid})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
@@ -57,8 +57,8 @@ class Rollback:
     def _undo_of(self, change: WorkflowChangeView) -> str:
         """The command by which a person rolls it back: from the journal, if that still has the proposed plan. The
         journal's plan was for the profile's workflow when it was written, even if the profile names another one now."""
-        bodies: dict[str, dict[str, Any]] = {}
-        self._writer.noted(lambda: bodies.update(self._writer.journal.in_flight()))
+        bodies: dict[str, Mapping[str, Any]] = {}
+        self._writer.noted(lambda: bodies.update(self._writer.journal.in_flight().entries))
         kept = WorkflowChangeView(bodies.get(change.uid) or {})
         if kept.digest != change.digest or kept.forged() is not None:
             return "What it was before is in the object's own history"
