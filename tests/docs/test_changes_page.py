@@ -36,6 +36,10 @@ HELD: dict[str, tuple[str, str]] = {
     "Undo by hand": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "Whenever a person": (LOOP, "test_a_rule_asks_for_a_month_after_a_person_was_against_it"),
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
+    "A change that a webhook or admission policy denies": (
+        "tests/unit/controller/changes/test_repeated_writes.py",
+        "test_an_approved_change_survives_a_freeze_and_asks_admission_seldom",
+    ),
     "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),
     "A Task is changed": (TASKS, "test_a_task_that_another_pipeline_runs_waits_for_a_person_who_learns_which"),

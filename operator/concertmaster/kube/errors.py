@@ -100,6 +100,12 @@ _ADMISSION = re.compile(r"\bdenied (the )?request\b")  # by a webhook, by a Vali
 _MAX_MESSAGE = 500
 
 
+def by_admission(error: KubeError) -> bool:
+    """Whether a webhook or an admission policy denied the request, with whatever code: a webhook that sets none answers 400,
+    a ValidatingAdmissionPolicy 422."""
+    return _ADMISSION.search(str(error)) is not None
+
+
 def from_status(
     status: int,
     what: str,

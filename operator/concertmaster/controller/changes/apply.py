@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
+from concertmaster.controller.changes.journal import RefusedWrite
 from concertmaster.controller.changes.status import new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -25,7 +26,11 @@ from concertmaster.report.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
 _ATTEMPTS = 9
-_REFUSED_FOR = HOUR  # doubled with each refusal in a row, up to a day
+_PAUSES = {
+    PatchOutcome.REFUSED: (HOUR, DAY),  # it lasts, and each attempt is another object
+    PatchOutcome.FORBIDDEN: (MINUTE, proposed.MAX_DENIAL_PAUSE),  # a freeze ends, and the change is still there
+}
+"""Seconds until the next attempt after a first refusal, and the most after several in a row, each twice the last."""
 
 
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str:
@@ -42,9 +47,6 @@ class Apply:
         self._writer = writer
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
-        # By namespace, profile and recommendation: the last write that was refused, for two days, and seconds until the
-        # next attempt.
-        self._refusals: dict[tuple[str, str, str], tuple[float, float]] = {}
         self._denied: dict[str, float] = {}  # by namespace: the cycle in which no change could be created there
 
     def writes_left(self, namespace: str, now: float) -> int:
@@ -53,6 +55,12 @@ class Apply:
         while recent and not 0.0 <= now - recent[0] < MINUTE:  # a moment to come: the clock was set back since
             recent.popleft()
         return self._per_minute - len(recent)
+
+    def paused(self, plan: Plan | WorkflowChangeView, now: float) -> bool:
+        """Whether the API server did not take a write of the recommendation, so recently that none is tried again yet.
+        Raises HistoryError."""
+        refused = self._writer.journal.refused(plan.namespace, plan.profile, plan.recommendation, now)
+        return refused is not None and not refused.over(now)
 
     def propose(
         self,
@@ -65,8 +73,7 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
         before, a write of its recommendation was refused not long ago, or the server does not take it."""
-        at, pause = self._refusals.get((plan.namespace, plan.profile, plan.recommendation), (now, 0.0))
-        if 0.0 <= now - at < pause or self._denied.get(plan.namespace) == now:
+        if self._denied.get(plan.namespace) == now or self.paused(plan, now):
             return None
         taken = {c.name: c for c in known}
         attempt = 1
@@ -115,6 +122,8 @@ class Apply:
         result = self._writer.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle reads the outcome
+        if result.outcome is PatchOutcome.DONE:
+            self._forget_refused(begun, now)
         return self.settle(begun, now, result) or begun  # in progress, even if its status cannot be written now
 
     def settle(
@@ -138,15 +147,31 @@ class Apply:
         return self._writer.carry_out(change, step, now if at is None else at)
 
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
-        """The server did not take it: final when it never will; else the next cycle tries again."""
-        if result.outcome is PatchOutcome.REFUSED:
-            recommendation = change.namespace, change.profile, change.recommendation
-            self._refusals = {key: (at, pause) for key, (at, pause) in self._refusals.items() if now - at < 2 * DAY}
-            pause = self._refusals.get(recommendation, (0.0, 0.5 * _REFUSED_FOR))[1]
-            self._refusals[recommendation] = now, min(DAY, 2.0 * pause)
+        """The server did not take it: final when it never will; else it is tried again after a pause."""
+        if result.outcome in _PAUSES:
+            self._note_refused(change, now, *_PAUSES[result.outcome])
+        elif result.outcome is PatchOutcome.UNCERTAIN:
+            self._writer.problems.append(f"{change.ref} is not written yet: {result.message}")
         steps = {
             PatchOutcome.GONE: conflict("the target was deleted", applied=False),
             PatchOutcome.REFUSED: proposed.refused(result.message),
             PatchOutcome.FORBIDDEN: proposed.denied(result.message),
         }
         return self._writer.carry_out(change, steps.get(result.outcome, Transition(None)), now)
+
+    def _note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float) -> None:
+        """Begin the pause after a write that the server did not take. Raises HistoryError."""
+        journal, recommendation = self._writer.journal, (change.namespace, change.profile, change.recommendation)
+        last = journal.refused(*recommendation, now)
+        pause = first if last is None else min(most, max(first, 2.0 * last.pause))
+        self._writer.noted(lambda: journal.note_refused(*recommendation, RefusedWrite(now, pause)))
+
+    def _forget_refused(self, change: WorkflowChangeView, now: float) -> None:
+        """The server took it: a later refusal is a first one."""
+        journal, recommendation = self._writer.journal, (change.namespace, change.profile, change.recommendation)
+
+        def forget() -> None:
+            if journal.refused(*recommendation, now) is not None:
+                journal.forget_refused(*recommendation)
+
+        self._writer.noted(forget)

@@ -18,13 +18,28 @@ _IN_PROGRESS = "change/"
 _MADE = "made/"
 _DELETED = "deleted/"
 _KEPT = "kept/"
+_REFUSED = "refused/"
 _KEEP_SECONDS = 30 * DAY
+_KEEP_REFUSAL_SECONDS = 2 * DAY  # later ones are not in a row with it
 _KEEP_PROPOSAL_SECONDS = 90 * DAY  # a proposal that is decided later must be the same plan exactly
 
 
 def _deleted(change: Mapping[str, Any]) -> str:
     spec = change["spec"]
     return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedWrite:
+    """The last write of a recommendation that the API server did not take: when (unix seconds), and for how many seconds
+    none is tried since."""
+
+    at: float
+    pause: float
+
+    def over(self, now: float) -> bool:
+        """Whether the next may be tried; one that is yet to come was before the clock was set back."""
+        return not 0.0 <= now - self.at < self.pause
 
 
 class JournalPages(Protocol):
@@ -114,6 +129,25 @@ class Journal:
         rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
         known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
+
+    def note_refused(self, namespace: str, profile: str, recommendation: str, refused: RefusedWrite) -> None:
+        """Remember that the API server did not take a write of a recommendation."""
+        body = json.dumps({"at": refused.at, "pause": refused.pause})
+        self._pages().write_journal(f"{_REFUSED}{namespace}/{profile}/{recommendation}", body, refused.at)
+        self._pages().prune_journal(_REFUSED, refused.at - _KEEP_REFUSAL_SECONDS)
+
+    def refused(self, namespace: str, profile: str, recommendation: str, now: float) -> RefusedWrite | None:
+        """The last write of a recommendation that the API server did not take, of the last two days."""
+        prefix = f"{_REFUSED}{namespace}/{profile}/"
+        entry = self._entries(prefix, recommendation).get(recommendation, {})
+        at, pause = entry.get("at"), entry.get("pause")
+        if not isinstance(at, int | float) or not isinstance(pause, int | float) or now - at >= _KEEP_REFUSAL_SECONDS:
+            return None
+        return RefusedWrite(at, pause)
+
+    def forget_refused(self, namespace: str, profile: str, recommendation: str) -> None:
+        """The API server has taken a write of a recommendation."""
+        self._pages().drop_journal(f"{_REFUSED}{namespace}/{profile}/{recommendation}")
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""

@@ -191,6 +191,8 @@ class Proposals:
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, *, approved: bool
     ) -> None:
         """Run all checks again on the present objects of the API server, then write."""
+        if self._apply.paused(change, context.now):
+            return  # its condition says why
         fresh = self._writer.fresh(change)
         raw = self._writer.target(change)
         if fresh is None or not self._writer.as_read(change):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model import Edit
 from concertmaster.core.units import DAY, HOUR
@@ -14,6 +16,7 @@ from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, 
 from tests.support.core.change_samples import recommended
 
 TARGET = CRONJOB.path("demo", "etl")
+NO_MORE: Any = {"retry_after": None, "continue_token": ""}
 
 
 def test_a_write_that_is_undone_at_once_is_a_conflict_and_is_not_repeated() -> None:
@@ -76,6 +79,86 @@ def test_a_refusal_of_long_ago_does_not_count_as_one_in_a_row() -> None:
     for _ in range(3):
         bed.run(HOUR)
     assert [b - a for a, b in pairwise(answers[3:])] == [HOUR]
+
+
+def refusing(bed: Bed, *, restarted: bool) -> list[float]:
+    """When writes are tried that the server refuses, in 24 cycles of an hour."""
+    answers: list[float] = []
+
+    def refuse(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            answers.append(bed.now)
+            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
+
+    bed.client.on_request = refuse
+    for _ in range(24):
+        bed.run(HOUR)
+        if restarted:
+            bed.start()
+    return answers
+
+
+def test_a_process_that_starts_anew_or_takes_over_a_shard_knows_what_the_server_refuses() -> None:
+    whole = refusing(Bed(cooldown="0s"), restarted=False)
+    assert len(whole) == 5
+    assert refusing(Bed(cooldown="0s"), restarted=True) == whole
+
+
+DENIALS = [
+    errors.from_status(
+        403, "PATCH", 'admission webhook "freeze" denied the request: no changes', "Forbidden", **NO_MORE
+    ),
+    errors.from_status(
+        400, "PATCH", 'admission webhook "freeze" denied the request: no changes', "BadRequest", **NO_MORE
+    ),
+    errors.from_status(
+        422,
+        "PATCH",
+        "CronJob etl is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: no changes",
+        "Invalid",
+        **NO_MORE,
+    ),
+]
+
+
+@pytest.mark.parametrize("stage", ["DRY", "PATCH"])
+@pytest.mark.parametrize("denial", DENIALS, ids=["webhook", "webhook without a code", "policy"])
+def test_an_approved_change_survives_a_freeze_and_asks_admission_seldom(denial: errors.KubeError, stage: str) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.decide("Approve")
+    answers: list[float] = []
+
+    def deny(method: str, path: str) -> None:
+        if (method, path) == (stage, TARGET):
+            answers.append(bed.now)
+            raise denial
+
+    bed.client.on_request = deny
+    for _ in range(55):
+        bed.run()
+    assert [round((b - a) / 60.0) for a, b in pairwise(answers)] == [1, 2, 4, 8, 15, 15]
+    assert bed.one().phase == "Proposed"
+    assert bed.state(C.APPLIED) == ("False", "Denied")
+    assert "no changes; it is tried again at least every 15m" in bed.message(C.APPLIED)
+    bed.start()
+    bed.run()
+    assert len(answers) == 7
+    bed.client.on_request = lambda *_: None
+    for _ in range(15):
+        bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert not bed.pages.journal("refused/")
+
+
+def test_a_write_that_gets_no_answer_to_its_trial_is_a_problem_that_says_so() -> None:
+    bed = Bed()
+    failing = errors.Busy('failed calling webhook "x": connection refused', status=500)
+    bed.client.faults["DRY", TARGET] = [failing]
+    bed.run()
+    assert any("is not written yet: failed calling webhook" in p for p in bed.problems)
+    bed.run()
+    assert bed.cpu() == "1500m"
 
 
 def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> None:
