@@ -325,6 +325,9 @@ class Bed:
     def edit(self, pointer: str, value: Any) -> None:
         changed = jsonpatch.apply(self.target, [{"op": "add", "path": pointer, "value": value}])
         changed["metadata"]["resourceVersion"] = f"foreign-{self.now}-{pointer}"
+        changed["metadata"]["generation"] = changed["metadata"].get("generation", 1) + (
+            changed["spec"] != self.target["spec"]
+        )
         self.target.clear()
         self.target.update(changed)
 

@@ -100,6 +100,9 @@ class PlanTarget(ApiModel):
         description="Fingerprint of the workflow's definition right after the change was written.",
         examples=["9f2c41d07be3"],
     )
+    generation: int | None = Field(
+        default=None, ge=0, description="Generation of the object before the change was written.", examples=[12]
+    )
     kind: Line160 = Field(description="Kind of the object.", examples=["WorkflowTemplate"])
     name: Line400 = Field(description="Name of the object.", examples=["nightly-etl"])
     namespace: Line160 | None = Field(

@@ -131,7 +131,8 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one. Without
         one, a target that is as before is waited for: the write may still be under way. What the server says it stored was
-        written, even if somebody has undone it since: the next cycle sees that."""
+        written, even if somebody has undone it since: the next cycle sees that. So may they have where nothing says so,
+        if the target's generation has moved twice."""
         done = result is not None and result.outcome is PatchOutcome.DONE
         raw = result.stored if result is not None and done else self._writer.target(change)
         other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
@@ -139,7 +140,13 @@ class Apply:
         target = self._writer.target_state(change, raw)
         if result is None and self._writer.may_land(change, raw):
             return change  # a later cycle reads the outcome
-        step = written.settled(target, other_writers=other_writers, undo=change.undo(), expected=expected)
+        step = written.settled(
+            target,
+            other_writers=other_writers,
+            undo=change.undo(),
+            expected=expected,
+            unclear=result is None and self._writer.may_be_undone(change, raw),
+        )
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)
         # The cycle may have begun long before the write, or after it.

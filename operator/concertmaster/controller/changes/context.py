@@ -177,6 +177,7 @@ def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
             continue
         if change.decision == Decision.REJECT:
             return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
-        if change.phase == ChangePhase.CONFLICT and change.applied is not None:
+        applied = change.condition(ConditionType.APPLIED).get("status")
+        if change.phase == ChangePhase.CONFLICT and applied in ("True", "Unknown"):
             return "somebody undid or overwrote a change of this kind"
     return None

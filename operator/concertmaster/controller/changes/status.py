@@ -71,10 +71,11 @@ def plan_status(plan: Plan) -> dict[str, Any]:
 
 
 def plan_for(change: WorkflowChangeView, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan in the status of ``change``, with the version of its target ``raw`` that the write is for."""
-    plan = change.status.get("plan") or {}
-    version = str(raw["metadata"]["resourceVersion"])
-    return {**plan, "target": {**(plan.get("target") or {}), "resourceVersion": version}}
+    """The plan in the status of ``change``, with version and generation of its target ``raw`` that the write is for."""
+    plan, meta = change.status.get("plan") or {}, raw["metadata"]
+    target = {**(plan.get("target") or {}), "resourceVersion": str(meta["resourceVersion"])}
+    generation = meta.get("generation")
+    return {**plan, "target": target if generation is None else {**target, "generation": generation}}
 
 
 def _correction(factor: float) -> dict[str, str]:

@@ -114,6 +114,14 @@ class ChangeWriter:
         self._unanswered.pop(change.uid, None)
         return False
 
+    @staticmethod
+    def may_be_undone(change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
+        """Whether a write that was begun and never answered may have been stored and overwritten since: that makes two
+        generations of ``raw``, an edit that kept it from being stored makes one."""
+        before = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
+        present = ((raw or {}).get("metadata") or {}).get("generation")
+        return isinstance(before, int) and isinstance(present, int) and present >= before + 2
+
     def write_inverse(
         self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool] = lambda: True
     ) -> WriteResult:

@@ -75,6 +75,42 @@ def test_a_write_for_a_version_that_is_gone_is_not_waited_for() -> None:
     assert bed.cpu() == "2"
 
 
+@pytest.mark.parametrize("value", ["2", "3"])
+@pytest.mark.parametrize("mode", ["Auto", "Approve"])
+def test_a_write_that_was_stored_and_undone_before_the_next_process_reads_it_is_not_repeated(
+    mode: str, value: str
+) -> None:
+    bed = Bed(mode=mode, cooldown="0s")
+    bed.run()
+    if mode == "Approve":
+        bed.decide("Approve")
+    else:
+        bed = Bed(mode=mode, cooldown="0s")
+    land = cut_off(bed, killed=True)
+    land()
+    bed.edit(CPU, value)
+    bed.run()
+    assert (bed.cpu(), len(bed.client.target_writes)) == (value, 1)
+    (ended,) = [c for c in bed.all() if c.phase == "Conflict"]
+    assert (ended.is_(C.APPLIED), "so it may have been written and undone" in str(ended.status)) == (None, True)
+    bed.items = [cheaper(current=value, proposed="1500m")]
+    for _ in range(5):
+        bed.run()
+    assert (bed.cpu(), len(bed.client.target_writes)) == (value, 1)
+    assert sorted(c.phase for c in bed.all()) == ["Conflict", "Proposed"]  # for 30 days a person decides
+
+
+def test_other_edits_do_not_end_a_change_that_was_not_written() -> None:
+    """A controller's status, and one edit of the spec, keep the write from being stored."""
+    bed = Bed()
+    cut_off(bed, killed=True)
+    bed.target["status"] = {"lastScheduleTime": "2026-11-29T09:00:00Z"}
+    bed.target["metadata"]["resourceVersion"] = "of-the-status"
+    bed.edit("/spec/suspend", True)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+
+
 def test_the_version_that_is_written_is_the_one_of_the_last_check() -> None:
     bed = Bed(mode="Approve")
     bed.run()

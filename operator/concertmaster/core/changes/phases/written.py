@@ -22,11 +22,22 @@ _REASONS = {
 }
 
 
-def settled(target: TargetState, *, other_writers: Sequence[str], undo: str, expected: str) -> Transition:
+def settled(
+    target: TargetState, *, other_writers: Sequence[str], undo: str, expected: str, unclear: bool = False
+) -> Transition:
     """Outcome of a write that was begun, from the state of the target: applied, not applied, or overwritten.
-    ``other_writers``: other owners of the object; ``expected``: the predicted effect."""
+    ``other_writers``: other owners of the object; ``expected``: the predicted effect; ``unclear``: the write may have been
+    stored before somebody else's, so that it is not repeated where the target does not have it."""
     if target is TargetState.GONE:
         return conflict("the target was deleted", applied=False)
+    if unclear and target in (TargetState.AS_BEFORE, TargetState.CHANGED):
+        text = (
+            "somebody else changed the target while this was written, so it may have been written and undone; it is left"
+            " as it is"
+        )
+        return replace(
+            conflict(text, applied=False), conditions=(ConditionUpdate(C.APPLIED, None, Reason.CONFLICT, text),)
+        )
     if target is TargetState.AS_BEFORE:
         text = "it is not written yet; every check runs again before it is"
         waiting = ConditionUpdate(C.APPLIED, False, Reason.WAITING, text)
