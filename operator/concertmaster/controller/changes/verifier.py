@@ -119,8 +119,7 @@ class Verifier:
     ) -> WorkflowChangeView | None:
         decision = before_verification(self.target_state(context, change), change.undo())
         if decision.step is Step.CONFLICT:
-            step = conflict(decision.reason, applied=change.applied is not None)
-            return self._writer.carry_out(change, step, context.now)
+            return self._overwritten(change, decision.reason, context.now)
         definition, applied = context.definition, change.applied
         if decision.step is not Step.VERIFY or definition is None or applied is None:
             return None
@@ -169,7 +168,15 @@ class Verifier:
         if result.restore:
             step = written.rolling_back(result.reason, result, fields)
             return self._rollback.restore(change, step, context.now, context.may_write)
+        if result.verdict is not None:  # the list may be of an earlier cycle, before somebody's edit
+            present = before_verification(self._writer.target_state(change, self._writer.target(change)), change.undo())
+            if present.step is Step.CONFLICT:
+                return self._overwritten(change, present.reason, context.now)
         return self._writer.carry_out(change, written.verified(result, fields, change.status), context.now)
+
+    def _overwritten(self, change: WorkflowChangeView, why: str, now: float) -> WorkflowChangeView | None:
+        """End a change whose target somebody else has changed since."""
+        return self._writer.carry_out(change, conflict(why, applied=change.applied is not None), now)
 
     def split_runs(
         self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None

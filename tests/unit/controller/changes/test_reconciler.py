@@ -814,6 +814,20 @@ def test_a_list_older_than_the_write_is_not_mistaken_for_somebodys_edit() -> Non
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
 
 
+def test_a_foreign_edit_that_no_list_has_shown_is_not_called_kept() -> None:
+    bed = applied(cooldown="0s")
+    bed.run()  # lists it as it was written
+    bed.edit(CPU, "2")
+    bed.client.lists = {CRONJOB.path(): errors.Unreachable("reset")}
+    later(bed, 12, cpu=0.75)
+    for _ in range(3):
+        bed.client.lists = {}
+        bed.run()
+    ended, question = sorted(bed.all(), key=lambda c: c.phase)
+    assert (ended.phase, ended.verdict, ended.condition(C.RESTORED)["reason"]) == ("Conflict", None, "Conflict")
+    assert (question.phase, bed.cpu()) == ("Proposed", "2")  # for 30 days a person decides
+
+
 def test_another_order_of_the_list_is_not_written_into() -> None:
     bed = applied()
     base = "/spec/jobTemplate/spec/template/spec/containers"
