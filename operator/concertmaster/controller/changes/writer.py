@@ -14,13 +14,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.status import with_conditions
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.json_patch import Operation
 from concertmaster.core.changes.operations import version_test
-from concertmaster.core.changes.phases.transition import ChangeEvent, JournalAction, Transition
+from concertmaster.core.changes.phases.transition import ChangeEvent, JournalAction, Transition, closing
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import TargetState, target_state
 from concertmaster.history import HistoryError
@@ -160,7 +161,8 @@ class ChangeWriter:
             return change
         generation = (change.raw.get("metadata") or {}).get("generation")
         phase = {"phase": step.phase.value} if step.phase is not None else {}
-        status = with_conditions({**change.status, **step.fields, **phase}, step.conditions, generation, now)
+        conditions = closing(step, waiting=change.condition(ConditionType.APPROVED).get("status") == "Unknown")
+        status = with_conditions({**change.status, **step.fields, **phase}, conditions, generation, now)
         if status == change.status and (step.journal, step.event) == (JournalAction.NONE, None):
             return change
         keep = partial(self.journal.put, {**change.raw, "status": status}, now)

@@ -264,3 +264,22 @@ def test_a_change_counts_as_in_progress_although_what_was_written_cannot_be_read
     proposals._fingerprinted = fingerprinted  # type: ignore[method-assign]
     bed.run()
     assert bed.one().fingerprint is not None
+
+
+@pytest.mark.parametrize("how", ["edited", "deleted", "refused"])
+def test_a_change_that_has_ended_asks_nobody_to_approve_it(how: str) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    if how == "edited":
+        bed.edit(CPU, "3")
+    else:
+        bed.decide("Approve")
+    if how == "refused":
+        bed.client.faults["DRY", TARGET] = [errors.Rejected("a limit", status=422, reason="Invalid")]
+    if how == "deleted":
+        bed.client.faults["DRY", TARGET] = [errors.NotFound("gone", status=404)]
+    bed.run()
+    ended = next(c for c in bed.all() if c.phase in ("Conflict", "Failed"))
+    asked, applied_ = ended.condition(C.APPROVED), ended.condition(C.APPLIED)
+    assert (asked["status"], asked["reason"]) == ("False", applied_["reason"])
+    assert asked["message"] == applied_["message"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.model.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase
 
@@ -43,6 +44,15 @@ class Transition:
     fields: Mapping[str, Any] = field(default_factory=dict)
     journal: JournalAction = JournalAction.NONE
     event: ChangeEvent | None = None
+
+
+def closing(step: Transition, *, waiting: bool) -> tuple[ConditionUpdate, ...]:
+    """The conditions of ``step`` for a change that is ``waiting`` for a decision or its execution: what ends it ends the
+    question as well, for the same reason."""
+    if not waiting or step.phase not in FINISHED or any(c.type is C.APPROVED for c in step.conditions):
+        return step.conditions
+    last = step.conditions[-1]
+    return (replace(last, type=C.APPROVED, status=False), *step.conditions)
 
 
 def conflict(text: str, *, applied: bool) -> Transition:
