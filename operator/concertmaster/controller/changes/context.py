@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.control_group import WorkflowControl
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
@@ -41,7 +41,7 @@ class WorkflowContext:
     ledger: Ledger
     snapshot: ClusterSnapshot
     facts: FactReader
-    control_group: ControlGroup
+    control: WorkflowControl
     policies: PolicyReader
     now: float
     report: SourceReport | None  # of its metrics source

@@ -71,25 +71,7 @@ class ControlGroup:
         """The control group of one workflow."""
         return WorkflowControl(self, subject)
 
-    def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
-        """How the run times of the other workflows moved since ``applied``, over the span of the runs of
-        ``subject``."""
-        first = _first(before_after.before[-BASELINE:], applied)
-        # Hours and weekends are removed from the runs of `subject`, so they have to be from those of the others.
-        seasons = seasonal(before_after)
-        begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
-        beside = self._beside(subject, first, begin, applied, most)
-        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
-        return common_factor(list(islice(told, _WORKFLOWS)), first)
-
-    def own_runs(self, subject: Subject, before_after: BeforeAfter, applied: float) -> BeforeAfter:
-        """The runs of ``subject`` without those near failures that the other workflows share."""
-        first = _first(before_after.before[-BASELINE:], applied)
-        begin = _first(before_after.before, applied)
-        beside = self._beside(subject, first, begin, applied, SEASONS)
-        return without_shared(before_after, list(islice(beside, _WORKFLOWS)), applied)
-
-    def _beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
+    def beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
         """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""
         report = self._reports.get(subject.source)
         for definition, changed in self._near(subject):
@@ -133,12 +115,21 @@ class WorkflowControl:
     subject: Subject
 
     def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
-        """As ``ControlGroup.common``."""
-        return self.group.common(self.subject, before_after, applied)
+        """How the run times of the other workflows moved since ``applied``, over the span of its own runs."""
+        first = _first(before_after.before[-BASELINE:], applied)
+        # Hours and weekends are removed from its own runs, so they have to be from those of the others.
+        seasons = seasonal(before_after)
+        begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
+        beside = self.group.beside(self.subject, first, begin, applied, most)
+        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
+        return common_factor(list(islice(told, _WORKFLOWS)), first)
 
     def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
-        """As ``ControlGroup.own_runs``."""
-        return self.group.own_runs(self.subject, before_after, applied)
+        """Its runs without those near failures that the other workflows share."""
+        first = _first(before_after.before[-BASELINE:], applied)
+        begin = _first(before_after.before, applied)
+        beside = self.group.beside(self.subject, first, begin, applied, SEASONS)
+        return without_shared(before_after, list(islice(beside, _WORKFLOWS)), applied)
 
 
 def _first(runs: Sequence[RunRecord], applied: float) -> float:

@@ -85,7 +85,7 @@ class KeptChanges:
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)
         if reason is not None:  # read only then: they are many
-            runs = context.control_group.own_runs(context.subject, runs, applied)
+            runs = context.control.own_runs(runs, applied)
             reason = later_harm(runs, steps, lowered)
         if reason is None:
             age = context.now - applied

@@ -196,7 +196,7 @@ class Changes:
                 continue
             cycle.heartbeat("changes")
             context = WorkflowContext(
-                subject, subject.policy, mine, ledger, cycle.snapshot, facts, control, cycle.policies, cycle.now,
+                subject, subject.policy, mine, ledger, cycle.snapshot, facts, control.of(subject), cycle.policies, cycle.now,
                 cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
             )  # fmt: skip
             with self._guarded(f"changes of {context.workflow}", cycle.outcome):

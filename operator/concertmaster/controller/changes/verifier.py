@@ -143,10 +143,8 @@ class Verifier:
             steps=steps,
             lowered=lowered,
             pricing=context.policy.pricing,
-            common=context.control_group.common(context.subject, runs, applied)
-            if len(runs.after) >= MIN_RUNS_LONG_BASELINE
-            else None,
-            own=lambda all_runs: context.control_group.own_runs(context.subject, all_runs, applied),
+            common=context.control.common(runs, applied) if len(runs.after) >= MIN_RUNS_LONG_BASELINE else None,
+            own=lambda all_runs: context.control.own_runs(all_runs, applied),
             silence=silent(
                 runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
             ),
@@ -189,14 +187,9 @@ class Verifier:
         limit = _MAX_RUNS + max(context.policy.apply.verify.max_runs, MAX_RUNS)
         known = self._history.runs(definition, limit=limit, since=applied - window, as_of=until)
         runs = with_pods(definition, known)[1]
-        control_group = [
-            c for c in context.changes if c.applied is not None and (change is None or c.uid != change.uid)
-        ]
-        stayed = [
-            c.applied for c in control_group if c.phase in FINISHED and c.restored is None and c.applied is not None
-        ]
-        stayed = [t for t in stayed if t < applied]
-        undone = [(c.applied, c.restored) for c in control_group if c.applied is not None and c.restored is not None]
+        others = [(c, at) for c in context.changes if (at := c.applied) and (change is None or c.uid != change.uid)]
+        stayed = [at for c, at in others if c.phase in FINISHED and c.restored is None and at < applied]
+        undone = [(at, c.restored) for c, at in others if c.restored is not None]
         since = max(stayed, default=None)
         if change is None:
             return split_runs_at(runs, applied=applied, since=since, now=until, without=undone)
@@ -210,8 +203,8 @@ class Verifier:
         if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
             return False
         since = change.applied or 0.0
-        control_group = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
-        return not any(t >= since for t in control_group)
+        others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
+        return not any(t >= since for t in others)
 
 
 def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:
