@@ -80,11 +80,13 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[fl
     """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
     it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
     ended = row.ended
-    for count in range(min(max(1, round(_MAX_HUNG_SHARE * len(ended))), len(ended)), 0, -1):
-        others, longest = ended[:-count], ended[-count:]
-        least = longest[0].seconds
-        if (others and least < LONG_FACTOR * others[-1].seconds) or row.usual(least):
+    most = max(1, round(_MAX_HUNG_SHARE * len(ended)))
+    for begin in range(max(1, len(ended) - most), len(ended)):
+        least = ended[begin].seconds
+        # No limit is lower than the margin: what passes is twice all before it, which few in a long list are.
+        if least < LONG_FACTOR * max(_MIN_MARGIN, ended[begin - 1].seconds) or row.usual(least):
             continue
+        others, longest = ended[:begin], ended[begin:]
         limit = _limit(evidence, [span.seconds for span in others if span.good])
         if limit.seconds is None or least < LONG_FACTOR * limit.seconds:
             continue

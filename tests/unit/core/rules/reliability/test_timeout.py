@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import ContainerFact, Level, Outcome
-from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.model.policy import AnalysisSettings, Policy, RuleSettings
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.reliability.hangs import DeadlineSpan
+from concertmaster.core.rules.reliability.timeout import _apart, _Times
+from concertmaster.core.rules.reliability.timeouts import recommended_timeout
 from tests.support.builders import NOW, container
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, cron_job, noise, scenario, task
@@ -359,3 +364,27 @@ def test_a_limit_of_the_workflow_that_stops_runs_is_to_be_raised(kind: str, own:
 
 def test_a_limit_of_the_workflow_that_no_run_reaches_is_silent() -> None:
     assert [r for r in _whole(3600).recommended("timeout") if r.id == "timeout.workflow"] == []
+
+
+class _Copied(list[DeadlineSpan]):
+    """A list that counts how many of its rows slices copy."""
+
+    rows = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.rows += len(found) if isinstance(key, slice) else 0
+        return found
+
+
+@pytest.mark.parametrize(
+    "seconds", [lambda i: 0.0, lambda i: 30.0 + i, lambda i: 600.0], ids=["none", "rising", "equal"]
+)
+def test_hangs_are_looked_for_beyond_gaps_only(seconds: Callable[[int], float]) -> None:
+    """Not beyond each execution, however many a fan-out has. Timestamps are whole seconds: many items take none."""
+    evidence = Evidence(scenarios.timeout().analysis(), "wfp", RuleSettings())
+    step = evidence.analysis.steps[0]
+    ended = _Copied(DeadlineSpan(step.step, None, seconds(i), 0.0, True, ()) for i in range(2000))
+    assert step.spec is not None
+    assert _apart(evidence, _Times(step, step.spec, ended, [], (), recommended_timeout([], headroom=0.5))) is None
+    assert ended.rows == 0
