@@ -1,4 +1,4 @@
-"""Runs under one limit: pods started in the order of their requests are those of the loop of events, and the drags too."""
+"""Runs under limits: pods started in the order of their requests are those of the loop of events, and the drags too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_share, executed, step_drag
 from concertmaster.core.analysis.replay import critical as critical_module
-from concertmaster.core.analysis.replay.run import Chain
-from concertmaster.core.analysis.replay.simulate import SlotQueue, chain_length, simulate
+from concertmaster.core.analysis.replay.run import Chain, chain_length
+from concertmaster.core.analysis.replay.simulate import SlotQueue, _EventLoop, simulate
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from tests.support.core.oracle_runs import Engine
 
@@ -27,21 +27,24 @@ def chains(draw: st.DrawFn) -> tuple[Chain, ...]:
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.data(), st.integers(1, 8), st.integers(1, 5))
+@given(st.data(), st.integers(1, 8), st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_pods_in_the_order_of_their_requests_take_as_long_as_in_the_loop_of_events(
-    data: st.DataObject, steps: int, size: int
+    data: st.DataObject, steps: int, sizes: list[int]
 ) -> None:
+    """Under a limit of all steps, or of several that cover no step twice."""
     parents = [tuple(p for p in range(i) if data.draw(st.booleans())) for i in range(steps)]
     pieces = [data.draw(chains()) for _ in range(steps)]
     ranks = data.draw(st.permutations(range(steps)))
     names = [f"s{i}" for i in range(steps)]
     lengths = [max(map(chain_length, rows), default=0.0) for rows in pieces]
-
-    def makespan(limit: Limit) -> float:
-        return simulate(names, parents, pieces, lengths, ranks, [limit])
-
-    by_events = Limit(size, frozenset(names))  # the same limit, but of steps
-    assert makespan(Limit(size)) == makespan(by_events)
+    limits = [Limit(sizes[0])]
+    if len(sizes) > 1:
+        of = [data.draw(st.integers(0, len(sizes))) for _ in names]  # the last: of none
+        limits = [
+            Limit(n, frozenset(x for x, k in zip(names, of, strict=True) if k == at)) for at, n in enumerate(sizes)
+        ]
+    by_events = _EventLoop(names, parents, pieces, ranks, limits).run()
+    assert simulate(names, parents, pieces, lengths, ranks, limits) == by_events
 
 
 @st.composite
@@ -115,3 +118,14 @@ def test_large_runs_are_replayed_without_each_step_only_as_often_as_allowed(monk
     monkeypatch.setattr(critical_module, "LEADING", 2)
     critical_share(runs, graph)
     assert sorted(Counter(left).values()) == [3] * 38 + [10] * 2
+
+
+def test_a_fan_out_is_due_with_one_pod_at_a_time_also_under_a_limit_of_its_own() -> None:
+    names, parents = ["a", "b", "c", "d"], [(), (), (0, 1), (2,)]
+    pieces = [tuple(((float(k % 7), 1.0, 5.0),) for k in range(500))] * 4
+    limits = [Limit(3, frozenset("a")), Limit(5, frozenset("bd"))]
+    queue = SlotQueue.of(names, parents, pieces, range(4), limits)
+    assert queue is not None  # no events are needed
+    assert max(len(queue._due) for _ in queue.openings()) <= len(names)
+    assert queue.end == pytest.approx(500 / 3 * 6 + 12 + 500 / 5 * 6, rel=0.01)  # of a, c and d
+    assert SlotQueue.of(names, parents, pieces, range(4), [*limits, Limit(7)]) is None

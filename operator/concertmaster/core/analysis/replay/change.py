@@ -13,8 +13,17 @@ from statistics import median
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.alike import AlikeRuns, ExecutedRuns, alike, ends_many
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece, lag_parts
-from concertmaster.core.analysis.replay.simulate import chain_length, simulate
+from concertmaster.core.analysis.replay.run import (
+    Attempt,
+    Chain,
+    ExecutedRun,
+    Limit,
+    Piece,
+    chain_length,
+    lag_parts,
+    longest,
+)
+from concertmaster.core.analysis.replay.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import in_group
 from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level
@@ -92,8 +101,7 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
 
 def _length(run: ExecutedRun, step: int, tables: _Tables) -> float:
     """Seconds of a changed step without waiting for a slot."""
-    rows = _step(run, step, tables, {})
-    return chain_length(rows[0]) if len(rows) == 1 else max(map(chain_length, rows), default=0.0)
+    return longest(_step(run, step, tables, {}))
 
 
 def _mixed(run: ExecutedRun, whatif: WhatIf, tables: _Tables) -> float:
@@ -148,7 +156,7 @@ def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[st
     pieces, lengths = list(run.pieces), list(run.lengths)
     for step in tables.touched(run):
         pieces[step] = chains = tuple(_step(run, step, tables, hits))
-        lengths[step] = max(map(chain_length, chains), default=0.0)
+        lengths[step] = longest(chains)
     return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
 
 

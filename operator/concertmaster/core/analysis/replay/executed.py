@@ -18,8 +18,8 @@ from concertmaster.core.analysis.graph import MAX_SECONDS
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, ItemPlaces, ItemRow, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, in_order, lag_parts, pieces_of
-from concertmaster.core.analysis.replay.simulate import chain_length, simulate
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, in_order, lag_parts, longest, pieces_of
+from concertmaster.core.analysis.replay.simulate import simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
 
@@ -94,7 +94,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     if free:
         pieces = in_order(placed.names, chains, pieces, limits)
     limits = (*limits, *_capacity(chains, shared))
-    lengths = tuple([_longest(items) for items in pieces])
+    lengths = tuple([longest(items) for items in pieces])
     ranks = _ranks(placed)
     replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last
     if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
@@ -178,12 +178,6 @@ def _pods(placed: ItemPlaces, chains: Sequence[_Items]) -> dict[str, int]:
         for chain in items:
             pods[name] = pods.get(name, 0) + len(chain)
     return pods
-
-
-def _longest(items: Sequence[Chain]) -> float:
-    if len(items) == 1:
-        return chain_length(items[0])
-    return max([chain_length(chain) for chain in items], default=0.0)
 
 
 def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[ItemRow], int]:

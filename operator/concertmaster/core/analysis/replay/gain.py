@@ -16,8 +16,8 @@ from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.alike import ExecutedRuns
 from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare
-from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun
-from concertmaster.core.analysis.replay.simulate import chain_length, simulate
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, longest
+from concertmaster.core.analysis.replay.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 from concertmaster.core.stats.means import combined
@@ -119,7 +119,7 @@ def sooner(run: ExecutedRun, saved: Mapping[int, float]) -> float:
         [_earlier(chain, first, saved.get(first.source, 0.0)) for chain, (first, *_) in zip(row, chains, strict=True)]
         for row, chains in zip(run.pieces, run.chains, strict=True)
     ]
-    lengths = [max(map(chain_length, row), default=0.0) for row in pieces]
+    lengths = [longest(row) for row in pieces]
     return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail
 
 

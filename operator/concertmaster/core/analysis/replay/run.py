@@ -115,6 +115,26 @@ class ExecutedRun:
         return tuple([chain for place in self.index.get(step, ()) for chain in self.chains[place]])
 
 
+def has_room(limits: Sequence[Limit], names: Sequence[str], pieces: Sequence[Sequence[object]]) -> bool:
+    """Whether each limit has a slot for every chain under it, so that none can ever wait."""
+    return all(sum([len(pieces[i]) for i in limit.places(names)]) <= limit.size for limit in limits)
+
+
+def chain_length(chain: Chain) -> float:
+    """Seconds of a chain that never waits for a slot."""
+    if len(chain) == 1:
+        delay, head, work = chain[0]
+        return delay + head + work
+    return sum([delay + head + work for delay, head, work in chain])
+
+
+def longest(chains: Sequence[Chain]) -> float:
+    """Seconds of the longest of these chains, 0 without any."""
+    if len(chains) == 1:
+        return chain_length(chains[0])
+    return max([chain_length(chain) for chain in chains], default=0.0)
+
+
 def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
     """A first pod's controller lag before it requests its slot, and while it holds the slot, in seconds.
 

@@ -12,17 +12,9 @@ from copy import copy
 from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
 
-from concertmaster.core.analysis.replay.run import Chain, Limit
+from concertmaster.core.analysis.replay.run import Chain, Limit, has_room
 
 END, DUE = 0, 1  # at the same time, slots are released before they are requested
-
-
-def chain_length(chain: Chain) -> float:
-    """Seconds of a chain that never waits for a slot."""
-    if len(chain) == 1:
-        delay, head, work = chain[0]
-        return delay + head + work
-    return sum([delay + head + work for delay, head, work in chain])
 
 
 def simulate(
@@ -39,55 +31,34 @@ def simulate(
     queue = SlotQueue.of(names, parents, pieces, ranks, limits) if limits else None
     if queue is not None:
         end = queue.run()
-        return end if queue.waited else _unlimited(parents, lengths)
-    if limits:
-        ready = _ready(parents, lengths)
+        if queue.waited:
+            return end
+    ends = _ends(parents, lengths)
+    if queue is None and limits:
+        ready = [max([ends[parent] for parent in above], default=0.0) for above in parents]
         if any(_binds(limit, names, pieces, ready) for limit in limits):
             return _EventLoop(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0]).run()
-    return _unlimited(parents, lengths)
+    return max(ends, default=0.0)
 
 
-def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> float:
-    """Makespan in seconds when nothing waits for a slot."""
+def _ends(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
+    """When each step ends (s) if nothing waits for a slot."""
     ends: list[float] = []
-    last = 0.0
     for above, length in zip(parents, lengths, strict=True):
         end = 0.0
         for parent in above:
             if ends[parent] > end:
                 end = ends[parent]
-        end += length
-        ends.append(end)
-        if end > last:
-            last = end
-    return last
-
-
-def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
-    """When each step becomes ready (s) if nothing waits for a slot."""
-    out: list[float] = []
-    for above in parents:
-        begin = 0.0
-        for parent in above:
-            end = out[parent] + lengths[parent]
-            if end > begin:
-                begin = end
-        out.append(begin)
-    return out
-
-
-def has_room(limits: Sequence[Limit], names: Sequence[str], pieces: Sequence[Sequence[object]]) -> bool:
-    """Whether each limit has a slot for every chain under it, so that none can ever wait."""
-    return all(sum([len(pieces[i]) for i in limit.places(names)]) <= limit.size for limit in limits)
+        ends.append(end + length)
+    return ends
 
 
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
     """Whether pods that never wait would at some time hold more slots than exist. If not, the limit never matters."""
     if has_room((limit,), names, pieces):
         return False
-    mine = limit.places(names)
     edges: list[tuple[float, int]] = []
-    for i in mine:
+    for i in limit.places(names):
         for chain in pieces[i]:
             now = ready[i]
             for delay, head, work in chain:
@@ -100,24 +71,32 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
 
 
 class SlotQueue:
-    """Pods under one limit of the whole run: they start in the order in which they request their slots, each in the slot
-    that is free first. ``waited``: whether any had to wait for it; ``end``: when the last step so far ended (s)."""
+    """Pods that each are under one limit at most: they start in the order in which they request their slots, each in the
+    slot that is free first. ``waited``: whether any had to wait for it; ``end``: when the last step so far ended (s)."""
 
     def __init__(
-        self, parents: Sequence[Sequence[int]], pieces: Sequence[Sequence[Chain]], ranks: Sequence[int], size: int
+        self,
+        parents: Sequence[Sequence[int]],
+        pieces: Sequence[Sequence[Chain]],
+        ranks: Sequence[int],
+        limit_of: Sequence[int],
+        slots: Sequence[int],
     ) -> None:
-        self._pieces, self._ranks = pieces, ranks
+        """``limit_of``: by step its limit, -1 for none; ``slots``: of each limit."""
+        self._pieces, self._ranks, self._limit_of = pieces, ranks, limit_of
         self._children = _children(parents)
         self._missing = [len(above) for above in parents]
         self._left = [len(chains) for chains in pieces]
         # Until a step is ready: the end of what it waits for; then: of its own pods.
         self._latest = [0.0] * len(parents)
         self._ready = [step for step, missing in enumerate(self._missing) if not missing]
-        # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt.
+        # Of steps that were ready: when their chains are due, ascending, and which these are.
+        self._first: dict[int, tuple[list[float], list[int]]] = {}
+        # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt. Of
+        # the first attempts of a step the next one, with its chain as the number and its place in ``_first`` as the chain.
         self._due: list[tuple[float, int, float, int, int, int, int]] = []
-        self._free = [0.0] * min(size, sum(self._left))
-        self._number = 0
-        self.waited, self.end = False, 0.0
+        self._free = [*([0.0] * count for count in slots), []]  # the last one is that of -1
+        self._number, self.waited, self.end = 0, False, 0.0
 
     @classmethod
     def of(
@@ -128,14 +107,23 @@ class SlotQueue:
         ranks: Sequence[int],
         limits: Sequence[Limit],
     ) -> SlotQueue | None:
-        """None where a limit for some steps only can bind, or a pod takes no time: such a pod's successors request their
-        slots when it does, which only events put in order."""
-        binding = [limit for limit in limits if not has_room((limit,), names, pieces)]
-        if not binding or any(limit.steps is not None or limit.size < 1 for limit in binding):
+        """None where no limit can bind, two that can cover the same step, or a pod takes no time: such a pod's successors
+        request their slots when it does, which only events put in order."""
+        sizes: dict[frozenset[str] | None, int] = {}
+        for limit in limits:
+            if not has_room((limit,), names, pieces):
+                sizes[limit.steps] = min(limit.size, sizes.get(limit.steps, limit.size))
+        if not sizes or min(sizes.values()) < 1:
             return None
+        limit_of = [-1] * len(names)
+        for number, (steps, size) in enumerate(sizes.items()):
+            for place in Limit(size, steps).places(names):
+                if limit_of[place] >= 0:
+                    return None
+                limit_of[place] = number
         if any(head + work <= 0.0 for chains in pieces for chain in chains for _, head, work in chain):
             return None
-        return cls(parents, pieces, ranks, min(limit.size for limit in binding))
+        return cls(parents, pieces, ranks, limit_of, list(sizes.values()))
 
     def run(self) -> float:
         """To the end of the last pod; returns it."""
@@ -147,24 +135,40 @@ class SlotQueue:
         """Runs to the end of the last pod, and gives each step when all that it waits for has its times; what comes before
         does not depend on it."""
         pieces, ranks, children, missing = self._pieces, self._ranks, self._children, self._missing
-        left, latest, ready, due, free = self._left, self._latest, self._ready, self._due, self._free
+        left, latest, ready, due, first = self._left, self._latest, self._ready, self._due, self._first
+        slots = [self._free[limit] for limit in self._limit_of]
         while ready or due:
             if ready:
                 yield ready[-1]
                 step = ready.pop()
                 begin, chains = latest[step], pieces[step]
-                for c, chain in enumerate(chains):
-                    heappush(due, (begin + chain[0][0], ranks[step], -1.0, c, step, c, 0))
                 if chains:
+                    times = [begin + chain[0][0] for chain in chains]
+                    order = sorted(range(len(times)), key=times.__getitem__)
+                    times.sort()
+                    first[step] = times, order
+                    heappush(due, (times[0], ranks[step], -1.0, order[0], step, 0, 0))
                     continue
             else:
-                request, rank, _, _, step, c, attempt = heappop(due)
-                chain = pieces[step][c]
+                request, rank, _, number, step, c, attempt = due[0]
+                if attempt:
+                    heappop(due)
+                else:
+                    times, order = first[step]
+                    place, c = c + 1, number
+                    if place < len(order):
+                        heapreplace(due, (times[place], rank, -1.0, order[place], step, place, 0))
+                    else:
+                        heappop(due)
+                chain, free = pieces[step][c], slots[step]
                 _, head, work = chain[attempt]
-                if free[0] > request:
-                    request, self.waited = free[0], True
-                end = request + head + work
-                heapreplace(free, end)
+                if free:
+                    if free[0] > request:
+                        request, self.waited = free[0], True
+                    end = request + head + work
+                    heapreplace(free, end)
+                else:
+                    end = request + head + work
                 attempt += 1
                 if attempt < len(chain):
                     self._number += 1
@@ -191,9 +195,9 @@ class SlotQueue:
         pieces = list(self._pieces)
         for place in places:
             pieces[place] = ()
-        other._pieces = pieces
+        other._pieces, other._first = pieces, dict(self._first)
         other._missing, other._left, other._latest = list(self._missing), list(self._left), list(self._latest)
-        other._ready, other._due, other._free = list(self._ready), list(self._due), list(self._free)
+        other._ready, other._due, other._free = list(self._ready), list(self._due), [list(own) for own in self._free]
         return other
 
 
@@ -227,10 +231,9 @@ class _EventLoop:
         self._free = [limit.size for limit in limits]
         self._left = [len(chains) for chains in pieces]
         self._queues: dict[tuple[int, ...], deque[tuple[int, int, int, int]]] = {n: deque() for n in self._needs}
-        self._number, self._turn = 0, 0
+        self._number, self._turn, self.end = 0, 0, 0.0
         # Time, kind, rank, number, step, chain, attempt.
         self.events: list[tuple[float, int, int, int, int, int, int]] = []
-        self.end = 0.0
 
     def run(self) -> float:
         """Until nothing is due or running any more; returns ``end``."""
