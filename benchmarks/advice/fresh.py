@@ -23,9 +23,8 @@ from benchmarks.advice.truth import worth
 from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
 from benchmarks.options import by_kind_and_seed, target
-from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import wilson
-from concertmaster.core.rules.upper_bound import assumption
 
 RESULT = Path(__file__).parents[1] / "results" / "fresh.json"
 # Sets of fresh runs whose mean is the true effect: its own error widens the comparison by a sixtieth.
@@ -35,8 +34,6 @@ _OTHER_EVENTS = 2**32
 LEVEL = 90.0
 # Few runs that vary much: the sampling error is most of an interval.
 VARIATION = 3.0
-# How a recommendation says that its gain is an upper bound.
-_AT_MOST = assumption("").rpartition(", ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,6 @@ class Kept:
     def held(self) -> bool:
         """Whether the interval contains the effect."""
         return self.low <= self.true <= self.high
-
-
-def says_at_most(item: Recommendation) -> bool:
-    """Whether its gain is said to be an upper bound."""
-    return _AT_MOST in item.expected
 
 
 def fresh_effect(plant: Plant, sets: int = SETS) -> float:
@@ -81,7 +73,7 @@ def kept(plant: Plant, sets: int = SETS) -> Kept | None:
     if promised is None:
         return None
     true = fresh_effect(plant, sets)
-    return Kept(placed[0].rule, plant.kind, says_at_most(placed[0]), promised.low, promised.likely, promised.high, true)
+    return Kept(placed[0].rule, plant.kind, placed[0].upper_bound, promised.low, promised.likely, promised.high, true)
 
 
 def _usual(task: tuple[int, int]) -> Kept | None:

@@ -127,7 +127,7 @@ def _limit(edit: Edit) -> int:
 
 
 def _seconds(site: Site, item: Recommendation) -> Followed:
-    return Followed(site, makespan, item.gain_seconds, at_most="at most" in item.expected)
+    return Followed(site, makespan, item.gain_seconds, at_most=item.upper_bound)
 
 
 _BY_RULE: dict[str, Callable[[Site, Flow, Recommendation], Followed | None]] = {

@@ -9,7 +9,7 @@ from enum import StrEnum
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.advice.fresh import Kept, says_at_most, summary
+from benchmarks.advice.fresh import Kept, summary
 from benchmarks.graphs.kinds import KINDS, planted
 from benchmarks.graphs.law import NOW, Flow
 from benchmarks.graphs.manifests import definition
@@ -102,7 +102,7 @@ def _kept(kind: str, plant: Plant, item: Recommendation, true: float) -> Kept | 
     promised: Interval | None = getattr(item.impact, plant.measure)
     if promised is None:
         return None
-    return Kept(item.rule, kind, says_at_most(item), promised.low, promised.likely, promised.high, true)
+    return Kept(item.rule, kind, item.upper_bound, promised.low, promised.likely, promised.high, true)
 
 
 def table(cases: Sequence[Case]) -> list[dict[str, Any]]:

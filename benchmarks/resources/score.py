@@ -10,7 +10,7 @@ from enum import StrEnum
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.advice.fresh import Kept, says_at_most, summary
+from benchmarks.advice.fresh import Kept, summary
 from benchmarks.resources.admission import problem
 from benchmarks.resources.kinds import KINDS, planted
 from benchmarks.resources.law import CPU, DISK, GPU, MEMORY, NOW, Flow
@@ -180,7 +180,7 @@ def _kept(kind: str, item: Recommendation, found: Effect | None) -> tuple[Kept, 
         promised: Interval | None = getattr(item.impact, measure)
         if promised is not None and found is not None:
             true = found.of(measure)
-            kept.append(Kept(item.rule, kind, says_at_most(item), promised.low, promised.likely, promised.high, true))
+            kept.append(Kept(item.rule, kind, item.upper_bound, promised.low, promised.likely, promised.high, true))
     return tuple(kept)
 
 

@@ -171,7 +171,7 @@ def _amount(effect: RelativeEffect) -> str | None:
         return "no change in failed runs"
     sign = -1.0 if effect.likely <= 0 else 1.0
     unit = " points" if effect.measure == "Failures" else "%"
-    ends = sorted(100.0 * sign * v for v in (effect.low, effect.high) if v is not None)
+    ends = sorted(100.0 * sign * v + 0.0 for v in (effect.low, effect.high) if v is not None)
     span = f" ({ends[0]:.0f} to {ends[1]:.0f}{unit})" if len(ends) == 2 and ends[0] != ends[1] else ""
     return f"{abs(100.0 * effect.likely):.0f}{unit} {less if sign < 0 else more}{span}"
 

@@ -188,6 +188,7 @@ def recommendation_view(item: Recommendation) -> View:
         "gainShare": _interval(item.gain_share),
         "savingPerMonth": _interval(item.saving_per_month),
         "failuresAvoidedShare": _interval(item.failures_avoided),
+        "upperBound": item.upper_bound,
         "impact": {
             "runMinutesPerMonth": _interval(item.impact.run_minutes),
             "failedRunsPerMonth": _interval(item.impact.failed_runs),

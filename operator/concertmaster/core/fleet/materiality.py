@@ -64,24 +64,24 @@ def _material(item: Recommendation, effect: Impact, analysis: Analysis, factor: 
     return (
         item.severity is Severity.CRITICAL
         or item.urgent
-        or _reaches(effect.failed_runs, least.failed_runs * factor)
+        or _reaches(item, effect.failed_runs, least.failed_runs * factor)
         or _faster(item, effect, least, factor)
-        or _cheaper(effect, analysis, least, factor)
+        or _cheaper(item, effect, analysis, least, factor)
         or _meets(item, analysis)
     )
 
 
 def _faster(item: Recommendation, effect: Impact, least: Materiality, factor: float) -> bool:
-    return _reaches(effect.run_minutes, least.run_minutes * factor) and _reaches(
-        item.gain_share, least.run_share * factor
+    return _reaches(item, effect.run_minutes, least.run_minutes * factor) and _reaches(
+        item, item.gain_share, least.run_share * factor
     )
 
 
-def _cheaper(effect: Impact, analysis: Analysis, least: Materiality, factor: float) -> bool:
-    if _reaches(effect.money, least.money * factor):
+def _cheaper(item: Recommendation, effect: Impact, analysis: Analysis, least: Materiality, factor: float) -> bool:
+    if _reaches(item, effect.money, least.money * factor):
         return True
     monthly = analysis.cost.per_month
-    return bool(monthly) and _reaches(effect.money, least.cost_share * factor * (monthly or 0.0))
+    return bool(monthly) and _reaches(item, effect.money, least.cost_share * factor * (monthly or 0.0))
 
 
 def _meets(item: Recommendation, analysis: Analysis) -> bool:
@@ -95,17 +95,20 @@ def _meets(item: Recommendation, analysis: Analysis) -> bool:
 def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Analysis) -> bool:
     """Whether its gain closes the gap; ``margin``: relative distance to the target, negative."""
     if objective.startswith("duration"):
-        return not precedes(item.id) and _reaches(item.gain_share, -margin / (1.0 - margin))
+        return not precedes(item.id) and _reaches(item, item.gain_share, -margin / (1.0 - margin))
     if objective == "success":
-        return _reaches(item.failures_avoided, -margin * analysis.policy.objectives.min_success)
+        return _reaches(item, item.failures_avoided, -margin * analysis.policy.objectives.min_success)
     if objective == "cost per run" and analysis.cost.per_month:
-        return _reaches(item.saving_per_month, -margin / (1.0 - margin) * analysis.cost.per_month)
+        return _reaches(item, item.saving_per_month, -margin / (1.0 - margin) * analysis.cost.per_month)
     return False
 
 
-def _reaches(amount: Interval | None, least: float) -> bool:
-    """Whether the likely amount reaches ``least`` and the interval is positive."""
-    return amount is not None and amount.low > 0 and amount.likely >= least
+def _reaches(item: Recommendation, amount: Interval | None, least: float) -> bool:
+    """Whether this amount of its effect reaches ``least`` and its interval is positive (that of an upper bound begins at
+    zero)."""
+    if amount is None or amount.likely < least:
+        return False
+    return amount.low > 0.0 or (item.upper_bound and amount.low == 0.0)
 
 
 def likely_gain(amount: Interval | None) -> float:

@@ -84,7 +84,8 @@ class ProposedChange:
     would no longer fail, 0 to 1): predicted effect; None where they do not apply. ``objective``: the missed or endangered
     objective it refers to. ``urgent``: published even without a known amount, because a requirement is violated: a
     scheduled start, room on a volume. ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets
-    CRITICAL, for a failing workflow. ``confidence``: 0 to 1, with its basis in ``evidence``.
+    CRITICAL, for a failing workflow. ``confidence``: 0 to 1, with its basis in ``evidence``. ``upper_bound``: the predicted
+    effect is at most the high end, and its low end is zero (see ``rules.upper_bound``).
     """
 
     step: str | None = None
@@ -101,6 +102,7 @@ class ProposedChange:
     gain_share: Interval | None = None  # of the run's makespan, 0 to 1
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
+    upper_bound: bool = False
     objective: str | None = None
     urgent: bool = False
     items: tuple[SizeItem, ...] = ()

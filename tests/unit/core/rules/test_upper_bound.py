@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.changes.plan import expected_change
+from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.model import Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules import rank
 from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.report.recommendation_log import describe_result
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 
@@ -21,12 +24,14 @@ def _found(rule: str) -> Recommendation:
 
 
 @pytest.mark.parametrize("rule", BOUND)
-def test_half_of_the_cause_is_likely_gone_a_tenth_at_least_and_all_at_most(rule: str) -> None:
+def test_half_of_the_cause_is_likely_gone_and_all_at_most(rule: str) -> None:
     item = _found(rule)
     for gain in (item.gain_seconds, item.gain_share):
         assert gain is not None
-        assert 0 < gain.low < 0.3 * gain.likely
+        assert gain.low == 0.0
         assert 0.3 * gain.high <= gain.likely <= 0.55 * gain.high
+    assert item.upper_bound
+    assert not item.minor
     assert ", if half of the " in item.expected
     assert " is removed, at most all of it" in item.expected
     assert not item.expected.startswith("at most")
@@ -84,5 +89,16 @@ def test_a_remedy_that_surely_gains_more_than_half_of_a_bound_stands_before_it()
 
 def test_no_part_of_a_bound_is_beyond_it() -> None:
     share, seconds = attainable((Interval(0.2, 0.3, 0.4), Interval(20.0, 30.0, 40.0)), part=0.25)
-    assert (share.low, share.likely, share.high) == pytest.approx((0.02, 0.075, 0.4))
-    assert (seconds.low, seconds.likely, seconds.high) == pytest.approx((2.0, 7.5, 40.0))
+    assert (share.low, share.likely, share.high) == pytest.approx((0.0, 0.075, 0.4))
+    assert (seconds.low, seconds.likely, seconds.high) == pytest.approx((0.0, 7.5, 40.0))
+
+
+def test_a_prediction_of_at_most_is_printed_from_zero_on() -> None:
+    """In the history of changes, too, without a sign."""
+    item = _found("queue-time")
+    promised = expected_change(item)
+    assert promised is not None
+    result = ImplementationResult(
+        item.id, item.action, "jo", 0.0, (), RelativeEffect("Duration", promised.likely, promised.low, promised.high)
+    )
+    assert "shorter runs (0 to " in describe_result(result)

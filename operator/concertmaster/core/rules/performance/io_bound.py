@@ -149,6 +149,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
         confidence=0.4,
         gain_seconds=seconds if counted else None,
         gain_share=share if counted else None,
+        upper_bound=True,
         evidence=(
             f"stalled on the disk: {text.percent(stalled)} of the time (PSI)"
             if stalled is not None

@@ -19,7 +19,6 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 _PARTS = (2, 4, 8)
 _MIN_EXTRA_GAIN = 0.03  # additional parts must gain this much more to justify their pods
 _BUSY = 0.7
-_MIN_LOW_SHARE = 0.5  # lower end, as a share of the gain of two even parts
 
 
 def _busy(step: StepAnalysis) -> float | None:
@@ -43,13 +42,13 @@ def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
 
 
 def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> tuple[Interval, Interval]:
-    """Share and seconds of the gain: upper end ``most``, likely value that of two even parts, lower end half of that; how
-    well the work divides is not observable."""
+    """Share and seconds of the gain: at most ``most``, likely that of two even parts; how well the work divides is not
+    observable."""
     two = evidence.gain(WhatIf.split_step(step, 2))
     if two.share is None or two.seconds is None:
         return most
     share, seconds = (
-        Interval(min(_MIN_LOW_SHARE * t.likely, m.low), min(t.likely, m.likely), m.high)
+        Interval(min(0.0, m.low), min(t.likely, m.likely), m.high)
         for t, m in zip((two.share, two.seconds), most, strict=True)
     )
     return share, seconds
@@ -91,6 +90,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             # Whether the work can be divided is unknown: an upper bound, counted only for a missed objective.
             gain_seconds=seconds if evidence.misses_duration else None,
             gain_share=share if evidence.misses_duration else None,
+            upper_bound=True,
             evidence=(
                 f"replayed with {parts} equal parts, each with a start of its own; more parts gain less than 3% more",
             ),

@@ -256,6 +256,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
+        upper_bound=True,
         evidence=(
             "at most: replayed with the step at no more than its median",
             f"{sizes} explain {text.percent(max(0.0, 1.0 - (left / summary.cv) ** 2))} of the spread"

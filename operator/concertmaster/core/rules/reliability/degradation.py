@@ -139,16 +139,17 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
     middle = likely.seconds.likely
     seconds = combined(middle, [likely.seconds, Interval(low.seconds.likely, middle, high.seconds.likely)])
     share = seconds.scaled(likely.share.likely / middle)
+    some = len(with_it) < len(since)
+    mean = in_share(seconds.scaled(often.likely), len(with_it), len(since))
+    whole = mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf)) if some else share
     shorter, beside = shorter_step(evidence, rise, least), "other steps vary by more, so that run times do not show it"
     if shorter is not None:
         step, old, new = shorter
-        share, seconds = attainable((share, seconds))
+        (share, seconds), (whole, mean) = attainable((share, seconds)), attainable((whole, mean))
         beside = (
             f"{evidence.title(step)} takes {text.duration(new)} instead of {text.duration(old)}: work may have moved"
         )
-    some = len(with_it) < len(since)
     name, of_them = evidence.title(rise.step), f" with {rise.step}" if some else ""
-    mean = in_share(seconds.scaled(often.likely), len(with_it), len(since))
     return Finding(
         step=rise.step,
         action=f"Investigate regression in {name} since {to_minute(rise.point.time)} (+{text.percent(seen - 1)})",
@@ -166,7 +167,8 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         + (f", {text.percent(often.likely)} of all" if some else ""),
         confidence=rise.point.confidence,
         gain_seconds=mean,
-        gain_share=mean.scaled(1.0 / (evidence.analysis.makespan.mean or math.inf)) if some else share,
+        gain_share=whole,
+        upper_bound=shorter is not None,
         evidence=(*_evidence(rise), "replayed with the step as long as before in the runs since then"),
     )
 

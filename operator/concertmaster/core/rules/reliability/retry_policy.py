@@ -119,6 +119,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         * (1.0 if recommended.like is None else 0.7)
         * (1 - unseen / chains),
         failures_avoided=_avoided(failing, rescued, sure=sure),
+        upper_bound=not sure,
         edits=edits,
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(

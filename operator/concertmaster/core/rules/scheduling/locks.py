@@ -62,6 +62,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
+        upper_bound=enough is None,
         action=f"Hold lock {lock} for less time, or allow more holders: {name} waits for it",
         otherwise=f"steps that could run in parallel keep running one after the other, {held_up} of each run",
         current=f"{text.duration(median(waits))} per run (median)",

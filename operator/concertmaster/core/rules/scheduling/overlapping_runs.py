@@ -207,7 +207,7 @@ def _concurrent(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | 
         current=current,
         proposed=new or "Forbid",
         expected=(
-            f"at most {gain_sentence(gain, seconds)}"
+            gain_sentence(gain, seconds)
             if gain is not None and seconds is not None
             else f"one run at a time instead of up to {most}; no gain in time was measured"
         ),

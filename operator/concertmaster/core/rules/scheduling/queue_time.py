@@ -172,6 +172,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
+        upper_bound=True,
         evidence=tuple(
             f"{n}: {text.duration(v)} per run{'' if most else ' on average'}"
             for n, v in sorted(steps.items(), key=lambda kv: -kv[1])

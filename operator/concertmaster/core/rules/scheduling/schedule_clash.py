@@ -154,6 +154,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
+        upper_bound=True,
         edits=edits,
         evidence=(
             *(f"{name}: {text.cores(cores)} on average while this workflow ran" for name, cores in now[:5]),

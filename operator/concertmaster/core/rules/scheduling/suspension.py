@@ -85,6 +85,7 @@ def find(evidence: Evidence) -> Finding | None:
         confidence=0.5,
         gain_seconds=gains[1],
         gain_share=gains[0],
+        upper_bound=True,
         evidence=(
             *(f"{name}: {text.count(n, 'run')}" for name, n in holders.most_common(3)),
             *_asked(evidence),
