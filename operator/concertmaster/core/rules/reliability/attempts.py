@@ -50,7 +50,6 @@ class Attempts:
     chains: list[AttemptChain] = field(default_factory=list)
     runs: list[RunItems] = field(default_factory=list)  # with the step, oldest first
     classes: Counter[FailureClass] = field(default_factory=Counter)
-    unexplained: int = 0  # failed attempts of ``classes`` of which nothing is known of why
     out_of_memory: int = 0
     retries: int = 0
     unseen_retries: int = 0
@@ -58,19 +57,22 @@ class Attempts:
     repeated_seconds: float = 0.0  # of failed attempts after the first retry
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
-    lost: int = 0  # runs with an item that failed for good
-    passing: int = 0  # those of ``lost`` in which the first such failure is one of ``PASSING``
+    first: Counter[FailureClass | None] = field(default_factory=Counter)  # see ``lost_to``
 
     @property
     def width(self) -> float:
         """Median number of items in a run."""
         return median([float(run.many) for run in self.runs]) or 1.0
 
+    def lost_to(self, causes: Collection[FailureClass | None]) -> int:
+        """Of the ``lost`` runs, those with such a cause: why the ``first`` item failed, since what fails after it may have
+        been ended with the run. None: nothing is known of why."""
+        return sum([self.first[cause] for cause in causes])
+
     @property
-    def passes(self) -> bool:
-        """Whether what failed first is transient and not caused by the program in most runs that lost an item. What fails
-        after it may have been ended with the run."""
-        return 2 * self.passing > self.lost
+    def lost(self) -> int:
+        """Runs with an item that failed for good."""
+        return self.first.total()
 
     @property
     def retried(self) -> RetryOutcomes:
@@ -122,7 +124,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
         lost: Counter[str] = Counter()
-        first: dict[str, tuple[float, bool]] = {}  # by step, when an item failed for good, and whether by itself
+        first: dict[str, tuple[float, bool, FailureClass | None]] = {}  # by step: when, whether not of PASSING, and why
         ended: dict[str, bool | None] = {}  # by step that ran, whether an item failed for good
         for (step, _), rows in groups.items():
             if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
@@ -141,15 +143,15 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
                 own.out_of_memory += 1
                 continue
             own.classes.update(classes)
-            own.unexplained += sum([unexplained(e) for e in rows])
             succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows if not e.unseen)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
             chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN
             own.chains.append(chain)
             if chain.failed:
                 lost[step] += 1
-                failure = rows[-1].finished or math.inf, classify(rows[-1]) not in PASSING
-                first[step] = min(failure, first.get(step, failure))
+                cause = None if unexplained(rows[-1]) else classify(rows[-1])
+                failure = rows[-1].finished or math.inf, cause not in PASSING, cause
+                first[step] = min(failure, first.get(step, failure), key=lambda known: known[:2])
             own.retries += max(0, len(succeeded) - 1)
             own.unseen_retries += sum([e.unseen for e in rows[1:]])
             own.helped += len(succeeded) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
@@ -157,10 +159,10 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             ended[step] = True if chain.failed or before else None if chain.unseen else before
             own.repeated_seconds += sum(failed[2:])
         for step, count in counts.items():
-            attempts[step].runs.append(RunItems(run.start, lost[step], count))
+            passes = step in first and first[step][2] in PASSING
+            attempts[step].runs.append(RunItems(run.start, lost[step], count, passes))
         for step, bad in ended.items():
             attempts[step].failed.append(bad)
-        for step, (_, by_itself) in first.items():
-            attempts[step].lost += 1
-            attempts[step].passing += not by_itself
+        for step, (*_, cause) in first.items():
+            attempts[step].first[cause] += 1
     return attempts

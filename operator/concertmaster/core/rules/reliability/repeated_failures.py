@@ -141,7 +141,7 @@ def _hopeless(own: Attempts, since: float | None) -> LikeRetry | None:
     if own.retries:
         return None
     recent = [run for run in own.runs if since is None or run.start is None or run.start >= since]
-    like = like_retry(recent, elsewhere=own.passes)
+    like = like_retry(recent)
     return like if like is not None and (1.0 - like.success) ** (MAX_RETRIES + 1) > _MAX_FAILING_SHARE else None
 
 

@@ -38,11 +38,12 @@ class AttemptChain:
 
 class RunItems(NamedTuple):
     """How many items of a step ``failed`` for good, of how ``many``, in a run with this ``start`` (unix seconds; None:
-    unknown)."""
+    unknown). ``passes``: a retry leaves behind what failed first, as with a lost node, which takes other items along."""
 
     start: float | None
     failed: int
     many: int
+    passes: bool = False
 
     @property
     def success(self) -> float:
@@ -75,13 +76,14 @@ class RetryLimit:
     reason: str
 
 
-def like_retry(runs: Sequence[RunItems], *, elsewhere: bool = False) -> LikeRetry | None:
+def like_retry(runs: Sequence[RunItems]) -> LikeRetry | None:
     """What succeeds least of all that is like a retry of a failed item, from the step's runs, oldest first; None where none
-    failed. ``elsewhere``: a retry leaves what failed behind, as with a lost node, which takes other items of the run along.
+    failed.
 
-    The other items of its run and the next run show what lasts longer than an attempt: then a retry fails as well. The
-    other runs at the same hour (UTC) show what comes every day. Where failures are independent, all of them succeed as
-    often as first attempts do; the share of these is the prior of the others, with the weight of one run.
+    The other items of its run (unless what failed there passes) and the next run show what lasts longer than an attempt:
+    then a retry fails as well. The other runs at the same hour (UTC) show what comes every day. Where failures are
+    independent, all of them succeed as often as first attempts do; the share of these is the prior of the others, with the
+    weight of one run.
     """
     failing = [at for at, run in enumerate(runs) if run.failed]
     if not failing:
@@ -94,8 +96,8 @@ def like_retry(runs: Sequence[RunItems], *, elsewhere: bool = False) -> LikeRetr
     others, later, hourly = [], [], []
     for at in failing:
         run = runs[at]
-        if run.many > 1 and not elsewhere:
-            others.append(1.0 - (run.failed - 1) / (run.many - 1))
+        if run.many > 1:
+            others.append(first if run.passes else 1.0 - (run.failed - 1) / (run.many - 1))
         if at + 1 < len(runs):
             later.append(runs[at + 1].success)
         same = of_hour[_hour(run.start)] if run.start is not None else []

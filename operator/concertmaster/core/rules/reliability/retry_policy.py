@@ -14,22 +14,20 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.known import median
-from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
-    Edit,
     Finding,
     Interval,
     Level,
     Outcome,
-    StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
+from concertmaster.core.rules.reliability.limit_fields import retry_edits
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.sizing_units import shared
-from concertmaster.core.rules.upper_bound import HALF, attainable
+from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.units import HOUR
@@ -40,31 +38,9 @@ _ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest
 _SIGNIFICANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
-def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
-    """Set the limit in the template's retry strategy, or add a strategy with back-off."""
-    if spec is None or spec.pointer is None:
-        return ()
-    engine = evidence.analysis.definition.engine
-    if engine.retry_limit_fields:
-        *particular, general = engine.retry_limit_fields
-        key = next((field for field in particular if field in spec.declared), general)
-        return (commands.field_edit(f"{spec.pointer}/{key}", spec.declared.get(key), limit),)
-    field = engine.retry_strategy_field
-    if field is None:
-        return ()
-    strategy = spec.declared.get(field)
-    if isinstance(strategy, dict):
-        literal = strategy.get("limit")
-        proposed: object = limit if isinstance(literal, int) else str(limit)
-        return (commands.field_edit(f"{spec.pointer}/{field}/limit", literal, proposed),)
-    passing = sum(classes[c] for c in PASSING)
-    new = {
-        "limit": str(limit),
-        # OnFailure, the default, does not retry pods that were evicted or lost with their node
-        "retryPolicy": "Always" if passing else "OnFailure",
-        "backoff": {"duration": "30s" if passing else "10s", "factor": "2", "maxDuration": "10m"},
-    }
-    return (commands.field_edit(f"{spec.pointer}/{field}", None, new),)
+def _passing(own: Attempts) -> bool:
+    """Whether any attempt failed of what passes by itself."""
+    return any(own.classes[cause] for cause in PASSING)
 
 
 def _why(classes: Counter[FailureClass]) -> str:
@@ -83,14 +59,16 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
     limit = recommended.limit or 0
-    edits = _edits(evidence, spec, limit, own.classes)
+    edits = retry_edits(evidence, spec, limit, _passing(own))
     name, chains = evidence.title(step), len(own.chains)
     failed, unseen = own.lasting, own.unseen
     failed_runs, runs = sum([bad is True for bad in own.failed]), len(analysis.runs)
-    failing = failed_share(min(failed_runs, analysis.failed), runs, evidence.rows.unseen(step))
-    sure = recommended.like is None or own.passes
+    passes, may = own.lost, 0  # runs lost to what passes by itself, or may
+    if recommended.like is not None:
+        passes = own.lost_to(PASSING)
+        may = own.lost - passes - own.lost_to(_results(evidence))
     runs_now, rescued = 1.0 - failed_runs / len(own.runs), rescued_runs(own.runs, recommended)
-    success, most = (runs_now + (1.0 - runs_now) * rescued * part for part in (1.0 if sure else HALF, 1.0))
+    success, most = (runs_now + rescued * (passes + part * may) / len(own.runs) for part in (HALF, 1.0))
     some = " that have it" if len(own.runs) < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
@@ -113,31 +91,50 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         proposed=text.count(limit, "retry", "retries"),
         expected=(
             f"{name} succeeds in about {text.percent(success, 1)} of the runs{some} instead of {text.percent(runs_now, 1)}"
-            + ("" if sure else f" if half of these failures pass by themselves, at most in {text.percent(most, 1)}")
+            + (f" if half of {_those(own)} pass by themselves, at most in {text.percent(most, 1)}" if may else "")
         ),
         confidence=min(0.9, chains / (chains + 20.0))
         * (1.0 if recommended.like is None else 0.7)
         * (1 - unseen / chains),
-        failures_avoided=_avoided(failing, rescued, sure=sure),
-        upper_bound=not sure,
+        failures_avoided=_avoided(evidence, step, (passes, may), rescued),
+        upper_bound=not passes,
         edits=edits,
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
             recommended.reason,
             f"{limit} is the smallest limit with which {text.percent(goal.executions, 2)} of executions succeed, as required"
             f" for {goal.why}",
+            *(["failures of the program are results of the tests and not counted"] if passes + may < own.lost else []),
             *_memory_note(own),
         ),
     )
 
 
-def _avoided(failing: Interval | None, rescued: float, *, sure: bool) -> Interval | None:
-    """Of the share of runs that fail, the part ``rescued`` (0 to 1): at most, unless it is ``sure`` that failures pass. A
-    program that fails may fail again, and no retry has shown otherwise."""
-    if failing is None or rescued <= 0.0:
+def _avoided(evidence: Evidence, step: str, lost: tuple[int, int], rescued: float) -> Interval | None:
+    """Share (0 to 1) of runs that would no longer fail, if the part ``rescued`` (0 to 1) of those ``lost`` to what passes by
+    itself succeeds, and at most of those lost to what may. A program that fails may fail again, and no retry has shown
+    otherwise."""
+    analysis, (passes, may) = evidence.analysis, lost
+
+    def failing(failed: int) -> Interval | None:
+        return failed_share(min(failed, analysis.failed), len(analysis.runs), evidence.rows.unseen(step))
+
+    sure, most = failing(passes), failing(passes + may)
+    if most is None or rescued <= 0.0:
         return None
-    avoided = failing.scaled(rescued)
-    return avoided if sure else attainable((avoided, avoided))[0]
+    likely = most.likely * (passes + HALF * may) / (passes + may)
+    return Interval(min(sure.low, likely) if sure is not None else 0.0, likely, most.high).scaled(rescued)
+
+
+def _those(own: Attempts) -> str:
+    """The failures that may pass by themselves, or may not."""
+    seen = [cause.value for cause in PASSING if own.first[cause]]
+    return f"the failures other than {text.listing(seen)}" if seen else "these failures"
+
+
+def _results(evidence: Evidence) -> tuple[FailureClass, ...]:
+    """The causes of failures that are the result of a run: where runs test changes, what fails by itself."""
+    return (FailureClass.APPLICATION,) if evidence.analysis.definition.engine.tests_changes else ()
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:
@@ -177,7 +174,7 @@ def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Fin
         return None
     spec = analysis.definition.graph.step(step)
     alone = spec is not None and not shared(analysis, spec)  # retries may help another step of the template
-    edits = _edits(evidence, spec, 1, own.classes) if alone else ()
+    edits = retry_edits(evidence, spec, 1, _passing(own)) if alone else ()
     failed = own.lasting
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)
@@ -243,20 +240,19 @@ def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> flo
 
 
 def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
-    """Whether a retry can be expected to help, if none was seen to. Failures of unknown reason may be ones of memory or of a
-    time limit; such a limit may be too tight for all executions where the times of most others are unknown, and that of a
-    whole run leaves no time for retries. Where runs test changes, what fails by itself is the result of the test."""
-    failed = own.classes.total()
-    too_tight = 2 * own.unseen > len(own.chains) or ends_runs(evidence, step)
-    stopped = 2 * own.classes[FailureClass.DEADLINE] > failed and too_tight
-    tested = evidence.analysis.definition.engine.tests_changes and 2 * own.classes[FailureClass.APPLICATION] > failed
-    return own.helped > 0 or not (stopped or tested or 2 * own.unexplained > failed)
+    """Whether a retry can be expected to help, if none was seen to: not where most runs are lost to what is likely to fail
+    again. Failures of unknown reason may be ones of memory or of a time limit; such a limit may be too tight for all
+    executions where the times of most others are unknown, and that of a whole run leaves no time for retries."""
+    lasting = [None, *_results(evidence)]
+    if 2 * own.unseen > len(own.chains) or ends_runs(evidence, step):
+        lasting.append(FailureClass.DEADLINE)
+    return own.helped > 0 or 2 * own.lost_to(lasting) <= own.lost
 
 
 def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:
     """The strictest goal that is missed and that some limit reaches, with that limit."""
     for goal in goals:
-        recommended = retry_limit(own.chains, goal.executions, like_retry(own.runs, elsewhere=own.passes))
+        recommended = retry_limit(own.chains, goal.executions, like_retry(own.runs))
         reached = recommended.success_now is not None and recommended.success_now >= goal.executions
         if recommended.limit is not None and not reached:
             return goal, recommended

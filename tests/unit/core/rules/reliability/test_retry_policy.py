@@ -106,6 +106,47 @@ def test_a_test_that_fails_is_the_result_of_its_run(preset: str, reason: str, re
     assert len(found) == recommended
 
 
+@pytest.mark.parametrize("preset", [None, "github-actions"])
+def test_only_what_passes_by_itself_is_promised_to_pass(preset: str | None) -> None:
+    """In 12% of the runs a runner is lost, and 8% of the changes break the build."""
+    chance = random.Random(3)
+    reason = ["Evicted" if x < 0.12 else "Error" if x < 0.2 else None for x in (chance.random() for _ in range(200))]
+    made = scenario(argo(task("load")), 200, lambda i: {"load": Pod(60, fails=reason[i])}, every=DAY / 24)
+    evidence = Evidence(made.analysis(), "wfp")
+    if preset is not None:
+        runner = replace(evidence.analysis.definition, engine=TRAITS[preset])
+        evidence = replace(evidence, analysis=replace(evidence.analysis, definition=runner))
+    (item,) = evaluate(evidence)
+    lost, every = reason.count("Evicted") / 200, 1.0 - reason.count(None) / 200
+    assert item.failures_avoided is not None
+    assert 0 < item.failures_avoided.low < lost < item.failures_avoided.high
+    assert not item.upper_bound
+    if preset is None:  # the others may pass
+        assert lost < item.failures_avoided.likely < every < item.failures_avoided.high
+        assert " if half of the failures other than Eviction pass by themselves, at most in " in item.expected
+    else:
+        assert item.failures_avoided.likely == pytest.approx(lost, rel=0.02)
+        assert "at most" not in item.expected
+        assert "failures of the program are results of the tests and not counted" in item.evidence
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_items_that_fail_together_in_some_runs_are_no_case_against_retries_of_evictions(seed: int) -> None:
+    """In 16% of the runs a node is lost and ends the run, in 4% all items fail."""
+    chance = random.Random(seed)
+    first = [(x < 0.2) and ("Error" if x < 0.04 else "Evicted") for x in (chance.random() for _ in range(200))]
+
+    def work(i: int) -> Work:
+        return {
+            "train": [Pod(61, fails="Error" if first[i] else None) for _ in range(3)]
+            + [Pod(60, fails=first[i] or None)]
+        }
+
+    item = scenario(argo(task("train")), 200, work, every=DAY / 24).one("retry-policy")
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.low < first.count("Evicted") / 200 < item.failures_avoided.high
+
+
 def test_items_that_fail_together_fail_no_more_runs_than_were_seen() -> None:
     """A node that is lost takes four pods with it, in 7 of 42 runs: not half of the runs fail, as of pods alone."""
 
