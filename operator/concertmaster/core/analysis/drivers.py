@@ -1,7 +1,8 @@
 """What a step's duration and memory depend on: its input size and its number of pods.
 
 Both relations are estimated from the observed runs. Input sizes come from live objects or extra metrics; numbers of pods
-vary where a fan-out or a Job's parallelism changed between runs.
+vary where a fan-out or a Job's parallelism changed between runs; where each pod has an item of its own, the number says how
+much work there was.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from concertmaster.core.units import DAY
 MIN_RUNS = 8
 # Smallest relative difference in duration for which a number of pods is recommended.
 MIN_DIFFERENCE = 0.1
+_DIVIDED = 0.5  # power of the number of pods with which the time of all together may grow
 _YEAR = 365 * DAY
 
 
@@ -184,14 +186,14 @@ def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
 
 
 def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
-    """The recommended number of pods, when runs used several and the difference matters; else None."""
+    """The recommended number of pods, when runs used several for the same work and the difference matters; else None."""
     of_runs = by_step.get(step, ())
     if all(len(rows) == 1 for rows in of_runs):
         return None
     timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in of_runs]
     timed = [rows for rows in timed if rows]
     widths = tuple(sorted({len(rows) for rows in timed}))
-    if len(timed) < MIN_RUNS or len(widths) < 2:
+    if len(timed) < MIN_RUNS or len(widths) < 2 or not _divided(timed):
         return None
     points = [(len(rows), max(e.finished or 0.0 for e in rows) - min(e.started or 0.0 for e in rows)) for rows in timed]
     model = fit_scaleout([float(n) for n, _ in points], [t for _, t in points])
@@ -204,3 +206,11 @@ def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     if abs(recommended.seconds / seconds - 1) < MIN_DIFFERENCE:
         return None
     return WidthEffect(step, widths, recommended, usual, seconds)
+
+
+def _divided(timed: Sequence[Sequence[StepExecution]]) -> bool:
+    """Whether the pods of a run divide its work, so that all together take as long however many there are, rather than one
+    item each: nearer to constant than to proportional (slope of logarithms)."""
+    logs = np.log(np.array([(len(rows), max(1.0, sum(e.duration or 0.0 for e in rows))) for rows in timed]))
+    pods, seconds = (logs - logs.mean(axis=0)).T
+    return bool(pods @ seconds < _DIVIDED * (pods @ pods))

@@ -14,6 +14,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
+from tests.support.core.scenario_builder import Pod, argo, scenario, task
 
 ONE = definition(step("load"))
 GI = 1024 * MI
@@ -92,6 +93,18 @@ def test_the_number_of_pods_that_pays() -> None:
     assert found.recommended.workers >= 8
     assert width_effect(succeeded(_wide([4] * 20, {4: 320.0}), RunFigures()), "load") is None
     assert width_effect(succeeded(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0}), RunFigures()), "load") is None
+
+
+def test_more_items_are_more_work_and_no_reason_for_longer_runs() -> None:
+    """Each pod takes a minute, ten at a time: with 60 of them a run takes six minutes, and not because of their number."""
+    chance = random.Random(4)
+    widths = [chance.choice([5, 20, 60, 120]) for _ in range(40)]
+    work = {"load": [60.0 * chance.lognormvariate(0, 0.1) for _ in range(120)]}
+    made = scenario(
+        argo(task("load"), parallelism=10), 40, lambda i: {"load": [Pod(s) for s in work["load"][: widths[i]]]}
+    )
+    analysis = made.analysis()
+    assert width_effect(succeeded(analysis.runs, RunFigures()), "load") is None
 
 
 def test_both_are_reported_in_words() -> None:
