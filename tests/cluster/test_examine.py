@@ -57,6 +57,18 @@ def _two_clusters(line: str) -> Iterable[str]:
     return [line.replace("{", f'{{cluster="{name}",', 1) for name in ("prod-1", "prod-2")]
 
 
+def _two_teams(line: str) -> Iterable[str]:
+    return [changed.replace("{", '{team="a",', 1) for changed in _two_clusters(line)]
+
+
+def _renamed(family: str, label: str) -> Callable[[str], Iterable[str]]:
+    return lambda line: [re.sub(rf'(?<=[{{,]){label}="', f'other_{label}="', line) if line.startswith(family) else line]
+
+
+def _each_cpu(line: str) -> Iterable[str]:
+    return [line.replace('cpu="total"', f'cpu="cpu0{n}"') for n in (range(2) if 'cpu="total"' in line else (0,))]
+
+
 def _slow(line: str) -> Iterable[str]:
     stamp = line.rsplit(" ", 1)[-1].strip()
     keep = not line.startswith("container_") or (int(float(stamp)) - int(GRID.start)) % 120 == 0
@@ -74,6 +86,9 @@ def _allow_list(line: str) -> Iterable[str]:
         (_without_id, {"cgroup id": (DiagnosticStatus.WARN, "keep the label id")}),
         (_moved, {"honor_labels": (DiagnosticStatus.WARN, "honorLabels: true")}),
         (_two_clusters, {"one cluster": (DiagnosticStatus.FAIL, "extraMatchers")}),
+        (_renamed("kube_", "uid"), {"labels": (DiagnosticStatus.FAIL, "labels.stateMetrics")}),
+        (_renamed("container_", "pod"), {"labels": (DiagnosticStatus.FAIL, "labels.containerMetrics")}),
+        (_each_cpu, {"labels": (DiagnosticStatus.FAIL, "percpu")}),
         (_slow, {"scrape interval": (DiagnosticStatus.WARN, "every 15s to 30s")}),
         (
             _allow_list,
@@ -84,7 +99,7 @@ def _allow_list(line: str) -> Iterable[str]:
             },
         ),
     ],
-    ids=["no id", "no honor_labels", "two clusters", "slow scrape", "allow-list"],
+    ids=["no id", "no honor_labels", "two clusters", "no uid", "no pod", "each CPU", "slow scrape", "allow-list"],
 )
 def test_each_defect_is_found_alone_and_with_its_cure(
     make_prometheus: MakePrometheus,
@@ -101,6 +116,11 @@ def test_each_defect_is_found_alone_and_with_its_cure(
 def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:
     url = make_prometheus(history=history(_two_clusters)).url
     assert examined(url, extraMatchers={"cluster": "prod-1"})["one cluster"].mark is DiagnosticStatus.OK
+
+
+def test_extra_matchers_that_tell_no_clusters_apart_are_no_answer(make_prometheus: MakePrometheus) -> None:
+    url = make_prometheus(history=history(_two_teams)).url
+    assert examined(url, extraMatchers={"team": "a"})["one cluster"].mark is DiagnosticStatus.FAIL
 
 
 def test_an_empty_store_fails_what_a_recommendation_needs(make_prometheus: MakePrometheus) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect import scrape_interval
+from concertmaster.prometheus.collect import source_traits
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource
 from testbed.series.lives import KUBELET_JOB
@@ -82,7 +82,7 @@ def test_jobs_of_a_real_cluster(cluster: Cluster, namespace: str, client: Promet
 
 def test_prometheus_says_how_often_it_scrapes_containers(cluster: Cluster, client: PrometheusClient) -> None:
     listed = [t for t in client.targets() if t["labels"]["job"] == KUBELET_JOB]
-    scrape_interval.learn(client, time.time())
+    source_traits.learn_interval(client, time.time())
     assert listed and {t["scrapeInterval"] for t in listed} == {f"{client.scrape_interval:.0f}s"}
 
 

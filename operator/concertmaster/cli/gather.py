@@ -25,6 +25,7 @@ from concertmaster.engines.label_keys import labels_in_use
 
 if TYPE_CHECKING:
     from concertmaster.prometheus.collect.collection import Collection
+    from concertmaster.prometheus.facts.missing_series import MissingSeries
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
 _GIVEN, _OPTION = "the given options", {"url": "--prometheus", "extraMatchers": "--matcher"}  # by field of a source
@@ -97,7 +98,7 @@ def from_prometheus(
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
     from concertmaster.prometheus.client import PrometheusClient
     from concertmaster.prometheus.client.errors import MetricsError
-    from concertmaster.prometheus.collect import scrape_interval
+    from concertmaster.prometheus.collect import source_traits
     from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 
     until = time.time() if now is None else now
@@ -112,7 +113,8 @@ def from_prometheus(
     read = _Read()
     try:
         with PrometheusClient(source) as client:
-            scrape_interval.learn(client, until)
+            source_traits.learn_interval(client, until)
+            read.explain(source_traits.series_labels(client, until, None).findings)
             for chunk in backfill(
                 client,
                 namespaces=namespaces,
@@ -151,12 +153,18 @@ class _Read:
     jobs: dict[tuple[str, str], JobFact] = field(default_factory=dict)
     missing: dict[str, None] = field(default_factory=dict)
     blind: list[tuple[float, float]] = field(default_factory=list)
+    explained: set[str] = field(default_factory=set)
+
+    def explain(self, findings: Mapping[str, MissingSeries]) -> None:
+        """Add findings about the source, each by the series whose absence it explains."""
+        self.explained |= findings.keys()
+        self.missing |= dict.fromkeys(str(m) for m in findings.values())
 
     def add(self, chunk: Collection) -> None:
         """Add what one chunk found."""
         self.pods |= {fact.uid: fact for fact in chunk.facts}
         self.jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
-        self.missing |= dict.fromkeys(str(m) for m in chunk.missing)
+        self.missing |= dict.fromkeys(str(m) for m in chunk.missing if m.series not in self.explained)
         self.blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
 
 

@@ -38,6 +38,7 @@ REASONS = {
     "TooLarge": Reason.SOURCE_REFUSED,
     "Truncated": Reason.SOURCE_REFUSED,
     "Partial": Reason.PARTIAL,
+    "SeriesMissing": Reason.SERIES_MISSING,
 }
 """What a report says of each fault of a source."""
 

@@ -14,6 +14,7 @@ from concertmaster.controller.collection.watermarks import KEPT_EVERY
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing_series import MIN_EXAMPLES, MissingSeries
+from concertmaster.prometheus.facts.series_labels import SeriesLabels
 
 # A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
 # are missing, which pods belong to no run, and which runs continue. Six hours of ten thousand workflows are 250,000 pods.
@@ -45,6 +46,7 @@ class Gaps:
         self._earlier: dict[str, MissingSeries] = {}
         self._begun = False
         self._judged = False
+        self.labels: SeriesLabels | None = None  # what the labels of its series mean
 
     def begin(self) -> None:
         """Start a collection: its first reading of the present replaces the earlier findings about the present."""
@@ -72,8 +74,11 @@ class Gaps:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Everything missing, essential series first."""
-        gaps = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
-        return tuple(str(m) for m in sorted(gaps, key=lambda m: (not m.essential, m.series)))
+        explained = self.labels.findings if self.labels else {}
+        gaps = {**self._lasting, **explained}
+        gaps |= {series: m for series, m in self._present.items() if not m.essential}
+        ordered = sorted(gaps.values(), key=lambda m: (not m.essential, m.series))
+        return tuple(dict.fromkeys(str(m) for m in ordered))
 
 
 class Marks(Protocol):

@@ -32,7 +32,7 @@ from concertmaster.engines.label_keys import affordable, nameable
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.collect import scrape_interval
+from concertmaster.prometheus.collect import source_traits
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.collect.settled_pods import SettledPods
@@ -102,8 +102,9 @@ class MetricsSources:
         oversize.learn_words(demand.workflows, *([self.pods.names] if self.pods is not None else []))
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         client.beat = lambda: heartbeat("collect")
-        scrape_interval.learn(client, demand.now)
+        source_traits.learn_interval(client, demand.now)
         try:
+            gaps.labels = source_traits.series_labels(client, demand.now, gaps.labels)
             if demand.due:
                 self._forward(client, reading, gaps)
             horizon = demand.now - self._reach(demand)

@@ -80,6 +80,12 @@ class Truncated(TooLarge):
     reason = "Truncated"
 
 
+class Unlabelled(MetricsError):
+    """Series lack the labels that tell what they are of: whatever is read of them would look like nothing at all."""
+
+    reason = "SeriesMissing"
+
+
 class QueryRefused(BadQuery):
     """A user's query that is not executed, because it cannot be confined to its namespace or would cost too much."""
 

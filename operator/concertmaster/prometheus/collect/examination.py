@@ -15,11 +15,14 @@ from functools import partial
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.collect.source_traits import ask_labels
 from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
+from concertmaster.prometheus.facts.series_labels import SeriesLabels
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import equalities, matcher, selector
 from concertmaster.prometheus.queries.scope import LabelScheme
+from concertmaster.prometheus.queries.series_labels import CLUSTERS
 
 _HOURS = 6
 _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
@@ -51,6 +54,7 @@ class Examination:
         self._now = now - client.source.delay_seconds
         self._base = equalities(client.source.extra_matchers)
         self._usage = LabelScheme(client.source.labels.container_metrics)
+        self._found: SeriesLabels | None = None
 
     def run(self) -> Iterator[Diagnostic]:
         """All checks. When the metrics source cannot be reached at all, only that is reported."""
@@ -60,6 +64,7 @@ class Examination:
             return
         for series in SERIES:
             yield self._guard(series.name, partial(self._series, series))
+        yield self._guard("labels", self._labels)
         yield self._guard("honor_labels", self._honor_labels)
         yield self._guard("cgroup id", self._cgroup_id)
         yield self._guard("one cluster", self._clusters)
@@ -124,17 +129,23 @@ class Examination:
             )
         return Diagnostic("cgroup id", DiagnosticStatus.OK, "container series carry the cgroup path")
 
+    def _labels(self) -> Diagnostic:
+        found = dict.fromkeys(m for name, m in self._series_labels().findings.items() if name != CLUSTERS)
+        if found:
+            result = "; ".join(f"{missing.series}: {missing.effect}" for missing in found)
+            return Diagnostic("labels", DiagnosticStatus.FAIL, result, "; ".join(dict.fromkeys(m.fix for m in found)))
+        return Diagnostic("labels", DiagnosticStatus.OK, "series of pods and containers say what they are of")
+
     def _clusters(self) -> Diagnostic:
-        pods = self._over("kube_pod_info")
-        count = self._value(f"count(count by (cluster) ({pods}))", "clusters")
-        if count and count > 1 and not self._client.source.extra_matchers:
-            return Diagnostic(
-                "one cluster",
-                DiagnosticStatus.FAIL,
-                f"the metrics source holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
-                "set extraMatchers: {cluster: NAME} for this source",
-            )
+        found = self._series_labels().clusters
+        if found is not None:
+            return Diagnostic("one cluster", DiagnosticStatus.FAIL, found.effect, found.fix)
         return Diagnostic("one cluster", DiagnosticStatus.OK, "one cluster, or the source is limited to one")
+
+    def _series_labels(self) -> SeriesLabels:
+        if self._found is None:
+            self._found = ask_labels(self._client, self._now, f"[{_HOURS}h]")
+        return self._found
 
     def _interval(self) -> Diagnostic:
         series = selector(queries.WORKING_SET, [*self._base, self._usage.match("container", "!=", "")])

@@ -142,7 +142,8 @@ class _Reading:
 
     def __post_init__(self) -> None:
         scope = QueryScope.in_source(self.client.source)
-        self.scope = replace(scope, run_labels=self.options.run_labels, named=self.options.named)
+        more = self.options
+        self.scope = replace(scope, run_labels=more.run_labels, named=more.named, each_cpu=self.client.each_cpu)
 
     def over(
         self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False, quiet: bool = False

@@ -66,6 +66,7 @@ class QueryScope:
     run_labels: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     per_metric: bool = False
+    each_cpu: bool = False  # the source has series of CPU time for each CPU, which are left out
     state: LabelScheme = PLAIN
     usage: LabelScheme = PLAIN
 

@@ -48,7 +48,7 @@ def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     scheme = scope.usage
     key = scheme.names(("namespace", "pod", "container", "id"))
     pod_key = scheme.names(("namespace", "pod", "id"))
-    inside = scope.of_pods(scheme, pods, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"))
+    inside = _inside(scope, pods)
     pod_level = scope.of_pods(
         scheme, pods, scheme.match("container", "=~", "|POD"), scheme.match("interface", "!=", "lo")
     )
@@ -59,6 +59,14 @@ def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
         f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, {device}) ({totals}))"
         f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, {interface}) ({network}))"
     )
+
+
+def _inside(scope: QueryScope, pods: Sequence[str]) -> list[str]:
+    """Matchers of the containers of these pods. Of CPU time that is counted for each CPU, a maximum is that of one CPU."""
+    scheme = scope.usage
+    total = [matcher("cpu", "=~", "|total")] if scope.each_cpu else []
+    named = scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD")
+    return scope.of_pods(scheme, pods, *named, *total)
 
 
 def life(
@@ -78,7 +86,7 @@ def usage(
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
     """
     scheme = scope.usage
-    inside = scope.of_pods(scheme, pods, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"))
+    inside = _inside(scope, pods)
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
     by = f"max by ({scheme.names(('namespace', 'pod', 'container', 'id'))})"
 

@@ -41,6 +41,7 @@ from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, SkippedSpan
 from concertmaster.prometheus.facts.missing_series import MissingSeries
+from concertmaster.prometheus.facts.series_labels import SeriesLabels
 from concertmaster.prometheus.reader import wire
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
@@ -149,7 +150,7 @@ class FakeClient:
         return ()  # and so no scrape interval
 
     def instant(self, _text: str, _at: float, *, name: str) -> Vector:
-        if name == "moved labels":
+        if name in ("moved labels", "labels"):
             return Vector()
         assert name in ("nodes", "quota services")
         return Vector(("stat", "resource"), (("largest", "cpu"),), [3.5])
@@ -859,6 +860,33 @@ def test_what_is_missing_is_reported_steadily(reader: Reader, harness: Harness) 
     harness.missing = ()
     reader.now += 600.0
     assert reader.read("etl").missing == ()
+
+
+def test_a_source_whose_pods_have_no_identity_is_not_read(
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds would look like a cluster in which nothing runs, and count as read."""
+    unknown = MissingSeries("label uid of kube_pod_info", "no pod can be identified", "keep it", essential=True)
+    with monkeypatch.context() as answers:
+        answers.setattr(module.source_traits, "ask_labels", lambda *_: SeriesLabels(unknown, {}, judged=True))
+        report = reader.read_all("etl")
+    assert (report.ok, report.reason, harness.looks) == (False, Reason.SERIES_MISSING, [])
+    assert "label uid of kube_pod_info: no pod can be identified. Keep it." in report.message
+    harness.pods = hourly("etl", 5)
+    reader.now += 300.0
+    assert reader.read_all("etl").ok and reader.runs("etl") == 5
+
+
+def test_what_labels_explain_is_said_of_the_labels(
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.pods = hourly("etl", 5)
+    names = ("container_cpu_usage_seconds_total", "container_memory_working_set_bytes")
+    harness.missing = tuple(MissingSeries(name, "unknown", "keep the series", essential=True) for name in names)
+    cause = MissingSeries("label pod of container series", "none has it", "keep the label", essential=True)
+    found = SeriesLabels(lacking=dict.fromkeys(names, cause), judged=True)
+    monkeypatch.setattr(module.source_traits, "ask_labels", lambda *_: found)
+    assert reader.read_all("etl").missing == (str(cause),)
 
 
 def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, harness: Harness) -> None:

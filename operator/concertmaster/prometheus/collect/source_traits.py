@@ -1,0 +1,65 @@
+"""What rarely changes at a source and is asked once an hour: the scrape interval by its list of targets, so that facts do
+not depend on which pods share a reading, and whether its series have the labels by which everything is read."""
+
+from __future__ import annotations
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import (
+    AuthFailed,
+    MetricsError,
+    NotPrometheus,
+    SourceUnreachable,
+    Unlabelled,
+)
+from concertmaster.prometheus.facts import targets
+from concertmaster.prometheus.facts.series_labels import SeriesLabels, read_labels
+from concertmaster.prometheus.queries import series_labels as labels_query
+from concertmaster.prometheus.queries.bulk import WORKING_SET
+from concertmaster.prometheus.queries.promql import equalities, selector
+from concertmaster.prometheus.queries.scope import LabelScheme
+
+
+def learn_interval(client: PrometheusClient, now: float) -> None:
+    """Store in ``client`` how often the targets that deliver container series are scraped, where the configuration does
+    not say. If the source does not report it either, it stays unknown and is estimated from the samples of each reading."""
+    source = client.source
+    if source.scrape_interval is not None or not client.hourly.due("scrape interval", now):
+        return
+    scheme = LabelScheme(source.labels.container_metrics)
+    inside = selector(WORKING_SET, [*equalities(source.extra_matchers), scheme.match("container", "!=", "")])
+    try:
+        listed = client.targets()
+        if listed:
+            text = f"group by (job, metrics_path) ({inside})"
+            answer = client.instant(text, now - source.delay_seconds, name="container targets")
+            delivered = [(row[0], row[1]) for row, _ in answer.select("job", "metrics_path")]
+            client.learned_interval = targets.scrape_interval(listed, delivered)
+    except MetricsError:
+        return  # what is wrong with the source is reported by the reading that follows
+
+
+def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | None) -> SeriesLabels:
+    """What its series lack: ``known``, or what they do now where that is an hour old or keeps everything from being read.
+    ``client`` learns which series of CPU time to read. Raises Unlabelled where no pod can be identified (a reading would
+    find that nothing runs, and believe it), and other MetricsErrors where the source answers nothing."""
+    due = client.hourly.due("labels", now)
+    if known is None or due or known.unknown_pods is not None or not known.judged:
+        try:
+            known = ask_labels(client, now - client.source.delay_seconds)
+        except (AuthFailed, NotPrometheus, SourceUnreachable):
+            raise
+        except MetricsError:
+            known = known or SeriesLabels(judged=True)
+        client.each_cpu = known.each_cpu
+    if (unknown := known.unknown_pods) is not None:
+        where = f"source {client.source.name}"
+        raise Unlabelled(
+            f"{unknown.series}: {unknown.effect}", where=where, remedy=unknown.fix[0].upper() + unknown.fix[1:]
+        )
+    return known
+
+
+def ask_labels(client: PrometheusClient, at: float, within: str = "") -> SeriesLabels:
+    """What its series lack at a moment, or ``within`` a range before it. Raises MetricsError."""
+    answer = client.instant(labels_query.series_labels(client.source, within), at, name="labels")
+    return read_labels(answer)
