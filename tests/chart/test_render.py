@@ -213,6 +213,14 @@ def test_a_platform_that_assigns_users_gets_none(helm: Helm) -> None:
     assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
+def test_pods_listen_on_addresses_of_either_family(helm: Helm) -> None:
+    """A cluster with IPv6 alone gives pods no other address to probe."""
+    objects = helm.template({"web": {"enabled": True}})
+    config = yaml.safe_load(find(objects, "ConfigMap")["data"]["concertmaster.yaml"])
+    pages = find(objects, "Deployment", "cm-concertmaster-web")["spec"]["template"]["spec"]["containers"][0]
+    assert (config["listen"]["address"], pages["args"][1]) == ("::", "--address=::")
+
+
 def test_a_new_configuration_starts_a_new_pod(helm: Helm) -> None:
     def checksum(values: dict[str, Any]) -> str:
         template = find(helm.template(values), "Deployment")["spec"]["template"]

@@ -225,7 +225,7 @@ logLevel: {{ .Values.config.logLevel }}
 {{- if not .Values.config.live }}
 live: false
 {{- end }}
-listen: {address: "0.0.0.0", port: {{ .Values.service.port }}}
+listen: {address: "::", port: {{ .Values.service.port }}}
 namespaces: {{ toJson .Values.namespaces }}
 limits: {{ toJson .Values.config.limits }}
 clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}

@@ -66,8 +66,7 @@ class HttpServer:
 
     async def start(self, address: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Bind and serve; the bound port, which is a free one for ``port`` 0. OSError when the address is taken."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listening = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        listening = _listening(address, port)
         listening.setblocking(False)
         self._socket = listening
         await self._runner.setup()
@@ -199,6 +198,16 @@ class HttpServer:
             closing.left = left
             if not left:
                 del self._closing[transport]
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    """``::`` is all addresses of both families, or of the one that the kernel has: a pod is probed on whichever it was
+    given. OSError when the address is taken."""
+    both = address == "::" and socket.has_dualstack_ipv6()
+    if address == "::" and not both:
+        address = "0.0.0.0"
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
 
 
 def _too_many() -> web.Response:

@@ -48,7 +48,7 @@ def address(text: str) -> str:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        raise ValueError("write an IP address: 0.0.0.0 (all), 127.0.0.1 (inside the pod) or :: (all, IPv6)") from None
+        raise ValueError("write an IP address: :: (all), 0.0.0.0 (all of IPv4) or 127.0.0.1 (inside the pod)") from None
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -225,5 +226,30 @@ def test_a_taken_port_is_an_error_and_leaves_nothing_open() -> None:
             with pytest.raises(OSError, match="in use"):
                 await other.start("127.0.0.1", at.port)
             await other.stop()
+
+    play(scenario)
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return socket.has_dualstack_ipv6()
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_all_addresses_are_those_of_each_family_that_there_is(monkeypatch: pytest.MonkeyPatch, both: bool) -> None:
+    """A pod of a cluster with IPv6 alone is probed by it, and a node may have none."""
+    if not (both := both and _has_ipv6()):
+        monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+
+    async def scenario() -> None:
+        server = HttpServer(web.Application(), FEW)
+        port = await server.start("::", 0)
+        for address in ("127.0.0.1", "::1") if both else ("127.0.0.1",):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+        await server.stop()
 
     play(scenario)
