@@ -12,6 +12,7 @@ from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
+from concertmaster.core.analysis.drivers import shares_work
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.model import RunRecord
@@ -105,23 +106,29 @@ def describe(result: AnalysisResult, gain: Gain) -> str:
 def _workers(runs: Sequence[RunRecord], step: str) -> str:
     """Run time of a step over the number of its pods, from runs that used different numbers."""
     points: list[tuple[float, float]] = []
+    timed = []
     for run in runs:
         rows = [e for e in run.steps if e.step == step and e.started is not None and e.finished is not None]
         if run.outcome.timed and rows:
             begin, end = min(e.started or 0.0 for e in rows), max(e.finished or 0.0 for e in rows)
             points.append((float(len(rows)), end - begin))
+            timed.append(rows)
     widths = sorted({int(n) for n, _ in points})
     if len(widths) < 2:
         raise UserError(f"{step} always ran with {widths[0] if widths else 0} pods: two different numbers are needed")
     model = fit_scaleout([n for n, _ in points], [t for _, t in points])
-    candidates = sorted({*widths, *(2**i for i in range(1, 7) if 2**i <= 2 * widths[-1])})
+    shared = shares_work(timed)
+    candidates = sorted({*widths, *(2**i for i in range(1, 7) if shared and 2**i <= 2 * widths[-1])})
     seconds = model.seconds(candidates)
     lines = [
         [str(n), text.duration(float(t)), "measured" if n in widths else "predicted", f"{n * t / HOUR:.2f}"]
         for n, t in zip(candidates, seconds.tolist(), strict=True)
     ]
     best = recommend_workers(model, candidates)
-    sentence = f"{best.workers} pods are enough: {best.reason}" if best.workers is not None else best.reason
+    if not shared:
+        sentence = "no number is recommended: a pod of these runs does not clearly take less time beside more of them"
+    else:
+        sentence = f"{best.workers} pods are enough: {best.reason}" if best.workers is not None else best.reason
     return table(["PODS", "TIME", "", "POD-HOURS"], lines) + f"\n{sentence}"
 
 

@@ -7,6 +7,7 @@ much work there was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -28,7 +29,10 @@ from concertmaster.core.units import DAY
 MIN_RUNS = 8
 # Smallest relative difference in duration for which a number of pods is recommended.
 MIN_DIFFERENCE = 0.1
-_DIVIDED = 0.5  # power of the number of pods with which the time of all together may grow
+# Of the time of one pod over their number, both as logarithms: -1 where pods share the work of a step, 0 where each has an
+# item of its own and more pods are more work.
+_SHARED_SLOPE = -0.5
+_SURE = 1.645  # standard errors by which the slope is steeper
 _YEAR = 365 * DAY
 
 
@@ -185,6 +189,22 @@ def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
     )
 
 
+def shares_work(runs: Sequence[Sequence[StepExecution]]) -> bool:
+    """Whether more pods clearly take less time each, so that they share one amount of work; ``runs``: the timed executions
+    of a step in each run. Otherwise their number follows what there is to do, and says nothing about speed."""
+    pods = np.log(np.array([float(len(rows)) for rows in runs]))
+    each = np.array([sum(e.duration or 0.0 for e in rows) / len(rows) for rows in runs])
+    pods, each = pods[each > 0.0], np.log(each[each > 0.0])
+    off = pods - pods.mean() if pods.size else pods
+    spread = float(np.sum(off * off))
+    if pods.size < MIN_RUNS or not spread > 0.0:
+        return False
+    slope = float(np.sum(off * each)) / spread
+    errors = each - each.mean() - slope * off
+    error = math.sqrt(float(np.sum(errors * errors)) / (pods.size - 2) / spread)
+    return slope + _SURE * error < _SHARED_SLOPE
+
+
 def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     """The recommended number of pods, when runs used several for the same work and the difference matters; else None."""
     of_runs = by_step.get(step, ())
@@ -193,7 +213,7 @@ def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in of_runs]
     timed = [rows for rows in timed if rows]
     widths = tuple(sorted({len(rows) for rows in timed}))
-    if len(timed) < MIN_RUNS or len(widths) < 2 or not _divided(timed):
+    if len(timed) < MIN_RUNS or len(widths) < 2 or not shares_work(timed):
         return None
     points = [(len(rows), max(e.finished or 0.0 for e in rows) - min(e.started or 0.0 for e in rows)) for rows in timed]
     model = fit_scaleout([float(n) for n, _ in points], [t for _, t in points])
@@ -206,11 +226,3 @@ def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     if abs(recommended.seconds / seconds - 1) < MIN_DIFFERENCE:
         return None
     return WidthEffect(step, widths, recommended, usual, seconds)
-
-
-def _divided(timed: Sequence[Sequence[StepExecution]]) -> bool:
-    """Whether the pods of a run divide its work, so that all together take as long however many there are, rather than one
-    item each: nearer to constant than to proportional (slope of logarithms)."""
-    logs = np.log(np.array([(len(rows), max(1.0, sum(e.duration or 0.0 for e in rows))) for rows in timed]))
-    pods, seconds = (logs - logs.mean(axis=0)).T
-    return bool(pods @ seconds < _DIVIDED * (pods @ pods))

@@ -107,6 +107,20 @@ def test_more_items_are_more_work_and_no_reason_for_longer_runs() -> None:
     assert width_effect(succeeded(analysis.runs, RunFigures()), "load") is None
 
 
+def test_a_number_of_pods_that_follows_the_items_is_no_effect() -> None:
+    """With more items the step has more pods and takes longer: fewer pods would not make it faster."""
+    chance = random.Random(5)
+    runs = []
+    for width in [2, 3, 5, 8, 12, 20] * 5:
+        (record,) = _wide([width], {width: 60.0})
+        rows = []
+        for i, e in enumerate(record.steps):  # four at a time
+            started = (e.started or 0.0) + 60.0 * (i // 4)
+            rows.append(replace(e, started=started, finished=started + 60.0 * chance.lognormvariate(0, 0.3)))
+        runs.append(replace(record, steps=tuple(rows)))
+    assert width_effect(succeeded(runs, RunFigures()), "load") is None
+
+
 def test_both_are_reported_in_words() -> None:
     lines = sentences(insights(analyze(ONE, _sized(40, follows=True), now=NOW)), 40)
     assert any("load follows its input (40 executions)" in line for line in lines)
