@@ -8,6 +8,7 @@ from statistics import fmean
 from benchmarks.graphs.law import Flow
 from benchmarks.graphs.plant import FAILURES, MINUTES, MONEY, Plant
 from benchmarks.graphs.simulation import fresh, starts
+from concertmaster.core.fleet.materiality import MIN_MONEY_SHARE
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Materiality
 
@@ -35,7 +36,8 @@ class Worth:
         if measure == MINUTES:
             return self.run_minutes >= least.run_minutes and self.run_share >= least.run_share
         if measure == MONEY:
-            return self.money >= least.money or self.cost_share >= least.cost_share
+            enough = self.cost_share >= least.cost_share and self.money >= MIN_MONEY_SHARE * least.money
+            return self.money >= least.money or enough
         return self.failed_runs >= least.failed_runs
 
 

@@ -38,6 +38,8 @@ KEPT_RESULTS = 3  # what was learned last is worth more than the last of five re
 OBJECTIVES = 12
 ITEMS = 20
 
+_ROUNDING = 0.2  # s^2, of durations between two times that are known to the second
+
 Document = dict[str, Any]
 
 
@@ -124,7 +126,8 @@ def step_line(step: StepAnalysis) -> str:
     if duration.count:
         parts.append(f"mean {said(duration.mean)}, min {said(duration.minimum)}, max {said(duration.maximum)}")
     if duration.cv is not None and duration.variance is not None:
-        parts.append(f"variance {text.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
+        least = f"below {_ROUNDING:g}" if duration.variance < _ROUNDING else text.number(duration.variance)
+        parts.append(f"variance {least} s^2 (CV {duration.cv:.2f})")
     return clip(f"{step.step}: {'; '.join(parts)}", 400)
 
 

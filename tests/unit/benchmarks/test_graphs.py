@@ -241,7 +241,9 @@ def test_the_effect_is_the_difference_and_material_by_its_measure() -> None:
     least = Materiality()
     assert Worth(run_minutes=31.0, run_share=0.06).material("run_minutes", least)
     assert not Worth(run_minutes=31.0, run_share=0.01, money=50.0, failed_runs=9.0).material("run_minutes", least)
-    assert Worth(cost_share=0.2).material("money", least) and Worth(failed_runs=2.0).material("failed_runs", least)
+    assert Worth(cost_share=0.2, money=0.1).material("money", least) and Worth(failed_runs=2.0).material(
+        "failed_runs", least
+    )
     assert worth(replace(planted("filling-volume", 1), amount=7.0)).of("failed_runs") == 7.0
     plant = planted("conditional-gpus", 1)
     assert worth(plant, runs=5).of("money") == difference(plant.flow, plant.fixed, 5).money

@@ -463,3 +463,11 @@ def test_a_promise_as_wide_as_a_few_wild_runs_make_it_still_fits_the_schema(high
     """A status with one field that the schema refuses is refused as a whole."""
     line = remembered.effect(RelativeEffect("Duration", -0.2, -0.99, high))
     assert TypeAdapter(EffectLine).validate_python(line) == "Duration -20% (-99 to +999990%)"
+
+
+def test_durations_that_are_alike_to_the_second_have_no_exact_variance() -> None:
+    """Both ends of a pod are known to the second: a variance of zero would be more than is known."""
+    one = definition(step("load"))
+    analysis = analyze(one, daily(one.graph, 6, lambda _: {"load": 3.0}), now=NOW)
+    lines = document(_result([], analysis), _memory([]), data_until=NOW)["steps"]
+    assert [line.rpartition("; ")[2] for line in lines] == ["variance below 0.2 s^2 (CV 0.00)"]

@@ -61,7 +61,7 @@ class MaterialitySpec(ApiModel):
 
     cost_percent: Percent = Field(
         default=Percent("10"),
-        description="Minimum share of the workflow's cost that is saved.",
+        description="Minimum share of the workflow's cost that is saved; it counts from a tenth of moneyPerMonth on.",
         examples=["20"],
         json_schema_extra=schema(unit="percent"),
     )

@@ -16,6 +16,7 @@ from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
 from concertmaster.core.units import MINUTE
 
+MIN_MONEY_SHARE = 0.1  # of the threshold in money: a share of the cost that is worth less is not published
 WITHDRAW_SHARE = 0.7  # share of a threshold below which a published recommendation is withdrawn
 # Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
 SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
@@ -81,7 +82,8 @@ def _cheaper(item: Recommendation, effect: Impact, analysis: Analysis, least: Ma
     if _reaches(item, effect.money, least.money * factor):
         return True
     monthly = analysis.cost.per_month
-    return bool(monthly) and _reaches(item, effect.money, least.cost_share * factor * (monthly or 0.0))
+    share = max(least.cost_share * (monthly or 0.0), MIN_MONEY_SHARE * least.money)
+    return bool(monthly) and _reaches(item, effect.money, share * factor)
 
 
 def _meets(item: Recommendation, analysis: Analysis) -> bool:

@@ -62,11 +62,13 @@ def test_small_or_uncertain_effects_are_minor(made: Recommendation, minor: bool)
     assert (assessed.severity is Severity.INFO) is minor
 
 
-def test_a_tenth_of_the_workflows_cost_is_material_however_small_it_is() -> None:
-    of = analysis()
-    assert of.cost.per_month is not None
-    assert not assess(item(saving_per_month=around(0.11 * of.cost.per_month)), of).minor
-    assert assess(item(saving_per_month=around(0.09 * of.cost.per_month)), of).minor
+def test_a_tenth_of_the_workflows_cost_is_material_from_a_tenth_of_the_threshold_in_money_on() -> None:
+    cost = analysis().cost.per_month
+    assert cost is not None
+    for money, least in ((cost, 0.1), (2.5 * cost, 0.25)):
+        of = analysis(Policy(analysis=AnalysisSettings(materiality=Materiality(money=money))))
+        assert not assess(item(saving_per_month=around((least + 0.01) * cost)), of).minor
+        assert assess(item(saving_per_month=around((least - 0.01) * cost)), of).minor
 
 
 def test_a_gain_that_reaches_a_missed_objective_is_material_however_small_it_is() -> None:

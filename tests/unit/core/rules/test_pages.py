@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.core import text
-from concertmaster.core.fleet.materiality import SEVERITIES
+from concertmaster.core.fleet.materiality import MIN_MONEY_SHARE, SEVERITIES
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model.policy import Materiality, Pricing
 from concertmaster.core.rules import RULES, Rule
@@ -62,7 +62,8 @@ def test_severities_and_thresholds_in_the_list_are_those_of_the_code() -> None:
     for line in (
         f"| failed runs avoided | {least.failed_runs:g} |",
         f"| run time saved | {100 * least.run_share:g}% of the run and {least.run_minutes:g} minutes |",
-        f"| money saved | {least.money:g} unit of the currency, or {100 * least.cost_share:g}% of the workflow's cost |",
+        f"| money saved | {least.money:g} unit of the currency, or {100 * least.cost_share:g}% of the workflow's cost"
+        f" if that is {MIN_MONEY_SHARE * least.money:g} units or more |",
     ):
         assert line in page
 

@@ -21,11 +21,11 @@ from concertmaster.core.rules.performance.daemons import serving
 
 def _where_time_goes(step: StepAnalysis) -> str:
     run, wait, start = (s.p50 for s in (step.duration, step.waiting, step.starting))
-    parts = [f"runs {text.duration(run)}"]
+    parts = [f"execution {text.duration(run)}"]
     if wait is not None and wait >= 1:
-        parts.append(f"queues {text.duration(wait)} for a node")
+        parts.append(f"scheduling latency {text.duration(wait)}")
     if start is not None and start >= 1:
-        parts.append(f"takes {text.duration(start)} to start")
+        parts.append(f"startup {text.duration(start)}")
     return ", ".join(parts) + " (medians)"
 
 
@@ -41,7 +41,8 @@ def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
     if uses and max(uses) > 0.8:
-        return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"
+        used = f"it uses {text.percent(max(uses))} of the CPU it requests"
+        return f"{used}, so splitting its work, or more CPU if its threads can use it, shortens it"
     if busy and max(busy) < 0.3:
         return "it is mostly off-CPU, so check its I/O and the services it calls"
     if uses and max(uses) < 0.5 and max(busy) > 0.7:
@@ -69,7 +70,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         step=step.step,
         action=f"Optimize {evidence.title(step.step)}: {text.percent(share)} of critical-path time",
         because=(
-            f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
+            f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)}:"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
             f" ({text.percent(share)} of {text.duration(makespan)}); {_hint(step, analysis)}"
         ),

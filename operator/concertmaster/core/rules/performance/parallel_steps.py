@@ -49,7 +49,7 @@ def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Inter
         about=f"{before.name}.{after.name}",
         action=f"Run {before.name} and {after.name} in parallel",
         because=(
-            f"no data is passed between them, yet {after.name} waited for it {evidence.recent_runs(runs)}; they"
+            f"no data is passed between them, yet {after.name} waited for {before.name} {evidence.recent_runs(runs)}; they"
             f" take {' and '.join(times)} (medians)"
         ),
         otherwise=f"each run takes {text.duration(seconds.likely)} longer than its dependencies require",

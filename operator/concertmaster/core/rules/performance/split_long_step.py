@@ -21,13 +21,14 @@ _MIN_EXTRA_GAIN = 0.03  # additional parts must gain this much more to justify t
 _BUSY = 0.7
 
 
-def _busy(step: StepAnalysis) -> float | None:
-    """Cores used divided by what one thread, or a smaller request, could use; None when unknown."""
+def _busy(step: StepAnalysis) -> tuple[float, float] | None:
+    """Of the busiest container, cores used divided by what one thread, or a smaller request, could use, and these cores;
+    None when unknown."""
     shares = []
     for container in step.containers:
         cores = median(container.known("mean_cores"))
         if cores is not None:
-            shares.append(cores / min(1.0, container.cpu_request or 1.0))
+            shares.append((cores / min(1.0, container.cpu_request or 1.0), cores))
     return max(shares, default=None)
 
 
@@ -68,7 +69,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if (step.duration.p50 or 0.0) < evidence.settings.number("minSeconds", 600.0):
             continue  # dividing a step is manual work that a few minutes do not justify
         busy = _busy(step)
-        cut = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
+        cut = _parts(evidence, step.step) if busy is not None and busy[0] >= _BUSY else None
         gains = worth(cut[1], evidence.settings.number("minGainPercent", 10.0)) if cut is not None else None
         if cut is None or gains is None or busy is None:
             continue
@@ -78,7 +79,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             step=step.step,
             action=f"Split {name} into {parts} parallel pods",
             because=(
-                f"one pod computes for {text.duration(step.duration.p50)} ({text.percent(busy)} busy) while"
+                f"one pod computes for {text.duration(step.duration.p50)} on {text.cores(busy[1])} while"
                 " everything waits for it,"
                 f" {text.percent(step.path.drag / makespan)} of the run (medians {evidence.runs(step.runs)})"
             ),

@@ -55,7 +55,7 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     if fill.full is not None and fill.growth is not None:
         low, high = to_minute(fill.full.low), to_minute(fill.full.high)
         when = f"; it grows by {text.memory(fill.growth.likely)} a day and is full around {to_minute(fill.full.likely)}"
-        when += f" (95% CI {low} to {high})"
+        when += f" (95% CI {low} to {high})" if low != high else ""
     last = "in its last run" if fill.shared else "in its fullest run"
     patch = json.dumps({"spec": {"resources": {"requests": {"storage": then}}}}, separators=(",", ":"))
     holds = f"{text.percent(fill.used / new)} of it used" + (f", room for {_MARGIN:.0f} days of growth" if when else "")

@@ -144,7 +144,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         because=(
             f"its runs wait {text.duration(wait)} for nodes (median {window_of(evidence, runs)}) while {text.listing(names)}"
             f" {'reserves' if len(names) == 1 else 'reserve'} {text.cores(total)} on average; {direction} it would meet"
-            f" {text.cores(load)}"
+            f" {text.cores(round(load, 2))}"
         ),
         otherwise=f"these workflows keep competing for the same nodes, which costs {text.duration(wait)} of each run",
         risk=Level.MEDIUM,

@@ -23,6 +23,7 @@ def test_the_fewest_parts_that_gain_nearly_as_much() -> None:
     assert item.gain_seconds.likely == pytest.approx(1200 / 2, rel=0.05)
     assert item.gain_seconds.low == 0.0
     assert "93% of the run" in item.because
+    assert "on 0.9 cores while" in item.because
 
 
 def test_without_a_missed_objective_it_is_a_bound_and_no_prediction() -> None:
