@@ -9,6 +9,7 @@ from concertmaster.api.views.fleet import CostGroup
 from concertmaster.report.view import View
 
 MAX_GROUPS = 50  # groups of each table
+MAX_COUNTED = 1000  # groups that are kept, so that copies in many namespaces can be added up
 _KINDS = {"container": "compute", "init": "init containers", "rest": "small components"}
 
 
@@ -63,7 +64,7 @@ def _groups(
                 after_per_month=(before.after_per_month or 0.0) + sum(map(_after, rows)) * workflow.runs_per_month,
             )
     made = [g for g in found.values() if g.cost_per_month > 0]
-    return tuple(sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MAX_GROUPS])
+    return tuple(sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MAX_COUNTED])
 
 
 def _after(row: View) -> float:

@@ -62,12 +62,12 @@ def when(value: str | None) -> str:
 
 
 def money(by_currency: Mapping[str, float] | float | None, currency: str | None = None) -> str:
-    """``12.5 USD``; several currencies side by side."""
+    """``12.5 USD``; several currencies side by side; a dash where none is known."""
     if by_currency is None:
         return "–"
     if not isinstance(by_currency, Mapping):
         return f"{text.number(by_currency)} {currency or 'USD'}"
-    return " + ".join(f"{text.number(v)} {k}" for k, v in sorted(by_currency.items())) or "0"
+    return " + ".join(f"{text.number(v)} {k}" for k, v in sorted(by_currency.items())) or "–"
 
 
 def hours(value: float) -> str:

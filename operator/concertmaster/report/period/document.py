@@ -11,7 +11,7 @@ from concertmaster.core.model.daily import ROLLED_BACK, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
-from concertmaster.report.costs.groups import MAX_GROUPS, PricedWorkflow, by_component, by_step
+from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
@@ -94,7 +94,8 @@ def adopted(adoptions: Sequence[RecommendationOutcome], since: float, until: flo
 
 
 def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> tuple[CostGroup, ...]:
-    """Cost a month by group, the most expensive first; workflows of unknown cost are counted and add nothing."""
+    """Cost a month by group, the most expensive first, of groups with a known cost; other workflows of these are counted and
+    add nothing."""
     members_of: dict[tuple[str, str], list[WorkflowRow]] = {}
     for row in rows:
         members_of.setdefault((name(row), row.currency or "USD"), []).append(row)
@@ -107,9 +108,10 @@ def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> t
             cost_per_month=sum(r.cost_per_month or 0.0 for r in members),
         )
         for (group, currency), members in members_of.items()
+        if any(r.cost_per_month is not None for r in members)
     ]
     made.sort(key=lambda g: (-g.cost_per_month, g.name))
-    return tuple(made[:MAX_GROUPS])
+    return tuple(made[:MAX_COUNTED])
 
 
 def _demand(view: FleetView) -> Iterable[str]:

@@ -9,13 +9,17 @@ import io
 from collections.abc import Iterable, Sequence
 
 from concertmaster import __version__
-from concertmaster.api.views.fleet import PeriodReport, WorkflowRow
+from concertmaster.api.views.fleet import CostGroup, PeriodReport, WorkflowRow
 from concertmaster.core import text
-from concertmaster.report.html.environment import amounts, copies, hours, impact_line, money, render, stylesheet, when
+from concertmaster.report.costs.groups import MAX_GROUPS
+from concertmaster.report.html.environment import amounts, hours, impact_line, money, render, stylesheet, when
+from concertmaster.report.html.environment import copies as other_namespaces
 from concertmaster.report.markdown import table
+from concertmaster.report.period import copies
 from concertmaster.report.workflows.caches import cache_totals
 
 FORMATS = ("html", "md", "json", "csv")
+MAX_OBJECTIVES = 100  # lines
 
 
 def document(report: PeriodReport, form: str) -> str:
@@ -30,6 +34,10 @@ def html(report: PeriodReport) -> str:
     return render(
         "report.html",
         r=report,
+        degradations=copies.degradations(report.degradations),
+        objectives=copies.objectives(report.objectives),
+        costs=_cost_tables(report),
+        most_objectives=MAX_OBJECTIVES,
         adopted=adopted_text(report),
         cached=cache_totals(report.caches),
         style=style,
@@ -117,7 +125,7 @@ def _actions(report: PeriodReport) -> list[str]:
     """Recommendations, objectives, and what was implemented."""
     top = [
         (
-            f"{e.namespace}/{e.workflow or e.profile}{copies(e)}",
+            f"{e.namespace}/{e.workflow or e.profile}{other_namespaces(e)}",
             e.action,
             impact_line(e),
             e.severity.value if e.severity else "–",
@@ -128,13 +136,16 @@ def _actions(report: PeriodReport) -> list[str]:
     lines += _section(
         "Degradations",
         ["Workflow", "Action", "Because"],
-        [(f"{d.namespace}/{d.workflow or d.profile}", d.action, d.because or "–") for d in report.degradations],
+        [(line.name, line.row.action, line.row.because or "–") for line in copies.degradations(report.degradations)],
     )
+    objectives = copies.objectives(report.objectives)
     lines += _section(
         "Objectives",
         ["Workflow", "Objective", "Figures"],
-        [(f"{o.namespace}/{o.workflow or o.profile}", o.name, o.text) for o in report.objectives[:100]],
+        [(line.name, line.row.name, line.row.text) for line in objectives[:MAX_OBJECTIVES]],
     )
+    if len(objectives) > MAX_OBJECTIVES:
+        lines += ["", f"{len(objectives) - MAX_OBJECTIVES} more; the JSON form has all."]
     lines += _section(
         "Implemented recommendations",
         ["Since", "Workflow", "Action", "Verdict", "Measured", "Saving per month"],
@@ -194,15 +205,19 @@ def _caches(report: PeriodReport) -> list[str]:
     return [*lines, "", f"{cache_totals(report.caches)}."] if rows else []
 
 
+def _cost_tables(report: PeriodReport) -> list[tuple[str, Sequence[CostGroup]]]:
+    return [
+        (f"label {report.label}", report.cost_by_label[:MAX_GROUPS]),
+        ("namespace", report.cost_by_namespace[:MAX_GROUPS]),
+        ("workflow", copies.costs(report.cost_by_workflow)),
+        ("component", report.cost_by_component[:MAX_GROUPS]),
+        ("step", copies.costs(report.cost_by_step)),
+    ]
+
+
 def _costs(report: PeriodReport) -> list[str]:
     lines: list[str] = []
-    for title, costs in (
-        (f"label {report.label}", report.cost_by_label),
-        ("namespace", report.cost_by_namespace),
-        ("workflow", report.cost_by_workflow),
-        ("component", report.cost_by_component),
-        ("step", report.cost_by_step),
-    ):
+    for title, costs in _cost_tables(report):
         many = title not in ("workflow", "step")  # others sum up several workflows
         after = title in ("component", "step")
         header = [title.capitalize(), *(["Workflows"] if many else []), "Runs", "Cost per month"]

@@ -196,8 +196,10 @@ class FleetView:
 
     @cached_property
     def degradations(self) -> list[Degradation]:
-        """What takes longer than before."""
-        return [d for p in self.profiles for d in rows.degradations(p)]
+        """What takes longer than before, the most valuable to end first."""
+        places = {(h.namespace, h.profile, h.id): i for i, h in enumerate(self.ranked)}
+        found = [d for p in self.profiles for d in rows.degradations(p)]
+        return sorted(found, key=lambda d: places.get((d.namespace, d.profile, d.recommendation), len(places)))
 
     @cached_property
     def results(self) -> list[ResultRow]:

@@ -58,6 +58,34 @@ def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
     assert "| team-0/nightly-0 and 11 more namespaces | Right-size CPU request" in document(made, "md")
 
 
+def test_copies_of_a_workflow_are_one_line_of_each_table() -> None:
+    slow = recommendation(id="degradation.search", action="Investigate regression in search")
+    flows = [profile(namespace=f"team-{n}", recommendations=[slow]) for n in range(3)]
+    for n, flow in enumerate(flows):
+        flow["status"]["objectives"] = [f"success: Missed, {80 - n}% (target >= 99%)"]
+        flow["status"]["summary"]["costPerMonth"] = f"{10 + n}"
+    made = report(*flows)
+    assert len(made.degradations) == len(made.objectives) == len(made.cost_by_workflow) == 3
+    text = document(made, "md")
+    for line in (
+        "| team-0/nightly-0 and 2 more namespaces | Investigate regression in search |",
+        "| team-2/nightly-0 and 2 more namespaces | success | Missed, 78% (target >= 99%) |",
+        "| team-2/nightly-0 and 2 more namespaces | 87 | 33 USD |",
+    ):
+        assert line in text
+    for section in ("Degradations", "Objectives", "Cost by workflow"):
+        assert text.partition(f"## {section}\n")[2].partition("\n## ")[0].count("nightly-0") == 1
+    assert document(made, "html").count("team-2/nightly-0 and 2 more namespaces") == 2
+
+
+def test_a_cost_that_is_not_known_is_not_zero() -> None:
+    flow = profile()
+    flow["status"]["summary"].pop("costPerMonth", None)
+    text = document(report(flow), "md")
+    assert "- Cost per month: –" in text
+    assert "Cost by workflow" not in text
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_hostile_texts_stay_text(form: str) -> None:
     text = document(report(*hostile()), form)

@@ -1,0 +1,69 @@
+"""Copies of a workflow in several namespaces, as each tenant has of one template, as one line of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from concertmaster.api.views.fleet import CostGroup, Degradation, ObjectiveRow
+from concertmaster.core import text
+from concertmaster.report.costs.groups import MAX_GROUPS
+
+Alike = TypeVar("Alike", Degradation, ObjectiveRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[Alike]):
+    """The first of rows that are alike, and the name of its workflow with the number of other namespaces."""
+
+    row: Alike
+    name: str
+
+
+def degradations(rows: Iterable[Degradation]) -> list[Line[Degradation]]:
+    """Those of one recommendation as one."""
+    return _lines((d.recommendation, d) for d in rows)
+
+
+def objectives(rows: Iterable[ObjectiveRow]) -> list[Line[ObjectiveRow]]:
+    """Those of one objective with the same verdict as one; the first of rows is the one furthest from its target."""
+    return _lines(((o.name, o.verdict), o) for o in rows)
+
+
+def _lines(rows: Iterable[tuple[Hashable, Alike]]) -> list[Line[Alike]]:
+    alike: dict[Hashable, dict[str, Alike]] = {}
+    for what, row in rows:
+        # The profiles of copies have one name; two workflows of a namespace never do.
+        alike.setdefault((what, row.profile, row.workflow), {}).setdefault(row.namespace, row)
+    found = []
+    for copies in alike.values():
+        first, *others = copies.values()
+        found.append(Line(first, f"{first.namespace}/{first.workflow or first.profile}{_more(len(others))}"))
+    return found
+
+
+def costs(groups: Sequence[CostGroup]) -> list[CostGroup]:
+    """Groups called ``namespace/...`` with those of the same name in other namespaces added up; the most expensive first."""
+    alike: dict[tuple[str, str], list[CostGroup]] = {}
+    for group in groups:
+        alike.setdefault((group.name.partition("/")[2], group.currency), []).append(group)
+    found = [_sum(copies) for copies in alike.values()]
+    return sorted(found, key=lambda g: (-g.cost_per_month, g.name))[:MAX_GROUPS]
+
+
+def _sum(copies: Sequence[CostGroup]) -> CostGroup:
+    first, *others = copies
+    after = [g.after_per_month for g in copies if g.after_per_month is not None]
+    return CostGroup(
+        name=f"{first.name}{_more(len(others))}",
+        currency=first.currency,
+        workflows=sum(g.workflows for g in copies),
+        runs=sum(g.runs for g in copies),
+        cost_per_month=sum(g.cost_per_month for g in copies),
+        after_per_month=sum(after) if after else None,
+    )
+
+
+def _more(others: int) -> str:
+    return f" and {text.count(others, 'more namespace')}" if others else ""
