@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
 
@@ -119,7 +119,7 @@ def insights(analysis: Analysis) -> Insights:
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     by_step = succeeded(good, analysis.figures)
     return Insights(
-        slow=_slow(good, [s.step for s in analysis.steps], analysis.figures, analysis.trend),
+        slow=_slow(good, analysis),
         change=last_change(good, analysis.figures),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis),
@@ -164,21 +164,27 @@ def _rose(detection: Detection) -> bool:
     return any(p.direction is Direction.UP and p.ratio >= MIN_GROWTH for p in detection.points[-1:])
 
 
-def _slow(
-    runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures, trend: Detection
-) -> tuple[SlowRuns, ...]:
-    """Problems of runs among others. All runs between two changes are none: they were slow because of the change."""
+def _slow(runs: Sequence[RunRecord], analysis: Analysis) -> tuple[SlowRuns, ...]:
+    """Problems of runs among others. All runs between two changes are none: they were slow because of the change. Nor is
+    what slow nodes add: it is one problem, that of the nodes, whichever steps ran there."""
+    steps = [s.step for s in analysis.steps]
     if not runs or not steps:
         return ()
-    table = [[longest.get(step) for step in steps] for longest in figures.of_each(longest, runs)]
-    totals = [run.makespan or math.nan for run in runs]
+    rows = zip(runs, analysis.figures.of_each(longest, runs), strict=True)
+    table = [_elsewhere(steps, seconds, analysis.node_factors.get(run.run, {})) for run, seconds in rows]
+    totals = [(run.makespan or math.nan) - analysis.node_delays.get(run.run, 0.0) for run in runs]
     least = MIN_EXTRA * median(totals)
-    levels = [bisect_right([p.time for p in trend.points], run.end or 0.0) for run in runs]
+    levels = [bisect_right([p.time for p in analysis.trend.points], run.end or 0.0) for run in runs]
     return tuple(
         SlowRuns(tuple(runs[i].run for i in problem.runs), tuple(s.step for s in problem.steps), problem.extra_seconds)
         for problem in find_degraded(steps, table, totals).problems
         if problem.extra_seconds >= least and not _is_level(problem.runs, levels)
     )
+
+
+def _elsewhere(steps: Sequence[str], seconds: Mapping[str, float], factors: Mapping[str, float]) -> list[float | None]:
+    """What the ``steps`` of a run would take without slow nodes; None: did not run."""
+    return [seconds[step] * factors.get(step, 1.0) if step in seconds else None for step in steps]
 
 
 def _is_level(places: Sequence[int], levels: Sequence[int]) -> bool:

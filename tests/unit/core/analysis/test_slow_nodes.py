@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.nodes.slow import slow_nodes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -34,6 +36,21 @@ def test_what_a_slow_node_adds_is_what_the_run_waits_for() -> None:
     assert set(analysis.node_delays) == set(there)
     for run, seconds in analysis.node_delays.items():
         assert seconds == pytest.approx({"split": 60, "load": 100}[there[run]], rel=0.2)
+
+
+def test_runs_on_a_slow_node_are_not_reported_once_for_each_step_that_ran_there() -> None:
+    """The node is the problem, and a recommendation of its own."""
+    value = noise(spread=0.01)
+    flow = argo(task("a"), task("b", "a"), task("c", "b"))
+
+    def work(i: int) -> Work:
+        there = {0: "a", 1: "b"}.get(i % 7)
+        return {s: Pod(value(400 if s == there else 200), node="n0" if s == there else f"n{1 + i % 3}") for s in "abc"}
+
+    analysis = scenario(flow, 90, work).analysis()
+    assert analysis.slow_nodes is not None
+    assert len(insights(replace(analysis, node_factors={}, node_delays={})).slow) == 2
+    assert insights(analysis).slow == ()
 
 
 def _has(run: RunRecord, node: str) -> bool:
