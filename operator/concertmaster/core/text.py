@@ -69,11 +69,13 @@ def memory_quantity(size: float) -> str:
 
 
 def memory(size: float | None) -> str:
-    """Memory (bytes) in sentences: ``448Mi``, ``1.9Gi``."""
+    """Memory (bytes) in sentences: ``448Mi``, ``1.9Gi``, ``40Ki``."""
     if size is None or not math.isfinite(size):
         return "unknown"
     mebibytes = size / _MI
-    if mebibytes < 1024:
+    if abs(mebibytes) < 0.095:
+        return f"{math.copysign(max(1, round(abs(size) / 1024)), size):.0f}Ki" if size else "0"
+    if mebibytes < 1023.5:
         return f"{mebibytes:.0f}Mi" if mebibytes >= 10 else f"{mebibytes:.1f}Mi"
     gibibytes = mebibytes / 1024
     return f"{gibibytes:.0f}Gi" if abs(gibibytes - round(gibibytes)) < 1e-9 else f"{gibibytes:.1f}Gi"
@@ -84,10 +86,9 @@ def input_size(size: float | None, unit: str) -> str:
     if size is None or not math.isfinite(size):
         return "unknown"
     if unit not in (BYTES, BYTES_READ):
-        return f"{size:,.3g} {unit}" if 0 < abs(size) < 100 else f"{size:,.0f} {unit}"
-    power = next((p for p in (4, 3, 2, 1) if size >= 1000**p * 0.9995), 0)
-    shown = f"{size / 1000**power:.3g}"
-    return f"{shown} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+        return f"{number(size)} {unit}" if 0 < abs(size) < 100 else f"{size:,.0f} {unit}"
+    power = next((p for p in (5, 4, 3, 2, 1) if size >= 1000**p * 0.9995), 0)
+    return f"{number(size / 1000**power)} {('B', 'kB', 'MB', 'GB', 'TB', 'PB')[power]}"
 
 
 def input_name(unit: str) -> str:
@@ -115,7 +116,7 @@ def cores(amount: float | None) -> str:
     shown = f"{amount:.2f}" if amount < 1 else f"{amount:.1f}"
     shown = (shown.rstrip("0").rstrip(".") if "." in shown else shown) or "0"
     if shown == "0" and amount > 0:
-        shown = f"{amount:.1g}"
+        shown = number(amount, 1)
     return f"{shown} core" if shown == "1" else f"{shown} cores"
 
 
@@ -127,12 +128,12 @@ def resource_amount(resource: str, value: float) -> str:
     return memory_quantity(value) if resource in ("memory", "ephemeral-storage") else str(int(value))
 
 
-def number(value: float) -> str:
-    """Three significant digits in plain notation: ``12.5``, ``41``, ``1230``, ``0.05``."""
+def number(value: float, digits: int = 3) -> str:
+    """So many significant digits in plain notation: ``12.5``, ``41``, ``1230``, ``0.05``; no more than six decimals."""
     if value == 0 or not math.isfinite(value):
         return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    shown = f"{round(Decimal(repr(float(value))), min(digits, 6)):f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    shown = f"{round(Decimal(repr(float(value))), min(decimals, 6)):f}"
     return shown.rstrip("0").rstrip(".") or "0" if "." in shown else shown
 
 

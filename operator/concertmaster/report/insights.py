@@ -122,7 +122,7 @@ def _drop(drop: SuccessDrop) -> str:
 
 def _items(rate: ItemRate) -> str:
     cost = f", {text.money(rate.cost, rate.currency)} each" if rate.cost is not None else ""
-    return f"A run works on {rate.per_run:,.0f} {rate.unit}, {rate.per_second:.3g} a second{cost} (medians)"
+    return f"A run works on {rate.per_run:,.0f} {rate.unit}, {text.number(rate.per_second)} a second{cost} (medians)"
 
 
 def _volume(fill: VolumeFill) -> str:

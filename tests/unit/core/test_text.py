@@ -108,3 +108,24 @@ def test_money_keeps_digits_of_small_amounts() -> None:
     assert text.money(0.000859, "USD") == "0.000859 USD"
     assert text.money(0.00002, "USD") == "0.00002 USD"
     assert text.money(0.0, "USD") == "0 USD"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [(160.0, 2, "160"), (1234567.0, 6, "1234567"), (0.000014, 2, "0.000014"), (0.0456, 2, "0.046"), (2.5, 1, "2")],
+)
+def test_numbers_are_never_written_with_an_exponent(value: float, digits: int, shown: str) -> None:
+    assert text.number(value, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0.0, "0"), (300.0, "1Ki"), (40 * 1024.0, "40Ki"), (2 * 1024.0**2, "2.0Mi"), (1023.7 * 1024**2, "1.0Gi")],
+)
+def test_memory_of_small_processes_does_not_read_as_none(size: float, shown: str) -> None:
+    assert text.memory(size) == shown
+
+
+def test_input_sizes_have_a_unit_that_fits() -> None:
+    assert text.input_size(5e15, text.BYTES) == "5 PB"
+    assert text.input_size(0.00004, "rows") == "0.00004 rows"

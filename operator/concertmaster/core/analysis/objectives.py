@@ -191,13 +191,13 @@ def _rates(
     if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
         trend = _going(c.total if (c := costs.run(r)) is not None else None for r in runs)
-        yield _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
+        yield _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: text.number(v, 4), trend)
     if objectives.min_throughput_per_hour is not None:
         monthly = cost.runs_per_month
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
         trend = _going(b - a for a, b in pairwise(starts))  # shorter intervals mean higher throughput
-        yield _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
+        yield _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, text.number, trend)
 
 
 def _cache_hits(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
@@ -240,7 +240,9 @@ def _utilization(
 def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
     for metric, most in objectives.budgets.items():
         amounts = [r.extra[metric] for r in runs if metric in r.extra]
-        yield _at_most(f"{metric} per run", most, max(amounts, default=None), lambda v: f"{v:.6g}", _going(amounts))
+        yield _at_most(
+            f"{metric} per run", most, max(amounts, default=None), lambda v: text.number(v, 6), _going(amounts)
+        )
 
 
 def _cpu_share(run: RunRecord) -> float | None:

@@ -147,4 +147,4 @@ def _value(difference: Difference, value: str | float | None) -> str:
         return text.memory(value)
     if difference.kind == "throttling":
         return text.percent(value)
-    return f"{value:g}"
+    return text.number(value)

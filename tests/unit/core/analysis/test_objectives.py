@@ -67,6 +67,13 @@ def test_every_objective_has_verdict_margin_and_trend() -> None:
     assert all(v.margin is not None for v in steady.values())
 
 
+def test_large_amounts_are_written_in_full() -> None:
+    many = [replace(r, extra={"tokens": 1_234_567.0}) for r in runs()]
+    found = verdicts(many, replace(ALL, budgets={"tokens": 2e6}, min_throughput_per_hour=1200.0))
+    assert (found["tokens per run"].actual, found["tokens per run"].target) == ("1234567", "2000000")
+    assert found["throughput per hour"].target == "1200"
+
+
 def test_growth_is_worse_where_less_is_wanted_and_better_where_more_is() -> None:
     grown = {name: v.trend for name, v in verdicts(runs(growth=1.4)).items()}
     for name in ("duration p95", "queue time p95", "cost per run", "tokens per run"):

@@ -52,7 +52,7 @@ def more_items(evidence: Evidence, rise: Regression, least: float) -> str:
     if not found:
         return ""
     _, name, was, now = max(found)
-    return f"; {evidence.title(name)} has {now:g} items in a run instead of {was:g} (medians)"
+    return f"; {evidence.title(name)} has {text.number(now)} items in a run instead of {text.number(was)} (medians)"
 
 
 def other_nodes(evidence: Evidence, rise: Regression) -> str:

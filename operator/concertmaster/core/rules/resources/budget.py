@@ -21,7 +21,7 @@ _CLEAR = 0.01  # significance of a change of how many runs are over budget
 
 
 def _amount(value: float, unit: str) -> str:
-    shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    shown = f"{value:,.0f}" if abs(value) >= 100 else text.number(value, 4)
     return f"{shown} {unit}"
 
 

@@ -131,7 +131,7 @@ def _common(evidence: Evidence, unit: SizingUnit, resource: str, freed: float, s
         category=Category.COST,
         current=f"{resource}: {unit.container.gpu_request:g}",
         proposed="",
-        expected=f"{freed:.2g} GPU-hours less reserved per run{money}; no impact on run duration",
+        expected=f"{text.number(freed, 2)} GPU-hours less reserved per run{money}; no impact on run duration",
         confidence=0.0,
         saving_per_month=saving,
         evidence=(

@@ -23,7 +23,7 @@ def _finding(evidence: Evidence, cheaper: CheaperModel) -> Finding:
     unit = metric.unit or metric.name
     much = f"{text.percent(less.likely)} less ({share_range(less)})"
     before, after = text.plain(usual.model), text.plain(other.model)
-    now, then = (f"{use.mean:.4g} {unit} per execution" for use in (usual, other))
+    now, then = (f"{text.number(use.mean, 4)} {unit} per execution" for use in (usual, other))
     return Finding(
         step=cheaper.step,
         about=f"model.{cheaper.step}",

@@ -256,7 +256,7 @@ def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: st
     for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours")):
         hours = math.fsum(r.freed for r in sizes if r.resource == kind)
         if hours:
-            amount = f"{abs(hours):.2g}" if abs(hours) < 100 else f"{abs(hours):,.0f}"
+            amount = text.number(abs(hours), 2) if abs(hours) < 100 else f"{abs(hours):,.0f}"
             parts["less" if hours > 0 else "more"].append(f"{amount} {unit}")
     if not parts["less"]:
         return None
