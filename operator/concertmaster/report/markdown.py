@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.report.tables import trend_sentences, waiting
+from concertmaster.report.tables import marks, trend_sentences, waiting
 
 
 def _cell(value: object) -> str:
@@ -51,7 +51,7 @@ def _workflow(view: dict[str, Any]) -> list[str]:
             _duration(step["dragSeconds"]),
             _percent(step["criticalShare"]),
             _percent(step["errorRate"]),
-            ", ".join(name for name, value in step["marks"].items() if value) or "–",
+            marks(step["marks"], ", ") or "–",
         ]
         for step in view["steps"]
     ]

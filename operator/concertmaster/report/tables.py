@@ -66,14 +66,14 @@ def _unsampled(view: dict[str, Any]) -> bool:
     return any(p["why"] == UNSAMPLED for p in view["scoreParts"])
 
 
-def _marks(marks: dict[str, Any]) -> str:
+def marks(of_step: dict[str, Any], separator: str = ",") -> str:
     """Marks that are set; over- and underAllocated with the resources concerned."""
     shown = []
-    for name, value in marks.items():
+    for name, value in of_step.items():
         if value is True:
-            resources = marks.get(f"{name}Resources") or ()
+            resources = of_step.get(f"{name}Resources") or ()
             shown.append(f"{name}({','.join(resources)})" if resources else name)
-    return ",".join(shown) or "-"
+    return separator.join(shown)
 
 
 def _largest(step: dict[str, Any], field: str) -> float | None:
@@ -97,7 +97,7 @@ def step_table(view: dict[str, Any]) -> str:
                 cell(step["errorRate"], text.percent),
                 cell(_largest(step, "cpuUtilization"), text.percent),
                 cell(_largest(step, "memoryUtilization"), text.percent),
-                _marks(step["marks"]),
+                marks(step["marks"]) or "-",
             ]
         )
     header = [

@@ -15,6 +15,7 @@ from concertmaster import __version__
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report import daily
 from concertmaster.report.html.environment import render
+from concertmaster.report.period import copies
 from concertmaster.report.runs.tables import split_rows, waiting
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows.fleet import SORT, FleetView
@@ -63,7 +64,7 @@ class Pages:
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),
             paging=paging,
-            missed=[o for o in view.objectives if o.verdict == "Missed"][:_MAX_LISTED],
+            missed=copies.objectives(o for o in view.objectives if o.verdict == "Missed")[:_MAX_LISTED],
             running=[run for run in view.running if run.late][:_MAX_LISTED],
             late=[(row, iso(since)) for row, since in view.late[:_MAX_LISTED]],
             waiting=view.waiting[:_MAX_LISTED],

@@ -106,6 +106,13 @@ def test_the_page_of_a_workflow_has_the_months_that_the_operator_remembers() -> 
         assert (">tokens</th>" in page) is shown
 
 
+def test_insights_have_a_heading_of_their_own() -> None:
+    flow = profile(0, insights=["Next run: about 9m25s"])
+    with dashboard(memory(flow)) as served:
+        text = " ".join(Elements(served.get("/workflows/etl/nightly-0").text).text.split())
+    assert "Insights Next run: about 9m25s" in text
+
+
 def test_every_run_that_is_kept_is_listed_shown_and_compared() -> None:
     flow, document = analysed()
     reader = memory(flow, details={("demo", "nightly"): document}, past=lambda _, run: past(run))
@@ -243,6 +250,13 @@ def test_the_fleet_page_holds_what_its_guide_lists() -> None:
     ):
         section = text.partition(f" {heading} ")[2]
         assert shown in section[:600], (heading, section[:600])
+
+
+def test_copies_of_a_workflow_miss_an_objective_in_one_line() -> None:
+    missed = ["success: Missed, 80% (target >= 99%)"]
+    with dashboard(memory(*[profile(0, namespace=f"team-{n}", objectives=missed) for n in range(3)])) as served:
+        text = " ".join(Elements(served.get("/").text).text.split())
+    assert "team-0/nightly-0 and 2 more namespacessuccess" in text
 
 
 @pytest.mark.parametrize(

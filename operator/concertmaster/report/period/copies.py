@@ -15,10 +15,15 @@ Alike = TypeVar("Alike", Degradation, ObjectiveRow)
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[Alike]):
-    """The first of rows that are alike, and the name of its workflow with the number of other namespaces."""
+    """The first of rows that are alike. ``more``: what follows the name of its workflow where other namespaces have one."""
 
     row: Alike
-    name: str
+    more: str
+
+    @property
+    def name(self) -> str:
+        """The workflow and the number of other namespaces."""
+        return f"{self.row.namespace}/{self.row.workflow or self.row.profile}{self.more}"
 
 
 def degradations(rows: Iterable[Degradation]) -> list[Line[Degradation]]:
@@ -39,7 +44,7 @@ def _lines(rows: Iterable[tuple[Hashable, Alike]]) -> list[Line[Alike]]:
     found = []
     for copies in alike.values():
         first, *others = copies.values()
-        found.append(Line(first, f"{first.namespace}/{first.workflow or first.profile}{_more(len(others))}"))
+        found.append(Line(first, _more(len(others))))
     return found
 
 

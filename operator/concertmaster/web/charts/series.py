@@ -9,8 +9,10 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.model import Outcome
 from concertmaster.core.times import parse_time, to_minute
+from concertmaster.core.units import DAY
 from concertmaster.web.charts.axis import marks
 
+_DATES = 4  # days from which the marks of time are dates, which differ then
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 920, 240, 70, 26, 26
 
 
@@ -61,13 +63,13 @@ def series_chart(
         if first <= at <= last and isinstance(ratio, int | float):
             points.append((x(at), f"since {to_minute(at)}: {100 * (ratio - 1):+.0f}%"))
             moments.append(at)
-    middle = first + span / 2
+    middle, shown = first + span / 2, slice(0, 10) if span >= _DATES * DAY else slice(5, 16)
     return SeriesChart(
         _WIDTH,
         _HEIGHT,
         dots,
         tuple(points),
         tuple((y(at), label) for at, label in marks(most, 4)),
-        tuple((x(at), to_minute(at)[:10]) for at in (first, middle, last)),
+        tuple((x(at), to_minute(at)[shown]) for at in (first, middle, last)),
         tuple(moments),
     )

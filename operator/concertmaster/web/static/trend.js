@@ -38,7 +38,7 @@ for (const place of document.querySelectorAll("[data-trend]")) {
   let chart = null;
   const say = (low, high) => {
     const shown = runs.filter(run => run[0] >= low && run[0] <= high);
-    const done = shown.map(run => run[1]).sort((a, b) => a - b);
+    const done = shown.filter(run => run[2] !== "Failed").map(run => run[1]).sort((a, b) => a - b); // as the page's own median
     const failed = shown.filter(run => run[2] === "Failed").length;
     const middle = done.length ? (done[(done.length - 1) >> 1] + done[done.length >> 1]) / 2 : null;
     status.textContent = `${shown.length} of ${runs.length} runs, ${failed} failed, median ${duration(middle)}, ` +
