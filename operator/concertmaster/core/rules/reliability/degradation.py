@@ -20,7 +20,7 @@ from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
-from concertmaster.core.rules.reliability.rise_context import more_items, other_nodes, shorter_step
+from concertmaster.core.rules.reliability.rise_context import before_start, more_items, other_nodes, shorter_step
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.quantiles import normal_quantile
@@ -86,6 +86,7 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
     broken = _broken(evidence.objectives, rise)
     blame = (
         f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
+        f"{before_start(evidence, rise, cause.step or '')}"
         if cause.seconds is not None
         else _added(evidence, rise) or more_items(evidence, rise, least) or "; no single step explains it"
     )
@@ -154,7 +155,8 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         step=rise.step,
         action=f"Investigate regression in {name} since {to_minute(rise.point.time)} (+{text.percent(seen - 1)})",
         because=(
-            f"{name} takes {text.duration(now)} instead of {text.duration(was)} (median of its longest execution in"
+            f"{name} takes {text.duration(now)} instead of {text.duration(was)}{before_start(evidence, rise, rise.step)}"
+            " (median of its longest execution in"
             f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
             f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}"
             f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"

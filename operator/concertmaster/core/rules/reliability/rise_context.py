@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.changes import longest
 from concertmaster.core.known import median
-from concertmaster.core.model import StepExecution
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.reliability.comparable_times import Timed
 from concertmaster.core.rules.reliability.regressions import Regression
@@ -37,6 +37,35 @@ def shorter_step(evidence: Evidence, rise: Regression, least: float) -> tuple[st
 
 def _longest(evidence: Evidence, part: Sequence[Timed]) -> list[dict[str, float]]:
     return [longest(evidence.rows.runs[r.run]) for r in part]
+
+
+def before_start(evidence: Evidence, rise: Regression, step: str) -> str:
+    """What of the ``step``'s rise passes before it executes, where that is half of it or more, in parentheses: its code is
+    not what became slower."""
+    sides = [[e for r in part if (e := _last(evidence.rows.runs[r.run], step)) is not None]
+             for part in (rise.before, rise.after)]  # fmt: skip
+    was, now = (median(e.span for e in side) for side in sides)
+    if was is None or now is None:
+        return ""
+    found = []
+    for name, seconds in (("scheduling latency", _pending), ("startup", _starting)):
+        old, new = (median(seconds(e) for e in side) for side in sides)
+        if old is not None and new is not None and 2.0 * (new - old) >= now - was > 0.0:
+            found.append((new - old, f" (most of it {name}: {text.duration(new)} instead of {text.duration(old)})"))
+    return max(found, default=(0.0, ""))[1]
+
+
+def _last(run: RunRecord, step: str) -> StepExecution | None:
+    """The execution of the step that took longest from its creation on."""
+    return max((e for e in run.steps if e.step == step and e.span), key=lambda e: e.span or 0.0, default=None)
+
+
+def _pending(e: StepExecution) -> float | None:
+    return e.scheduled - e.created if e.scheduled is not None and e.created is not None else None
+
+
+def _starting(e: StepExecution) -> float | None:
+    return e.started - e.scheduled if e.started is not None and e.scheduled is not None else None
 
 
 def more_items(evidence: Evidence, rise: Regression, least: float) -> str:

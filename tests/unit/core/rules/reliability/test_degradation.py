@@ -32,6 +32,25 @@ def test_a_step_that_became_slower_is_named_with_its_time() -> None:
     assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        (lambda s, new: Pod(s, wait=200.0 if new else 1.0), " (most of it scheduling latency: 3m20s instead of 1s)"),
+        (lambda s, new: Pod(s, startup=200.0 if new else 2.0), " (most of it startup: 3m20s instead of 2s)"),
+        (lambda s, new: Pod(s * (1.6 if new else 1.0)), ""),
+    ],
+)
+def test_a_step_that_only_waits_longer_is_not_said_to_have_become_slower(
+    pod: Callable[[float, bool], Pod], said: str
+) -> None:
+    value = noise(spread=0.05)
+    made = scenario(etl(), 42, lambda i: {"extract": value(60), "transform": pod(value(300), i >= 28), "load": 30.0})
+    because = made.one("degradation").because
+    assert "transform went from 5m" in because
+    assert ("most of it" in because) is bool(said)
+    assert said in because
+
+
 def test_step_seconds_and_increase_are_those_of_the_trend() -> None:
     made = scenarios.degradation()
     item, analysis = made.one("degradation"), made.analysis()
