@@ -26,7 +26,7 @@ class Panel:
 
 _W = "concertmaster_workflow_"
 _ALL = '{namespace=~"$namespace"}'
-_ONE = 'namespace="$namespace", workflow="$workflow"'
+_ONE = 'namespace="$namespace", workflow="$workflow", kind="$kind"'  # a CronJob and a template may have one name
 _ID = "namespace, kind, workflow"
 
 
@@ -54,7 +54,7 @@ FLEET = (
     ], kind="stat", width=4),
     Panel("Scheduling latency per month", "Scheduling latency of all runs, in hours.", [
         (f"sum({_each('waiting_hours')})", "hours"),
-    ], kind="stat", width=4),
+    ], "h", kind="stat", width=4),
     Panel("Objectives missed", "Of all with data.", [
         (f"sum(1 - {_each('objective_met', _ID + ', objective')})", "missed"),
         (f"count({_each('objective_met', _ID + ', objective')})", "all"),
@@ -64,7 +64,7 @@ FLEET = (
     ], kind="table"),
     Panel("Most time to save", "Hours of run time in 30 days.", [
         (f"topk(10, {_each('saving_hours')} > 0)", "{{namespace}}/{{workflow}}"),
-    ], kind="table"),
+    ], "h", kind="table"),
     Panel("Lowest scores", "Success, stability, use of requests, scheduling latency.", [
         (f"bottomk(10, {_each('score')})", "{{namespace}}/{{workflow}}"),
     ], kind="table"),
@@ -90,7 +90,7 @@ FLEET = (
     Panel("Mean score by namespace", "0 to 100.", [(f"avg by (namespace) ({_each('score')})", "{{namespace}}")]),
     Panel("Scheduling latency by namespace", "Hours in 30 days.", [
         (f"sum by (namespace) ({_each('waiting_hours')})", "{{namespace}}"),
-    ]),
+    ], "h"),
 )  # fmt: skip
 
 WORKFLOW = (

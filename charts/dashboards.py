@@ -110,13 +110,15 @@ def render() -> dict[str, str]:
     fleet = _variable("namespace", "Namespace", f"label_values({served}, namespace)", all_of_them=True)
     namespace = _variable("namespace", "Namespace", f"label_values({served}, namespace)")
     workflow = _variable("workflow", "Workflow", f'label_values({served}{{namespace="$namespace"}}, workflow)')
+    one = f'{served}{{namespace="$namespace", workflow="$workflow"}}'
+    kind = _variable("kind", "Kind", f"label_values({one}, kind)")
     return {
         "fleet.json": _dashboard("concertmaster-fleet", "Concertmaster: fleet", boards.FLEET, [fleet]),
         "workflow.json": _dashboard(
             "concertmaster-workflow",
             "Concertmaster: workflow",
             boards.WORKFLOW,
-            [namespace, workflow],
+            [namespace, workflow, kind],
             [_annotation("Change point", boards.CHANGE_POINTS)],
         ),
         "changes.json": _dashboard("concertmaster-changes", "Concertmaster: changes", boards.CHANGES),

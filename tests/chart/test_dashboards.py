@@ -33,7 +33,7 @@ from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.cases import Case, cases
 
 BOARDS = {"fleet": boards.FLEET, "workflow": boards.WORKFLOW, "changes": boards.CHANGES, "operator": boards.OPERATOR}
-VALUES = {"__rate_interval": "10s", "namespace": "demo", "workflow": "regression"}
+VALUES = {"__rate_interval": "10s", "namespace": "demo", "workflow": "regression", "kind": "WorkflowTemplate"}
 
 
 def cycle(telemetry: Telemetry) -> None:
@@ -154,6 +154,13 @@ def test_variables_are_read_from_series_that_every_workflow_has() -> None:
         document = json.loads(dashboards.render()[f"{name}.json"])
         queries = [v["query"] for v in document["templating"]["list"] if v["type"] == "query"]
         assert queries and all("concertmaster_workflow_run_late" in q for q in queries)
+
+
+def test_hours_have_a_unit_and_a_workflow_is_chosen_by_its_kind_as_well() -> None:
+    for panels in BOARDS.values():
+        for panel in panels:
+            assert (panel.unit == "h") is any("_hours" in e for e, _ in panel.queries), panel.title
+    assert all('kind="$kind"' in e for p in boards.WORKFLOW for e, _ in p.queries)
 
 
 def test_no_panel_asks_for_pods_by_prefix() -> None:

@@ -18,13 +18,14 @@ BYTES_READ = "bytes read"  # unit of input sizes that bytes read stand in for
 
 
 def duration(seconds: float | None) -> str:
-    """``4m10s``, ``2h05m``, ``3d04h``, ``850ms``; ``unknown`` for None or a non-finite value."""
+    """``4m10s``, ``2h05m``, ``3d04h``, ``850ms``, ``0s``; ``unknown`` for None or a non-finite value."""
     if seconds is None or not math.isfinite(seconds):
         return "unknown"
     if seconds < 0:
         return "-" + duration(-seconds)
     if seconds < 1:
-        return f"{round(seconds * 1000)}ms" if round(seconds * 1000) < 1000 else "1s"
+        milli = round(seconds * 1000)
+        return f"{milli}ms" if 0 < milli < 1000 else f"{milli // 1000}s"
     if seconds < 9.95:
         return f"{seconds:.1f}s".replace(".0s", "s")
     whole = round(seconds)

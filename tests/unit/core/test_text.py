@@ -12,7 +12,7 @@ from concertmaster.core import text
     [
         (None, "unknown"),
         (float("nan"), "unknown"),
-        (0, "0ms"),
+        (0, "0s"),
         (0.85, "850ms"),
         (0.9996, "1s"),
         (1.0, "1s"),

@@ -34,7 +34,7 @@ def environment(*folders: Path) -> Environment:
         auto_reload=False,
     )
     made.filters |= {
-        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds) if seconds else "0s",
+        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds),
         "signed": text.signed,
         "share": lambda share: "–" if share is None else text.percent(share),
         "amount": lambda value: "–" if value is None else text.number(value),
