@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.insights import insights
-from concertmaster.core.analysis.nodes.slow import slow_nodes
+from concertmaster.core.analysis.nodes.delays import elsewhere
+from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from tests.support.builders import run_record
@@ -108,3 +109,15 @@ def test_a_slow_pool_of_thousands_of_nodes() -> None:
     assert slow is not None
     assert slow.title == "pool gke-old-*"
     assert slow.ratio == pytest.approx(1.5, rel=0.02)
+
+
+def test_an_item_that_took_longest_by_its_retries_is_what_the_run_waits_for() -> None:
+    """Without the slow node, the item there ends before the one whose first attempt failed elsewhere."""
+    failed = StepExecution("load", "0", node="n1", started=0.0, finished=150.0, outcome=Outcome.FAILED)
+    again = StepExecution("load", "0", 1, node="n2", started=160.0, finished=310.0, outcome=Outcome.SUCCEEDED)
+    slow = StepExecution("load", "1", node="n0", started=0.0, finished=200.0, outcome=Outcome.SUCCEEDED)
+    found = SlowNodes("node n0", frozenset({"n0"}), 2.0, 20, 20, 60)
+    assert elsewhere([run_record([failed, again, slow], run="r")], RunFigures(), found) == {}
+    longest = replace(slow, finished=400.0)
+    (factors,) = elsewhere([run_record([failed, again, longest], run="r")], RunFigures(), found).values()
+    assert factors == {"load": pytest.approx(310 / 400)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
+from typing import NamedTuple
 
 from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
@@ -23,34 +24,60 @@ def delays(executed: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, f
 
 
 def elsewhere(runs: Sequence[RunRecord], figures: RunFigures, slow: SlowNodes) -> dict[str, dict[str, float]]:
-    """By run and step, the factor by which it would be shorter if the slow nodes were like the others: its last pod where
-    all of them ran at once, else all of them one after the other in as many slots as they had.
+    """By run and step, the factor by which it would be shorter if the slow nodes were like the others: its last item, with
+    its retries, where all of them ran at once, else all pods one after the other in as many slots as they had.
 
     A pod of unknown node takes part as those of its step with a known one do on average, and one that was the longest of
     its run as the longest do, since these are more often on slow nodes."""
     out: dict[str, dict[str, float]] = {}
     for step, of_runs in figures.grouped(executions_by_step, runs).items():
-        by_run = {of.run: of.timed for of in of_runs if of.timed}
-        known = [[e for e in rows if e.node is not None] for rows in by_run.values()]
+        by_run = {of.run: of for of in of_runs if of.timed}
+        known = [[e for e in of.timed if e.node is not None] for of in by_run.values()]
         usual = _average([e for rows in known for e in rows], slow)
         last = _average([max(rows, key=_seconds) for rows in known if rows], slow)
-        for run, rows in by_run.items():
-            longest = max(rows, key=_seconds)
-            ordered = sorted(rows, key=lambda e: (e.started or 0.0, e.uid or ""))
-            there = [_factor(e, slow, last if e is longest else usual) for e in ordered]
-            slots = _at_once(ordered)
-            now = _span([_seconds(e) for e in ordered], slots)
-            then = _span([_seconds(e) * f for e, f in zip(ordered, there, strict=True)], slots)
+        for run, of in by_run.items():
+            longest = max(of.timed, key=_seconds)
+            rows = of.timed if len(of.timed) == len(of.ran) else [e for e in of.ran if e.duration is not None]
+            pods = [
+                _Pod(e, _seconds(e), _seconds(e) * _factor(e, slow, last if e is longest else usual))
+                for e in sorted(rows, key=lambda e: (e.started or 0.0, e.uid or ""))
+            ]
+            now, then = _work(pods)
             if now > 0 and then < now:
                 out.setdefault(run, {})[step] = then / now
     return out
 
 
-def _at_once(rows: Sequence[StepExecution]) -> int:
-    """How many of them ran at the same time at most. ``rows``: by start."""
+class _Pod(NamedTuple):
+    """A pod with the seconds it took, and those it would take elsewhere."""
+
+    execution: StepExecution
+    now: float
+    then: float
+
+
+def _work(pods: Sequence[_Pod]) -> tuple[float, float]:
+    """Seconds of work that decide how long the step takes, now and elsewhere. ``pods``: of one run, by start."""
+    items: dict[str | None, list[_Pod]] = {}
+    for pod in pods:
+        items.setdefault(pod.execution.item, []).append(pod)
+    slots = _at_once(pods)
+    if slots < len(items):
+        return _span([pod.now for pod in pods], slots), _span([pod.then for pod in pods], slots)
+    spans = []
+    for chain in items.values():
+        now, then = sum(pod.now for pod in chain), sum(pod.then for pod in chain)
+        idle = max(0.0, (chain[-1].execution.finished or 0.0) - (chain[0].execution.started or 0.0) - now)
+        spans.append((idle + now, idle + then, idle))
+    longest, _, idle = max(spans)
+    return longest - idle, max(then for _, then, _ in spans) - idle
+
+
+def _at_once(pods: Sequence[_Pod]) -> int:
+    """How many of them ran at the same time at most."""
     ends: list[float] = []
     most = 1
-    for e in rows:
+    for e, *_ in pods:
         while ends and ends[0] <= (e.started or 0.0):
             heappop(ends)
         heappush(ends, e.finished or 0.0)
@@ -60,8 +87,6 @@ def _at_once(rows: Sequence[StepExecution]) -> int:
 
 def _span(seconds: Sequence[float], slots: int) -> float:
     """How long pods of these lengths take, each in the next of ``slots`` that is free."""
-    if slots >= len(seconds):
-        return max(seconds, default=0.0)
     free = [0.0] * slots
     for length in seconds:
         heapreplace(free, free[0] + length)
