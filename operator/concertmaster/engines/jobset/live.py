@@ -55,7 +55,7 @@ def read_run(
     }
     steps = [_linked(e, specs, since) for e in steps]
     outcome, reason, at = _outcome(obj.status, problems)
-    restarts = whole(obj.status.get("restarts"), "status.restarts", problems) or 0
+    restarts = _restarts(obj.status, problems)
     if restarts:
         problems.add(
             f"JobSet {obj.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
@@ -66,6 +66,17 @@ def read_run(
     complete = bool(steps) and not restarts and not lost
     run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     return replace(run, reason=reason, started=begun, finished=at)
+
+
+def _restarts(status: Mapping[str, Any], problems: Problems) -> int:
+    """How often the set, or one of its Jobs alone (action RestartJob), was created anew."""
+    whole_set = whole(status.get("restarts"), "status.restarts", problems) or 0
+    of_jobs = 0
+    for raw in sequence(status.get("replicatedJobsStatus"), "replicatedJobsStatus", problems):
+        row = mapping(raw, "replicatedJobsStatus[]", problems)
+        counts = sequence(row.get("jobRestarts"), "jobRestarts", problems)
+        of_jobs += sum(whole(count, "jobRestarts[]", problems) or 0 for count in counts)
+    return whole_set + of_jobs
 
 
 def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

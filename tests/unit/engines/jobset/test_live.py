@@ -67,6 +67,15 @@ def test_a_restart_is_named_and_its_pods_are_attempts() -> None:
     assert [(e.attempt, e.item, e.after) for e in found.record.steps] == [(0, "0 / 0", ()), (1, "0 / 0", ("load",))]
 
 
+def test_a_job_that_was_restarted_alone_leaves_the_record_incomplete() -> None:
+    """By the action RestartJob of a failure policy: the pods of its first attempt are gone."""
+    raw = job_set(load=(1, 0), workers=(2, 0))
+    raw["status"]["replicatedJobsStatus"][1]["jobRestarts"] = [0, 2]
+    found = read_run(raw, WHOLE, KEY)
+    assert (found.complete, found.record.outcome) == (False, Outcome.SUCCEEDED)
+    assert "was restarted (restarts: 2)" in found.problems[0]
+
+
 @pytest.mark.parametrize(
     ("pods", "ended_jobs"),
     [
