@@ -100,6 +100,8 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     steps = []
     several: set[str] = set()  # steps of which a run had more than one item
     daemons = {e.step for rows in settled for e in rows if e.serving is not None}
+    suffix = definition.engine.work_suffix if definition is not None else ""
+    daemons |= {name for name in names if suffix and f"{name}{suffix}" in names}
     for rows in settled:
         of_step: dict[str, set[str | None]] = {}
         for e in rows:

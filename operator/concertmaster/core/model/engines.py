@@ -88,6 +88,8 @@ class EngineTraits:
     """Added to every pod: name, and whether it ends before the others start."""
     single_step: bool = field(default=False, compare=False)  # workflows have one step, named like the workflow
     starts_when_ready: bool = field(default=False, compare=False)  # a step may wait for another to be ready, not to end
+    work_suffix: str = field(default="", compare=False)
+    """A step only waits for the step of its name with this suffix, if there is one; empty: none does."""
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
     tests_changes: bool = field(default=False, compare=False)

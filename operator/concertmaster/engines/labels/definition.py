@@ -30,6 +30,7 @@ TRAITS: Mapping[str, EngineTraits] = {
         retries=RETRIES.get(preset.name, lambda step, limit: None),
         concurrency=CONCURRENCY.get(preset.name, lambda workflow, limit: None),
         tests_changes=preset.tests_changes,
+        work_suffix=preset.work_suffix,
     )
     for preset in (*ALL, PLAIN)
 }

@@ -58,8 +58,9 @@ class Preset:
     the number of a first attempt. ``written`` is what to paste where a workflow is defined, ``main`` the containers whose
     sizes can be set there (None: each by its name), ``comment`` what begins a comment there. ``beside`` are containers
     whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
-    steps that run beside all others of a run; ``found_by`` is a key that all its pods have, None for the workflow's.
-    ``tests_changes``: whether its runs test changes of a program (CI)."""
+    steps that run beside all others of a run; a step only waits for the one of its name with ``work_suffix``, if any.
+    ``found_by`` is a key that all its pods have, None for the workflow's. ``tests_changes``: whether its runs test changes
+    of a program (CI)."""
 
     name: str
     title: str
@@ -76,6 +77,7 @@ class Preset:
     of_step: Read = field(default=lambda fact, keys: value(fact, keys.step))
     of_item: Read = field(default=lambda fact, keys: value(fact, keys.item))
     daemons: tuple[StepSpec, ...] = ()
+    work_suffix: str = ""
     found_by: str | None = None
     tests_changes: bool = False
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from concertmaster.core.analysis.replay import WhatIf, executed, replay
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
@@ -94,6 +97,11 @@ def test_a_worker_and_the_pod_its_operator_starts_are_two_steps() -> None:
     facts[1] = PodFact(**{**{f: getattr(facts[1], f) for f in PodFact.__slots__}, "pod": "train-abc", "uid": "other"})
     (run,) = runs(profile(), facts)
     assert {e.step for e in run.steps} == {"train", "train.pod"}
+    whole, (shown,) = complete(profile(), [run])
+    assert {s.name: s.daemon for s in whole.graph.steps} == {"train": True, "train.pod": False}  # the worker only waits
+    done = executed(shown, whole.graph)
+    faster = replay(done, WhatIf.scale_step("train.pod", 0.5))
+    assert done.replayed - faster == pytest.approx(140, abs=3), "a run is shorter by what its pod takes less"
 
 
 def test_a_recommendation_says_what_to_paste_into_the_dag() -> None:

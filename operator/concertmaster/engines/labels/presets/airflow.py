@@ -72,5 +72,6 @@ AIRFLOW = Preset(
     first=1,
     beside=frozenset({_SIDECAR}),
     of_step=_step,
+    work_suffix=_OF_OPERATOR,
     written=remedies,
 )
