@@ -12,12 +12,13 @@ from concertmaster.api.discovery import full_kind
 from concertmaster.cli import answers, gather
 from concertmaster.cli.policies import Policies
 from concertmaster.core import pipeline, text
+from concertmaster.core.analysis.daily.peaks import daily_peaks
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, capacity_by_namespace
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.daily import DailyPeaks, DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.metrics import with_bytes_read, with_metrics
 from concertmaster.core.rules import DataGaps
@@ -88,10 +89,12 @@ class FactsAnalysis:
         """The analysis of one of ``definitions``."""
         runs = self._runs[definition.key]
         whole, completed = engines.complete(definition, runs)
+        policy = self._policies.of(definition, self._window, self._min_runs)
+        limited = len(completed) > policy.analysis.max_runs
         result = pipeline.analyze_workflow(
             whole,
             completed,
-            self._policies.of(definition, self._window, self._min_runs),
+            policy,
             profile=self._policies.profile_of(definition),
             now=self._facts.until,
             environment=pipeline.Environment(
@@ -100,6 +103,7 @@ class FactsAnalysis:
                 self._capacity.get(definition.key.namespace, UNBOUND),
                 self._facts.blind,
             ),
+            earlier=pipeline.EarlierAnalyses(peaks=daily_peaks(whole, completed) if limited else DailyPeaks()),
         )
         return AnalyzedWorkflow(result, tuple(runs))
 

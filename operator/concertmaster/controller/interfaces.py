@@ -19,7 +19,7 @@ from concertmaster.core.changes.ledger import Ledger, LedgerEntry
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import OtherWorkflows
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
@@ -134,6 +134,7 @@ class LongTermFigures:
     rows: Sequence[DailyRow] = ()
     baseline: Baseline | None = None
     adoptions: Sequence[RecommendationOutcome] = ()
+    since: int = 0  # the day from which on largest amounts are kept
 
 
 class History(Protocol):
@@ -158,6 +159,9 @@ class History(Protocol):
 
     def recorded(self, key: WorkflowKey) -> float:
         """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
+
+    def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
+        """The largest amounts of each day since that moment (unix seconds), of a workflow with more runs than are kept."""
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
@@ -254,6 +258,7 @@ class AnalysisRequest:
     environment: Environment = field(default_factory=Environment)
     past: EarlierRecommendations = field(default_factory=EarlierRecommendations)
     recorded: float = 0.0  # end of the newest run that the daily rows count
+    peaks: DailyPeaks = field(default_factory=DailyPeaks)  # of days whose runs may be gone
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
     provisional: bool = False

@@ -13,7 +13,7 @@ from typing import Any
 
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.units import DAY
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
@@ -24,6 +24,8 @@ KEEP_DAYS = 400
 ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
+_PEAK = "largest/"  # before the names of largest amounts, beside metrics, whose names have no slash
+_OF_PEAKS = "workflow = ? AND day {} ? AND metric >= 'largest/' AND metric < 'largest0'"
 _BARE = " AND ".join(
     f"NOT EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
     for table in ("daily", "executions", "records", "fingerprints")
@@ -58,6 +60,18 @@ class DailyReader:
         with self._read():
             number = known_id(self._db, key)
             return [] if number is None else self._select(number, since, step)
+
+    def largest(self, key: WorkflowKey, *, since: int) -> DailyPeaks:
+        """The largest amounts of the days from ``since`` on."""
+        query = (
+            "SELECT name, metric, day, amount FROM daily_metrics JOIN step_names USING (workflow, step) "
+            f"WHERE {_OF_PEAKS.format('>=')}"
+        )
+        found: dict[tuple[str, str], dict[int, float]] = {}
+        with self._read():
+            for step, metric, day, amount in self._db.execute(query, (known_id(self._db, key), since)):
+                found.setdefault((step, metric.removeprefix(_PEAK)), {})[day] = amount
+        return DailyPeaks(found)
 
     def fleet(self, *, since: int = 0) -> dict[WorkflowKey, list[DailyRow]]:
         """Rows of the runs of all workflows from the day ``since`` on, also of workflows that are gone."""
@@ -122,9 +136,11 @@ class DailyTables(DailyReader):
         *,
         baseline: Baseline | None = None,
         adoptions: Sequence[RecommendationOutcome] = (),
+        since: int = 0,
     ) -> int:
         """Store rows (whole ones replace, others add), the baseline where there is none yet, and the states of
-        recommendations. Returns the number of rows written; rows that are unchanged are not."""
+        recommendations; delete largest amounts of days before ``since``. Returns the number of rows written; rows that are
+        unchanged are not."""
         self._engine.daily.prepare({row.day for row in rows})
         with self._engine.transaction():
             self._engine.claim([key.namespace])  # steps of a workflow are numbered, by one shard at a time
@@ -136,8 +152,9 @@ class DailyTables(DailyReader):
                 fresh = [(after, before) for row, before in both if (after := _stored(row, before)) != before]
             if fresh:
                 self._write(number, fresh)
-            if baseline is not None:
-                b = baseline
+            if any(before is None for _, before in fresh):  # once a day
+                self._db.execute(f"DELETE FROM daily_metrics WHERE {_OF_PEAKS.format('<')}", (number, since))
+            if (b := baseline) is not None:
                 values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
                 self._db.execute("INSERT INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
             self._adopt(number, adoptions)
@@ -177,13 +194,13 @@ class DailyTables(DailyReader):
         """Rows, each with what is stored of it, in a few calls: a workflow of ten steps has eleven a day."""
         places = self._places(number, [row.step for row, _ in rows])
         self._db.executemany(_INSERT, [(number, places[row.step], *_values(row)) for row, _ in rows])
-        gone = [(number, places[row.step], row.day) for row, before in rows if before is not None and before.metrics]
+        gone = [(number, places[row.step], row.day) for row, before in rows if before is not None and _amounts(before)]
         if gone:
             self._db.executemany("DELETE FROM daily_metrics WHERE workflow = ? AND step = ? AND day = ?", gone)
         amounts = [
             (number, places[row.step], row.day, metric, amount)
             for row, _ in rows
-            for metric, amount in row.metrics.items()
+            for metric, amount in _amounts(row).items()
         ]
         if amounts:
             self._db.executemany("INSERT INTO daily_metrics VALUES (?, ?, ?, ?, ?)", amounts)
@@ -242,7 +259,11 @@ def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
         after = combine([before, row]) or row
     else:
         after = before
-    return _row(after.step, _values(after), after.metrics)
+    return _row(after.step, _values(after), _amounts(after))
+
+
+def _amounts(row: DailyRow) -> dict[str, float]:
+    return {**row.metrics, **{f"{_PEAK}{name}": amount for name, amount in row.largest.items()}}
 
 
 def _values(row: DailyRow) -> list[Any]:
@@ -263,19 +284,14 @@ def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> Dail
     milli = [None if v is None else v / _MILLI for v in (p50, p95, queue)]
     money = [None if v is None else v / _MICRO for v in (cost, wasted)]
     return DailyRow(
-        day,
-        step,
-        count,
-        succeeded,
-        failed,
-        timed,
-        (seconds or 0) / _MILLI,
+        day, step, count, succeeded, failed, timed, (seconds or 0) / _MILLI,
         p50=milli[0],
         p95=milli[1],
         cost=money[0],
         wasted=money[1],
         queue=milli[2],
-        metrics=dict(metrics),
+        metrics={name: amount for name, amount in metrics.items() if not name.startswith(_PEAK)},
+        largest={n.removeprefix(_PEAK): amount for n, amount in metrics.items() if n.startswith(_PEAK)},
         score=score,
         until=until,
-    )
+    )  # fmt: skip

@@ -34,7 +34,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import DailyPeaks, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
 from concertmaster.history import KeptAnalysis, RunsEvidence
@@ -127,6 +127,7 @@ class FakeHistory:
     kept: dict[str, bytes] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     figures: dict[WorkflowKey, LongTermFigures] = field(default_factory=dict)
+    peaks: DailyPeaks = field(default_factory=DailyPeaks)
     marks: dict[str, float] = field(default_factory=dict)
 
     def watermarks(self, source: str) -> Mapping[str, float]:
@@ -141,6 +142,9 @@ class FakeHistory:
 
     def recorded(self, key: WorkflowKey) -> float:
         return max((row.until for row in self.figures[key].rows), default=0.0) if key in self.figures else 0.0
+
+    def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
+        return self.peaks
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         self.figures[key] = figures

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.core.analysis.daily.rows import combine, daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import DAY
 from concertmaster.history import Store
@@ -124,6 +124,23 @@ def test_a_day_with_more_runs_than_are_kept_is_counted_as_runs_arrive(store: Sto
     assert row.p50 == pytest.approx(144.5, rel=0.02)
     (step,) = store.daily.rows(KEY, step="a")
     assert step.count == 90
+
+
+def test_the_largest_amounts_of_a_day_stay_while_its_runs_come_and_go(store: Store) -> None:
+    def row(step: str, until: float, **largest: float) -> DailyRow:
+        return DailyRow(3, step, 1, 1, 0, metrics={"largest": 7.0}, largest=largest, until=until, whole=False)
+
+    store.daily.record(KEY, [row("a", 1.0, memory=200.0, cpu=1.0), row("b", 1.0)])
+    store.daily.record(KEY, [row("a", 2.0, memory=3000.0), row("b", 2.0, memory=5.0)])
+    store.daily.record(KEY, [row("a", 3.0, memory=100.0, cpu=2.0)])
+    known = {("a", "memory"): {3: 3000.0}, ("a", "cpu"): {3: 2.0}, ("b", "memory"): {3: 5.0}}
+    assert store.daily.largest(KEY, since=3) == DailyPeaks(known)
+    assert store.daily.largest(KEY, since=4) == DailyPeaks()
+    assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
+    assert store.daily.largest(WorkflowKey("data", "WorkflowTemplate", "other"), since=0) == DailyPeaks()
+    store.daily.record(KEY, [replace(row("a", 5 * DAY, memory=300.0), day=4)], since=4)
+    assert store.daily.largest(KEY, since=0) == DailyPeaks({("a", "memory"): {4: 300.0}})
+    assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
 
 
 def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: Store, place: Place) -> None:

@@ -15,7 +15,7 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.core.units import DAY
 from concertmaster.history import (
@@ -209,12 +209,18 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         return self.store.daily.recorded(key)
 
+    def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
+        """See ``interfaces.History``."""
+        return self.store.daily.largest(key, since=int(since // DAY))
+
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """See ``interfaces.History``."""
         if self._unwritable:  # each attempt waits for the lock; the next cycle tries again
             return
         try:
-            self.store.daily.record(key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions)
+            self.store.daily.record(
+                key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions, since=figures.since
+            )
         except HistoryError as error:
             self._unwritable = type(error) is not HistoryError  # no fault of the place: these rows cannot be stored
             log.warning("daily rows were not written, those of %s among them: %s", key, error)

@@ -268,11 +268,11 @@ class Assessor:
                 window=analysis.window_seconds,
             )
         before = self.memory.get(subject.entry.uid)
-        declared = (
-            "" if before is not None and known.query_problem == before.record.query_problem else known.query_problem
-        )
+        said = before.record.query_problem if before is not None else None
+        declared = known.query_problem if known.query_problem != said else ""
         notes, recorded = left_out(inputs[1].runs, runs), self._history.recorded(case.definition.key)
-        case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
+        peaks = self._history.largest(case.definition.key, since) if len(runs) >= analysis.max_runs else case.peaks
+        case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject), peaks=peaks)
         gaps = replace(case.environment.gaps, notes=(*case.environment.gaps.notes, *notes))
         result = self._analyzer(replace(case, recorded=recorded, environment=replace(case.environment, gaps=gaps)))
         tally.analyzed += 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
+from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Outcome
@@ -13,6 +14,7 @@ from concertmaster.core.model.daily import ROLLED_BACK, Baseline, Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
+from concertmaster.core.units import DAY
 
 
 def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:
@@ -21,7 +23,8 @@ def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: Rec
     options = analysis.options
     covered = case.now - options.window_seconds
     ends = [r.end for r in case.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
-    if len(ends) >= options.max_runs:
+    limited = len(ends) >= options.max_runs
+    if limited:
         covered = max(covered, min(ends))
     rows = daily_rows(
         case.runs,
@@ -33,7 +36,15 @@ def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: Rec
         complete=case.data_until,
         score=analysis.score.total,
     )
-    return LongTermFigures(rows, _baseline(result), _adoptions(result, memory))
+    if limited:
+        largest = largest_by_day(analysis.runs, analysis.figures)
+        rows = [replace(row, largest=_of_step(largest.get(row.day, {}), row.step)) for row in rows]
+    since = int((case.now - options.window_seconds) // DAY)
+    return LongTermFigures(rows, _baseline(result), _adoptions(result, memory), since)
+
+
+def _of_step(largest: Largest, step: str) -> dict[str, float]:
+    return {name: amount for (of, name), amount in largest.items() if of == step}
 
 
 def _baseline(result: AnalysisResult) -> Baseline | None:

@@ -53,6 +53,7 @@ def analyze_profile(case: AnalysisRequest) -> ProfileAnalysis:
             complete(definition, case.older)[1],
             (lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
             sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
+            case.peaks,
         ),
         figures=case.figures,
     )

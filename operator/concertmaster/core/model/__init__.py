@@ -5,6 +5,7 @@ seconds (float), durations seconds, CPU is cores or core-seconds, memory bytes. 
 replaced by zero, because a recommendation based on an invented zero is worse than none.
 """
 
+from concertmaster.core.model.daily import DailyPeaks
 from concertmaster.core.model.definitions import (
     POD,
     TASK,
@@ -51,6 +52,7 @@ __all__ = [
     "Category",
     "ContainerFact",
     "ContainerSpec",
+    "DailyPeaks",
     "Edit",
     "EngineTraits",
     "Finding",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.known import success_rate
@@ -19,7 +19,8 @@ class DailyRow:
     ``count`` are runs (executions of a step); ``timed`` of them have the durations that ``seconds`` adds up and ``p50`` and
     ``p95`` (seconds) describe. ``cost`` and ``wasted`` (currency units) and ``queue`` (seconds waited for a node) are
     sums of the day; ``metrics`` sums of users' own metrics by name, such as tokens. None: unknown. ``score`` is the last
-    one of the day. ``until`` is the end of the newest run counted (unix seconds).
+    one of the day. ``until`` is the end of the newest run counted (unix seconds). ``largest``: by name, the largest
+    amount of any run of the day, see ``DailyPeaks``; only where runs of the window may be gone.
 
     ``whole``: the row counts everything up to ``until`` and replaces the recorded row of that day. Otherwise it counts only
     later runs and is added to it.
@@ -38,6 +39,7 @@ class DailyRow:
     wasted: float | None = None
     queue: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    largest: Mapping[str, float] = field(default_factory=dict)
     score: int | None = None
     until: float = 0.0
     whole: bool = True
@@ -56,6 +58,27 @@ class DailyRow:
     def success(self) -> float | None:
         """Share (0 to 1) that succeeded of those with a known outcome."""
         return success_rate(self.succeeded, self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class DailyPeaks:
+    """The largest amounts of each day (since 1970), by step and name: ``memory/CONTAINER``, ``storage/CONTAINER`` and
+    ``volume/CLAIM`` (bytes), ``cpu/CONTAINER`` (cores, mean over a run), and ``seconds`` of what succeeded.
+
+    What is rare among runs can be regular among days: of a job every five minutes, the large run of each night is one of
+    288, and not among the newest 200 for seven hours a day.
+    """
+
+    amounts: Mapping[tuple[str, str], Mapping[int, float]] = field(default_factory=dict)
+
+    def of(self, steps: Iterable[str], name: str, since: int = 0) -> dict[int, float]:
+        """The largest of any of these steps, by day, from the day ``since`` on."""
+        found: dict[int, float] = {}
+        for step in steps:
+            for day, amount in self.amounts.get((step, name), {}).items():
+                if day >= since and amount > found.get(day, 0.0):
+                    found[day] = amount
+        return found
 
 
 @dataclass(frozen=True, slots=True)

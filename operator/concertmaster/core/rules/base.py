@@ -24,7 +24,7 @@ from concertmaster.core.fast_init import fast_init
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
+from concertmaster.core.model import Category, DailyPeaks, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
@@ -46,7 +46,7 @@ class DataGaps:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
-    is that of the namespace, ``sizing`` the history of sizing decisions."""
+    is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` are of days whose runs may be gone."""
 
     analysis: Analysis
     profile: str
@@ -56,6 +56,7 @@ class Evidence:
     capacity: Capacity = UNBOUND
     shared: Rows | None = None
     sizing: SizingHistory = field(default_factory=SizingHistory)
+    peaks: DailyPeaks = field(default_factory=DailyPeaks)
 
     @property
     def misses_success(self) -> bool:

@@ -71,6 +71,10 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     for row in ordered:
         for name, amount in row.metrics.items():
             metrics[name] = metrics.get(name, 0.0) + amount
+    largest: dict[str, float] = {}
+    for row in ordered:
+        for name, amount in row.largest.items():
+            largest[name] = max(amount, largest.get(name, amount))
     return DailyRow(
         ordered[0].day,
         ordered[0].step,
@@ -85,6 +89,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
         total(r.wasted for r in ordered),
         total(r.queue for r in ordered),
         metrics,
+        largest,
         next((r.score for r in reversed(ordered) if r.score is not None), None),
         max(r.until for r in ordered),
         all(r.whole for r in ordered),
@@ -161,6 +166,7 @@ def _row(
         math.fsum([c.wasted for c in costs]) if costs else None,
         queue,
         metrics,
+        {},
         None,
         *end,
     )

@@ -57,7 +57,7 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
     runs: dict[tuple[str, bool], dict[str, float]] = {}  # with the least use in each
     for run, mounted in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True):
         for e, volume in mounted:
-            key = _name(run, volume.claim)
+            key = claim_name(run, volume.claim)
             seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
             steps.setdefault(key, set()).add(e.step)
             least = runs.setdefault(key, {})
@@ -86,7 +86,7 @@ def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:
     return [(e, volume) for e in run.steps for volume in e.volumes]
 
 
-def _name(run: RunRecord, claim: str) -> tuple[str, bool]:
+def claim_name(run: RunRecord, claim: str) -> tuple[str, bool]:
     """Common part of the claim's name over runs, and whether all runs share one claim."""
     own = claim.startswith(f"{run.run}-") and len(claim) > len(run.run) + 1
     return (claim.removeprefix(f"{run.run}-"), False) if own else (claim, True)

@@ -14,6 +14,7 @@ from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
+from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans
 from concertmaster.core.rules.reliability.limit_fields import edits_of, from_creation
@@ -36,6 +37,7 @@ class _Times:
     good: list[float]
     items: tuple[list[float], ...]
     limit: RecommendedTimeout  # that no succeeded execution reaches
+    earlier: EarlierPeak | None  # of longer ones that succeeded and are not among these
 
     def usual(self, seconds: float) -> bool:
         """Whether an item takes that long in most runs: it is larger than the others and does not hang."""
@@ -68,18 +70,21 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
                 items.setdefault(row.item, []).append(row.seconds)
         good = [row.seconds for row in rows if row.good]
         rows.sort(key=lambda row: row.seconds)
-        yield _Times(step, spec, rows, good, tuple(items.values()), _limit(evidence, good))
+        earlier = earlier_peak(evidence, (step.step,), "seconds", max(good, default=0.0))
+        limit = _limit(evidence, good, earlier.amount if earlier is not None else 0.0)
+        yield _Times(step, spec, rows, good, tuple(items.values()), limit, earlier)
 
 
-def _limit(evidence: Evidence, values: list[float]) -> RecommendedTimeout:
-    limit = recommended_timeout(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+def _limit(evidence: Evidence, values: list[float], earlier: float) -> RecommendedTimeout:
+    headroom = evidence.settings.number("headroomPercent", 50.0) / 100
+    limit = recommended_timeout(values, headroom=headroom, earlier=earlier)
     return limit if limit.seconds is None else replace(limit, seconds=max(_MIN_MARGIN, limit.seconds))
 
 
 def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[float], int] | None:
     """The limit derived from the normal executions; the times of the hung ones, the largest group of executions far beyond
     it; and of how many of these it is known. Considering groups prevents several hangs from masking each other."""
-    ended = row.ended
+    ended, again = row.ended, row.earlier.again if row.earlier is not None else 0.0  # a single one may have hung
     most = max(1, round(_MAX_HUNG_SHARE * len(ended)))
     for begin in range(max(1, len(ended) - most), len(ended)):
         least = ended[begin].seconds
@@ -87,7 +92,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[RecommendedTimeout, list[fl
         if least < LONG_FACTOR * max(_MIN_MARGIN, ended[begin - 1].seconds) or row.usual(least):
             continue
         others, longest = ended[:begin], ended[begin:]
-        limit = _limit(evidence, [span.seconds for span in others if span.good])
+        limit = _limit(evidence, [span.seconds for span in others if span.good], again)
         if limit.seconds is None or least < LONG_FACTOR * limit.seconds:
             continue
         known = hung(longest, others, row.spec)

@@ -58,8 +58,9 @@ def round_up(seconds: float) -> float:
     return math.ceil(seconds / 900.0 - 1e-9) * 900.0
 
 
-def recommended_timeout(durations: Sequence[float], *, headroom: float) -> RecommendedTimeout:
-    """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
+def recommended_timeout(durations: Sequence[float], *, headroom: float, earlier: float = 0.0) -> RecommendedTimeout:
+    """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored. ``earlier``: the
+    longest before them."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]
     if values.size < _MIN_EXECUTIONS:
@@ -67,7 +68,7 @@ def recommended_timeout(durations: Sequence[float], *, headroom: float) -> Recom
             None, None, None, int(values.size), f"{values.size} executions, {_MIN_EXECUTIONS} are needed"
         )
     factor = tolerance_factor(int(values.size), _COVERAGE, _CONFIDENCE)
-    longest = float(values.max())
+    longest = max(float(values.max()), earlier)
     logs = np.log(values)
     bound = longest if factor is None else max(longest, float(np.exp(logs.mean() + factor * logs.std(ddof=1))))
     return RecommendedTimeout(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.model import Edit, Interval
+from concertmaster.core.rules.earlier_peaks import EarlierPeak
 from concertmaster.core.rules.resources.sizing_units import SizingUnit
 
 
@@ -30,7 +31,7 @@ class RequestRow:
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
     nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
     it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail. ``release``: since which the runs
-    count, None where all do."""
+    count, None where all do. ``earlier``: the peak where it is of a run that is not among these."""
 
     unit: SizingUnit
     resource: str
@@ -50,6 +51,7 @@ class RequestRow:
     limit_by: str = ""
     avoided: Interval | None = None
     release: Release | None = None
+    earlier: EarlierPeak | None = None
 
     @property
     def title(self) -> str:

@@ -216,11 +216,19 @@ def _observed(evidence: Evidence, row: RequestRow) -> str:
     name = evidence.title(step.step) if alone else row.title
     old = _amount(row, row.old)
     request = f" of {old}" if row.old is not None else " (no request set)"
-    if row.resource == "cpu":
-        return f"{name} used at most {text.cores(row.peak)}{request}"
     if row.resource == STORAGE:
-        return f"{name} peaked at {_used(row)} of ephemeral storage, requested: {old}"
-    return f"{name} peaked at {_used(row)}{request}"
+        return f"{name} peaked at {_used(row)} of ephemeral storage{_usual(row)}, requested: {old}"
+    verb, used = ("used at most", text.cores(row.peak)) if row.resource == "cpu" else ("peaked at", _used(row))
+    return f"{name} {verb} {used}{request}{_usual(row)}"
+
+
+def _usual(row: RequestRow) -> str:
+    """Where the peak is of a run that is not analysed: which, and the peak of those that are."""
+    if row.earlier is None:
+        return ""
+    recent = row.earlier.recent
+    shown = text.cores(recent) if row.resource == "cpu" else text.memory(recent)
+    return f" {row.earlier.when} ({shown} in the newest runs)"
 
 
 def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval | None) -> str:

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
+from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_bounds import (
     LIMIT_HEADROOM,
@@ -97,13 +98,12 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         return None
     unit = _since(unit, release)
     container, current = unit.container, unit.container.memory_request
-    peak = size.largest_recent_peak
-    if not size.enough or peak is None or size.automatic_request is None:
+    recent = size.largest_recent_peak
+    if not size.enough or recent is None or size.automatic_request is None:
         return None
-    enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
-    if is_guaranteed(container):
-        enough = max(enough, LIMIT_HEADROOM * peak)
-    target = max(size.automatic_request, enough, _HEADROOM * peak)
+    earlier = _earlier(evidence, unit, "memory", recent, release)
+    peak = recent if earlier is None else earlier.amount
+    target = max(size.automatic_request, _enough(evidence, container, peak), _HEADROOM * peak)
     if current is None:
         target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
     bounds = size_bounds(evidence, unit, "memory")
@@ -116,6 +116,7 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
     right = max(_room(container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
     new = kept_size(evidence, unit, "memory", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[1]
+    enough = _enough(evidence, container, recent)  # rare large runs keep a request from being lowered, and raise none
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
     lowered = None if first else bounds.lowered_limit("memory", new)
@@ -128,13 +129,31 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         len(container.runs),
         size.coverage_confidence,
         () if first else _edits(unit, "memory", new, current, peak, lowered),
-        clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
+        clear=_clear(current, recent / (1 + least), peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
         first=first,
         limit=lowered,
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
+        earlier=earlier,
     )
+
+
+def _enough(evidence: Evidence, container: ContainerUsage, peak: float) -> float:
+    """The memory request (bytes) that covers a sampled peak."""
+    enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
+    return max(enough, LIMIT_HEADROOM * peak) if is_guaranteed(container) else enough
+
+
+def _earlier(
+    evidence: Evidence, unit: SizingUnit, resource: str, recent: float, release: Release | None
+) -> EarlierPeak | None:
+    """The peak of the runs that are not analysed, if it is larger; after a release to another level only of those since,
+    unless earlier ones still are evidence of large runs."""
+    moved = release is not None and (resource == "cpu" or release.moved.counted >= release.moved.first)
+    since = release.time if release is not None and moved else 0.0
+    steps = (unit.step.step, *unit.others)
+    return earlier_peak(evidence, steps, f"{resource}/{unit.container.name}", recent, since)
 
 
 def _since(unit: SizingUnit, release: Release | None) -> SizingUnit:
@@ -149,7 +168,9 @@ def _cpu(
     means = container.known("mean_cores")
     if not size.enough or len(means) < evidence.analysis.options.min_runs:
         return None
-    peak, typical = max(means), median(means) or 0.0
+    recent, typical = max(means), median(means) or 0.0
+    earlier = _earlier(evidence, unit, "cpu", recent, release)
+    peak = recent if earlier is None else earlier.amount
     target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
     burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
@@ -190,6 +211,7 @@ def _cpu(
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
         slower=max(size.expected_slowdown_share or 0.0, _bursts(container, new)) if lowered else 0.0,
         release=release,
+        earlier=earlier,
     )
 
 

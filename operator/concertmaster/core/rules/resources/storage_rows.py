@@ -16,6 +16,7 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
 from concertmaster.core.rules.base import Evidence, failed_share
+from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, sizing_units
 from concertmaster.core.sizing import plain_memory
@@ -52,10 +53,16 @@ def _row(evidence: Evidence, unit: SizingUnit) -> RequestRow | None:
         return replace(row, avoided=_avoided(evidence, unit, peaks, peak, row.new)) if row is not None else None
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
+    earlier = earlier_peak(evidence, (unit.step.step, *unit.others), f"storage/{container.name}", peak)
+    peak = peak if earlier is None else earlier.amount
     if limit is not None and peak > _NEAR_LIMIT * limit:
-        return _sized(evidence, unit, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak)
+        return _sized(
+            evidence, unit, _HEADROOM / _NEAR_LIMIT * peak, peak, len(peaks), enough=_HEADROOM * peak, earlier=earlier
+        )
     if current is not None and current > _OVERSIZED_FACTOR * peak and current - _HEADROOM * peak >= _MIN_SAVING:
-        return _sized(evidence, unit, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False)
+        return _sized(
+            evidence, unit, max(_HEADROOM * peak, _MIN_SAVING / 16), peak, len(peaks), clear=False, earlier=earlier
+        )
     return None
 
 
@@ -68,6 +75,7 @@ def _sized(
     *,
     enough: float = math.inf,
     clear: bool = True,
+    earlier: EarlierPeak | None = None,
 ) -> RequestRow | None:
     """The row for ``target`` (bytes), within what the namespace allows. If that is less than ``enough``, the row states what
     has to be raised first: a smaller size would not help."""
@@ -90,7 +98,9 @@ def _sized(
         return None
     first = evidence.above_capacity(STORAGE, new, new if moves else limit) or ""
     sure = min(0.9, runs / (runs + 5.0))
-    return RequestRow(unit, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
+    return RequestRow(
+        unit, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first, earlier=earlier
+    )
 
 
 def _evictions(evidence: Evidence, unit: SizingUnit) -> list[float]:

@@ -6,11 +6,13 @@ import json
 import math
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
+from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.stats.means import combined
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import DAY, GIB
@@ -97,6 +99,8 @@ _TEMPLATES = "set resources.requests.storage in the workflow's volumeClaimTempla
 def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     """A volume little used even by the fullest run. Claims cannot shrink, so it is replaced by another."""
     times = evidence.settings.number("timesNeeded", 3.0)
+    if (earlier := earlier_peak(evidence, fill.steps, f"volume/{fill.claim}", fill.peak)) is not None:
+        fill = replace(fill, peak=earlier.amount)
     new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * GIB
     freed = (fill.capacity - new) / GIB
     if fill.runs < _MIN_RUNS or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):

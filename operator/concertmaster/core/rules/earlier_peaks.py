@@ -1,0 +1,47 @@
+"""What runs needed that are no longer analysed: of frequent workflows the newest ``maxRuns`` runs are of some hours.
+
+A large run each night is rarer than the bound on failures where runs start every five minutes. It would fail every night
+all the same, so nothing that stops a run is set below what the largest run of any day in the window needed, as it is where
+all runs of the window are analysed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.units import DAY
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierPeak:
+    """``amount``: the largest of all days; ``again``: what two days or more reached, 0 if only one is known; ``recent``: the
+    largest of the runs analysed, exceeded on ``days`` of ``known`` ones."""
+
+    amount: float
+    again: float
+    recent: float
+    days: int
+    known: int
+
+    @property
+    def when(self) -> str:
+        """``in the largest run of 13 of 14 days``."""
+        return f"in the largest run of {self.days} of {text.count(self.known, 'day')}"
+
+
+def earlier_peak(
+    evidence: Evidence, steps: Iterable[str], name: str, recent: float, since: float = 0.0
+) -> EarlierPeak | None:
+    """The largest amount called ``name`` (see ``DailyPeaks``) of the days in the window, or later ``since`` (unix seconds);
+    None where no day has more than the ``recent`` runs."""
+    analysis = evidence.analysis
+    begin = max(analysis.now - analysis.options.window_seconds, since)
+    by_day = evidence.peaks.of(steps, name, int(begin // DAY))
+    most = sorted(by_day.values(), reverse=True)
+    if not most or most[0] <= recent:
+        return None
+    again = most[1] if len(most) > 1 else 0.0
+    return EarlierPeak(most[0], again, recent, sum(amount > recent for amount in most), len(most))

@@ -1,0 +1,144 @@
+"""Workflows with more runs than are kept: what rare large runs need is known for as long as the window reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.interfaces import AnalysisRequest
+from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.model import DailyPeaks, Recommendation
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
+from concertmaster.core.units import DAY, HOUR
+from concertmaster.engines import complete
+from tests.support.builders import MI, container
+from tests.support.controller.harness import Bed, run
+from tests.support.core.scenario_builder import argo, define, task
+from tests.support.data.history_rows import ran
+
+GI = 1024 * MI
+FIRST = 20_000 * DAY  # midnight
+KEPT = 16  # runs: of an hourly workflow those of two thirds of a day
+DEFINITION = define(
+    argo(task("load"), templates={"load": {"container": {"image": "load:1", "resources": {
+        "requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}}}})
+)  # fmt: skip
+Use = Callable[[int], Mapping[str, Any]]
+
+
+@dataclass
+class Operator:
+    """What a cycle does with an hourly workflow: its runs into the history, analysis, daily rows, retention."""
+
+    history: HistoryProvider
+    use: Use
+    window: float = 14 * DAY
+    hours: int = 0
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        settings = AnalysisSettings(max_runs=KEPT, window_seconds=self.window)
+        self.policy = replace(self.policy, analysis=settings)
+
+    def cycle(self) -> None:
+        n, key = self.hours, DEFINITION.key
+        begun, now = FIRST + n * HOUR, FIRST + (n + 1) * HOUR
+        usage: dict[str, Any] = {"cpu_seconds": 95.0, "memory_sampled_peak": 200 * MI, **self.use(n)}
+        seconds = usage.pop("seconds", 100.0)
+        own = container(cpu_request=4.0, memory_request=8 * GI, memory_limit=8 * GI, **usage)
+        pod = ran(str(n), begun, "load", scheduled=begun, started=begun, finished=begun + seconds, containers=(own,))
+        self.history.store.add({key: {f"nightly-etl-{n}": [pod]}})
+        meta = {"name": "etl", "namespace": key.namespace}
+        profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
+            "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
+        runs = self.history.runs(DEFINITION, limit=KEPT, since=now - self.window, as_of=now)
+        case = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=self.history.recorded(key))
+        self.history.record(key, analyze_profile(replace(case, figures=RunFigures())).figures)
+        self.history.tidy({key: (KEPT, self.window)}, now)
+        self.hours += 1
+
+    def recommended(self, rule: str) -> list[Recommendation]:
+        now = FIRST + self.hours * HOUR
+        runs = self.history.runs(DEFINITION, limit=KEPT, since=now - self.window, as_of=now)
+        peaks = self.history.largest(DEFINITION.key, now - self.window)
+        known, completed = complete(DEFINITION, runs)
+        earlier = EarlierAnalyses(peaks=peaks)
+        found = analyze_workflow(known, completed, self.policy, profile="etl", now=now, earlier=earlier)
+        return [r for r in (*found.recommendations, *found.minor) if r.rule == rule]
+
+
+def operate(tmp_path: Path, use: Use, hours: int, **options: Any) -> Operator:
+    operator = Operator(HistoryProvider(str(tmp_path / "history.db")), use, **options)
+    for _ in range(hours):
+        operator.cycle()
+    return operator
+
+
+def size(item: Recommendation, name: str) -> float:
+    return next(quantity(i.new) or 0.0 for i in item.items if i.field == name)
+
+
+NIGHTLY = {"memory_sampled_peak": 3 * GI, "cpu_seconds": 7500.0, "cpu_sampled_seconds": 3000.0, "seconds": 3000.0}
+
+
+@pytest.fixture(scope="module")
+def nightly(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """At eight in the evening, when the large run of two o'clock is not among the newest 16."""
+    return operate(tmp_path_factory.mktemp("nightly"), lambda n: NIGHTLY if n % 24 == 2 else {}, 2 * 24 + 20)
+
+
+def test_a_request_is_not_lowered_below_what_the_largest_run_of_each_day_needs(nightly: Operator) -> None:
+    (item,) = nightly.recommended("right-size")
+    assert 1.15 * 3 * GI <= size(item, "requests.memory") < 4 * GI
+    assert "load peaked at 3Gi of 8Gi in the largest run of 3 of 3 days (200Mi in the newest runs)" in item.because
+    assert 2.5 <= size(item, "requests.cpu") < 3.5
+    assert (
+        "used at most 2.5 cores of 4 in the largest run of 3 of 3 days (0.95 cores in the newest runs)" in item.because
+    )
+
+
+def test_a_time_limit_does_not_stop_the_longest_run_of_each_day(nightly: Operator) -> None:
+    (item,) = nightly.recommended("timeout")
+    assert [float(e.proposed or 0) for e in item.edits] == [4500.0]
+
+
+def test_a_run_once_a_week_counts_as_long_as_the_window_reaches(tmp_path: Path) -> None:
+    operator = operate(tmp_path, lambda n: NIGHTLY if n == 2 else {}, 2 * 24 + 20, window=DAY)
+    (item,) = operator.recommended("right-size")
+    assert size(item, "requests.memory") < GI  # two days ago
+    assert "newest" not in item.because
+    known = operator.history.store.daily.largest(DEFINITION.key, since=0)
+    assert set(known.of(["load"], "memory/main")) == {20_001, 20_002}
+
+
+def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:
+    """It fits below the limit, and 23 of 24 runs would reserve it for nothing."""
+    operator = operate(tmp_path, lambda n: {"memory_sampled_peak": 12 * GI} if n == 2 else {}, 20)
+    assert all(i.field != "requests.memory" for r in operator.recommended("right-size") for i in r.items)
+
+
+def test_a_workflow_whose_runs_are_all_kept_has_no_largest_amounts(tmp_path: Path) -> None:
+    operator = operate(tmp_path, lambda _: {}, KEPT - 1)
+    assert operator.history.store.daily.largest(DEFINITION.key, since=0) == DailyPeaks()
+    assert operator.history.store.daily.rows(DEFINITION.key)[0].metrics == {}
+
+
+def test_largest_amounts_are_read_where_there_are_as_many_runs_as_may_be_analyzed() -> None:
+    bed = Bed()
+    bed.history.peaks = DailyPeaks({("main", "seconds"): {20_000: 5.0}})
+    bed.history.runs_of["etl"] = [run("etl", n) for n in range(3)]
+    bed.cronjob()
+    bed.profile()
+    bed.run()
+    bed.policy(analysis={"maxRuns": 3, "minRuns": 3})
+    bed.run(seconds=60.0)
+    assert [case.peaks for case in bed.analyzer.cases] == [DailyPeaks(), bed.history.peaks]

@@ -1,0 +1,80 @@
+"""Sizes and limits where only the newest runs are analysed: what runs of earlier days needed counts as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.daily.peaks import daily_peaks
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import DailyPeaks, Recommendation, VolumeUse
+from concertmaster.core.model.policy import AnalysisSettings, Policy, RuleSettings
+from concertmaster.core.rules import RULES, Evidence, recommend
+from tests.support.builders import MI, NOW
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenarios import STEPS, etl, measured, resources
+
+GI = 1024 * MI
+EARLY = (4, 10)  # of 42 runs, on different days
+
+
+def recommended(of: Scenario, rule: str, *, peaks: bool = True) -> list[Recommendation]:
+    """Of the newest 20 runs, with the largest amounts of all days."""
+    rules = {r.name: RuleSettings(enabled=r.name == rule) for r in RULES}
+    policy = Policy(analysis=AnalysisSettings(max_runs=20), rules=rules)
+    known = daily_peaks(of.definition, of.runs) if peaks else DailyPeaks()
+    return recommend(Evidence(analyze(of.definition, of.runs, now=NOW, policy=policy), "wfp", peaks=known))
+
+
+def loads(usual: Pod, large: Pod, at: Mapping[int, Pod] | None = None, **templates: dict[str, object]) -> Scenario:
+    """Runs whose ``transform`` is ``large`` in two early runs, and like ``at`` by number."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=980 * MI)) for n, s in STEPS.items()}
+        own = (at or {}).get(i, large if i in EARLY else usual)
+        return pods | {"transform": replace(own, seconds=value(own.seconds))}
+
+    return scenario(etl(**templates), 42, work)
+
+
+def test_ephemeral_storage_is_not_lowered_below_what_earlier_days_needed() -> None:
+    pods = [
+        Pod(300, containers=measured(memory_sampled_peak=980 * MI, storage_request=20 * GI, storage_peak=peak * GI))
+        for peak in (1, 8)
+    ]
+    sizes = resources(requests={"cpu": "2", "memory": "8Gi", "ephemeral-storage": "20Gi"})
+    of = loads(*pods, transform=sizes)
+    lowered = [i.field for i in recommended(of, "right-size", peaks=False)[0].items]
+    assert "requests.ephemeral-storage" in lowered
+    kept = [i.field for i in recommended(of, "right-size")[0].items]
+    assert kept == [field for field in lowered if field != "requests.ephemeral-storage"]
+
+
+def test_a_volume_is_not_replaced_by_one_that_earlier_days_fill() -> None:
+    pods = [Pod(300, volumes=(VolumeUse("scratch", peak * GI, 200 * GI),)) for peak in (5, 150)]
+    of = loads(*pods)
+    assert [r.action.split(":")[0] for r in recommended(of, "volume-size", peaks=False)] == [
+        "Replace PersistentVolumeClaim scratch with a smaller one"
+    ]
+    assert recommended(of, "volume-size") == []
+
+
+@pytest.mark.parametrize("peaks", [False, True])
+def test_the_limit_against_a_hang_lets_the_longest_runs_of_earlier_days_end(peaks: bool) -> None:
+    of = loads(Pod(300), Pod(3000), {35: Pod(24 * 3600, fails="Error")})
+    item = next(r for r in recommended(of, "timeout", peaks=peaks) if r.id == "timeout.transform")
+    limit = float(item.edits[0].proposed or 0)
+    assert (limit > 1.4 * 3000) is peaks
+    assert "1 of 20 executions hung" in item.because
+
+
+def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:
+    had = {"memory_request": 4 * GI, "memory_limit": 4 * GI}
+    usual, killed = (Pod(300, containers=measured(memory_sampled_peak=peak * GI, **had)) for peak in (0.5, 3.5))
+    of = loads(usual, replace(killed, fails="OOMKilled"))
+    found = daily_peaks(of.definition, of.runs).of(["transform"], "memory/main")
+    assert sorted(found.values())[-2:] == [4 * GI, 4 * GI]
+    assert {amount for amount in found.values() if amount < 4 * GI} == {0.5 * GI}
