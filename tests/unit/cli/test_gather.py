@@ -140,3 +140,27 @@ def test_a_job_that_its_deadline_stopped_has_failed() -> None:
     assert item.because.startswith("10 of 100 executions were stopped by it")
     assert item.failures_avoided is not None
     assert item.failures_avoided.low < 0.1 < item.failures_avoided.high
+
+
+def test_what_runs_beyond_those_analyzed_needed_is_known_from_the_same_facts() -> None:
+    """Of 230 runs in 14 days the newest 200 are analysed; one of the first day needs 3Gi, all others 200Mi."""
+    requests = {"cpu": "100m", "memory": "8Gi"}
+    box = {"name": "main", "image": "a:1", "resources": {"requests": requests}}
+    job = {"template": {"spec": {"containers": [box]}}}
+    cron = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "load", "namespace": "etl"},
+            "spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": job}}}  # fmt: skip
+    seen, jobs = [], []
+    for i in range(230):
+        start, name = i * 3600.0, f"load-{29333520 + 60 * i}"
+        used = 3 * 2**30 if i == 5 else 200 * 2**20
+        main = ContainerFact("main", "a:1", started=start, finished=start + 600, memory_request=8 * 2.0**30,
+                             cpu_request=0.1, cpu_seconds=57.0, memory_sampled_peak=float(used), samples=20)  # fmt: skip
+        jobs.append(JobFact("etl", name, "CronJob", "load", True, started=start, finished=start + 600))
+        seen.append(
+            PodFact("etl", f"{name}-x7k2p", f"uid-{i}", owner_kind="Job", owner_name=name, created=start, scheduled=start,
+                    started=start, phase="Succeeded", finished=start + 600, containers=(main,))
+        )  # fmt: skip
+    (found,) = analyze(Facts(0.0, 230 * 3600.0, tuple(seen), tuple(jobs), (cron,), ()))
+    assert len(found.analysis.runs) == 200
+    (item,) = [r for r in found.recommendations if r.rule == "right-size"]
+    assert "load peaked at 3Gi of 8Gi in the largest run of 1 of 10 days (200Mi in the newest runs)" in item.because

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.usage import usage_of
+from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.shared.volumes import claim_name
+from concertmaster.core.known import largest
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.daily import DailyPeaks
 from concertmaster.core.units import DAY
@@ -23,37 +24,41 @@ def largest_by_day(runs: Sequence[RunRecord], figures: RunFigures) -> dict[int, 
     for run in runs:
         if run.end is not None and run.outcome is not Outcome.RUNNING:
             by_day.setdefault(int(run.end // DAY), []).append(run)
-    return {day: figures.of_all(("largest", day), ended, partial(_largest, ended)) for day, ended in by_day.items()}
+    return {
+        day: figures.of_all(("largest", day), ended, partial(_largest, ended, figures)) for day, ended in by_day.items()
+    }
 
 
 def daily_peaks(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> DailyPeaks:
     """The same of runs that are all at hand, some of which are not analysed."""
     found: dict[tuple[str, str], dict[int, float]] = {}
-    for day, largest in largest_by_day(with_pods(definition, runs)[1], RunFigures()).items():
-        for place, amount in largest.items():
+    for day, amounts in largest_by_day(with_pods(definition, runs)[1], RunFigures()).items():
+        for place, amount in amounts.items():
             found.setdefault(place, {})[day] = amount
     return DailyPeaks(found)
 
 
-def _largest(runs: Sequence[RunRecord]) -> Largest:
+def _largest(runs: Sequence[RunRecord], figures: RunFigures) -> Largest:
+    by_place: dict[tuple[str, str], list[RunUsage]] = {}
+    for of_run in figures.of_each(usage_of, runs):
+        for place, *_, usage in of_run:
+            by_place.setdefault(place, []).append(usage)
     found: Largest = {}
+    for (step, container), of_place in by_place.items():
+        killed = [u.memory_floor for u in of_place if u.oom_killed]  # it needed more than it had
+        for name, amounts in (
+            ("memory", [*(u.memory_peak for u in of_place), *killed]),
+            ("cpu", [u.mean_cores for u in of_place]),
+            ("storage", [u.storage_peak for u in of_place]),
+        ):
+            if most := largest(amounts):
+                found[step, f"{name}/{container}"] = most
     for run in runs:
-        for step, name, amount in _amounts(run):
-            if amount is not None and amount > found.get((step, name), 0.0):
-                found[step, name] = amount
+        for e in run.steps:
+            seconds = e.duration if e.outcome.timed else None
+            if seconds is not None and seconds > found.get((e.step, "seconds"), 0.0):
+                found[e.step, "seconds"] = seconds
+            for volume in e.volumes:
+                claim = e.step, f"volume/{claim_name(run, volume.claim)[0]}"
+                found[claim] = max(volume.used, found.get(claim, 0.0))
     return found
-
-
-def _amounts(run: RunRecord) -> Iterator[tuple[str, str, float | None]]:
-    for place, *_, usage in usage_of(run):
-        step, container = place
-        yield step, f"memory/{container}", usage.memory_peak
-        if usage.oom_killed:  # it needed more than it had
-            yield step, f"memory/{container}", usage.memory_floor
-        yield step, f"cpu/{container}", usage.mean_cores
-        yield step, f"storage/{container}", usage.storage_peak
-    for e in run.steps:
-        if e.outcome.timed:
-            yield e.step, "seconds", e.duration
-        for volume in e.volumes:
-            yield e.step, f"volume/{claim_name(run, volume.claim)[0]}", volume.used
