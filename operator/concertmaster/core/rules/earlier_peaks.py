@@ -45,3 +45,11 @@ def earlier_peak(
         return None
     again = most[1] if len(most) > 1 else 0.0
     return EarlierPeak(most[0], again, recent, sum(amount > recent for amount in most), len(most))
+
+
+def known_for_a_day(evidence: Evidence) -> bool:
+    """Whether what is known of the runs is of a day at least: large ones may belong to one hour of it."""
+    analysis, days = evidence.analysis, {day for by_day in evidence.peaks.amounts.values() for day in by_day}
+    if days and min(days) < int(analysis.now // DAY) - 1:
+        return True  # of yesterday as a whole, and of the day before
+    return analysis.first_run is not None and analysis.now - analysis.first_run >= DAY

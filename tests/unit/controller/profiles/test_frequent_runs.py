@@ -14,7 +14,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import DailyPeaks, Recommendation
+from concertmaster.core.model import DailyPeaks, Level, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
@@ -42,11 +42,12 @@ class Operator:
     history: HistoryProvider
     use: Use
     window: float = 14 * DAY
+    kept: int = KEPT
     hours: int = 0
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
-        settings = AnalysisSettings(max_runs=KEPT, window_seconds=self.window)
+        settings = AnalysisSettings(max_runs=self.kept, window_seconds=self.window)
         self.policy = replace(self.policy, analysis=settings)
 
     def cycle(self) -> None:
@@ -60,15 +61,15 @@ class Operator:
         meta = {"name": "etl", "namespace": key.namespace}
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
-        runs = self.history.runs(DEFINITION, limit=KEPT, since=now - self.window, as_of=now)
+        runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
         case = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=self.history.recorded(key))
         self.history.record(key, analyze_profile(replace(case, figures=RunFigures())).figures)
-        self.history.tidy({key: (KEPT, self.window)}, now)
+        self.history.tidy({key: (self.kept, self.window)}, now)
         self.hours += 1
 
     def recommended(self, rule: str) -> list[Recommendation]:
         now = FIRST + self.hours * HOUR
-        runs = self.history.runs(DEFINITION, limit=KEPT, since=now - self.window, as_of=now)
+        runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
         peaks = self.history.largest(DEFINITION.key, now - self.window)
         known, completed = complete(DEFINITION, runs)
         earlier = EarlierAnalyses(peaks=peaks)
@@ -124,6 +125,18 @@ def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:
     """It fits below the limit, and 23 of 24 runs would reserve it for nothing."""
     operator = operate(tmp_path, lambda n: {"memory_sampled_peak": 12 * GI} if n == 2 else {}, 20)
     assert all(i.field != "requests.memory" for r in operator.recommended("right-size") for i in r.items)
+
+
+def test_a_memory_request_is_lowered_with_more_risk_before_a_day_is_known(tmp_path: Path) -> None:
+    """The newest 20 runs are never of a day; the daily rows are, once they have the whole of yesterday."""
+    operator = operate(tmp_path, lambda _: {"cpu_seconds": 380.0}, 40, kept=20)
+    hours = "less than a day of runs is known: those at other hours may need more"
+    (item,) = operator.recommended("right-size")
+    assert (item.risk, hours in item.evidence) == (Level.MEDIUM, True)
+    for _ in range(10):
+        operator.cycle()
+    (item,) = operator.recommended("right-size")
+    assert (item.risk, hours in item.evidence) == (Level.LOW, False)
 
 
 def test_a_workflow_whose_runs_are_all_kept_has_no_largest_amounts(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule, container_title
+from concertmaster.core.rules.earlier_peaks import known_for_a_day
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.request_row import RequestRow
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, rows
@@ -76,6 +77,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
     lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
     certain = certain and all(_above_limit(r) is None for r in ordered)
+    certain = certain and (known_for_a_day(evidence) or all(r.resource != "memory" for r in lowered))
     unit = ordered[0].unit
     others = f"; {text.listing(list(unit.others))} use the same template" if unit.others else ""
     steps = {r.unit.step.step for r in ordered}
@@ -162,7 +164,9 @@ def _failures(evidence: Evidence) -> str:
 
 
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """What limited a size from below or above, and requests that the namespace sets."""
+    """What limited a size from below or above, requests that the namespace sets, and what is not known."""
+    if any(r.lowered and r.resource == "memory" for r in sizes) and not known_for_a_day(evidence):
+        yield "less than a day of runs is known: those at other hours may need more"
     for row in sizes:
         if row.default:
             title = evidence.title(row.unit.step.step)
