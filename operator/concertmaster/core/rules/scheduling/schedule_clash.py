@@ -6,6 +6,7 @@ time with the least overlap, no further away than necessary. Of workflows that c
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +29,9 @@ from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _MINUTE = 60.0
+_HOURS = re.compile(r"[0-9*/,-]+")  # of a cron line, such as */2 or 8-18
 _HOURLY = (10, 20, 30, 40, 50)
+_SOME_HOURS = (-10, 10, -20, 20, -30, 30, -40, 40, -50, 50)
 _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
 
 
@@ -41,7 +44,8 @@ class _Start(NamedTuple):
 
 
 def _moved(schedule: str, minutes: int) -> str | None:
-    """A plain daily or hourly cron schedule shifted by ``minutes``; None for any other schedule."""
+    """A cron schedule of one minute shifted by ``minutes``: a plain daily one within its day, one of several hours within
+    these, and an hourly one to any minute. None for any other schedule."""
     parts = schedule.split()
     minute = digits(parts[0]) if len(parts) == 5 else None
     if minute is None:
@@ -49,6 +53,8 @@ def _moved(schedule: str, minutes: int) -> str | None:
     if parts[1] == "*":
         return " ".join([str((minute + minutes) % 60), *parts[1:]])
     hour = digits(parts[1])
+    if hour is None and _HOURS.fullmatch(parts[1]):
+        return " ".join([str(minute + minutes), *parts[1:]]) if 0 <= minute + minutes < 60 else None
     at = hour * 60 + minute + minutes if hour is not None else -1
     if not 0 <= at < 1440:
         return None  # crosses midnight: dependencies on the day are unknown
@@ -69,9 +75,10 @@ def _free(evidence: Evidence, spans: Floats, most: float, seconds: float) -> lis
     """The starts nearby that would meet at most ``most`` cores and lie ``seconds`` apart: the one that meets least first, of
     equal ones the nearest."""
     definition, fleet = evidence.analysis.definition, _others(evidence)
-    hourly = (definition.schedule or "").split()[1:2] == ["*"]
+    hours = "".join((definition.schedule or "").split()[1:2])
+    hourly = hours == "*"
     starts = []
-    for minutes in _HOURLY if hourly else _DAILY:
+    for minutes in _HOURLY if hourly else _SOME_HOURS if digits(hours) is None else _DAILY:
         line = _moved(definition.schedule or "", minutes)
         load = fleet.load(definition.key, spans + minutes * _MINUTE) if fleet is not None and line is not None else None
         if line is not None and load is not None and load <= most:

@@ -66,6 +66,24 @@ def test_a_node_that_an_autoscaler_adds_for_each_run_is_no_clash() -> None:
     assert replace(clash, runs=some).recommended("schedule-clash") != []
 
 
+@pytest.mark.parametrize(
+    ("line", "proposed"),
+    [("0 */2 * * *", "30 */2 * * *"), ("0 1-23/2 * * 1-5", "30 1-23/2 * * 1-5"), ("50 */2 * * *", "20 */2 * * *")],
+)
+def test_a_schedule_of_several_hours_moves_within_them(line: str, proposed: str) -> None:
+    """Another workflow holds the nodes for 25 minutes from each of its starts on."""
+    value = noise()
+    own = scenario(
+        cron_job(schedule=line, resources={"requests": {"cpu": "4", "memory": "8Gi"}}),
+        60,
+        lambda _: {"job": Pod(value(600), wait=value(600))},
+        every=2 * 3600.0,
+    )
+    spans = [(run.start, (run.start or 0.0) + 1500.0, 20 * 1500.0, 0.0) for run in own.runs]
+    beside = Fleet((FleetMember(WorkflowKey("demo", "CronJob", "x"), np.array(spans)),))
+    assert replace(own, fleet=beside).one("schedule-clash").proposed == proposed
+
+
 def test_pods_that_wait_for_those_of_their_own_run_do_so_at_any_hour() -> None:
     """Four pods at a time: the others of sixteen wait for them, wherever the schedule puts them."""
 
@@ -130,6 +148,7 @@ def test_a_line_that_is_not_plain_is_not_moved(line: str) -> None:
     """The API server takes any text for a schedule; a superscript two is a digit to some and no number."""
     assert _moved(line, 30) is None
     assert _moved("0 2 * * *", 30) == "30 2 * * *"
+    assert _moved("40 */2 * * *", 20) is None  # in the next hour, which is none of its own
 
 
 def test_runs_of_unknown_waits_do_not_count_as_without_one() -> None:
