@@ -340,6 +340,8 @@ def test_a_disabled_rule_says_nothing() -> None:
         (4.0, 0.95, "one of its threads"),
         (1.0, 0.1, "mostly off-CPU"),
         (1.0, 0.9, "it uses 90% of the CPU it requests"),
+        (0.1, 0.095, "it uses 95% of the CPU it requests, which is little"),
+        (0.5, 0.2, "mostly off-CPU"),
         (4.0, 2.5, "splitting its work or caching its result"),
     ],
 )

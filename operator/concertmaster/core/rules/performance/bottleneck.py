@@ -36,14 +36,19 @@ def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if daemons:
         return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
-    # Relative to one core even if more is requested: a fully busy single thread is not waiting.
-    busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
+    # Relative to one core, whatever is requested: a fully busy single thread is not waiting.
+    busy = [u * (c.cpu_request or 0.0) for c in step.containers if (u := c.cpu_utilization) is not None]
     if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
+    off = bool(busy) and max(busy) < 0.3
     if uses and max(uses) > 0.8:
         used = f"it uses {text.percent(max(uses))} of the CPU it requests"
-        return f"{used}, so splitting its work, or more CPU if its threads can use it, shortens it"
-    if busy and max(busy) < 0.3:
+        return (
+            f"{used}, which is little, so on full nodes a larger request shortens it; elsewhere, check its I/O"
+            if off
+            else f"{used}, so splitting its work, or more CPU if its threads can use it, shortens it"
+        )
+    if off:
         return "it is mostly off-CPU, so check its I/O and the services it calls"
     if uses and max(uses) < 0.5 and max(busy) > 0.7:
         return "one of its threads does all the work, so use more threads or split it"
