@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.journal import RefusedWrite
 from concertmaster.controller.changes.status import new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.operations import written as written_fields
 from concertmaster.core.changes.phases import proposed, written
-from concertmaster.core.changes.phases.transition import Transition, conflict
+from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.units import DAY, HOUR, MINUTE
@@ -28,7 +27,7 @@ _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePha
 _ATTEMPTS = 9
 _PAUSES = {
     PatchOutcome.REFUSED: (HOUR, DAY),  # it lasts, and each attempt is another object
-    PatchOutcome.FORBIDDEN: (MINUTE, proposed.MAX_DENIAL_PAUSE),  # a freeze ends, and the change is still there
+    PatchOutcome.FORBIDDEN: (MINUTE, MAX_PAUSE),  # a freeze ends, and the change is still there
 }
 """Seconds until the next attempt after a first refusal, and the most after several in a row, each twice the last."""
 
@@ -56,12 +55,6 @@ class Apply:
             recent.popleft()
         return self._per_minute - len(recent)
 
-    def paused(self, plan: Plan | WorkflowChangeView, now: float) -> bool:
-        """Whether the API server did not take a write of the recommendation, so recently that none is tried again yet.
-        Raises HistoryError."""
-        refused = self._writer.journal.refused(plan.namespace, plan.profile, plan.recommendation, now)
-        return refused is not None and not refused.over(now)
-
     def propose(
         self,
         plan: Plan,
@@ -73,7 +66,7 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
         before, a write of its recommendation was refused not long ago, or the server does not take it."""
-        if self._denied.get(plan.namespace) == now or self.paused(plan, now):
+        if self._denied.get(plan.namespace) == now or self._writer.paused(plan, now, DAY):
             return None
         taken = {c.name: c for c in known}
         attempt = 1
@@ -123,7 +116,7 @@ class Apply:
         if result.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle reads the outcome
         if result.outcome is PatchOutcome.DONE:
-            self._forget_refused(begun, now)
+            self._writer.forget_refused(begun, now)
         return self.settle(begun, now, result) or begun  # in progress, even if its status cannot be written now
 
     def settle(
@@ -156,7 +149,7 @@ class Apply:
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
         """The server did not take it: final when it never will; else it is tried again after a pause."""
         if result.outcome in _PAUSES:
-            self._note_refused(change, now, *_PAUSES[result.outcome])
+            self._writer.note_refused(change, now, *_PAUSES[result.outcome])
         elif result.outcome is PatchOutcome.UNCERTAIN:
             self._writer.problems.append(f"{change.ref} is not written yet: {result.message}")
         steps = {
@@ -165,20 +158,3 @@ class Apply:
             PatchOutcome.FORBIDDEN: proposed.denied(result.message),
         }
         return self._writer.carry_out(change, steps.get(result.outcome, Transition(None)), now)
-
-    def _note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float) -> None:
-        """Begin the pause after a write that the server did not take. Raises HistoryError."""
-        journal, recommendation = self._writer.journal, (change.namespace, change.profile, change.recommendation)
-        last = journal.refused(*recommendation, now)
-        pause = first if last is None else min(most, max(first, 2.0 * last.pause))
-        self._writer.noted(lambda: journal.note_refused(*recommendation, RefusedWrite(now, pause)))
-
-    def _forget_refused(self, change: WorkflowChangeView, now: float) -> None:
-        """The server took it: a later refusal is a first one."""
-        journal, recommendation = self._writer.journal, (change.namespace, change.profile, change.recommendation)
-
-        def forget() -> None:
-            if journal.refused(*recommendation, now) is not None:
-                journal.forget_refused(*recommendation)
-
-        self._writer.noted(forget)

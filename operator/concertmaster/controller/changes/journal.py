@@ -37,10 +37,6 @@ class RefusedWrite:
     at: float
     pause: float
 
-    def over(self, now: float) -> bool:
-        """Whether the next may be tried; one that is yet to come was before the clock was set back."""
-        return not 0.0 <= now - self.at < self.pause
-
 
 class JournalPages(Protocol):
     """Where the journal is kept; the history's store is one."""

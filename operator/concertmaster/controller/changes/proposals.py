@@ -191,7 +191,7 @@ class Proposals:
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, *, approved: bool
     ) -> None:
         """Run all checks again on the present objects of the API server, then write."""
-        if self._apply.paused(change, context.now):
+        if self._writer.paused(change, context.now):
             return  # its condition says why
         fresh = self._writer.fresh(change)
         raw = self._writer.target(change)

@@ -112,7 +112,7 @@ class Recovery:
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
         else:
             allows = policy is not None and policy.apply.allows_changes
-            if not self._rolled_back(change, policy.apply.bounds if policy is not None and allows else None):
+            if not self._rolled_back(change, policy.apply.bounds if policy is not None and allows else None, now):
                 return False
         # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.
         return noted and self._writer.noted(lambda: self._writer.journal.drop(change.uid))
@@ -127,7 +127,7 @@ class Recovery:
             return True
         return False  # not seen by the watch yet
 
-    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None) -> bool:
+    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None, now: float) -> bool:
         """Roll back the values that are still in place; False when it must be retried. ``bounds`` of the policy in force,
         None where none allows changes."""
         raw = self._writer.target(change)
@@ -142,7 +142,7 @@ class Recovery:
                 note = f"{text}. The operator's log has the command that rolls it back"
             self._writer.report(change, ChangeEvent("ChangeOrphaned", note))
             return True
-        result = self._writer.write_inverse(change, raw)
+        result = self._writer.write_inverse(change, raw, now)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
             self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
             return False

@@ -36,7 +36,7 @@ class Rollback:
         raw = self._writer.target(announced)
         end = written.rolled_back(self._writer.target_state(announced, raw), announced.undo())
         if end is None and raw is not None:
-            result = self._writer.write_inverse(announced, raw, may_write)
+            result = self._writer.write_inverse(announced, raw, now, may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
             if result.outcome is PatchOutcome.DONE:
                 end = written.restored(f"rolled back: {why}")

@@ -15,15 +15,17 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.journal import Journal
+from concertmaster.controller.changes.journal import Journal, RefusedWrite
 from concertmaster.controller.changes.status import with_conditions
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.json_patch import Operation
 from concertmaster.core.changes.operations import version_test
-from concertmaster.core.changes.phases.transition import ChangeEvent, JournalAction, Transition, closing
+from concertmaster.core.changes.phases.transition import MAX_PAUSE, ChangeEvent, JournalAction, Transition, closing
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import TargetState, target_state
+from concertmaster.core.text import duration
+from concertmaster.core.units import MINUTE
 from concertmaster.history import HistoryError
 from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
 from concertmaster.kube.client import KubeClient
@@ -124,10 +126,27 @@ class ChangeWriter:
         return isinstance(before, int) and isinstance(present, int) and present >= before + 2
 
     def write_inverse(
-        self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool] = lambda: True
+        self,
+        change: WorkflowChangeView,
+        raw: Mapping[str, Any],
+        now: float,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> WriteResult:
         """Roll the target back from the version ``raw`` that was judged, tried first. ``may_write`` is asked when nothing
-        but the write itself is left."""
+        but the write itself is left. After a refusal it is not tried for a while."""
+        if self.paused(change, now):
+            text = f"the API server refused it; it is tried again at least every {duration(MAX_PAUSE)}"
+            return WriteResult(PatchOutcome.UNCERTAIN, text)
+        result = self._inverse(change, raw, may_write)
+        if result.outcome in (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED):
+            self.note_refused(change, now, MINUTE, MAX_PAUSE)
+        elif result.outcome is PatchOutcome.DONE:
+            self.forget_refused(change, now)
+        return result
+
+    def _inverse(
+        self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool]
+    ) -> WriteResult:
         operations = [version_test(str(raw["metadata"]["resourceVersion"])), *(change.operations("inverse") or [])]
         tried = self.try_patch(change, operations)
         if tried.outcome is not PatchOutcome.TRIED:
@@ -243,6 +262,31 @@ class ChangeWriter:
             self.problems.append(f"the journal cannot be written: {error}")
             return False
         return True
+
+    # --- writes that the API server does not take
+
+    def paused(self, plan: Plan | WorkflowChangeView, now: float, most: float = MAX_PAUSE) -> bool:
+        """Whether the API server did not take a write of the recommendation, so recently (``most`` seconds) that none is
+        tried again yet. Raises HistoryError."""
+        refused = self.journal.refused(plan.namespace, plan.profile, plan.recommendation, now)
+        return refused is not None and 0.0 <= now - refused.at < min(most, refused.pause)
+
+    def note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float) -> None:
+        """Begin the pause after a write that the server did not take. Raises HistoryError."""
+        journal, recommendation = self.journal, (change.namespace, change.profile, change.recommendation)
+        last = journal.refused(*recommendation, now)
+        pause = first if last is None else min(most, max(first, 2.0 * last.pause))
+        self.noted(lambda: journal.note_refused(*recommendation, RefusedWrite(now, pause)))
+
+    def forget_refused(self, change: WorkflowChangeView, now: float) -> None:
+        """The server took it: a later refusal is a first one."""
+        journal, recommendation = self.journal, (change.namespace, change.profile, change.recommendation)
+
+        def forget() -> None:
+            if journal.refused(*recommendation, now) is not None:
+                journal.forget_refused(*recommendation)
+
+        self.noted(forget)
 
     # --- Events
 

@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model import Edit
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
@@ -283,3 +284,38 @@ def test_a_change_that_has_ended_asks_nobody_to_approve_it(how: str) -> None:
     asked, applied_ = ended.condition(C.APPROVED), ended.condition(C.APPLIED)
     assert (asked["status"], asked["reason"]) == ("False", applied_["reason"])
     assert asked["message"] == applied_["message"]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_rollback_that_admission_denies_is_tried_with_pauses_and_soon_after_the_freeze(deleted: bool) -> None:
+    bed = applied()
+    answers: list[float] = []
+
+    def deny(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            answers.append(bed.now)
+            raise DENIALS[0]
+
+    bed.client.on_request = deny
+    if deleted:
+        bed.delete(CHANGES, bed.one().name)
+        bed.run(0.0)
+    else:
+        later(bed, 2, 1500.0)
+    for _ in range(55):
+        bed.run()
+    assert [round((b - a) / 60.0) for a, b in pairwise(answers)] == [1, 2, 4, 8, 15, 15]
+    assert any("it is tried again at least every 15m" in p for p in bed.problems)
+    bed.client.on_request = lambda *_: None
+    for _ in range(15):
+        bed.run()
+    assert bed.cpu() == "2"
+    assert not bed.pages.journal("refused/")
+
+
+def test_a_plan_that_was_refused_for_a_day_delays_no_rollback_of_the_next() -> None:
+    """The answer to the write may have been lost, so that the refusal before it is still noted."""
+    bed = applied()
+    bed.pages.rows["refused/demo/etl/cpu-request.job"] = f'{{"at": {bed.now + 3600.0}, "pause": 86400.0}}'
+    later(bed, 2, 1500.0)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")

@@ -7,16 +7,13 @@ from typing import Any
 
 from concertmaster.core.changes.checks import blocking, needs_decision
 from concertmaster.core.changes.fields import Refused
-from concertmaster.core.changes.phases.transition import C, ChangeEvent, JournalAction, Transition
+from concertmaster.core.changes.phases.transition import MAX_PAUSE, C, ChangeEvent, JournalAction, Transition
 from concertmaster.core.changes.reconcile import ChangeState
 from concertmaster.core.changes.situation import CheckResult
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.text import duration
-from concertmaster.core.units import MINUTE
 
-MAX_DENIAL_PAUSE = 15 * MINUTE
-"""The most seconds between two attempts of a write that admission denies: so soon it resumes after a freeze has ended."""
 _MOVED_ON = "the recommendation has changed: a new plan replaces it"
 
 
@@ -98,6 +95,6 @@ def refused(text: str) -> Transition:
 
 def denied(text: str) -> Transition:
     """The operator is currently not allowed to write the target. It is tried again, later and later."""
-    message = f"{text}; it is tried again at least every {duration(MAX_DENIAL_PAUSE)}"
+    message = f"{text}; it is tried again at least every {duration(MAX_PAUSE)}"
     condition = ConditionUpdate(C.APPLIED, False, Reason.DENIED, message)
     return Transition(ChangePhase.PROPOSED, (condition,), journal=JournalAction.DROP)

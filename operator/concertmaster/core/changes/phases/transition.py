@@ -10,8 +10,12 @@ from typing import Any
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.model.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.units import MINUTE
 
 C = ConditionType
+
+MAX_PAUSE = 15 * MINUTE
+"""The most seconds between two attempts of a write that may be taken later: so soon it resumes after a freeze has ended."""
 
 
 class JournalAction(StrEnum):

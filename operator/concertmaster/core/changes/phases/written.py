@@ -91,8 +91,8 @@ def announced(message: str) -> str:
 
 
 def refused(why: str, text: str, undo: str) -> Transition:
-    """The API server does not take an announced rollback, for which ``why`` is the reason. It is tried again; ``undo``:
-    command for a person who may do more."""
+    """The API server does not take an announced rollback, for which ``why`` is the reason. It is tried again, later and
+    later; ``undo``: command for a person who may do more."""
     message = f"{_INTENT}{why}{_REFUSED}{text}. To roll the change back: {undo}"
     return Transition(None, (ConditionUpdate(C.RESTORED, None, Reason.WRITE_FAILED, message),))
 
