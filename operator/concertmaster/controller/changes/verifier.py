@@ -79,8 +79,8 @@ class Verifier:
                 return self.orphan(change, Reason.POLICY_GONE, decision.reason, now)
             case Step.ORPHAN:
                 target = before_verification(self.target_state(context, change), change.undo())
-                if decision.because is not Reason.POLICY_GONE and target.step is Step.CONFLICT:  # a person undid it
-                    return self._writer.carry_out(change, conflict(target.reason, applied=True), now)
+                if target.step is Step.CONFLICT:  # a person undid it
+                    return self._overwritten(change, target.reason, now)
                 return self.orphan(change, decision.because, decision.reason, now)
             case Step.CONTINUE_ROLL_BACK:
                 return self._rollback.restore(change, None, now, context.may_write)

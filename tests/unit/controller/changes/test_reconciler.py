@@ -886,6 +886,23 @@ def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_und
         assert bed.cpu() == "2"
 
 
+@pytest.mark.parametrize("how", ["undone", "deleted"])
+def test_a_change_that_a_person_undid_without_a_policy_has_ended(how: str) -> None:
+    """Its condition says how, and otherwise asks for it for ever."""
+    bed = applied()
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.state(C.ORPHANED) == ("True", "PolicyGone")
+    if how == "undone":
+        bed.edit(CPU, "2")
+    else:
+        bed.delete(CRONJOB, "etl")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.state(C.RESTORED) == ("False", "Conflict")
+    assert not bed.pages.journal("change/")
+
+
 def test_a_proposal_without_a_policy_is_withdrawn() -> None:
     bed = Bed(mode="Approve")
     bed.run()
