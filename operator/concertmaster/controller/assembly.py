@@ -30,7 +30,7 @@ from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKin
 from concertmaster.controller.collection.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle, Stages
-from concertmaster.controller.discovery.config_maps import ConfigMaps, WithConfigMaps
+from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps, WithConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PODS, PodIndex
 from concertmaster.controller.health import Health
@@ -139,9 +139,11 @@ class Assembly:
         events = EventRecorder(self.client, instance=instance, on_note=notifier.note)
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
         own_objects = WithConfigMaps(live, ConfigMaps(self.client, self.access, s.argo_namespace)) if live else None
+        namespace = s.argo_namespace if live else None
+        argo = ArgoController(self.client, self.access, namespace).defaults if namespace else lambda: None
         stages = Stages(
             Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
-            SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
+            SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns, argo=argo),
             Collector(
                 sources,
                 own_objects,

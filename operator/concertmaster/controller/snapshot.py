@@ -103,7 +103,10 @@ class SnapshotBuilder:
         labelled: LabelledWorkflows | None = None,
         owns: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
+        argo: Callable[[], Target | None] = lambda: None,
     ) -> None:
+        """``argo``: the ConfigMap of Argo's controller, where it may be read."""
+        self._argo = argo
         self._labelled = labelled
         self._client = client
         self._registry = registry
@@ -127,7 +130,10 @@ class SnapshotBuilder:
         policies = self._policies = PolicyIndex(registered, namespaces, self._owners, self._policies)
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(discovered_kinds(policies.parsed)))
-        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns, self._denials)
+        argo = self._argo() if any(kind.group == "argoproj.io" for kind in kinds) else None
+        self._targets = refresh(
+            self._client, kinds, self._scope, self._targets, heartbeat, self._owns, self._denials, argo
+        )
         notes = reading.notes + tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
         capacity, unread = self._capacities.refresh()
         notes += unread

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import Scheduler, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model import Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import MAX_SCHEDULES
+from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
-from concertmaster.engines.overlay import merged
+from concertmaster.engines.overlay import UNPATCHED, merged, unpatched
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
 
-_UNPATCHED = ("activeDeadlineSeconds", "parallelism", "podResources", "templateDefaults")
-"""Fields that changes would set in the template."""
+_ANYWHERE = (*CLUSTER_KINDS, CONFIG_MAP)  # found without a namespace
 
 
 def define(
@@ -52,6 +52,9 @@ def define_all(
     """
     rows = [o for o in objects if isinstance(o, Mapping)]
     table = {_identity(o): o for o in rows}
+    table |= {
+        (CONFIG_MAP, "", name): o for (kind, _, name), o in table.items() if (kind, name) == (CONFIG_MAP, CONTROLLER)
+    }
     triggers = tuple(t for t in (trigger(o) for o in rows) if t is not None)
     spaces = sorted({*cluster_namespaces, *(t.namespace for t in triggers if t.target_kind in CLUSTER_KINDS)})
     definitions: list[WorkflowDefinition] = []
@@ -65,10 +68,10 @@ def define_all(
 
 
 def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:
-    """A resolver over the given objects, keyed by (kind, namespace, name)."""
+    """A resolver over the given objects, keyed by (kind, namespace, name). ConfigMaps are those without a namespace."""
 
     def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
-        return table.get((kind, "" if kind in CLUSTER_KINDS else namespace, name))
+        return table.get((kind, "" if kind in _ANYWHERE else namespace, name))
 
     return resolve
 
@@ -90,13 +93,13 @@ def _with_triggers(
     notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
     ]
-    kept = [name for name in _UNPATCHED if shared.get(name) is not None]
+    kept = [name for name in UNPATCHED if shared.get(name) is not None]
     notes += [f"CronWorkflow {t.name} sets {', '.join(kept)} of its runs: change them there." for t in timed if kept]
     if len({t.schedule for t in timed}) > MAX_SCHEDULES:
         notes.append(f"More than {MAX_SCHEDULES} schedules start it: only the first {MAX_SCHEDULES} are considered.")
     return replace(
         definition,
-        graph=_unpatched(definition.graph, kept) if kept else definition.graph,
+        graph=unpatched(definition.graph, kept) if kept else definition.graph,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
         schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
         schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
@@ -104,19 +107,6 @@ def _with_triggers(
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )
-
-
-def _unpatched(graph: WorkflowGraph, fields: Sequence[str]) -> WorkflowGraph:
-    """``graph`` without the patch points of these fields of the spec."""
-    places = tuple(f"/spec/{field}" for field in fields)
-    steps = [
-        replace(s, pod=replace(s.pod, resources_pointer=None))
-        if s.pod is not None and (s.pod.resources_pointer or "").startswith(places)
-        else s
-        for s in graph.steps
-    ]
-    own = None if {"activeDeadlineSeconds", "parallelism"}.intersection(fields) else graph.parallelism_pointer
-    return replace(graph, steps=tuple(steps), parallelism_pointer=own)
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -99,8 +99,8 @@ class Settings(Section):
     )
     argo_namespace: DnsName | None = Field(
         None,
-        description="Namespace of the Argo controller, where it keeps the caches of memoized steps; empty: those of each "
-        "workflow are read from its own namespace.",
+        description="Namespace of the Argo controller, where it keeps its workflowDefaults and the caches of memoized "
+        "steps. Empty: the former are not read, and caches from the namespace of each workflow.",
     )
     argo_archive: ArgoArchiveSettings = Field(
         ArgoArchiveSettings(), description="Argo's archive of Workflows, to read finished runs whose objects are gone."

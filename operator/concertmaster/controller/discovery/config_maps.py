@@ -1,4 +1,5 @@
-"""ConfigMaps that workflows name (semaphores, caches of memoized steps), read once per cycle where that is allowed.
+"""ConfigMaps that workflows name (semaphores, caches of memoized steps), and that of Argo's controller, read once per cycle
+where that is allowed.
 
 The chart does not grant it by default: a ConfigMap may hold anything. Single ones are read by name, none is listed, and
 of what they hold only sizes and times are kept: what cannot be read just now stays as it was, so that no recommendation
@@ -7,19 +8,30 @@ goes beyond a semaphore for a moment.
 
 from __future__ import annotations
 
+import json
 import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
+from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import Heartbeat, LiveRunSource, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ, CacheContent, NamedConfigMaps
-from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
+from concertmaster.engines.argo.config_maps import (
+    CONTROLLER,
+    cache_content,
+    caches_of,
+    semaphore_size,
+    semaphores_of,
+    workflow_defaults,
+)
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
-from concertmaster.kube.objects import CONFIG_MAPS
+from concertmaster.kube.objects import CONFIG_MAPS, ObjectRef
 
 log = logging.getLogger("concertmaster.live")
 
@@ -93,6 +105,39 @@ class ConfigMaps:
         except KubeError as error:
             log.warning("ConfigMap %s/%s cannot be read: %s", namespace, name, error)
             return error
+
+
+class ArgoController:
+    """The ConfigMap of the Argo controller in ``namespace``, of which its defaults for workflows are kept. What cannot be
+    read just now stays as it was."""
+
+    def __init__(self, client: KubeClient, access: AccessChecker, namespace: str) -> None:
+        self._client = client
+        self._access = access
+        self._namespace = namespace
+        self._known: Target | None = None
+
+    def defaults(self) -> Target | None:
+        """It, as the object that definitions are also made of; None where it may not be read, or is not there."""
+        if self._access.allowed(Right("get", CONFIG_MAPS, self._namespace)) is False:
+            return None
+        try:
+            raw = self._client.get(CONFIG_MAPS.path(self._namespace, CONTROLLER))
+        except NotFound:
+            self._known = None
+        except Stopped:
+            raise
+        except KubeError as error:
+            log.warning("ConfigMap %s/%s cannot be read: %s", self._namespace, CONTROLLER, error)
+        else:
+            self._known = self._kept(workflow_defaults(raw))
+        return self._known
+
+    def _kept(self, spec: Mapping[str, Any]) -> Target:
+        kept = {"data": {"workflowDefaults": json.dumps({"spec": spec}, sort_keys=True, default=str)}}  # JSON is YAML
+        text = json.dumps(kept)
+        ref = ObjectRef(CONFIG_MAPS, None, CONTROLLER)
+        return Target(ref, {}, sha256(text.encode()).hexdigest(), zlib.compress(text.encode()))
 
 
 class WithConfigMaps:

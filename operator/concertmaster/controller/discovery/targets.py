@@ -141,13 +141,15 @@ def refresh(
     heartbeat: Callable[[], None] = lambda: None,
     owns: Callable[[str], bool] = everything,
     passes: TransientFaults | None = None,
+    also: Target | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
-    keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon. ``previous``
-    itself is returned while nothing has changed, which spares working out again what follows from it."""
+    keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon. ``also`` is one
+    more target, of a kind that is not listed. ``previous`` itself is returned while nothing has changed, which spares
+    working out again what follows from it."""
     passes = passes or TransientFaults(namespaces)
     soon_gone: list[Problem] = []
-    targets: dict[TargetId, Target] = {}
+    targets: dict[TargetId, Target] = {also.id: also} if also is not None else {}
     scans: dict[Resource, Scan] = {}
     for resource in resources:
 

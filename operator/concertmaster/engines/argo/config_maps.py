@@ -1,4 +1,5 @@
-"""Locks of Argo Workflows, and the ConfigMaps they refer to: semaphores, whose values are sizes, and caches."""
+"""ConfigMaps of Argo: semaphores, whose values are sizes, caches, and the controller's own, whose ``workflowDefaults`` lie
+below the spec of every workflow."""
 
 from __future__ import annotations
 
@@ -6,11 +7,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.definitions import CacheContent
 from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
+
+CONTROLLER = "workflow-controller-configmap"  # its name, as Argo's manifests have it
+CONFIG_MAP = "ConfigMap"
 
 _SEMAPHORE = "semaphore/"
 _TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller ignores a cache without it
@@ -87,6 +93,26 @@ def cache_content(raw: Mapping[str, Any]) -> CacheContent | None:
     times = [_times(value) for value in data.values()]
     size = sum(len(str(key).encode()) + len(str(value).encode()) for key, value in data.items())
     return CacheContent(obj.namespace, obj.name, tuple(sorted(t for t in times if t is not None)), size)
+
+
+def workflow_defaults(raw: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The spec of ``workflowDefaults`` in the controller's ConfigMap, also where all of its settings are under one key;
+    empty without any, and where it is no YAML, with which no controller starts."""
+    data = raw.get("data") if raw is not None else None
+    if not isinstance(data, Mapping):
+        return {}
+    whole = _yaml(data.get("config"))
+    found = _yaml(data.get("workflowDefaults")) or whole.get("workflowDefaults")
+    spec = found.get("spec") if isinstance(found, Mapping) else None
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _yaml(value: object) -> Mapping[str, Any]:
+    try:
+        read = yaml.safe_load(value) if isinstance(value, str) else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, Mapping) else {}
 
 
 def _times(value: object) -> tuple[float, float] | None:

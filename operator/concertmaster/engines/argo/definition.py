@@ -11,7 +11,7 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.schedule import MAX_SCHEDULES
-from concertmaster.engines.argo.config_maps import read_locks
+from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER, read_locks, workflow_defaults
 from concertmaster.engines.argo.expand import Expansion
 from concertmaster.engines.argo.templates import Templates, resources_patched
 from concertmaster.engines.argo.traits import ARGO
@@ -19,6 +19,7 @@ from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
+    Unreadable,
     fingerprint,
     flag,
     mapping,
@@ -27,6 +28,7 @@ from concertmaster.engines.common.manifest import (
     whole,
 )
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.overlay import UNPATCHED, merged, unpatched
 
 _DEPTH = 50
 # Fields about visibility and retention of a run, not about its behaviour.
@@ -45,6 +47,7 @@ def define(
     raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
 ) -> WorkflowDefinition:
     """The definition that an Argo object declares. ``namespace``: where the runs are, for a ClusterWorkflowTemplate.
+    ``resolve`` also gives the controller's ConfigMap, where it is known.
 
     Never raises, whatever the object contains: ``graph.problems`` lists invalid content, ``notes`` the constructs that
     cannot be analysed.
@@ -55,21 +58,31 @@ def define(
     cron = kind == "CronWorkflow"
     spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems) if cron else outer
     at = "/spec/workflowSpec" if cron else "/spec"
+    defaults = _defaults(resolve)
+    inherited = [k for k, v in defaults.items() if not _omitted(v) and _omitted(spec.get(k))]
+    spec = merged(spec, defaults) if defaults else spec
     templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems)
     expansion = Expansion(templates, _parameters(spec, problems))
     notes = _expand(spec, templates, expansion)
     schedule, zone = _schedule(outer, problems) if cron else (None, None)
     parallelism = whole(spec.get("parallelism"), "spec.parallelism", problems)
+    graph = WorkflowGraph(
+        steps=tuple(expansion.steps.values()),
+        parallelism=parallelism if parallelism and parallelism > 0 else None,
+        problems=problems.all(),
+        parallelism_pointer=f"{at}/parallelism",
+        limits=tuple(expansion.limits),
+    )
+    if kept := [name for name in (*UNPATCHED, "retryStrategy") if name in inherited]:
+        graph = unpatched(graph, kept, at)
+        notes = (
+            *notes,
+            f"workflowDefaults of the Argo controller set {', '.join(kept)} of its runs: change them there.",
+        )
     return WorkflowDefinition(
         key=WorkflowKey(namespace or obj.namespace, kind, obj.name),
         engine=ARGO,
-        graph=WorkflowGraph(
-            steps=tuple(expansion.steps.values()),
-            parallelism=parallelism if parallelism and parallelism > 0 else None,
-            problems=problems.all(),
-            parallelism_pointer=f"{at}/parallelism",
-            limits=tuple(expansion.limits),
-        ),
+        graph=graph,
         fingerprint=fingerprint([material(spec), sorted(templates.foreign.items())]),
         labels=obj.labels,
         schedule=schedule,
@@ -80,6 +93,18 @@ def define(
         locks=read_locks(spec, "spec", problems),
         declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )
+
+
+def _defaults(resolve: Resolve | None) -> Mapping[str, Any]:
+    try:
+        return workflow_defaults(resolve(CONFIG_MAP, CONTROLLER)) if resolve is not None else {}
+    except Unreadable:
+        return {}
+
+
+def _omitted(value: object) -> bool:
+    """Whether a field counts as left out where defaults lie below it."""
+    return value is None or value in ("", [])
 
 
 def material(spec: Mapping[str, Any]) -> dict[str, Any]:

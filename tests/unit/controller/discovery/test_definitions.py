@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from concertmaster.controller.discovery import definitions as module
+from concertmaster.controller.discovery.config_maps import ArgoController
+from concertmaster.controller.discovery.definitions import Definitions
+from concertmaster.controller.discovery.targets import NO_TARGETS, refresh
+from concertmaster.controller.registry import Entry
+from concertmaster.kube import errors
+from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.discover import ProblemKind
+from concertmaster.kube.objects import CONFIG_MAPS, PROFILES, ObjectRef, Resource
+from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import Bed, run
+from tests.support.core.scenario_builder import argo, task
 
 
 @pytest.fixture
@@ -47,6 +57,49 @@ def test_a_definition_that_breaks_its_reader_is_left_out(bed: Bed, monkeypatch: 
     assert bed.status()["advice"] == ["1 runs"]
     assert bed.state(name="bad")["TargetResolved"] == ("False", "Unsupported")
     assert "is left out (RecursionError)" in bed.message("TargetResolved", name="bad")
+
+
+CONTROLLER = CONFIG_MAPS.path("argo", "workflow-controller-configmap")
+TEMPLATES = Resource("argoproj.io/v1alpha1", "WorkflowTemplate", "workflowtemplates")
+
+
+def test_defaults_of_the_argo_controller_are_part_of_a_definition() -> None:
+    client = MemoryClient()
+    client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"))["spec"])
+    client.put(
+        CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
+    )
+    controller, definitions = ArgoController(client, AccessChecker(client), "argo"), Definitions()
+    spec = {"workflowRef": {"apiVersion": TEMPLATES.api_version, "kind": TEMPLATES.kind, "name": "etl"}}
+    profile = Entry(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
+    targets = NO_TARGETS
+
+    def parallelism() -> int | None:
+        nonlocal targets
+        targets = refresh(client, [TEMPLATES], (), targets, also=controller.defaults())
+        definition = definitions.resolve(profile, targets).definition
+        assert definition is not None
+        return definition.graph.parallelism
+
+    assert parallelism() == 5
+    known = targets
+    assert parallelism() == 5 and targets is known
+    client.objects[CONTROLLER]["data"]["workflowDefaults"] = "spec: {parallelism: 7}"
+    assert parallelism() == 7
+    client.faults["GET", CONTROLLER] = [errors.Busy("busy", status=503)]
+    assert parallelism() == 7
+    del client.objects[CONTROLLER]
+    assert parallelism() is None
+
+
+def test_the_argo_controller_is_read_where_that_is_allowed() -> None:
+    client = MemoryClient()
+    client.put(
+        CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
+    )
+    client.allows = lambda attributes: False  # type: ignore[method-assign]
+    assert ArgoController(client, AccessChecker(client), "argo").defaults() is None
+    assert ("GET", CONTROLLER) not in [call[:2] for call in client.calls]
 
 
 def test_every_kind_of_problem_has_a_reason() -> None:

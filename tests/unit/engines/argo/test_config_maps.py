@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
+from concertmaster.engines.argo.config_maps import (
+    CONTROLLER,
+    cache_content,
+    caches_of,
+    semaphore_size,
+    semaphores_of,
+    workflow_defaults,
+)
+from concertmaster.engines.define import define_all
 from tests.support.core.scenario_builder import argo, define, task
 
 MEMO = {"memoize": {"key": "x", "maxAge": "1h", "cache": {"configMap": {"name": "etl-cache"}}}}
@@ -39,3 +47,63 @@ def test_entries_of_a_cache_have_their_times_and_size() -> None:
 def test_sizes(value: Any, size: int | None) -> None:
     assert semaphore_size({"data": {"db": value}}, "db") == size
     assert semaphore_size({}, "db") is None
+
+
+DEFAULTS = """
+metadata: {labels: {team: platform}}
+spec:
+  activeDeadlineSeconds: 3600
+  parallelism: 5
+  retryStrategy: {limit: 2}
+  ttlStrategy: {secondsAfterCompletion: 600}
+  templateDefaults: {timeout: 30m}
+"""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"workflowDefaults": DEFAULTS},
+        {"config": "parallelism: 9\nworkflowDefaults:\n" + "".join(f"  {line}\n" for line in DEFAULTS.splitlines())},
+    ],
+)
+def test_defaults_of_the_controller_lie_below_the_spec(data: dict[str, str]) -> None:
+    controller = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CONTROLLER, "namespace": "argo"},
+        "data": data,
+    }
+    bare, own = argo(task("a")), argo(task("a"), name="own", parallelism=3, retryStrategy={"limit": 7})
+    plain, of_own = define_all([bare, own, controller])
+    assert plain.graph.parallelism == 5 and plain.graph.parallelism_pointer is None  # it is not set in this object
+    assert (plain.graph.steps[0].retry_limit, plain.graph.steps[0].timeout_seconds) == (2, 1800.0)
+    assert {"activeDeadlineSeconds", "ttlStrategy"} <= plain.declared.keys()
+    (note,) = plain.notes
+    assert (
+        "workflowDefaults of the Argo controller set activeDeadlineSeconds, parallelism, templateDefaults, retry"
+        in note
+    )
+    assert (of_own.graph.parallelism, of_own.graph.steps[0].retry_limit) == (3, 7)
+    alone = define_all([bare])[0]
+    assert alone.graph.parallelism is None and alone.fingerprint != plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"workflowDefaults": "spec: ["}, {"workflowDefaults": "text"}, {"config": "- a"}]
+)
+def test_a_controller_without_defaults_changes_nothing(data: Any) -> None:
+    assert workflow_defaults({"data": data}) == {}
+
+
+def test_defaults_are_below_what_a_cron_workflow_sets() -> None:
+    controller = {"kind": "ConfigMap", "metadata": {"name": CONTROLLER}, "data": {"workflowDefaults": DEFAULTS}}
+    bare = argo(task("a"))
+    cron = {
+        **bare,
+        "kind": "CronWorkflow",
+        "spec": {"schedule": "0 * * * *", "workflowSpec": {**bare["spec"], "parallelism": 2}},
+    }
+    (definition,) = define_all([cron, controller])
+    assert definition.graph.parallelism == 2
+    assert definition.graph.parallelism_pointer is None  # beside it stands a limit of time that is not
