@@ -18,10 +18,11 @@ from concertmaster.cli import answers
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
-from concertmaster.core.text import plain
+from concertmaster.core.text import listing, plain
 from concertmaster.core.units import WEEK
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
+from concertmaster.engines.registry import CLUSTER_KINDS, by_object
 
 if TYPE_CHECKING:
     from concertmaster.prometheus.collect.collection import Collection
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
 _GIVEN, _OPTION = "the given options", {"url": "--prometheus", "extraMatchers": "--matcher"}  # by field of a source
+_MAX_NAMED = 5  # files of a directory that are no objects
 _MAX_DEPTH = 100  # levels of a document: both parsers recurse, libyaml's until the process ends
 
 
@@ -196,20 +198,61 @@ def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(raw.get("kind")), str(meta.get("namespace", "default")), str(meta.get("name"))
 
 
-def load_objects(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """Kubernetes objects of YAML files, or of all YAML files below directories. Raises UserError."""
-    return [raw for path in paths for file in _files(path) for raw in _documents(file)]
+def load_objects(paths: Sequence[Path], namespaces: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+    """Kubernetes objects of YAML files, of all below directories, or of stdin (``-``). Objects without a namespace are in
+    the only one of ``namespaces``, as kubectl has it. Raises UserError.
+
+    A directory of a repository also holds files for other tools: what is no object in it is left out, and named on stderr.
+    """
+    objects: list[Mapping[str, Any]] = []
+    for path in paths:
+        if not path.is_dir():
+            objects += _documents(path)
+            continue
+        found, refused = 0, list[str]()
+        for file in _below(path):
+            try:
+                objects += _documents(file)
+                found += 1
+            except UserError as error:
+                refused.append(str(error))
+        if not found:
+            raise UserError(refused[0] if refused else f"{path}: has no .yaml, .yml or .json file below it.")
+        for why in refused[:_MAX_NAMED]:
+            click.echo(plain(f"left out: {why}"), err=True)
+        if len(refused) > _MAX_NAMED:
+            click.echo(f"left out: {len(refused) - _MAX_NAMED} more files", err=True)
+    return _placed(objects, namespaces)
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml"))
-    return [path]
+def _below(path: Path) -> list[Path]:
+    """Files that may hold objects, outside hidden directories (.git, .github)."""
+    files = (p for p in path.rglob("*") if p.suffix in (".yaml", ".yml", ".json") and p.is_file())
+    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(path).parts[:-1]))
+
+
+def _placed(objects: list[Mapping[str, Any]], namespaces: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The objects, with the namespace of those that name none; says on stderr where that is a guess."""
+
+    def homeless(raw: Mapping[str, Any]) -> bool:
+        meta = raw.get("metadata")
+        anywhere = raw.get("kind") in CLUSTER_KINDS or by_object(raw) is None
+        return not anywhere and isinstance(meta, Mapping) and not meta.get("namespace")
+
+    lost = [str(raw["metadata"].get("name")) for raw in objects if homeless(raw)]
+    if len(namespaces) == 1:
+        own = {"namespace": namespaces[0]}
+        return [{**raw, "metadata": {**raw["metadata"], **own}} if homeless(raw) else raw for raw in objects]
+    if lost:
+        what = f"{listing(lost, 3)} {'names' if len(lost) == 1 else 'name'} no namespace"
+        click.echo(plain(f"{what}: taken for the namespace default; give the one they run in with -n"), err=True)
+    return objects
 
 
 def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        for raw in _parsed(file.read_text(encoding="utf-8")):
+        text = sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text(encoding="utf-8")
+        for raw in _parsed(text):
             if isinstance(raw, Mapping) and raw.get("kind") == "List":
                 yield from (o for o in raw.get("items") or () if isinstance(o, Mapping))
             elif isinstance(raw, Mapping) and raw.get("kind") and raw.get("apiVersion"):

@@ -129,7 +129,7 @@ class SpanOptions:
 
     def objects(self) -> list[Mapping[str, Any]]:
         """The Kubernetes objects of the definition files. Raises UserError."""
-        return load_objects(self.definitions)
+        return load_objects(self.definitions, self.namespaces)
 
     def ask(self, source: settings.MetricsSource, objects: Sequence[Mapping[str, Any]]) -> Facts:
         """The facts of the span from a metrics store. Raises UserError."""
@@ -153,7 +153,7 @@ def span_options(command: F, *, everywhere: str = "all") -> F:
                 "--definitions",
                 multiple=True,
                 type=click.Path(path_type=Path),
-                help="YAML file or directory with workflows, profiles and policies; may be given again.",
+                help="YAML file, directory of them or - (stdin) with workflows, profiles and policies; may be given again.",
             ),
             click.option(
                 "--window", callback=duration, help="Period to analyse. Default: as the policy says, else 14d."

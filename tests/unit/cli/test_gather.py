@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 from concertmaster import engines
 from concertmaster.cli.analysis import analyze
-from concertmaster.cli.gather import Facts, from_file, from_prometheus
+from concertmaster.cli.errors import UserError
+from concertmaster.cli.gather import Facts, from_file, from_prometheus, load_objects
 from concertmaster.core.model import ContainerFact, JobFact, PodFact
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Labels, running, vector
@@ -164,3 +166,52 @@ def test_what_runs_beyond_those_analyzed_needed_is_known_from_the_same_facts() -
     assert len(found.analysis.runs) == 200
     (item,) = [r for r in found.recommendations if r.rule == "right-size"]
     assert "load peaked at 3Gi of 8Gi in the largest run of 1 of 10 days (200Mi in the newest runs)" in item.because
+
+
+CRON = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: etl}\nspec: {schedule: '0 * * * *'}\n"
+
+
+def test_a_repository_of_workflows_also_holds_files_of_other_tools(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".github").mkdir()
+    for name, text in {
+        "etl.yaml": CRON,
+        "kustomization.yaml": "resources: [etl.yaml]\n",
+        "chart.yaml": "kind: CronJob\nmetadata: {name: {{ .Values.name }}}\n",
+        ".github/ci.yaml": "on: push\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    (found,) = load_objects([tmp_path], ["demo"])
+    assert found["metadata"] == {"name": "etl", "namespace": "demo"}
+    said = capsys.readouterr().err
+    assert "kustomization.yaml: a document is no Kubernetes object" in said and "chart.yaml, line 2" in said
+    assert "ci.yaml" not in said
+    with pytest.raises(UserError, match="kustomization"):  # a file that was named is meant
+        load_objects([tmp_path / "kustomization.yaml"])
+
+
+def test_a_directory_without_any_object_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no \.yaml, \.yml or \.json file"):
+        load_objects([tmp_path])
+    (tmp_path / "values.yaml").write_text("a: 1\n")
+    with pytest.raises(UserError, match=r"values\.yaml: a document is no Kubernetes object"):
+        load_objects([tmp_path])
+
+
+def test_objects_without_a_namespace_are_said_to_be_in_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "etl.yaml").write_text(CRON)
+    (found,) = load_objects([tmp_path / "etl.yaml"])
+    assert "namespace" not in found["metadata"]
+    assert (
+        "etl names no namespace: taken for the namespace default; give the one they run in with -n"
+        in capsys.readouterr().err
+    )
+
+
+def test_objects_are_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CRON.encode())))
+    (found,) = load_objects([Path("-")], ["demo"])
+    assert found["metadata"]["name"] == "etl"
