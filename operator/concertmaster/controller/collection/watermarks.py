@@ -121,7 +121,8 @@ class Watermarks:
         is empty, and the source sees nothing at present."""
         marks, dropped = self._known()
         spaces = frozenset(namespaces)
-        doubtful = spaces - self.sure.keys() if blind else frozenset()
+        unsure = [s for s in spaces if s in self.blind or complete_until > self.sure.get(s, 0.0)]
+        doubtful = frozenset(unsure if blind else ())
         self.advance(doubtful - marks.keys() - self.ahead.keys(), complete_until, facts=False, blind=True)
         self.blind.update(doubtful)
         moved = {space: complete_until for space in spaces - self.blind if space not in marks}

@@ -1012,6 +1012,31 @@ def test_what_ended_while_a_source_showed_nothing_is_read_when_it_does(
     assert reader.runs("etl") == 33
 
 
+@pytest.mark.parametrize("lacking", [False, True])
+def test_what_a_source_does_not_show_a_second_time_is_read_as_well(
+    reader: Reader, harness: Harness, lacking: bool
+) -> None:
+    """The first time it had been read again, after which empty answers counted: of the past that is still being read, and of
+    the time in which definitions of some workflows were not known."""
+    harness.pods = hourly("etl", 60) + hourly("load", 60)
+    (reader.read_all if lacking else reader.read)("etl", "load", window=5 * DAY)
+    pods = list(harness.pods)
+    for shown in (False, True, False, True):
+        reader.now += 300.0
+        if lacking and not shown:
+            harness.pods = pods = [*pods, pod("etl", reader.now - 120.0), pod("load", reader.now - 120.0)]
+            reader.read("load", window=5 * DAY)
+            reader.now += 60.0
+        harness.missing, harness.pods = ((), pods) if shown else (NO_PODS, [])
+        report = reader.read("etl", "load", window=5 * DAY)
+        assert report.ok is shown
+    reader.read_all("etl", "load", window=5 * DAY)
+    reader.now += 300.0
+    reader.read_all("etl", "load", window=5 * DAY)
+    assert reader.runs("load") == len(pods) // 2
+    assert reader.runs("etl") == len(pods) // 2
+
+
 def test_a_quiet_namespace_beside_a_busy_one_is_not_read_again_and_again(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
