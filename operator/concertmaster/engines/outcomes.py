@@ -88,7 +88,9 @@ def _failed_early(
         spans = beside.setdefault(around, [])
         spans.append((first, max(last, spans[-1][1]) if spans else last))
     for e in ends:
-        if e.step in daemons and e.outcome is Outcome.FAILED and e.finished is not None:
+        if e.step not in daemons or daemons[e.step].tolerated is not None:
+            continue
+        if e.outcome is Outcome.FAILED and e.finished is not None:
             spans = beside.get(e.step.rpartition(".")[0], [])
             begun = bisect_right(spans, e.finished, key=itemgetter(0))
             if begun and spans[begun - 1][1] > e.finished + 1.0:

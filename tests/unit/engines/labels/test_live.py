@@ -84,16 +84,19 @@ def test_the_end_is_told_under_the_name_that_the_pods_bear() -> None:
     assert record(application("FAILED"), SPARK.key).outcome is Outcome.FAILED
 
 
-def test_executors_that_were_deleted_leave_no_run_unknown() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED])
+def test_executors_that_were_deleted_or_replaced_say_nothing_about_the_run(outcome: Outcome) -> None:
     end = record(application("COMPLETED"), SPARK.key)
     begun = end.start or 0.0
     driver = StepExecution("driver", pod="d", uid="d", created=begun, started=begun + 2, finished=begun + 1190,
                            outcome=Outcome.SUCCEEDED)  # fmt: skip
     lost = StepExecution("executor", item="1", pod="e", uid="e", created=begun + 30, started=begun + 32,
-                         finished=begun + 1180, outcome=Outcome.UNKNOWN)  # fmt: skip
+                         finished=begun + 1180, outcome=outcome)  # fmt: skip
     builder = RunBuilder(SPARK.key, SPARK, None)
     (alone,) = rebuild("spark-6e3f", [driver, lost], None, builder)
-    assert alone.outcome is Outcome.UNKNOWN
+    assert alone.outcome is Outcome.SUCCEEDED
+    failed = replace(driver, outcome=Outcome.FAILED)
+    assert rebuild("spark-6e3f", [failed, lost], None, builder)[0].outcome is Outcome.FAILED
     (told,) = rebuild("spark-6e3f", [driver, lost], end, builder)
     assert (told.outcome, told.source, len(told.steps)) == (Outcome.SUCCEEDED, Source.HISTORY, 2)
 

@@ -103,6 +103,8 @@ def test_a_spark_application_takes_what_is_pasted(cpu: str) -> None:
     for role in spec.values():
         assert {name: type(value).__name__ for name, value in role.items()}.items() <= SHAPES["spark"]["fields"].items()
         assert role["coreRequest"] == cpu
+    alone = {("run", "spark-kubernetes-executor"): SIZES}  # executors of a driver outside of the cluster
+    assert set(yaml.safe_load(snippet("spark", alone))["spec"]) == {"executor"}
 
 
 def test_a_volcano_task_takes_what_is_pasted() -> None:

@@ -10,12 +10,13 @@ https://www.kubeflow.org/docs/components/spark-operator/
 
 from __future__ import annotations
 
-from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common import snippets
-from concertmaster.engines.labels.preset import Preset, base, value
+from concertmaster.engines.labels.preset import ALONE, Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
+EXECUTOR = "executor"  # value of spark-role
 _OVERHEAD_FACTOR, _MIN_OVERHEAD = 1.1, 384  # memory overhead: factor, and minimum in MiB
 
 
@@ -27,8 +28,8 @@ def _application(fact: PodFact, keys: PodLabels) -> str | None:
 def remedies(sizes: Sizes) -> str | None:
     """Driver and executor of a SparkApplication, and the same as Spark properties."""
     blocks, conf = [], []
-    for (role, _), values in sizes.items():
-        lines = []
+    for (step, _), values in sizes.items():
+        role, lines = EXECUTOR if step == ALONE else step, []  # alone: the driver is outside of the cluster
         if cpu := values.get("requests.cpu"):
             lines.append(f'    coreRequest: "{cpu}"')  # a whole number of cores would be no text
             conf.append(f"#   --conf spark.kubernetes.{role}.request.cores={cpu}")
@@ -57,4 +58,6 @@ SPARK = Preset(
     of_workflow=_application,
     written=remedies,
     main=frozenset({"spark-kubernetes-driver", "spark-kubernetes-executor"}),
+    # The driver replaces executors that fail, and deletes them when it ends: its end is that of the application.
+    daemons=(StepSpec(EXECUTOR, daemon=True, conditional=True, tolerated=EXECUTOR),),
 )
