@@ -38,13 +38,36 @@ _NAMES = re.compile(
     r"|(metric name|__name__).*(regex|regular expression|equality)",
     re.IGNORECASE | re.DOTALL,
 )
+# What stores and proxies say to whom they do not know, and what to do about it. Looked for, never quoted.
+_UNKNOWN = (
+    (re.compile(r"no org ?id|X-Scope-OrgID", re.I), "Name the tenant: headers: {X-Scope-OrgID: TENANT} of the source"),
+    (re.compile(r"Missing Authentication Token|SigV4|AWS4-HMAC|signature", re.I),
+     "It takes signed requests only: put its signing proxy in between and name that in url"),
+    (re.compile(r"user=.?system:(serviceaccount|anonymous)|cannot (get|create) resource", re.I),
+     "Give the ServiceAccount of the token the right that the server's proxy asks for (on OpenShift: the ClusterRole"
+     " cluster-monitoring-view), or set auth.bearerTokenFile where no token is sent"),
+)  # fmt: skip
+_OTHER_PATH = re.compile(r"unsupported path|missing tenant|/select/", re.I)
+_SCHEME = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|unknown protocol", re.I)
 
 
-def refusal(status: int, envelope: Envelope | None, where: str, location: str = "") -> MetricsError:
+def untrusted(what: str, where: str) -> MetricsError:
+    """The error for a TLS connection that is not made, by the library's words."""
+    remedy = "Check tls.caFile and the host name"
+    if _SCHEME.search(what):
+        remedy = "The server does not speak TLS at this port: write http:// in url, or its TLS port"
+    elif "self-signed" in what or "unable to get local issuer" in what:
+        remedy = "Name the certificate authority that signed the server's certificate in tls.caFile"
+    return AuthFailed(f"no trusted TLS connection ({what})", where=where, remedy=remedy)
+
+
+def refusal(status: int, envelope: Envelope | None, where: str, location: str = "", body: bytes = b"") -> MetricsError:
     """The error for an answer that is no success.
 
     ``envelope`` is None when the body is not the API's; ``location`` is where a redirect points (host and path only).
+    ``body`` is searched for what some servers are known to say, and never quoted.
     """
+    found = body[:_MAX_SEARCHED].decode(errors="replace")
     if 300 <= status < 400:
         return AuthFailed(
             f"it answers with a redirect ({status}) to {location or 'nowhere'}, as login pages do; not followed",
@@ -52,8 +75,21 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             remedy=CHECK_URL,
         )
     if status in (401, 403):
-        return AuthFailed(f"it refuses the credentials ({status})", where=where, remedy=CHECK_URL)
-    if status in (404, 405, 410):
+        known = next((remedy for said, remedy in _UNKNOWN if said.search(found)), CHECK_URL)
+        return AuthFailed(f"it refuses the credentials ({status})", where=where, remedy=known)
+    if status == 405:
+        return NotPrometheus(
+            f"it refuses POST ({status})",
+            where=where,
+            remedy=f"Let the proxy before it pass POST to /api/v1/query, whose text is too long for a URL. {CHECK_URL}",
+        )
+    if status == 400 and envelope is None and _OTHER_PATH.search(found):
+        return NotPrometheus(
+            f"there is no Prometheus HTTP API at this path ({status})",
+            where=where,
+            remedy=f"Add what precedes /api/v1, for vmselect /select/0/prometheus. {CHECK_URL}",
+        )
+    if status in (404, 410):
         return NotPrometheus(
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )

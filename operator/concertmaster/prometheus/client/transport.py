@@ -34,7 +34,7 @@ from concertmaster.prometheus.client.errors import (
     TooLarge,
 )
 from concertmaster.prometheus.client.form_body import FORM, form
-from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
+from concertmaster.prometheus.client.refusals import CHECK_URL, refusal, untrusted
 from concertmaster.prometheus.client.request_limit import RequestLimit
 from concertmaster.prometheus.client.vector import Envelope, IncompleteBody, Malformed, decode
 from concertmaster.settings import MetricsSource
@@ -169,11 +169,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         except (requests.exceptions.ReadTimeout, ReadTimeoutError):
             raise self._timed_out() from None
         except requests.exceptions.SSLError as error:
-            raise AuthFailed(
-                f"no trusted TLS connection ({_root(error)})",
-                where=self.where,
-                remedy="Check tls.caFile and the host name",
-            ) from None
+            raise untrusted(_root(error), self.where) from None
         except (requests.exceptions.ChunkedEncodingError, HTTPError):
             raise _Again(self._cut()) from None
         except requests.exceptions.ConnectionError as error:
@@ -182,8 +178,11 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             raise _Again(self._unreachable(f"no connection ({_root(error)})")) from None
         except (requests.exceptions.RequestException, OSError, ValueError) as error:
             # OSError: a certificate file that does not exist; its text names the path.
+            file = isinstance(error, OSError) and not isinstance(error, requests.exceptions.RequestException)
             raise AuthFailed(
-                f"the request cannot be made ({_root(error)})", where=self.where, remedy=CHECK_URL
+                f"the request cannot be made ({_root(error)})",
+                where=self.where,
+                remedy="Mount the file, or correct its path in tls of the source" if file else CHECK_URL,
             ) from None
         hidden = scrub.secrets(headers, credentials.secret_headers(self._source))
         return self._judge(response, body, hidden)
@@ -228,7 +227,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         if status == 200 and envelope is None:
             raise NotPrometheus(problem, where=self.where, remedy=CHECK_URL)
         error = refusal(
-            status, envelope, self.where, scrub.text(_address(response.headers.get("Location", "")), hidden)
+            status, envelope, self.where, scrub.text(_address(response.headers.get("Location", "")), hidden), body
         )
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):
             wait = parse_retry_after(response.headers.get("Retry-After"), self._tools.wall())

@@ -426,6 +426,42 @@ def test_an_answer_without_end_is_not_read_to_the_end(store: Store) -> None:
         client(store, max_response_bytes=65_536).instant("up", 1.0)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (401, b"no org id\n", "X-Scope-OrgID: TENANT"),
+        (403, b'{"message":"Missing Authentication Token"}', "signing proxy"),
+        (
+            403,
+            b"Forbidden (user=system:serviceaccount:cm:cm, verb=get, resource=namespaces)",
+            "cluster-monitoring-view",
+        ),
+        (401, b"who are you? SECRET", "Check url, auth and headers"),
+        (405, b"Method Not Allowed", "pass POST to /api/v1/query"),
+        (400, b'unsupported path requested: "/api/v1/query"', "/select/0/prometheus"),
+    ],
+)
+def test_what_servers_are_known_to_refuse_has_its_own_remedy(
+    store: Store, status: int, body: bytes, remedy: str
+) -> None:
+    store.script = [Reply(body, status, {"Content-Type": "text/plain"})]
+    with pytest.raises(MetricsError) as caught:
+        client(store).instant("up", 1.0)
+    assert isinstance(caught.value, AuthFailed | NotPrometheus)
+    assert remedy in caught.value.remedy and "SECRET" not in str(caught.value)
+
+
+def test_a_server_without_tls_is_said_to_have_none(store: Store) -> None:
+    with pytest.raises(AuthFailed, match="does not speak TLS at this port: write http://"):
+        PrometheusClient(source(store.url.replace("http:", "https:"))).instant("up", 1.0)
+
+
+def test_a_certificate_that_is_not_mounted_is_said_to_be_missing(store: Store) -> None:
+    url = store.url.replace("http:", "https:")
+    with pytest.raises(AuthFailed, match=r"/nope\.pem.* Mount the file, or correct its path in tls of the source"):
+        PrometheusClient(source(url, tls={"caFile": "/nope.pem"})).instant("up", 1.0)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials(store: Store, status: int) -> None:
     store.script = [Reply(f"bad token {SECRET}".encode(), status, {"Content-Type": "text/plain"})]
