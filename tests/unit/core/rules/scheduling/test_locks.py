@@ -90,6 +90,8 @@ def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
     unknown = lock(None)
     assert unknown.action.startswith("Hold lock db for less time")
     assert "kubectl concertmaster explain" in unknown.how
+    # The wait that is named is the one the rule fires for, also where most runs do not wait.
+    assert unknown.current.startswith(unknown.because.split("run time, ")[1].split(" per run")[0])
     others = lock(2, reported=4)  # four places would have been enough for these runs
     assert others.action.startswith("Hold lock db for less time")
     assert "other workflows hold db too" in " ".join(others.evidence)
