@@ -90,8 +90,6 @@ def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
     unknown = lock(None)
     assert unknown.action.startswith("Hold lock db for less time")
     assert "kubectl concertmaster explain" in unknown.how
-    # The wait that is named is the one the rule fires for, also where most runs do not wait.
-    assert unknown.current.startswith(unknown.because.split("run time, ")[1].split(" per run")[0])
     others = lock(2, reported=4)  # four places would have been enough for these runs
     assert others.action.startswith("Hold lock db for less time")
     assert "other workflows hold db too" in " ".join(others.evidence)
@@ -127,6 +125,13 @@ def approved(*, seen: bool, held: float) -> Scenario:
 def test_waiting_for_an_approval_is_no_waiting_for_a_lock(seen: bool, held: float, found: list[str]) -> None:
     of = approved(seen=seen, held=held)
     assert [r.step for r in of.recommended("queue-time") if r.id == "queue-time.lock"] == found
+
+
+def test_the_wait_that_is_named_is_the_one_it_fires_for_where_most_runs_do_not_wait() -> None:
+    free, held = approved(seen=True, held=0.0), approved(seen=True, held=3000.0)
+    mixed = replace(free, runs=tuple((held if i % 3 == 0 else free).runs[i] for i in range(20)))
+    (item,) = [r for r in mixed.recommended("queue-time") if r.id == "queue-time.lock"]
+    assert item.current == "17m30s per run on average, at most 50m00s"
 
 
 def test_the_queue_serves_in_order() -> None:
