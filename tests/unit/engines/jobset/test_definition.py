@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, WorkflowDefinition
@@ -162,3 +163,17 @@ def test_any_object_gives_a_definition(a: Any, b: Any) -> None:
 def test_fields_of_the_set_that_rules_check_are_declared() -> None:
     assert job_set(replicated("load"), ttlSecondsAfterFinished=0).declared == {"ttlSecondsAfterFinished": 0}
     assert job_set(replicated("load")).declared == {}
+
+
+def test_sizes_become_what_can_be_pasted() -> None:
+    """Each size is where the controller reads it: what was pasted, read again, asks for it."""
+    size = {"requests.cpu": "2500m", "requests.memory": "3Gi", "limits.memory": "4Gi"}
+    places = [("load", "main"), ("load", "proxy"), ("train", "main"), ("train", "pod")]
+    text = job_set(replicated("load")).engine.remedies(dict.fromkeys(places, size))
+    assert text is not None and text.startswith("# JobSet (jobset.x-k8s.io/v1alpha2)\n")
+    again = job_set(*yaml.safe_load(text)["spec"]["replicatedJobs"])
+    assert not again.graph.problems
+    found = {(s.name, c.name): c.resources for s in again.graph.steps for c in s.sized}
+    wanted = {"requests": {"cpu": "2500m", "memory": "3Gi"}, "limits": {"memory": "4Gi"}}
+    assert {place: dict(resources) for place, resources in found.items()} == dict.fromkeys(places, wanted)
+    assert job_set(replicated("load")).engine.remedies({}) is None
