@@ -62,6 +62,15 @@ def test_a_volume_is_not_replaced_by_one_that_earlier_days_fill() -> None:
     assert recommended(of, "volume-size") == []
 
 
+@pytest.mark.parametrize(("peaks", "proposed"), [(False, "4 -> 1"), (True, "4 -> 3")])
+def test_gpus_of_earlier_days_are_kept(peaks: bool, proposed: str) -> None:
+    had = {"gpu_resource": "nvidia.com/gpu", "gpu_request": 4.0}
+    pods = [Pod(300, containers=measured(gpu_used=0.9, gpus_active=active, **had)) for active in (1.0, 3.0)]
+    of = loads(*pods, transform=resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "4"}))
+    (item,) = recommended(of, "gpu-request", peaks=peaks)
+    assert item.action == f"Lower GPU request of transform: {proposed}"
+
+
 @pytest.mark.parametrize("peaks", [False, True])
 def test_the_limit_against_a_hang_lets_the_longest_runs_of_earlier_days_end(peaks: bool) -> None:
     of = loads(Pod(300), Pod(3000), {35: Pod(24 * 3600, fails="Error")})

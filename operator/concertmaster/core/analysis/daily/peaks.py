@@ -50,6 +50,7 @@ def _largest(runs: Sequence[RunRecord], figures: RunFigures) -> Largest:
             ("memory", [*(u.memory_peak for u in of_place), *killed]),
             ("cpu", [u.mean_cores for u in of_place]),
             ("storage", [u.storage_peak for u in of_place]),
+            ("gpu", [u.gpus_active for u in of_place]),
         ):
             if most := largest(amounts):
                 found[step, f"{name}/{container}"] = most

@@ -22,6 +22,7 @@ from concertmaster.core.rules.base import (
     mean_interval,
     resource_edits,
 )
+from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR
@@ -39,13 +40,17 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     container, analysis = unit.container, evidence.analysis
-    latest = _latest([r for r in container.runs if r.gpus_active is not None])
+    known = [r for r in container.runs if r.gpus_active is not None]
+    latest = _latest(known)
     present = set(container.runs_with("gpu_request"))
     seen = [r for r in latest if r in present and r.gpus_used is not None]
     held, resource = container.gpu_request, container.gpu_resource
     if not held or resource is None or len(seen) < analysis.options.min_runs:
         return None
     needed = max(r.gpus_active or 0.0 for r in latest)  # also with more GPUs than today
+    since = latest[0].time if len(latest) < len(known) else 0.0
+    earlier = earlier_peak(evidence, (unit.step.step, *unit.others), f"gpu/{container.name}", needed, since)
+    needed = earlier.amount if earlier is not None else needed
     use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
     if needed < held:
         return _fewer(evidence, unit, resource, needed, use, len(seen))
