@@ -56,6 +56,7 @@ class QueryShard:
     recorded: int = 0
     shape: ScrapeShape | None = None
     _least: float | None = None  # seconds between samples of containers, as far as the lives read until now tell
+    _rate: int = of_containers.RATE
     _adopted: bool = False  # whether labels are read from where the scrape moved them
     _questions: ShardQueries = field(init=False)
 
@@ -187,6 +188,7 @@ class QueryShard:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
         reused = twice(drafts)
+        self._rate = of_containers.rate_seconds(self.client.scrape_interval or targets.interval)
         covered = self._recorded() if drafts and targets.records and not self.scope.usage.renamed else 0
         classes = list(by_life(drafts, self.latest, self.options.named_pods))
         for at, window, members in classes:
@@ -207,15 +209,14 @@ class QueryShard:
         unclear = assemble.unidentified(usage)
         for at, window, members in classes:
             reused |= self._reused(at, window, [d for d in members if _known_by_name(d, unclear)])
-        held = self._gpus(drafts)
         known = self.client.scrape_interval
         interval = assemble.estimate_interval(drafts, usage, targets.interval) if known is None else known
         facts = assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
-        return gpus.with_gpus(facts, drafts, held, reused=reused)
+        return gpus.with_gpus(facts, drafts, self._gpus(drafts), reused=reused)
 
     def _recorded(self) -> int:
-        """Seconds before the pinned time that recording rules cover; 0 where they may lack late samples."""
-        if self.client.source.delay_seconds > recorded.LATEST:
+        """Seconds before the pinned time that recording rules cover; 0 where they may lack late samples, or rates."""
+        if self.client.source.delay_seconds > recorded.LATEST or self._rate != of_containers.RATE:
             return 0
         counts = self._questions.ask("records", queries.records(self.scope)).select("stat")
         return recorded.covered((int(span), count) for (span,), count in counts)
@@ -243,7 +244,7 @@ class QueryShard:
         """Add what these pods used over the window to ``usage``."""
         finest = of_containers.last_step(self.client.scrape_interval, self._least)
         step = finest if records else window.step(finest)
-        text = partial(build, self.scope, window, finest=finest, records=records)
+        text = partial(build, self.scope, window, finest=finest, records=records, rate=self._rate)
         for answer in self._questions.by_name("life", pods, lambda names: text(pods=names), at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -43,6 +44,16 @@ def last_step(interval: float | None, least: float | None) -> int:
     return max(LAST_STEP, int(least / 2.0)) if least else LAST_STEP
 
 
+RATE = 120  # seconds of the highest rate of CPU use, which takes two samples
+_SELDOM = 61.0  # seconds between samples, from which on there may not be two in that time
+
+
+def rate_seconds(interval: float | None) -> int:
+    """Seconds over which the highest rate of CPU use is taken, by the scrape ``interval`` (seconds, None: unknown): more
+    than ``RATE`` where containers are sampled so seldom that there would be none."""
+    return RATE if interval is None or interval <= _SELDOM else math.ceil(2.5 * interval)
+
+
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
     scheme = scope.usage
@@ -70,17 +81,29 @@ def _inside(scope: QueryScope, pods: Sequence[str]) -> list[str]:
 
 
 def life(
-    scope: QueryScope, window: TimeRange, pods: Sequence[str], *, finest: int = LAST_STEP, records: bool = False
+    scope: QueryScope,
+    window: TimeRange,
+    pods: Sequence[str],
+    *,
+    finest: int = LAST_STEP,
+    records: bool = False,
+    rate: int = RATE,
 ) -> str:
     """``counters`` and ``usage`` in one answer: no row of one has the labels of a row of the other."""
-    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, finest=finest, records=records)}"
+    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, finest=finest, records=records, rate=rate)}"
 
 
 def usage(
-    scope: QueryScope, window: TimeRange, pods: Sequence[str], *, finest: int = LAST_STEP, records: bool = False
+    scope: QueryScope,
+    window: TimeRange,
+    pods: Sequence[str],
+    *,
+    finest: int = LAST_STEP,
+    records: bool = False,
+    rate: int = RATE,
 ) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
-    and the highest CPU rate over two minutes in cores (``burst``), per container start.
+    and the highest CPU rate over ``rate`` seconds in cores (``burst``), per container start.
 
     ``finest``: step in seconds by which the last sample is sought in a window that is not too long for it.
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
@@ -94,7 +117,7 @@ def usage(
         return {
             "peak": f"{by} (max_over_time({memory}{over.range}))",
             "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=finest)}))",
-            "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
+            "burst": f"{by} (max_over_time(rate({cpu}{_duration(rate)}){over.subquery(finest=30)}))",
         }
 
     if records:
@@ -112,6 +135,10 @@ def usage(
         **queries,
         samples=f"{by} (count_over_time({memory}{window.range}))",
     )
+
+
+def _duration(seconds: int) -> str:
+    return f"[{seconds // 60}m]" if seconds % 60 == 0 else f"[{seconds}s]"
 
 
 def reused(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:

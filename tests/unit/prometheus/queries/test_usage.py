@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
-from concertmaster.prometheus.queries.usage import LAST_STEP, last_step, life, usage
+from concertmaster.prometheus.queries.usage import LAST_STEP, RATE, last_step, life, rate_seconds, usage
 
 
 @given(st.floats(2.0, 600.0), st.floats(0.0, 600.0))
@@ -36,3 +36,16 @@ def test_cpu_time_of_each_cpu_is_left_out_where_a_source_has_it() -> None:
     series = [part for part in text.split("container_cpu_usage_seconds_total")[1:] if part.startswith("{")]
     assert series and all('cpu=~"|total"' in part.partition("}")[0] for part in series)
     assert '{__name__=~"container_cpu_cfs' in text and 'container!="POD",cpu=~"|total"}' in text
+
+
+@given(st.floats(1.0, 600.0))
+def test_the_highest_rate_has_two_samples_however_seldom_they_are(interval: float) -> None:
+    """At one of the moments at which it is sought, also where the interval is that of most samples in five minutes."""
+    estimated = 300.0 / (int(299.9 / interval) + 1)
+    assert min(rate_seconds(interval), rate_seconds(estimated)) >= interval + 30.0
+    assert rate_seconds(None) == rate_seconds(60.0) == RATE
+
+
+def test_rates_over_two_minutes_are_asked_as_the_recording_rule_has_them() -> None:
+    assert "[2m]" in usage(QueryScope(), TimeRange(1800), ["a"])
+    assert "[5m])[" in usage(QueryScope(), TimeRange(1800), ["a"], rate=rate_seconds(120.0))
