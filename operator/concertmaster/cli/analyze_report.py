@@ -20,7 +20,9 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.processes import in_processes
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import PodFact, WorkflowDefinition
+from concertmaster.engines.common.names import pod_label
+from concertmaster.engines.registry import ENGINES
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
@@ -113,7 +115,22 @@ def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
         missing = f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
         return f"{missing}: leave --workflow out to list them"
     if facts.pods:
-        return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
+        missed = f"none of the {len(facts.pods)} pods belongs to a workflow"
+        if unseen := _unexported(facts.pods):
+            wanted = f"--metric-labels-allowlist=pods=[{','.join(unseen)}]"
+            return (
+                f"{missed}, and their labels, which name it, are not in the metrics: give --definitions with their"
+                f" workflows, or start kube-state-metrics with {wanted} for the runs to come"
+            )
+        return f"{missed}: give --definitions with a WorkflowProfile"
     why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
     remedy = "try a longer --window or another --namespace, or run doctor"
     return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {remedy}"
+
+
+def _unexported(pods: Sequence[PodFact]) -> list[str]:
+    """Labels by which the engines of these pods know their workflows, where no pod has any of them in the metrics."""
+    owners = {pod.owner_kind for pod in pods}
+    keys = {key for engine in ENGINES if owners & set(engine.owner_kinds) for key in engine.pod_labels}
+    names = {pod_label(key) for key in keys}
+    return [] if any(names & pod.labels.keys() for pod in pods) else sorted(keys)

@@ -15,6 +15,7 @@ import pytest
 
 from concertmaster import engines
 from concertmaster.cli.analysis import analyze
+from concertmaster.cli.analyze_report import print_report
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.gather import Facts, from_file, from_prometheus, load_objects
 from concertmaster.core.model import ContainerFact, JobFact, PodFact
@@ -215,3 +216,10 @@ def test_objects_are_read_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CRON.encode())))
     (found,) = load_objects([Path("-")], ["demo"])
     assert found["metadata"]["name"] == "etl"
+
+
+def test_pods_whose_labels_are_not_exported_are_said_to_need_them() -> None:
+    bare = PodFact("ci", "build-x7k2z-compile-pod", "u-1", owner_kind="TaskRun", owner_name="build-x7k2z-compile")
+    with pytest.raises(UserError) as caught:
+        print_report(Facts(0.0, 3600.0, (bare,), (), (), ()), "table", None, window=None, names=(), min_runs=None)
+    assert "--metric-labels-allowlist=pods=[" in str(caught.value) and "tekton.dev/pipelineRun" in str(caught.value)
