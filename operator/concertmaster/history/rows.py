@@ -17,6 +17,7 @@ POD = 64  # bytes of the entry of a pod: its uid, and where it is
 _CHUNK = 500  # values per query
 _BATCH_WORKFLOWS = 100  # workflows of which old daily rows are deleted
 _ALL = 2**53  # rows
+_SECOND = 1.0  # resolution of the times of objects
 T = TypeVar("T")
 
 
@@ -106,13 +107,16 @@ def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list
 
 def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
     """Insert or replace one live record. Returns the bytes written, 0 when nothing is new. A record of the mere end of a
-    run does not replace one with its steps, nor does an end from the metrics replace one from the engine."""
+    run does not replace one with its steps, nor does an end from the metrics replace one from the engine, nor an earlier run
+    of the name, which was read late, a later one."""
     name = (make_id(db, record.workflow), record.run)
     same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", name).fetchone()
     known = None
     if same is not None and same[0] != encode_record(record):
         decode = partial(decode_record, key=record.workflow, run=record.run)
         known = readable(decode, same[0], f"{record.workflow}/{record.run}", lost)
+        if known is not None and record.created is not None and record.created + _SECOND < (known.created or 0.0):
+            return 0
         record = retried(known, record) if known is not None else record
     ended = record.end if record.end is not None else record.start  # the metrics have no end of a failed Job
     body = encode_record(record)

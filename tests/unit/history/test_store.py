@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -283,6 +284,18 @@ def test_an_earlier_run_of_the_same_name_stays_beside_the_live_one(store: Store)
         ("r1", Source.HISTORY),
         (f"r1@{int(10 * DAY)}", Source.LIVE),
     ]
+
+
+def test_a_run_that_is_read_late_does_not_replace_the_later_one_of_its_name(store: Store) -> None:
+    """Deleted and made anew while the TaskRuns of the first could not be listed."""
+    first = replace(live(ran("1", 0.0), end=10.0), created=0.0)
+    later = replace(live(ran("2", DAY), start=DAY, end=DAY + 10.0), created=DAY, outcome=Outcome.FAILED)
+    store.add({}, records=[later])
+    assert store.add({}, records=[first]).workflows == frozenset()
+    assert store.live_record(KEY, "r1") == later
+    again = replace(later, outcome=Outcome.SUCCEEDED)
+    store.add({}, records=[again])
+    assert store.live_record(KEY, "r1") == again
 
 
 def test_rows_that_cannot_be_read_are_left_out_and_counted(place: Place) -> None:
