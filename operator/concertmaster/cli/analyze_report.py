@@ -28,6 +28,7 @@ from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
 from concertmaster.report import trends as trend_report
+from concertmaster.report.workflows.remedies import TRIED, next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,29 @@ def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneI
     )
 
 
+def _self_contained(view: dict[str, Any]) -> dict[str, Any]:
+    """The view with the next step in place of commands that ask an operator, which need not be there."""
+    items = [_with_next_step(item, view["workflow"]) for item in view["recommendations"]]
+    return {**view, "recommendations": items}
+
+
+def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
+    if not item["how"].startswith("kubectl concertmaster "):
+        return item
+    rule, _, step = item["id"].partition(".")
+    if rule in TRIED and step:
+        what_if = f"concertmaster what-if {workflow['name']} with --scale {step}=0.5 and the source of this call"
+        return {**item, "how": "", "why": f"replay the runs with the step at half its duration: {what_if}"}
+    if item["items"]:  # below it, one line each
+        return {**item, "how": "", "why": "set these values where the workflow is defined"}
+    described = {"kind": workflow["kind"], "name": workflow["name"]}
+    known = workflow["kind"] != "WorkflowProfile"
+    why, command = next_step(item, {"metadata": workflow, "spec": {"workflowRef": described} if known else {}})
+    return {**item, "how": command, "why": f"{why[:1].lower()}{why[1:]}"}
+
+
 def _render(views: list[dict[str, Any]], output: str) -> str:
+    views = [_self_contained(view) for view in views]
     if output == "markdown":
         return markdown.render(views)
     if output == "table":

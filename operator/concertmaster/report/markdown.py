@@ -63,11 +63,11 @@ def _workflow(view: dict[str, Any]) -> list[str]:
             f"   - Because {item['because']}.",
             f"   - Expected: {item['expected']}.",
             f"   - Otherwise {item['otherwise']}.",
-            "",
-            "   ```sh",
-            f"   {item['how']}",
-            "   ```",
+            *([f"   - Evidence: {'; '.join(item['evidence'])}."] if item.get("why") and item["evidence"] else ()),
+            *([f"   - To do: {item['why']}."] if item.get("why") else ()),
+            *([f"     - {line}" for line in item["items"]] if item.get("why") else ()),
         ]
+        lines += ["", "   ```sh", f"   {item['how']}", "   ```"] if item["how"] else []
         if item.get("snippet"):
             lines += ["", "   ```text", *(f"   {line}" for line in item["snippet"].splitlines()), "   ```"]
     if not view["recommendations"]:

@@ -119,13 +119,20 @@ def step_table(view: dict[str, Any]) -> str:
 
 
 def recommendation_text(item: dict[str, Any], position: int) -> str:
-    """One recommendation as an indented paragraph."""
+    """One recommendation as an indented paragraph. ``why``: what to do where its command does not say it all; then with
+    the evidence."""
     head = f"{position}. {item['action']}  [{item['id']}, {item['severity']}, risk {item['risk']}]"
     lines = [head]
-    for label, key in (("Because", "because"), ("Expected", "expected"), ("Otherwise", "otherwise")):
-        body = f"{label}: {item[key]}."
-        lines += textwrap.wrap(body, _WIDTH, initial_indent="   ", subsequent_indent="     ")
-    lines.append(f"   Do: {item['how']}")
+    why, evidence = item.get("why"), "; ".join(item["evidence"])
+    said = [(label, item[label.lower()]) for label in ("Because", "Expected", "Otherwise")]
+    said += [("Evidence", evidence)] if why and evidence else []
+    said += [("Do", why)] if why else []
+    for label, sentence in said:
+        end = ":" if label == "Do" and item["how"] else "."
+        lines += textwrap.wrap(f"{label}: {sentence}{end}", _WIDTH, initial_indent="   ", subsequent_indent="     ")
+    lines += [f"       {line}" for line in item["items"]] if why else []
+    if item["how"]:
+        lines.append(f"     {item['how']}" if why else f"   Do: {item['how']}")
     if item.get("snippet"):
         lines += ["   Where the workflow is defined:", *(f"     {line}" for line in item["snippet"].splitlines())]
     return "\n".join(lines)

@@ -63,7 +63,8 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
     if rule in ("cpu-request", "memory-request", "right-size"):
         if snippet(item, profile):
             return f"Set {item['proposed']} where the workflow is defined", ""
-        return f"Set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place", ""
+        pods = f"the pods of {step or 'its steps'} are defined"
+        return f"Set {item['proposed']} where {pods}; the operator cannot see that place", ""
     if rule == "failing-step":
         pod = failed_pod(item)
         if pod and item.get("deleted"):

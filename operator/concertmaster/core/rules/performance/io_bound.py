@@ -154,12 +154,17 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> F
             f"stalled on the disk: {text.percent(stalled)} of the time (PSI)"
             if stalled is not None
             else "no PSI recorded",
-            f"disk: {rate / MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
-            f"network: {network / MIB:.1f} MiB a second" if network is not None else "no network bytes recorded",
+            f"disk: {_a_second(rate)}" if rate is not None else "no disk bytes recorded",
+            f"network: {_a_second(network)}" if network is not None else "no network bytes recorded",
             "what helps with services: fewer and larger calls, pooled connections, compressed or cached answers",
             "at most: replayed with only the part of the time that can have been work",
         ),
     )
+
+
+def _a_second(rate: float) -> str:
+    """Bytes per second in MiB; what is little does not read as nothing."""
+    return f"{rate / MIB:.1f} MiB a second" if rate >= 0.1 * MIB else f"{text.number(rate / MIB, 1)} MiB a second"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
