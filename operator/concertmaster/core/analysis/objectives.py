@@ -191,7 +191,8 @@ def _rates(
     if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
         trend = _going(c.total if (c := costs.run(r)) is not None else None for r in runs)
-        yield _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: text.number(v, 4), trend)
+        name, most, currency = "cost per run", objectives.max_cost_per_run, costs.pricing.currency
+        yield _at_most(name, most, actual, lambda v: f"{text.number(v, 4)} {currency}", trend)
     if objectives.min_throughput_per_hour is not None:
         monthly = cost.runs_per_month
         actual = monthly / 720.0 if monthly is not None else None

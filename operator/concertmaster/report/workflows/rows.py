@@ -16,7 +16,7 @@ from concertmaster.core.units import HOUR
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 
-_FIGURES = re.compile(r", (\S+) \(target (<=|>=) (\S+?)\)")
+_FIGURES = re.compile(r", (\S+)(?: [A-Z]{3})? \(target (<=|>=) (\S+?)(?: [A-Z]{3})?\)")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d{1,2})?)%?")
 _OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveResult)})\b")
 _EFFECT = re.compile(r"(Duration|Cost|Failures) ([+-]?[0-9]+(?:\.[0-9]+)?) ?%")

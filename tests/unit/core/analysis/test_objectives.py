@@ -74,6 +74,12 @@ def test_large_amounts_are_written_in_full() -> None:
     assert found["throughput per hour"].target == "1200"
 
 
+def test_money_has_its_currency() -> None:
+    cost = verdicts(runs())["cost per run"]
+    assert cost.actual.endswith(" USD")
+    assert cost.target == "1 USD"
+
+
 def test_growth_is_worse_where_less_is_wanted_and_better_where_more_is() -> None:
     grown = {name: v.trend for name, v in verdicts(runs(growth=1.4)).items()}
     for name in ("duration p95", "queue time p95", "cost per run", "tokens per run"):

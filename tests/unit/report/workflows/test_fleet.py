@@ -145,17 +145,19 @@ def test_missed_objectives_are_ordered_by_how_far_they_are_from_their_target() -
             "queue time p95: Unknown, unknown (target <= 1m00s)",
         ],
         ["cost per run: Missed, as somebody wrote it"],
+        ["cost per run: Missed, 0.06 EUR (target <= 0.05 EUR), steady"],  # 20% over
     )
     rows = view(*(profile(n, objectives=lines) for n, lines in enumerate(given))).objectives
     assert [(o.profile, o.name) for o in rows] == [
         ("nightly-2", "tokens per run"),
         ("nightly-1", "success"),
+        ("nightly-4", "cost per run"),
         ("nightly-0", "duration p95"),
         ("nightly-3", "cost per run"),
         ("nightly-2", "queue time p95"),
         ("nightly-1", "duration p50"),
     ]
-    assert [o.margin for o in rows] == pytest.approx([-11.0, -0.5, -186 / 2100, None, None, 59 / 60])
+    assert [o.margin for o in rows] == pytest.approx([-11.0, -0.5, -0.2, -186 / 2100, None, None, 59 / 60])
 
 
 def test_the_cost_of_a_workflow_has_its_currency_where_no_recommendation_names_one() -> None:
