@@ -42,6 +42,11 @@ def remedies(sizes: Sizes) -> str | None:
     return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if sizes else []])
 
 
+def retries(step: str, limit: int) -> str:
+    """Each retry creates a RayCluster: of whatever step, it is one of the whole run."""
+    return f"# RayJob (ray.io/v1)\nspec:\n  backoffLimit: {limit}"
+
+
 RAYJOB = EngineTraits(
     name="RayJob",
     kinds=(RUN,),
@@ -50,4 +55,5 @@ RAYJOB = EngineTraits(
     retry_limit_fields=("backoffLimit",),
     clean_up_fields=("shutdownAfterJobFinishes", "deletionStrategy"),
     remedies=remedies,
+    retries=retries,
 )

@@ -213,3 +213,10 @@ def test_sizes_become_what_can_be_pasted() -> None:
     assert yaml.safe_load(selected().engine.remedies({("gpu", "ray-worker"): size}) or "")["spec"].keys() == {
         "rayClusterSpec"
     }
+
+
+def test_retries_are_those_of_the_whole_run() -> None:
+    pasted = yaml.safe_load(selected().engine.retries("submitter", 2) or "")["spec"]
+    again = define({**manifest(), "spec": {**manifest()["spec"], **pasted}})
+    assert again is not None
+    assert {s.retry_limit for s in again.graph.steps} == {2}
