@@ -7,8 +7,8 @@ adds queueing and contention, so the goal is the smallest limit that is almost a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.replay.change import replay
 from concertmaster.core.analysis.replay.executed import prepare
@@ -41,8 +41,6 @@ def enough_parallelism(
     """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``TOLERANCE`` (a share of time).
 
     A tuple sets several limits to the same value: of several steps, or (None, step) where one field limits both.
-
-    Bisection assumes that the makespan falls as the limit rises (Graham's anomalies are rare and small).
     """
     usable = [run for run in prepare(runs, graph) if run.usable]
     scopes = step if isinstance(step, tuple) else (step,)
@@ -53,13 +51,37 @@ def enough_parallelism(
     if width < 2:
         return EnoughParallelism(None, None, now, width)
 
-    def mean(limit: int | None) -> float:
-        change = WhatIf(parallelism=tuple((scope, limit) for scope in scopes))
-        return sum(replay(run, change) for run in usable) / len(usable)
+    def change(limit: int | None) -> WhatIf:
+        return WhatIf(parallelism=tuple((scope, limit) for scope in scopes))
 
-    best = mean(None)
-    limit = 1 + bisect_left(range(1, width), True, key=lambda n: mean(n) <= best * (1.0 + TOLERANCE))
-    return EnoughParallelism(limit, best, now, width)
+    best = sum([replay(run, change(None)) for run in usable]) / len(usable)
+    return EnoughParallelism(smallest_limit(usable, change, width, best * (1.0 + TOLERANCE)), best, now, width)
+
+
+def smallest_limit(
+    runs: Sequence[ExecutedRun], change: Callable[[int], WhatIf], width: int, most: float, free: WhatIf | None = None
+) -> int:
+    """The smallest limit below ``width``, else that, whose ``change`` replays the runs within ``most`` seconds on average.
+    ``free``: what of the change is not about limits.
+
+    Bisection assumes that the makespan falls as the limit rises (Graham's anomalies are rare and small). Where the runs so
+    far say that a limit is too small, whatever it does to the others, these are not replayed.
+    """
+    changed = free or WhatIf()
+    least = [replay(replace(run, limits=()), changed) for run in runs]  # no limit makes a run any shorter
+    enough = most * len(runs) * (1.0 + 1e-9)
+
+    def suffices(limit: int) -> bool:
+        makespans: list[float] = []
+        left = sum(least)
+        for run, shortest in zip(runs, least, strict=True):
+            makespans.append(replay(run, change(limit)))
+            left += makespans[-1] - shortest
+            if left > enough:
+                return False
+        return sum(makespans) / len(runs) <= most
+
+    return 1 + bisect_left(range(1, width), True, key=suffices)
 
 
 def _width(run: ExecutedRun, step: str | None) -> int:

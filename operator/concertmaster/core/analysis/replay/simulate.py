@@ -90,8 +90,8 @@ class SlotQueue:
         # Until a step is ready: the end of what it waits for; then: of its own pods.
         self._latest = [0.0] * len(parents)
         self._ready = [step for step, missing in enumerate(self._missing) if not missing]
-        # Of steps that were ready: when their chains are due, ascending, and which these are.
-        self._first: dict[int, tuple[list[float], list[int]]] = {}
+        # Of steps with several chains that were ready: when these are due, ascending, and which they are.
+        self._first: list[tuple[list[float], list[int]]] = [([], [])] * len(parents)
         # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt. Of
         # the first attempts of a step the next one, with its chain as the number and its place in ``_first`` as the chain.
         self._due: list[tuple[float, int, float, int, int, int, int]] = []
@@ -143,40 +143,40 @@ class SlotQueue:
                 step = ready.pop()
                 begin, chains = latest[step], pieces[step]
                 if chains:
-                    times = [begin + chain[0][0] for chain in chains]
-                    order = sorted(range(len(times)), key=times.__getitem__)
-                    times.sort()
-                    first[step] = times, order
-                    heappush(due, (times[0], ranks[step], -1.0, order[0], step, 0, 0))
+                    request, c = begin + chains[0][0][0], 0
+                    if len(chains) > 1:
+                        times = [begin + chain[0][0] for chain in chains]
+                        order = sorted(range(len(times)), key=times.__getitem__)
+                        request, c, first[step] = times[order[0]], order[0], (sorted(times), order)
+                    heappush(due, (request, ranks[step], -1.0, c, step, 0, 0))
                     continue
             else:
-                request, rank, _, number, step, c, attempt = due[0]
-                if attempt:
-                    heappop(due)
-                else:
-                    times, order = first[step]
-                    place, c = c + 1, number
-                    if place < len(order):
-                        heapreplace(due, (times[place], rank, -1.0, order[place], step, place, 0))
-                    else:
-                        heappop(due)
-                chain, free = pieces[step][c], slots[step]
-                _, head, work = chain[attempt]
-                if free:
-                    if free[0] > request:
+                request, rank, _, number, step, c, attempt = heappop(due)
+                chains, free, (times, order) = pieces[step], slots[step], first[step]
+                place, c = (len(order), c) if attempt else (c, number)
+                while True:  # as long as the next pod of the same step is the next of all
+                    chain = chains[c]
+                    _, head, work = chain[attempt]
+                    if free and free[0] > request:
                         request, self.waited = free[0], True
                     end = request + head + work
-                    heapreplace(free, end)
-                else:
-                    end = request + head + work
-                attempt += 1
-                if attempt < len(chain):
-                    self._number += 1
-                    heappush(due, (end + chain[attempt][0], rank, end, self._number, step, c, attempt))
-                    continue
-                if end > latest[step]:
-                    latest[step] = end
-                left[step] -= 1
+                    if free:
+                        heapreplace(free, end)
+                    attempt += 1
+                    if attempt < len(chain):
+                        self._number += 1
+                        heappush(due, (end + chain[attempt][0], rank, end, self._number, step, c, attempt))
+                    else:
+                        left[step] -= 1
+                        if end > latest[step]:
+                            latest[step] = end
+                    place += 1
+                    if place >= len(order):
+                        break
+                    request, c, attempt = times[place], order[place], 0
+                    if due and due[0][0] <= request:
+                        heappush(due, (request, rank, -1.0, c, step, place, 0))
+                        break
                 if left[step]:
                     continue
             end = latest[step]
@@ -195,7 +195,7 @@ class SlotQueue:
         pieces = list(self._pieces)
         for place in places:
             pieces[place] = ()
-        other._pieces, other._first = pieces, dict(self._first)
+        other._pieces, other._first = pieces, list(self._first)
         other._missing, other._left, other._latest = list(self._missing), list(self._left), list(self._latest)
         other._ready, other._due, other._free = list(self._ready), list(self._due), [list(own) for own in self._free]
         return other

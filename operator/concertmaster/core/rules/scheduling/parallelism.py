@@ -7,7 +7,6 @@ same smallest one, so that pods queue in the engine, where they reserve nothing 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from concertmaster.core.analysis.replay import (
     replay,
     time_split,
 )
-from concertmaster.core.analysis.replay.parallelism import TOLERANCE
+from concertmaster.core.analysis.replay.parallelism import TOLERANCE, smallest_limit
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, StepSpec, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
@@ -209,13 +208,13 @@ def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, flo
     """Smallest limit (at most ``most``) that keeps the runs within 2% of their current duration when admitted pods find a
     node at once, with the replayed mean makespan and the current one (s)."""
     now = sum(run.replayed for run in runs) / len(runs)
+    found = WhatIf.scale_start_up(start_up)
 
-    def mean(limit: int) -> float:
-        change = WhatIf.set_parallelism(limit) & WhatIf.scale_start_up(start_up)
-        return sum(replay(run, change) for run in runs) / len(runs)
+    def change(limit: int) -> WhatIf:
+        return WhatIf.set_parallelism(limit) & found
 
-    limit = 1 + bisect_left(range(1, most), True, key=lambda n: mean(n) <= now * (1.0 + TOLERANCE))
-    return limit, mean(limit), now
+    limit = smallest_limit(runs, change, most, now * (1.0 + TOLERANCE), found)
+    return limit, sum(replay(run, change(limit)) for run in runs) / len(runs), now
 
 
 def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Finding | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import fields, replace
 
 import pytest
 
 from concertmaster.core.analysis.replay import (
+    ExecutedRun,
     Limit,
     TimeSplit,
     WhatIf,
@@ -15,6 +17,7 @@ from concertmaster.core.analysis.replay import (
     critical_share,
     enough_parallelism,
     executed,
+    parallelism,
     replay,
     step_drag,
     time_split,
@@ -450,6 +453,21 @@ def test_the_smallest_limit_that_is_enough() -> None:
     times = {n: actual(replace(base, limit=n)) for n in range(1, 10)}
     assert found.limit == min(n for n, t in times.items() if t <= 1.02 * times[9])
     assert (found.best, found.now, found.width) == (pytest.approx(times[9], abs=1e-3), times[1], 9)
+
+
+def test_a_limit_that_is_far_too_small_is_not_replayed_in_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    fan = WorkflowGraph((StepSpec("split", fan_out=True),), parallelism=4)
+    runs = [executed(engine(graph=fan, work={"split": [10 + k] * 64}, limit=4).run(str(k)), fan) for k in range(20)]
+    replayed: list[int | None] = []
+
+    def counted(run: ExecutedRun, whatif: WhatIf) -> float:
+        replayed.extend(limit for _, limit in whatif.parallelism)
+        return replay(run, whatif)
+
+    monkeypatch.setattr(parallelism, "replay", counted)
+    found = enough_parallelism(runs, fan, step=None)
+    assert (found.limit, found.width) == (64, 64)  # each limit that was tried, up to 63, is far too small
+    assert Counter(replayed) == {None: 20, **dict.fromkeys((32, 48, 56, 60, 62, 63), 1)}
 
 
 def test_parallelism_of_one_step_and_of_none() -> None:
