@@ -1,7 +1,8 @@
 """Nodes on which the same steps take longer than on others.
 
 Executions are compared by step, so that a node with longer steps is not taken for slow, and only with others of the same
-run, so that runs with more work, or at busier hours, do not count against their nodes.
+run, so that runs with more work, or at busier hours, do not count against their nodes, and with those before and behind
+them in time, so that a step that takes longer since it was moved there does not.
 Nodes of one pool (recognized by name) are also examined together: an older machine type affects all of them.
 """
 
@@ -23,7 +24,9 @@ from concertmaster.core.stats.robust import array_median, mad_sigma
 MIN_SLOWDOWN = 0.2  # share by which executions take longer there
 _MIN_EXECUTIONS = 8  # executions on each side, of runs with both
 _SIGNIFICANCE = 0.001  # probability that any node looks this slow by chance
+_SIDE = 0.01  # probability that it looks slower than before, or than behind, by chance
 _CLEAR = 4.0  # standard errors (of means) by which a step must differ from the others to count as unaffected
+_NEAR = 6  # executions of a step, before and after one of it, whose time it would take elsewhere
 _NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
 
@@ -67,7 +70,7 @@ def slow_nodes(runs: Sequence[RunRecord], figures: RunFigures, least: float = MI
     """The pool, else the node, on which steps of these runs take significantly longer, by the share ``least`` or more; None
     if there is none."""
     executions = comparable(runs, figures)
-    slow = _slowest(executions, least) if executions else None
+    slow = _slowest(executions, [run.run for run in runs], least) if executions else None
     return slow and replace(slow, unaffected=_unaffected(executions, slow))
 
 
@@ -122,17 +125,38 @@ def _beside(rows: _Rows, slow: Flags) -> _Rows:
     return near.where(((inside > 0) & (inside < every))[near.step])
 
 
-def _compared(rows: _Rows, slow: Flags) -> _Rows:
-    """The rows of runs and steps with some on ``slow`` nodes (by number) and some elsewhere, each relative to the middle of
-    both levels of its step: the median of all is nearer to the side that has more of them."""
+def _compared(rows: _Rows, slow: Flags) -> tuple[_Rows, Floats]:
+    """The rows of runs and steps with some on ``slow`` nodes (by number) and some elsewhere, each relative to the others of
+    its step that ran elsewhere at about that time; and those relative to others before it, and behind it, shape (2, n). A
+    step may take longer since it came to be on a node, without its fault."""
     rows = _beside(rows, slow)
     # By step again: one may have been on both sides only in runs that were not.
     for by_step in (False, True):
         by, there = rows.step if by_step else rows.run, slow[rows.node]
         rows = rows.where(((np.bincount(by, there) > 0) & (np.bincount(by, ~there) > 0))[by])
     values = rows.value - (np.bincount(rows.run, rows.value) / np.maximum(np.bincount(rows.run), 1))[rows.run]
-    levels = grouped_medians(2 * rows.step + slow[rows.node], values)
-    return rows._replace(value=values - ((levels[::2] + levels[1::2]) / 2)[rows.step])
+    sides = _apart(rows.step, rows.run, values, ~slow[rows.node])
+    known = np.flatnonzero(np.isfinite(sides).all(axis=0))
+    return rows._replace(value=sides.mean(axis=0)).where(known), sides[:, known]
+
+
+def _apart(step: Indices, run: Indices, values: Floats, elsewhere: Flags) -> Floats:
+    """Each value less the median of the ``_NEAR`` others of its step that ran ``elsewhere`` up to then, and of those from
+    then on, shape (2, n); NaN without any."""
+    found = np.full((2, values.size), np.nan)
+    order = np.lexsort((run, step))
+    for own in np.split(order, np.flatnonzero(np.diff(step[order])) + 1):
+        others = own[elsewhere[own]]
+        if not others.size:
+            continue
+        places = np.searchsorted(run[others], run[own], side="right"), np.searchsorted(run[others], run[own])
+        for k, away in enumerate((np.arange(-_NEAR - 1, 0), np.arange(_NEAR + 1))):
+            near = places[k][:, None] + away
+            at = others[np.clip(near, 0, others.size - 1)]
+            known = (near >= 0) & (near < others.size) & (at != own[:, None])
+            some = np.flatnonzero(known.any(axis=1))
+            found[k, own[some]] = values[own][some] - np.nanmedian(np.where(known, values[at], np.nan)[some], axis=1)
+    return found
 
 
 def _shared(rows: _Rows, slow: Flags, shift: float) -> bool:
@@ -159,11 +183,12 @@ def _unaffected(executions: Sequence[NodeExecution], slow: SlowNodes) -> frozens
     return frozenset(found)
 
 
-def _slowest(executions: Sequence[NodeExecution], least: float) -> SlowNodes | None:
-    """The pool, else the node, that is significantly slower than the rest; None if none is."""
+def _slowest(executions: Sequence[NodeExecution], runs: Sequence[str], least: float) -> SlowNodes | None:
+    """The pool, else the node, that is significantly slower than the rest; None if none is. ``runs``: oldest first."""
+    place = {run: k for k, run in enumerate(runs)}
     nodes, of_node = _numbers([e.node for e in executions])
     rows = _Rows(
-        _numbers([e.run for e in executions])[1],
+        np.array([place[e.run] for e in executions], dtype=np.intp),
         _numbers([e.step for e in executions])[1],
         of_node,
         np.log(np.array([e.seconds for e in executions], dtype=np.float64)),
@@ -198,11 +223,15 @@ def _roughly(rows: _Rows, centred: Floats, of: Indices, least: float) -> Flags:
 def _clearly(rows: _Rows, slow: Flags, least: float, chance: float) -> tuple[float, int, int, int] | None:
     """Figures of ``slow`` nodes (by number; see ``SlowNodes``) if they are slower by ``least`` (a share) or more, which
     happens less often than ``chance`` where nodes are alike."""
-    compared = _compared(rows, slow)
+    compared, sides = _compared(rows, slow)
     there = slow[compared.node]
     inside, outside = int(there.sum()), int((~there).sum())
-    shift = grouped_shift(compared.run, there, compared.value) if min(inside, outside) >= _MIN_EXECUTIONS else None
+    if min(inside, outside) < _MIN_EXECUTIONS:
+        return None
+    shift, *both = (grouped_shift(compared.run, there, values) for values in (compared.value, *sides))
     if shift is None or shift.shift < math.log1p(least) or shift.p_value >= chance:
+        return None
+    if any(side is None or side.p_value >= _SIDE for side in both):
         return None
     if np.count_nonzero(slow) > 1 and not _shared(compared, slow, shift.shift):
         return None
