@@ -134,8 +134,7 @@ class Journal:
 
     def refused(self, namespace: str, profile: str, recommendation: str, now: float) -> RefusedWrite | None:
         """The last write of a recommendation that the API server did not take, of the last two days."""
-        prefix = f"{_REFUSED}{namespace}/{profile}/"
-        entry = self._entries(prefix, recommendation).get(recommendation, {})
+        entry = self._entries(f"{_REFUSED}{namespace}/{profile}/").get(recommendation, {})
         at, pause = entry.get("at"), entry.get("pause")
         if not isinstance(at, int | float) or not isinstance(pause, int | float) or now - at >= _KEEP_REFUSAL_SECONDS:
             return None
