@@ -7,6 +7,7 @@ import copy
 import gzip
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,17 @@ def test_pods_listen_on_addresses_of_either_family(helm: Helm) -> None:
     config = yaml.safe_load(find(objects, "ConfigMap")["data"]["concertmaster.yaml"])
     pages = find(objects, "Deployment", "cm-concertmaster-web")["spec"]["template"]["spec"]["containers"][0]
     assert (config["listen"]["address"], pages["args"][1]) == ("::", "--address=::")
+
+
+@pytest.mark.parametrize(("image", "said"), [({}, True), ({"repository": "registry.example/cm"}, False)])
+def test_notes_say_that_an_image_has_to_be_built(helm: Helm, tmp_path: Path, image: dict[str, str], said: bool) -> None:
+    chart = tmp_path / "c"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes")
+    (chart / "templates" / "notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    (notes,) = [o["text"] for o in helm.template({"image": image}, chart=chart) if o["kind"] == "Notes"]
+    assert ("There is no public image" in notes) is said
+    assert "1. See that it runs" in notes
 
 
 def test_a_new_configuration_starts_a_new_pod(helm: Helm) -> None:
