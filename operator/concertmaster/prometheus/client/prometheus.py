@@ -17,8 +17,8 @@ from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, 
 from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
-SourceTraits = tuple[float | None, float | None, float, float | None, bool]
-"""``learned_interval``, ``sampled_interval``, ``sampled_at``, ``unphased`` and ``each_cpu`` of a client."""
+SourceTraits = tuple[float | None, float | None, float, float | None, bool, bool]
+"""``learned_interval``, ``sampled_interval``, ``sampled_at``, ``unphased``, ``each_cpu`` and ``moved`` of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class PrometheusClient:
         self.sampled_at = 0.0  # unix seconds: the moment at which that was requested
         self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
         self.each_cpu = False  # whether CPU time of containers is counted for each CPU
+        self.moved = False  # whether a scrape moved the labels of all pods
         self.hourly = HourlyQueries()
         self.lent = 0  # queries at a time that another process of this operator may send
         self.requests = 0  # logical requests answered or failed, for telemetry
@@ -60,11 +61,11 @@ class PrometheusClient:
     @property
     def learned(self) -> SourceTraits:
         """What queries have found out about the source."""
-        return self.learned_interval, self.sampled_interval, self.sampled_at, self.unphased, self.each_cpu
+        return self.learned_interval, self.sampled_interval, self.sampled_at, self.unphased, self.each_cpu, self.moved
 
     def learn(self, learned: SourceTraits) -> None:
         """Take over what another client of the source has found out, as far as it is newer."""
-        self.learned_interval, sampled, at, unphased, self.each_cpu = learned
+        self.learned_interval, sampled, at, unphased, self.each_cpu, self.moved = learned
         if sampled is not None and at >= self.sampled_at:
             self.sampled_interval, self.sampled_at = sampled, at
         if unphased is not None:

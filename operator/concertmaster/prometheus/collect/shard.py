@@ -114,8 +114,8 @@ class QueryShard:
         return Collection(self.since, self.end, missing=(*shape.notes, *lacking), blind=not shape.present)
 
     def _targets(self, window: TimeRange) -> ScrapeTargets:
-        targets = self._exposing(window)
-        if targets.seen or self._adopted or not self._shape().state.renamed:
+        targets = None if self.client.moved else self._exposing(window)
+        if targets and (targets.seen or self._adopted or not self._shape().state.renamed):
             return targets
         self._adopt(state=True)
         return self._exposing(window)

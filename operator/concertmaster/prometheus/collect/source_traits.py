@@ -40,8 +40,9 @@ def learn_interval(client: PrometheusClient, now: float) -> None:
 
 def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | None) -> SeriesLabels:
     """What its series lack: ``known``, or what they do now where that is an hour old or keeps everything from being read.
-    ``client`` learns which series of CPU time to read. Raises Unlabelled where no pod can be identified (a reading would
-    find that nothing runs, and believe it), and other MetricsErrors where the source answers nothing."""
+    ``client`` learns which series of CPU time to read, and whether all pods have moved labels. Raises Unlabelled where no
+    pod can be identified (a reading would find that nothing runs, and believe it), and other MetricsErrors where the source
+    answers nothing."""
     due = client.hourly.due("labels", now)
     if known is None or due or known.unknown_pods is not None or not known.judged:
         try:
@@ -50,7 +51,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
             raise
         except MetricsError:
             known = known or SeriesLabels(judged=True)
-        client.each_cpu = known.each_cpu
+        client.each_cpu, client.moved = known.each_cpu, known.moved
     if (unknown := known.unknown_pods) is not None:
         where = f"source {client.source.name}"
         raise Unlabelled(

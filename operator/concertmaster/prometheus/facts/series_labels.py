@@ -18,6 +18,7 @@ from concertmaster.prometheus.queries.series_labels import (
     CONTAINER_LABELS,
     CONTAINERS,
     EACH_CPU,
+    KEPT,
     MOVED,
     POD_LABELS,
     PODS,
@@ -32,14 +33,15 @@ _KIND = "created_by_kind"
 @dataclass(frozen=True, slots=True)
 class SeriesLabels:
     """What was found. ``unknown_pods``: why no pod can be identified, None where they can. ``lacking``: other findings, by
-    the series that they explain the absence of. ``each_cpu``: some CPU time is counted for each CPU. ``judged``: whether
-    there were pods to judge by."""
+    the series that they explain the absence of. ``each_cpu``: some CPU time is counted for each CPU. ``moved``: a
+    scrape moved the labels of all pods. ``judged``: whether there were pods to judge by."""
 
     unknown_pods: MissingSeries | None = None
     lacking: Mapping[str, MissingSeries] | None = None
     clusters: MissingSeries | None = None
     each_cpu: bool = False
     judged: bool = False
+    moved: bool = False
 
     @property
     def findings(self) -> dict[str, MissingSeries]:
@@ -83,6 +85,7 @@ def read_labels(vector: Vector) -> SeriesLabels:
         None if several is None else _clusters(several, len(values[several])),
         each,
         bool(stats.get(PODS)),
+        PODS + MOVED in stats and PODS + KEPT not in stats,
     )
 
 

@@ -13,13 +13,13 @@ CONTAINER_LABELS = ("namespace", "pod", "container")
 CLUSTER_LABELS = ("cluster", "cluster_name", "k8s_cluster_name", "kubernetes_cluster")
 PODS, CONTAINERS, EACH_CPU, ALL_CPUS, CLUSTERS = "pods", "containers", "each_cpu", "all_cpus", "clusters"
 WITH = ".with."  # between PODS or CONTAINERS and a label
-MOVED = ".moved"  # behind them
+MOVED, KEPT = ".moved", ".kept"  # behind them
 
 
 def series_labels(source: MetricsSource, within: str = "") -> str:
     """At the pinned time or ``within`` a range, in ``stat``: how many series pods and containers have at all, and whether
-    any has a label that tells what it is of; whether a scrape moved those labels; whether CPU time is counted for each CPU;
-    and the values of labels that commonly tell clusters apart (``clusters``)."""
+    any has a label that tells what it is of; whether a scrape moved those labels of some or all; whether CPU time is counted
+    for each CPU; and the values of labels that commonly tell clusters apart (``clusters``)."""
     where = equalities(source.extra_matchers)
 
     def series(metric: str, *more: str) -> str:
@@ -39,6 +39,7 @@ def series_labels(source: MetricsSource, within: str = "") -> str:
     for family, metric, scheme, labels in families:
         parts[family] = f"count({series(metric)})"
         parts[family + MOVED] = f"group({series(metric, matcher('exported_namespace', '!=', ''))})"
+        parts[family + KEPT] = f"group({series(metric, matcher('exported_namespace', '=', ''))})"
         for label in labels:
             parts[f"{family}{WITH}{label}"] = f"group({series(metric, scheme.match(label, '!=', ''))})"
     return by_stat(**parts)

@@ -317,6 +317,18 @@ def span(asked: Asked) -> float:
     return float(window[1]) - 300 - 120 if window else 0.0
 
 
+def test_where_all_labels_were_moved_those_of_the_scraper_are_never_asked_for(store: Store) -> None:
+    """Over all namespaces, every pod would seem to be of the namespace of kube-state-metrics, and to have its name."""
+    store.script = lambda asked: vector(MOVED_ROWS if '"placed"' in asked.query else rows(asked.query))
+    for moved in (False, True):
+        store.asked.clear()
+        asking = client(store)
+        asking.moved = moved
+        collect(asking, namespaces=[], since=NOW - 600, until=NOW, now=NOW + 60)
+        selectors = [q.query for q in store.asked if "kube_pod_info{" in q.query and '"placed"' not in q.query]
+        assert selectors and all(("exported_namespace" in query) is moved for query in selectors)
+
+
 def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
     store.script = lambda asked: vector(TOO_LARGE if span(asked) > 300 else rows(asked.query))
     found = look(client(store, maxElements=100))

@@ -12,6 +12,7 @@ from concertmaster.prometheus.queries.series_labels import (
     CONTAINER_LABELS,
     CONTAINERS,
     EACH_CPU,
+    KEPT,
     MOVED,
     POD_LABELS,
     PODS,
@@ -22,6 +23,7 @@ WHOLE = {
     PODS: 40.0,
     CONTAINERS: 90.0,
     ALL_CPUS: 1.0,
+    PODS + KEPT: 1.0,
     **{f"{PODS}{WITH}{label}": 1.0 for label in POD_LABELS},
     **{f"{CONTAINERS}{WITH}{label}": 1.0 for label in CONTAINER_LABELS},
 }
@@ -62,7 +64,9 @@ def test_controllers_that_are_unknown_are_no_reason_to_read_nothing() -> None:
 
 
 def test_labels_that_a_scrape_moved_are_read_from_where_they_are() -> None:
-    assert not read(without(f"{PODS}{WITH}pod", **{PODS + MOVED: 1.0})).findings
+    some = read(without(f"{PODS}{WITH}pod", **{PODS + MOVED: 1.0}))
+    assert not some.findings and not some.moved
+    assert read(without(PODS + KEPT, **{PODS + MOVED: 1.0})).moved
 
 
 def test_container_series_that_cannot_be_attributed_are_not_called_absent() -> None:
