@@ -123,6 +123,15 @@ def test_extra_matchers_that_tell_no_clusters_apart_are_no_answer(make_prometheu
     assert examined(url, extraMatchers={"team": "a"})["one cluster"].mark is DiagnosticStatus.FAIL
 
 
+def test_extra_matchers_that_select_nothing_are_the_finding(make_prometheus: MakePrometheus) -> None:
+    """Those of one family too: the scrape of the kubelets may not add the label."""
+    url = make_prometheus(history=history(_two_clusters)).url
+    for cluster, found in (("prod-3", "kube_pod_info"), ("prod-1", "container_memory_working_set_bytes")):
+        check = examined(url, extraMatchers={"cluster": cluster})[found]
+        assert (check.mark, check.fix[:22]) == (DiagnosticStatus.FAIL, "correct extraMatchers,")
+        assert "none that extraMatchers of this source (cluster) select" in check.result
+
+
 def test_an_empty_store_fails_what_a_recommendation_needs(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus().url)
     assert checks["metrics source"].mark is DiagnosticStatus.OK

@@ -25,6 +25,7 @@ from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.series_labels import CLUSTERS
 
 _HOURS = 6
+_RECENTLY = "[30m]"  # of all series of pods and containers several times over
 _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
 
 
@@ -96,7 +97,12 @@ class Examination:
         if count:
             return Diagnostic(series.name, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
         mark = DiagnosticStatus.FAIL if series.essential else DiagnosticStatus.WARN
-        return Diagnostic(series.name, mark, f"no series in the last {_HOURS} h: {series.effect}", series.fix)
+        result = f"no series in the last {_HOURS} h: {series.effect}"
+        if self._base and self._value(f"count(last_over_time({series.name}[{_HOURS}h]))", series.name):
+            matchers = f"extraMatchers of this source ({', '.join(sorted(self._client.source.extra_matchers))})"
+            result = f"the metrics source has series, but none that {matchers} select: {series.effect}"
+            return Diagnostic(series.name, mark, result, "correct extraMatchers, or have this scrape add these labels")
+        return Diagnostic(series.name, mark, result, series.fix)
 
     def _honor_labels(self) -> Diagnostic:
         if names := self._client.source.labels.state_metrics:
@@ -144,7 +150,7 @@ class Examination:
 
     def _series_labels(self) -> SeriesLabels:
         if self._found is None:
-            self._found = ask_labels(self._client, self._now, f"[{_HOURS}h]")
+            self._found = ask_labels(self._client, self._now, _RECENTLY)
         return self._found
 
     def _interval(self) -> Diagnostic:
