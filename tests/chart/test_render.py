@@ -222,6 +222,12 @@ def test_pods_listen_on_addresses_of_either_family(helm: Helm) -> None:
     assert (config["listen"]["address"], pages["args"][1]) == ("::", "--address=::")
 
 
+def test_why_a_container_ended_is_in_the_status_of_its_pod(helm: Helm) -> None:
+    for workload in (o for o in helm.template({"web": {"enabled": True}}) if o["kind"] == "Deployment"):
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 @pytest.mark.parametrize(("image", "said"), [({}, True), ({"repository": "registry.example/cm"}, False)])
 def test_notes_say_that_an_image_has_to_be_built(helm: Helm, tmp_path: Path, image: dict[str, str], said: bool) -> None:
     chart = tmp_path / "c"
