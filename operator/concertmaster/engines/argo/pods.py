@@ -33,6 +33,10 @@ from concertmaster.engines.common.placing import (
 from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 
+_NO_POD_FITS = (
+    "the run's name fits a known Argo template, but none of its pods does (it was another when it ran, or workflowDefaults"
+    " of the controller add retries and are not read)"
+)
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})
 TEMPLATE_LABELS = (
@@ -93,7 +97,7 @@ def _place_run(
     elif (chosen := nearest(run, sorted(loose, key=lambda d: (d.key.kind, d.key.name)))) is not None:
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
-        reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
+        reason = _NO_POD_FITS if tried else _NO_TEMPLATE
         near = tuple(d.key for d in tried)
         for f in pods:
             selecting = possible("Workflow", run, f.labels, candidates.inferred)

@@ -50,6 +50,17 @@ def test_every_pod_of_a_nested_fanned_out_retried_run_is_recognised(version: int
     compare(nodes, facts, placed(facts, the_definition(NESTED)))
 
 
+def test_pods_of_runs_with_retries_of_the_controllers_defaults_are_recognised() -> None:
+    """A retry is part of the names of nodes, of which those of pods are made: without the defaults no pod fits."""
+    spec = spec_of({"dag": {"tasks": [{"name": "a", "template": "run"}]}}, leaf("run"))
+    retry = {"retryStrategy": {"limit": 2}}
+    nodes = Controller({**spec, **retry}, RUN, failures=lambda n: 0).execute()
+    controller = {"data": {"workflowDefaults": json.dumps({"spec": retry})}}
+    definition = define(template("etl", spec), lambda kind, name: controller if kind == "ConfigMap" else None)
+    assert definition is not None
+    compare(nodes, facts := pods(nodes, RUN), placed(facts, definition))
+
+
 @given(specs(), st.integers(0, 3), st.sampled_from([1, 2]))
 @settings(max_examples=120, deadline=None)
 def test_any_workflow_is_recognised_from_its_pods_alone(spec: dict[str, Any], salt: int, version: int) -> None:
