@@ -15,13 +15,10 @@ from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
     AnalysisRequest,
-    ArchiveReport,
     CollectionRequest,
     Heartbeat,
-    LiveRunsReport,
     LongTermFigures,
     ProfileAnalysis,
-    Reach,
     SourceReport,
 )
 from concertmaster.controller.policy_statuses import PolicyStatuses
@@ -31,6 +28,7 @@ from concertmaster.controller.profiles.status_update import notes as transitions
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport, Reach
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures

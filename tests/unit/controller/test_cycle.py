@@ -10,9 +10,9 @@ import pytest
 from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
-from concertmaster.controller.interfaces import ArchiveReport, LiveRunsReport
 from concertmaster.controller.profiles import assessor
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
+from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey

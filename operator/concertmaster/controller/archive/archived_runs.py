@@ -22,7 +22,8 @@ from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.interfaces import ArchiveReport, Heartbeat, Reach
+from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.run_sources import ArchiveReport, Reach
 from concertmaster.core.model import InputSource, WorkflowDefinition, WorkflowKey
 from concertmaster.core.units import HOUR
 from concertmaster.engines import Claims

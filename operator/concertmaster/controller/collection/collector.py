@@ -10,16 +10,8 @@ from dataclasses import dataclass, replace
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import (
-    ArchiveReport,
-    CollectionRequest,
-    LiveRunSource,
-    LiveRunsReport,
-    Reach,
-    RunArchive,
-    SourceReport,
-    Sources,
-)
+from concertmaster.controller.interfaces import CollectionRequest, SourceReport, Sources
+from concertmaster.controller.run_sources import ArchiveReport, LiveRunSource, LiveRunsReport, Reach, RunArchive
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.errors import Stopped

@@ -19,7 +19,8 @@ from concertmaster.controller.collection.pending_runs import PendingRun, Pending
 from concertmaster.controller.collection.run_kinds import RunKinds
 from concertmaster.controller.collection.run_objects import EarlierRuns, RunObjects
 from concertmaster.controller.collection.run_watch import WatchPlan
-from concertmaster.controller.interfaces import Heartbeat, LiveRunsReport
+from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import (
@@ -48,7 +49,6 @@ MAX_BATCH_STEPS = 20_000  # of the runs of one turn: they are held until they ar
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-
 
 Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
 """A workflow and where its input sizes stand: runs are read again when either is new."""

@@ -108,8 +108,7 @@ class MetricsSources:
             if demand.due:
                 self._forward(client, reading, gaps)
             horizon = demand.now - self._reach(demand)
-            marks, name = self._watermarks(demand.source), demand.source
-            self._past(client, name).read(reading, gaps, marks, oversize, horizon)
+            self._past(client, demand.source).read(reading, gaps, self._watermarks(demand.source), oversize, horizon)
         except MetricsError as error:
             ok, message, reading.more = False, without_series(error), False
             reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)

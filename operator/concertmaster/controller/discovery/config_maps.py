@@ -17,7 +17,8 @@ from hashlib import sha256
 from typing import Any
 
 from concertmaster.controller.discovery.targets import Target
-from concertmaster.controller.interfaces import Heartbeat, LiveRunSource, LiveRunsReport
+from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.run_sources import LiveRunSource, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ, CacheContent, NamedConfigMaps
 from concertmaster.engines.argo.config_maps import (

@@ -21,7 +21,6 @@ from concertmaster.controller.interfaces import (
     EarlierRecommendations,
     Heartbeat,
     History,
-    LiveRunsReport,
     SourceReport,
     Sources,
 )
@@ -42,6 +41,7 @@ from concertmaster.controller.profiles.status_update import (
     without_analysis,
 )
 from concertmaster.controller.registry import Snapshot
+from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.damping import LAGS, split_at

@@ -21,7 +21,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.pending_runs import pack
 from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
-from concertmaster.controller.interfaces import ArchiveReport, Reach
+from concertmaster.controller.run_sources import ArchiveReport, Reach
 from concertmaster.core.model import (
     InputSource,
     Outcome,

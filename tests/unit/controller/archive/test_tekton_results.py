@@ -15,7 +15,7 @@ from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import ArchiveReport
+from concertmaster.controller.run_sources import ArchiveReport
 from concertmaster.core.model import InputSource, Outcome, WorkflowDefinition
 from concertmaster.engines import define, whole_run
 from concertmaster.engines.tekton.archived import lacks_parts

@@ -21,7 +21,7 @@ from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.pending_runs import PendingRuns, pack
 from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
 from concertmaster.controller.collection.run_watch import WatchPlan
-from concertmaster.controller.interfaces import LiveRunsReport
+from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
 from concertmaster.engines import assign, reading

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.interfaces import AnalysisRequest, LiveRunsReport, ProfileAnalysis
+from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
+from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.history import HistoryFull
 from concertmaster.kube.events import EventRecorder, EventType, Note
