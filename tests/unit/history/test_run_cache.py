@@ -227,7 +227,8 @@ def test_the_end_of_a_job_in_the_metrics_holds_only_until_its_pods_have_failed_f
     flow = replace(TWO, graph=WorkflowGraph((again, StepSpec("b", depends_on=("a",)))))
     store.add({other.key: {"r": pods(9)}})
     failed = replace(ran("8b", NOW - 40.0, "b"), outcome=Outcome.FAILED)
-    end = run_record(run="r8", start=NOW - 60.0, end=NOW - 30.0, workflow=KEY, outcome=Outcome.SUCCEEDED)
+    # It ended before it started: the completion is that of an earlier Job of the name.
+    end = run_record(run="r8", start=NOW - 60.0, end=NOW - 65.0, workflow=KEY, outcome=Outcome.SUCCEEDED)
     store.add({KEY: {"r8": [ran("8a", NOW - 60.0), failed]}}, records=[replace(end, source=Source.HISTORY, steps=())])
     never_read_again = RunCache()
     read(store, never_read_again, as_of=NOW - 50.0, of=flow)
