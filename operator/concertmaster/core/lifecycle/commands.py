@@ -91,9 +91,10 @@ def _guards(
     name = engine.container_name(container.name)
     guards = {}
     called = engine.caller.match(owner) if engine.caller is not None else None
-    caller = next((s.name for s in definition.graph.steps if container in s.sized), None)
-    if called is not None and caller is not None:
-        guards[f"{called[0]}/name"] = caller
+    if called is not None:
+        caller = next((s.name for s in definition.graph.steps if container in s.sized), None)
+        if caller is not None:
+            guards[f"{called[0]}/name"] = caller
     if name is not None and owner.rpartition("/")[2].isdigit():
         guards[f"{owner}/name"] = name
     return guards

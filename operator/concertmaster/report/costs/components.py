@@ -72,13 +72,12 @@ def _kind(analysis: Analysis, part: Component) -> str:
 def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
     """Which part of a recommendation's saving concerns which component, by place; together 1 where any does."""
     weights: dict[int, float] = {}
-    pointers = _pointers(analysis, parts)
+    declared: dict[tuple[str, str | None], list[int]] = {}
+    for n, place in _pointers(analysis, parts).items():
+        declared.setdefault(place, []).append(n)
     for edit in item.edits:
-        places = [
-            n
-            for n, (pointer, holder) in pointers.items()
-            if edit.pointer.startswith(f"{pointer}/") and holder == edit.holder
-        ]
+        above = [edit.pointer[:end] for end, sign in enumerate(edit.pointer) if sign == "/"]
+        places = sorted([n for pointer in above for n in declared.get((pointer, edit.holder), ())])
         held = sum(parts[n].per_run for n in places)
         for n in places:
             part = parts[n].per_run / held if held else 1.0 / len(places)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 
+import pytest
 import yaml
 
 from concertmaster.core.lifecycle import commands
@@ -173,3 +174,22 @@ def test_an_empty_object_is_distinguished_from_none() -> None:
     written = commands.kustomize(of, (edit,))
     assert written is not None
     assert "{}" not in written
+
+
+def test_a_patch_looks_through_the_steps_as_often_for_many_edits_as_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = "/spec/jobs/{}/template/spec/containers/0/resources"  # outside the templates of Argo, and called by nothing
+    specs = [StepSpec(f"s{n}", containers=(ContainerSpec("main", resources_pointer=at.format(n)),)) for n in range(200)]
+    edits = [e for s in specs if (e := commands.resource_edit(s.containers[0], "memory", "448Mi")) is not None]
+    asked: list[str] = []
+
+    def sized(step: StepSpec) -> tuple[ContainerSpec, ...]:
+        asked.append(step.name)
+        return step.containers
+
+    monkeypatch.setattr(StepSpec, "sized", property(sized))
+    counts = []
+    for some in (edits[-1:], edits):
+        asked.clear()
+        commands.json_patch(definition(*specs), some)
+        counts.append(len(asked))
+    assert counts[0] == counts[1] <= 5 * len(specs)
