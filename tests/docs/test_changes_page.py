@@ -151,6 +151,10 @@ HELD: dict[str, tuple[str, str]] = {
         "test_an_entry_that_cannot_be_read_stops_no_other_change",
     ),
     "A write whose answer": (LOOP, "test_an_answer_that_never_came_is_looked_up"),
+    "While a change is verified": (
+        CYCLE,
+        "test_runs_before_a_change_are_kept_as_long_as_those_after_it_are_compared_with_them",
+    ),
     "Finished changes": (LOOP, "test_finished_changes_are_pruned_and_those_with_a_verdict_last"),
 }
 
