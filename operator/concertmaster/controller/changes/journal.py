@@ -29,13 +29,20 @@ def _deleted(change: Mapping[str, Any]) -> str:
     return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
 
 
+RecommendationKey = tuple[str, str, str]
+"""Namespace, profile and recommendation."""
+
+
 @dataclass(frozen=True, slots=True)
-class RefusedWrite:
-    """The last write of a recommendation that the API server did not take: when (unix seconds), and for how many seconds
-    none is tried since."""
+class _RefusedWrite:
+    """When a write was refused (unix seconds), and for how many seconds none is tried since."""
 
     at: float
     pause: float
+
+
+def _refusal(recommendation: RecommendationKey) -> str:
+    return _REFUSED + "/".join(recommendation)
 
 
 class JournalPages(Protocol):
@@ -126,23 +133,33 @@ class Journal:
         known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
 
-    def note_refused(self, namespace: str, profile: str, recommendation: str, refused: RefusedWrite) -> None:
-        """Remember that the API server did not take a write of a recommendation."""
-        body = json.dumps({"at": refused.at, "pause": refused.pause})
-        self._pages().write_journal(f"{_REFUSED}{namespace}/{profile}/{recommendation}", body, refused.at)
-        self._pages().prune_journal(_REFUSED, refused.at - _KEEP_REFUSAL_SECONDS)
+    def paused(self, recommendation: RecommendationKey, now: float, most: float) -> bool:
+        """Whether the API server did not take a write of a recommendation, so recently (``most`` seconds) that none is tried
+        again yet."""
+        refused = self._refused(recommendation, now)
+        return refused is not None and 0.0 <= now - refused.at < min(most, refused.pause)
 
-    def refused(self, namespace: str, profile: str, recommendation: str, now: float) -> RefusedWrite | None:
-        """The last write of a recommendation that the API server did not take, of the last two days."""
-        entry = self._entries(f"{_REFUSED}{namespace}/{profile}/").get(recommendation, {})
-        at, pause = entry.get("at"), entry.get("pause")
+    def note_refused(self, recommendation: RecommendationKey, now: float, first: float, most: float) -> None:
+        """The API server did not take a write of a recommendation: pause for ``first`` seconds, or twice as long as the last
+        time, up to ``most``."""
+        last = self._refused(recommendation, now)
+        pause = first if last is None else min(most, max(first, 2.0 * last.pause))
+        self._pages().write_journal(_refusal(recommendation), json.dumps({"at": now, "pause": pause}), now)
+        self._pages().prune_journal(_REFUSED, now - _KEEP_REFUSAL_SECONDS)
+
+    def forget_refused(self, recommendation: RecommendationKey, now: float) -> None:
+        """The API server has taken a write of a recommendation: a later refusal is a first one."""
+        if self._refused(recommendation, now) is not None:
+            self._pages().drop_journal(_refusal(recommendation))
+
+    def _refused(self, recommendation: RecommendationKey, now: float) -> _RefusedWrite | None:
+        """The last write that the API server did not take, of the last two days."""
+        key = _refusal(recommendation)
+        entry = _read(self._pages().journal(key).get(key, ""))
+        at, pause = (entry.get("at"), entry.get("pause")) if isinstance(entry, dict) else (None, None)
         if not isinstance(at, int | float) or not isinstance(pause, int | float) or now - at >= _KEEP_REFUSAL_SECONDS:
             return None
-        return RefusedWrite(at, pause)
-
-    def forget_refused(self, namespace: str, profile: str, recommendation: str) -> None:
-        """The API server has taken a write of a recommendation."""
-        self._pages().drop_journal(f"{_REFUSED}{namespace}/{profile}/{recommendation}")
+        return _RefusedWrite(at, pause)
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.journal import Journal, RefusedWrite
+from concertmaster.controller.changes.journal import Journal, RecommendationKey
 from concertmaster.controller.changes.status import with_conditions
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -266,27 +266,16 @@ class ChangeWriter:
     # --- writes that the API server does not take
 
     def paused(self, plan: Plan | WorkflowChangeView, now: float, most: float = MAX_PAUSE) -> bool:
-        """Whether the API server did not take a write of the recommendation, so recently (``most`` seconds) that none is
-        tried again yet. Raises HistoryError."""
-        refused = self.journal.refused(plan.namespace, plan.profile, plan.recommendation, now)
-        return refused is not None and 0.0 <= now - refused.at < min(most, refused.pause)
+        """Whether no write of the recommendation is tried again yet (see ``Journal.paused``). Raises HistoryError."""
+        return self.journal.paused(_key(plan), now, most)
 
     def note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float) -> None:
-        """Begin the pause after a write that the server did not take. Raises HistoryError."""
-        journal, recommendation = self.journal, (change.namespace, change.profile, change.recommendation)
-        last = journal.refused(*recommendation, now)
-        pause = first if last is None else min(most, max(first, 2.0 * last.pause))
-        self.noted(lambda: journal.note_refused(*recommendation, RefusedWrite(now, pause)))
+        """Begin the pause after a write that the server did not take."""
+        self.noted(partial(self.journal.note_refused, _key(change), now, first, most))
 
     def forget_refused(self, change: WorkflowChangeView, now: float) -> None:
         """The server took it: a later refusal is a first one."""
-        journal, recommendation = self.journal, (change.namespace, change.profile, change.recommendation)
-
-        def forget() -> None:
-            if journal.refused(*recommendation, now) is not None:
-                journal.forget_refused(*recommendation)
-
-        self.noted(forget)
+        self.noted(partial(self.journal.forget_refused, _key(change), now))
 
     # --- Events
 
@@ -304,3 +293,7 @@ class ChangeWriter:
                 notes.append(Note(ref, severity, event.reason, f"{change.name}: {event.text}", action="Change"))
         self._events.clear()
         return notes
+
+
+def _key(plan: Plan | WorkflowChangeView) -> RecommendationKey:
+    return plan.namespace, plan.profile, plan.recommendation
