@@ -14,7 +14,7 @@ from concertmaster.core.model import ContainerFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines.define import define
-from tests.support.builders import MI, NOW, container, daily
+from tests.support.builders import MI, NOW, container, run
 
 ROWS = [
     Outcome(Campaign("faster", "parallelism", "Improved", False, 5, (-0.5, -0.4, -0.3), -0.35, True), 8, 90.0),
@@ -80,7 +80,8 @@ def test_memory_that_is_planted_to_be_lowered_is_worth_a_recommendation() -> Non
             )
 
         seconds = {"prepare": f.first, WORK: f.seconds}
-        runs = daily(flow.graph, 12, lambda _, s=seconds: s, containers=used)
+        pause = 2 * sum(seconds.values())  # as in the bed, so that their cost is that of thousands a month
+        runs = [run(flow.graph, seconds, number=i, start=NOW - (13 - i) * pause, containers=used) for i in range(12)]
         found = analyze_workflow(flow, runs, Policy(), profile=scenario.name, now=NOW)
         assert "right-size" in {r.rule for r in found.recommendations}, scenario.name
 

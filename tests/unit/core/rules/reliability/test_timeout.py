@@ -386,5 +386,5 @@ def test_hangs_are_looked_for_beyond_gaps_only(seconds: Callable[[int], float]) 
     step = evidence.analysis.steps[0]
     ended = _Copied(DeadlineSpan(step.step, None, seconds(i), 0.0, True, ()) for i in range(2000))
     assert step.spec is not None
-    assert _apart(evidence, _Times(step, step.spec, ended, [], (), recommended_timeout([], headroom=0.5))) is None
+    assert _apart(evidence, _Times(step, step.spec, ended, [], (), recommended_timeout([], headroom=0.5), None)) is None
     assert ended.rows == 0
