@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,6 +103,24 @@ def test_a_worker_and_the_pod_its_operator_starts_are_two_steps() -> None:
     done = executed(shown, whole.graph)
     faster = replay(done, WhatIf.scale_step("train.pod", 0.5))
     assert done.replayed - faster == pytest.approx(140, abs=3), "a run is shorter by what its pod takes less"
+
+
+def test_a_pod_that_waits_is_io_bound_although_the_worker_beside_it_uses_more_of_the_cpu() -> None:
+    """The worker waits for the pod, not the pod for the worker."""
+
+    def used(fact: PodFact, cores: float, seconds: float, **more: str) -> PodFact:
+        of = replace(fact.containers[0], cpu_seconds=cores * seconds, cpu_sampled_seconds=seconds)
+        return replace(fact, containers=(of,), **more)  # type: ignore[arg-type]
+
+    facts = []
+    for run in range(1, 13):
+        worker = pod(run, "query", 0, 300 + run % 3, kubernetes_executor="True")
+        own = pod(run, "query", 5, 280 + run % 3, kubernetes_pod_operator="True", map_index="")
+        facts += [used(worker, 0.06, 300), used(own, 0.02, 280, pod=f"query-{run}", uid=f"other-{run}")]
+    definition = profile()
+    result = analyze_workflow(*complete(definition, runs(definition, facts)), Policy(), profile="wfp", now=13 * DAY)
+    (item,) = [r for r in result.recommendations if r.rule == "io-bound"]
+    assert item.step == "query.pod"
 
 
 def test_a_recommendation_says_what_to_paste_into_the_dag() -> None:

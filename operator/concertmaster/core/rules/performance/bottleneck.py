@@ -32,7 +32,7 @@ def _where_time_goes(step: StepAnalysis) -> str:
 def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if step.spec is not None and step.spec.creates:
         return "it waits for the object it creates, so look at what that runs"
-    daemons = serving(step, analysis.steps, analysis.definition.graph)
+    daemons = serving(step, analysis)
     if daemons:
         return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]

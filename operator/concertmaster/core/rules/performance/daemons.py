@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import median, total
 from concertmaster.core.model import WorkflowGraph
 
 
-def serving(step: StepAnalysis, steps: Sequence[StepAnalysis], graph: WorkflowGraph) -> list[str]:
-    """The daemons among ``steps`` a pod of which uses more of the CPU than one of ``step``, unless they begin after it."""
+def serving(step: StepAnalysis, analysis: Analysis) -> list[str]:
+    """The daemons a pod of which uses more of the CPU than one of ``step``, unless they begin after it, or wait for a step
+    themselves, as the worker of Airflow for the pod of its operator."""
     own = _cores(step)
     if own is None:
         return []
+    graph, suffix = analysis.definition.graph, analysis.definition.engine.work_suffix
     return [
         other.step
-        for other in steps
+        for other in analysis.steps
         if other.spec is not None
         and other.spec.daemon
         and (_cores(other) or 0.0) > own
+        and not (suffix and graph.step(f"{other.step}{suffix}") is not None)
         and step.step not in _above(other.step, graph)
     ]
 

@@ -181,7 +181,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             or step.path.drag <= 0
             or step.path.drag * step.path.runs < least
             or (step.spec is not None and (step.spec.waits or step.spec.creates or step.spec.daemon))
-            or serving(step, analysis.steps, analysis.definition.graph)
+            or serving(step, analysis)
         ):
             continue
         rows = seen.get(step.step, ())
