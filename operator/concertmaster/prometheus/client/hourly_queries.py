@@ -19,3 +19,7 @@ class HourlyQueries:
             return False
         self._asked[question] = now
         return True
+
+    def forget(self, question: str) -> None:
+        """Its answer does not stand for an hour: it is due again."""
+        self._asked.pop(question, None)

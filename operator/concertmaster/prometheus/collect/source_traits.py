@@ -44,7 +44,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
     pod can be identified (a reading would find that nothing runs, and believe it), and other MetricsErrors where the source
     answers nothing."""
     due = client.hourly.due("labels", now)
-    if known is None or due or known.unknown_pods is not None or not known.judged:
+    if known is None or due or not known.judged:
         try:
             known = ask_labels(client, now - client.source.delay_seconds)
         except (AuthFailed, NotPrometheus, SourceUnreachable):
@@ -53,6 +53,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
             known = known or SeriesLabels(judged=True)
         client.each_cpu, client.moved = known.each_cpu, known.moved
     if (unknown := known.unknown_pods) is not None:
+        client.hourly.forget("labels")  # the caller keeps what it knew before
         where = f"source {client.source.name}"
         raise Unlabelled(
             f"{unknown.series}: {unknown.effect}", where=where, remedy=unknown.fix[0].upper() + unknown.fix[1:]

@@ -877,6 +877,25 @@ def test_a_source_whose_pods_have_no_identity_is_not_read(
     assert reader.read_all("etl").ok and reader.runs("etl") == 5
 
 
+def test_a_source_whose_pods_lost_their_identity_is_not_read_before_they_have_it_again(
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody changes the scrape of kube-state-metrics while the operator runs."""
+    harness.pods = hourly("etl", 5)
+    monkeypatch.setattr(module.source_traits, "ask_labels", lambda *_: SeriesLabels(judged=True))
+    assert reader.read_all("etl").ok
+    looks = len(harness.looks)
+    unknown = MissingSeries("label uid of kube_pod_info", "no pod can be identified", "keep it", essential=True)
+    with monkeypatch.context() as answers:
+        answers.setattr(module.source_traits, "ask_labels", lambda *_: SeriesLabels(unknown, {}, judged=True))
+        for seconds in (3600.0, 300.0, 300.0):
+            reader.now += seconds
+            assert reader.read("etl").reason is Reason.SERIES_MISSING
+    assert len(harness.looks) == looks
+    reader.now += 300.0
+    assert reader.read("etl").ok
+
+
 def test_what_labels_explain_is_said_of_the_labels(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
