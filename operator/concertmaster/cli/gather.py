@@ -212,7 +212,7 @@ def load_objects(paths: Sequence[Path], namespaces: Sequence[str] = ()) -> list[
         found, refused = 0, list[str]()
         for file in _below(path):
             try:
-                objects += _documents(file)
+                objects += list(_documents(file))  # all or none
                 found += 1
             except UserError as error:
                 refused.append(str(error))

@@ -192,6 +192,13 @@ def test_a_repository_of_workflows_also_holds_files_of_other_tools(
         load_objects([tmp_path / "kustomization.yaml"])
 
 
+def test_a_file_that_is_left_out_is_left_out_as_a_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "etl.yaml").write_text(CRON)
+    (tmp_path / "mixed.yaml").write_text(f"{CRON.replace('etl', 'other')}---\na: 1\n")
+    assert [raw["metadata"]["name"] for raw in load_objects([tmp_path], ["demo"])] == ["etl"]
+    assert "left out: " in (said := capsys.readouterr().err) and "mixed.yaml: a document is no Kubernetes" in said
+
+
 def test_a_directory_without_any_object_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no \.yaml, \.yml or \.json file"):
         load_objects([tmp_path])
