@@ -188,7 +188,7 @@ def _cpu(
         new = at_most(new, container.cpu_limit, MILLI)
     right = max(_room(container) * peak, typical, least_accepted(unit, "cpu"), bounds.enough(burst))
     if is_guaranteed(container):
-        right = max(right, LIMIT_HEADROOM * burst)
+        right = max(right, _room(container) * burst)
     new = kept_size(evidence, unit, "cpu", new, least, bounds, enough=right, waits=bool(first))
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):

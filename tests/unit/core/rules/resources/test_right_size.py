@@ -283,6 +283,15 @@ def test_a_limit_that_goes_with_the_request_has_room_for_bursts(
         assert least <= limit <= 1.3 * least
 
 
+@pytest.mark.parametrize(("burst", "limit"), [(0.45, 0.55), (0.47, 0.55), (0.49, 0.6)])
+def test_a_proposed_limit_stays_while_it_has_room_for_bursts(burst: float, limit: float) -> None:
+    """Each new highest use would otherwise be another proposal, a little larger than that of the day before."""
+    declared = spec("a", 0, cpu_limit="1", memory_limit="1Gi")
+    used = fact(cpu_limit=1.0, memory_limit=GI, cpu_seconds=20.0, cpu_peak_cores=burst)
+    item = only(sized([declared], {"a": used}, sizing=SizingHistory(proposed={("a", "main", "cpu"): 0.55})))
+    assert [quantity(i.new) for i in item.items if i.field == "limits.cpu"] == [pytest.approx(limit)]
+
+
 @pytest.mark.parametrize(("mark", "says"), [(420, False), (900, True)])
 def test_a_limit_below_the_mark_of_the_kernel_is_to_be_checked_first(mark: float, says: bool) -> None:
     """What the kernel counted beyond the samples is page cache, or a peak between two of them."""
