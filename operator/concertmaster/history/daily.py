@@ -64,8 +64,8 @@ class DailyReader:
     def largest(self, key: WorkflowKey, *, since: int) -> DailyPeaks:
         """The largest amounts of the days from ``since`` on."""
         query = (
-            "SELECT name, metric, day, amount FROM daily_metrics JOIN step_names USING (workflow, step) "
-            f"WHERE {_OF_PEAKS.format('>=')}"
+            f"SELECT CASE WHEN step = 0 THEN '{RUN}' ELSE name END, metric, day, amount FROM daily_metrics "
+            f"LEFT JOIN step_names USING (workflow, step) WHERE {_OF_PEAKS.format('>=')}"
         )
         found: dict[tuple[str, str], dict[int, float]] = {}
         with self._read():

@@ -132,8 +132,13 @@ def test_the_largest_amounts_of_a_day_stay_while_its_runs_come_and_go(store: Sto
 
     store.daily.record(KEY, [row("a", 1.0, memory=200.0, cpu=1.0), row("b", 1.0)])
     store.daily.record(KEY, [row("a", 2.0, memory=3000.0), row("b", 2.0, memory=5.0)])
-    store.daily.record(KEY, [row("a", 3.0, memory=100.0, cpu=2.0)])
-    known = {("a", "memory"): {3: 3000.0}, ("a", "cpu"): {3: 2.0}, ("b", "memory"): {3: 5.0}}
+    store.daily.record(KEY, [row("a", 3.0, memory=100.0, cpu=2.0), row(RUN, 3.0, seconds=60.0)])
+    known = {
+        (RUN, "seconds"): {3: 60.0},
+        ("a", "memory"): {3: 3000.0},
+        ("a", "cpu"): {3: 2.0},
+        ("b", "memory"): {3: 5.0},
+    }
     assert store.daily.largest(KEY, since=3) == DailyPeaks(known)
     assert store.daily.largest(KEY, since=4) == DailyPeaks()
     assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}

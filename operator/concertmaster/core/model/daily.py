@@ -64,7 +64,7 @@ class DailyRow:
 class DailyPeaks:
     """The largest amounts of each day (since 1970), by step and name: ``memory/CONTAINER``, ``storage/CONTAINER`` and
     ``volume/CLAIM`` (bytes), ``cpu/CONTAINER`` (cores, mean over a run), ``gpu/CONTAINER`` (GPUs busy at any time), and
-    ``seconds`` of what succeeded.
+    ``seconds`` of what succeeded, the run as a whole (``RUN``) included.
 
     What is rare among runs can be regular among days: of a job every five minutes, the large run of each night is one of
     288, and not among the newest 200 for seven hours a day.

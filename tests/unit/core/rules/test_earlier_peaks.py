@@ -13,7 +13,7 @@ from concertmaster.core.model import DailyPeaks, Recommendation, VolumeUse
 from concertmaster.core.model.policy import AnalysisSettings, Policy, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
 from tests.support.builders import MI, NOW
-from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, Work, cron_job, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 GI = 1024 * MI
@@ -78,6 +78,15 @@ def test_the_limit_against_a_hang_lets_the_longest_runs_of_earlier_days_end(peak
     limit = float(item.edits[0].proposed or 0)
     assert (limit > 1.4 * 3000) is peaks
     assert "1 of 20 executions hung" in item.because
+
+
+def test_the_limit_of_a_job_lets_all_pods_of_the_largest_run_end() -> None:
+    """Three of them one after the other: the deadline is that of the Job, not of a pod."""
+    job = cron_job(completions=3, parallelism=1)
+    of = scenario(job, 42, lambda i: {"job": tuple(Pod(3000 if i in EARLY else 300) for _ in range(3))})
+    (item,) = recommended(of, "timeout")
+    assert float(item.edits[0].proposed or 0) > 1.4 * 9000
+    assert "longest seen 2h30m" in item.evidence[0]
 
 
 def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:

@@ -11,7 +11,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.shared.volumes import claim_name
 from concertmaster.core.known import largest
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.model.daily import DailyPeaks
+from concertmaster.core.model.daily import RUN, DailyPeaks
 from concertmaster.core.units import DAY
 
 Largest = dict[tuple[str, str], float]
@@ -55,6 +55,8 @@ def _largest(runs: Sequence[RunRecord], figures: RunFigures) -> Largest:
             if most := largest(amounts):
                 found[step, f"{name}/{container}"] = most
     for run in runs:
+        if run.outcome is Outcome.SUCCEEDED and (run.run_time or 0.0) > found.get((RUN, "seconds"), 0.0):
+            found[RUN, "seconds"] = run.run_time or 0.0
         for e in run.steps:
             seconds = e.duration if e.outcome.timed else None
             if seconds is not None and seconds > found.get((e.step, "seconds"), 0.0):

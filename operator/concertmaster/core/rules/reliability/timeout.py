@@ -13,6 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
+from concertmaster.core.model.daily import RUN
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.reliability import run_limit
@@ -54,7 +55,8 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon:
             continue
-        if of_run and spec.has_timeout is not None:
+        whole = of_run and spec.has_timeout is not None
+        if whole:
             rows = [
                 DeadlineSpan(step.step, None, r.run_time, 0.0, r.outcome.value == "Succeeded", r.steps, r.unseen)
                 for r in analysis.runs
@@ -70,7 +72,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
                 items.setdefault(row.item, []).append(row.seconds)
         good = [row.seconds for row in rows if row.good]
         rows.sort(key=lambda row: row.seconds)
-        earlier = earlier_peak(evidence, (step.step,), "seconds", max(good, default=0.0))
+        earlier = earlier_peak(evidence, (RUN if whole else step.step,), "seconds", max(good, default=0.0))
         limit = _limit(evidence, good, earlier.amount if earlier is not None else 0.0)
         yield _Times(step, spec, rows, good, tuple(items.values()), limit, earlier)
 
