@@ -103,7 +103,7 @@ class SnapshotBuilder:
         labelled: LabelledWorkflows | None = None,
         owns: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
-        argo: Callable[[], Target | None] = lambda: None,
+        argo: Callable[[], Target | Problem | None] = lambda: None,
     ) -> None:
         """``argo``: the ConfigMap of Argo's controller, where it may be read."""
         self._argo = argo

@@ -31,6 +31,7 @@ from concertmaster.engines.argo.config_maps import (
 )
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.discover import Problem, ProblemKind
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import CONFIG_MAPS, ObjectRef
 
@@ -110,15 +111,16 @@ class ConfigMaps:
 
 class ArgoController:
     """The ConfigMap of the Argo controller in ``namespace``, of which its defaults for workflows are kept. What cannot be
-    read just now stays as it was."""
+    read just now stays as it was; a new process does not take it for absent, which would look like changed workflows."""
 
     def __init__(self, client: KubeClient, access: AccessChecker, namespace: str) -> None:
         self._client = client
         self._access = access
         self._namespace = namespace
         self._known: Target | None = None
+        self._answered = False  # in this process
 
-    def defaults(self) -> Target | None:
+    def defaults(self) -> Target | Problem | None:
         """It, as the object that definitions are also made of; None where it may not be read, or is not there."""
         if self._access.allowed(Right("get", CONFIG_MAPS, self._namespace)) is False:
             return None
@@ -130,8 +132,12 @@ class ArgoController:
             raise
         except KubeError as error:
             log.warning("ConfigMap %s/%s cannot be read: %s", self._namespace, CONTROLLER, error)
+            if not self._answered and not isinstance(error, Forbidden):
+                text = f"ConfigMap {self._namespace}/{CONTROLLER} cannot be read; the next cycle tries again"
+                return Problem(ProblemKind.UNAVAILABLE, text)
         else:
             self._known = self._kept(workflow_defaults(raw))
+        self._answered = True
         return self._known
 
     def _kept(self, spec: Mapping[str, Any]) -> Target:

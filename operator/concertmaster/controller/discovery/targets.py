@@ -19,7 +19,7 @@ from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan, scan_changed
-from concertmaster.kube.objects import ObjectRef, Resource, target_resource
+from concertmaster.kube.objects import CONFIG_MAPS, ObjectRef, Resource, target_resource
 
 _DROPPED = ("managedFields", "selfLink")
 _BULKY = ("kubectl.kubernetes.io/last-applied-configuration",)
@@ -141,16 +141,19 @@ def refresh(
     heartbeat: Callable[[], None] = lambda: None,
     owns: Callable[[str], bool] = everything,
     passes: TransientFaults | None = None,
-    also: Target | None = None,
+    also: Target | Problem | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
     keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon. ``also`` is one
-    more target, of a kind that is not listed. ``previous`` itself is returned while nothing has changed, which spares
-    working out again what follows from it."""
+    ConfigMap, a kind that is not listed, or why it cannot be read just now. ``previous`` itself is returned while nothing
+    has changed, which spares working out again what follows from it."""
     passes = passes or TransientFaults(namespaces)
     soon_gone: list[Problem] = []
-    targets: dict[TargetId, Target] = {also.id: also} if also is not None else {}
+    targets: dict[TargetId, Target] = {also.id: also} if isinstance(also, Target) else {}
     scans: dict[Resource, Scan] = {}
+    if isinstance(also, Problem):
+        scans[CONFIG_MAPS] = Scan(CONFIG_MAPS, 0, (also,))
+        soon_gone.append(also)
     for resource in resources:
 
         def ours(obj: Mapping[str, Any], resource: Resource = resource) -> bool:

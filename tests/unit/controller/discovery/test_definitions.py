@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.api.conditions import Reason
 from concertmaster.controller.discovery import definitions as module
 from concertmaster.controller.discovery.config_maps import ArgoController
 from concertmaster.controller.discovery.definitions import Definitions
@@ -90,6 +91,32 @@ def test_defaults_of_the_argo_controller_are_part_of_a_definition() -> None:
     assert parallelism() == 7
     del client.objects[CONTROLLER]
     assert parallelism() is None
+
+
+def test_a_new_process_does_not_take_defaults_it_cannot_read_for_absent() -> None:
+    """Else every workflow would look changed, once without them and once more with them."""
+    client = MemoryClient()
+    client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"))["spec"])
+    client.put(
+        CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
+    )
+    controller, definitions = ArgoController(client, AccessChecker(client), "argo"), Definitions()
+    spec = {"workflowRef": {"apiVersion": TEMPLATES.api_version, "kind": TEMPLATES.kind, "name": "etl"}}
+    profile = Entry(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
+    client.faults["GET", CONTROLLER] = [errors.Busy("busy", status=503)]
+    targets = refresh(client, [TEMPLATES], (), NO_TARGETS, also=controller.defaults())
+    waits = definitions.resolve(profile, targets)
+    assert waits.definition is None and waits.finding.reason == Reason.TARGET_UNAVAILABLE
+    assert "ConfigMap argo/workflow-controller-configmap cannot be read" in waits.finding.message
+    targets = refresh(client, [TEMPLATES], (), targets, also=controller.defaults())
+    definition = definitions.resolve(profile, targets).definition
+    assert definition is not None and definition.graph.parallelism == 5
+
+
+def test_defaults_that_are_denied_hold_nothing_up() -> None:
+    client = MemoryClient()
+    client.faults["GET", CONTROLLER] = [errors.Forbidden("no", status=403)]
+    assert ArgoController(client, AccessChecker(client), "argo").defaults() is None
 
 
 def test_the_argo_controller_is_read_where_that_is_allowed() -> None:
