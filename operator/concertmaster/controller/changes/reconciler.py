@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,7 +41,7 @@ from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
-from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
 
@@ -252,7 +252,8 @@ class Changes:
         elif decision.step is Step.WITHDRAW:
             self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
         elif change.phase in FINISHED and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:
-            self._writer.delete(change)
+            with suppress(Forbidden):  # where changes are not allowed any more, they stay and harm nobody
+                self._writer.delete(change)
 
     # --- one workflow
 

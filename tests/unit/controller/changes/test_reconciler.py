@@ -1199,6 +1199,18 @@ def test_finished_changes_of_a_deleted_profile_are_pruned_in_the_end() -> None:
     assert bed.cpu() == "2"
 
 
+def test_changes_of_a_deleted_profile_that_may_not_be_deleted_are_no_failure() -> None:
+    """apply.enabled was turned off since: a problem in each cycle would raise the alert that none succeeds."""
+    bed = applied()
+    later(bed, 2, 1500.0)
+    bed.delete(PROFILES, "etl")
+    bed.client.faults["DELETE", bed.one().ref.path] = [errors.Forbidden("no", status=403)]
+    bed.run(90 * 24 * HOUR)
+    assert len(bed.all()) == 1 and not bed.problems
+    bed.run()
+    assert bed.all() == []
+
+
 def test_the_journal_forgets_the_plan_of_a_change_that_is_pruned() -> None:
     """Else it would grow by each change there ever was."""
     bed = applied()
