@@ -41,7 +41,8 @@ _NAMES = re.compile(
 # What stores and proxies say to whom they do not know, and what to do about it. Looked for, never quoted.
 _UNKNOWN = (
     (re.compile(r"no org ?id|X-Scope-OrgID", re.I), "Name the tenant: headers: {X-Scope-OrgID: TENANT} of the source"),
-    (re.compile(r"Missing Authentication Token|SigV4|AWS4-HMAC|signature", re.I),
+    # In AWS's own words: other proxies find fault with the signature of a bearer token.
+    (re.compile(r"Missing Authentication Token|SigV4|AWS4-HMAC|AWS Secret|request signature we calculated"),
      "It takes signed requests only: put its signing proxy in between and name that in url"),
     (re.compile(r"user=.?system:(serviceaccount|anonymous)|cannot (get|create) resource", re.I),
      "Give the ServiceAccount of the token the right that the server's proxy asks for (on OpenShift: the ClusterRole"

@@ -437,6 +437,7 @@ def test_an_answer_without_end_is_not_read_to_the_end(store: Store) -> None:
             "cluster-monitoring-view",
         ),
         (401, b"who are you? SECRET", "Check url, auth and headers"),
+        (401, b"failed to verify token: square/go-jose: invalid signature", "Check url, auth and headers"),
         (405, b"Method Not Allowed", "pass POST to /api/v1/query"),
         (400, b'unsupported path requested: "/api/v1/query"', "/select/0/prometheus"),
     ],
