@@ -60,6 +60,9 @@ def test_a_volume_is_not_replaced_by_one_that_earlier_days_fill() -> None:
         "Replace PersistentVolumeClaim scratch with a smaller one"
     ]
     assert recommended(of, "volume-size") == []
+    less = replace(pods[1], volumes=(VolumeUse("scratch", 30 * GI, 200 * GI),))
+    (item,) = recommended(loads(pods[0], less), "volume-size")
+    assert "30Gi of 200Gi (15%) in the largest run of 2 of 15 days (5Gi in the newest runs)" in item.because
 
 
 @pytest.mark.parametrize(("peaks", "proposed"), [(False, "4 -> 1"), (True, "4 -> 3")])
@@ -80,6 +83,14 @@ def test_the_limit_against_a_hang_lets_the_longest_runs_of_earlier_days_end(peak
     assert "1 of 20 executions hung" in item.because
 
 
+def test_a_limit_that_the_longest_runs_of_earlier_days_exceeded_is_raised_for_them() -> None:
+    of = loads(Pod(300), Pod(3000), transform={"activeDeadlineSeconds": 2400})
+    assert "timeout.transform" not in [r.id for r in recommended(of, "timeout", peaks=False)]
+    item = next(r for r in recommended(of, "timeout") if r.id == "timeout.transform")
+    assert item.action == "Raise time limit of transform: 40m00s -> 1h30m"
+    assert item.because.startswith("the longest execution took 51m19s in the largest run of 2 of 15 days, and 5m")
+
+
 def test_the_limit_of_a_job_lets_all_pods_of_the_largest_run_end() -> None:
     """Three of them one after the other: the deadline is that of the Job, not of a pod."""
     job = cron_job(completions=3, parallelism=1)
@@ -87,6 +98,7 @@ def test_the_limit_of_a_job_lets_all_pods_of_the_largest_run_end() -> None:
     (item,) = recommended(of, "timeout")
     assert float(item.edits[0].proposed or 0) > 1.4 * 9000
     assert "longest seen 2h30m" in item.evidence[0]
+    assert item.expected == "a hang ends after at most 4h00m; the longest run so far took 2h30m"
 
 
 def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:

@@ -177,6 +177,9 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     cause = (
         f"{killed} of {text.count(executions, 'execution')} {'was' if killed == 1 else 'were'} stopped by it"
         if killed
+        else f"the longest execution took {text.duration(limit.longest)} {row.earlier.when}, and"
+        f" {text.duration(row.earlier.recent)}"
+        if row.earlier is not None
         else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(limit.longest)}"
     )
     return Finding(
@@ -219,7 +222,8 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     if not limits:
         return None
     names = [evidence.title(n) for n in limits]
-    longest = max(r.run_time or 0.0 for r in evidence.analysis.runs)
+    earlier = [row.earlier.amount for row in rows if row.earlier is not None]
+    longest = max([*(r.run_time or 0.0 for r in evidence.analysis.runs), *earlier])
     return Finding(
         action=f"Set a time limit for {text.listing(names)}",
         because=(

@@ -99,8 +99,10 @@ _TEMPLATES = "set resources.requests.storage in the workflow's volumeClaimTempla
 def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     """A volume little used even by the fullest run. Claims cannot shrink, so it is replaced by another."""
     times = evidence.settings.number("timesNeeded", 3.0)
+    seen = f"in {text.count(fill.runs, 'run')} ({evidence.window()})"
     if (earlier := earlier_peak(evidence, fill.steps, f"volume/{fill.claim}", fill.peak)) is not None:
         fill = replace(fill, peak=earlier.amount)
+        seen = f"{earlier.when} ({text.memory(earlier.recent)} in the newest runs)"
     new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * GIB
     freed = (fill.capacity - new) / GIB
     if fill.runs < _MIN_RUNS or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
@@ -115,8 +117,7 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         action=f"Replace {_whose(fill)} with a smaller one: {now} -> {text.memory(new)}"
         f" ({text.percent(fill.peak / fill.capacity)} used at most)",
         because=(
-            f"{steps} used at most {text.memory(fill.peak)} of {now} ({text.percent(fill.peak / fill.capacity)}) in"
-            f" {text.count(fill.runs, 'run')} ({evidence.window()})"
+            f"{steps} used at most {text.memory(fill.peak)} of {now} ({text.percent(fill.peak / fill.capacity)}) {seen}"
         ),
         otherwise=f"{freed:.0f}Gi stay reserved that no run has used",
         category=Category.COST,
