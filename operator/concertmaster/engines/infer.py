@@ -101,7 +101,7 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     several: set[str] = set()  # steps of which a run had more than one item
     daemons = {e.step for rows in settled for e in rows if e.serving is not None}
     suffix = definition.engine.work_suffix if definition is not None else ""
-    daemons |= {name for name in names if suffix and f"{name}{suffix}" in names}
+    creators = {name for name in names if suffix and f"{name}{suffix}" in names}
     for rows in settled:
         of_step: dict[str, set[str | None]] = {}
         for e in rows:
@@ -115,7 +115,8 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
                 depends_on=tuple(names[above] for above in np.flatnonzero(direct[:, place])),
                 ordering_only=(),
                 fan_out=base.fan_out or name in several,
-                daemon=base.daemon or name in daemons,
+                daemon=base.daemon or name in daemons or name in creators,
+                creates=base.creates or name in creators,
                 conditional=present[name] < _UNCONDITIONAL_SHARE * len(spans),
             )
         )

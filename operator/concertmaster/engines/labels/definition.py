@@ -101,4 +101,7 @@ def _steps(declared: Mapping[str, Any], labels: PodLabels | None, problems: Prob
         term = (LabelRequirement(labels.run, "Exists"),) if labels is not None else ()
         steps[name] = StepSpec(name, depends_on=tuple(dict.fromkeys(b for b in before if b)), selector=term)
     daemons = {spec.name: spec for spec in (preset_of(labels).daemons if labels is not None else ())}
-    return tuple(replace(s, daemon=s.name in daemons) for s in ordered_steps(steps, problems))
+    return tuple(
+        replace(s, daemon=s.name in daemons, creates=s.name in daemons and daemons[s.name].creates)
+        for s in ordered_steps(steps, problems)
+    )

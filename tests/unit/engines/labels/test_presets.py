@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import pytest
 import yaml
 
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDefinition
-from concertmaster.engines import ENGINES, assign, build_run, define, infer_definitions
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.units import DAY
+from concertmaster.engines import ENGINES, assign, build_run, complete, define, infer_definitions
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
@@ -99,6 +104,27 @@ def test_a_run_worker_is_beside_its_steps_and_is_the_work_where_there_are_none()
         run = build_run(definition.key, name, rows, definition)
         assert {e.step for e in run.steps} == steps
         assert run.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("steps", [(), ("run-worker", "load_orders")], ids=["inferred", "declared"])
+def test_a_step_is_io_bound_although_the_run_worker_beside_it_uses_more_of_the_cpu(steps: tuple[str, ...]) -> None:
+    """The run worker waits for the step, not the step for the run worker."""
+    rows = yaml.safe_load((RECORDED / "dagster.yaml").read_text())
+    definition = profile("dagster", "nightly_sales", **({"steps": [{"name": n} for n in steps]} if steps else {}))
+
+    def pods(run: int) -> Iterator[PodFact]:
+        for row, cores, begin, end in zip(rows, (0.06, 0.02), (0, 5), (300 + run % 3, 290 + run % 3), strict=True):
+            of = fact({**row, "pod": f"{row['pod']}-{run}", "labels": {**row["labels"], "dagster/run-id": f"r{run}"}})
+            at = run * DAY
+            used = ContainerFact("dagster", started=at + begin, cpu_request=0.1, memory_request=1e9,
+                                 cpu_seconds=cores * (end - begin), cpu_sampled_seconds=end - begin)  # fmt: skip
+            times = {"created": at + begin, "scheduled": at + begin, "started": at + begin, "finished": at + end}
+            yield replace(of, containers=(used,), **times)
+
+    placed = assign([pod for run in range(1, 13) for pod in pods(run)], [definition]).executions[definition.key]
+    runs = [build_run(definition.key, name, own, definition) for name, own in placed.items()]
+    result = analyze_workflow(*complete(definition, runs), Policy(), profile="it", now=13 * DAY)
+    assert [r.step for r in result.recommendations if r.rule == "io-bound"] == ["load_orders"]
 
 
 def test_pods_that_labels_do_not_tell_apart_are_numbered() -> None:

@@ -9,20 +9,19 @@ from concertmaster.core.model import WorkflowGraph
 
 
 def serving(step: StepAnalysis, analysis: Analysis) -> list[str]:
-    """The daemons a pod of which uses more of the CPU than one of ``step``, unless they begin after it, or wait for a step
-    themselves, as the worker of Airflow for the pod of its operator."""
+    """The daemons a pod of which uses more of the CPU than one of ``step``, unless they begin after it, or only wait for
+    what they create, as the run worker of Dagster and the worker of an Airflow operator for pods of steps."""
     own = _cores(step)
     if own is None:
         return []
-    graph, suffix = analysis.definition.graph, analysis.definition.engine.work_suffix
     return [
         other.step
         for other in analysis.steps
         if other.spec is not None
         and other.spec.daemon
+        and not other.spec.creates
         and (_cores(other) or 0.0) > own
-        and not (suffix and graph.step(f"{other.step}{suffix}") is not None)
-        and step.step not in _above(other.step, graph)
+        and step.step not in _above(other.step, analysis.definition.graph)
     ]
 
 

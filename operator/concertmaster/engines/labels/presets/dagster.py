@@ -39,7 +39,7 @@ DAGSTER = Preset(
     title="Dagster",
     keys=PodLabels("dagster/job", "dagster/run-id", "dagster/op", preset="dagster"),
     of_step=_step,
-    daemons=(StepSpec(WORKER, daemon=True, conditional=True),),
+    daemons=(StepSpec(WORKER, daemon=True, conditional=True, creates=True),),
     written=remedies,
     main=frozenset({"dagster"}),
 )
