@@ -7,7 +7,7 @@ effect at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
@@ -15,6 +15,7 @@ from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import Policy
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
@@ -43,11 +44,8 @@ class PolicyReader:
         followed, present = subject.policy, self._present(subject)
         if followed is None or present is None:
             return False
-        return (followed.source, followed.suspended, followed.apply) == (
-            present.source,
-            present.suspended,
-            present.apply,
-        )
+        apply = replace(present.apply, mode=ApplyMode.RECOMMEND) if subject.led else present.apply
+        return (followed.source, followed.suspended, followed.apply) == (present.source, present.suspended, apply)
 
     def _present(self, subject: Subject) -> Policy | None:
         registry, entry = Registry(), subject.entry

@@ -33,7 +33,8 @@ _KEPT_UNREAD = (200, 14 * DAY)  # runs and seconds of a profile whose policy is 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One profile with everything that is known before the metrics are read. ``policy`` is None for one that cannot be
-    read; ``policy_edition`` is a fingerprint of it."""
+    read; ``policy_edition`` is a fingerprint of it. ``led``: another profile of the same workflow is used for changes, so
+    that ``policy`` only recommends, whatever its source says."""
 
     entry: Entry
     policy: Policy | None
@@ -44,6 +45,7 @@ class Subject:
     refusal: ConditionUpdate | None = None  # why its source may not be queried
     target: Target | None = None  # the object that defines it
     held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
+    led: bool = False
 
     @property
     def profile(self) -> WorkflowProfile:

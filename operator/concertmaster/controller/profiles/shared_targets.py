@@ -50,6 +50,7 @@ def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
         resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)),
         policy=policy,
         policy_edition=fingerprint(policy),
+        led=True,
     )
 
 

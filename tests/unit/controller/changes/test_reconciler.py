@@ -984,6 +984,17 @@ def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     assert "because no policy allows changes now. To roll it back: kubectl -n demo patch" in event["note"]
 
 
+def test_a_deleted_change_is_reported_and_left_where_another_profile_is_used_for_changes() -> None:
+    """It was neither for good: that profile's policy never is the one that its source says."""
+    bed = applied()
+    same = bed.client.objects[PROFILES.path("demo", "etl")]["spec"]
+    bed.client.put(PROFILES, "demo", "a", spec=same)  # as old, and first by name
+    bed.delete(CHANGES, bed.one().name)
+    bed.run()
+    assert bed.cpu() == "1500m" and bed.pages.journal("change/") == {}
+    assert any("To roll the change back: kubectl -n demo patch" in p for p in bed.problems)
+
+
 def test_an_event_about_a_deleted_change_has_the_whole_command_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events are cut off at 1,000 bytes, and a command for several fields may be longer."""
     monkeypatch.setattr(recovery, "MAX_NOTE", 300)
