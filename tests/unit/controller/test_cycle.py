@@ -780,6 +780,19 @@ def test_runs_before_a_change_are_kept_as_long_as_those_after_it_are_compared_wi
     assert bed.history.tidied[0][ETL] == ((200 + 200, 28 * 86400.0) if more else (200, 14 * 86400.0))
 
 
+def test_nothing_is_worked_out_for_the_runs_of_workflows_without_changes(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the runs of ten thousand workflows are due takes a second of each hour."""
+
+    def unexpected(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("concertmaster.controller.discovery.subject.scheduled", unexpected)
+    bed.run()
+    assert bed.history.tidied[0][ETL] == (200, 14 * 86400.0)
+
+
 def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
     bed.run()
     bed.sources.reports["default"] = replace(report(ok=False), data_until=None)

@@ -281,10 +281,13 @@ def retained(subjects: Sequence[Subject], changes: Sequence[Entry], now: float) 
     for line in [c.line for c in changes if c.line is not None and not c.line.restored]:
         kept[line.workflow] = max(line.applied or 0.0, kept.get(line.workflow, 0.0))
     for s in subjects:
-        if s.policy is not None:
-            settings = scheduled(s.policy.apply.verify, s.resolved.definition, now)
-            seconds, place = watched_until(settings), (s.entry.namespace, s.entry.name)
-            if place in verified or now - kept.get("/".join(place), 0.0) < seconds:
-                runs, window = reaches[s.key]
-                reaches[s.key] = (runs + max(settings.max_runs, MAX_RUNS), window + seconds)
+        place = s.entry.namespace, s.entry.name
+        since = now if place in verified else kept.get("/".join(place))
+        if s.policy is None or since is None:
+            continue  # of ten thousand workflows: when their runs are due takes seconds to work out
+        settings = scheduled(s.policy.apply.verify, s.resolved.definition, now)
+        seconds = watched_until(settings)
+        if now - since < seconds:
+            runs, window = reaches[s.key]
+            reaches[s.key] = (runs + max(settings.max_runs, MAX_RUNS), window + seconds)
     return reaches
