@@ -32,14 +32,14 @@ def _where_time_goes(step: StepAnalysis) -> str:
 def _hint(step: StepAnalysis, analysis: Analysis) -> str:
     if step.spec is not None and step.spec.creates:
         return "it waits for the object it creates, so look at what that runs"
-    daemons = serving(step, analysis)
-    if daemons:
-        return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Relative to one core, whatever is requested: a fully busy single thread is not waiting.
     busy = [u * (c.cpu_request or 0.0) for c in step.containers if (u := c.cpu_utilization) is not None]
     if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
+    daemons = serving(step, analysis)
+    if daemons and max(busy, default=0.0) <= 0.7:  # else it works itself
+        return f"it waits for {text.listing(daemons)}, so look at what takes time there"
     off = bool(busy) and max(busy) < 0.3
     if uses and max(uses) > 0.8:
         used = f"it uses {text.percent(max(uses))} of the CPU it requests"

@@ -208,3 +208,21 @@ def test_a_step_that_waits_for_the_work_of_a_daemon_is_not_io_bound(cores: float
     s = scenario(argo(*tasks, templates={"workers": {"daemon": True}}), 20, work)
     assert len(s.recommended("io-bound")) == found
     assert ("it waits for workers, so look" in s.one("bottleneck").because) == (not found)
+
+
+def test_a_step_that_computes_does_not_wait_for_a_daemon_that_does_more() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(600)
+        own, of_database = (measured(cpu_seconds=c * seconds, cpu_sampled_seconds=seconds) for c in (0.95, 1.5))
+        return {
+            "load": value(60),
+            "database": Pod(seconds + 5, containers=of_database),
+            "model": Pod(seconds, containers=own),
+        }
+
+    tasks = task("load"), task("database", "load"), task("model", "database")
+    because = scenario(argo(*tasks, templates={"database": {"daemon": True}}), 20, work).one("bottleneck").because
+    assert "it uses 95% of the CPU it requests" in because
+    assert "waits" not in because
