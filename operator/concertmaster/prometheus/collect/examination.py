@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -98,11 +99,17 @@ class Examination:
             return Diagnostic(series.name, DiagnosticStatus.OK, f"{count:.0f} series in the last {_HOURS} h")
         mark = DiagnosticStatus.FAIL if series.essential else DiagnosticStatus.WARN
         result = f"no series in the last {_HOURS} h: {series.effect}"
-        if self._base and self._value(f"count(last_over_time({series.name}[{_HOURS}h]))", series.name):
+        if self._base and self._anywhere(series.name):
             matchers = f"extraMatchers of this source ({', '.join(sorted(self._client.source.extra_matchers))})"
             result = f"the metrics source has series, but none that {matchers} select: {series.effect}"
             return Diagnostic(series.name, mark, result, "correct extraMatchers, or have this scrape add these labels")
         return Diagnostic(series.name, mark, result, series.fix)
+
+    def _anywhere(self, metric: str) -> bool:
+        """Whether the store has a series without extraMatchers, as far as it says: that may be of many clusters."""
+        with suppress(MetricsError):
+            return bool(self._value(f"count(last_over_time({metric}[{_HOURS}h]))", metric))
+        return False
 
     def _honor_labels(self) -> Diagnostic:
         if names := self._client.source.labels.state_metrics:
