@@ -58,7 +58,7 @@ CHECKS = (
 TIERS = (
     *CHECKS,
     Tier("unit", _pytest("-n", "2", "tests/unit", "tests/property", "tests/golden"), 1800),
-    Tier("cluster", _pytest("-n", "2", "--dist", "loadfile", "tests/cluster"), 1800, bed=True),
+    Tier("cluster", _pytest("-n", "2", "--dist", "loadfile", "tests/cluster"), 2700, bed=True),
     Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 1200, bed=True),
     Tier("loop", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/loop")), 1500, bed=True),
     Tier("chart", _pytest("-n", "2", "--dist", "loadfile", "tests/chart"), 1800, bed=True),
