@@ -109,7 +109,7 @@ def test_it_reads_the_cluster_of_the_kubeconfig(
     cluster = make_control_plane(Options()).cluster
     install_crds(cluster)
     cluster.kubectl("create", "namespace", "etl")
-    flow, _ = analysed("nightly", "train")
+    flow, _ = analysed("nightly")
     ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly"}
     kind = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile"}
     cluster.apply({**kind, "metadata": {"name": "nightly", "namespace": "etl"}, "spec": {"workflowRef": ref}})
