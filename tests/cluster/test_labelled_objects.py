@@ -35,7 +35,7 @@ def test_the_object_of_a_run_says_how_it_ended_where_its_pods_do_not(
     end = time.time() - 30.0
     pods, played = recorded(namespace, ["kubeflow-trainer", "kuberay"], RUNS, end)
     seen = [*spark(namespace, RUNS, end), *pods]
-    for container in ("spark-kubernetes-executor", "node", "ray-head", "ray-worker"):
+    for container in ("spark-kubernetes-driver", "node", "ray-head", "ray-worker"):
         seen = taken(seen, container)
     prometheus = make_prometheus(history=history(seen, [], end, days=0.5))
     names = {one.preset: sorted(one.runs) for one in played.values()}
