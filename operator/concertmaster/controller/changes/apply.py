@@ -66,7 +66,7 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
         before, a write of its recommendation was refused not long ago, or the server does not take it."""
-        if self._denied.get(plan.namespace) == now or self._writer.paused(plan, now, DAY):
+        if self._denied.get(plan.namespace) == now:
             return None
         taken = {c.name: c for c in known}
         attempt = 1
@@ -74,6 +74,8 @@ class Apply:
             if taken[name].phase not in _REPEATABLE or attempt >= _ATTEMPTS:
                 return None
             attempt += 1
+        if self._writer.paused(plan, now, DAY):
+            return None  # asked of the journal last: most plans of a cycle were finished before
         self._writer.journal.note_proposed(plan.digest, now)
         try:
             raw = self._writer.client.create(CHANGES.path(plan.namespace), new_object(plan, name))

@@ -131,6 +131,11 @@ class StepExecution:
         return seconds if seconds > 0.0 else 0.0
 
     @property
+    def scheduling_latency(self) -> float | None:
+        """Seconds from pod creation to its scheduling; None when either is unknown."""
+        return self.scheduled - self.created if self.scheduled is not None and self.created is not None else None
+
+    @property
     def held(self) -> float | None:
         """Seconds for which its requests are reserved: on a node, that is from its scheduling to its end; from its creation
         where that is unknown."""
@@ -215,7 +220,7 @@ class RunRecord:
     @property
     def queue_time(self) -> float | None:
         """Longest wait of the run's pods for a node in seconds; None when unknown for all pods."""
-        waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]
+        waits = [wait for e in self.steps if (wait := e.scheduling_latency) is not None]
         return max(0.0, *waits) if waits else None
 
 

@@ -42,16 +42,22 @@ def test_a_write_that_is_undone_at_once_is_a_conflict_and_is_not_repeated() -> N
     assert question.decision is None  # for 30 days a person decides
 
 
-def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> None:
-    bed = Bed(cooldown="0s", changeHistoryLimit=1)
-    answers: list[str] = []
+def refused_at(bed: Bed) -> list[float]:
+    """Let the server refuse every write from now on: when one is tried."""
+    answers: list[float] = []
 
     def refuse(method: str, path: str) -> None:
         if (method, path) == ("DRY", TARGET):
-            answers.append(path)
+            answers.append(bed.now)
             raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
 
     bed.client.on_request = refuse
+    return answers
+
+
+def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> None:
+    bed = Bed(cooldown="0s", changeHistoryLimit=1)
+    answers = refused_at(bed)
     for _ in range(2 * 60):
         bed.run(60.0)
     assert len(answers) == 2  # at once, and after an hour
@@ -64,14 +70,7 @@ def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> Non
 
 def test_a_refusal_of_long_ago_does_not_count_as_one_in_a_row() -> None:
     bed = Bed(cooldown="0s")
-    answers: list[float] = []
-
-    def refuse(method: str, path: str) -> None:
-        if (method, path) == ("DRY", TARGET):
-            answers.append(bed.now)
-            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
-
-    bed.client.on_request = refuse
+    answers = refused_at(bed)
     for _ in range(4):
         bed.run(HOUR)
     assert len(answers) == 3  # the next would come after four hours
@@ -84,14 +83,7 @@ def test_a_refusal_of_long_ago_does_not_count_as_one_in_a_row() -> None:
 
 def refusing(bed: Bed, *, restarted: bool) -> list[float]:
     """When writes are tried that the server refuses, in 24 cycles of an hour."""
-    answers: list[float] = []
-
-    def refuse(method: str, path: str) -> None:
-        if (method, path) == ("DRY", TARGET):
-            answers.append(bed.now)
-            raise errors.Rejected("a limit of the cluster", status=422, reason="Invalid")
-
-    bed.client.on_request = refuse
+    answers = refused_at(bed)
     for _ in range(24):
         bed.run(HOUR)
         if restarted:

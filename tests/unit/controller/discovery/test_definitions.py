@@ -64,15 +64,21 @@ CONTROLLER = CONFIG_MAPS.path("argo", "workflow-controller-configmap")
 TEMPLATES = Resource("argoproj.io/v1alpha1", "WorkflowTemplate", "workflowtemplates")
 
 
-def test_defaults_of_the_argo_controller_are_part_of_a_definition() -> None:
+def with_defaults() -> tuple[MemoryClient, ArgoController, Entry]:
+    """A template, and an Argo controller whose defaults have a parallelism of 5."""
     client = MemoryClient()
     client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"))["spec"])
     client.put(
         CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
     )
-    controller, definitions = ArgoController(client, AccessChecker(client), "argo"), Definitions()
     spec = {"workflowRef": {"apiVersion": TEMPLATES.api_version, "kind": TEMPLATES.kind, "name": "etl"}}
     profile = Entry(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
+    return client, ArgoController(client, AccessChecker(client), "argo"), profile
+
+
+def test_defaults_of_the_argo_controller_are_part_of_a_definition() -> None:
+    client, controller, profile = with_defaults()
+    definitions = Definitions()
     targets = NO_TARGETS
 
     def parallelism() -> int | None:
@@ -95,14 +101,8 @@ def test_defaults_of_the_argo_controller_are_part_of_a_definition() -> None:
 
 def test_a_new_process_does_not_take_defaults_it_cannot_read_for_absent() -> None:
     """Else every workflow would look changed, once without them and once more with them."""
-    client = MemoryClient()
-    client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"))["spec"])
-    client.put(
-        CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
-    )
-    controller, definitions = ArgoController(client, AccessChecker(client), "argo"), Definitions()
-    spec = {"workflowRef": {"apiVersion": TEMPLATES.api_version, "kind": TEMPLATES.kind, "name": "etl"}}
-    profile = Entry(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
+    client, controller, profile = with_defaults()
+    definitions = Definitions()
     client.faults["GET", CONTROLLER] = [errors.Busy("busy", status=503)]
     targets = refresh(client, [TEMPLATES], (), NO_TARGETS, also=controller.defaults())
     waits = definitions.resolve(profile, targets)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from concertmaster.core.analysis.nodes.slow import SlowNodes
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
+from concertmaster.core.analysis.replay.work import list_schedule
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, StepExecution
@@ -63,7 +64,11 @@ def _work(pods: Sequence[_Pod]) -> tuple[float, float]:
         items.setdefault(pod.execution.item, []).append(pod)
     slots = _at_once(pods)
     if slots < len(items):
-        return _span([pod.now for pod in pods], slots), _span([pod.then for pod in pods], slots)
+        alone: Sequence[Sequence[int]] = [()] * len(pods)  # none waits for another
+        return (
+            list_schedule([pod.now for pod in pods], alone, slots),
+            list_schedule([pod.then for pod in pods], alone, slots),
+        )
     spans = []
     for chain in items.values():
         now, then = sum(pod.now for pod in chain), sum(pod.then for pod in chain)
@@ -83,14 +88,6 @@ def _at_once(pods: Sequence[_Pod]) -> int:
         heappush(ends, e.finished or 0.0)
         most = max(most, len(ends))
     return most
-
-
-def _span(seconds: Sequence[float], slots: int) -> float:
-    """How long pods of these lengths take, each in the next of ``slots`` that is free."""
-    free = [0.0] * slots
-    for length in seconds:
-        heapreplace(free, free[0] + length)
-    return max(free)
 
 
 def _factor(e: StepExecution, slow: SlowNodes, unknown: float) -> float:

@@ -48,7 +48,7 @@ def before_start(evidence: Evidence, rise: Regression, step: str) -> str:
     if was is None or now is None:
         return ""
     found = []
-    for name, seconds in (("scheduling latency", _pending), ("startup", _starting)):
+    for name, seconds in (("scheduling latency", lambda e: e.scheduling_latency), ("startup", _starting)):
         old, new = (median(seconds(e) for e in side) for side in sides)
         if old is not None and new is not None and 2.0 * (new - old) >= now - was > 0.0:
             found.append((new - old, f" (most of it {name}: {text.duration(new)} instead of {text.duration(old)})"))
@@ -58,10 +58,6 @@ def before_start(evidence: Evidence, rise: Regression, step: str) -> str:
 def _last(run: RunRecord, step: str) -> StepExecution | None:
     """The execution of the step that took longest from its creation on."""
     return max((e for e in run.steps if e.step == step and e.span), key=lambda e: e.span or 0.0, default=None)
-
-
-def _pending(e: StepExecution) -> float | None:
-    return e.scheduled - e.created if e.scheduled is not None and e.created is not None else None
 
 
 def _starting(e: StepExecution) -> float | None:

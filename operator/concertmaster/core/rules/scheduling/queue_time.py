@@ -69,7 +69,7 @@ def _hours(evidence: Evidence) -> str:
     """The hour of the day (UTC) with the longest waits, if it stands out and has most of them, as text."""
     longest = []
     for run in evidence.analysis.runs:
-        waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
+        waits = [wait for e in run.steps if (wait := e.scheduling_latency) is not None]
         if waits and run.start is not None:
             longest.append((run.start, max(waits)))
     hour = worst_hour(longest)
