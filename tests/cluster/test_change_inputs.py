@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 BEFORE, AFTER, PODS = 24, 16, 6  # runs before and after the change, pods of each
 NOW, THEN = 2, 3  # pods at a time
+APART = 7 * EVERY  # of the runs before: a week of them shows weekends and working days, whatever day it is now
 LATER, AHEAD = (AFTER + 1) * EVERY, EVERY  # of the second look, and how far the metrics go on after it
 PER_ROW = 0.2  # seconds of a pod
 KEPT = 300.0  # seconds for which a finished pod, and its Job, are there
@@ -70,12 +71,12 @@ class Workflow:
     known: bool = True
 
 
-SMALL, LARGE = (500.0, 1500.0), (1200.0, 3600.0)
+SMALL, LARGE, HUGE = (500.0, 1500.0), (1200.0, 3600.0), (2000.0, 6000.0)
 WORKFLOWS = (
     Workflow("grown", (SMALL, LARGE), 1.0, "Improved", longer=True),
     Workflow("shrunk", (LARGE, SMALL), 2.2, "Worse", longer=False),
     Workflow("even", (SMALL, SMALL), 1.0, "Improved", longer=False),
-    Workflow("untold", (SMALL, LARGE), 1.0, "Worse", longer=True, known=False),
+    Workflow("untold", (SMALL, HUGE), 1.0, "Worse", longer=True, known=False),
 )
 
 
@@ -119,7 +120,7 @@ def run_of(namespace: str, of: Workflow, start: float, changed: bool, chance: ra
 def runs_of(namespace: str, of: Workflow, now: float) -> tuple[list[Run], list[Run]]:
     """Those that ended before ``now``, and those that began after it."""
     chance = random.Random(of.name)
-    starts = [now - (BEFORE - i) * EVERY for i in range(BEFORE)]
+    starts = [now - (BEFORE - i) * APART for i in range(BEFORE)]
     later = [now + (i + 0.5) * EVERY for i in range(AFTER)]
     return tuple(
         [run_of(namespace, of, start, changed, chance) for start in of_side]
@@ -131,7 +132,7 @@ def exposition(namespace: str, now: float) -> tuple[list[str], dict[str, float]]
     """The series of all runs up to the later moment, and by workflow the ratio of run times after to before."""
     sides = {of: runs_of(namespace, of, now) for of in WORKFLOWS}
     runs = [run for both in sides.values() for side in both for run in side]
-    begun, end = now - (BEFORE + 2) * EVERY, now + LATER + AHEAD
+    begun, end = now - (BEFORE + 1) * APART, now + LATER + AHEAD
     throughout = life(
         namespace, "throughout", begun, end + EVERY - begun, {}
     )  # metrics without any pod would count as lost
@@ -162,7 +163,7 @@ def test_a_change_is_judged_by_runs_at_equal_input(
     apply(cluster, *(cron_job(namespace, of.name, "200m", parallelism=NOW, completions=PODS) for of in WORKFLOWS))
     auto = {"mode": "Auto", "maxRisk": "Medium", "allow": ["Parallelism"], "bounds": {"parallelism": {"max": THEN}}}
     apply(cluster, policy(namespace, discover=DISCOVER_CRONJOBS, apply=auto, extraMetrics=[METRIC]))
-    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace], limits={"backfill": "8d"})
 
     def changes() -> dict[str, dict[str, Any]]:
         """The change of each workflow."""
