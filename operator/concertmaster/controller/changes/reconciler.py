@@ -248,7 +248,7 @@ class Changes:
         """A change whose profile does not exist."""
         decision = without_profile(change.phase, change.profile)
         if decision.step in (Step.ORPHAN, Step.SETTLE_AND_ORPHAN):
-            self._verifier.orphan(change, Reason.PROFILE_GONE, decision.reason, now)
+            self._verifier.without_profile(change, decision.reason, now)
         elif decision.step is Step.WITHDRAW:
             self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
         elif change.phase in FINISHED and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:

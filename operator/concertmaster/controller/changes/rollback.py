@@ -34,7 +34,7 @@ class Rollback:
         if announced is None:
             return None
         raw = self._writer.target(announced)
-        end = written.rolled_back(self._writer.target_state(announced, raw), announced.undo())
+        end = written.rolled_back(self._writer.target_state(announced, raw))
         if end is None and raw is not None:
             result = self._writer.write_inverse(announced, raw, now, may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))

@@ -78,10 +78,8 @@ class Verifier:
             case Step.SETTLE_AND_ORPHAN:
                 return self.orphan(change, Reason.POLICY_GONE, decision.reason, now)
             case Step.ORPHAN:
-                target = before_verification(self.target_state(context, change), change.undo())
-                if target.step is Step.CONFLICT:  # a person undid it
-                    return self._overwritten(change, target.reason, now)
-                return self.orphan(change, decision.because, decision.reason, now)
+                state = self.target_state(context, change)
+                return self.orphan(change, decision.because, decision.reason, now, state)
             case Step.CONTINUE_ROLL_BACK:
                 return self._rollback.restore(change, None, now, context.may_write)
             case Step.ROLL_BACK:
@@ -90,11 +88,29 @@ class Verifier:
                 return self._verify(context, change, observed.out_of_bounds, early)
         return None  # the next cycle reads again
 
-    def orphan(self, change: WorkflowChangeView, because: Reason, why: str, now: float) -> WorkflowChangeView | None:
-        """Leave a change as it is; one whose write was begun only where it was written."""
+    def without_profile(self, change: WorkflowChangeView, why: str, now: float) -> WorkflowChangeView | None:
+        """Leave a change in progress whose profile is gone as it is."""
+        if (wrong := change.forged()) is not None:
+            return self._rollback.distrust(change, wrong, now)
+        state = TargetState.UNKNOWN
+        if change.phase == ChangePhase.VERIFYING:
+            state = self._writer.target_state(change, self._writer.target(change))
+        return self.orphan(change, Reason.PROFILE_GONE, why, now, state)
+
+    def orphan(
+        self,
+        change: WorkflowChangeView,
+        because: Reason,
+        why: str,
+        now: float,
+        state: TargetState = TargetState.UNKNOWN,
+    ) -> WorkflowChangeView | None:
+        """Leave a change as it is; one whose write was begun only where it was written. Where somebody undid or overwrote
+        it, by the ``state`` of its target, it has ended."""
+        found = before_verification(state)
+        if found.step is Step.CONFLICT:
+            return self._overwritten(change, found.reason, now)
         if change.phase == ChangePhase.APPLIED:
-            if (wrong := change.forged()) is not None:
-                return self._rollback.distrust(change, wrong, now)
             settled = self._apply.settle(change, now)
             if settled is None or settled.phase != ChangePhase.VERIFYING:
                 return settled
@@ -117,7 +133,7 @@ class Verifier:
     def _verify(
         self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None, early: bool
     ) -> WorkflowChangeView | None:
-        decision = before_verification(self.target_state(context, change), change.undo())
+        decision = before_verification(self.target_state(context, change))
         if decision.step is Step.CONFLICT:
             return self._overwritten(change, decision.reason, context.now)
         definition, applied = context.definition, change.applied
@@ -167,7 +183,7 @@ class Verifier:
             step = written.rolling_back(result.reason, result, fields)
             return self._rollback.restore(change, step, context.now, context.may_write)
         if result.verdict is not None:  # the list may be of an earlier cycle, before somebody's edit
-            present = before_verification(self._writer.target_state(change, self._writer.target(change)), change.undo())
+            present = before_verification(self._writer.target_state(change, self._writer.target(change)))
             if present.step is Step.CONFLICT:
                 return self._overwritten(change, present.reason, context.now)
         return self._writer.carry_out(change, written.verified(result, fields, change.status), context.now)

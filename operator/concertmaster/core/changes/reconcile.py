@@ -123,8 +123,9 @@ def in_flight(change: ChangeState, observed: ObservedState) -> NextStep:
     return NextStep(Step.VERIFY, resume=resume)
 
 
-def before_verification(target: TargetState, undo: str) -> NextStep:
-    """Whether a change can still be verified, by the state of its target; ``undo``: command that rolls it back."""
+def before_verification(target: TargetState) -> NextStep:
+    """Whether a change can still be verified, by the state of its target. Of one that was changed since, no command is
+    named: what rolls a change back tests first that the target still has its values."""
     match target:
         case TargetState.UNKNOWN:
             return NextStep(Step.WAIT)
@@ -132,11 +133,11 @@ def before_verification(target: TargetState, undo: str) -> NextStep:
             return NextStep(Step.CONFLICT, "the target was deleted")
         case TargetState.REPLACED:
             return NextStep(Step.CONFLICT, "the target was deleted and made anew")
-        case TargetState.CHANGED | TargetState.AS_BEFORE:
-            text = (
-                f"somebody else changed what this change had set; it is left as it is. To roll the change back: {undo}"
-            )
-            return NextStep(Step.CONFLICT, text)
+        case TargetState.AS_BEFORE:
+            return NextStep(Step.CONFLICT, "somebody else undid the change: the previous values are in place")
+        case TargetState.CHANGED:
+            text = "somebody else changed what this change had set; it is left as it is"
+            return NextStep(Step.CONFLICT, f"{text}. The previous values are in status.plan.inverse")
         case TargetState.AS_WRITTEN:
             return NextStep(Step.VERIFY)
 

@@ -574,7 +574,8 @@ def test_nobody_is_handed_a_command_that_was_edited() -> None:
     tamper(bed, inverse=EVIL)
     bed.delete(PROFILES, "etl")
     bed.run()
-    assert "To roll the change back: its plan is lost" in bed.message(C.ORPHANED)
+    assert bed.one().phase == "Conflict"
+    assert "as the journal has it: kubectl -n demo patch cronjob etl" in bed.message(C.RESTORED)
 
 
 def test_a_journal_that_was_damaged_is_not_carried_out() -> None:
@@ -922,6 +923,22 @@ def test_a_deleted_profile_orphans_its_changes() -> None:
     bed.run()
     assert bed.writes() == []
     assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("how", ["undone", "edited", "deleted"])
+def test_a_change_that_a_person_undid_without_a_profile_has_ended(how: str) -> None:
+    bed = applied()
+    bed.delete(PROFILES, "etl")
+    bed.run()
+    assert bed.one().phase == "Verifying"
+    if how == "deleted":
+        bed.delete(CRONJOB, "etl")
+    else:
+        bed.edit(CPU, "2" if how == "undone" else "3")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.state(C.RESTORED) == ("False", "Conflict")
+    assert not bed.pages.journal("change/")
 
 
 def test_a_profile_that_is_to_be_withdrawn_makes_no_further_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,9 +97,8 @@ def refused(why: str, text: str, undo: str) -> Transition:
     return Transition(None, (ConditionUpdate(C.RESTORED, None, Reason.WRITE_FAILED, message),))
 
 
-def rolled_back(target: TargetState, undo: str) -> Transition | None:
-    """Outcome of an announced rollback, from the state of the target; None: the inverse must be written first. ``undo``:
-    command that rolls the change back."""
+def rolled_back(target: TargetState) -> Transition | None:
+    """Outcome of an announced rollback, from the state of the target; None: the inverse must be written first."""
     match target:
         case TargetState.AS_WRITTEN | TargetState.UNKNOWN:
             return None
@@ -108,8 +107,8 @@ def rolled_back(target: TargetState, undo: str) -> Transition | None:
         case TargetState.AS_BEFORE:
             return restored("the old values were back already")
         case TargetState.CHANGED:
-            text = f"somebody else changed the target since; it is left as it is. To roll the change back: {undo}"
-            return conflict(text, applied=True)
+            text = "somebody else changed the target since; it is left as it is"
+            return conflict(f"{text}. The previous values are in status.plan.inverse", applied=True)
 
 
 def restored(text: str) -> Transition:

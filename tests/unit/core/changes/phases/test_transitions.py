@@ -100,7 +100,7 @@ def test_what_became_of_a_write_is_read_from_the_target(target: TargetState, pha
 
 @pytest.mark.parametrize("target", TargetState)
 def test_only_a_target_that_holds_the_change_gets_the_inverse(target: TargetState) -> None:
-    step = written.rolled_back(target, UNDO)
+    step = written.rolled_back(target)
     assert (step is None) == (target in (TargetState.AS_WRITTEN, TargetState.UNKNOWN))
     if step is not None:
         assert (step.phase is ChangePhase.COMPLETED) == (target is TargetState.AS_BEFORE)
