@@ -24,7 +24,7 @@ from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.changes.checks import REMEDIES
 from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
-from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
+from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedule import WindowUnusable, next_opening
 from concertmaster.core.text import count
@@ -159,7 +159,7 @@ def policy_status(
     now: float,
 ) -> dict[str, Any]:
     """The whole status of one policy. ``write_access`` answers that condition."""
-    policy = view.policy
+    policy, resolved = view.policy, resolve(None, view.policy)
     if policy is None:
         findings = [
             ConditionUpdate(
@@ -168,11 +168,10 @@ def policy_status(
         ]
     else:
         findings = [
-            _ready(view.ref, policy, facts, now),
+            _ready(view.ref, policy, resolved, facts, now),
             _metrics(policy, sources, reports),
             write_access(policy, facts),
         ]
-    pricing = resolve(None, policy).pricing if policy is not None else Pricing()
     return {
         "changesInFlight": facts.changes_in_flight,
         "conditions": conditions.update(
@@ -181,14 +180,14 @@ def policy_status(
         "discoveredProfiles": facts.discovered,
         "matchedProfiles": facts.matched,
         "observedGeneration": view.entry.generation,
-        "top": [clip(top_line(h), 400) for h in ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]],
+        "top": [clip(top_line(h), 400) for h in ranked_copies(facts.headlines, resolved.pricing)[:TOP_RECOMMENDATIONS]],
         "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
     }
 
 
 def part(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
     """As much of ``facts`` as a status shows, for another shard to write it."""
-    pricing = resolve(None, view.policy).pricing if view.policy is not None else Pricing()
+    pricing = resolve(None, view.policy).pricing
     return replace(
         facts,
         headlines=tuple(ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
@@ -219,17 +218,17 @@ def put_together(parts: Sequence[PolicyFacts]) -> PolicyFacts:
     )
 
 
-def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, now: float) -> ConditionUpdate:
+def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFacts, now: float) -> ConditionUpdate:
     profiles = count(facts.matched, "profile")
     if policy.spec.suspend:
         return _is(
             False, Reason.SUSPENDED, f"suspended: {profiles} analysed, nothing is discovered or changed; "
             "set spec.suspend to false to go on"
         )  # fmt: skip
-    if rules := settings_problems(resolve(None, policy)):
+    if rules := settings_problems(resolved):
         more = f" (and {len(rules) - 3} more)" if len(rules) > 3 else ""
         return _is(False, Reason.UNKNOWN_RULE, f"{'; '.join(rules[:3])}{more}; everything else is in force")
-    if windows := _windows(policy, now):
+    if windows := _windows(resolved, now):
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
@@ -250,10 +249,10 @@ def blocked_plans(blocked: Mapping[str, int]) -> str:
     return f"{count(sum(blocked.values()), 'planned change')} blocked: {'; '.join(parts)}"
 
 
-def _windows(policy: AnyPolicy, now: float) -> str:
+def _windows(policy: Policy, now: float) -> str:
     """Which windows of apply can never open, as a sentence; empty when all can."""
     problems = []
-    for place, window in enumerate(resolve(None, policy).apply.windows):
+    for place, window in enumerate(policy.apply.windows):
         try:
             next_opening(window, now)
         except WindowUnusable as error:
