@@ -23,7 +23,7 @@ from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
-from concertmaster.controller.changes.recovery import Recovery
+from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.changes.verifier import Verifier
@@ -34,7 +34,7 @@ from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
-from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ObservedState, Step, unwritten, without_profile
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, without_profile
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.units import DAY
 from concertmaster.history import HistoryError
@@ -70,7 +70,7 @@ class ChangesOutcome:
 
 @dataclass(slots=True)
 class _Cycle:
-    """One call of the stage: its input and its results. ``early``: only for changes in progress."""
+    """One call of the stage: its input and its results."""
 
     snapshot: ClusterSnapshot
     subjects: Sequence[Subject]
@@ -78,7 +78,9 @@ class _Cycle:
     now: float
     heartbeat: Callable[[str], None]
     policies: PolicyReader
-    early: bool = False
+    early: bool = False  # only for changes in progress
+    followed: Mapping[str, str] | None = None  # versions by uid as the early call left them; None: it could not read
+    unrecovered: frozenset[Workflow] = frozenset()  # of changes deleted in progress
     outcome: ChangesOutcome = field(default_factory=ChangesOutcome)
 
 
@@ -107,14 +109,13 @@ class Changes:
         self._kept = KeptChanges(writer, self._verifier, self._rollback)
         self._proposals = Proposals(client, writer, apply, self._verifier)
         self._recovery = Recovery(writer, self._reads)
-        self._unrecovered: frozenset[tuple[str, str]] = frozenset()  # workflows of changes deleted in progress
         self._access = access
         self._events = events
         self._candidates = candidates
         self._namespaces = tuple(namespaces)
         self._owns = owns
         self._secure = secure
-        self._followed: dict[str, str] | None = None  # in this cycle: versions by uid as they were left
+        self._left: dict[str, str] | None = None  # by the early call of this cycle: see ``_Cycle.followed``
 
     def follow(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
@@ -122,7 +123,7 @@ class Changes:
     ) -> list[str]:  # fmt: skip
         """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
         The arguments are those of ``__call__``. Returns the problems."""
-        self._followed = None
+        self._left = None
         policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, early=True)
         with self._guarded("the changes", cycle.outcome):
@@ -137,10 +138,10 @@ class Changes:
         watches lag behind the cluster, so nothing new is written. What ``follow`` left in progress is skipped unless
         somebody wrote it since."""
         policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
-        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies)
+        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, followed=self._left)
+        self._left = None
         with self._guarded("the changes", cycle.outcome):
             self._reconcile(cycle)
-        self._followed = None
         cycle.outcome.problems += self._writer.drain_problems()
         return cycle.outcome
 
@@ -157,20 +158,22 @@ class Changes:
         listed = self._list(cycle.outcome)
         if listed is None:
             return
-        followed, self._followed = self._followed, {} if cycle.early else None
-        tally = cycle.outcome.tally = self._writer.tally if followed is not None else self._writer.begin()
-        self._unrecovered = self._recovery.missing(begun.entries, listed)
-        if followed is None:
-            self._unrecovered = self._recovery.recover(
+        if cycle.early:
+            self._left = {}
+        if cycle.followed is None:
+            self._writer.begin()
+            cycle.unrecovered = self._recovery.recover(
                 begun, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
                 partial(self._guarded, outcome=cycle.outcome),
             )  # fmt: skip
+        else:
+            cycle.unrecovered = self._recovery.missing(begun.entries, listed)
+        cycle.outcome.tally = self._writer.tally
         if not cycle.early:
             with self._guarded("the changes that were kept", cycle.outcome):
                 self._kept.begin(listed, self._reads)
-        left = self._workflows(cycle, tally, listed, followed or {})
-        for orphans in left if not cycle.early else ():
-            tally.count_in_progress(orphans)
+        for orphans in self._workflows(cycle, listed):
+            self._writer.tally.count_in_progress(orphans)
             for change in orphans:
                 with self._guarded(str(change.ref), cycle.outcome):
                     self._profile_gone(change, cycle.now)
@@ -178,10 +181,8 @@ class Changes:
         for note in self._writer.events(refs):
             self._events.post(note)
 
-    def _workflows(
-        self, cycle: _Cycle, tally: Tally, listed: Sequence[WorkflowChangeView], followed: Mapping[str, str]
-    ) -> Iterable[list[WorkflowChangeView]]:
-        """Each workflow with changes, or whose policy allows some. Returns the changes of profiles that do not exist."""
+    def _workflows(self, cycle: _Cycle, listed: Sequence[WorkflowChangeView]) -> Iterable[list[WorkflowChangeView]]:
+        """Each workflow with changes, or whose policy allows some. Returns the changes without a profile, if not early."""
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
@@ -200,15 +201,15 @@ class Changes:
                 cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
             )  # fmt: skip
             with self._guarded(f"changes of {context.workflow}", cycle.outcome):
-                self._follow(context, followed)
+                self._follow(context, cycle)
                 if not cycle.early:
                     self._kept.follow(context)
-                    self._workflow(context)
+                    self._workflow(context, cycle.unrecovered)
             if (source := subject.policy.source) is not None:
                 cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
             if not cycle.early:
-                tally.count_in_progress(context.changes)
-        return by_profile.values()
+                self._writer.tally.count_in_progress(context.changes)
+        return () if cycle.early else by_profile.values()
 
     # --- around the workflows
 
@@ -257,27 +258,25 @@ class Changes:
 
     # --- one workflow
 
-    def _follow(self, context: WorkflowContext, known: Mapping[str, str]) -> None:
-        """One step of each change in progress, except those that are as an earlier stage of the cycle left them."""
-        allowed = context.policy.apply.allows_changes
+    def _follow(self, context: WorkflowContext, cycle: _Cycle) -> None:
+        """One step of each change in progress, except those that are as the early call left them."""
+        allowed, known = context.policy.apply.allows_changes, cycle.followed or {}
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
-            after = self._verifier.follow(context, change, allowed, early=self._followed is not None)
+            after = self._verifier.follow(context, change, allowed, early=cycle.early)
             context.put(after)
-            if self._followed is not None and change.uid not in self._verifier.waiting:
-                self._followed[change.uid] = (after or change).version
+            if self._left is not None and change.uid not in self._verifier.waiting:
+                self._left[change.uid] = (after or change).version
 
-    def _workflow(self, context: WorkflowContext) -> None:
-        allowed = context.policy.apply.allows_changes
+    def _workflow(self, context: WorkflowContext, unrecovered: frozenset[Workflow]) -> None:
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
-        if not allowed:
-            decision = unwritten(ObservedState(allowed=allowed, why_not=context.why_not))
+        if not context.policy.apply.allows_changes:
+            step = superseded(f"{context.why_not}: the plan is withdrawn", Reason.POLICY_GONE)
             for change in proposed:
-                step = superseded(decision.reason, Reason.POLICY_GONE)
                 context.put(self._writer.carry_out(change, step, context.now))
         else:
-            candidates = self._candidates(context.subject.entry.uid)
             entry = context.subject.entry
-            waits = (entry.namespace, entry.name) in self._unrecovered or entry.uid in context.snapshot.held
+            candidates = self._candidates(entry.uid)
+            waits = (entry.namespace, entry.name) in unrecovered or entry.uid in context.snapshot.held
             if candidates is not None and context.listed() is not None and not waits:
                 self._proposals.reconcile(context, proposed, candidates)
         self._prune(context)

@@ -52,10 +52,9 @@ class ChangeWriter:
         self._clock = clock
         self._unanswered: dict[str, float] = {}  # by uid of the change: when the target was first seen as before
 
-    def begin(self) -> Tally:
-        """The counts of a new cycle."""
+    def begin(self) -> None:
+        """Begin the counts of a new cycle."""
         self.tally = Tally()
-        return self.tally
 
     def drain_problems(self) -> list[str]:
         """The problems since the last call."""

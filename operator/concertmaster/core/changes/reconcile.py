@@ -158,12 +158,3 @@ def without_profile(phase: str, profile: str) -> NextStep:
     if phase in IN_FLIGHT:
         return NextStep(Step.SETTLE_AND_ORPHAN if phase == ChangePhase.APPLIED else Step.ORPHAN, text)
     return NextStep(Step.WAIT) if phase in FINISHED else NextStep(Step.WITHDRAW, text)
-
-
-def unwritten(observed: ObservedState) -> NextStep:
-    """The next step of a proposal while the effective policy allows no changes."""
-    return (
-        NextStep(Step.WAIT)
-        if observed.allowed
-        else NextStep(Step.WITHDRAW, f"{observed.why_not}: the plan is withdrawn")
-    )

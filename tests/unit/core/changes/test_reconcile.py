@@ -15,7 +15,6 @@ from concertmaster.core.changes.reconcile import (
     TargetState,
     before_verification,
     in_flight,
-    unwritten,
     without_profile,
 )
 from concertmaster.core.model.enums import ChangePhase, Decision
@@ -98,9 +97,3 @@ def test_a_change_without_its_profile(phase: str) -> None:
     if phase == ChangePhase.APPLIED:
         expected = Step.SETTLE_AND_ORPHAN  # whether it was written is not known yet
     assert without_profile(phase, "etl").step is expected
-
-
-def test_a_proposal_is_withdrawn_with_the_policy_that_asked_for_it() -> None:
-    assert unwritten(ObservedState()).step is Step.WAIT
-    decision = unwritten(ObservedState(allowed=False, why_not="the policy is suspended"))
-    assert (decision.step, decision.reason) == (Step.WITHDRAW, "the policy is suspended: the plan is withdrawn")
