@@ -42,13 +42,18 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
     """What its series lack: ``known``, or what they do now where that is an hour old or keeps everything from being read.
     ``client`` learns which series of CPU time to read, and whether all pods have moved labels. Raises Unlabelled where no
     pod can be identified (a reading would find that nothing runs, and believe it), and other MetricsErrors where the source
-    answers nothing."""
+    answers no other query either."""
     due = client.hourly.due("labels", now)
     if known is None or due or not known.judged:
         try:
             known = ask_labels(client, now - client.source.delay_seconds)
-        except (AuthFailed, NotPrometheus, SourceUnreachable):
+        except (AuthFailed, NotPrometheus):
             raise
+        except SourceUnreachable:
+            # which stands for "down" as well: a query of stored samples tells
+            pods = selector("kube_pod_info", equalities(client.source.extra_matchers))
+            client.instant(f"group({pods})", now - client.source.delay_seconds, name="reachability")
+            known = known or SeriesLabels(judged=True)
         except MetricsError:
             known = known or SeriesLabels(judged=True)
         client.each_cpu, client.moved = known.each_cpu, known.moved

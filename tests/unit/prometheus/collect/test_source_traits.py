@@ -140,6 +140,18 @@ def test_a_source_that_refuses_the_query_is_read_all_the_same(store: Store) -> N
     assert len(store.asked) == 1
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_source_that_fails_at_this_query_alone_is_read_all_the_same(store: Store, status: int) -> None:
+    def script(asked: Asked) -> Reply:
+        return vector([({}, 1)]) if asked.query == "group(kube_pod_info)" else failure(status, "internal", "panic")
+
+    store.script, asking = script, client(store)
+    assert source_traits.series_labels(asking, NOW, None) == SeriesLabels(judged=True)
+    asked = len(store.asked)
+    source_traits.series_labels(asking, NOW + 60, SeriesLabels(judged=True))
+    assert len(store.asked) == asked
+
+
 def test_a_source_that_is_down_is_an_error(store: Store) -> None:
     store.script = lambda _: failure(500, "internal", "down")
     with pytest.raises(SourceUnreachable):
