@@ -98,22 +98,24 @@ class LeaderElection:
         self._renewed = -math.inf
         self.joined = math.inf  # since when the lease is held without a gap in which others may not have seen it
         self._alone = False  # without the right to use leases nobody else is expected
+        self._used = False  # whether the lease was read: without the right later on, others may be at work
 
     def holds(self) -> bool:
         """Whether no other operator can have taken over. Checked before every write, from any thread."""
         return self._alone or self._clock() - self._renewed < self.settling
 
     async def acquire(self) -> None:
-        """Return when this operator may work. Without the right to use Leases it returns at once, with a log line."""
+        """Return when this operator may work. Where it never had the right to use Leases it returns at once, with a log
+        line."""
         reported = ""
         while True:
             result = await self._take()
-            if result.state is LeaseState.FORBIDDEN:
+            if self._alone:
                 log.warning("a second operator would not be noticed: %s", result.message)
             if result.state is LeaseState.HELD and self._lease.sharded:
                 await self._outwait()
                 continue
-            if result.state in (LeaseState.HELD, LeaseState.FORBIDDEN):
+            if result.state is LeaseState.HELD or self._alone:
                 self._active(1)
                 return
             self._active(0)
@@ -146,9 +148,9 @@ class LeaderElection:
             if result.state is LeaseState.OTHER:
                 self._active(0)
                 raise LeadershipLost(f"{result.holder} took over the lease {self._where.namespace}/{self._where.name}")
-            if result.state is LeaseState.UNKNOWN:
+            if result.state is not LeaseState.HELD and not self._alone:
                 log.warning("the lease could not be renewed: %s", result.message)
-                if not self._alone and self._clock() - self._renewed >= self._lasts:
+                if self._clock() - self._renewed >= self._lasts:
                     self._active(0)
                     raise LeadershipLost(f"the lease was not renewed for {self._lasts} s: {result.message}")
 
@@ -159,7 +161,9 @@ class LeaderElection:
             if self._clock() - self._renewed >= self.settling:
                 self.joined = self._clock()
             self._renewed = begun
-        self._alone = result.state is LeaseState.FORBIDDEN or (self._alone and result.state is LeaseState.UNKNOWN)
+        self._used = self._used or result.state in (LeaseState.HELD, LeaseState.OTHER)
+        denied = result.state is LeaseState.FORBIDDEN or (self._alone and result.state is LeaseState.UNKNOWN)
+        self._alone = denied and not self._used
         return result
 
     async def release(self) -> None:

@@ -287,3 +287,44 @@ def test_without_the_right_it_works_and_says_so(server: OneLease, caplog: pytest
     assert reported == [1]
     assert mine.holds()
     assert "a second operator would not be noticed: may not get leases" in caplog.text
+
+
+def test_a_standby_that_loses_the_right_does_not_work_beside_the_leader(server: OneLease) -> None:
+    """As while a Role is replaced, or an API server starts that has not read it yet."""
+    lease(server, "pod-b", Clock()).take()
+    reported = list[float]()
+
+    async def scenario() -> None:
+        mine = turn(server, reported, [])
+        waiting = asyncio.create_task(mine.acquire())
+        await asyncio.sleep(0.05)
+        server.error = Forbidden("may not get leases", status=403)
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        assert not mine.holds()
+        waiting.cancel()
+
+    asyncio.run(scenario())
+    assert set(reported) == {0}
+
+
+def test_a_leader_that_loses_the_right_stops_as_when_it_cannot_renew(server: OneLease) -> None:
+    clock, reported = Clock(), list[float]()
+    mine = LeaderElection(
+        server, WHERE, active=reported.append, heartbeat=lambda _: None, every=0.02, lasts=30, clock=clock
+    )
+
+    async def scenario() -> None:
+        await mine.acquire()
+        server.error = Forbidden("may not patch leases", status=403)
+        clock.now += 25
+        renewing = asyncio.create_task(mine.renew())
+        await asyncio.sleep(0.1)
+        assert not mine.holds()
+        assert not renewing.done()
+        clock.now += 6
+        await asyncio.wait_for(renewing, 2)
+
+    with pytest.raises(LeadershipLost, match="was not renewed for 30 s: may not patch leases"):
+        asyncio.run(scenario())
+    assert reported == [1, 0]
