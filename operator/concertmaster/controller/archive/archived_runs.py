@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from concertmaster.archive import ArchiveError, ArchiveTable
 from concertmaster.controller.archive.backfill import PastRuns
@@ -34,6 +35,7 @@ log = logging.getLogger("concertmaster.archive")
 MAX_SECONDS = 10.0  # of a cycle; half of it for the past
 OVERLAP_SECONDS = HOUR  # seconds: a run is archived some time after it ended, and others meanwhile
 _NOTES = 3
+_AWAY = "archive-away:"  # watermarks of no source: when an archive could last not be read
 
 _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
 """Of the workflows of one namespace: the histories, where input sizes stand, and how many runs are analysed."""
@@ -63,7 +65,7 @@ class ArchivedRuns:
         self._clock = clock
         self._turns = Turns(clock)
         self._failing = False
-        self._outage = (0.0, 0.0)  # when the archive could last not be read
+        self._outage: tuple[float, float] | None = None  # when the archive could last not be read; None: not looked up
         self._begin()
 
     def _begin(self) -> None:
@@ -93,9 +95,9 @@ class ArchivedRuns:
         most = {key: reach[key][0] for key in keys}
         runs, notes = RunsOfArchive(self._archive, self._form, self._keeper, claims), list[str]()
         intake = Intake(runs, wants, most, now, heartbeat, self._seen, self._count)
-        if self._failing:
-            self._outage = (self._outage[0], now)
         try:
+            if self._failing:
+                self._keep_outage(self._last_outage()[0], now)
             self._compare({d.key: d.inputs for d in definitions}, most)
             self._read(intake, keys)
             self._failing = False
@@ -162,14 +164,32 @@ class ArchivedRuns:
     def _away(self, now: float) -> float:
         """How long the archive was unreadable until a short while ago: its engine may have been unable to write to it
         too, and then archives runs that waited after runs that ended later."""
-        began, ended = self._outage
+        began, ended = self._last_outage()
         return ended - began if 0.0 <= now - ended < OVERLAP_SECONDS else 0.0
 
     def _note_fault(self, now: float) -> None:
         """A fault soon after another one is a part of the same outage."""
         if not self._failing:
-            self._outage = (self._outage[0] if self._away(now) else now, now)
+            with suppress(HistoryError):
+                self._keep_outage(self._last_outage()[0] if self._away(now) else now, now)
         self._failing = True
+
+    def _last_outage(self) -> tuple[float, float]:
+        """The last outage, also one that an earlier process met. Raises HistoryError."""
+        if self._outage is None:
+            kept = self._keeper.store.watermarks("")
+            began, ended = (kept.get(shard, 0.0) for shard in self._shards())
+            self._outage = began, ended
+        return self._outage
+
+    def _keep_outage(self, began: float, ended: float) -> None:
+        """For the process that comes next, too. A history that is away is no reason to forget it here."""
+        self._outage = began, ended
+        with suppress(HistoryError):
+            self._keeper.store.set_watermarks("", dict(zip(self._shards(), self._outage, strict=True)))
+
+    def _shards(self) -> tuple[str, str]:
+        return f"{_AWAY}{self._form.source}:since", f"{_AWAY}{self._form.source}:until"
 
 
 def _spaces(keys: Collection[WorkflowKey]) -> set[str]:

@@ -361,20 +361,29 @@ def test_what_is_archived_later_is_read_in_the_next_cycle_also_when_it_ended_bef
     assert sorted(harness.archive.fetched) == ["a", "b", "late"]
 
 
-def test_what_waited_for_an_archive_that_was_away_is_read_also_when_it_ended_long_before(harness: Harness) -> None:
+@pytest.mark.parametrize("restart", ["never", "during", "after"])
+def test_what_waited_for_an_archive_that_was_away_is_read_also_when_it_ended_long_before(
+    harness: Harness, restart: str
+) -> None:
     harness.archive.put(ran("a", 600.0))
     harness.look()
     harness.archive.fault = ArchiveError("the workflow archive postgresql://db/argo cannot be reached.")
     assert harness.look().notes
     assert harness.look(later=5 * 3600.0).notes
+    if restart == "during":
+        harness.restart()
+        assert harness.look().notes
     harness.archive.fault = None
     harness.archive.put(ran("new", -5 * 3600.0))
     harness.look()
+    if restart == "after":
+        harness.restart()
     harness.archive.put(ran("waited", -600.0))
     harness.look()
     assert harness.names() == ["a", "waited", "new"]
     harness.look()
-    assert sorted(harness.archive.fetched) == ["a", "new", "waited"]
+    fetched = harness.archive.fetched if restart == "never" else set(harness.archive.fetched)
+    assert sorted(fetched) == ["a", "new", "waited"]
 
 
 def test_an_archive_that_was_empty_is_read_from_its_first_run_on(harness: Harness) -> None:
