@@ -277,7 +277,7 @@ class Assessor:
         result = self._analyzer(replace(case, recorded=recorded, environment=replace(case.environment, gaps=gaps)))
         tally.analyzed += 1
         self._failures.forget(subject.entry.uid)
-        self._outputs.keep(subject.entry, subject.key, result)
+        self._outputs.keep(subject, result)
         if result.member is not None:
             self._fleet.learn(result.member, waits=result.waits)
         lasts = REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts)

@@ -21,9 +21,12 @@ class Outputs:
         self.details = details or Details()
         self.series = series or WorkflowSeries()
 
-    def keep(self, entry: Entry, key: WorkflowKey, analysis: ProfileAnalysis) -> None:
-        """Keep an analysis of the profile."""
-        self._history.record(key, analysis.figures)
+    def keep(self, subject: Subject, analysis: ProfileAnalysis) -> None:
+        """Keep an analysis of the profile. What the history keeps of a workflow comes from one of its profiles: another one
+        may read other runs, at other prices."""
+        entry, key = subject.entry, subject.key
+        if not subject.led:
+            self._history.record(key, analysis.figures)
         if analysis.detail:
             self.details.put(entry.namespace, entry.name, entry.uid, analysis.detail, key)
         self.series.put(entry.uid, key, analysis.samples)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from concertmaster.api.conditions import Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.discovery.definitions import ResolvedDefinition
+from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
@@ -44,6 +47,14 @@ def case(
     if most is not None:
         policy = replace(policy, analysis=replace(policy.analysis, max_runs=most))
     return AnalysisRequest(profile, policy, CASE.definition, runs, NOW, NOW, **more)
+
+
+def subject(name: str, *, led: bool = False) -> Subject:
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
+    spec = json.dumps({"workflowRef": ref})
+    entry = Entry(ObjectRef(PROFILES, KEY.namespace, name, f"uid-{name}"), 1, "1", 0.0, {}, spec)
+    found = ConditionUpdate(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "")
+    return Subject(entry, None, "", (), ResolvedDefinition(CASE.definition, found), "default", led=led)
 
 
 def analyzed(**more: Any) -> ProfileAnalysis:
@@ -129,14 +140,26 @@ def test_series_are_made_where_the_policy_asks_for_them() -> None:
 def test_an_analysis_reaches_history_details_and_series(tmp_path: Path) -> None:
     keeper, details, series = HistoryProvider(str(tmp_path / "history.db")), Details(), WorkflowSeries()
     outputs = Outputs(keeper, details, series)
-    entry = Entry(ObjectRef(PROFILES, "demo", "etl", "u-1"), 1, "1", 0.0, {}, "{}")
-    outputs.keep(entry, KEY, replace(analyzed(), samples=(Sample("score", 80.0),)))
+    outputs.keep(subject("etl"), replace(analyzed(), samples=(Sample("score", 80.0),)))
     assert keeper.daily(KEY)
-    assert details.get("demo", "etl", "u-1")
+    assert details.get(KEY.namespace, "etl", "uid-etl")
     assert 'workflow="nightly-etl"' in series.render()
     outputs.keep_only([])
     assert series.render() == ""
-    assert details.get("demo", "etl", "u-1") is None
+    assert details.get(KEY.namespace, "etl", "uid-etl") is None
+
+
+def test_of_two_profiles_of_a_workflow_one_fills_its_daily_rows(tmp_path: Path) -> None:
+    """The other one reads other runs, at other prices: rows would change with every analysis, and peaks be lost."""
+    keeper, details = HistoryProvider(str(tmp_path / "history.db")), Details()
+    outputs = Outputs(keeper, details)
+    older = analyzed(runs=CASE.runs[-20:], most=20)
+    outputs.keep(subject("etl"), older)
+    rows, peaks = keeper.daily(KEY), keeper.largest(KEY, 0.0)
+    assert any(row.largest for row in rows)
+    outputs.keep(subject("other", led=True), analyzed())
+    assert (keeper.daily(KEY), keeper.largest(KEY, 0.0)) == (rows, peaks)
+    assert details.get(KEY.namespace, "other", "uid-other")
 
 
 def test_nothing_is_changed_or_kept_for_the_long_term_by_what_only_the_newest_runs_say() -> None:
