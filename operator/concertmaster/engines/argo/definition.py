@@ -193,8 +193,8 @@ def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion)
         notes.append(f"Runs take turns: the whole workflow needs {', '.join(locks)}.")
     for raw in sequence(spec.get("templates"), "templates", problems):
         leaf = templates.named(templates.scope, str(raw.get("name"))) if isinstance(raw, Mapping) else None
-        if leaf is not None and leaf.kind not in ("dag", "steps") and resources_patched(leaf, templates):
-            notes.append(f"podSpecPatch sets resources of template {leaf.name}: it is applied last, change it there.")
+        if leaf is not None and leaf.kind not in ("dag", "steps") and (said := resources_patched(leaf, templates)):
+            notes.append(f"podSpecPatch {said} resources of template {leaf.name}: it is applied last, change it there.")
     return tuple(dict.fromkeys(notes))
 
 

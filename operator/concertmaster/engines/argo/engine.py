@@ -11,6 +11,7 @@ from concertmaster.engines.argo.definition import define, trigger
 from concertmaster.engines.argo.live import read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
+from concertmaster.engines.argo.templates import sets_resources
 from concertmaster.engines.argo.traits import API, ARGO
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
@@ -69,13 +70,12 @@ def _referenced(cluster: bool) -> Callable[[Mapping[str, Any], str | None], froz
 
 
 def patches_pods(raw: Mapping[str, Any]) -> bool:
-    """Whether a podSpecPatch anywhere in an object sets resources: Argo applies it last."""
+    """Whether a podSpecPatch anywhere in an object sets resources, or may: Argo applies it last."""
     nodes: list[Any] = [raw.get("spec")]
     while nodes:
         node = nodes.pop()
         if isinstance(node, Mapping):
-            patch = node.get("podSpecPatch")
-            if isinstance(patch, str) and "resources" in patch:
+            if sets_resources(node.get("podSpecPatch")) is not None:
                 return True
             nodes += node.values()
         elif isinstance(node, list):

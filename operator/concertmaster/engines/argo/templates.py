@@ -7,6 +7,7 @@ others have no JSON pointer. The workflow's ``templateDefaults`` apply to all of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,7 @@ from concertmaster.engines.overlay import merged
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _KINDS = ("dag", "steps", *_LEAVES)
 _POD = "podResources"
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _PODLESS = frozenset({"suspend", "http", "plugin"})
 _DECLARED = (
     "retryStrategy",
@@ -210,10 +212,19 @@ def declared(called: ResolvedTemplate) -> dict[str, object]:
     return {key: called.written[key] for key in _DECLARED if called.written.get(key) is not None}
 
 
-def resources_patched(called: ResolvedTemplate, templates: Templates) -> bool:
-    """Whether a podSpecPatch sets resources: it is applied last and overrides the template's own values."""
-    patches = (templates.spec.get("podSpecPatch"), called.body.get("podSpecPatch"))
-    return any(isinstance(p, str) and "resources" in p for p in patches)
+def resources_patched(called: ResolvedTemplate, templates: Templates) -> str | None:
+    """Whether a podSpecPatch "sets" or "may set" resources, None if it does not: it is applied last and overrides the
+    template's own values."""
+    found = {sets_resources(holder.get("podSpecPatch")) for holder in (templates.spec, called.body)}
+    return next((said for said in ("sets", "may set") if said in found), None)
+
+
+def sets_resources(patch: object) -> str | None:
+    """Whether a podSpecPatch "sets" resources, or "may set" them: one that a parameter stands for is only known at run time,
+    as in the workflows that Kubeflow Pipelines compiles. A parameter in quotes is a value, and sets nothing else."""
+    if not isinstance(patch, str):
+        return None
+    return "sets" if "resources" in patch else "may set" if "{{" in _QUOTED.sub("", patch) else None
 
 
 def _pod_level(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from concertmaster.core.model import GroupLimit, StepSpec, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.argo.definition import trigger
+from concertmaster.engines.argo.engine import patches_pods
 from concertmaster.engines.argo.items import item_name
 from concertmaster.engines.common.manifest import Unreadable
 from tests.support.engines.argo_oracle import leaf, template
@@ -441,6 +442,25 @@ def test_a_pod_spec_patch_that_sets_resources_takes_the_patch_point_away() -> No
     assert d.notes == ("podSpecPatch sets resources of template run: it is applied last, change it there.",)
     harmless = dag(task("a"), templates=(leaf("run", podSpecPatch='{"hostname": "x"}'),))
     assert step(harmless, "a").containers[0].resources_pointer is not None
+
+
+@pytest.mark.parametrize(
+    ("patch", "may"),
+    [
+        ("{{inputs.parameters.pod-spec-patch}}", True),  # as Kubeflow Pipelines compiles it
+        ('{"containers": [{{inputs.parameters.container}}]}', True),
+        ("terminationGracePeriodSeconds: 5\nnodeSelector: {pool: '{{workflow.parameters.pool}}'}", False),
+        ('{"nodeSelector": {"pool": "{{workflow.parameters.pool}}"}}', False),
+    ],
+)
+def test_a_pod_spec_patch_that_is_only_known_at_run_time_may_set_resources(patch: str, may: bool) -> None:
+    templates = (leaf("run", container={"image": "x"}, podSpecPatch=patch),)
+    d = dag(task("a"), templates=templates)
+    assert (step(d, "a").containers[0].resources_pointer is None) is may
+    assert d.notes == (
+        ("podSpecPatch may set resources of template run: it is applied last, change it there.",) if may else ()
+    )
+    assert patches_pods(template("etl", {"templates": list(templates)})) is may
 
 
 def test_of_two_exit_handlers_the_older_field_comes_first() -> None:
