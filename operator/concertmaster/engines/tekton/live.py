@@ -28,8 +28,9 @@ from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of,
 from concertmaster.engines.live import LiveRun, few, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
-_Waited = tuple[tuple[str, ...], float | None]
-"""The dependencies of a step, and when the last of them had ended (unix seconds); None if unknown."""
+_Waited = tuple[tuple[str, ...], float | None, bool]
+"""The dependencies of a step, when the last of them had ended (unix seconds; None if unknown), and whether some ran without
+a TaskRun that tells their end: custom tasks, pipelines in pipelines, and those whose TaskRun is gone."""
 _LABEL = "tekton.dev/"
 _MAX_RETRIES = 100  # of one TaskRun
 _TIMED_OUT = "TaskRun cancelled as the PipelineRun it belongs to has timed out."  # as the controller writes it
@@ -211,6 +212,7 @@ def _with_edges(
     others have ended."""
     specs = {s.name: s for s in graph}
     ran: dict[str, list[StepExecution]] = {}
+    skipped = {e.step for e in steps if e.outcome is Outcome.SKIPPED}
     for e in steps:
         if e.outcome is not Outcome.SKIPPED:
             ran.setdefault(e.step, []).append(e)
@@ -219,12 +221,17 @@ def _with_edges(
     for spec in graph:  # in topological order
         if spec.depends_on not in alike:
             names: set[str] = set()
+            elsewhere = False
             for d in spec.depends_on:
-                names |= {d} if d in ran else set(waited[d][0]) if d in waited else set()
+                gone = d in waited and d not in ran and d not in skipped
+                names |= {d} if d in ran or (gone and not specs[d].waits) else set()
+                if d in waited and d not in ran:
+                    names |= set(waited[d][0])
+                    elsewhere = elsewhere or gone or waited[d][2]
             above = tuple(sorted(names))
-            ends = [_end(ran[n]) for n in above]
+            ends = [None if elsewhere else _end(ran[n]) for n in above]
             known = [t for t in ends if t is not None]
-            alike[spec.depends_on] = above, max(known) if known and len(known) == len(ends) else None
+            alike[spec.depends_on] = above, max(known) if known and len(known) == len(ends) else None, elsewhere
         waited[spec.name] = alike[spec.depends_on]
     by_attempt = {(e.step, e.item, e.attempt): e for e in steps}
     out = []
@@ -237,8 +244,8 @@ def _with_edges(
         if declared is None or e.outcome is Outcome.SKIPPED:
             out.append(e)
             continue
-        above, ended = waited[declared.name]
-        ready = ended if above else start
+        above, ended, elsewhere = waited[declared.name]
+        ready = ended if above or elsewhere else start
         if declared.on_exit and last is not None and (ready is None or not above):
             ready = last  # fallback: the controller may record the start of handlers after they have started
         out.append(replace(e, ready=ready, after=above))

@@ -389,6 +389,33 @@ def test_task_runs_that_are_gone_are_named_and_make_the_record_incomplete() -> N
     assert not found.complete
 
 
+APPROVAL = {"apiVersion": "x.dev/v1", "kind": "Approval", "name": "y"}
+
+
+@pytest.mark.parametrize(
+    "between", [{"taskRef": APPROVAL}, {"pipelineRef": {"name": "other"}}, {"pipelineSpec": {"tasks": []}}]
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_nothing_is_known_of_when_a_task_without_a_task_run_ended(between: dict[str, Any], first: bool) -> None:
+    tasks = [
+        {"name": "fetch", "taskSpec": {}},
+        {"name": "approve", **({} if first else {"runAfter": ["fetch"]}), **between},
+        {"name": "deploy", "taskSpec": {}, "runAfter": ["approve"]},
+        {"name": "clean", "taskSpec": {}, "runAfter": ["deploy"]},
+    ]
+    steps = read(pipeline_run(pipelineSpec={"tasks": tasks}), [RUNS[0], *RUNS[3:]]).record.steps
+    assert {e.step: (e.ready, e.after) for e in steps if e.created is not None} == {
+        "fetch": (9, ()),
+        "deploy": (None, () if first else ("fetch",)),
+        "clean": (70, ("deploy",)),
+    }
+
+
+def test_what_waits_for_a_task_run_that_is_gone_became_ready_at_no_known_time() -> None:
+    steps = read(runs=RUNS[1:]).record.steps
+    assert {(e.ready, e.after) for e in steps if e.step == "test" and e.attempt == 0} == {(None, ("fetch",))}
+
+
 @pytest.mark.parametrize(
     ("status", "outcome", "complete"),
     [("True", Outcome.SUCCEEDED, True), ("False", Outcome.FAILED, True), ("Unknown", Outcome.RUNNING, False)],
