@@ -137,11 +137,15 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
     return blocked(message, waiting=True)
 
 
+_ARGO_CD = frozenset({"argocd-controller", "argocd-application-controller"})  # field managers of its client-side apply
+
+
 def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
     """Other writers of the object or of the fields at ``pointers``, from its metadata; ``own``: our own field manager.
 
     These are markers of Argo CD, Flux and Helm, ownerReferences, and managers that applied these very fields (server-side
-    apply). Lists without keys belong to their manager as a whole.
+    apply). Lists without keys belong to their manager as a whole. Argo CD that tracks by label (default before 3.0) marks
+    objects with ``app.kubernetes.io/instance`` only, as many do who own nothing: it is known by its field manager.
     """
     meta = raw.get("metadata") or {}
     labels, annotations = _texts(meta.get("labels")), _texts(meta.get("annotations"))
@@ -163,8 +167,11 @@ def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[s
         if not isinstance(entry, Mapping) or entry.get("manager") == own:
             continue
         manager, fields = str(entry.get("manager")), entry.get("fieldsV1")
-        if entry.get("operation") == "Apply" and any(_covers(fields, raw, p) for p in pointers):
-            names.setdefault(f"field manager {manager} (server-side apply)")
+        if entry.get("operation") == "Apply":
+            if any(_covers(fields, raw, p) for p in pointers):
+                names.setdefault(f"field manager {manager} (server-side apply)")
+        elif manager in _ARGO_CD and not any(name.startswith("Argo CD") for name in names):
+            names.setdefault(f"Argo CD (field manager {manager})")
     return tuple(names)
 
 

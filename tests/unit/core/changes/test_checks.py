@@ -250,6 +250,10 @@ def applied(fields: dict[str, Any], manager: str = "argocd-controller", operatio
 ARGO_CD = ("Argo CD application shop",)
 APPLIED = ("field manager argocd-controller (server-side apply)",)
 HELM = {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "r"}}
+BY_LABEL = {
+    "labels": {"app.kubernetes.io/instance": "shop"},
+    "managedFields": [applied({"f:metadata": {"f:labels": {}}}, operation="Update")],
+}
 TRACKED = "shop:argoproj.io/WorkflowTemplate:demo/etl"
 
 
@@ -266,7 +270,9 @@ TRACKED = "shop:argoproj.io/WorkflowTemplate:demo/etl"
         ({"managedFields": [applied({"f:spec": {}})]}, APPLIED),
         ({"managedFields": [applied({"f:spec": {"f:templates": {}}})]}, APPLIED),
         ({"managedFields": [applied({"f:spec": {"f:entrypoint": {}}})]}, ()),
-        ({"managedFields": [applied({"f:spec": {}}, operation="Update")]}, ()),
+        ({"managedFields": [applied({"f:spec": {}}, manager="kubectl-client-side-apply", operation="Update")]}, ()),
+        (BY_LABEL, ("Argo CD (field manager argocd-controller)",)),
+        (BY_LABEL | {"annotations": {"argocd.argoproj.io/tracking-id": TRACKED}}, ARGO_CD),
         ({"managedFields": [applied({"f:spec": {}}, manager="concertmaster")]}, ()),
         ({"managedFields": [{"manager": "x", "operation": "Apply"}, "odd"], "labels": None}, ()),
     ],
