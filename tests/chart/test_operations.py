@@ -12,7 +12,7 @@ import pytest
 
 from charts import boards
 from testbed.services.prometheus import PrometheusServer, Scrape
-from tests.support.chart.bed import ROOT, Bed, deployed, find, promql_of, source
+from tests.support.chart.bed import ROOT, Bed, Helm, deployed, find, promql_of, source
 from tests.support.chart.played import PART_OF, adopt, check, environment, steps
 from tests.support.chart.release import LASTING, left_behind
 from tests.support.cluster.operator_bed import apply, cronjob, history, runs_of_cronjob, wait_for
@@ -20,6 +20,12 @@ from tests.support.cluster.operator_bed import apply, cronjob, history, runs_of_
 pytestmark = pytest.mark.timeout(600)
 
 PAGE = ROOT / "docs" / "operations.md"
+GRANTED = {
+    "reads": {"kueueWorkloads": True, "argoConfigMaps": True},
+    "web": {"enabled": True},
+    "shards": 2,
+    "history": {"url": "postgresql://db.example.com/concertmaster"},
+}
 ADDRESS = "http://prometheus.monitoring:9090"
 
 
@@ -65,7 +71,22 @@ def test_the_page_is_true_from_installation_to_removal(
     )
 
 
-def test_every_alert_and_right_on_the_page_exists(bed: Bed) -> None:
+def test_every_right_of_the_chart_is_on_the_page(helm: Helm) -> None:
+    section = PAGE.read_text().partition("## Rights")[2].partition("\n## ")[0]
+    resources = {
+        resource
+        for trial in (False, True)
+        for role in helm.template(GRANTED | {"apply": {"enabled": True, "namespaces": ["jobs"], "trialPods": trial}})
+        if role["kind"] in ("Role", "ClusterRole")
+        for rule in role["rules"]
+        for resource in rule["resources"]
+    }
+    named = {r for r in resources if not r.endswith(("/status", "policybindings"))}
+    assert {r for r in named if f"`{r}`" not in section} == set()
+    assert not resources & {"secrets", "pods/log", "pods/exec", "pods/attach", "pods/portforward"}
+
+
+def test_every_alert_on_the_page_exists(bed: Bed) -> None:
     text = PAGE.read_text()
     rules = find(bed.helm.template({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")
     alerts = {r["alert"] for g in rules["spec"]["groups"] for r in g["rules"] if "alert" in r}
