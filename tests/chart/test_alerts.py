@@ -117,6 +117,10 @@ def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -
     assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
 
 
+def test_shards_that_are_all_active_are_no_alert(rules: dict[str, Any], tmp_path: Path) -> None:
+    assert firing(rules, HEALTHY | {'concertmaster_active{pod="b"}': ALWAYS}, [], tmp_path) == ""
+
+
 def test_an_alert_on_a_workflow_names_it(rules: dict[str, Any]) -> None:
     (group,) = (g for g in rules["groups"] if g["name"] == "concertmaster.workflows")
     for rule in group["rules"]:
