@@ -92,16 +92,24 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
     async def scenario() -> None:
-        health = Health(stall_after=0.3)
+        clock = Clock()
+        health = Health(stall_after=60.0, clock=clock)
         server = Server("127.0.0.1", 0, health, Telemetry())
         await server.start()
-        hang, worker = threading.Event(), Worker("test")
-        loop = Loop(lambda: hang.wait(20) and False, worker, CyclePace(0.05, settle=0.0, gap=0.0), health)
+        hangs, hang, worker = threading.Event(), threading.Event(), Worker("test")
+
+        def cycle() -> bool:
+            hangs.set()
+            hang.wait(20)
+            return False
+
+        loop = Loop(cycle, worker, CyclePace(0.05, settle=0.0, gap=0.0), health)
         task = asyncio.create_task(loop.run())
         try:
             status, text = await asyncio.to_thread(get, server.bound_port, "/healthz")
             assert (status, text) == (200, "ok\n")
-            await asyncio.sleep(0.5)
+            assert await asyncio.to_thread(hangs.wait, 20)
+            clock.now = 61.0
             status, text = await asyncio.to_thread(get, server.bound_port, "/healthz")
             assert status == 503
             assert "silent" in text
