@@ -185,11 +185,11 @@ def test_every_right_to_change_is_used_and_enough(
     (role,) = [r for r in bed.cluster.get("role", "-n", place)["items"] if r["metadata"]["name"].endswith("-apply")]
     granted = {(g, r, v) for x in role["rules"] for g in x["apiGroups"] for r in x["resources"] for v in x["verbs"]}
     with deployed(bed, "cm", place, tmp_path):
-        wait_for("proposals for all five", lambda: len(phases(bed, place)) >= 5, 90)
+        wait_for("proposals for all five", lambda: len(phases(bed, place)) >= 5)
         reject_all(bed, place)
         wait_for("their end", lambda: "Proposed" not in phases(bed, place))
         apply(bed.cluster, policy(place, "team", discover=wanted, apply=rules | SMALLER))
-        wait_for("other proposals", lambda: phases(bed, place).count("Proposed") >= 5, 90)
+        wait_for("other proposals", lambda: phases(bed, place).count("Proposed") >= 5)
         reject_all(bed, place)
         delete = ("concertmaster.dev", "workflowchanges", "delete")
         wait_for("finished ones to be pruned", lambda: delete in used(bed, place)[0])

@@ -89,7 +89,7 @@ def test_refusals_of_the_api_server_are_got_over(
 ) -> None:
     proxy.rule = first(times, code, wanted)
     with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
-        wait_for("recommendations nevertheless", lambda: with_recommendations(bed, installed), 100)
+        wait_for("recommendations nevertheless", lambda: with_recommendations(bed, installed))
         assert proxy.faults
         assert op.get("/healthz")[0] == 200
 
@@ -97,32 +97,32 @@ def test_refusals_of_the_api_server_are_got_over(
 def test_mute_watches_are_noticed(bed: Bed, installed: str, proxy: Proxy, tmp_path: Path) -> None:
     """The watches are mute while lists show new objects: nothing is decided on half a picture, and it is reported."""
     with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
-        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
         proxy.rule = lambda p: Fault(silent=True) if p.watch else None
         # The streams that are open are broken off with the API server's next restart; their successors are mute.
         bed.plane.restart_apiserver()
-        wait_for("mute watches", lambda: [p for p in proxy.faults if "workflowprofiles" in p.path], 60)
+        wait_for("mute watches", lambda: [p for p in proxy.faults if "workflowprofiles" in p.path])
         before = bed.cluster.get("wfp", "cronjob-etl", "-n", installed)["metadata"]["uid"]
         apply(bed.cluster, policy(installed, "unseen", priority=5))
         behind = "the watches are behind the cluster"
-        wait_for("the report", lambda: [c for c in op.cycles() if behind in str(c.get("problems"))], 90)
+        wait_for("the report", lambda: [c for c in op.cycles() if behind in str(c.get("problems"))])
         assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] == before, "nothing was withdrawn"
 
 
 def test_a_watch_whose_connection_hangs_is_opened_anew(bed: Bed, installed: str, pipe: Pipe, tmp_path: Path) -> None:
     """No byte and no end on any open connection: what happens after that arrives within the time docs/operations.md says."""
     with deployed(bed, "cm", installed, tmp_path, server=pipe.url) as op:
-        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
         hanging = pipe.freeze()
         begun = time.monotonic()
         apply(bed.cluster, policy(installed, "after", priority=5))
-        wait_for("the policy to be seen", lambda: get(bed, "opol", installed, "after").get("status"), 150)
+        wait_for("the policy to be seen", lambda: get(bed, "opol", installed, "after").get("status"))
         took = time.monotonic() - begun
         assert took < SEEN_WITHIN + 10.0, "seconds; ten for a busy machine"
         behind = "the watches are behind the cluster"
         assert [c for c in op.cycles() if behind in str(c.get("problems"))], "it was reported meanwhile"
         assert len(hanging) >= 4, "policies, profiles, changes and the operator's own requests"
-        wait_for("the dead connections to be given up", lambda: all(left.is_set() for left in hanging), 60)
+        wait_for("the dead connections to be given up", lambda: all(left.is_set() for left in hanging))
         assert op.process.poll() is None
         assert op.get("/healthz")[0] == 200
 
@@ -191,8 +191,8 @@ def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
     with deployed(bed, "cm", installed, tmp_path) as op:
         wait_for("recommendations", lambda: with_recommendations(bed, installed))
         bed.cluster.kubectl("delete", "crd", "--wait=false", *ours)
-        wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip(), 120)
-        wait_for("the end", lambda: op.process.poll() is not None, 60)
+        wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip())
+        wait_for("the end", lambda: op.process.poll() is not None)
         assert op.process.returncode == 1
         assert "no longer serves a watched kind" in _last_error(op)
     with deployed(bed, "cm", installed, tmp_path, pod="next") as op:
@@ -202,7 +202,7 @@ def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
         bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
         wanted = _json(policy(installed, discover=CRONJOBS))
         wait_for("the policy", lambda: bed.cluster.run_kubectl("apply", "-f", "-", input=wanted).returncode == 0)
-        wait_for("recommendations again", lambda: with_recommendations(bed, installed), 100)
+        wait_for("recommendations again", lambda: with_recommendations(bed, installed))
 
 
 def _json(value: object) -> str:
@@ -217,11 +217,11 @@ def test_a_full_disk_is_reported_and_got_over(bed: Bed, installed: str, tmp_path
         _, hard = resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (log + 40_000, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY
         full = "no space left to write"
-        wait_for("the report", lambda: [c for c in op.cycles() if full in str(c.get("problems"))], 60)
+        wait_for("the report", lambda: [c for c in op.cycles() if full in str(c.get("problems"))])
         assert op.process.poll() is None
         assert op.get("/healthz")[0] == 200
         resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
 
 
 def test_a_clock_that_was_ahead_does_no_lasting_harm(bed: Bed, installed: str, tmp_path: Path) -> None:

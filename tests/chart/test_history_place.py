@@ -71,13 +71,9 @@ def test_a_recommendation_goes_on_from_a_copy_and_returns_to_the_file(
             wait_for("recommendations", lambda: with_recommendations(bed, place))
             op.stop()
         with deployed(bed, "cm", place, tmp_path, pod="next", python=_inside(tmp_path, before)) as op:
-            wait_for("the report", _troubled(op, words), 60)
+            wait_for("the report", _troubled(op, words))
             apply(bed.cluster, cronjob(place, "late"))
-            wait_for(
-                "recommendations on a new workflow",
-                lambda: with_recommendations(bed, place, "cronjob-late"),
-                100,
-            )
+            wait_for("recommendations on a new workflow", lambda: with_recommendations(bed, place, "cronjob-late"))
             assert op.get("/healthz")[0] == op.get("/readyz")[0] == 200
             reported = op.cycles()[-1]["problems"][0]
             assert words in reported and "nothing is changed automatically" in reported, op.cycles()

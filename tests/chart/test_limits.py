@@ -91,10 +91,10 @@ def test_the_largest_resources_are_borne(
         apply(bed.cluster, cronjob(place, "etl"), profile(place, "modest", workflowRef=REF))
         with deployed(bed, "cm", place, tmp_path) as op:
             begin = time.monotonic()
-            wait_for("the modest one's recommendations", lambda: with_recommendations(bed, place, "modest"), 90)
+            wait_for("the modest one's recommendations", lambda: with_recommendations(bed, place, "modest"))
             wait_for("every profile to have a condition", lambda: all(
                 state(bed, place, p["metadata"]["name"]) for p in bed.cluster.get("wfp", "-n", place)["items"]
-            ), 90)  # fmt: skip
+            ))  # fmt: skip
             (cycle,) = op.next_cycles(1)
             took = time.monotonic() - begin
             assert op.get("/healthz")[0] == 200

@@ -120,7 +120,7 @@ def harness() -> Iterator[Harness]:
                 made = Harness(bed, trusted, running, directory)
                 # The API server asks the issuer for its keys beside everything else, after its start.
                 token = trusted.id_token(**ALICE)
-                wait_for("the API server to trust the issuer", lambda: running.get("/", token)[0] == 200, 60.0)
+                wait_for("the API server to trust the issuer", lambda: running.get("/", token)[0] == 200)
                 yield made
 
 
@@ -176,7 +176,7 @@ def proxy(harness: Harness, *more: str, upstream: str = "") -> Iterator[str]:
             except OSError:
                 return False
 
-        wait_for("oauth2-proxy", up, 60.0)
+        wait_for("oauth2-proxy", up)
         yield address
     finally:
         process.terminate()

@@ -64,11 +64,7 @@ def test_the_page_is_true_from_installation_to_removal(
     assert "finalizers" not in meta
     assert set(meta["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
     cluster.kubectl("delete", "namespace", "jobs", "--wait=false")
-    wait_for(
-        "the kinds are gone",
-        lambda: not cluster.get("crd", "-l", PART_OF)["items"],
-        180,
-    )
+    wait_for("the kinds are gone", lambda: not cluster.get("crd", "-l", PART_OF)["items"])
 
 
 def test_every_right_of_the_chart_is_on_the_page(helm: Helm) -> None:
@@ -125,7 +121,7 @@ def test_every_query_about_the_operator_runs_on_a_real_prometheus(
     )
     with deployed(bed, "cm", place, tmp_path) as op:
         op.next_cycles(2)
-        wait_for("series of the workflow", lambda: "concertmaster_workflow_saving" in op.get("/metrics")[1], 90)
+        wait_for("series of the workflow", lambda: "concertmaster_workflow_saving" in op.get("/metrics")[1])
         own = make_prometheus([Scrape.of("concertmaster", f"http://127.0.0.1:{op.port}/metrics", "1s")])
         wait_for("a scrape", lambda: own.query("concertmaster_build_info"))
         _, exposition = op.get("/metrics")

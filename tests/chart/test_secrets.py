@@ -132,11 +132,11 @@ def test_no_canary_leaves_the_process(bed: Bed, tmp_path: Path) -> None:
             wait_for("conditions", lambda: all(
                 state(bed, place, n, "MetricsAvailable").get("status") == "False" for n in ("default", "bearer", "header")
             ))  # fmt: skip
-            op.next_cycles(2, 120)
+            op.next_cycles(2)
             # A file that is emptied, and one that is gone, are errors too.
             (tmp_path / "etc/concertmaster/secrets/bearer/token").write_text(f"{CANARIES['token']}\nsecond line")
             (tmp_path / "etc/concertmaster/secrets/header/header-X-Api-Key").unlink()
-            op.next_cycles(2, 120)
+            op.next_cycles(2)
             _, exposition = op.get("/metrics")
             text = op.log.read_text()
         sent = "".join(v for headers in store.seen for v in headers.values())
@@ -171,13 +171,13 @@ def test_the_operators_own_token_stays_with_it(bed: Bed, tmp_path: Path) -> None
             with deployed(bed, "cm", place, tmp_path, server=proxy.url) as op:
                 wait_for("a start", lambda: op.get("/healthz")[0] == 200)
                 proxy.rule = rule
-                wait_for("refusals of reads and writes", lambda: len(proxy.faults) >= 15 and len(counts) >= 5, 100)
+                wait_for("refusals of reads and writes", lambda: len(proxy.faults) >= 15 and len(counts) >= 5)
                 _, exposition = op.get("/metrics")
                 text = op.log.read_text()
                 # Watches that are open end with the API server's restart, and their successors are refused.
                 proxy.rule = lambda p: Fault(403, echo=True) if p.watch else None
                 bed.plane.restart_apiserver()
-                wait_for("refused watches", lambda: sum(p.watch for p in proxy.faults) >= 2, 100)
+                wait_for("refused watches", lambda: sum(p.watch for p in proxy.faults) >= 2)
                 time.sleep(1.0)  # until it is logged
                 text += op.log.read_text()
         finally:

@@ -168,7 +168,7 @@ def test_what_only_the_server_knows_is_asked_with_a_trial_of_the_pod(cluster: Cl
         return list(reader._pod_refused(made, raw, None))
 
     try:
-        said = wait_for("the policy to be in force", lambda: refused("500m"), 60)
+        said = wait_for("the policy to be in force", lambda: refused("500m"))
         assert "pods are large here" in said[0]
         assert refused("900m") == []
         assert not list(client.items(PODS.path(namespace)))

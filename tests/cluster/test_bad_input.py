@@ -191,7 +191,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, O
                 cluster.kubectl("create", "-f", "-", input=nested(raw))
             directory = tmp_path_factory.mktemp("bad-input")
             with operator(cluster, directory, settings(directory, {"default": server.url})) as op:
-                wait_for("recommendations", lambda: reason(cluster, "backup") == "Analyzed", 120)
+                wait_for("recommendations", lambda: reason(cluster, "backup") == "Analyzed")
                 op.next_cycles(2)
                 yield cluster, op
 
@@ -300,7 +300,7 @@ def test_a_run_nested_too_deeply_ends_no_watch(place: tuple[Cluster, Operator]) 
     pod = {"id": "huge-bbbbb", "name": "huge-bbbbb", "type": "Pod", "phase": "Succeeded", "templateName": "main"}
     node = {**pod, "startedAt": stamp(when), "finishedAt": stamp(when + 60)}
     cluster.apply(workflow("huge-bbbbb", "huge", nodes={"huge-bbbbb": node}))
-    wait_for("the run that came afterwards to be read live", lambda: op.metric(read) > before, 120)
+    wait_for("the run that came afterwards to be read live", lambda: op.metric(read) > before)
     named = f"Workflow {PLACE}/sunken-aaaaa is left out: nested deeper than 100 levels"
-    wait_for("the other to be named", lambda: any(named in p for c in op.cycles() for p in c.get("problems", ())), 120)
+    wait_for("the other to be named", lambda: any(named in p for c in op.cycles() for p in c.get("problems", ())))
     assert "failed as a whole" not in op.log.read_text()

@@ -65,7 +65,7 @@ def test_the_rule_follows_the_budget_and_the_turn_is_reported(
     apply(cluster, cronjob(namespace, "etl"), wanted("200000"))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
         item = wait_for(
-            "the budget", lambda: next((r for i, r in recommended().items() if i.startswith("budget")), None), 90
+            "the budget", lambda: next((r for i, r in recommended().items() if i.startswith("budget")), None)
         )
         assert "4 of 12 runs" in item["because"], item
         assert "200,000" in item["action"], item
@@ -75,9 +75,7 @@ def test_the_rule_follows_the_budget_and_the_turn_is_reported(
             o.startswith("tokens per run: Missed, 250000 (target <= 200000)") for o in found["status"]["objectives"]
         )
         apply(cluster, wanted("300000"))
-        wait_for(
-            "silence", lambda: profile().get("status") and not any(i.startswith("budget") for i in recommended()), 60
-        )
+        wait_for("silence", lambda: profile().get("status") and not any(i.startswith("budget") for i in recommended()))
         wait_for("the objective", lambda: condition(profile(), "ObjectivesMet").get("status") == "True")
 
         def reported() -> bool:

@@ -56,7 +56,7 @@ def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
     config["limits"] = {"backfill": "1h"}
     with operator(cluster, tmp_path, config) as op:
         harness.play(["wide", "trim"])
-        wait_for("both changes", lambda: {harness.phase("wide"), harness.phase("trim")} == {"Verifying"}, 180, 1.0)
+        wait_for("both changes", lambda: {harness.phase("wide"), harness.phase("trim")} == {"Verifying"}, pause=1.0)
         lifted = int(harness.spec("wide")["parallelism"])
         trimmed = harness.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
         assert lifted > 2

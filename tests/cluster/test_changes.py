@@ -247,7 +247,7 @@ def test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_n
             made = json.dumps({**base, "metadata": {"name": name, "namespace": place.namespace}})
             return name, place.cluster.run_kubectl(*who, "create", "-f", "-", input=made)
 
-        refused = wait_for("the policy to be in force", lambda: (r := create()[1]).returncode != 0 and r, 60)
+        refused = wait_for("the policy to be in force", lambda: (r := create()[1]).returncode != 0 and r)
         assert "only the operator creates WorkflowChanges" in refused.stderr
         name, made = create(*as_operator)
         assert made.returncode == 0, made.stderr

@@ -141,13 +141,13 @@ def test_the_operator_says_what_semaphores_and_caches_hold_where_it_may_read_the
         return cache, lock
 
     with operator(cluster, tmp_path, config, user=VIEWER):
-        cache, lock = wait_for("what the runs alone tell", lambda: s if all(s := shown()) else None, 150.0)
+        cache, lock = wait_for("what the runs alone tell", lambda: s if all(s := shown()) else None)
         assert "50% of 12 lookups hit" in cache
         assert "entries" not in cache
         assert lock.startswith("Hold lock db for less time")
     grant(cluster, namespace, "caches", {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]})
     with operator(cluster, tmp_path, config, user=VIEWER):
-        cache, lock = wait_for("what the ConfigMaps hold", lambda: s if "entries" in (s := shown())[0] else None, 150.0)
+        cache, lock = wait_for("what the ConfigMaps hold", lambda: s if "entries" in (s := shown())[0] else None)
     assert "10 entries, 0.1% of 1Mi; 5 older than maxAge" in cache
     assert f"kubectl delete configmap etl-cache -n {namespace}" in cache
     assert lock == "Raise semaphore db: 2 -> 4"

@@ -111,14 +111,14 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
     config["listen"]["address"] = "0.0.0.0"
     publish(cluster, namespace, own_address(), config["listen"]["port"])
     with operator(cluster, tmp_path, config) as op:
-        clash = wait_for("the clash", lambda: recommended(cluster, namespace, "report").get("schedule-clash"), 120)
+        clash = wait_for("the clash", lambda: recommended(cluster, namespace, "report").get("schedule-clash"))
         assert f"its runs wait {int(WAIT // 60)}m0" in clash["because"]
         assert "nightly and crawl reserve" in clash["because"]
         assert clash["current"] == "0 * * * *"
         minutes, rest = clash["proposed"].split(" ", 1)
         assert 10 <= int(minutes) <= 50
         assert rest == "* * * *"
-        (peak,) = wait_for("the peak", lambda: peaks(cluster, namespace, "nightly"), 60)
+        (peak,) = wait_for("the peak", lambda: peaks(cluster, namespace, "nightly"))
         assert f"{hour:02d}:00 UTC" in peak
         # 40 cores for ten of sixty minutes, and the crawl's 8 and the report's one with their parts of an hour
         assert "schedules and history" in peak

@@ -151,17 +151,17 @@ def test_finished_runs_are_read_and_kept(cluster: Cluster, prometheus: Prometheu
     with operator(cluster, tmp_path, config) as op:
         op.next_cycles(2)
         job(cluster, "backup-29333333", now - 600.0)
-        (run,) = wait_for("the Job", lambda: live(tmp_path, BACKUP), 30)
+        (run,) = wait_for("the Job", lambda: live(tmp_path, BACKUP))
         assert (run.run, run.outcome) == ("backup-29333333", Outcome.FAILED)
         assert [(e.exit_code, e.reason) for e in run.steps] == [(3, "Error")]
 
         install_argo(cluster)  # an engine that comes later, with runs that ended before its profile was made
         apply(cluster, workflow("etl-aaaaa", now - 900.0), workflow("etl-bbbbb", now - 600.0, compressed=True))
         apply(cluster, *template())
-        wait_for("two Workflows", lambda: len(live(tmp_path, ETL)) == 2, 60)
+        wait_for("two Workflows", lambda: len(live(tmp_path, ETL)) == 2)
         offloaded = workflow("etl-ccccc", now - 300.0, nodes={}, offloadNodeStatusVersion="fnv:1")
         apply(cluster, offloaded, workflow("etl-ddddd", now - 200.0))
-        wait_for("a third one", lambda: len(live(tmp_path, ETL)) == 3, 30)
+        wait_for("a third one", lambda: len(live(tmp_path, ETL)) == 3)
         reported = wait_for(
             "a word on the other", lambda: [c for c in op.cycles() if "offloadNode" in str(c.get("problems"))]
         )
@@ -185,7 +185,7 @@ def test_finished_runs_are_read_and_kept(cluster: Cluster, prometheus: Prometheu
         assert op.stop() < 5.0
         assert not [line for line in op.read() if line["level"] == "error"]
     with operator(cluster, tmp_path, config) as op:
-        op.next_cycles(2, 90)
+        op.next_cycles(2)
         assert {key: live(tmp_path, key) for key in (ETL, BACKUP)} == before
 
 
@@ -203,7 +203,7 @@ def test_a_kind_of_runs_that_goes_away_takes_nothing_with_it(
         assert op.get("/healthz")[0] == 200
         install_argo(cluster)
         apply(cluster, workflow("etl-bbbbb", now - 300.0))
-        wait_for("the second run", lambda: len(live(tmp_path, ETL)) == 2, 120)
+        wait_for("the second run", lambda: len(live(tmp_path, ETL)) == 2)
         assert op.stop() < 5.0
 
 
@@ -251,17 +251,17 @@ def test_a_run_in_progress_is_forecast_and_reported_late(
                 status = cluster.get("workflowprofile", "etl", "-n", PLACE).get("status") or {}
                 return list(status.get("running") or ())
 
-            (entry,) = wait_for("the forecast", running, 90)
+            (entry,) = wait_for("the forecast", running)
             assert (entry["name"], entry["late"]) == ("etl-now", True)
             assert entry["deadline"] < entry["expectedEnd"] <= entry["latestEnd"]
-            (message,) = wait_for("the message", lambda: got, 30)
+            (message,) = wait_for("the message", lambda: got)
             assert (message["event"], message["name"], message["about"]) == ("RunLate", "etl", "etl-now")
             place = f'{{namespace="{PLACE}",kind="WorkflowTemplate",workflow="etl"}}'
             assert op.metric(f"concertmaster_workflow_run_late{place}") == 1
             events = cluster.get("events.events.k8s.io", "-n", PLACE)["items"]
             assert [e["regarding"]["name"] for e in events if e["reason"] == "RunLate"] == ["etl"]
             cluster.kubectl("delete", "workflow", "etl-now", "-n", PLACE)
-            wait_for("the end of the forecast", lambda: not running(), 60)
+            wait_for("the end of the forecast", lambda: not running())
             assert op.metric(f"concertmaster_workflow_run_late{place}") == 0
             assert len(got) == 1
 

@@ -66,7 +66,7 @@ def test_what_a_container_started_ends_with_it_and_small_limits_are_taken() -> N
     child = Path("/proc", text.stdout.strip())
     assert child.exists()
     group.remove()
-    wait_for("the end of the child", lambda: not child.exists() or "State:\tZ" in (child / "status").read_text(), 20)
+    wait_for("the end of the child", lambda: not child.exists() or "State:\tZ" in (child / "status").read_text())
     assert not [p for p in group._places.values() if p.exists()]
 
 
@@ -127,14 +127,14 @@ def test_real_limits_real_kills_and_recommendations_from_real_usage(
             for name in names:
                 cluster.kubectl("create", "job", f"{name}-{29_000_000 + number}", f"--from=cronjob/{name}", "-n", SPACE)
             time.sleep(1.5)
-        wait_for("the runs to end", lambda: ended(cluster, RUNS * len(names)), 180, 1.0)
+        wait_for("the runs to end", lambda: ended(cluster, RUNS * len(names)), pause=1.0)
         time.sleep(3)  # the last ends are scraped
         killed_and_throttled(cluster, prometheus)
         config = settings(tmp_path, {"default": prometheus.url}, namespaces=[SPACE])
         config["sources"][0] |= {"delaySeconds": 0, "scrapeInterval": "1s"}
         config["limits"] = {"backfill": "1h"}
         with operator(cluster, tmp_path, config):
-            wait_for("recommendations for all", lambda: all(recommended(cluster, name) for name in names), 60, 1.0)
+            wait_for("recommendations for all", lambda: all(recommended(cluster, name) for name in names), pause=1.0)
             found = {name: recommended(cluster, name) for name in names}
 
     peak = 90 * MI  # and the interpreter

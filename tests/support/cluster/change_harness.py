@@ -102,7 +102,7 @@ class Harness:
             for name in names:
                 self.start(name)
             time.sleep(0.7)
-        wait_for("the runs to end", self.idle, 120, 1.0)
+        wait_for("the runs to end", self.idle, pause=1.0)
 
     def idle(self) -> bool:
         jobs = self.client.items(f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
@@ -130,7 +130,7 @@ class Harness:
             if not names:
                 return
             self.play(names, MORE)
-        wait_for("the last verdicts", lambda: not self.proving(names), 60, 1.0)
+        wait_for("the last verdicts", lambda: not self.proving(names), pause=1.0)
 
     def phase(self, name: str) -> str:
         return str((self.change(name).get("status") or {}).get("phase") or "")
