@@ -14,7 +14,7 @@ import pytest
 
 from concertmaster.core.model.amounts import quantity
 from testbed.services.cluster import Cluster
-from tests.support.cluster.change_harness import MOST, Harness, cron_job
+from tests.support.cluster.change_harness import LIVE_SECONDS, MOST, Harness, cron_job
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
@@ -24,14 +24,16 @@ from tests.support.cluster.operator_bed import (
     policy,
     settings,
     wait_for,
+    wait_for_like_days,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600 + LIVE_SECONDS)]
 
 
 def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
+    wait_for_like_days(LIVE_SECONDS)
     install_crds(cluster)
     harness = Harness(cluster, namespace)
     apply(

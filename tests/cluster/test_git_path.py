@@ -21,7 +21,7 @@ from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from testbed.services.cluster import Cluster
-from tests.support.cluster.change_harness import Harness, cron_job
+from tests.support.cluster.change_harness import LIVE_SECONDS, Harness, cron_job
 from tests.support.cluster.operator_bed import (
     apply,
     condition,
@@ -31,9 +31,10 @@ from tests.support.cluster.operator_bed import (
     profile,
     settings,
     wait_for,
+    wait_for_like_days,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600 + LIVE_SECONDS)]
 
 MANAGER = "kustomize-controller"
 SHORT = 60.0  # seconds of a dismissal, of which a cycle has to see some
@@ -79,6 +80,7 @@ def commit(cluster: Cluster, namespace: str, manifest: dict[str, Any], patch: st
 def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
+    wait_for_like_days(LIVE_SECONDS)
     install_crds(cluster)
     harness = Harness(cluster, namespace)
     manifest = cron_job(namespace, "wide", "200m", parallelism=2, completions=6)

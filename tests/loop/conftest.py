@@ -19,6 +19,7 @@ from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import argo_version
 from testbed.services.engine_parts import require_namespace
+from tests.support.cluster.operator_bed import wait_for_like_days
 
 HERE = Path(__file__).parent
 SECONDS = 900.0  # at most; three to four minutes on a machine that does nothing else
@@ -53,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(SECONDS + AGAIN + 120))
+            item.add_marker(pytest.mark.timeout(2 * SECONDS + AGAIN + 120))
 
 
 def analysed_again(loop: Bed) -> dict[str, Mapping[str, Any]]:
@@ -80,6 +81,7 @@ def played() -> Mapping[str, Played]:
     """The workflows by kind, once all is over; nothing runs any more."""
     require_namespace()
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
+    wait_for_like_days(SECONDS)
     with bed(Pace(least=8, patience=30)) as loop:
         # Unchanged ones tell the operator when it is the machine that gets slower.
         beside = [Scenario(UNCHANGED, number, 7, 12.0) for number in range(MIN_WORKFLOWS)]

@@ -26,10 +26,12 @@ from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import argo_version
 from testbed.services.engine_parts import require_namespace
+from tests.support.cluster.operator_bed import wait_for_like_days
 
 NAME = "sized"
 SMALL, LARGE = 20, 20  # runs
 BESIDE = 8
+SECONDS = 600.0  # at most
 GB = 10**9
 HUGE = 100 * GB  # input of a run that is still going on at the end
 SETTLE = 40.0  # seconds for the metrics of the last runs to be read and analysed; four times as many on a busy machine
@@ -125,14 +127,14 @@ def analysed(status: Mapping[str, Any]) -> bool:
     return any("follows its input" in line for line in status.get("insights") or ())
 
 
-def play(loop: Bed, seconds: float = 600.0) -> Played:
+def play(loop: Bed) -> Played:
     chance = random.Random(5)
     # Some inputs of both halves are alike: without them nobody could tell larger inputs from a slower step.
     sizes = [GB * (chance.uniform(0.5, 4.0) if n < SMALL else chance.uniform(3.0, 8.0)) for n in range(SMALL + LARGE)]
     loop.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}, validate=False)
     loop.client.create(f"/apis/argoproj.io/v1alpha1/namespaces/{NAME}/workflowtemplates", TEMPLATE)
     loop.cluster.apply(POLICY, validate=False)
-    end, waiting, submitted = time.monotonic() + seconds, list(enumerate(sizes)), {}
+    end, waiting, submitted = time.monotonic() + SECONDS, list(enumerate(sizes)), {}
     profile: dict[str, Any] = {}
 
     def latest() -> dict[str, Any]:
@@ -155,7 +157,7 @@ def play(loop: Bed, seconds: float = 600.0) -> Played:
             break
         time.sleep(1.0)
     else:
-        raise TestbedError(f"not over after {seconds:.0f} s: {profile.get('status')}\n{loop.operator.tail(30)}")
+        raise TestbedError(f"not over after {SECONDS:.0f} s: {profile.get('status')}\n{loop.operator.tail(30)}")
     loop.client.create(_RUNS, workflow(len(sizes), HUGE))
     running: list[dict[str, Any]] = []
     while not running and time.monotonic() < end + 240.0:
@@ -174,6 +176,7 @@ def play(loop: Bed, seconds: float = 600.0) -> Played:
 def played() -> Played:
     require_namespace()
     require_binaries([*_BINARIES])
+    wait_for_like_days(SECONDS)
     with bed(Pace()) as loop:
         return play(loop)
 

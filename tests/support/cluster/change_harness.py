@@ -18,6 +18,8 @@ RUNS = 8
 
 MORE = 4  # runs at a time, repeated until both changes have a verdict
 
+LIVE_SECONDS = 480  # from the first run before a change to its verdict, on a busy machine
+
 MOST = 28  # after the change; run times vary on a busy machine, so that a verification needs more of them
 
 

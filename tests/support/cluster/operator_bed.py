@@ -74,6 +74,14 @@ def on_like_days(end: float, seconds: float) -> float:
     return end
 
 
+def wait_for_like_days(seconds: float) -> None:
+    """Sleep until midnight where the next ``seconds``, less than a day, lie both on a working day and on a weekend: for
+    tests whose runs before and after a change really run meanwhile."""
+    end = time.time() + seconds
+    if on_like_days(end, seconds) < end:
+        time.sleep(seconds - end % 86400.0 + 1.0)
+
+
 def with_series(
     text: list[str], name: str, labels: Mapping[str, str], start: float, end: float, value: float
 ) -> list[str]:
