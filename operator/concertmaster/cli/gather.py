@@ -23,6 +23,7 @@ from concertmaster.core.units import WEEK
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object
+from concertmaster.settings.load import unique_keys
 
 if TYPE_CHECKING:
     from concertmaster.prometheus.collect.collection import Collection
@@ -249,6 +250,13 @@ def _placed(objects: list[Mapping[str, Any]], namespaces: Sequence[str]) -> list
     return objects
 
 
+class _ObjectLoader(_LOADER):  # type: ignore[misc, valid-type]
+    """A field that is written twice is an error, as it is for ``kubectl apply``."""
+
+
+_ObjectLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, unique_keys)
+
+
 def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
     try:
         text = sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text(encoding="utf-8")
@@ -283,4 +291,4 @@ def _parsed(text: str) -> Iterator[Any]:
         if depth > _MAX_DEPTH:
             at = f"line {event.start_mark.line + 1}" if event.start_mark is not None else "a line"
             raise yaml.YAMLError(f"{at} is more than {_MAX_DEPTH} levels deep")
-    yield from yaml.load_all(text, Loader=_LOADER)
+    yield from yaml.load_all(text, Loader=_ObjectLoader)

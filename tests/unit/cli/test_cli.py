@@ -182,6 +182,10 @@ def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:
     date.write_text("apiVersion: v1\nkind: Job\nspec: {start: 2026-02-31}\n")
     answer = call("analyze", "--facts", FACTS, "--definitions", date)
     assert f"error: {date}: a value is not what it looks like (day is out of range" in answer.stderr
+    twice = tmp_path / "t.yaml"
+    twice.write_text("apiVersion: batch/v1\nkind: Job\nspec:\n  parallelism: 2\n  parallelism: 4\n")
+    answer = call("analyze", "--facts", FACTS, "--definitions", twice)
+    assert f"error: {twice}, line 5: is not valid YAML: parallelism is set twice. Correct it." in answer.stderr
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(FACTS.read_bytes()[:-4000])
     answer = call("analyze", "--facts", cut)

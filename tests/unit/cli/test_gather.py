@@ -230,3 +230,15 @@ def test_pods_whose_labels_are_not_exported_are_said_to_need_them() -> None:
     with pytest.raises(UserError) as caught:
         print_report(Facts(0.0, 3600.0, (bare,), (), (), ()), "table", None, window=None, names=(), min_runs=None)
     assert "--metric-labels-allowlist=pods=[" in str(caught.value) and "tekton.dev/pipelineRun" in str(caught.value)
+
+
+def test_a_field_written_twice_is_an_error_and_merged_mappings_are_none(tmp_path: Path) -> None:
+    file = tmp_path / "etl.yaml"
+    merged = "kind: Job\napiVersion: batch/v1\nmetadata: {name: etl}\n"
+    merged += "a: &a {x: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *a, <<: *b, y: 3}\n"
+    file.write_text(merged)
+    (found,) = load_objects([file], ["demo"])
+    assert (found["b"], found["c"]["y"]) == ({"x": 2}, 3)
+    file.write_text(merged + "a: {}\n")
+    with pytest.raises(UserError, match=r"etl\.yaml, line 7: is not valid YAML: a is set twice"):
+        load_objects([file], ["demo"])
