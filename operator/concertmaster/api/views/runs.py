@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from concertmaster.api.models.base import ApiModel
 from concertmaster.core.model import Outcome, Source
+
+
+def _newer(stands_for: Outcome | Source) -> WrapValidator:
+    """Text of a newer operator that this version does not know is ``stands_for``: one such run must not hide all others."""
+
+    def known(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            if not isinstance(value, str):
+                raise
+            return stands_for
+
+    return WrapValidator(known)
+
+
+KnownOutcome = Annotated[Outcome, _newer(Outcome.UNKNOWN)]
 
 
 class TimeSplitView(ApiModel):
@@ -29,8 +48,10 @@ class RunSummary(ApiModel):
     run: str = Field(description="Name of the run, unique within its workflow.")
     started: str | None = Field(default=None, description="Creation of its first pod, RFC 3339.")
     ended: str | None = Field(default=None, description="End of its last pod, RFC 3339.")
-    outcome: Outcome
-    source: Source = Field(description="Live: from the engine's object; History: from metrics.")
+    outcome: KnownOutcome
+    source: Annotated[Source, _newer(Source.HISTORY)] = Field(
+        description="Live: from the engine's object; History: from metrics."
+    )
     duration_seconds: float | None = None
     queue_seconds: float | None = Field(default=None, description="Longest scheduling latency of a pod.")
     cost: float | None = Field(default=None, description="In the currency of the workflow's policy.")
@@ -61,7 +82,7 @@ class PodRow(ApiModel):
     step: str
     item: str | None = Field(default=None, description="Fan-out item.")
     attempt: int = 0
-    outcome: Outcome
+    outcome: KnownOutcome
     reason: str | None = None
     critical: bool = Field(default=False, description="Whether it is on the critical path.")
     node: str | None = None
@@ -139,7 +160,7 @@ class RecentRuns(ApiModel):
     currency: str
     typical: str | None = Field(description="Name of the typical run: the succeeded one nearest to the median.")
     runs: tuple[RunView, ...] = Field(description="The newest runs and the typical one, newest first.")
-    series: tuple[tuple[float, float, Outcome], ...] = Field(
+    series: tuple[tuple[float, float, KnownOutcome], ...] = Field(
         description="End (unix seconds), duration in seconds and outcome of all finished runs of the window, oldest first."
     )
     graph: GraphView | None = Field(

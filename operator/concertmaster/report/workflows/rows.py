@@ -218,7 +218,7 @@ def change_row(change: Raw) -> ChangeRow:
         phase=known,
         decision=_text(spec.get("decision")),
         decided_by=_text(spec.get("decidedBy")),
-        waiting=known in (None, ChangePhase.PROPOSED) and not spec.get("decision"),
+        waiting=phase in ("", ChangePhase.PROPOSED) and not spec.get("decision"),
         verdict=_verdict(status.get("verdict")),
         restored=status.get("restored") is True,
         predicted=_text(_map(status, "predicted").get("text")),

@@ -37,6 +37,20 @@ def test_the_newest_runs_and_the_typical_one_are_served() -> None:
     assert served.series[-1][2] is Outcome.SUCCEEDED
 
 
+def test_words_of_a_newer_operator_hide_no_runs() -> None:
+    flow = definition(*STEPS)
+    served = recent_runs(analyze(flow, daily(flow.graph, 14, seconds), now=NOW))
+    served = json.loads(json.dumps(served))
+    served["runs"][0] |= {"outcome": "Preempted", "source": "Replica"}
+    served["runs"][0]["pods"][0]["outcome"] = "Preempted"
+    served["series"][-1][2] = "Preempted"
+    read = RecentRuns.model_validate(served)
+    assert [r.outcome for r in read.runs[:2]] == [Outcome.UNKNOWN, Outcome.SUCCEEDED]
+    assert (read.runs[0].pods[0].outcome, read.series[-1][2]) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
+    with pytest.raises(ValueError, match="outcome"):
+        RecentRuns.model_validate(served | {"runs": [served["runs"][0] | {"outcome": 5}]})
+
+
 def test_a_comparison_of_served_runs_is_the_one_of_their_records() -> None:
     flow = definition(*STEPS)
     runs = [

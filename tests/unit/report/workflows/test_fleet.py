@@ -88,6 +88,13 @@ def test_filters_leave_changes_of_other_workflows_out() -> None:
     assert len(found.chosen(Filter(severity="Medium", kind="WorkflowTemplate")).rows) == 3
 
 
+def test_a_change_in_a_phase_of_a_newer_operator_waits_for_nobody() -> None:
+    assert [c.name for c in view(changes=(change(), change(1, phase="Paused"), change(2, phase=None))).waiting] == [
+        "change-0",
+        "change-2",
+    ]
+
+
 def test_pages_are_sorted_and_stable() -> None:
     profiles = [profile(i, score=i) for i in range(30)]
     found = view(*profiles)
