@@ -34,6 +34,7 @@ from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import split_runs
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
@@ -95,7 +96,7 @@ class Changed:
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
         lowered = LoweredMemory.of(lower, resolve(None, OptimizationPolicy.parse(POLICY)))
-        return verify(aim, found, settings, age=0.0, steps=steps, lowered=lowered, common=shared)
+        return verify(aim, found, settings, age=0.0, steps=steps, lowered=lowered, around=Surroundings(common=shared))
 
 
 def change(kind: str, seed: int) -> Changed | None:

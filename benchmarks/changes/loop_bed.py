@@ -28,6 +28,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.plan import PredictedEffect
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.verification.control_group import common_factor
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
@@ -243,7 +244,7 @@ def _runs(store: Store, track: Track) -> Sequence[RunRecord]:
 def _effect(change: WorkflowChangeView, found: BeforeAfter, beside: CommonFactor | None) -> PredictedEffect | None:
     """The effect over all observed runs, in the unit of the change's goal, without what unchanged workflows share."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
-    return verify(change.aim, found, settings, age=0.0, common=beside).measured
+    return verify(change.aim, found, settings, age=0.0, around=Surroundings(common=beside)).measured
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
 from concertmaster.core.changes.verification.shared_failures import without_shared
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
@@ -181,8 +182,8 @@ def _verified(
             continue
         sides = split_runs(seen, applied=applied, since=None, now=now)
         found = verify(
-            change.aim, sides, settings, age=now - applied, steps=("work",), lowered=lowered, pricing=policy.pricing,
-            own=partial(_own_runs, others=others, applied=applied, now=now),
+            change.aim, sides, settings, age=now - applied, steps=("work",), lowered=lowered,
+            around=Surroundings(policy.pricing, own=partial(_own_runs, others=others, applied=applied, now=now)),
         )  # fmt: skip
         if found.verdict is not None:
             break

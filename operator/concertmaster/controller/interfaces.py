@@ -16,8 +16,8 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry
+from concertmaster.core.changes.verification.surroundings import OtherWorkflows
 from concertmaster.core.lifecycle.history import RecommendationHistory
-from concertmaster.core.lifecycle.measured_gain import OtherWorkflows
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.model.inputs import ExtraMetric

@@ -28,8 +28,9 @@ from concertmaster.core.changes.reconcile import (
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
-from concertmaster.core.changes.verification.harm import MIN_RUNS_LONG_BASELINE, silent
+from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
@@ -151,6 +152,8 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
+        until = context.data_until or applied
+        silence = silent(runs, definition, applied=applied, until=until, blind=context.outages)
         result = verify(
             change.aim,
             runs,
@@ -158,13 +161,9 @@ class Verifier:
             age=float("inf") if touched else context.now - applied,
             steps=steps,
             lowered=lowered,
-            pricing=context.policy.pricing,
-            common=context.control.common(runs, applied) if len(runs.after) >= MIN_RUNS_LONG_BASELINE else None,
-            own=lambda all_runs: context.control.own_runs(all_runs, applied),
-            silence=silent(
-                runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
+            around=Surroundings.of(
+                context.control, runs, applied, pricing=context.policy.pricing, silence=silence, timed=not unknown
             ),
-            timed=not unknown,
         )
         if unknown and result.verdict is None:
             self.waiting.add(change.uid)

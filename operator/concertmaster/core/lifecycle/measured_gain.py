@@ -11,12 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, split_runs
-from concertmaster.core.changes.verification.harm import MIN_RUNS_LONG_BASELINE
+from concertmaster.core.changes.verification.surroundings import OtherWorkflows, Surroundings
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
@@ -24,21 +23,10 @@ from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
-from concertmaster.core.stats.comparison import CommonFactor
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
 _SAME_TIME_SECONDS = 1.0  # seconds: implementations detected in one analysis have the same time
-
-
-class OtherWorkflows(Protocol):
-    """The workflows of the same metrics source that nobody changed. Reading their runs takes long."""
-
-    def common(self, before_after: BeforeAfter, applied: float) -> CommonFactor | None:
-        """How their run times moved since ``applied`` (unix seconds), over the span of these runs (``common_factor``)."""
-
-    def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
-        """These runs without those near failures that the others share (``without_shared``)."""
 
 
 def measure_of(category: Category) -> str:
@@ -91,11 +79,7 @@ def _verified(
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
         steps=(step,) if step is not None else (),
         lowered=LoweredMemory.of(lowered, policy),
-        pricing=pricing,
-        common=others.common(sides, outcome.since)
-        if others is not None and len(sides.after) >= MIN_RUNS_LONG_BASELINE
-        else None,
-        own=(lambda runs: others.own_runs(runs, outcome.since)) if others is not None else lambda runs: runs,
+        around=Surroundings.of(others, sides, outcome.since, pricing=pricing),
     )
     if _released(sides):
         verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE

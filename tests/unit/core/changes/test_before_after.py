@@ -9,6 +9,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import requested, split_runs
 from concertmaster.core.changes.verification.harm import silent
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.enums import Verdict
@@ -102,7 +103,9 @@ def test_a_schedule_that_never_started_the_runs_says_nothing_about_them() -> Non
 def test_silence_is_worse_and_restored_whatever_the_aim() -> None:
     found = split_runs(RUNS, applied=APPLIED, since=None, now=APPLIED + 9 * HOUR)
     for aim in Aim:
-        result = verify(aim, found, VerifySettings(), age=9 * HOUR, silence="no run since the change")
+        result = verify(
+            aim, found, VerifySettings(), age=9 * HOUR, around=Surroundings(silence="no run since the change")
+        )
         assert (result.verdict, result.restore, result.reason) == (Verdict.WORSE, True, "no run since the change")
 
 

@@ -11,6 +11,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.control_group import common_factor
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
@@ -93,7 +94,8 @@ def test_a_slowdown_hidden_behind_a_faster_cluster_is_seen() -> None:
     """0.96 of the time where everybody else takes 0.8 of it: the change costs a fifth."""
     rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, 20, 600.0 * 0.8 * 1.2, 0.05))
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.IMPROVED
-    found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common_factor(others(9, 0.8, spread=0.05)))
+    around = Surroundings(common=common_factor(others(9, 0.8, spread=0.05)))
+    found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, around=around)
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "taken out" in found.reason
 
@@ -103,13 +105,14 @@ def test_a_slower_cluster_is_not_blamed_on_the_change() -> None:
     for factor, runs in ((1.3, 20), (1.9, 3)):
         rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, runs, 600.0 * factor, 0.05))
         assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE
-        found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, common=common_factor(others(9, factor, spread=0.05)))
-        assert found.verdict is not Verdict.WORSE
+        around = Surroundings(common=common_factor(others(9, factor, spread=0.05)))
+        assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, around=around).verdict is not Verdict.WORSE
 
 
 def test_the_measured_effect_is_the_change_s_own() -> None:
     rows = both(noisy(1, 30, 600.0, 0.05), noisy(2, 20, 600.0 * 0.8 * 0.7, 0.05))
-    found = verify(Aim.FASTER, rows, SETTINGS, age=DAY, common=common_factor(others(9, 0.8, spread=0.05)))
+    around = Surroundings(common=common_factor(others(9, 0.8, spread=0.05)))
+    found = verify(Aim.FASTER, rows, SETTINGS, age=DAY, around=around)
     assert found.measured is not None
     assert found.measured.likely == pytest.approx(-0.3, abs=0.04)
     assert found.measured.low < found.measured.likely < found.measured.high

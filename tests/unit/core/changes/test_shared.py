@@ -13,6 +13,7 @@ from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.kept_changes import later_harm
 from concertmaster.core.changes.verification.shared_failures import without_shared
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.enums import Verdict
@@ -52,7 +53,7 @@ def until(sides: BeforeAfter, hours: float) -> BeforeAfter:
 
 def found(mine: BeforeAfter, others: Sequence[BeforeAfter]) -> Verification:
     own = partial(without_shared, others=others, applied=APPLIED)
-    return verify(Aim.CHEAPER, mine, VerifySettings(), age=DAY, own=own)
+    return verify(Aim.CHEAPER, mine, VerifySettings(), age=DAY, around=Surroundings(own=own))
 
 
 def first_worse(mine: BeforeAfter, others: Sequence[BeforeAfter]) -> int | None:

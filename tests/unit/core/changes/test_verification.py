@@ -11,6 +11,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee, split_runs
+from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
@@ -215,10 +216,10 @@ def test_before_inputs_are_known_only_harm_that_is_no_time_ends_it() -> None:
     for seconds in (300.0, 6000.0):
         rows = both(noisy(1, 30), noisy(2, 10, seconds))
         assert verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict is not None
-        waiting = verify(Aim.FASTER, rows, SETTINGS, age=2 * SETTINGS.max_age_seconds, timed=False)
+        waiting = verify(Aim.FASTER, rows, SETTINGS, age=2 * SETTINGS.max_age_seconds, around=Surroundings(timed=False))
         assert (waiting.verdict, waiting.restore, waiting.verified_runs) == (None, False, 10)
     failing = both(noisy(1, 30), noisy(2, 10), outcome=Outcome.FAILED)
-    assert verify(Aim.FASTER, failing, SETTINGS, age=DAY, timed=False).verdict is Verdict.WORSE
+    assert verify(Aim.FASTER, failing, SETTINGS, age=DAY, around=Surroundings(timed=False)).verdict is Verdict.WORSE
 
 
 def test_more_input_is_not_taken_for_harm() -> None:

@@ -40,11 +40,6 @@ class BeforeAfter:
     begun: int = 0
 
 
-OwnRuns = Callable[[BeforeAfter], BeforeAfter]
-"""Leaves out runs near failures that other workflows share (``shared_failures``). Reading these takes long, so that it
-is asked only where failures seem to be due to the change."""
-
-
 def split_runs(
     runs: Sequence[RunRecord],
     *,

@@ -19,7 +19,6 @@ from concertmaster.core.changes.verification.before_after import (
     AmountsByRun,
     BeforeAfter,
     InputSizes,
-    OwnRuns,
     at_any_time,
     baseline,
     comparable,
@@ -28,6 +27,7 @@ from concertmaster.core.changes.verification.before_after import (
 from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED_SLOWDOWN
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize, of_known_days
+from concertmaster.core.changes.verification.surroundings import ALONE, Surroundings
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
@@ -62,16 +62,19 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 
 
 def verify(
-    aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
-    steps: Collection[str] = (), lowered: LoweredMemory | None = None, pricing: Pricing | None = None,
-    common: CommonFactor | None = None, own: OwnRuns = lambda runs: runs, silence: str | None = None, timed: bool = True,
-) -> Verification:  # fmt: skip
+    aim: Aim,
+    before_after: BeforeAfter,
+    settings: VerifySettings,
+    *,
+    age: float,
+    steps: Collection[str] = (),
+    lowered: LoweredMemory | None = None,
+    around: Surroundings = ALONE,
+) -> Verification:
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
-    unless it lowers a memory request; ``common``: common factor of other workflows' run times
-    (``control_group.common_factor``); ``own``: leaves out runs near failures that they share
-    (``shared_failures.without_shared``); ``silence``: why the absence of runs counts as harm (``harm.silent``).
-    ``timed``: whether durations can be compared yet; else only other harm ends it."""
-    whole = before_after if failing(before_after) is None else own(before_after)
+    unless it lowers a memory request."""
+    common, timed = around.common, around.timed
+    whole = before_after if around.own is None or failing(before_after) is None else around.own(before_after)
     sizes = comparable(whole)
     durations, even_sizes = figures = at_any_time(whole, sizes)
     everything = replace(before_after, before=baseline(whole.before, durations.amounts, even_sizes, settings.max_runs))
@@ -81,21 +84,21 @@ def verify(
     others = _shared(len(everything.after) - len(whole.after)) + _others(len(whole.after) - len(known.after))
     waiting = f"{_seen(runs, settings)}{others}"
     harm = (
-        silence
+        around.silence
         or killed(everything, steps, lowered)
         or failing(whole)
         or too_small(everything, steps, lowered, certain=True)
         or (clearly_slower(before_after, sizes, durations.amounts, common) if timed else None)
     )
     if harm:
-        measured = _measured(aim, whole, known, figures, pricing, common)
+        measured = _measured(aim, whole, known, figures, around)
         runs = (runs[0], min(len(everything.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
     if not timed:
         return Verification(None, False, waiting, *runs)
     over = age >= settings.max_age_seconds
     seconds = _watched(known, figures, settings, over, common)
-    measured = _measured(aim, whole, known, figures, pricing, common)
+    measured = _measured(aim, whole, known, figures, around)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED_SLOWDOWN)
     )
@@ -176,8 +179,7 @@ def _measured(
     whole: BeforeAfter,
     before_after: BeforeAfter,
     figures: tuple[Deseasonalized, InputSizes],
-    pricing: Pricing | None,
-    common: CommonFactor | None,
+    around: Surroundings,
 ) -> PredictedEffect | None:
     """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration. ``whole``:
     with all runs before, which tell hours and weekends, and all after, of which failures are counted."""
@@ -189,14 +191,14 @@ def _measured(
     before, after = good(before_after.before), good(before_after.after)
     evened, sizes = figures
     if aim is Aim.CHEAPER:
-        evened = deseasonalize(whole.before, whole.after, _costs(whole, pricing or Pricing()))
+        evened = deseasonalize(whole.before, whole.after, _costs(whole, around.pricing or Pricing()))
     seen = compare(
         [evened.amounts[r.run] for r in before],
         [evened.amounts[r.run] for r in after],
         inputs_before=[sizes.get(r.run) for r in before],
         inputs_after=[sizes.get(r.run) for r in after],
         level=0.10,
-        common=common,
+        common=around.common,
         error=evened.error(before, after),
     )
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
