@@ -244,8 +244,8 @@ class QueryShard:
         """Add what these pods used over the window to ``usage``."""
         finest = of_containers.last_step(self.client.scrape_interval, self._least)
         step = finest if records else window.step(finest)
-        text = partial(build, self.scope, window, finest=finest, records=records, rate=self._rate)
-        for answer in self._questions.by_name("life", pods, lambda names: text(pods=names), at):
+        text = partial(build, self.scope, window, sampling=of_containers.Sampling(finest, self._rate, records))
+        for answer in self._questions.by_name("life", pods, text, at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
 
     def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> set[PodName]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.bulk import POD, WORKING_SET, by_stat, last_values
@@ -23,14 +24,10 @@ COUNTERS = (
     "container_fs_writes_bytes_total",
 )
 
-
 NETWORK = ("container_network_receive_bytes_total", "container_network_transmit_bytes_total")
 
-
 CPU = "container_cpu_usage_seconds_total"
-
-
-TAIL = ".tail"
+TAIL = ".tail"  # ends the ``stat`` of what is too young for recording rules
 
 LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows of unknown sources
 
@@ -52,6 +49,23 @@ def rate_seconds(interval: float | None) -> int:
     """Seconds over which the highest rate of CPU use is taken, by the scrape ``interval`` (seconds, None: unknown): more
     than ``RATE`` where containers are sampled so seldom that there would be none."""
     return RATE if interval is None or interval <= _SELDOM else math.ceil(2.5 * interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the samples of containers are read.
+
+    ``finest``: step in seconds by which the last one is sought in a window that is not too long for it (``last_step``);
+    ``rate``: seconds of the highest rate of CPU use (``rate_seconds``). ``records``: from recording rules that cover the
+    window; what is too young for them has ``TAIL`` behind its ``stat``.
+    """
+
+    finest: int = LAST_STEP
+    rate: int = RATE
+    records: bool = False
+
+
+_DEFAULT = Sampling()
 
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
@@ -80,34 +94,14 @@ def _inside(scope: QueryScope, pods: Sequence[str]) -> list[str]:
     return scope.of_pods(scheme, pods, *named, *total)
 
 
-def life(
-    scope: QueryScope,
-    window: TimeRange,
-    pods: Sequence[str],
-    *,
-    finest: int = LAST_STEP,
-    records: bool = False,
-    rate: int = RATE,
-) -> str:
+def life(scope: QueryScope, window: TimeRange, pods: Sequence[str], sampling: Sampling = _DEFAULT) -> str:
     """``counters`` and ``usage`` in one answer: no row of one has the labels of a row of the other."""
-    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, finest=finest, records=records, rate=rate)}"
+    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, sampling)}"
 
 
-def usage(
-    scope: QueryScope,
-    window: TimeRange,
-    pods: Sequence[str],
-    *,
-    finest: int = LAST_STEP,
-    records: bool = False,
-    rate: int = RATE,
-) -> str:
+def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], sampling: Sampling = _DEFAULT) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
-    and the highest CPU rate over ``rate`` seconds in cores (``burst``), per container start.
-
-    ``finest``: step in seconds by which the last sample is sought in a window that is not too long for it.
-    ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
-    """
+    and the highest CPU rate in cores (``burst``), per container start."""
     scheme = scope.usage
     inside = _inside(scope, pods)
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
@@ -116,11 +110,11 @@ def usage(
     def direct(over: TimeRange) -> dict[str, str]:
         return {
             "peak": f"{by} (max_over_time({memory}{over.range}))",
-            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=finest)}))",
-            "burst": f"{by} (max_over_time(rate({cpu}{_duration(rate)}){over.subquery(finest=30)}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=sampling.finest)}))",
+            "burst": f"{by} (max_over_time(rate({cpu}{_duration(sampling.rate)}){over.subquery(finest=30)}))",
         }
 
-    if records:
+    if sampling.records:
         queries = {
             figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
             f"{window.range}))"
@@ -131,10 +125,7 @@ def usage(
         queries["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
     else:
         queries = direct(window)
-    return by_stat(
-        **queries,
-        samples=f"{by} (count_over_time({memory}{window.range}))",
-    )
+    return by_stat(**queries, samples=f"{by} (count_over_time({memory}{window.range}))")
 
 
 def _duration(seconds: int) -> str:
