@@ -23,7 +23,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.rules.base import Evidence, Rule, failed_share
 from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
-from concertmaster.core.rules.reliability.limit_fields import retry_edits
+from concertmaster.core.rules.reliability.fields.retry_limit import retry_edits
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.sizing_units import shared

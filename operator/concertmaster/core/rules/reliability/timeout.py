@@ -17,8 +17,8 @@ from concertmaster.core.model.daily import RUN
 from concertmaster.core.rules.base import Evidence, Rule, failed_share, share_interval
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.reliability import run_limit
+from concertmaster.core.rules.reliability.fields.time_limit import from_creation, time_limit_edits
 from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans
-from concertmaster.core.rules.reliability.limit_fields import edits_of, from_creation
 from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
 
 _MIN_MARGIN = 60.0  # seconds: a slow image pull must not time out a two-second step
@@ -113,7 +113,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         return None
     count, longest = len(beyond_it), beyond_it[-1]
     name = evidence.title(row.step.step)
-    edits = edits_of(evidence, row.spec, limit.seconds)
+    edits = time_limit_edits(evidence, row.spec, limit.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share, least = share_interval(min(count, runs), runs), share_interval(min(known, runs), runs)
@@ -169,7 +169,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     if seconds <= now:
         return None
     name = evidence.title(row.step.step)
-    edits = edits_of(evidence, row.spec, seconds)
+    edits = time_limit_edits(evidence, row.spec, seconds)
     executions = row.step.executions if not gone else len(row.ended)
     share = killed / max(1, executions)
     runs = len(evidence.analysis.runs)
@@ -216,7 +216,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
             continue
         limits[row.step.step] = limit.seconds
         lines.append(f"{row.step.step}: {text.duration(limit.seconds)}, longest seen {text.duration(limit.longest)}")
-        for edit in edits_of(evidence, row.spec, limit.seconds, alone=False):
+        for edit in time_limit_edits(evidence, row.spec, limit.seconds, alone=False):
             if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < limit.seconds:
                 edits[edit.pointer] = edit  # several steps can share a template: the longest limit applies
     if not limits:

@@ -1,4 +1,4 @@
-"""The fields of a template or Job that limit its time, or its retries: which of them applies, and how to change them."""
+"""The fields of a template or Job that limit its time: which of them is in force, and how to change them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _applying(spec: StepSpec, field: str) -> list[str]:
     return [name for name, value in _declared(spec, field).items() if value == spec.timeout_seconds]
 
 
-def edits_of(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
+def time_limit_edits(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
     """The edits that limit a step to ``seconds``: of the shortest field, and of all that are shorter than that; none where a
     limit would stay in force that is not in the template.
 
@@ -57,30 +57,3 @@ def edits_of(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = T
         proposed: object = f"{round(seconds)}{unit}" if unit or isinstance(literal, str) else round(seconds)
         edits.append(commands.field_edit(f"{spec.pointer}/{name}", literal, proposed))
     return tuple(edits)
-
-
-def retry_edits(evidence: Evidence, spec: StepSpec | None, limit: int, passing: bool) -> tuple[Edit, ...]:
-    """Set the limit in the template's retry strategy, or add a strategy with back-off. ``passing``: pods were evicted, or
-    their images not pulled."""
-    if spec is None or spec.pointer is None:
-        return ()
-    engine = evidence.analysis.definition.engine
-    if engine.retry_limit_fields:
-        *particular, general = engine.retry_limit_fields
-        key = next((field for field in particular if field in spec.declared), general)
-        return (commands.field_edit(f"{spec.pointer}/{key}", spec.declared.get(key), limit),)
-    field = engine.retry_strategy_field
-    if field is None:
-        return ()
-    strategy = spec.declared.get(field)
-    if isinstance(strategy, dict):
-        literal = strategy.get("limit")
-        proposed: object = limit if isinstance(literal, int) else str(limit)
-        return (commands.field_edit(f"{spec.pointer}/{field}/limit", literal, proposed),)
-    new = {
-        "limit": str(limit),
-        # OnFailure, the default, does not retry pods that were evicted or lost with their node
-        "retryPolicy": "Always" if passing else "OnFailure",
-        "backoff": {"duration": "30s" if passing else "10s", "factor": "2", "maxDuration": "10m"},
-    }
-    return (commands.field_edit(f"{spec.pointer}/{field}", None, new),)
