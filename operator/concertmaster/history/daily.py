@@ -24,7 +24,8 @@ KEEP_DAYS = 400
 ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
-_PEAK = "largest/"  # before the names of largest amounts, beside metrics, whose names have no slash
+# Before the names of largest amounts, beside metrics, whose names have no slash. Others with one are of a later version.
+_PEAK = "largest/"
 _OF_PEAKS = "workflow = ? AND day {} ? AND metric >= 'largest/' AND metric < 'largest0'"
 _BARE = " AND ".join(
     f"NOT EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
@@ -290,7 +291,7 @@ def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> Dail
         cost=money[0],
         wasted=money[1],
         queue=milli[2],
-        metrics={name: amount for name, amount in metrics.items() if not name.startswith(_PEAK)},
+        metrics={name: amount for name, amount in metrics.items() if "/" not in name},
         largest={n.removeprefix(_PEAK): amount for n, amount in metrics.items() if n.startswith(_PEAK)},
         score=score,
         until=until,

@@ -148,6 +148,15 @@ def test_the_largest_amounts_of_a_day_stay_while_its_runs_come_and_go(store: Sto
     assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
 
 
+def test_amounts_that_a_later_version_stored_are_nobodys_metrics(store: Store, place: Place) -> None:
+    row = DailyRow(3, "a", 1, 1, 0, metrics={"tokens": 7.0}, largest={"memory/main": 5.0}, until=1.0)
+    store.daily.record(KEY, [row])
+    place.raw("INSERT INTO daily_metrics SELECT workflow, step, day, 'other/x', 1.0 FROM daily")
+    assert store.daily.rows(KEY, step="a") == [row]
+    store.daily.record(KEY, [replace(row, count=2)])
+    assert store.daily.rows(KEY, step="a") == [replace(row, count=2)]
+
+
 def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: Store, place: Place) -> None:
     store.add({KEY: {"r1": [ran("1", 3 * DAY)]}})
     store.note_definitions({KEY: "f"}, 1.0)
