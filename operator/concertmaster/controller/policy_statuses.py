@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
+from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
 from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy
@@ -48,6 +49,7 @@ class PolicyStatuses:
         the history does not say whether a digest was sent."""
         if changed.tally is not None:
             self._changed = changed
+        changes = self._changed.tally or Tally()
         tallies = facts_by_policy(subjects, collector.reports)
         updates: list[StatusUpdate] = []
         known: list[tuple[PolicyView, PolicyFacts]] = []
@@ -57,8 +59,8 @@ class PolicyStatuses:
                 notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
                 discovered=snapshot.discovered.get(view.ref, 0),
                 in_flight=self._changed.in_flight.get(view.ref, 0),
-                blocked=self._changed.blocked.get(view.ref, {}),
-                obstacles=snapshot.obstacles.get(view.ref, ()),
+                blocked=changes.blocked.get(view.ref, {}),
+                obstacles=(*snapshot.obstacles.get(view.ref, ()), *changes.obstacles.get(view.ref, ())),
             )
             known.append((view, facts))
         for view, facts in known if self._shard is None else self._shard.policies(known, problem):

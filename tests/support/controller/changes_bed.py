@@ -7,7 +7,7 @@ it is applied; another ``Bed.start`` on the same memory and journal is the next 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -208,6 +208,7 @@ class Bed:
         self.client.put(NAMESPACES, None, "demo")
         self.problems: list[str] = []
         self.blocked: Mapping[PolicyRef, Mapping[str, int]] = {}
+        self.obstacles: Mapping[PolicyRef, Sequence[str]] = {}
         self.metrics = ChangesTelemetry(CollectorRegistry())
         self.runs(30)
         self.start()
@@ -269,8 +270,9 @@ class Bed:
         if early:
             return {}
         outcome = self.changes(scenario, subjects, reports, self.now, behind=self.behind)
-        self.problems, self.blocked = self.problems + outcome.problems, outcome.blocked
+        self.problems += outcome.problems
         if outcome.tally is not None:
+            self.blocked, self.obstacles = outcome.tally.blocked, outcome.tally.obstacles
             self.metrics.observe(outcome.tally)
         return {str(k): v for k, v in outcome.in_flight.items()}
 

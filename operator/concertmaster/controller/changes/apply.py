@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from concertmaster.api import conditions
@@ -16,10 +17,12 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.policy import PolicyRef
+from concertmaster.core.text import duration
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
-from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Stopped
+from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Stopped
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
@@ -46,7 +49,7 @@ class Apply:
         self._writer = writer
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
-        self._denied: dict[str, float] = {}  # by namespace: the cycle in which no change could be created there
+        self._denied: dict[str, tuple[float, str]] = {}  # by namespace: when none could be created there, and why
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
@@ -63,11 +66,11 @@ class Apply:
         caution: str | None,
         *,
         asks: bool,
+        policy: PolicyRef | None = None,
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
-        before, a write of its recommendation was refused not long ago, or the server does not take it."""
-        if self._denied.get(plan.namespace) == now:
-            return None
+        before, a write of its recommendation was refused not long ago, or the server does not take the object: the status
+        of ``policy``, for which the plan was made, then says why until it does."""
         taken = {c.name: c for c in known}
         attempt = 1
         while (name := object_name(plan, attempt)) in taken:
@@ -76,7 +79,21 @@ class Apply:
             attempt += 1
         if self._writer.paused(plan, now, DAY):
             return None  # asked of the journal last: most plans of a cycle were finished before
-        self._writer.journal.note_proposed(plan.digest, now)
+        raw = self._create(plan, name, now)
+        if isinstance(raw, str):
+            self._writer.tally.obstruct(policy, raw)
+        return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks) if isinstance(raw, dict) else None
+
+    def _create(self, plan: Plan, name: str, now: float) -> dict[str, Any] | str | None:
+        """The new object, or why there is none; None: it is there by now. What is denied or rejected is tried again after a
+        pause; where a right or quota is missing, one request a cycle tells."""
+        journal, write = self._writer.journal, (plan.namespace, plan.profile, plan.recommendation, "object")
+        at, why = self._denied.get(plan.namespace, (now, ""))
+        if at == now and why:
+            return why
+        if journal.paused(write, now, MAX_PAUSE):
+            return journal.why_refused(write, now)
+        journal.note_proposed(plan.digest, now)
         try:
             raw = self._writer.client.create(CHANGES.path(plan.namespace), new_object(plan, name))
         except Stopped:
@@ -84,12 +101,16 @@ class Apply:
         except Conflict:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:
-            if isinstance(error, Forbidden) and not isinstance(error, Denied):
-                # A missing right or a quota: the other plans of this cycle need not ask.
-                self._denied = {name: at for name, at in self._denied.items() if at == now} | {plan.namespace: now}
-            self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
-            return None
-        return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks)
+            why = f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}"
+            self._writer.problems.append(why)
+            if isinstance(error, Denied | Rejected):
+                why = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
+                self._writer.noted(partial(journal.note_refused, write, now, MINUTE, MAX_PAUSE, why))
+            elif isinstance(error, Forbidden):
+                self._denied = {k: v for k, v in self._denied.items() if v[0] == now} | {plan.namespace: (now, why)}
+            return why
+        self._writer.noted(partial(journal.forget_refused, write, now))
+        return raw
 
     def adopt(
         self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None, *, asks: bool

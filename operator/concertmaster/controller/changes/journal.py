@@ -29,20 +29,21 @@ def _deleted(change: Mapping[str, Any]) -> str:
     return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
 
 
-RecommendationKey = tuple[str, str, str]
-"""Namespace, profile and recommendation."""
+WriteKey = tuple[str, ...]
+"""Whose writes: namespace, profile and recommendation, and a word for those that are not of its target."""
 
 
 @dataclass(frozen=True, slots=True)
 class _RefusedWrite:
-    """When a write was refused (unix seconds), and for how many seconds none is tried since."""
+    """When a write was refused (unix seconds), for how many seconds none is tried since, and why."""
 
     at: float
     pause: float
+    why: str = ""
 
 
-def _refusal(recommendation: RecommendationKey) -> str:
-    return _REFUSED + "/".join(recommendation)
+def _refusal(write: WriteKey) -> str:
+    return _REFUSED + "/".join(write)
 
 
 class JournalPages(Protocol):
@@ -133,33 +134,37 @@ class Journal:
         known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
 
-    def paused(self, recommendation: RecommendationKey, now: float, most: float) -> bool:
-        """Whether the API server did not take a write of a recommendation, so recently (``most`` seconds) that none is tried
-        again yet."""
-        refused = self._refused(recommendation, now)
+    def paused(self, write: WriteKey, now: float, most: float) -> bool:
+        """Whether the API server did not take a write, so recently (``most`` seconds) that it is not tried again yet."""
+        refused = self._refused(write, now)
         return refused is not None and 0.0 <= now - refused.at < min(most, refused.pause)
 
-    def note_refused(self, recommendation: RecommendationKey, now: float, first: float, most: float) -> None:
-        """The API server did not take a write of a recommendation: pause for ``first`` seconds, or twice as long as the last
-        time, up to ``most``."""
-        last = self._refused(recommendation, now)
+    def why_refused(self, write: WriteKey, now: float) -> str:
+        """What was noted of the last refusal; empty for nothing."""
+        refused = self._refused(write, now)
+        return "" if refused is None else refused.why
+
+    def note_refused(self, write: WriteKey, now: float, first: float, most: float, why: str = "") -> None:
+        """The API server did not take a write, for the reason ``why``: pause for ``first`` seconds, or twice as long as the
+        last time, up to ``most``."""
+        last = self._refused(write, now)
         pause = first if last is None else min(most, max(first, 2.0 * last.pause))
-        self._pages().write_journal(_refusal(recommendation), json.dumps({"at": now, "pause": pause}), now)
+        self._pages().write_journal(_refusal(write), json.dumps({"at": now, "pause": pause, "why": why}), now)
         self._pages().prune_journal(_REFUSED, now - _KEEP_REFUSAL_SECONDS)
 
-    def forget_refused(self, recommendation: RecommendationKey, now: float) -> None:
-        """The API server has taken a write of a recommendation: a later refusal is a first one."""
-        if self._refused(recommendation, now) is not None:
-            self._pages().drop_journal(_refusal(recommendation))
+    def forget_refused(self, write: WriteKey, now: float) -> None:
+        """The API server has taken a write: a later refusal is a first one."""
+        if self._refused(write, now) is not None:
+            self._pages().drop_journal(_refusal(write))
 
-    def _refused(self, recommendation: RecommendationKey, now: float) -> _RefusedWrite | None:
+    def _refused(self, write: WriteKey, now: float) -> _RefusedWrite | None:
         """The last write that the API server did not take, of the last two days."""
-        key = _refusal(recommendation)
+        key = _refusal(write)
         entry = _read(self._pages().journal(key).get(key, ""))
         at, pause = (entry.get("at"), entry.get("pause")) if isinstance(entry, dict) else (None, None)
         if not isinstance(at, int | float) or not isinstance(pause, int | float) or now - at >= _KEEP_REFUSAL_SECONDS:
             return None
-        return _RefusedWrite(at, pause)
+        return _RefusedWrite(at, pause, str(entry.get("why") or ""))
 
     def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""

@@ -130,7 +130,8 @@ class Proposals:
         if not context.may_write(new=True):
             return False
         caution = caution_of(made, cheap)
-        change = self._apply.propose(made, context.changes, context.now, caution, asks=asks)
+        policy = context.policy.source
+        change = self._apply.propose(made, context.changes, context.now, caution, asks=asks, policy=policy)
         context.put(change)
         if change is None or asks:
             return change is not None

@@ -62,11 +62,6 @@ class ChangesOutcome:
     tally: Tally | None = None  # None: it could not read
     problems: list[str] = field(default_factory=list)
 
-    @property
-    def blocked(self) -> Mapping[PolicyRef, Mapping[str, int]]:
-        """Plans by policy and by the check that blocks them."""
-        return self.tally.blocked if self.tally is not None else {}
-
 
 @dataclass(slots=True)
 class _Cycle:

@@ -26,8 +26,9 @@ class RollbackReason(StrEnum):
 @dataclass(slots=True)
 class Tally:
     """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written,
-    ``blocked`` the same by policy and by the first of the checks; ``seconds`` are those from the write of a change to its
-    verdict; ``unreadable`` counts entries of the journal."""
+    ``blocked`` the same by policy and by the first of the checks; ``obstacles`` are sentences on those whose object cannot
+    be created, by policy; ``seconds`` are those from the write of a change to its verdict; ``unreadable`` counts entries of
+    the journal."""
 
     proposed: int = 0
     applied: int = 0
@@ -40,6 +41,7 @@ class Tally:
     orphaned: int = 0
     unreadable: int = 0
     blocked: dict[PolicyRef, Counter[str]] = field(default_factory=dict)
+    obstacles: dict[PolicyRef, list[str]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     def record(self, before: WorkflowChangeView, after: WorkflowChangeView, now: float) -> None:
@@ -61,6 +63,11 @@ class Tally:
         self.refused.update(result.check for result in results)
         if policy is not None and results:
             self.blocked.setdefault(policy, Counter())[results[0].check] += 1
+
+    def obstruct(self, policy: PolicyRef | None, why: str) -> None:
+        """Record why the object of a plan cannot be created, once for plans with the same reason."""
+        if policy is not None and why not in (known := self.obstacles.setdefault(policy, [])):
+            known.append(why)
 
     def count_in_progress(self, changes: Iterable[WorkflowChangeView]) -> None:
         """Count the changes in progress, and those of them that are orphaned."""

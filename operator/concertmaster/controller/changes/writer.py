@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.journal import Journal, RecommendationKey
+from concertmaster.controller.changes.journal import Journal, WriteKey
 from concertmaster.controller.changes.status import with_conditions
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -294,5 +294,5 @@ class ChangeWriter:
         return notes
 
 
-def _key(plan: Plan | WorkflowChangeView) -> RecommendationKey:
+def _key(plan: Plan | WorkflowChangeView) -> WriteKey:
     return plan.namespace, plan.profile, plan.recommendation

@@ -232,11 +232,10 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
-    if facts.blocked:
-        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {blocked_plans(facts.blocked)}")
-    if facts.obstacles:
+    if facts.blocked or facts.obstacles:
+        held = [blocked_plans(facts.blocked)] if facts.blocked else []
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
-        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {'; '.join(facts.obstacles[:2])}{more}")
+        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}")
     if facts.matched == 0:
         return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
     return _is(True, Reason.ACTIVE, f"in force for {profiles}")

@@ -168,6 +168,7 @@ def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> N
     bed.client.on_request = deny
     bed.run()
     assert (len(asked), len(bed.problems)) == (1, 1)
+    assert list(bed.obstacles.values()) == [bed.problems]
     bed.run()
     assert len(asked) == 2
     bed.client.on_request = lambda *_: None
@@ -184,6 +185,52 @@ def test_a_change_that_admission_denies_does_not_keep_others_of_its_namespace_fr
     bed.run()
     assert len(bed.all()) == 1
     assert "not this one" in bed.problems[0]
+
+
+def creating(bed: Bed, denial: errors.KubeError | None) -> list[float]:
+    """Let every creation of a change get this answer (None: none is denied) from now on: when one is tried."""
+    asked: list[float] = []
+
+    def answer(method: str, path: str) -> None:
+        if (method, path) == ("POST", CHANGES.path("demo")):
+            asked.append(bed.now)
+            if denial is not None:
+                raise denial
+
+    bed.client.on_request = answer
+    return asked
+
+
+@pytest.mark.parametrize("denial", DENIALS, ids=["webhook", "webhook without a code", "policy"])
+def test_a_change_whose_creation_admission_denies_is_tried_seldom_and_the_policy_says_why(
+    denial: errors.KubeError,
+) -> None:
+    bed = Bed(mode="Approve")
+    asked = creating(bed, denial)
+    said = set()
+    for cycle in range(55):
+        bed.run()
+        assert bool(bed.problems) == (bed.now in asked)
+        said |= {text for texts in bed.obstacles.values() for text in texts} or {"nothing"}
+        if cycle == 40:
+            bed.start()
+    assert [round((b - a) / 60.0) for a, b in pairwise(asked)] == [1, 2, 4, 8, 15, 15]
+    (text,) = said
+    assert text.startswith("WorkflowChange demo/etl.cpu-request.job.")
+    assert text.endswith("no changes; it is tried again at least every 15m00s")
+    creating(bed, None)
+    for _ in range(15):
+        bed.run()
+    assert (bed.one().phase, bed.obstacles) == ("Proposed", {})
+    assert not bed.pages.journal("refused/")
+
+
+def test_a_change_that_may_not_be_created_delays_no_rollback_of_the_last_one() -> None:
+    bed = Bed(mode="Approve")
+    creating(bed, DENIALS[0])
+    for _ in range(20):
+        bed.run()
+    assert not bed.hand.journal.paused(("demo", "etl", "cpu-request.job"), bed.now, DAY)
 
 
 def test_a_rollback_that_the_server_refuses_says_why_once_and_is_tried_again() -> None:

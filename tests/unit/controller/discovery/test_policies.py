@@ -51,6 +51,12 @@ def test_blocked_plans_are_counted_by_check_with_what_to_do() -> None:
     assert "; 1 by risk (raise apply.maxRisk, or apply the printed patch)" in condition["message"]
 
 
+def test_blocked_plans_hide_no_obstacle() -> None:
+    condition = ready({}, PolicyFacts(matched=2, blocked={"risk": 1}, obstacles=("a cannot be created", "b", "c")))
+    assert condition["message"].startswith("in force for 2 profiles; 1 planned change blocked: 1 by risk (")
+    assert condition["message"].endswith("; a cannot be created; b (and 1 more)")
+
+
 def test_a_policy_ranks_what_it_governs_and_adds_it_up() -> None:
     """`kubectl describe copol` answers the same as `top`, without the plugin."""
     rows = [
