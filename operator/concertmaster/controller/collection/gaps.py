@@ -7,7 +7,7 @@ pods no longer has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Protocol
 
 from concertmaster.controller.collection.watermarks import KEPT_EVERY
@@ -16,8 +16,9 @@ from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing_series import MIN_EXAMPLES, MissingSeries
 from concertmaster.prometheus.facts.series_labels import SeriesLabels
 
-# A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
-# are missing, which pods belong to no run, and which runs continue. Six hours of ten thousand workflows are 250,000 pods.
+# What another process has read is read again, in steps until that many pods were seen: the own one has to know which series
+# are missing, which pods belong to no run or wait for theirs, and which runs continue. Six hours of ten thousand workflows
+# are 250,000 pods.
 PODS_AT_START = 2500
 AT_START = 600.0  # seconds, the first step
 _FURTHER = (HOUR, 6 * HOUR)
@@ -27,7 +28,7 @@ _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present 
 
 
 def further_back(since: float, horizon: float) -> list[float]:
-    """Start of the further steps of a new process whose first step began at ``since``; nothing before ``horizon``."""
+    """Start of the further steps after a first one that began at ``since``; nothing before ``horizon``."""
     return [max(horizon, since + AT_START - span) for span in _FURTHER]
 
 
@@ -37,10 +38,10 @@ def saw_nothing(collected: Collection) -> bool:
 
 
 class Gaps:
-    """Findings of one source. ``fresh`` until the first reading of this process."""
+    """Findings of one source. ``read``: the namespaces that this process has read without a break."""
 
     def __init__(self) -> None:
-        self.fresh = True
+        self.read: set[str] = set()
         self._lasting: dict[str, MissingSeries] = {}
         self._present: dict[str, MissingSeries] = {}
         self._earlier: dict[str, MissingSeries] = {}
@@ -48,13 +49,20 @@ class Gaps:
         self._judged = False
         self.labels: SeriesLabels | None = None  # what the labels of its series mean
 
-    def begin(self) -> None:
-        """Start a collection: its first reading of the present replaces the earlier findings about the present."""
+    def begin(self, namespaces: Set[str]) -> None:
+        """Start a collection of these: its first reading of the present replaces the earlier findings about the present."""
+        self.read &= namespaces
         self._begun = True
 
-    def learn(self, collected: Collection, *, present: bool) -> None:
-        """Record the series that one reading lacked. ``present``: the reading covered the present, not only the past."""
-        self.fresh = False
+    def start(self, namespace: str, until: float, horizon: float) -> tuple[float, bool]:
+        """From when on a namespace is read that is complete up to ``until``, and whether that is what another process has
+        read; nothing before ``horizon``."""
+        again = namespace not in self.read
+        return max(until - AT_START if again else until, horizon), again
+
+    def learn(self, collected: Collection, namespaces: Iterable[str], *, present: bool) -> None:
+        """Record the series that a reading of these lacked. ``present``: it covered the present, not only the past."""
+        self.read.update(namespaces)
         if present:
             if self._begun:
                 self._earlier, self._present, self._begun = self._present, {}, False

@@ -17,7 +17,7 @@ from functools import partial
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.backfill import PastReader, PodQuery
 from concertmaster.controller.collection.collector import REASONS, without_series
-from concertmaster.controller.collection.gaps import AT_START, PODS_AT_START, Gaps, further_back, saw_nothing
+from concertmaster.controller.collection.gaps import PODS_AT_START, Gaps, further_back, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
@@ -93,12 +93,12 @@ class MetricsSources:
     def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
         reading = Reading(demand, heartbeat)
-        client = self.client(demand.source)
-        before = client.requests
-        (gaps := self._gaps.setdefault(demand.source, Gaps())).begin()
+        before = (client := self.client(demand.source)).requests
+        spaces = {d.key.namespace for d in demand.workflows}
+        (gaps := self._gaps.setdefault(demand.source, Gaps())).begin(spaces)
         (placement := self._placements.setdefault(demand.source, PodPlacer())).keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, OversizedNamespaces())
-        oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
+        oversize.keep_only(spaces, demand.now)
         oversize.learn_words(demand.workflows, *([self.pods.names] if self.pods is not None else []))
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         client.beat = lambda: heartbeat("collect")
@@ -120,7 +120,7 @@ class MetricsSources:
             ok, reason, message, reading.more = False, Reason.STALE, str(error), False
         if ok and gaps.blind:
             ok, reason, message = False, Reason.SERIES_MISSING, gaps.blind
-        complete = self._watermarks(demand.source).complete(spaces := {d.key.namespace for d in demand.workflows})
+        complete = self._watermarks(demand.source).complete(spaces)
         return SourceReport(
             demand.source,
             ok,
@@ -174,7 +174,7 @@ class MetricsSources:
         store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
-        marks, groups, again = self._watermarks(name), dict[float, list[str]](), gaps.fresh
+        marks, groups = self._watermarks(name), dict[tuple[float, bool], list[str]]()
         marks.read_without(keys := [d.key for d in reading.demand.workflows])
         for namespace in sorted({key.namespace for key in keys}):
             until = marks.until(namespace)
@@ -185,10 +185,10 @@ class MetricsSources:
                 marks.ahead.pop(namespace, None)  # newest first, as what was never read: the present stays known
                 store.drop_watermarks(name, [s for s in store.watermarks(name) if namespace_of(s) == namespace])
                 continue
-            groups.setdefault(max(until - AT_START if again else until, horizon), []).append(namespace)
+            groups.setdefault(gaps.start(namespace, until, horizon), []).append(namespace)
         store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
         most, oversize = self._settings.limits.backfill_per_cycle.seconds, self._oversize[name]
-        for since, namespaces in (
+        for (since, again), namespaces in (
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
             pods = 0
@@ -257,7 +257,7 @@ class MetricsSources:
         if collected.left_out:
             log.warning("source %s: %s", reading.demand.source, left_out_of(collected.left_out))
             self._oversize[reading.demand.source].record(collected.left_out, reading.demand.now)
-        gaps.learn(collected, present=present)
+        gaps.learn(collected, namespaces, present=present)
         if self.pods is not None:
             collected = replace(collected, facts=self.pods.labelled(collected.facts))
         definitions = reading.definitions(namespaces)

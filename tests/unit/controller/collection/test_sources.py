@@ -25,6 +25,8 @@ from concertmaster.core.model import (
     JobFact,
     Outcome,
     PodFact,
+    RunRecord,
+    Source,
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
@@ -33,6 +35,7 @@ from concertmaster.core.model import (
 from concertmaster.core.model.definitions import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import NeededLabels, affordable, labels_in_use, nameable
 from concertmaster.history import Store
@@ -682,6 +685,43 @@ def test_a_restart_reads_again_until_it_has_seen_enough_pods(
     reader.read("etl")
     spans = [(since, until) for kind, _, since, until in harness.looks if kind == "forward"]
     assert spans == list(zip([mark - b for b in back], [mark + 60.0, *(mark - b for b in back)], strict=False))
+
+
+def test_pods_that_waited_for_their_run_in_another_shard_are_read_again(reader: Reader, harness: Harness) -> None:
+    """They are in its memory: nobody stored them, and the watermark is beyond them."""
+    picked = WorkflowDefinition(
+        WorkflowKey("data", "WorkflowProfile", "adhoc"),
+        ARGO,
+        WorkflowGraph(inferred=True),
+        run_kind="Workflow",
+        run_prefixes=("adhoc-",),
+        run_selector=(LabelRequirement("app", "In", ("etl",)),),
+    )
+    second = MetricsSources(
+        reader.settings,
+        reader.keeper,
+        stop=threading.Event(),
+        connect=FakeClient,  # type: ignore[arg-type]
+    )
+
+    def read(shard: MetricsSources, *definitions: WorkflowDefinition, later: float) -> None:
+        reader.now += later
+        shard.collect(CollectionRequest("default", definitions, 2 * DAY, reader.now, due=True), lambda _: None)
+
+    for shard, definition in ((reader.sources, picked), (second, cronjob("etl"))):
+        read(shard, definition, later=0.0)
+    owned = {"pod": "adhoc-x7k2z", "owner_kind": "Workflow", "owner_name": "adhoc-x7k2z"}
+    harness.pods = [replace(pod("adhoc-x7k2z", NOW + 100.0, "data"), **owned)]  # type: ignore[arg-type]
+    read(reader.sources, picked, later=300.0)
+    assert reader.store.watermark("default", "data") == NOW + 300.0 - DELAY
+    ended = RunRecord(picked.key, "adhoc-x7k2z", NOW, NOW + 350.0, Outcome.SUCCEEDED, Source.LIVE, ())
+    reader.store.add({}, records=[ended])
+    read(second, cronjob("etl"), picked, later=300.0)
+    (run,) = reader.store.runs(picked.key, definition=picked)
+    assert [step.uid for step in run.steps] == [harness.pods[0].uid]
+    looks = len(harness.looks)
+    read(second, cronjob("etl"), picked, later=300.0)
+    assert len(harness.looks) <= looks + 2, "only once"
 
 
 def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, harness: Harness) -> None:
