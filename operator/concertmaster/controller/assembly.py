@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -115,6 +115,7 @@ class Assembly:
     telemetry: Telemetry
     details: Details
     shard: Shard | None = None  # None: the operator is not sharded
+    deletes: Callable[[str], bool] = everything  # whether what the history has of a namespace may be deleted
 
     def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
         """Build the cycle and the watch of live runs in the thread that will run them; the watch is None where none is
@@ -124,7 +125,11 @@ class Assembly:
         owns = self.shard.ownership.owns if self.shard is not None else everything
         most = s.limits.history_per_namespace
         history = HistoryProvider(
-            s.history_path, configured_history(s), owns=owns, most=most, pause=lambda seconds: self._wait(stop, seconds)
+            s.history_path,
+            configured_history(s),
+            owns=self.deletes,
+            most=most,
+            pause=lambda seconds: self._wait(stop, seconds),
         )
         self.details.history = history
         shards = self.shard.count if self.shard is not None else None

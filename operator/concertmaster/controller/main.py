@@ -158,6 +158,7 @@ class Operator:
                 self._telemetry,
                 self._details,
                 shard,
+                election.may_delete if election is not None else everything,
             )
             cycle, self._runs = await self._unless(
                 stopping, self._worker.run(lambda: assembly.build(self._worker, self._stop))

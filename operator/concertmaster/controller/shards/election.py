@@ -55,6 +55,10 @@ class ShardElection(LeaderElection):
         """Whether the Lease is held and all others have seen it, or have stopped writing."""
         return self.holds() and self._clock() - self.joined >= self.settling
 
+    def may_delete(self, namespace: str) -> bool:
+        """See ``LeaderElection``."""
+        return self.ownership.may_delete(namespace)
+
     async def acquire(self) -> None:
         """Return when this shard may work."""
         await super().acquire()

@@ -104,6 +104,11 @@ class LeaderElection:
         """Whether no other operator can have taken over. Checked before every write, from any thread."""
         return self._alone or self._clock() - self._renewed < self.settling
 
+    def may_delete(self, namespace: str) -> bool:
+        """Whether what the history has of ``namespace`` is still this operator's to delete: another one may have stored runs
+        of profiles that a cycle before it does not know of."""
+        return self.holds()
+
     async def acquire(self) -> None:
         """Return when this operator may work. Where it never had the right to use Leases it returns at once, with a log
         line."""

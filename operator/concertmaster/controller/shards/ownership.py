@@ -157,12 +157,17 @@ class Ownership:
 
     def may_write(self, path: str, body: Any = None) -> bool:
         """Whether nobody else can be writing the object of this request."""
+        return self._writes(places(path, body, self.template_owners))
+
+    def may_delete(self, namespace: str) -> bool:
+        """Whether this cycle is responsible for what the history has of ``namespace``, and no other shard has been since it
+        began: that one may have stored runs of a profile of which the cycle does not know."""
+        return self.owns(namespace) and self._writes((namespace,))
+
+    def _writes(self, among: Collection[str]) -> bool:
+        """Whether one of these namespaces is this shard's alone at present."""
         alive = self._latest[0]
-        return (
-            self._holds()
-            and self.seen()
-            and any(owner(place, alive) == self.own for place in places(path, body, self.template_owners))
-        )
+        return self._holds() and self.seen() and any(owner(place, alive) == self.own for place in among)
 
 
 def places(path: str, body: Any, template_owners: Mapping[str, Collection[str]]) -> tuple[str, ...]:

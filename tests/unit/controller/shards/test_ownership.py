@@ -358,3 +358,25 @@ def test_a_namespace_of_another_shard_is_named_and_ones_own_is_not() -> None:
     for name in (n for n in NAMESPACES if n):
         assert [v.elsewhere(name) is None for v in views] == [v.owns(name) for v in views]
         assert {v.elsewhere(name) for v in views} - {None} <= {"cm-0", "cm-1"}
+
+
+def test_a_cycle_deletes_nothing_of_what_another_shard_has_taken_over_since_it_began() -> None:
+    held, alive = [True], [frozenset({"cm-0"})]
+
+    class Some:
+        release = RELEASE
+
+        def alive(self) -> frozenset[str]:
+            return alive[0]
+
+    view = Ownership("cm-0", Some(), lambda: held[0], fresh=12.0)  # type: ignore[arg-type]
+    view.refresh()
+    view.begin()
+    assert all(map(view.may_delete, NAMESPACES))
+    alive[0] |= {"cm-1"}
+    view.refresh()
+    moved = {name for name in NAMESPACES if view.elsewhere(name)}
+    assert moved and all(map(view.owns, NAMESPACES))
+    assert {name for name in NAMESPACES if view.may_delete(name)} == set(NAMESPACES) - moved
+    held[0] = False  # as after a pause that was longer than the lease
+    assert not any(map(view.may_delete, NAMESPACES))
