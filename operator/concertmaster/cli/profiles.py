@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from concertmaster.api.discovery import KIND_SHORT, full_kind
 from concertmaster.cli.errors import UserError
+from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unreachable
 from concertmaster.kube.objects import PROFILES
+from concertmaster.report.workflows.coverage import none_text
+from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.recommendations import recommendations
 
 
@@ -107,6 +110,19 @@ def readable(client: KubeClient, selector: str | None, own: str) -> tuple[list[d
         return list(each(client, own, selector)), limited
     except KubeError:
         return list(each(client, None, selector)), ""  # it says what to do
+
+
+def nothing(view: FleetView, namespaces: Sequence[str], selector: str | None) -> str:
+    """Why there is no recommendation for any profile of the view: those of the namespaces (none: of the cluster), with the
+    labels of ``selector``."""
+    if view.rows:
+        return none_text(view)
+    where = f" with labels {selector}" if selector else ""
+    where += f" in namespace {text.listing(list(namespaces))}" if namespaces else ""
+    return (
+        f"No recommendations: no WorkflowProfile{where} was found. Policies with discover create them; to see what is"
+        " missing: kubectl concertmaster doctor"
+    )
 
 
 def _without_right(error: Forbidden, namespace: str | None) -> str:

@@ -13,6 +13,7 @@ from concertmaster.core.model import Recommendation, WorkflowGraph
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
 
+INSUFFICIENT = "Insufficient data: "  # how the first line begins where recommendations have to wait for more runs
 _LEVELS, _PARALLEL = 12, 6  # levels of the graph that are shown, and steps of each
 
 
@@ -42,7 +43,7 @@ def overview(
     window = text.window(analysis.covered_seconds)
     if known < analysis.options.min_runs:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
-        return [f"Insufficient data: {known} of {analysis.options.min_runs} required runs in {window}{due}."]
+        return [f"{INSUFFICIENT}{known} of {analysis.options.min_runs} required runs in {window}{due}."]
     runs = f"{text.count(known, 'run')} in {window}"
     lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analysed."]
     if missed := [o for o in analysis.objectives if o.verdict is ObjectiveResult.MISSED]:

@@ -18,6 +18,7 @@ from concertmaster.report.html.environment import render
 from concertmaster.report.period import copies
 from concertmaster.report.runs.tables import split_rows, waiting
 from concertmaster.report.runs.views import LATEST, TYPICAL
+from concertmaster.report.workflows import coverage
 from concertmaster.report.workflows.fleet import SORT, FleetView
 from concertmaster.web.charts.gantt import gantt_chart
 from concertmaster.web.charts.graph import graph_chart
@@ -60,6 +61,8 @@ class Pages:
             q=query,
             notes=notes,
             s=view.summary,
+            stale=coverage.stale_text(view),
+            nothing=coverage.none_text(view),
             top=view.top_actions(TOP_RECOMMENDATIONS),
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),

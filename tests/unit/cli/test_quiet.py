@@ -77,7 +77,7 @@ def test_an_unchecked_certificate_and_a_busy_server_are_no_warnings(unverified: 
     _Lists.refused = 0
     result = called(kubeconfig(tmp_path, unverified))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("0 recommendations for 0 workflows")
+    assert result.stdout.startswith("No recommendations: no WorkflowProfile was found.")
 
 
 def test_without_the_silence_there_would_be_a_warning(unverified: str, tmp_path: Path) -> None:

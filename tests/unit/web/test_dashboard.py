@@ -252,6 +252,18 @@ def test_the_fleet_page_holds_what_its_guide_lists() -> None:
         assert shown in section[:600], (heading, section[:600])
 
 
+def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommended() -> None:
+    stale = [{"type": "Ready", "status": "False", "reason": "Stale", "message": "the source does not answer"}]
+    old = profile(0, recommendations=[], conditions=stale, dataUntil="2027-01-30T20:19:00Z")
+    few = profile(1, recommendations=[], advice=["Insufficient data: 2 of 5 required runs in 14d."])
+    with dashboard(memory(old, few)) as served:
+        text = " ".join(Elements(served.get("/").text).text.split())
+        assert served.get("/api/v1/summary").json["stale"] == 1
+    assert "1 of 2 workflows is not up to date: showing figures based on data up to 2027-01-30 20:19 UTC." in text
+    assert "etl/nightly-0 data until 2027-01-30 20:19 UTC" in text and "etl/nightly-1 insufficient data" in text
+    assert "No recommendations for 2 workflows: 1 analysed, 1 with insufficient data." in text
+
+
 def test_copies_of_a_workflow_miss_an_objective_in_one_line() -> None:
     missed = ["success: Missed, 80% (target >= 99%)"]
     with dashboard(memory(*[profile(0, namespace=f"team-{n}", objectives=missed) for n in range(3)])) as served:

@@ -27,7 +27,11 @@ class WorkflowRow(ApiModel):
     labels: dict[str, str] = Field(default_factory=dict)
     ready: bool | None = Field(description="Condition Ready; null: Unknown or not set.")
     healthy: bool | None = Field(
-        description="Analysed, no objective missed and no recommendation of severity High or Critical; null: not analysed."
+        description="Analysed, no objective missed and no recommendation of severity High or Critical; null: not analysed,"
+        " or insufficient data."
+    )
+    stale: bool = Field(
+        description="Whether the figures are not up to date: dataUntil, and the condition Ready with the reason."
     )
     score: int | None = Field(description="0 to 100.")
     runs: int | None = Field(description="Finished runs in the analysis window.")
@@ -137,7 +141,8 @@ class FleetSummary(ApiModel):
     workflows: int
     healthy: int
     unhealthy: int
-    not_analysed: int
+    not_analysed: int = Field(description="Not analysed yet, or with insufficient data.")
+    stale: int = Field(default=0, description="Workflows whose figures are not up to date.")
     runs: int
     failed_runs: int
     missed_objectives: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import recommendations
+from concertmaster.report.workflows.coverage import stale_text
+from concertmaster.report.workflows.fleet import FleetView
 
 _STATES = [s.value for s in RecommendationState]
 _SEVERITIES = [s.value for s in Severity]
@@ -64,6 +67,7 @@ def command(
     if with_minor:
         asked = details.ask_each(kubeconfig, selected, details.place(operator), context)
         entries += _minor(selected, asked)
+    found = len(entries)
     entries = [
         e
         for e in entries
@@ -74,6 +78,14 @@ def command(
     scale, _ = policies.scale(client, None, None)
     entries.sort(key=lambda e: _order(e, sort_by, scale))
     _print(entries, output)
+    if output in ("table", "wide"):
+        view = FleetView(selected, (), time.time())
+        if found and not entries:
+            say(f"None of {text.count(found, 'recommendation')} has that severity, state and category.", err=True)
+        elif not found:
+            say(profiles.nothing(view, () if all_namespaces else places, selector), err=True)
+        if stale := stale_text(view):
+            say(stale, err=True)
 
 
 def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, Any], str]]) -> list[ListedEntry]:
@@ -117,9 +129,7 @@ def _print(entries: list[ListedEntry], output: str) -> None:
     elif output == "name":
         for e in entries:
             say(f"{e['namespace']}/{e['profile']}/{e['id']}")
-    elif not entries:
-        say("no recommendations", err=True)
-    else:
+    elif entries:
         header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "IMPACT", "ACTION"]
         wide = ["WORKFLOW", "CONFIDENCE", "EFFORT", "RISK"] if output == "wide" else []
         rows = [_row(e, bool(wide)) for e in entries]

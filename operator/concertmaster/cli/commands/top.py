@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report.tables import table
+from concertmaster.report.workflows.coverage import stale_text
+from concertmaster.report.workflows.fleet import FleetView
 
 
 def _most(measure: str) -> Callable[[Headline], float]:
@@ -114,7 +117,10 @@ def command(
         for h in order[:limit]:
             say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
-        say(fleet.totals_sentence(sums))
+        view = FleetView(selected, (), time.time())
+        say(fleet.totals_sentence(sums) if order else profiles.nothing(view, namespaces, selector))
+        if stale := stale_text(view):
+            say(stale)
         places = "" if limited else " -A"
         if namespaces and not all_namespaces:
             places = f" -n {','.join(namespaces)}"

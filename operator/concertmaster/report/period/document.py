@@ -15,6 +15,7 @@ from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_co
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
+from concertmaster.report.workflows.coverage import none_text, stale_text
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import moment
 
@@ -75,8 +76,16 @@ def period_report(
         months=months(view, known),
         counted=len(known),
         workflows=tuple(rows),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys([*_coverage(view), *notes])),
     )
+
+
+def _coverage(view: FleetView) -> Iterable[str]:
+    """What a reader has to know before any figure."""
+    if stale := stale_text(view):
+        yield f"{stale}."
+    if view.rows and not view.headlines:
+        yield none_text(view)
 
 
 def adopted(adoptions: Sequence[RecommendationOutcome], since: float, until: float) -> AdoptionInPeriod:

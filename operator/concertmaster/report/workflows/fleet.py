@@ -90,7 +90,7 @@ class FleetView:
     @cached_property
     def rows(self) -> list[WorkflowRow]:
         """One line per profile, in the order of the profiles."""
-        return [rows.workflow_row(p) for p in self.profiles]
+        return [rows.workflow_row(p, self.now) for p in self.profiles]
 
     def chosen(self, filter_: Filter) -> FleetView:
         """Only the workflows that pass the filter, and their changes."""
@@ -237,6 +237,7 @@ class FleetView:
             healthy=sum(r.healthy is True for r in self.rows),
             unhealthy=sum(r.healthy is False for r in self.rows),
             not_analysed=sum(r.healthy is None for r in self.rows),
+            stale=sum(r.stale for r in self.rows),
             runs=sum(r.runs or 0 for r in self.rows),
             failed_runs=sum(r.failed_runs or 0 for r in self.rows),
             missed_objectives=sum(r.missed for r in self.rows),

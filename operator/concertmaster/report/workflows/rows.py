@@ -10,11 +10,13 @@ from typing import Any
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, ObjectiveRow, ResultRow, WorkflowRow
 from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
 from concertmaster.core.times import parse_duration, parse_time
-from concertmaster.core.units import HOUR
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
+from concertmaster.report.overview import INSUFFICIENT
 
 _FIGURES = re.compile(r", (\S+)(?: [A-Z]{3})? \(target (<=|>=) (\S+?)(?: [A-Z]{3})?\)")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d{1,2})?)%?")
@@ -22,6 +24,9 @@ _OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveRe
 _EFFECT = re.compile(r"(Duration|Cost|Failures) ([+-]?[0-9]+(?:\.[0-9]+)?) ?%")
 _SEVERITIES = [s.value for s in Severity]
 _SERIOUS = ("High", "Critical")
+_OLD = 2 * DAY  # seconds: the operator renews dataUntil once a day
+# Not Ready, and nothing newer is to be had.
+_CURRENT = (Reason.BACKFILLING, Reason.TOO_FEW_RUNS, Reason.NO_RUNS, Reason.PENDING)
 Raw = Mapping[str, Any]
 
 
@@ -43,8 +48,8 @@ def workflow_name(profile: Raw) -> str | None:
     return target or (str(ref["name"]) if ref.get("name") else None)
 
 
-def workflow_row(profile: Raw) -> WorkflowRow:
-    """One profile."""
+def workflow_row(profile: Raw, now: float | None = None) -> WorkflowRow:
+    """One profile. ``now`` in unix seconds; without it, only the operator says whether the figures are up to date."""
     meta, status = _map(profile, "metadata"), _map(profile, "status")
     summary, runs = _map(status, "summary"), _map(status, "runs")
     kind = str(summary.get("target") or "").partition("/")[0]
@@ -53,7 +58,7 @@ def workflow_row(profile: Raw) -> WorkflowRow:
     # Read from the status as it is: entries of ten thousand workflows would be built for their severities alone.
     items = [i for i in _items(profile) if i.get("state", "Active") == "Active"]
     severities = [str(i["severity"]) for i in items if i.get("severity") in _SEVERITIES]
-    analysed = bool(summary)
+    enough = bool(summary) and not str((status.get("advice") or ("",))[0]).startswith(INSUFFICIENT)
     serious = missed > 0 or any(s in _SERIOUS for s in severities)
     return WorkflowRow(
         namespace=str(meta.get("namespace") or ""),
@@ -62,7 +67,8 @@ def workflow_row(profile: Raw) -> WorkflowRow:
         workflow=workflow_name(profile),
         labels={str(k): str(v) for k, v in _map(meta, "labels").items()},
         ready=condition(profile, "Ready"),
-        healthy=not serious if analysed else None,
+        healthy=False if serious else True if enough else None,
+        stale=bool(summary) and _stale(profile, now),
         score=_integer(status.get("score")),
         runs=_integer(runs.get("observed")),
         failed_runs=_integer(runs.get("failed")),
@@ -227,6 +233,15 @@ def change_row(change: Raw) -> ChangeRow:
         created=_text(meta.get("creationTimestamp")),
         message=_text(newest.get("message")) if newest is not None else None,
     )
+
+
+def _stale(profile: Raw, now: float | None) -> bool:
+    """Whether the operator could not renew what a status says, or has not done so for longer than it takes."""
+    until = moment(_map(profile, "status").get("dataUntil"))
+    if now is not None and until is not None and now - until > _OLD:
+        return True
+    ready = next((c for c in _list(_map(profile, "status"), "conditions") if c.get("type") == "Ready"), None)
+    return ready is not None and ready.get("status") == "False" and ready.get("reason") not in _CURRENT
 
 
 def condition(raw: Raw, kind: str) -> bool | None:

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from concertmaster.cli import details, profiles
-from concertmaster.cli.commands import describe, explain
+from concertmaster.cli.commands import describe, explain, top
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
@@ -219,3 +219,36 @@ def test_money_beside_a_gain_in_time_is_shown_in_its_currency(client: MemoryClie
     client.put(PROFILES, "c", "cronjob-c", status={"recommendations": [item]})
     result = CliRunner().invoke(list_.command, ["-n", "c"])
     assert "40 run-hours (30 to 50), 7 EUR a month" in result.output
+
+
+def test_an_empty_list_says_why(client: MemoryClient) -> None:
+    def shown(*arguments: str) -> str:
+        result = CliRunner().invoke(list_.command, list(arguments))
+        assert (result.exit_code, result.stdout) == (0, "")
+        return result.stderr
+
+    assert shown("-A", "--severity", "Critical", "--category", "Cost") == (
+        "None of 4 recommendations has that severity, state and category.\n"
+    )
+    assert shown("-n", "elsewhere") == (
+        "No recommendations: no WorkflowProfile in namespace elsewhere was found. Policies with discover create them; to see"
+        " what is missing: kubectl concertmaster doctor\n"
+    )
+    few = {"advice": ["Insufficient data: 2 of 5 required runs in 14d."], "summary": {"target": "CronJob/new"}}
+    client.put(PROFILES, "c", "cronjob-new", status={**few, "runs": {"observed": 2}})
+    client.put(PROFILES, "c", "cronjob-newer")
+    said = "No recommendations for 2 workflows: 1 with insufficient data, 1 not analysed yet.\n"
+    assert shown("-n", "c") == said
+    top_ = CliRunner().invoke(top.command, ["-n", "c"])
+    assert (top_.exit_code, top_.stdout) == (0, said)
+
+
+def test_old_figures_are_said_to_be_old(client: MemoryClient) -> None:
+    status = {"dataUntil": "2026-01-03T00:00:00Z", "summary": {"target": "CronJob/old"}}
+    client.put(PROFILES, "c", "cronjob-old", status=status)
+    said = (
+        "1 of 4 workflows is not up to date: showing figures based on data up to 2026-01-03 00:00 UTC. To find out why:"
+    )
+    assert said in CliRunner().invoke(list_.command, ["-A"]).stderr
+    assert said in CliRunner().invoke(top.command, ["-A"]).stdout
+    assert "up to date" not in CliRunner().invoke(list_.command, ["-A", "-o", "json"]).output

@@ -111,9 +111,10 @@ def test_what_is_below_the_thresholds_is_listed_by_a_command_for_the_same_profil
 
 
 def test_where_everything_is_below_the_thresholds_their_number_still_stands(client: MemoryClient) -> None:
-    client.put(PROFILES, "c", "minor-only", status={"minor": 3})
+    status = {"minor": 3, "runs": {"observed": 9}, "summary": {"target": "CronJob/minor"}}
+    client.put(PROFILES, "c", "minor-only", status=status)
     assert shown("-n", "c").splitlines() == [
-        "0 recommendations for 0 workflows",
+        "No recommendations for 1 workflow: 1 analysed.",
         "3 minor items below the thresholds: kubectl concertmaster list --all -n c",
     ]
 

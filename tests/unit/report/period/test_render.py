@@ -52,6 +52,15 @@ def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing() -> None:
     assert "12.5 USD" in html
 
 
+def test_old_figures_and_the_reason_for_no_recommendation_are_notes_of_the_report() -> None:
+    assert report(profile()).notes == ("one",)
+    old = report(profile(dataUntil="2027-01-20T20:19:00Z", recommendations=[]))
+    for form in ("html", "md"):
+        text = document(old, form)
+        assert "1 of 1 workflow is not up to date: showing figures based on data up to 2027-01-20 20:19 UTC." in text
+        assert "No recommendations for 1 workflow: 1 analysed." in text
+
+
 def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
     made = report(*(profile(namespace=f"team-{n}") for n in range(12)))
     assert "team-0/nightly-0 and 11 more namespaces" in document(made, "html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.core.times import parse_time
+from concertmaster.report.workflows.coverage import none_text, stale_text
 from concertmaster.report.workflows.fleet import Filter, FleetView
 from concertmaster.report.workflows.rows import result_rows, seconds_of, workflow_row
 from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result, running
@@ -86,6 +87,37 @@ def test_filters_leave_changes_of_other_workflows_out() -> None:
     assert len(found.chosen(Filter(text="NIGHTLY-2")).rows) == 1
     assert len(found.chosen(Filter(severity="High")).rows) == 0
     assert len(found.chosen(Filter(severity="Medium", kind="WorkflowTemplate")).rows) == 3
+
+
+def test_workflows_with_too_few_runs_are_not_counted_as_healthy() -> None:
+    few = profile(1, advice=["Insufficient data: 2 of 5 required runs in 14d."], recommendations=[])
+    new = profile(2) | {"status": {}}
+    found = view(few, new)
+    assert (found.summary.healthy, found.summary.unhealthy, found.summary.not_analysed) == (0, 0, 2)
+    assert none_text(found) == "No recommendations for 2 workflows: 1 with insufficient data, 1 not analysed yet."
+    missed = profile(1, advice=["Insufficient data: 2 of 5 required runs in 14d."], objectives=["success: Missed, 80%"])
+    assert view(missed).summary.unhealthy == 1
+
+
+def ready(status: str, reason: str) -> list[Raw]:
+    return [{"type": "Ready", "status": status, "reason": reason, "message": ""}]
+
+
+def test_figures_that_are_not_up_to_date_are_said_to_be_old() -> None:
+    fresh = profile(0)
+    few = profile(1, conditions=ready("False", "TooFewRuns"))
+    unread = profile(2, conditions=ready("False", "Stale"), dataUntil="2027-01-30T20:19:00Z")
+    forgotten = profile(3, dataUntil="2027-01-28T00:00:00Z")  # by an operator that is gone
+    new = profile(4, conditions=ready("False", "Pending")) | {"status": {"conditions": ready("False", "NotFound")}}
+    found = view(fresh, few, unread, forgotten, new)
+    assert [row.stale for row in found.rows] == [False, False, True, True, False]
+    assert found.summary.stale == 2
+    assert stale_text(found) == (
+        "2 of 5 workflows are not up to date: showing figures based on data up to 2027-01-30 20:19 UTC or earlier."
+        " To find out why: kubectl concertmaster doctor"
+    )
+    assert stale_text(view(fresh, few)) == ""
+    assert stale_text(view(unread)).startswith("1 of 1 workflow is not up to date: showing figures based on data up to")
 
 
 def test_a_change_in_a_phase_of_a_newer_operator_waits_for_nobody() -> None:

@@ -1,0 +1,34 @@
+"""How much of a fleet its figures cover: workflows without enough runs, and those whose data ended long ago."""
+
+from __future__ import annotations
+
+from concertmaster.core import text
+from concertmaster.core.times import to_minute
+from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.report.workflows.rows import moment
+
+
+def stale_text(view: FleetView) -> str:
+    """Of how many workflows the figures are not up to date; empty where all are."""
+    found = [row for row in view.rows if row.stale]
+    if not found:
+        return ""
+    ends = {at for row in found if (at := moment(row.data_until)) is not None}
+    until = f": showing figures based on data up to {to_minute(max(ends))}" if ends else ""
+    until += " or earlier" if len(ends) > 1 else ""
+    verb = "is" if len(found) == 1 else "are"
+    return (
+        f"{len(found)} of {text.count(len(view.rows), 'workflow')} {verb} not up to date{until}. To find out why:"
+        " kubectl concertmaster doctor"
+    )
+
+
+def none_text(view: FleetView) -> str:
+    """Why there is no recommendation for any workflow of the fleet, which has some."""
+    pending = sum(row.runs is None for row in view.rows)
+    short = sum(row.healthy is None for row in view.rows) - pending
+    known = len(view.rows) - pending - short
+    parts = [f"{known} analysed"] if known else []
+    parts += [f"{short} with insufficient data"] if short else []
+    parts += [f"{pending} not analysed yet"] if pending else []
+    return f"No recommendations for {text.count(len(view.rows), 'workflow')}: {', '.join(parts)}."
