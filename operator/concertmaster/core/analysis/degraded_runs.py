@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats, Indices
-from concertmaster.core.stats.effects import LARGE, cliffs_delta
 from concertmaster.core.stats.modes import gaps
+from concertmaster.core.stats.ranks import LARGE, cliffs_delta
 from concertmaster.core.stats.robust import array_median
 from concertmaster.core.stats.summary import as_floats
 

@@ -7,7 +7,6 @@ much work there was.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -22,6 +21,7 @@ from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
 from concertmaster.core.sizing.trend import growth_per_run, rising
+from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 from concertmaster.core.units import DAY
@@ -195,14 +195,10 @@ def shares_work(runs: Sequence[Sequence[StepExecution]]) -> bool:
     pods = np.log(np.array([float(len(rows)) for rows in runs]))
     each = np.array([sum(e.duration or 0.0 for e in rows) / len(rows) for rows in runs])
     pods, each = pods[each > 0.0], np.log(each[each > 0.0])
-    off = pods - pods.mean() if pods.size else pods
-    spread = float(np.sum(off * off))
-    if pods.size < MIN_RUNS or not spread > 0.0:
+    if pods.size < MIN_RUNS:
         return False
-    slope = float(np.sum(off * each)) / spread
-    errors = each - each.mean() - slope * off
-    error = math.sqrt(float(np.sum(errors * errors)) / (pods.size - 2) / spread)
-    return slope + _SURE * error < _SHARED_SLOPE
+    per_pod = slope(pods, each)
+    return per_pod.value + _SURE * per_pod.error < _SHARED_SLOPE
 
 
 def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.stats.least_squares import ROUNDING, beside_parabola, slope
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MAX_RUNS = 200
@@ -18,7 +19,6 @@ MAX_RUNS = 200
 MIN_RUNS = 6
 # Autocorrelation above which a trend and a random walk cannot be distinguished.
 MAX_CARRIED = 0.95
-ROUNDING = 1e-9  # relative to a variance
 
 
 def order_z(values: Floats) -> float:
@@ -87,17 +87,16 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     ordered = order_z(x)
     if ordered <= z or ordered * _independent(x) <= z:
         return 0.0
-    slope, correlation = _slope(x, y)
-    if correlation * math.sqrt(x.size - 1.0) <= z:
+    over_all = slope(x, y)
+    if over_all.correlation * math.sqrt(x.size - 1.0) <= z:
         return 0.0
     upper = np.argsort(x, kind="stable")[x.size // 2 :]
-    above, fit = _slope(x[upper], y[upper])
-    error = math.sqrt(max(0.0, 1.0 / fit**2 - 1.0) / (upper.size - 2.0)) * abs(above) if fit else 0.0
-    slope = min(slope, above + error)
-    driven = slope * growth_per_run(x)
+    above = slope(x[upper], y[upper])
+    per_driver = min(over_all.value, above.value + above.error)
+    driven = per_driver * growth_per_run(x)
     if driven <= 0.0:
         return 0.0
-    rest = y - slope * x
+    rest = y - per_driver * x
     return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
 
 
@@ -110,7 +109,7 @@ def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
     """
     known = np.isfinite(drivers[-MAX_RUNS:])
     y, x = values[-MAX_RUNS:][known], drivers[-MAX_RUNS:][known]
-    rest = _beside_parabola(x, y) if x.size >= MIN_RUNS else y[:0]
+    rest = beside_parabola(x, y) if x.size >= MIN_RUNS else y[:0]
     return growth_per_run(rest) * float(known.mean()) if order_z(rest) > z else 0.0
 
 
@@ -145,29 +144,6 @@ def _independent(values: Floats) -> float:
         return 1.0
     carried = min(MAX_CARRIED, max(0.0, float(off[1:] @ off[:-1]) / whole))
     return math.sqrt((1.0 - carried) / (1.0 + carried))
-
-
-def _slope(x: Floats, y: Floats) -> tuple[float, float]:
-    """Least-squares slope of y over x, and their correlation; 0 when either is constant."""
-    dx, dy = x - np.add.reduce(x) / x.size, y - np.add.reduce(y) / y.size
-    xx, yy, xy = float(dx @ dx), float(dy @ dy), float(dx @ dy)
-    return (xy / xx, xy / math.sqrt(xx * yy)) if xx > 0.0 and yy > 0.0 else (0.0, 0.0)
-
-
-def _beside_parabola(x: Floats, y: Floats) -> Floats:
-    """Residuals of y around its least-squares parabola over x; around a line or the mean where x has fewer values."""
-    n = x.size
-    dx, rest = x - np.add.reduce(x) / n, y - np.add.reduce(y) / n
-    square = dx * dx
-    xx = float(dx @ dx)
-    bend = square - xx / n
-    if xx > 0.0:
-        bend -= float(bend @ dx) / xx * dx
-        rest -= float(rest @ dx) / xx * dx
-    curved = float(bend @ bend)
-    if curved > ROUNDING * float(square @ square):
-        rest -= float(bend @ rest) / curved * bend
-    return np.asarray(rest)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from concertmaster.core.stats.effects import cliffs_delta
+from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.quantiles import beta_cdf, normal_quantile, student_quantile, student_tail
-from concertmaster.core.stats.ranks import midranks, normal_quantiles, normal_scores
+from concertmaster.core.stats.ranks import cliffs_delta, midranks, normal_quantiles, normal_scores
 from concertmaster.core.stats.robust import mad_sigma, median_difference, straggler_level, theil_sen
 from concertmaster.core.stats.shift import amount_shift, group_shift
 from concertmaster.core.stats.summary import Summary, as_floats, finite, summarize
@@ -165,6 +165,14 @@ def test_gaps_are_found_between_modes_only() -> None:
     assert 1.4 < found[0] < 2.6
     assert gaps(np.zeros(50)) == []
     assert gaps(np.full(50, 2.0)) == []
+
+
+def test_a_slope_with_its_error() -> None:
+    x = np.random.default_rng(1).normal(5.0, 2.0, 30)
+    y = 3.0 * x + np.random.default_rng(2).normal(0.0, 4.0, 30)
+    line = oracle.linregress(x, y)
+    assert slope(x, y) == pytest.approx((line.slope, line.stderr, line.rvalue))
+    assert slope(x, np.ones(30)) == slope(np.ones(30), y) == (0.0, 0.0, 0.0)
 
 
 def test_cliffs_delta() -> None:
