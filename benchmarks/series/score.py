@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from benchmarks.series import changes, flows, growth, inputs, problems, sides
 from benchmarks.series.laws import LAWS
 from benchmarks.series.tally import Tally, merged
-
-Judge = Callable[[int], Tally]
 
 
 def _all(law: int, seed: int) -> Tally:

@@ -99,7 +99,6 @@ class PrometheusServer:
                 f"--storage.tsdb.path={self.directory / 'data'}",
                 "--storage.tsdb.retention.time=10y",  # keeps loaded history of any age
                 f"--web.listen-address=127.0.0.1:{self._port}",
-                "--web.enable-lifecycle",
                 "--log.level=warn",
                 *arguments,
             ],
@@ -174,13 +173,6 @@ class PrometheusServer:
         self.stop()
         if self._scratch is not None:
             self._scratch.remove()
-
-    def reload(self, scrapes: Sequence[Scrape]) -> None:
-        """Replace the scrape jobs of the running server."""
-        self._write_config(scrapes)
-        request = urllib.request.Request(f"{self.url}/-/reload", method="POST")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10):
-            pass
 
     def __enter__(self) -> PrometheusServer:
         return self.start()

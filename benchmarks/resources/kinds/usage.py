@@ -86,10 +86,6 @@ def missing_samples(rng: Rng, name: str) -> Plant:
     return _over(rng, name, Memory(usual, spread=0.1), 1.35 * usual, gaps=float(rng.uniform(0.2, 0.45)))
 
 
-def _guaranteed(container: Container, step: Step) -> Step:
-    return step.having("main", container.guaranteed)
-
-
 def guaranteed_cpu_bursts(rng: Rng, name: str) -> Plant:
     """A Guaranteed pod uses all of its CPU for a part of the time, and little for the rest; its memory is right."""
     full, part = float(rng.choice([2, 4, 8])), float(rng.uniform(0.1, 0.4))
