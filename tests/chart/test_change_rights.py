@@ -89,7 +89,7 @@ def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: Pro
         wait_for("the older one to be pruned", lambda: phases(bed, place) == ["Completed"])
         bed.cluster.kubectl("delete", "wfc", "--all", "-n", place)
         apply(bed.cluster, policy(place, "team", discover=CRONJOBS, apply={"mode": "Auto"}))
-        wait_for("a change under proof", lambda: "Verifying" in phases(bed, place))
+        wait_for("a change under verification", lambda: "Verifying" in phases(bed, place))
         bed.cluster.kubectl("delete", "wfc", "--all", "-n", place)
         resources = "{.spec.jobTemplate.spec.template.spec.containers[0].resources.requests}"
         wait_for(

@@ -30,7 +30,7 @@ from tests.support.cluster.operator_bed import (
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600 + LIVE_SECONDS)]
 
 
-def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
+def test_a_limit_is_lifted_and_verified_and_a_harmful_trim_is_rolled_back(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     wait_for_like_days(LIVE_SECONDS)

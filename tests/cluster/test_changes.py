@@ -330,7 +330,7 @@ def test_killed_with_minus_nine_at_each_step_it_neither_writes_twice_nor_forgets
         ("an object", lambda: place.changes()),
         ("a plan", lambda: any(c.get("status") for c in place.changes())),
         ("the write", lambda: place.generation() > generation),
-        ("the proof", lambda: any((c.get("status") or {}).get("phase") == "Verifying" for c in place.changes())),
+        ("the verification", lambda: any((c.get("status") or {}).get("phase") == "Verifying" for c in place.changes())),
     ]
     for what, seen in moments:
         with operator(place.cluster, tmp_path, settings_) as op:
@@ -359,7 +359,7 @@ def run_cli(place: Place, *arguments: str) -> Any:
     )
 
 
-def test_explain_shows_plan_and_gates_and_approve_decides_in_ones_own_name(
+def test_explain_shows_plan_and_checks_and_approve_decides_in_ones_own_name(
     place: Place, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     apply(place.cluster, cronjob(place.namespace, "etl"))
@@ -388,7 +388,7 @@ def test_explain_shows_plan_and_gates_and_approve_decides_in_ones_own_name(
         assert again.returncode == 1
         assert "was decided already: Approve" in again.stderr
         held = wait_for(
-            "the window's gate",
+            "the window check",
             lambda: condition(place.client.get(CHANGES.path(place.namespace, name)), "Applied").get("message"),
         )
         assert "waits for window" in held

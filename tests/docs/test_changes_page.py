@@ -14,7 +14,7 @@ from tests.support.core.change_samples import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "changes.md").read_text()
-LOOP, PLAN, GATE, PROOF = (
+LOOP, PLAN, CHECK, VERIFICATION = (
     "tests/unit/controller/changes/test_reconciler.py",
     "tests/unit/core/changes/test_plan.py",
     "tests/unit/core/changes/test_checks.py",
@@ -67,7 +67,7 @@ HELD: dict[str, tuple[str, str]] = {
         "tests/unit/controller/changes/test_impossible_pods.py",
         "test_no_run_although_some_were_due_is_a_harm_and_rolled_back",
     ),
-    "A request is never set above": (GATE, "test_a_request_never_passes_the_limit_beside_it"),
+    "A request is never set above": (CHECK, "test_a_request_never_passes_the_limit_beside_it"),
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
@@ -85,7 +85,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Every check must pass": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
     "While a change of an object": (TASKS, "test_two_changes_of_one_task_are_never_in_flight_together"),
-    "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
+    "Windows follow": (CHECK, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
     "A window that can never": (CYCLE, "test_a_policy_whose_windows_can_never_open_says_which_and_why"),
     "At most `limits": (LOOP, "test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows"),
     "What is approved": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
@@ -106,23 +106,23 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "With `approvals": (REAL, "test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name"),
     "Runs before the change": (
-        PROOF,
+        VERIFICATION,
         "test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_kind",
     ),
     "Runs that started after": (
-        PROOF,
+        VERIFICATION,
         "test_runs_that_were_going_on_and_runs_of_an_earlier_change_are_on_neither_side",
     ),
-    "*Faster* must": (PROOF, "test_same_is_restored_or_kept_as_the_policy_says_for_faster_only"),
-    "*Cheaper* must": (PROOF, "test_a_slowdown_within_the_margin_does_not_spoil_a_saving"),
-    "One container killed": (PROOF, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
-    "Runs that use more memory": (PROOF, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
-    "More failing runs": (PROOF, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
+    "*Faster* must": (VERIFICATION, "test_same_is_restored_or_kept_as_the_policy_says_for_faster_only"),
+    "*Cheaper* must": (VERIFICATION, "test_a_slowdown_within_the_margin_does_not_spoil_a_saving"),
+    "One container killed": (VERIFICATION, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
+    "Runs that use more memory": (VERIFICATION, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
+    "More failing runs": (VERIFICATION, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
     "Failures at times": (
         "tests/unit/core/changes/test_shared.py",
         "test_a_change_is_not_rolled_back_for_failures_that_others_share",
     ),
-    "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
+    "Too few runs": (VERIFICATION, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
     "A change that was kept": (
@@ -167,7 +167,7 @@ def test_every_line_is_held_by_a_test_that_exists(line: str) -> None:
     assert f"def {name}(" in (ROOT / file).read_text()
 
 
-def test_the_runs_a_proof_needs_are_as_the_page_says() -> None:
+def test_the_runs_a_verification_needs_are_as_the_page_says() -> None:
     rows = re.findall(r"^\| (\d+)% \| (.*) \|$", PAGE, re.MULTILINE)
     assert len(rows) == 5
     for noise, cells in rows:
@@ -181,11 +181,11 @@ def test_no_test_stands_for_a_line_that_is_gone() -> None:
     assert [head for head in HELD if not any(line.startswith(head) for line in lines)] == []
 
 
-def test_the_table_names_every_gate_and_each_has_its_test() -> None:
+def test_the_table_names_every_check_and_each_has_its_test() -> None:
     cells = re.findall(r"^\| ([a-z][-a-z, ]*) \| ", PAGE, re.MULTILINE)
-    named = {gate.strip() for cell in cells if cell != "check" for gate in cell.split(",")}
+    named = {name.strip() for cell in cells if cell != "check" for name in cell.split(",")}
     known = {v.check for v in run_checks(planned(), Situation(0.0))}
     assert len(known) == len(CHECKS)
     assert named == known
-    tests = (ROOT / GATE).read_text()
-    assert all(f'("{gate}", "' in tests for gate in known), REASONS
+    tests = (ROOT / CHECK).read_text()
+    assert all(f'("{check}", "' in tests for check in known), REASONS

@@ -116,13 +116,13 @@ def test_a_target_that_is_gone_loses_its_profile() -> None:
     "fault",
     [errors.Unreachable("down"), errors.Forbidden("no", status=403), errors.NotFound("no such kind", status=404)],
 )
-def test_a_list_that_failed_is_no_proof(fault: Exception) -> None:
+def test_a_list_that_failed_is_no_evidence(fault: Exception) -> None:
     client = MemoryClient()
     client.lists[CRONJOB.path()] = fault
     assert plan([], listed(client=client), [entry("cronjob-etl")]).withdraw == ()
 
 
-def test_a_kind_that_was_not_listed_is_no_proof() -> None:
+def test_a_kind_that_was_not_listed_is_no_evidence() -> None:
     assert plan([], NO_TARGETS, [entry("cronjob-etl")]).withdraw == ()
 
 

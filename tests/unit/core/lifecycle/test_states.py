@@ -85,7 +85,7 @@ def test_a_moment_that_cannot_be_is_the_moment_of_the_look(written: float | None
     assert memory.outcomes[0].since == NOW + DAY
 
 
-def test_recommendations_carried_out_in_part_goes_on() -> None:
+def test_a_recommendation_implemented_in_part_goes_on() -> None:
     memory = advance(first(), look(given("900Mi", old="1Gi"), now=NOW + DAY, memory="1Gi"))
     assert only(memory).state is RecommendationState.ACTIVE
     assert "in part" in only(memory).note
@@ -267,7 +267,7 @@ def twelve() -> RecommendationHistory:
     return advance(many, look(now=NOW + DAY, memory="1Gi", steps=()))
 
 
-def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_that_was_learned_is_lost() -> None:
+def test_however_much_one_commit_implements_all_of_it_is_measured_and_nothing_that_was_learned_is_lost() -> None:
     made = twelve()
     assert sum(o.verdict is None for o in made.outcomes) == 12
     assert sum(o.verdict is not None for o in made.outcomes) == MAX_JUDGED

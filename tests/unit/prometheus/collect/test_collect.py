@@ -1000,11 +1000,11 @@ def test_absent_series_are_named_with_effect_and_cure(field: str, series: str) -
     assert "unknown" in note.effect and "kube-state-metrics" in str(note)
 
 
-def test_one_fact_with_it_proves_the_series() -> None:
+def test_one_fact_with_it_shows_that_the_series_exists() -> None:
     assert missing_series.absent([_full(created=None)] * 9 + [_full()]) == []
 
 
-def test_two_facts_prove_nothing() -> None:
+def test_two_facts_show_nothing() -> None:
     assert missing_series.absent([_full(created=None)] * 2) == []
 
 
