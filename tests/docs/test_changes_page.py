@@ -25,7 +25,7 @@ CYCLE = "tests/unit/controller/test_cycle.py"
 REAL = "tests/cluster/test_changes.py"
 FRESH = "tests/unit/controller/changes/test_fresh_policy.py"
 ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
-CLOSED = "test_a_closed_gate_means_no_object_and_no_write"
+CLOSED = "test_a_blocked_check_means_no_object_and_no_write"
 REASONS = "test_a_gate_closes_with_reason_and_words"
 ATTACKS = "test_approval_and_every_attack_on_it"
 HELD: dict[str, tuple[str, str]] = {
@@ -69,9 +69,9 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "A request is never set above": (CHECK, "test_a_request_never_passes_the_limit_beside_it"),
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
-    "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
-    "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
-    "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_with_the_reason"),
+    "`Approve` makes": (LOOP, "test_approve_waits_and_applies_exactly_what_was_approved"),
+    "`Auto` lets": (LOOP, "test_auto_applies_verifies_and_keeps"),
+    "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_verify_a_change_is_left_to_a_person_with_the_reason"),
     "Policy, profile and change": (FRESH, "test_a_policy_that_was_changed_while_its_watch_hung_causes_no_write"),
     "Nothing new is written while": (
         FRESH,
@@ -88,7 +88,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Windows follow": (CHECK, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
     "A window that can never": (CYCLE, "test_a_policy_whose_windows_can_never_open_says_which_and_why"),
     "At most `limits": (LOOP, "test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows"),
-    "What is approved": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
+    "What is approved": (LOOP, "test_approve_waits_and_applies_exactly_what_was_approved"),
     "Profile, recommendation and digest": (REAL, ATTACKS),
     "A plan edited in the status": (REAL, ATTACKS),
     "A plan for a Task": (
@@ -97,7 +97,7 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "Of a change under verification": (
         LOOP,
-        "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo",
+        "test_a_plan_edited_while_it_is_verified_writes_nothing_and_says_how_to_undo",
     ),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
     "Recommendations move a little": (
@@ -117,13 +117,13 @@ HELD: dict[str, tuple[str, str]] = {
     "*Cheaper* must": (VERIFICATION, "test_a_slowdown_within_the_margin_does_not_spoil_a_saving"),
     "One container killed": (VERIFICATION, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
     "Runs that use more memory": (VERIFICATION, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
-    "More failing runs": (VERIFICATION, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
+    "More failing runs": (VERIFICATION, "test_a_clear_slowdown_ends_the_verification_before_min_runs"),
     "Failures at times": (
         "tests/unit/core/changes/test_shared.py",
         "test_a_change_is_not_rolled_back_for_failures_that_others_share",
     ),
     "Too few runs": (VERIFICATION, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
-    "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
+    "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_verification_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
     "A change that was kept": (
         "tests/unit/controller/changes/test_kept_changes.py",

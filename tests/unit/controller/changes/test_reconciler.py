@@ -49,7 +49,7 @@ def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> 
     assert bed.all() == []
 
 
-def test_auto_applies_proves_and_keeps() -> None:
+def test_auto_applies_verifies_and_keeps() -> None:
     bed = applied()
     change = bed.one()
     assert change.decision is None
@@ -249,7 +249,7 @@ def test_three_worse_of_five_and_the_rule_must_ask() -> None:
     assert bed.cpu() == "1602m"
 
 
-def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_with_the_reason() -> None:
+def test_a_workflow_too_noisy_to_verify_a_change_is_left_to_a_person_with_the_reason() -> None:
     bed = Bed()
     bed.history.runs_of["etl"].clear()
     bed.runs(30, spread=0.4)
@@ -265,7 +265,7 @@ def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_with_the_rea
     assert bed.cpu() == "1500m"  # it waited for nothing else
 
 
-def test_approve_waits_and_carries_out_exactly_what_was_approved() -> None:
+def test_approve_waits_and_applies_exactly_what_was_approved() -> None:
     bed = Bed(mode="Approve")
     bed.run()
     change = bed.one()
@@ -381,7 +381,7 @@ def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
         lambda bed: bed.items.append(recommended(Edit("/spec/schedule", "x", "y"))) or bed.items.pop(0),  # type: ignore[union-attr]
     ],
 )  # fmt: skip
-def test_a_closed_gate_means_no_object_and_no_write(spoil: Callable[[Bed], Any]) -> None:
+def test_a_blocked_check_means_no_object_and_no_write(spoil: Callable[[Bed], Any]) -> None:
     bed = Bed()
     spoil(bed)
     before = json.dumps(bed.target["spec"])
@@ -411,7 +411,7 @@ def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
         lambda bed: bed.policy(mode="Approve", allow=["Parallelism"]),
     ],
 )  # fmt: skip
-def test_every_gate_is_asked_again_after_the_approval_and_right_before_the_write(spoil: Callable[[Bed], Any]) -> None:
+def test_every_check_is_asked_again_after_the_approval_and_right_before_the_write(spoil: Callable[[Bed], Any]) -> None:
     bed = Bed(mode="Approve")
     bed.run()
     spoil(bed)
@@ -529,7 +529,7 @@ IN_FLIGHT: dict[str, Callable[[dict[str, Any]], None]] = {
 
 @pytest.mark.parametrize("ground", ["restoring", "rejected", "harm", "applied"])
 @pytest.mark.parametrize("how", IN_FLIGHT)
-def test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo(how: str, ground: str) -> None:
+def test_a_plan_edited_while_it_is_verified_writes_nothing_and_says_how_to_undo(how: str, ground: str) -> None:
     bed = applied()
     victim = bed.client.put(CRONJOB, "prod", "victim", spec=json.loads(json.dumps(bed.target["spec"])))
     raw = bed.client.objects[bed.one().ref.path]
@@ -559,7 +559,7 @@ def test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo(ho
     assert "ChangeConflict" in bed.reported()
 
 
-def test_a_change_under_proof_follows_its_profile_to_no_other_object() -> None:
+def test_a_change_under_verification_follows_its_profile_to_no_other_object() -> None:
     bed = applied()
     bed.client.objects[PROFILES.path("demo", "etl")]["spec"]["workflowRef"]["name"] = "other"
     bed.decide("Reject")
@@ -578,7 +578,7 @@ def test_nobody_is_handed_a_command_that_was_edited() -> None:
     assert "as the journal has it: kubectl -n demo patch cronjob etl" in bed.message(C.RESTORED)
 
 
-def test_a_journal_that_was_damaged_is_not_carried_out() -> None:
+def test_a_journal_that_was_damaged_is_not_applied() -> None:
     bed = applied()
     (key,) = bed.pages.journal("change/")
     body = json.loads(bed.pages.rows[key])
@@ -793,7 +793,7 @@ def test_a_status_that_another_operator_wrote_meanwhile_is_read_again_and_not_ov
 
 
 @pytest.mark.parametrize("value", ["3", "2"])
-def test_a_foreign_edit_of_the_field_during_the_proof_ends_it(value: str) -> None:
+def test_a_foreign_edit_of_the_field_during_the_verification_ends_it(value: str) -> None:
     bed = applied()
     bed.edit(CPU, value)
     bed.run()
@@ -839,7 +839,7 @@ def test_another_order_of_the_list_is_not_written_into() -> None:
     assert jsonpatch.find(bed.target, CPU)[1] == "1500m"
 
 
-def test_another_change_of_the_template_ends_the_proof_with_what_is_known() -> None:
+def test_another_change_of_the_template_ends_the_verification_with_what_is_known() -> None:
     bed = applied()
     later(bed, 2)
     bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
@@ -1363,7 +1363,7 @@ def test_what_is_in_flight_is_handled_before_the_analysis_and_once() -> None:
     assert [w for w in bed.writes() if "cronjobs" in w[1]] == []
 
 
-def test_a_rejection_during_the_analysis_is_carried_out_in_the_same_cycle() -> None:
+def test_a_rejection_during_the_analysis_takes_effect_in_the_same_cycle() -> None:
     bed = applied()
     follow = bed.changes.follow
 

@@ -90,7 +90,7 @@ def asked_once_and_done_when_approved(bed: TaskBed) -> None:
     assert bed.cpu() == "1500m"
 
 
-def test_auto_changes_the_task_proves_it_and_keeps_it() -> None:
+def test_auto_changes_the_task_verifies_it_and_keeps_it() -> None:
     bed = TaskBed()
     bed.run()
     change = bed.one()
@@ -141,7 +141,7 @@ def test_a_kill_for_memory_in_another_step_that_runs_the_task_counts() -> None:
         assert (jsonpatch.find(bed.target, f"{REQUESTS}/memory")[1] == "768Mi") is kept
 
 
-def test_an_edit_of_the_task_by_somebody_else_ends_the_proof() -> None:
+def test_an_edit_of_the_task_by_somebody_else_ends_the_verification() -> None:
     bed = TaskBed()
     bed.run()
     bed.edit("/spec/steps/0/image", "y")
@@ -364,7 +364,7 @@ def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_recommendation
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])
-def test_a_recommendation_about_a_task_that_the_pipeline_has_left_is_not_carried_out(mode: str) -> None:
+def test_a_recommendation_about_a_task_that_the_pipeline_has_left_is_not_applied(mode: str) -> None:
     """The next analysis gives other recommendations; until then the Task is somebody else's."""
     bed = TaskBed(mode=mode)
     bed.task("compile-v2")
@@ -409,7 +409,7 @@ def test_pipelines_whose_task_was_edited_meanwhile_are_no_control() -> None:
         assert (bed.one().verdict is Verdict.WORSE) is edited
 
 
-def test_a_pipeline_that_leaves_the_task_ends_the_proof_and_says_how_to_undo() -> None:
+def test_a_pipeline_that_leaves_the_task_ends_the_verification_and_says_how_to_undo() -> None:
     bed = TaskBed()
     bed.run()
     bed.task("compile-v2")

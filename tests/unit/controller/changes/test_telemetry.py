@@ -23,7 +23,7 @@ def test_a_kept_change_is_counted_at_each_step() -> None:
     assert bed.counted("verdicts_total", verdict="Improved") == 1.0
 
 
-def test_a_change_taken_back_by_its_proof_by_a_person_and_by_deletion() -> None:
+def test_a_change_rolled_back_by_its_verification_by_a_person_and_by_deletion() -> None:
     bed = applied()
     later(bed, 2, 1500.0)
     assert bed.counted("verdicts_total", verdict="Worse") == bed.counted("restored_total", ground="verification") == 1.0
@@ -54,7 +54,7 @@ def test_conflicts_and_forgeries_are_counted() -> None:
     assert bed.counted("failed_total") == 1.0
 
 
-def test_what_gates_keep_back_is_reported_by_gate_and_for_the_last_cycle_only() -> None:
+def test_what_checks_block_is_reported_by_check_and_for_the_last_cycle_only() -> None:
     bed = Bed(mode="Auto")
     bed.coverage = 0.1
     for _ in range(2):

@@ -42,7 +42,7 @@ def result_of(check: str, plan: Plan | None = None, **more: Any) -> CheckResult:
     return next(v for v in run_checks(plan or planned(), situation) if v.check == check)
 
 
-def test_a_good_candidate_passes_every_gate() -> None:
+def test_a_good_candidate_passes_every_check() -> None:
     verdicts = run_checks(planned(), GOOD)
     assert len(verdicts) == len(CHECKS) == len({v.check for v in verdicts})
     assert [v for v in verdicts if not v.passed] == []
@@ -149,7 +149,7 @@ def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_n
         ("window", {"windows": (ChangeWindow("0 0 31 2 *", "UTC", 60.0), ChangeWindow("0 * * * *", "UTC", 60.0))}),
     ],
 )
-def test_a_gate_opens_again(check: str, more: dict[str, Any]) -> None:
+def test_a_blocked_check_passes_again(check: str, more: dict[str, Any]) -> None:
     assert result_of(check, **more).passed
 
 

@@ -68,7 +68,7 @@ def test_a_cheaper_change_measures_what_runs_reserve() -> None:
     assert -0.5 < measured.likely < -0.2  # the memory request stays
 
 
-def test_a_clear_slowdown_ends_the_proof_before_min_runs() -> None:
+def test_a_clear_slowdown_ends_the_verification_before_min_runs() -> None:
     rows = both(noisy(1, 30, spread=0.05), noisy(2, 2, 1200.0, spread=0.05))
     for aim in Aim:
         found = verify(aim, rows, replace(SETTINGS, min_runs=10), age=DAY)
@@ -146,7 +146,7 @@ def test_use_that_no_rule_would_raise_a_request_for_is_no_reason() -> None:
         assert found.verdict is Verdict.IMPROVED, found.reason
 
 
-def test_failing_runs_end_the_proof_and_one_bad_day_does_not() -> None:
+def test_failing_runs_end_the_verification_and_one_bad_day_does_not() -> None:
     three = both(noisy(1, 30), noisy(2, 4), outcome=Outcome.FAILED)
     found = verify(Aim.FASTER, three, SETTINGS, age=DAY)
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
@@ -253,7 +253,7 @@ def test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_k
     assert verify(Aim.CHEAPER, both(other + noisy(1, 60, spread=0.3), after), SETTINGS, age=DAY).baseline_runs == 60
 
 
-def test_what_a_proof_could_tell_is_known_before_the_change() -> None:
+def test_what_a_verification_could_tell_is_known_before_the_change() -> None:
     def runs(count: int, spread: float) -> tuple[RunRecord, ...]:
         return both(noisy(1, count, spread=spread), []).before
 
