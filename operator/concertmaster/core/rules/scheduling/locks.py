@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
@@ -19,6 +20,16 @@ from concertmaster.core.rules.scheduling.free_capacity import begins, service_no
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _SEMAPHORE = "semaphore/"
+
+
+class _Semaphore(NamedTuple):
+    """``name``: of the lock; ``size``: how many may hold it at a time; ``enough``: how many would do, None where a queue of
+    this size does not explain the waiting; ``limited``: what allows no more than that, in brackets, or nothing."""
+
+    name: str
+    size: int
+    enough: EnoughPlaces | None
+    limited: str = ""
 
 
 def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
@@ -36,7 +47,8 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     if not steps or seconds is None or seconds.low <= 0 or seconds.likely < least * spans:
         return None
     worst = max(steps, key=lambda n: (steps[n], n))
-    size, enough, capped = _enough(evidence, runs, locks[worst], locks, usual)
+    semaphore = _semaphore(evidence, runs, locks[worst], locks, usual)
+    enough = semaphore.enough if semaphore is not None else None
     saved = enough.saved if enough is not None else {run.run: _lags(run, approvals, usual) for run in runs}
     base = np.array([run.replayed for run in runs])
     then = np.array([sooner(run, saved.get(run.run, {})) for run in runs])
@@ -53,9 +65,11 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         f" on the critical path {evidence.runs(len(runs))}, {text.duration(steps[worst])} of it at {name}"
     )
     lines = [f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0]
-    if size is not None and enough is None:
-        lines.append(f"a queue of {size} explains less than half of the wait: other workflows hold {lock} too")
-    finding = Finding(
+    if semaphore is not None and enough is None:
+        lines.append(
+            f"a queue of {semaphore.size} explains less than half of the wait: other workflows hold {lock} too"
+        )
+    found = Finding(
         step=worst,
         about="lock",
         because=because,
@@ -68,25 +82,33 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         # Not the median: of two workflows with one lock, the one that usually comes first waits in few of its runs.
         current=f"{text.duration(sum(waits) / len(waits))} per run on average, at most {text.duration(max(waits))}",
         proposed="none on the critical path",
-        expected=f"{gain_sentence(share, seconds)}, {assumption('wait')}",
+        expected=gain_sentence(share, seconds) + (f", {assumption('wait')}" if enough is None else ""),
         evidence=tuple(lines),
     )
-    if size is None or enough is None:
-        return finding
+    if semaphore is None or enough is None:
+        return found
+    return _raised(found, evidence.namespace, semaphore, enough, service_notes(evidence, begins(evidence, runs)))
+
+
+def _raised(
+    found: Finding, namespace: str, semaphore: _Semaphore, enough: EnoughPlaces, notes: Sequence[str]
+) -> Finding:
+    """The finding with the size that would be enough, what it rests on, and how to set it."""
+    name, size, _, limited = semaphore
+    config_map, _, key = name.removeprefix(_SEMAPHORE).partition("/")
     return replace(
-        finding,
-        action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
+        found,
+        action=f"Raise semaphore {name.rpartition('/')[2]}: {size} -> {enough.size}{limited}",
         risk=Level.MEDIUM,
-        current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
+        current=f"{size} at a time (ConfigMap {config_map})",
         proposed=f"{enough.size} at a time",
-        expected=gain_sentence(share, seconds),
-        how=_command(evidence.namespace, locks[worst], enough.size),
+        how=_command(namespace, config_map, key, enough.size),
         evidence=(
-            *lines,
+            *found.evidence,
             f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
             f" {text.duration(enough.left)}",
             "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
-            *service_notes(evidence, begins(evidence, runs)),
+            *notes,
         ),
     )
 
@@ -120,34 +142,29 @@ def _waits(
     return waits, steps
 
 
-def _enough(
+def _semaphore(
     evidence: Evidence,
     runs: Sequence[ExecutedRun],
     names: Sequence[str],
     locks: dict[str, tuple[str, ...]],
     usual: float,
-) -> tuple[int | None, EnoughPlaces | None, str]:
-    """The semaphore's size if known, and the sufficient size within what the namespace can hold."""
+) -> _Semaphore | None:
+    """The semaphore that is the only lock among ``names`` and whose size is known, with the size that would be enough
+    within what the namespace can hold; else None."""
     sizes = evidence.analysis.definition.config_maps.semaphores
     if len(names) != 1 or names[0] not in sizes:
-        return None, None, ""
+        return None
     size = sizes[names[0]]
     holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
     fits = evidence.capacity.pods(holders, begins(evidence, runs))
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
     most, by = fits if fits is not None else (MAX_PLACES, "")
     enough = enough_places(rows, size, most)
-    if enough is None:
-        return size, None, ""
-    return size, enough, f" (limited by {by})" if by and enough.size == most else ""
+    limited = enough is not None and by and enough.size == most
+    return _Semaphore(names[0], size, enough, f" (limited by {by})" if limited else "")
 
 
-def _config_map(names: Sequence[str]) -> str:
-    return names[0].removeprefix(_SEMAPHORE).partition("/")[0]
-
-
-def _command(namespace: str, names: Sequence[str], size: int) -> str:
+def _command(namespace: str, config_map: str, key: str, size: int) -> str:
     """The command that sets the size."""
-    name, _, key = names[0].removeprefix(_SEMAPHORE).partition("/")
     patch = json.dumps({"data": {key: str(size)}}, separators=(",", ":"))
-    return f"kubectl patch configmap {shlex.quote(name)} -n {namespace} --type=merge -p {shlex.quote(patch)}"
+    return f"kubectl patch configmap {shlex.quote(config_map)} -n {namespace} --type=merge -p {shlex.quote(patch)}"
