@@ -223,7 +223,11 @@ def _in_group(step: StepSpec, depth: int) -> bool:
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
     limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
     reported = {s.name for s in graph.steps if s.queries} if graph else set[str]()
+    # Of a template around the step only that it is retried is known, not how often.
+    around = {s.name for s in graph.steps if any(part.attempts for part in s.path[:-1])} if graph else set[str]()
     for e in failed:
+        if e.step in around:
+            return True
         if e.step in reported and e.pod is None:  # a step reported by a query has ended
             continue
         limit = limits.get(e.step)

@@ -212,6 +212,20 @@ def test_a_tolerated_failure_may_still_be_retried() -> None:
     assert record(*rows, d=d, as_of=3000.0).outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.parametrize("limit", ["2", "{{workflow.parameters.tries}}"])
+def test_a_failure_inside_a_template_that_is_retried_may_still_be_retried(limit: str) -> None:
+    inner = {"name": "inner", "retryStrategy": {"limit": limit}, "dag": {"tasks": [task("a"), task("b", "a")]}}
+    main = {"name": "main", "dag": {"tasks": [{"name": "try", "template": "inner"}, task("c", "try")]}}
+    d = define(template("etl", {"entrypoint": "main", "templates": [main, inner, leaf("run")]}))
+    assert d is not None
+    failed = ran("try.a", 0, 10, Outcome.FAILED)
+    assert record(failed, d=d, as_of=70.0).outcome is Outcome.RUNNING
+    assert record(failed, d=d, as_of=3000.0).outcome is Outcome.FAILED
+    assert record(
+        ran("try.a", 0, 9), ran("try.b", 9, 20), ran("c", 20, 30, Outcome.FAILED), d=d, as_of=70.0
+    ).outcome is (Outcome.FAILED)
+
+
 def test_inside_a_tolerated_template_steps_are_left_out_after_a_failure() -> None:
     inner = {"name": "inner", "dag": {"tasks": [task("a"), task("b", "a")]}}
     last = {"name": "try", "template": "inner", "continueOn": {"failed": True}}
