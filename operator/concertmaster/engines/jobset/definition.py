@@ -79,6 +79,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
             step,
             fan_out=step.fan_out or count != 1,
             width=width if step.fan_out or count != 1 else None,
+            parallelism=step.parallelism * count if step.parallelism is not None else None,  # of each of its Jobs
             daemon=name in served,
             # A Job that has used up its own retries fails the set, which then creates it anew as often as it may restart.
             retry_limit=((step.retry_limit or 0) + 1) * (restarts + 1) - 1,

@@ -31,7 +31,7 @@ def test_replicated_jobs_are_steps_with_their_dependencies() -> None:
     d = job_set(replicated("load"), replicated("workers", "load", replicas=2, completions=4, parallelism=4))
     load, workers = d.graph.steps
     assert (load.depends_on, load.fan_out, load.daemon) == ((), False, False)
-    assert (workers.depends_on, workers.fan_out, workers.width) == (("load",), True, 8)
+    assert (workers.depends_on, workers.fan_out, workers.width, workers.parallelism) == (("load",), True, 8, 8)
     assert workers.containers[0].cpu_request == 4.0
     assert workers.containers[0].resources_pointer is None  # a JobSet's template cannot be changed once it exists
 
