@@ -28,19 +28,19 @@ class QuantileObjective(ApiModel):
 
     p50: Duration | None = Field(
         default=None,
-        description="Longest acceptable median duration.",
+        description="Longest acceptable median over the runs of the window.",
         examples=["20m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
     p95: Duration | None = Field(
         default=None,
-        description="Longest acceptable 95th percentile of the duration.",
+        description="Longest acceptable 95th percentile over the runs of the window.",
         examples=["30m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
     p99: Duration | None = Field(
         default=None,
-        description="Longest acceptable 99th percentile of the duration.",
+        description="Longest acceptable 99th percentile over the runs of the window.",
         examples=["45m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
@@ -145,7 +145,8 @@ class ObjectivesSpec(ApiModel):
     )
     queue_time: QuantileObjective | None = Field(
         default=None,
-        description="Longest acceptable queueing time of the pods of a run.",
+        description="Longest acceptable scheduling latency of a run: the longest time from the creation of one of its pods "
+        "to its binding to a node. Waiting for a limit, a lock or a queue, before the pod exists, is not part of it.",
         examples=[{"p95": "1m"}],
         json_schema_extra=schema(default="no objective"),
     )
