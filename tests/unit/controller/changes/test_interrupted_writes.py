@@ -255,3 +255,29 @@ def test_nothing_is_changed_on_top_of_what_is_still_to_be_rolled_back() -> None:
     assert jsonpatch.find(bed.target, CPU)[1] == "2"
     bed.run()
     assert jsonpatch.find(bed.target, MEMORY)[1] == "768Mi"
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_a_process_that_was_stopped_leaves_the_journal_of_the_one_that_took_over_alone(leads: bool) -> None:
+    """It goes on between the journal and the status; by then another process has carried the change out."""
+    bed = Bed()
+    stopped, taken_over = bed.changes, list[Any]()
+
+    def stop(path: str) -> None:
+        if taken_over or not path.endswith("/status") or not any(k.startswith("change/") for k in bed.pages.rows):
+            return
+        bed.start()
+        taken_over.append(bed.changes)
+        bed.run(30.0)
+        assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+        bed.changes = stopped
+        if not leads:
+            raise errors.NotLeader("another process may have taken over")
+
+    bed.client.before_write = stop
+    bed.run()
+    (bed.changes,) = taken_over
+    bed.run()
+    assert (bed.one().phase, "ChangeOrphaned" in bed.reported()) == ("Verifying", False)
+    later(bed, 2, 1500.0)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
