@@ -65,7 +65,7 @@ class HistoryProvider:
         self._unwritable = False  # in this cycle
         self._path = path
         self._server = server
-        self._owns = owns
+        self.owns = owns
         self._most = most
         self._patience, self._pause = patience, pause
         self._problem = ""
@@ -255,13 +255,13 @@ class HistoryProvider:
 
     def keep_analyses_of(self, uids: Collection[str]) -> None:
         """See ``interfaces.History``."""
-        self.store.keep_analyses_of(uids, self._owns)
+        self.store.keep_analyses_of(uids, self.owns)
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         """See ``interfaces.History``."""
         known = self.store.keys()
         for key in known:
-            if key not in keep and self._owns(key.namespace):
+            if key not in keep and self.owns(key.namespace):
                 watermarks.note_dropped(self.store, key, now)  # first: else it would never be read again
                 self.store.forget(key)
         self._cache.settled.keep_only(keep)
@@ -271,6 +271,6 @@ class HistoryProvider:
             # By the newest run as well: a clock that ran ahead must not take months of history.
             newest = self.store.newest()
             before = min(now, newest if newest is not None else now) - longest
-            self.store.prune(max_runs={key: n for key, (n, _) in keep.items()}, before=before, owns=self._owns)
-            self.store.daily.prune(int((before + longest) // DAY), self._owns)
-        watermarks.prune(self.store, keep.keys(), before, self._owns)
+            self.store.prune(max_runs={key: n for key, (n, _) in keep.items()}, before=before, owns=self.owns)
+            self.store.daily.prune(int((before + longest) // DAY), self.owns)
+        watermarks.prune(self.store, keep.keys(), before, self.owns)

@@ -178,8 +178,8 @@ class MetricsSources:
         marks.read_without(keys := [d.key for d in reading.demand.workflows])
         for namespace in sorted({key.namespace for key in keys}):
             until = marks.until(namespace)
-            if until is None:
-                continue  # never read: all of it is the past, read newest first
+            if until is None or (until > now and not self._history.owns(namespace)):
+                continue  # never read: all of it is the past, read newest first. Or another process has read on meanwhile
             if until > now:
                 log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
                 marks.ahead.pop(namespace, None)  # newest first, as what was never read: the present stays known

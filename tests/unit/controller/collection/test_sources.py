@@ -1008,6 +1008,20 @@ def test_what_is_known_of_the_present_stays_known_where_the_clock_of_another_rep
     assert reader.runs("etl") == 41
 
 
+def test_marks_of_a_process_that_took_over_are_no_clock_that_was_ahead(reader: Reader, harness: Harness) -> None:
+    """This one was stopped in the middle of a cycle, and goes on with the time at which that began."""
+    harness.pods = hourly("etl", 10)
+    reader.read_all("etl")
+    known = reader.store.watermarks("default")
+    reader.store.set_watermark("default", "demo", reader.now + 300.0)
+    reader.keeper.owns = lambda _: False
+    reader.read("etl")
+    assert reader.store.watermarks("default") == known | {"demo": reader.now + 300.0}
+    reader.keeper.owns = lambda _: True
+    reader.read_all("etl")
+    assert reader.store.watermark("default", "demo") == reader.now - DELAY
+
+
 def test_a_namespace_that_is_far_behind_leaves_the_others_where_they_are(reader: Reader, harness: Harness) -> None:
     """Its definitions could not be listed for days: what had ended since in any namespace counted as still going on."""
     both = cronjob("etl"), cronjob("load", "other")
