@@ -37,6 +37,10 @@ class StatementFailed(ArchiveError):
     """One statement failed although the archive can be read: usually because of the row it asked for."""
 
 
+class StatementTimedOut(StatementFailed):
+    """It took too long: because of its row, or because the server is busy."""
+
+
 class NoDriver(ArchiveError):
     """The PostgreSQL driver is not installed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concertmaster.archive.errors import ArchiveError, ArchiveNames, StatementFailed
+from concertmaster.archive.errors import ArchiveError, ArchiveNames, StatementFailed, StatementTimedOut
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 
 _REMEDIES = {
@@ -19,13 +19,17 @@ _REMEDIES = {
     FaultKind.UNREACHABLE: "cannot be reached ({why}). Check that the server runs and that network policies let the "
     "operator reach it.",
 }
-_OF_ONE_STATEMENT = (FaultKind.OTHER, FaultKind.TIMED_OUT, FaultKind.FULL)
+_OF_ONE_STATEMENT = {
+    FaultKind.OTHER: StatementFailed,
+    FaultKind.FULL: StatementFailed,
+    FaultKind.TIMED_OUT: StatementTimedOut,
+}
 
 
 def unreadable(fault: DatabaseFault, place: str, table: str, names: ArchiveNames) -> ArchiveError:
     """The error for a fault of the database ``place`` with the archive in ``table``."""
     # Where a row is damaged or too large the server says so in many ways, one of which is that it takes too long.
-    raised = StatementFailed if fault.kind in _OF_ONE_STATEMENT else ArchiveError
+    raised = _OF_ONE_STATEMENT.get(fault.kind, ArchiveError)
     remedy = _REMEDIES.get(fault.kind, "failed: {why} ({code})")
     text = remedy.format(
         why=fault.why,

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from concertmaster.archive import ArchiveRow, StatementFailed
+from concertmaster.archive import ArchiveRow, StatementFailed, StatementTimedOut
 from concertmaster.controller.archive.reading import Result, RunsOfArchive
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
 
 MAX_BATCH_RUNS = 50  # runs stored in one transaction
 MAX_BATCH_STEPS = 20_000
+MAX_TRIES = 3
+"""Cycles in which a row is tried for which the server takes too long: it may only be busy."""
 LATE_SECONDS = 900.0
 """Seconds in which the other objects of a run may be archived after its own."""
 
@@ -21,9 +23,11 @@ Keys = frozenset[WorkflowKey]
 
 @dataclass(slots=True)
 class SeenRuns:
-    """Runs that were read and may be listed again: by namespace and uid, their end and the workflow that they are of."""
+    """Runs that were read and may be listed again: by namespace and uid, their end and the workflow that they are of.
+    ``tries``: by uid, the end of others and how often reading them took too long."""
 
     runs: dict[str, dict[str, tuple[float, WorkflowKey | None]]] = field(default_factory=dict)
+    tries: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def knows(self, row: ArchiveRow) -> bool:
         """Whether this end of the run was read."""
@@ -37,8 +41,16 @@ class SeenRuns:
         """It is read and stored."""
         self.runs.setdefault(row.namespace, {})[row.uid] = row.ended, key
 
+    def late(self, row: ArchiveRow) -> bool:
+        """Reading it took too long; whether it is tried no more."""
+        tried = self.tries.pop(row.uid, (row.ended, 0))[1] + 1
+        if tried < MAX_TRIES:
+            self.tries[row.uid] = row.ended, tried
+        return tried >= MAX_TRIES
+
     def forget_before(self, moment: float) -> None:
         """Those are not listed any more."""
+        self.tries = {uid: tried for uid, tried in self.tries.items() if tried[0] >= moment}
         kept = {name: {u: run for u, run in runs.items() if run[0] >= moment} for name, runs in self.runs.items()}
         self.runs = {name: runs for name, runs in kept.items() if runs}
 
@@ -65,7 +77,8 @@ class Intake:
     ) -> WorkflowKey | None:
         """Read one row, where its object is ``wanted``: that is asked with the observed workflows that the run may be of,
         and with those among them that it was created from. Returns the workflow that it is a run of. ``again``: also the
-        object of a run that is known as it ended.
+        object of a run that is known as it ended, and of one for which the server takes too long only once: it is not
+        listed in the next cycle.
 
         A row that is not wanted does not count as read: it may be later. Raises ArchiveError and HistoryError.
         """
@@ -83,6 +96,8 @@ class Intake:
                 result = Result()
         except StatementFailed as error:
             needed, result = True, self.runs.unreadable(row, str(error))
+            if isinstance(error, StatementTimedOut) and not again and not self.seen.late(listed):
+                needed, result = False, replace(result, count="")
         if result.lacking and self.now - _end(row) < LATE_SECONDS:
             needed, result = False, replace(result, count="")
         self._taken.append((listed if needed else None, result))

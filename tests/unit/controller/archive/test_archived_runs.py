@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.archive import ArchiveError, ArchivePage, ArchiveRow, StatementFailed
+from concertmaster.archive import ArchiveError, ArchivePage, ArchiveRow, StatementFailed, StatementTimedOut
 from concertmaster.controller.archive import archived_runs
 from concertmaster.controller.archive.archived_runs import OVERLAP_SECONDS, ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO
@@ -64,6 +64,7 @@ class MemoryArchive:
     fault: ArchiveError | None = None
     fails_after: int | None = None
     damaged: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()
     work: Callable[[], None] = lambda: None
     listing: Callable[[], None] = lambda: None
 
@@ -82,6 +83,8 @@ class MemoryArchive:
     def _fetch(self, row: ArchiveRow) -> None:
         if row.name in self.damaged:
             raise StatementFailed("the workflow archive postgresql://db/argo failed: missing chunk (XX001)")
+        if row.name in self.late:
+            raise StatementTimedOut("the workflow archive postgresql://db/argo did not answer in time.")
 
     def newest(self, namespaces: Collection[str]) -> float | None:
         self._ask()
@@ -860,6 +863,24 @@ def test_a_row_that_the_server_cannot_read_costs_only_itself(harness: Harness) -
     assert harness.names() == ["a", "b", "later"]
     assert harness.look() == ArchiveReport(), "reported once"
     assert harness.counts.count("unreadable") == 3
+
+
+@pytest.mark.parametrize(("looks", "names"), [(2, ["a", "busy", "b"]), (3, ["a", "b"])])
+def test_a_row_for_which_the_server_takes_too_long_is_tried_again_and_not_for_ever(
+    harness: Harness, looks: int, names: list[str]
+) -> None:
+    harness.archive.put(ran("a", DAY))
+    harness.look()
+    harness.archive.late = frozenset({"busy"})
+    harness.archive.put(ran("busy", -10.0), ran("b", -60.0))
+    for _ in range(looks):
+        (note,) = harness.look().notes
+        assert note.startswith("archived run data/busy cannot be read: ")
+    assert harness.names() == ["a", "b"], "it keeps nobody else out"
+    harness.archive.late = frozenset()
+    assert harness.look().notes == ()
+    assert harness.names() == names
+    assert harness.counts == ["complete", "complete", "complete" if looks < 3 else "unreadable"]
 
 
 def test_an_object_too_deep_costs_only_itself(harness: Harness) -> None:
