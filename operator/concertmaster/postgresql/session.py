@@ -123,7 +123,10 @@ class Session:
             return call(connection)
         except psycopg.Error as error:
             if not connection.closed:
-                raise self._error(fault_of(error)) from error
+                fault = fault_of(error)
+                if fault.kind is FaultKind.READ_ONLY:
+                    self.close()  # this was the primary server: its name may lead to another one by now
+                raise self._error(fault) from error
             self._connection = None
             if self.inside or fresh:
                 raise self._error(fault_of(error)) from error

@@ -135,6 +135,18 @@ def test_a_database_that_is_read_only_can_be_read(place: Schema, postgres: Postg
         store.add({KEY: {"r2": [ran("3", 100.0)]}})
 
 
+def test_a_connection_to_a_server_that_was_the_primary_is_made_anew(own: PostgresServer) -> None:
+    """After a failover a name may lead to the old server for a while; the connection that was made then would stay there."""
+    with open_server(_address(own)) as store, psycopg.connect(own.url, password=own.password, autocommit=True) as other:
+        other.execute("ALTER ROLE concertmaster SET default_transaction_read_only = on")
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'concertmaster'")
+        with pytest.raises(HistoryReadOnly):
+            store.add(ROWS)
+        other.execute("ALTER ROLE concertmaster RESET default_transaction_read_only")
+        store.add(ROWS)
+        assert [run.run for run in store.runs(KEY)] == ["r1"]
+
+
 def test_a_locked_table_is_not_waited_for_without_end(
     place: Schema, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
