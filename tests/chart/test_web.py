@@ -269,5 +269,6 @@ def test_it_uses_the_rights_it_has_and_no_others(bed: Bed, harness: Harness) -> 
         ("concertmaster.dev", "workflowprofiles", "get"),
         ("concertmaster.dev", "workflowprofiles", "list"),
         ("concertmaster.dev", "workflowchanges", "list"),
+        ("concertmaster.dev", "clusteroptimizationpolicies", "list"),
         ("", "services/proxy", "get"),
     }

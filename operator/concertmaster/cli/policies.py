@@ -11,6 +11,7 @@ from concertmaster.api.models.policy import ClusterOptimizationPolicy, Optimizat
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import select
 from concertmaster.api.resolve import resolve
+from concertmaster.api.scale import common_scale, scales
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
@@ -83,19 +84,13 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
     the ClusterOptimizationPolicies where all have the same, else the defaults."""
     if run_hour is not None and failed_run is not None:
         return Pricing(run_hour=run_hour, failed_run=failed_run), "--run-hour, --failed-run"
-    default, scales = Pricing(), dict[tuple[float, float], list[str]]()
-    for raw in _cluster_policies(client):
-        try:
-            pricing = resolve(None, ClusterOptimizationPolicy.model_validate(declared(raw))).pricing
-        except ValueError:
-            continue  # not in force; its condition says why
-        scales.setdefault((pricing.run_hour, pricing.failed_run), []).append(str(raw["metadata"]["name"]))
+    default, known = Pricing(), scales(_cluster_policies(client))
     options = "--run-hour, --failed-run"
-    if len(scales) == 1:
-        ((values, names),) = scales.items()
+    if len(known) == 1:
+        ((values, names),) = known.items()
         base, source = values, f"ClusterOptimizationPolicy {', '.join(names)}; {options}"
     else:
-        differ = "cluster policies differ" if scales else "the default"
+        differ = "cluster policies differ" if known else "the default"
         base, source = (default.run_hour, default.failed_run), f"{differ}; {options}"
     if run_hour is not None or failed_run is not None:
         source = options
@@ -106,6 +101,11 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
         ),
         source,
     )
+
+
+def recorded_scale(objects: Sequence[Mapping[str, Any]]) -> Pricing:
+    """The same of the policies among recorded objects."""
+    return common_scale(raw for raw in objects if raw.get("kind") == "ClusterOptimizationPolicy")
 
 
 def declared(raw: Mapping[str, Any]) -> dict[str, Any]:

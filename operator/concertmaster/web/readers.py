@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from concertmaster.api.scale import common_scale
+from concertmaster.core.model.policy import Pricing
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
-from concertmaster.kube.objects import CHANGES, PROFILES
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, PROFILES
 from concertmaster.net.background import in_background
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
@@ -146,10 +148,20 @@ class ClusterReader:
         except KubeError as error:
             changes = []
             notes.append(f"WorkflowChanges could not be read: {error}")
-        view = FleetView(profiles, changes, now)
+        view = FleetView(profiles, changes, now, self._scale())
         view.prepare()
         self.read_once = True
         return view, tuple(notes)
+
+    def _scale(self) -> Pricing:
+        """What ranks recommendations: as the cluster's policies say, where they may be read. The pages' own account may not
+        where it has rights in single namespaces only."""
+        if self._namespaces and not self._own:
+            return Pricing()
+        try:
+            return common_scale(self._client.items(CLUSTER_POLICIES.path(None)))
+        except KubeError:
+            return Pricing()
 
     def profile(self, namespace: str, name: str) -> Raw | None:
         """See ``Reader``."""

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from concertmaster.report.workflows.fleet import Filter
 from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
 from tests.support.controller.apiserver import Answer, Request, failure, serving
-from tests.support.web.objects import change, profile
+from tests.support.web.objects import change, profile, recommendation
 
 OPERATOR = ("concertmaster", "concertmaster")
 
@@ -43,7 +44,7 @@ def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
         assert (len(first.profiles), len(first.changes), notes) == (1, 1, ())
         assert server.requests[0].query["labelSelector"] == "team=data"
         reader.fleet()
-        assert len(server.requests) == 2
+        assert len(server.requests) == 3  # profiles, changes, and the policies that say how to rank
         clock.now += CACHE_SECONDS + 1
         assert reader.fleet()[0] is first, "the page does not wait"
         for _ in range(200):
@@ -51,6 +52,32 @@ def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
                 break
             time.sleep(0.02)
         assert reader.fleet()[0].now == clock.now
+
+
+def test_recommendations_are_ranked_by_the_prices_of_the_policies_where_they_may_be_read() -> None:
+    """As ``top`` ranks them: the same list must not have two orders."""
+
+    def served(request: Request) -> Answer:
+        if request.path.endswith("/workflowprofiles"):
+            dear = recommendation(id="right-size", impact="12.5 USD a month")
+            slow = recommendation(id="io-bound.load", impact="2 run-hours a month")
+            return Answer(body={"items": [profile(recommendations=[dear, slow])], "metadata": {}})
+        if request.path.endswith("/clusteroptimizationpolicies"):
+            policy = {"metadata": {"name": "baseline"}, "spec": {"pricing": {"runHour": "10"}}, "status": {"new": 1}}
+            return Answer(body={"items": [policy], "metadata": {}}) if allowed else failure(403, "Forbidden", "no")
+        return answers(request)
+
+    with serving(served) as (server, client):
+        allowed = True
+        view, notes = ClusterReader(client, OPERATOR).fleet()
+        assert ([e.id for e in view.top()], notes) == (["io-bound.load", "right-size"], ())
+        assert [e.id for e in view.chosen(Filter(text="nightly")).top_actions()] == ["io-bound.load", "right-size"]
+        allowed = False
+        view, notes = ClusterReader(client, OPERATOR).fleet()
+        assert ([e.id for e in view.top()], notes) == (["right-size", "io-bound.load"], ())
+        asked = len(server.requests)
+        ClusterReader(client, OPERATOR, namespaces=["etl"], own=False).fleet()
+        assert not [r for r in server.requests[asked:] if "polic" in r.path], "its account has no right to"
 
 
 def test_a_list_that_is_too_old_is_not_shown() -> None:

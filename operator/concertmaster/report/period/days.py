@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from concertmaster.api.views.fleet import MonthRow, WorkflowRow
 from concertmaster.core.analysis.daily.rows import combine
@@ -25,7 +26,7 @@ def within(days: Days, since: float, until: float) -> dict[tuple[str, str], list
 def counted(view: FleetView, days: Days, since: float, until: float) -> FleetView:
     """The same workflows with the figures of the period, where there are rows. Rates are those from the first day with a
     row on: the workflow or its history may be younger than the period."""
-    made = FleetView(view.profiles, view.changes, view.now)
+    made = replace(view)
     made.__dict__["rows"] = [
         _of_period(row, days.get((row.namespace, row.profile), ()), since, until) for row in view.rows
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from typing import Any
@@ -77,11 +77,12 @@ class Filter:
 
 @dataclass(frozen=True)
 class FleetView:
-    """Profiles and changes as read from the API server. ``now`` in unix seconds."""
+    """Profiles and changes as read from the API server. ``now`` in unix seconds; ``pricing`` has the scale of the ranks."""
 
     profiles: Sequence[Raw]
     changes: Sequence[Raw]
     now: float
+    pricing: Pricing = field(default_factory=Pricing)
 
     def prepare(self) -> None:
         """Compute now what pages ask for: seconds with ten thousand workflows."""
@@ -102,14 +103,14 @@ class FleetView:
         """Only some of the workflows, and their changes."""
         rows_ = list(compress(self.rows, taken))
         names = {(row.namespace, row.profile) for row in rows_}
-        view = FleetView(list(compress(self.profiles, taken)), self.changes, self.now)
+        view = replace(self, profiles=list(compress(self.profiles, taken)))
         view.__dict__["rows"] = rows_  # known already
         view.__dict__["change_rows"] = self.change_rows
         return view._with_changes([(row.namespace, row.profile) in names for row in self.change_rows])
 
     def _with_changes(self, taken: Sequence[bool]) -> FleetView:
         """The same with only some of the changes."""
-        view = FleetView(self.profiles, list(compress(self.changes, taken)), self.now)
+        view = replace(self, changes=list(compress(self.changes, taken)))
         view.__dict__["rows"] = self.rows
         view.__dict__["change_rows"] = list(compress(self.change_rows, taken))
         return view
@@ -145,12 +146,12 @@ class FleetView:
     @cached_property
     def ranked(self) -> list[Headline]:
         """The same, the most valuable first."""
-        return ranked(self.headlines, Pricing())
+        return ranked(self.headlines, self.pricing)
 
     @cached_property
     def ranked_copies(self) -> list[Headline]:
         """The same with one line for copies of a workflow in several namespaces."""
-        return ranked_copies(self.ranked, Pricing())
+        return ranked_copies(self.ranked, self.pricing)
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Raw]:

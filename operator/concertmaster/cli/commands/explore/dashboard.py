@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, details, gather, options
+from concertmaster.cli import cluster_options, details, gather, options, policies
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.commands.explore.report import profile_of
 from concertmaster.cli.documents import say
@@ -114,4 +114,5 @@ def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
         )
         for p, w in zip(raw, workflows, strict=True)
     }
-    return MemoryReader(FleetView(raw, (), facts.until), documents, tuple(str(m) for m in facts.missing), past=past)
+    view = FleetView(raw, (), facts.until, policies.recorded_scale(facts.objects))
+    return MemoryReader(view, documents, tuple(str(m) for m in facts.missing), past=past)

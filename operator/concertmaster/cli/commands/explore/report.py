@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from concertmaster.api.views.fleet import PeriodReport
-from concertmaster.cli import cluster_options, details, gather, options, profiles
+from concertmaster.cli import cluster_options, details, gather, options, policies, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
 from concertmaster.cli.documents import say
@@ -138,7 +138,7 @@ def from_cluster(
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
     scope = ReportScope(now - days * DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
-    view = FleetView(raw_profiles, changes, now)
+    view = FleetView(raw_profiles, changes, now, policies.scale(client, None, None)[0])
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     priced = [] if problem else archive.priced(counting)
     return period_report(
@@ -163,7 +163,10 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
         since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label
     )
     return period_report(
-        FleetView(raw_profiles, (), facts.until), scope, priced=[_priced(w) for w in workflows], notes=notes
+        FleetView(raw_profiles, (), facts.until, policies.recorded_scale(facts.objects)),
+        scope,
+        priced=[_priced(w) for w in workflows],
+        notes=notes,
     )
 
 
