@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from concertmaster.api.discovery import full_kind
 from concertmaster.cli import details, options, profiles
 from concertmaster.cli.errors import UserError
+from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
+from concertmaster.report import fleet
 
 _MAX_COMPLETIONS = 200  # names offered by completion
+_MAX_READ = 2000  # objects of which it offers the names that match: a person waits for it
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -63,29 +67,47 @@ def several(command: _F) -> _F:
 
 
 def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Names of WorkflowProfiles, for shell completion."""
-    return [n for p in _found(ctx, PROFILES) if (n := str(p["metadata"]["name"])).startswith(incomplete)]
+    """Names of WorkflowProfiles, for shell completion; once a kind is typed, of the workflows of that kind."""
+    kind, slash, name = incomplete.partition("/")
+    if not slash:
+        return _beginning(incomplete, (str(p["metadata"]["name"]) for p in _found(ctx, PROFILES)))
+    targets = (fleet.place(p)[1].partition("/") for p in _found(ctx, PROFILES))
+    of_kind = (own for of, _, own in targets if of.lower() == full_kind(kind).lower())
+    return [f"{kind}/{own}" for own in _beginning(name, of_kind)]
 
 
 def recommendation_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Ids of the recommendations of the profile already typed, for shell completion."""
-    name = ctx.params.get("profile")
-    ids = [i for p in _found(ctx, PROFILES) if p["metadata"]["name"] == name for i in profiles.ids(p)]
-    return [i for i in ids if i.startswith(incomplete)]
+    """Ids of the recommendations of the profile or KIND/NAME already typed, for shell completion."""
+    try:
+        client, namespace = _place(ctx)
+        return _beginning(
+            incomplete, profiles.ids(profiles.read(client, namespace, str(ctx.params.get("profile") or "")))
+        )
+    except (UserError, KubeError):
+        return []
 
 
 def change_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Names of WorkflowChanges without a decision, for shell completion."""
     waiting = (c for c in _found(ctx, CHANGES) if not (c.get("spec") or {}).get("decision"))
-    return [n for c in waiting if (n := str(c["metadata"]["name"])).startswith(incomplete)]
+    return _beginning(incomplete, (str(c["metadata"]["name"]) for c in waiting))
+
+
+def _beginning(typed: str, names: Iterable[str]) -> list[str]:
+    return list(islice((name for name in names if name.startswith(typed)), _MAX_COMPLETIONS))
+
+
+def _place(ctx: click.Context) -> tuple[KubeClient, str]:
+    """The cluster and the namespace that the options typed so far select. Raises UserError."""
+    kubeconfig, context = ctx.params.get("kubeconfig"), ctx.params.get("context")
+    given = ctx.params.get("namespace") or next(iter(ctx.params.get("namespaces") or ()), None)
+    return profiles.connect(kubeconfig, context), given or profiles.default_namespace(kubeconfig, context)
 
 
 def _found(ctx: click.Context, resource: Resource) -> list[dict[str, Any]]:
     """The objects in the namespace the options typed so far select; none when the cluster does not answer."""
-    kubeconfig, context = ctx.params.get("kubeconfig"), ctx.params.get("context")
-    given = ctx.params.get("namespace") or next(iter(ctx.params.get("namespaces") or ()), None)
-    place = given or profiles.default_namespace(kubeconfig, context)
     try:
-        return list(islice(profiles.connect(kubeconfig, context).items(resource.path(place)), _MAX_COMPLETIONS))
+        client, namespace = _place(ctx)
+        return list(islice(client.items(resource.path(namespace)), _MAX_READ))
     except (UserError, KubeError):
         return []

@@ -47,6 +47,29 @@ def test_names_ids_and_changes_of_the_cluster_are_completed(monkeypatch: pytest.
     assert candidates("approve", "-n", "demo", "") == ["etl-1"]
 
 
+def test_ids_are_completed_for_a_workflow_by_its_kind_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MemoryClient()
+    status = {"recommendations": [{"id": "timeout", "state": "Active"}], "summary": {"target": "WorkflowTemplate/etl"}}
+    client.put(PROFILES, "demo", "wftmpl-etl", status=status)
+    client.put(PROFILES, "demo", "cronjob-etl", status={"summary": {"target": "CronJob/etl"}})
+    monkeypatch.setattr(profiles, "connect", lambda *_: client)
+    assert candidates("explain", "-n", "demo", "wftmpl/e") == ["wftmpl/etl"]
+    assert candidates("explain", "-n", "demo", "wftmpl/etl", "") == ["timeout"]
+    assert candidates("explain", "-n", "demo", "WorkflowTemplate/etl", "t") == ["timeout"]
+    assert candidates("explain", "-n", "demo", "job/etl", "") == []
+
+
+def test_names_are_completed_whatever_stands_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MemoryClient()
+    for number in range(500):
+        client.put(PROFILES, "demo", f"nightly-{number:03}")
+    client.put(PROFILES, "demo", "report", status={"recommendations": [{"id": "timeout", "state": "Active"}]})
+    monkeypatch.setattr(profiles, "connect", lambda *_: client)
+    assert candidates("describe", "-n", "demo", "rep") == ["report"]
+    assert candidates("explain", "-n", "demo", "report", "") == ["timeout"]
+    assert len(candidates("describe", "-n", "demo", "")) == 200
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_a_script(shell: str) -> None:
     assert "_CONCERTMASTER_COMPLETE" in CliRunner().invoke(cli, ["completion", shell]).output
