@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_share, executed, step_drag
 from concertmaster.core.analysis.replay import critical as critical_module
 from concertmaster.core.analysis.replay.run import Chain, chain_length
-from concertmaster.core.analysis.replay.simulate import SlotQueue, _EventLoop, simulate
+from concertmaster.core.analysis.replay.simulation.event_loop import EventLoop
+from concertmaster.core.analysis.replay.simulation.simulate import simulate
+from concertmaster.core.analysis.replay.simulation.slot_queue import SlotQueue
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from tests.support.core.oracle_runs import Engine
 
@@ -43,7 +45,7 @@ def test_pods_in_the_order_of_their_requests_take_as_long_as_in_the_loop_of_even
         limits = [
             Limit(n, frozenset(x for x, k in zip(names, of, strict=True) if k == at)) for at, n in enumerate(sizes)
         ]
-    by_events = _EventLoop(names, parents, pieces, ranks, limits).run()
+    by_events = EventLoop(names, parents, pieces, ranks, limits).run()
     assert simulate(names, parents, pieces, lengths, ranks, limits) == by_events
 
 

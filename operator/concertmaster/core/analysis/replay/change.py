@@ -23,7 +23,7 @@ from concertmaster.core.analysis.replay.run import (
     lag_parts,
     longest,
 )
-from concertmaster.core.analysis.replay.simulate import simulate
+from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import in_group
 from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level

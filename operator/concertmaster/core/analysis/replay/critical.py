@@ -15,7 +15,8 @@ from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.alike import MIN_RUNS, by_layout, lengths_of
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, has_room
-from concertmaster.core.analysis.replay.simulate import SlotQueue, simulate
+from concertmaster.core.analysis.replay.simulation.simulate import simulate
+from concertmaster.core.analysis.replay.simulation.slot_queue import SlotQueue
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
 MAX_PODS = 400_000  # pods replayed for all drags under a limit: about a second of CPU time

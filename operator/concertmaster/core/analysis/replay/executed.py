@@ -19,7 +19,7 @@ from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, 
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, in_order, lag_parts, longest, pieces_of
-from concertmaster.core.analysis.replay.simulate import simulate
+from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
 

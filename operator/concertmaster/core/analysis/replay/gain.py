@@ -17,7 +17,7 @@ from concertmaster.core.analysis.replay.alike import ExecutedRuns
 from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, longest
-from concertmaster.core.analysis.replay.simulate import simulate
+from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 from concertmaster.core.stats.means import combined
