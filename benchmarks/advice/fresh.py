@@ -24,7 +24,7 @@ from benchmarks.nested.calibration import promise
 from benchmarks.nested.plot import svg
 from benchmarks.options import by_kind_and_seed, target
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import wilson
+from concertmaster.core.rules.intervals import wilson
 
 RESULT = Path(__file__).parents[1] / "results" / "fresh.json"
 # Sets of fresh runs whose mean is the true effect: its own error widens the comparison by a sixtieth.

@@ -7,9 +7,8 @@ refers to that rule instead of repeating it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from concertmaster.core import text
@@ -28,7 +27,6 @@ from concertmaster.core.model import Category, DailyPeaks, Edit, Finding, Interv
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
-from concertmaster.core.stats.means import combined, mean_with_interval
 
 T = TypeVar("T")
 
@@ -241,54 +239,6 @@ def resource_edits(
         return ()
     edits = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())
     return tuple(e for e in edits if e is not None)
-
-
-def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
-    """Mean of per-run values with its 90% interval, times ``scale``; None when there are too few values."""
-    interval = mean_with_interval(list(values))
-    return interval.scaled(scale) if interval is not None else None
-
-
-def wilson(share: float, of: int) -> tuple[float, float]:
-    """The ends of the 90% interval of a share (0 to 1) of ``of`` > 0 (Wilson 1927)."""
-    z2 = 1.645**2
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return max(0.0, middle - half), 1.0 if share >= 1.0 else min(1.0, middle + half)
-
-
-def share_interval(count: int, of: int) -> Interval | None:
-    """A share (0 to 1) with its 90% interval (Wilson 1927); None for none.
-
-    Its low end is corrected for continuity (Newcombe 1998): only what was seen is reported, and where that is little, chance
-    may have added to it.
-    """
-    if of <= 0 or count <= 0:
-        return None
-    share, z2 = count / of, 1.645**2
-    _, high = wilson(share, of)
-    root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / of + 4.0 * share * (of - count + 1.0)))
-    low = (2.0 * count + z2 - 1.0 - 1.645 * root) / (2.0 * (of + z2))
-    return Interval(max(0.0, low), share, high)
-
-
-def failed_share(failed: int, of: int, unseen: int) -> Interval | None:
-    """Share (0 to 1) of ``of`` runs that failed, of which ``unseen`` may have failed or not; None for ``failed`` = 0.
-
-    The convention of all rules: an end that was not seen counts as no failure, since a wrong promise is worse than a small
-    one. The high end leaves it out instead: that is the share of those whose end was seen.
-    """
-    share = share_interval(failed, of)
-    seen = share_interval(failed, max(failed, of - unseen)) if unseen else None
-    return replace(share, high=max(share.high, seen.high)) if share is not None and seen is not None else share
-
-
-def in_share(amount: Interval, count: int, of: int) -> Interval:
-    """``amount`` per month of what ``count`` of ``of`` runs (> 0) do, with the uncertainty of that share; none for all."""
-    share = share_interval(count, of)
-    if share is None or count >= of:
-        return amount
-    return combined(amount.likely, [amount, share.scaled(amount.likely / share.likely)])
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:

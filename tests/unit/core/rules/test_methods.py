@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import AGES, CacheLookup, hits_at, recommended_cache
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retries import AttemptChain, retry_limit

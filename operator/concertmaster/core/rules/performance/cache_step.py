@@ -26,7 +26,8 @@ from concertmaster.core.model import (
     StepSpec,
     WorkflowGraph,
 )
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
 from concertmaster.core.rules.resources.sizing_units import shared
 from concertmaster.core.stats.means import combined

@@ -18,7 +18,8 @@ from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.changepoint.clear import CLEAR_Z, SIGNIFICANCE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, in_share, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.intervals import in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
 from concertmaster.core.rules.reliability.rise_context import before_start, more_items, other_nodes, shorter_step
 from concertmaster.core.rules.upper_bound import attainable

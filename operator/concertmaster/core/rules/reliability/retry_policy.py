@@ -21,7 +21,8 @@ from concertmaster.core.model import (
     Level,
     Outcome,
 )
-from concertmaster.core.rules.base import Evidence, Rule, failed_share
+from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
 from concertmaster.core.rules.reliability.fields.retry_limit import retry_edits
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit

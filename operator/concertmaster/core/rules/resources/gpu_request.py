@@ -13,16 +13,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
-from concertmaster.core.rules.base import (
-    Evidence,
-    Rule,
-    container_id,
-    container_title,
-    in_share,
-    mean_interval,
-    resource_edits,
-)
+from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.earlier_peaks import earlier_peak
+from concertmaster.core.rules.intervals import in_share, mean_interval
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR

@@ -21,7 +21,8 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, failed_share, resource_edits
+from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
+from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
 from concertmaster.core.sizing import MemoryOptions, at_most, plain_memory

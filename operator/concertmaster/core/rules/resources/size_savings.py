@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import Evidence, in_share
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.intervals import in_share
 from concertmaster.core.rules.resources.request_row import RequestRow, RowSaving
 from concertmaster.core.rules.resources.size_rows import MIN_HEADROOM
 from concertmaster.core.stats.means import combined, mean_with_interval

@@ -12,7 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_range
+from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.schedule import widened
 

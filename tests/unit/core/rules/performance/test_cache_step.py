@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Level, Outcome, StepExecution
-from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.intervals import share_interval
 from tests.support.builders import DAY
 from tests.support.core import scenarios
 from tests.support.core.cached_steps import FORMS, inline

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
-from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.intervals import share_interval
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, pipeline, scenario
 from tests.support.core.scenarios import etl

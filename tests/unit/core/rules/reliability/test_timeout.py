@@ -12,7 +12,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import ContainerFact, Level, Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Policy, RuleSettings
 from concertmaster.core.rules import Evidence, recommend
-from concertmaster.core.rules.base import share_interval
+from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.reliability.hangs import DeadlineSpan
 from concertmaster.core.rules.reliability.timeout import _apart, _Times
 from concertmaster.core.rules.reliability.timeouts import recommended_timeout

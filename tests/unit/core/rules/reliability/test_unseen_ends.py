@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
-from concertmaster.core.rules.base import failed_share, share_interval
+from concertmaster.core.rules.intervals import failed_share, share_interval
 from concertmaster.core.rules.reliability.attempts import episodes
 from concertmaster.core.rules.reliability.repeated_failures import rise
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
