@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from concertmaster.core.fleet.workflows import name_of
+from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.units import HOUR

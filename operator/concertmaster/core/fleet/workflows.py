@@ -6,41 +6,21 @@ reservations of the whole fleet are summed once, so that ten thousand workflows 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from concertmaster.core import arrays as np
-from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.starts import by_schedule, late_within
 from concertmaster.core.arrays import Floats, Indices
-from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
-from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.timetable import Timetable, timetable_of
-from concertmaster.core.units import DAY, GIB, HOUR
+from concertmaster.core.fleet.demand import Demand, Workload, forecast_demand
+from concertmaster.core.fleet.members import FleetMember, name_of
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.timetable import Timetable
+from concertmaster.core.units import HOUR
 
 _MIN_RESERVED_SHARE = 0.1  # least share of the reserved cores of a workflow that is worth moving
 _CORES, _MEMORY = 2, 3  # columns of the runs of a member
-_FORTNIGHT = 14 * DAY
 _MAX_TAINT_SETS = 20  # of taints; each keeps a fleet
 _MIN_CORES = 1e-9  # cores, below which none are reserved but for rounding
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FleetMember:
-    """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
-    first. ``timetable``: of its schedule (None: it has none, or it is suspended); ``late``: see ``Workload``; ``suspended``:
-    whether the schedule that starts it is; ``taints``: of the nodes that most of its pods ran on."""
-
-    key: WorkflowKey
-    runs: Floats
-    timetable: Timetable | None = None
-    late: float | None = None
-    suspended: bool = False
-    taints: frozenset[str] = frozenset()
 
 
 class Fleet:
@@ -106,36 +86,36 @@ class Fleet:
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
-        delays: dict[str, float] = {}
+        cores_of: dict[str, float] = {}
         elsewhere, beyond = 0.0, 0
         for place, cores in self._shares(spans):
             other = self.members[place]
             if other.key == key:
                 continue
             if other.key.namespace == key.namespace:
-                delays[other.key.name] = delays.get(other.key.name, 0.0) + cores
+                cores_of[other.key.name] = cores_of.get(other.key.name, 0.0) + cores
             elif self.across:
                 name = f"{other.key.namespace}/{other.key.name}"
-                delays[name] = delays.get(name, 0.0) + cores
+                cores_of[name] = cores_of.get(name, 0.0) + cores
             else:
                 elsewhere, beyond = elsewhere + cores, beyond + 1
         if beyond:
-            delays[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
-        return sorted(delays.items(), key=lambda kv: (-kv[1], kv[0]))
+            cores_of[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
+        return sorted(cores_of.items(), key=lambda kv: (-kv[1], kv[0]))
 
     def turn(self, key: WorkflowKey, spans: Floats, now: float) -> tuple[int, float]:
         """How many of the workflows that it clashes with during the spans move before this one, the smallest first, and the
         longest usual run (s) of them all. Such a workflow is scheduled about as often from ``now`` (unix seconds) on and
         reserves a tenth of what all others do."""
         same = [self.members[place] for place in self._places.get(key, ())]
-        own = next((m for m in same if _often(m, now) and len(m.runs)), None)
+        own = next((m for m in same if m.starts_soon(now) and len(m.runs)), None)
         if own is None:
             return 0, 0.0
         others = [(self.members[place], cores) for place, cores in self._shares(spans)]
         others = [(m, cores) for m, cores in others if m.key != key]
         least = _MIN_RESERVED_SHARE * sum(cores for _, cores in others)
-        starts = _often(own, now)
-        met = [m for m, cores in others if cores >= least and starts < 2 * _often(m, now) < 4 * starts]
+        starts = own.starts_soon(now)
+        met = [m for m, cores in others if cores >= least and starts < 2 * m.starts_soon(now) < 4 * starts]
         sizes = [(float(np.median(m.runs[:, 2])), str(m.key)) for m in (own, *met)]
         longest = max(float(np.median(m.runs[:, 1] - m.runs[:, 0])) for m in (own, *met))
         return sum(size < sizes[0] for size in sizes), longest
@@ -244,57 +224,3 @@ def _prefix(edges: Floats, rates: Floats) -> tuple[Floats, Floats, Floats]:
     order = np.argsort(edges, kind="stable")
     edges, rates = edges[order], rates[order]
     return edges, np.concatenate([[0.0], np.cumsum(rates)]), np.concatenate([[0.0], np.cumsum(rates * edges)])
-
-
-def name_of(key: WorkflowKey) -> str:
-    """Name of a workflow in a forecast."""
-    return f"{key.namespace}/{key.name}"
-
-
-def _often(each: FleetMember, now: float) -> int:
-    """Scheduled starts in the two weeks after ``now`` (unix seconds)."""
-    return len(each.timetable.starts(now, now + _FORTNIGHT)) if each.timetable is not None else 0
-
-
-def _taints(runs: Sequence[RunRecord], nodes: Nodes) -> frozenset[str]:
-    """Taints of the nodes that most of its pods ran on."""
-    ran = [e.node for run in runs for e in run.steps if e.node is not None]
-    tainted = Counter([nodes.tainted[node].taints for node in ran if node in nodes.tainted])
-    taints, pods = max(tainted.items(), key=lambda kv: kv[1], default=(frozenset(), 0))
-    return taints if 2 * pods > len(ran) else frozenset()
-
-
-def member(
-    definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures, nodes: Nodes = UNKNOWN_NODES
-) -> FleetMember:
-    """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
-    observed use."""
-    pasts = figures.of_each(_past, with_pods(definition, runs)[1])
-    rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
-    suspended = definition.suspended and by_schedule(definition, runs)
-    taints = _taints(runs, nodes) if nodes.tainted else frozenset()
-    return FleetMember(definition.key, rows, timetable_of(definition), late_within(definition), suspended, taints)
-
-
-def _past(run: RunRecord) -> PastRun | None:
-    if run.start is None or run.end is None:
-        return None
-    cores = memory = 0.0
-    for execution in run.steps:
-        seconds = execution.held
-        if seconds is None:
-            continue
-        # Core-seconds and GiB-seconds: of the largest init container, and of the others together. As in core/reserved, which
-        # would take three times as long for the runs of thousands of workflows.
-        first = own = (0.0, 0.0)
-        for container in execution.containers:
-            request, size = container.cpu_request, container.memory_request
-            if container.init:
-                first = max(first[0], seconds * (request or 0.0)), max(first[1], seconds * (size or 0.0) / GIB)
-                continue
-            used = seconds * request if request is not None else (container.cpu_seconds or 0.0)
-            size = size if size is not None else container.memory_peak
-            own = own[0] + used, own[1] + seconds * (size or 0.0) / GIB
-        cores += max(first[0], own[0])
-        memory += max(first[1], own[1])
-    return PastRun(run.start, run.end, cores, memory)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.fleet.materiality import assess, value
-from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
+from concertmaster.core.fleet.members import FleetMember, member
+from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.model import Category, Recommendation, Severity
 from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule

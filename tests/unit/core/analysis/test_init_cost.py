@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.core.analysis.cost import Costs, components
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.fleet.workflows import member
+from concertmaster.core.fleet.members import member
 from concertmaster.core.model import ContainerFact, WorkflowGraph
 from concertmaster.core.model.policy import Pricing
 from tests.support.builders import MI, container, daily, definition, step

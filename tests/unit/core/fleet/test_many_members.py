@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from concertmaster.core.fleet.workflows import Fleet, FleetMember
+from concertmaster.core.fleet.members import FleetMember
+from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.model import WorkflowKey
 
 DAY = 86_400.0

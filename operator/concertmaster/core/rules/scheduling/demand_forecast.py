@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from concertmaster.core import text
 from concertmaster.core.fleet.demand import HourDemand
-from concertmaster.core.fleet.workflows import name_of
+from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.sizing import MILLI
