@@ -137,7 +137,6 @@ def remembered(case: AnalysisRequest, result: AnalysisResult) -> RecommendationH
         now=case.now,
         policy=case.policy,
         steps=steps,
-        pricing=analysis.pricing,
         others=case.others,
     )
     memory = replace(memory, outcomes=outcomes)

@@ -22,7 +22,7 @@ from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
+from concertmaster.core.model.policy import Policy, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
@@ -42,11 +42,10 @@ def measure(
     now: float,
     policy: Policy | None = None,
     steps: Sequence[str] = (),
-    pricing: Pricing | None = None,
     others: OtherWorkflows | None = None,
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
-    more = policy or Policy(), steps, pricing, others
+    more = policy or Policy(), steps, others
     return tuple(o if o.verdict is not None else _verified(o, outcomes, runs, settings, now, *more) for o in outcomes)
 
 
@@ -58,7 +57,6 @@ def _verified(
     now: float,
     policy: Policy,
     steps: Sequence[str],
-    pricing: Pricing | None,
     others: OtherWorkflows | None,
 ) -> ImplementationResult:
     apart = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
@@ -79,7 +77,7 @@ def _verified(
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
         steps=(step,) if step is not None else (),
         lowered=LoweredMemory.of(lowered, policy),
-        around=Surroundings.of(others, sides, outcome.since, pricing=pricing),
+        around=Surroundings.of(others, sides, outcome.since, pricing=policy.pricing),
     )
     if _released(sides):
         verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE

@@ -44,7 +44,7 @@ class Surroundings:
         runs: BeforeAfter,
         applied: float,
         *,
-        pricing: Pricing | None,
+        pricing: Pricing,
         silence: str | None = None,
         timed: bool = True,
     ) -> Self:
