@@ -23,7 +23,7 @@ from concertmaster.core.units import WEEK
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object
-from concertmaster.settings.load import unique_keys
+from concertmaster.engines.yaml_documents import check
 
 if TYPE_CHECKING:
     from concertmaster.prometheus.collect.collection import Collection
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is nine times as fast, where it is there
 _GIVEN, _OPTION = "the given options", {"url": "--prometheus", "extraMatchers": "--matcher"}  # by field of a source
 _MAX_NAMED = 5  # files of a directory that are no objects
-_MAX_DEPTH = 100  # levels of a document: both parsers recurse, libyaml's until the process ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +249,11 @@ def _placed(objects: list[Mapping[str, Any]], namespaces: Sequence[str]) -> list
     return objects
 
 
-class _ObjectLoader(_LOADER):  # type: ignore[misc, valid-type]
-    """A field that is written twice is an error, as it is for ``kubectl apply``."""
-
-
-_ObjectLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, unique_keys)
-
-
 def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
     try:
         text = sys.stdin.buffer.read().decode() if str(file) == "-" else file.read_text(encoding="utf-8")
-        for raw in _parsed(text):
+        check(text, _LOADER)
+        for raw in yaml.load_all(text, Loader=_LOADER):
             if isinstance(raw, Mapping) and raw.get("kind") == "List":
                 yield from (o for o in raw.get("items") or () if isinstance(o, Mapping))
             elif isinstance(raw, Mapping) and raw.get("kind") and raw.get("apiVersion"):
@@ -281,14 +274,3 @@ def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
         raise UserError(
             f"{file}: a value is not what it looks like ({error}). If it is text, put it in quotes."
         ) from None
-
-
-def _parsed(text: str) -> Iterator[Any]:
-    """The documents of a YAML text. Raises yaml.YAMLError, also where they are nested too deeply to be read."""
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            at = f"line {event.start_mark.line + 1}" if event.start_mark is not None else "a line"
-            raise yaml.YAMLError(f"{at} is more than {_MAX_DEPTH} levels deep")
-    yield from yaml.load_all(text, Loader=_ObjectLoader)

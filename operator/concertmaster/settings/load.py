@@ -10,15 +10,13 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from concertmaster.engines.yaml_documents import check
 from concertmaster.settings.model import Settings
 from concertmaster.settings.source import PATTERNS
 
 
 class SettingsError(ValueError):
     """A configuration that cannot be used; one line per mistake: file, field, what is wrong, what to do."""
-
-
-_MAX_DEPTH = 50  # levels; a configuration has five
 
 
 def load(path: str | Path) -> Settings:
@@ -38,7 +36,8 @@ def load(path: str | Path) -> Settings:
 def parse(text: str, *, name: str = "configuration") -> Settings:
     """Check the text of a configuration; ``name`` stands for the file in messages. Raises SettingsError."""
     try:
-        settings = yaml.load(text, Loader=_StrictLoader)
+        check(text, _Loader)
+        settings = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise SettingsError(_yaml_message(name, error)) from None
     if not isinstance(settings, dict):
@@ -64,20 +63,8 @@ def schema() -> dict[str, Any]:
     return document
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key written twice is a mistake, not a silent choice of the last one. Its depth has a limit of its own:
-    that of the interpreter is raised for the objects of a cluster."""
-
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            mark = self.get_mark()
-            raise yaml.composer.ComposerError(None, None, "it is nested too deeply to be a configuration", mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+class _Loader(yaml.SafeLoader):
+    """YAML in which a value that cannot be read has a place."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -90,23 +77,6 @@ class _StrictLoader(yaml.SafeLoader):
                 f"a value cannot be read as {kind}; if it is text, put it in quotes",
                 node.start_mark,
             ) from None
-
-
-_MERGE = "tag:yaml.org,2002:merge"  # <<, which takes several mappings in
-
-
-def unique_keys(loader: Any, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    """A constructor of mappings in which a key that is written twice is a mistake, not a silent choice of the last one."""
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is set twice", key.start_mark)
-            seen.add(key.value)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, unique_keys)
 
 
 def _yaml_message(name: str, error: yaml.YAMLError) -> str:

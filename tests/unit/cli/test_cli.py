@@ -201,7 +201,8 @@ def test_definitions_nested_too_deeply_are_refused_and_end_nothing(tmp_path: Pat
     deep.write_text("kind: Job\napiVersion: batch/v1\nspec: " + "[" * levels + "]" * levels)
     answer = call("analyze", "--facts", FACTS, "--definitions", deep)
     assert answer.returncode == 1
-    assert f"{deep}: is not valid YAML: line 3 is more than 100 levels deep. Correct it." in answer.stderr
+    said = f"{deep}, line 3: is not valid YAML: it is nested too deeply, at more than 100 levels. Correct it."
+    assert said in answer.stderr
 
 
 def test_a_policy_given_as_a_file_changes_the_objectives(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_everything_can_be_said() -> None:
         ("interval: 2026-02-31\n" + LEAST, ["line 1", "cannot be read as timestamp", "put it in quotes"]),
         ("interval: !!int x\n" + LEAST, ["line 1", "cannot be read as int"]),
         ("[" * 5000, ["nested too deeply"]),
+        ("a: &a [*a]\n" + LEAST, ["line 1", "a contains itself"]),
         ("1: 2\n" + LEAST, ["[1]: is not text"]),
         ("namespaces: etl\n" + LEAST, ["namespaces: must be a list"]),
         ("listen: [8080]\n" + LEAST, ["listen: must be a mapping"]),

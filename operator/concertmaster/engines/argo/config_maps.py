@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from concertmaster.core.model.definitions import CacheContent
 from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.yaml_documents import check
 
 CONTROLLER = "workflow-controller-configmap"  # its name, as Argo's manifests have it
 CONFIG_MAP = "ConfigMap"
@@ -97,7 +99,7 @@ def cache_content(raw: Mapping[str, Any]) -> CacheContent | None:
 
 def workflow_defaults(raw: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The spec of ``workflowDefaults`` in the controller's ConfigMap, also where all of its settings are under one key;
-    empty without any, and where it is no YAML, with which no controller starts."""
+    empty without any, and where it is no YAML, or none that may be read, with which no controller starts."""
     data = raw.get("data") if raw is not None else None
     if not isinstance(data, Mapping):
         return {}
@@ -108,9 +110,16 @@ def workflow_defaults(raw: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _yaml(value: object) -> Mapping[str, Any]:
+    return _decoded(value) if isinstance(value, str) else {}
+
+
+@lru_cache(maxsize=8)
+def _decoded(text: str) -> Mapping[str, Any]:
+    """A YAML text as an object; the same for every workflow of the cluster."""
     try:
-        read = yaml.safe_load(value) if isinstance(value, str) else None
-    except (yaml.YAMLError, ValueError, RecursionError):
+        check(text, yaml.SafeLoader)
+        read = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError):
         return {}
     return read if isinstance(read, Mapping) else {}
 

@@ -49,6 +49,9 @@ def test_sizes(value: Any, size: int | None) -> None:
     assert semaphore_size({}, "db") is None
 
 
+BOMB = "\n".join(
+    ["    a0: &a0 {x: 1, y: 2}", *(f"    a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}" for i in range(1, 60))]
+)
 DEFAULTS = """
 metadata: {labels: {team: platform}}
 spec:
@@ -90,7 +93,17 @@ def test_defaults_of_the_controller_lie_below_the_spec(data: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize(
-    "data", [None, {}, {"workflowDefaults": "spec: ["}, {"workflowDefaults": "text"}, {"config": "- a"}]
+    "data",
+    [
+        None,
+        {},
+        {"workflowDefaults": "spec: ["},
+        {"workflowDefaults": "text"},
+        {"config": "- a"},
+        {"workflowDefaults": "spec: &s\n  podMetadata: *s"},
+        {"workflowDefaults": "spec: {parallelism: 1, parallelism: 2}"},  # the controller decodes it strictly
+        {"workflowDefaults": f"spec:\n  podMetadata:\n{BOMB}"},
+    ],
 )
 def test_a_controller_without_defaults_changes_nothing(data: Any) -> None:
     assert workflow_defaults({"data": data}) == {}
