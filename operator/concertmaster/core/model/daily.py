@@ -10,6 +10,8 @@ from concertmaster.core.units import DAY
 
 RUN = ""
 """The ``step`` of a row about the run as a whole."""
+KILLED, KILLED_FOR_GOOD, KILLED_AT, KILLS_OVER = "killed", "killed-for-good", "killed-at", "kills-over"
+"""What is counted or known of the OOM kills of a container: see ``DailyPeaks``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class DailyRow:
 class DailyPeaks:
     """The largest amounts of each day (since 1970), by step and name: ``memory/CONTAINER``, ``storage/CONTAINER`` and
     ``volume/CLAIM`` (bytes), ``cpu/CONTAINER`` (cores, mean over a run), ``gpu/CONTAINER`` (GPUs busy at any time), and
-    ``seconds`` of what succeeded, the run as a whole (``RUN``) included.
+    ``seconds`` of what succeeded, the run as a whole (``RUN``) included. Of OOM kills: ``killed/CONTAINER`` (runs with
+    one), ``killed-for-good/CONTAINER`` (those of them that failed), ``killed-at/CONTAINER`` (the largest limit at which one
+    was, bytes), and ``kills-over/CONTAINER`` (1: those until then had ended).
 
     What is rare among runs can be regular among days: of a job every five minutes, the large run of each night is one of
     288, and not among the newest 200 for seven hours a day.

@@ -14,7 +14,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import DailyPeaks, Level, Recommendation
+from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
@@ -55,14 +55,17 @@ class Operator:
         begun, now = FIRST + n * HOUR, FIRST + (n + 1) * HOUR
         usage: dict[str, Any] = {"cpu_seconds": 95.0, "memory_sampled_peak": 200 * MI, **self.use(n)}
         seconds = usage.pop("seconds", 100.0)
-        own = container(cpu_request=4.0, memory_request=8 * GI, memory_limit=8 * GI, **usage)
+        own = container(**{"cpu_request": 4.0, "memory_request": 8 * GI, "memory_limit": 8 * GI, **usage})
         pod = ran(str(n), begun, "load", scheduled=begun, started=begun, finished=begun + seconds, containers=(own,))
+        if own.reason is not None:
+            pod = replace(pod, outcome=Outcome.FAILED, exit_code=137)
         self.history.store.add({key: {f"nightly-etl-{n}": [pod]}})
         meta = {"name": "etl", "namespace": key.namespace}
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        case = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=self.history.recorded(key))
+        recorded, peaks = self.history.recorded(key), self.history.largest(key, now - self.window)
+        case = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=recorded, peaks=peaks)
         self.history.record(key, analyze_profile(replace(case, figures=RunFigures())).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
         self.hours += 1
@@ -119,6 +122,54 @@ def test_a_run_once_a_week_counts_as_long_as_the_window_reaches(tmp_path: Path) 
     assert "newest" not in item.because
     known = operator.history.store.daily.largest(DEFINITION.key, since=0)
     assert set(known.of(["load"], "memory/main")) == {20_001, 20_002}
+
+
+KILL = {"memory_sampled_peak": 7.9 * GI, "reason": "OOMKilled"}
+
+
+def killed(*hours: int) -> Use:
+    """At these hours of each day."""
+    return lambda n: KILL if n % 24 in hours else {}
+
+
+@pytest.fixture(scope="module")
+def killed_nightly(tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    """At eight in the evening, when the killed runs of the night are not among the newest 16."""
+    return operate(tmp_path_factory.mktemp("killed"), killed(1, 2), 3 * 24 + 20)
+
+
+def test_a_kill_of_each_night_is_known_all_day(killed_nightly: Operator) -> None:
+    (item,) = killed_nightly.recommended("memory-request")
+    assert item.action == "Raise memory request of load: 8Gi -> 24Gi"
+    assert item.because.startswith("0 of 16 runs were OOM-killed (16h), and 8 earlier ones on 4 of 4 days; ")
+    assert "above 8Gi" in item.expected
+    months = (3 * 24 + 20) / 730
+    assert item.impact.failed_runs is not None
+    assert 0.5 * 8 / months < item.impact.failed_runs.likely < 8 / months  # some need more than three times the limit
+    assert "about 9% of the runs keep being OOM-killed" in item.otherwise
+
+
+def test_kills_are_counted_once_while_the_runs_of_their_day_come_and_go(killed_nightly: Operator) -> None:
+    known = killed_nightly.history.store.daily.largest(DEFINITION.key, since=0)
+    assert known.of(["load"], "killed/main") == dict.fromkeys(range(20_000, 20_004), 2.0)
+    assert known.of(["load"], "killed-for-good/main") == dict.fromkeys(range(20_000, 20_004), 2.0)
+    assert known.of(["load"], "killed-at/main") == dict.fromkeys(range(20_000, 20_004), 8 * GI)
+
+
+def test_kills_of_five_nights_have_ended_after_four_days(tmp_path: Path) -> None:
+    """One of 126 ways in which five of nine days can have them."""
+    operator = operate(tmp_path, lambda n: KILL if n % 24 == 2 and n < 5 * 24 else {}, 8 * 24 + 20)
+    assert operator.recommended("memory-request") != []
+    for _ in range(5):
+        operator.cycle()
+    assert operator.recommended("memory-request") == []
+
+
+def test_kills_at_a_limit_that_was_raised_since_are_not_reported(tmp_path: Path) -> None:
+    """By half, which is what was recommended: the first night without a kill need not pass for that."""
+    less = {"memory_request": 5 * GI, "memory_limit": 5 * GI}
+    operator = operate(tmp_path, lambda n: {**KILL, **less} if n % 24 == 2 and n < 3 * 24 else less, 3 * 24 + 20)
+    assert operator.recommended("memory-request") == []
 
 
 def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
-"""The largest amounts of a day, by step: what rare large runs need is known from them once these runs are gone."""
+"""The largest amounts of a day and its OOM kills, by step: what rare large runs need is known from them once these runs are
+gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from concertmaster.core.analysis.pod_level import with_pods
@@ -11,7 +14,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.shared.volumes import claim_name
 from concertmaster.core.known import largest
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.model.daily import RUN, DailyPeaks
+from concertmaster.core.model.daily import KILLED, KILLED_AT, KILLED_FOR_GOOD, RUN, DailyPeaks
 from concertmaster.core.units import DAY
 
 Largest = dict[tuple[str, str], float]
@@ -29,6 +32,14 @@ def largest_by_day(runs: Sequence[RunRecord], figures: RunFigures) -> dict[int, 
     }
 
 
+def with_kills_before(amounts: Largest, before: Mapping[tuple[str, str], float], fresh: Sequence[RunRecord]) -> Largest:
+    """The ``amounts`` of a day of which some runs are gone: its kills are those counted ``before`` and those of the
+    ``fresh`` runs, which were not, and at least those at hand."""
+    added = _kills(fresh, RunFigures())
+    counts = {place: n for place, n in amounts.items() if place[1].partition("/")[0] in (KILLED, KILLED_FOR_GOOD)}
+    return amounts | {place: max(n, before.get(place, 0.0) + added[place]) for place, n in counts.items()}
+
+
 def daily_peaks(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> DailyPeaks:
     """The same of runs that are all at hand, some of which are not analysed."""
     found: dict[tuple[str, str], dict[int, float]] = {}
@@ -43,11 +54,12 @@ def _largest(runs: Sequence[RunRecord], figures: RunFigures) -> Largest:
     for of_run in figures.of_each(usage_of, runs):
         for place, *_, usage in of_run:
             by_place.setdefault(place, []).append(usage)
-    found: Largest = {}
+    found: Largest = {**_kills(runs, figures)}
     for (step, container), of_place in by_place.items():
         killed = [u.memory_floor for u in of_place if u.oom_killed]  # it needed more than it had
         for name, amounts in (
             ("memory", [*(u.memory_peak for u in of_place), *killed]),
+            (KILLED_AT, killed),
             ("cpu", [u.mean_cores for u in of_place]),
             ("storage", [u.storage_peak for u in of_place]),
             ("gpu", [u.gpus_active for u in of_place]),
@@ -64,4 +76,16 @@ def _largest(runs: Sequence[RunRecord], figures: RunFigures) -> Largest:
             for volume in e.volumes:
                 claim = e.step, f"volume/{claim_name(run, volume.claim)[0]}"
                 found[claim] = max(volume.used, found.get(claim, 0.0))
+    return found
+
+
+def _kills(runs: Sequence[RunRecord], figures: RunFigures) -> Counter[tuple[str, str]]:
+    """How many of the ``runs`` had a kill, and how many of these failed."""
+    found: Counter[tuple[str, str]] = Counter()
+    for run, of_run in zip(runs, figures.of_each(usage_of, runs), strict=True):
+        for (step, container), *_, usage in of_run:
+            if usage.oom_killed:
+                found[step, f"{KILLED}/{container}"] += 1
+                if run.outcome is Outcome.FAILED:
+                    found[step, f"{KILLED_FOR_GOOD}/{container}"] += 1
     return found

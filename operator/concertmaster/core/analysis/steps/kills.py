@@ -16,7 +16,7 @@ from concertmaster.core.units import DAY, WEEK
 
 # Kills have ended if chance leaves out so many runs since the last one less often than this; where the limit is above those
 # at which runs were killed, a larger chance is enough.
-_SIGNIFICANCE, _SIGNIFICANCE_RAISED, _LOWER = 0.01, 0.1, 0.99
+SIGNIFICANCE, SIGNIFICANCE_RAISED, LOWER = 0.01, 0.1, 0.99
 # The same for days, unless what runs was changed right after the last one: in one of so many runs, where a release lies in
 # as many less often than ``_OFTEN``.
 _SIGNIFICANCE_DAYS, _SOON, _OFTEN = 0.05, 3, 0.2
@@ -29,7 +29,7 @@ def alike_runs(
     """The runs that show how often it is killed, and which they are, as text: those since a leaner ``release``, and of
     them those with the present limit, if they are enough and some were killed."""
     since = counted(container, release)
-    present = _present(since)
+    present = runs_as_limited(since)
     if len(since.runs) > len(present) >= options.min_runs and any(r.oom_killed for r in present):
         return present, " with the present limit"
     return since.runs, f" since {release.what}" if release is not None and release.less else ""
@@ -38,15 +38,15 @@ def alike_runs(
 def has_ended(container: ContainerUsage, alike: Sequence[RunUsage]) -> bool:
     """Whether the kills of the runs that were counted have ended. A limit above all of those at which runs were killed would
     explain it, and without a limit they have, unless runs without one were killed too."""
-    died, limit = max(known(r.memory_floor for r in alike), default=math.inf), _limit(container)
+    died, limit = max(known(r.memory_floor for r in alike), default=math.inf), present_limit(container)
     if limit == math.inf and 0.0 < died < math.inf:
-        return not any(r.oom_killed for r in _present(container))
+        return not any(r.oom_killed for r in runs_as_limited(container))
     killed = [r.oom_killed for r in alike]
-    if died < _LOWER * limit and is_over(killed, _SIGNIFICANCE_RAISED):
+    if died < LOWER * limit and is_over(killed, SIGNIFICANCE_RAISED):
         return True
     # Kills that began within the window: how often they were until then says nothing about how often they were since.
     first, last = killed.index(True), len(killed) - killed[::-1].index(True)
-    if not is_over(killed, _SIGNIFICANCE) and not is_over(killed[first + 1 :], _SIGNIFICANCE):
+    if not is_over(killed, SIGNIFICANCE) and not is_over(killed[first + 1 :], SIGNIFICANCE):
         return False
     week = alike[-1].time - alike[last - 1].time >= WEEK  # no weekday has them
     return week or _changed(alike, last) or is_over(_by_day(alike), _SIGNIFICANCE_DAYS)
@@ -55,21 +55,21 @@ def has_ended(container: ContainerUsage, alike: Sequence[RunUsage]) -> bool:
 def is_raised(container: ContainerUsage, killed_at: float) -> bool:
     """Whether request and limit are above those at which runs were killed (at most ``killed_at`` bytes), and no run with
     the present limit was."""
-    request, limit = container.memory_request, _limit(container)
+    request, limit = container.memory_request, present_limit(container)
     return (
         request is not None
-        and min(request, limit) * _LOWER > killed_at
-        and not any(r.oom_killed for r in _present(container))
+        and min(request, limit) * LOWER > killed_at
+        and not any(r.oom_killed for r in runs_as_limited(container))
     )
 
 
-def _present(container: ContainerUsage) -> list[RunUsage]:
+def runs_as_limited(container: ContainerUsage) -> list[RunUsage]:
     """The runs with the present memory limit, or without one as today."""
-    now = _limit(container)
+    now = present_limit(container)
     return [r for r in container.runs if math.isclose(r.memory_limit or math.inf, now, rel_tol=_TOLERANCE)]
 
 
-def _limit(container: ContainerUsage) -> float:
+def present_limit(container: ContainerUsage) -> float:
     """The present limit: the declared one, else that of the newest run, which the namespace sets; infinite without one."""
     return (
         container.memory_limit if container.memory_limit is not None else container.runs[-1].memory_limit

@@ -14,12 +14,14 @@ from statistics import fmean
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.analysis.steps.earlier_kills import NO_KILLS, EarlierKills, earlier_kills
 from concertmaster.core.analysis.steps.kills import alike_runs, has_ended, is_raised
 from concertmaster.core.analysis.steps.releases import Release, memory_release, runs_now
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.model.daily import KILLED
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
@@ -55,12 +57,17 @@ class _Need:
 
 
 def _need(
-    container: ContainerUsage, alike: Sequence[RunUsage], release: Release | None, options: AnalysisSettings
+    container: ContainerUsage,
+    alike: Sequence[RunUsage],
+    release: Release | None,
+    earlier: EarlierKills,
+    options: AnalysisSettings,
 ) -> _Need | None:
     """What OOM kills call for; None where too little is known. ``alike``: the runs that were counted."""
-    killed_at = max((r.memory_floor or 0.0 for r in alike if r.oom_killed), default=0.0)
+    killed_at = max([earlier.killed_at, *(r.memory_floor or 0.0 for r in alike if r.oom_killed)])
     runs = runs_now(container, release)
     limits = [r.memory_floor for r in runs if r.oom_killed and r.memory_floor]
+    limits += [earlier.killed_at] if earlier.killed_at else []
     others = [r.memory_peak for r in runs if r.memory_peak is not None and not r.oom_killed]
     if size_guard(container, options) is not None:
         if not limits or 2 * container.ambiguous > container.executions:
@@ -69,7 +76,7 @@ def _need(
         died, peak = max(limits), max(peaks, default=None)
         room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
         usual = median(others) if len(others) >= options.min_runs else None
-        least, kept = max(room, RAISES[0] * died), _kept(alike, usual, died, options)
+        least, kept = max(room, RAISES[0] * died), _kept(alike, earlier, usual, died, options)
         return _Need(least, max(least, kept), died, killed_at, peak, usual, _UNMEASURED, measured=False)
     size = memory_size(container, options)
     peak = size.largest_recent_peak
@@ -78,29 +85,43 @@ def _need(
     died = max(limits, default=peak)
     enough = peak * (1 + unseen(container, peak, options.memory_headroom))
     least, usual = max(size.automatic_request, enough, RAISES[0] * died), median(others)
-    kept = max(least, _kept(alike, usual, died, options))
+    kept = max(least, _kept(alike, earlier, usual, died, options))
     return _Need(least, kept, died, killed_at, peak, usual, size.coverage_confidence, measured=True)
 
 
-def _kept(alike: Sequence[RunUsage], usual: float | None, died: float, options: AnalysisSettings) -> float:
+def _kept(
+    alike: Sequence[RunUsage], earlier: EarlierKills, usual: float | None, died: float, options: AnalysisSettings
+) -> float:
     """The size (bytes) that is expected to keep the failure bound, where so many of these runs were killed."""
     bound = bound_of(fmean(run.seconds for run in alike), MemoryOptions(failure_bound=options.max_failure))
-    return raised(_chance(alike), usual, died, bound)
+    return raised(_chance(alike, earlier), usual, died, bound)
 
 
-def _chance(runs: Sequence[RunUsage]) -> float:
+def _chance(runs: Sequence[RunUsage], earlier: EarlierKills) -> float:
     """Chance (0 to 1) that the next run is killed as well: a few runs say little about how often one is."""
-    return (sum(run.oom_killed for run in runs) + 1) / (len(runs) + 1)
+    return (sum(run.oom_killed for run in runs) + earlier.runs + 1) / (len(runs) + earlier.of + 1)
+
+
+def _earlier(evidence: Evidence, unit: SizingUnit, release: Release | None) -> EarlierKills:
+    """Kills of runs that are no longer analysed; of what needs more than a leaner release, none does."""
+    analysis, ends = evidence.analysis, [run.end for run in evidence.analysis.runs if run.end is not None]
+    if not ends or (release is not None and release.less):
+        return NO_KILLS
+    begin, steps = analysis.now - analysis.options.window_seconds, (unit.step.step, *unit.others)
+    return earlier_kills(unit.container, steps, evidence.peaks, since=begin, first=min(ends), now=analysis.now)
 
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     step, container, options = unit.step, unit.container, evidence.analysis.options
-    if True not in container.columns["oom_killed"]:
+    before = evidence.peaks.of((step.step, *unit.others), f"{KILLED}/{container.name}")
+    if not container.runs or (not before and True not in container.columns["oom_killed"]):
         return None
     release = memory_release(container, options.min_runs)
     alike, which = alike_runs(container, release, options)
-    killed = sum(r.oom_killed for r in alike)
-    need = _need(container, alike, release, options) if killed and not has_ended(container, alike) else None
+    killed, earlier = sum(r.oom_killed for r in alike), _earlier(evidence, unit, release)
+    if not killed + earlier.runs or (killed and has_ended(container, alike)):
+        return None
+    need = _need(container, alike, release, earlier, options)
     if need is None:
         return None
     followed = is_raised(container, need.killed_at)
@@ -111,8 +132,8 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         return None  # what was recommended, but for its rounding
     proposed, runs = text.memory_quantity(request), len(alike)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
-    before = text.memory_quantity(current) if current is not None else "not set"
-    share = killed / runs
+    old = text.memory_quantity(current) if current is not None else "not set"
+    share = (killed + earlier.runs) / (runs + earlier.of)
     enough_for = ended(share, need.usual, need.died, request)
     first = (
         evidence.above_capacity("memory", request, request)
@@ -127,26 +148,34 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise memory request of {container_title(evidence, step, container)}: {before} -> {proposed}",
+        action=f"Raise memory request of {container_title(evidence, step, container)}: {old} -> {proposed}",
         because=(
             f"{killed} of {text.count(runs, 'run')}{which} {'was' if killed == 1 else 'were'} OOM-killed"
-            f" ({evidence.window()}); {known}"
+            f" ({evidence.window()}){_said(earlier)}; {known}"
         ),
         risk=Level.LOW if need.measured else Level.MEDIUM,
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
-        current=before,
+        current=old,
         proposed=proposed,
         expected=_expected(need, proposed, enough_for) + (f"; {first}" if first is not None else ""),
         confidence=need.confidence,
-        failures_avoided=_avoided(evidence, step, killed, runs / len(container.runs), enough_for),
+        failures_avoided=_avoided(
+            evidence, step, killed, earlier, (runs + earlier.of) / len(container.runs), enough_for
+        ),
         items=_items(step.step, container, need, request),
         edits=edits,
         evidence=(
             *_evidence(container, need),
-            *_rarer(need, _chance(alike), request),
+            *_rarer(need, _chance(alike, earlier), request),
             *(memory_outlook(evidence, unit, request) if need.measured else ()),
         ),
     )
+
+
+def _said(earlier: EarlierKills) -> str:
+    """``, and 13 earlier ones on 13 of 14 days``; empty without any."""
+    days = f"{earlier.days} of {text.count(earlier.known, 'day')}"
+    return f", and {earlier.runs} earlier {'one' if earlier.runs == 1 else 'ones'} on {days}" if earlier.runs else ""
 
 
 def _expected(need: _Need, proposed: str, enough_for: Interval) -> str:
@@ -198,10 +227,13 @@ def _beside_services(evidence: Evidence, request: float) -> str | None:
     return f"raise {bound.most_by} from {text.memory(max(0.0, bound.most))} to at least {text.memory(request)} first"
 
 
-def _avoided(evidence: Evidence, step: StepAnalysis, killed: int, part: float, enough_for: Interval) -> Interval | None:
+def _avoided(
+    evidence: Evidence, step: StepAnalysis, killed: int, earlier: EarlierKills, part: float, enough_for: Interval
+) -> Interval | None:
     """Share of the runs whose failure the size avoids: those of the ``killed`` that failed for good, times the share of
-    killed runs that it is enough for. ``part``: share (0 to 1) of the runs that were counted."""
-    failed = min(step.failures.lasting(killed), evidence.analysis.failed)
+    killed runs that it is enough for. ``part``: of how many runs these are, as a share of those analysed; above 1 with
+    ``earlier`` ones."""
+    failed = min(step.failures.lasting(killed), evidence.analysis.failed) + earlier.lost
     runs, unseen = len(evidence.analysis.runs), evidence.rows.unseen(step.step)
     share = failed_share(failed, max(failed, round(part * runs)), round(part * unseen))
     if share is None:
