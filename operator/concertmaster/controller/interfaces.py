@@ -61,6 +61,7 @@ class SourceReport:
     in the history before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by
     namespace. ``nodes``: what the nodes behind the source have allocatable; ``in_quotas``: what services take of quotas,
     by namespace. ``outages``: spans (unix seconds) in which it failed or knew of no pods, or no process read it.
+    ``clock_ahead``: seconds by which the operator's clock is ahead of the source's (negative: behind; 0.0: hardly any).
     """
 
     source: str
@@ -84,6 +85,7 @@ class SourceReport:
     nodes: Nodes = UNKNOWN_NODES
     in_quotas: Mapping[str, InQuotas] = field(default_factory=dict)
     outages: tuple[tuple[float, float], ...] = ()
+    clock_ahead: float = 0.0
 
     def complete_until(self, namespace: str) -> float | None:
         """Up to when the facts of a namespace are complete: another one may be far behind."""

@@ -180,6 +180,30 @@ def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) ->
     assert len(bed.analyzer.cases) == 1
 
 
+def test_clocks_that_differ_are_reported_and_stop_nothing(bed: Bed) -> None:
+    bed.policy()
+    bed.sources.reports["default"] = report(clock_ahead=900.0)
+    bed.run()
+    assert bed.state()["MetricsAvailable"] == ("True", "ClockSkew")
+    assert bed.state()["Ready"][0] == "True"
+    said = (
+        "the clock of the operator is 15m00s ahead of that of metrics source default: synchronize the two clocks (NTP)"
+    )
+    assert bed.message("MetricsAvailable").startswith(said)
+    assert bed.message("MetricsAvailable", POLICIES, "team").startswith(said)
+
+
+def test_a_source_that_seems_to_know_no_pods_says_that_the_clocks_differ(bed: Bed) -> None:
+    """It is known after the second reading, when the fault is reported already."""
+    blind = {"reason": Reason.SERIES_MISSING, "message": "kube_pod_info: no pods"}
+    bed.sources.reports["default"] = replace(report(ok=False), **blind)  # type: ignore[arg-type]
+    bed.run()
+    bed.sources.reports["default"] = replace(report(ok=False, clock_ahead=7200.0), **blind)  # type: ignore[arg-type]
+    bed.run(seconds=INTERVAL)
+    (text,) = (r.message for r in bed.cycle._collector.reports.values())
+    assert text.startswith("kube_pod_info: no pods; the clock of the operator is 2h00m ahead of")
+
+
 def test_a_finished_run_is_analysed_once_however_many_pods_came_before(bed: Bed) -> None:
     bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
     bed.run()

@@ -15,6 +15,7 @@ from concertmaster.controller.run_sources import ArchiveReport, LiveRunSource, L
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.errors import Stopped
+from concertmaster.prometheus.client.server_clock import REMEDY, in_words
 
 log = logging.getLogger("concertmaster.cycle")
 
@@ -164,7 +165,7 @@ class Collector:
             steady = report if report.ok else self._faults[name].settled(report)
             try:
                 spans = self._outages.spans(name, now, ok=report.ok, read=self._read.get(name, now))
-                settled[name] = replace(steady, outages=spans)
+                settled[name] = _with_clock(replace(steady, outages=spans))
             except HistoryError:  # said by the report, and nothing is judged before the journal can be read
                 settled[name] = steady
         return settled
@@ -221,6 +222,16 @@ class Collector:
             data_until=before.data_until if before is not None else None,
             complete=before.complete if before is not None else {},
         )
+
+
+def _with_clock(report: SourceReport) -> SourceReport:
+    """``report`` with the difference of the clocks: of a source that answers, or lacks recent samples, maybe for that."""
+    if not report.clock_ahead or not (report.ok or report.reason is Reason.SERIES_MISSING):
+        return report
+    text = f"{in_words(report.clock_ahead, 'the operator', report.source)}: {REMEDY}"
+    if report.ok:
+        return replace(report, reason=Reason.CLOCK_SKEW, message=text)
+    return replace(report, message=f"{report.message}; {text}")
 
 
 def recent(moment: float | None, now: float, seconds: float) -> bool:

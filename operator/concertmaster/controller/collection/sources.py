@@ -112,12 +112,11 @@ class MetricsSources:
         except MetricsError as error:
             ok, message, reading.more = False, without_series(error), False
             reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
-        except HistoryDamaged as error:
-            log.error("%s", error)
-            self._history.renew()
-            ok, reason, message, reading.more = False, Reason.STALE, str(error), True
         except HistoryError as error:
-            ok, reason, message, reading.more = False, Reason.STALE, str(error), False
+            if damaged := isinstance(error, HistoryDamaged):
+                log.error("%s", error)
+                self._history.renew()
+            ok, reason, message, reading.more = False, Reason.STALE, str(error), damaged
         if ok and gaps.blind:
             ok, reason, message = False, Reason.SERIES_MISSING, gaps.blind
         complete = self._watermarks(demand.source).complete(spaces)
@@ -140,6 +139,7 @@ class MetricsSources:
             left_out=oversize.notes(demand.now, self._history.full),
             nodes=self._nodes.of(client, demand.now, answers=ok),
             in_quotas=self._nodes.in_quotas(client, demand.now, answers=ok),
+            clock_ahead=client.clock.end_reading(),
         )
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:

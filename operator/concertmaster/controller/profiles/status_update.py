@@ -85,6 +85,10 @@ def metrics_finding(report: SourceReport) -> ConditionUpdate:
     if report.ok and report.missing:
         more = f" (and {len(report.missing) - 3} more)" if len(report.missing) > 3 else ""
         message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
+        if report.reason is Reason.CLOCK_SKEW:
+            return ConditionUpdate(
+                ConditionType.METRICS_AVAILABLE, True, Reason.CLOCK_SKEW, f"{report.message}; {message}"
+            )
         return ConditionUpdate(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
 

@@ -59,6 +59,11 @@ class Telemetry:
         self.last_success = gauge("last_success_timestamp_seconds", "When a cycle last ended without a failure.")
         self.queries = counter("queries", "Queries sent to metrics sources.", "source")
         self.source_up = gauge("source_up", "1 when the last collection from the source was complete.", "source")
+        self.clock_ahead = gauge(
+            "source_clock_ahead_seconds",
+            "By how much the operator's clock is ahead of the source's (below 0: behind); 0 for less than two minutes.",
+            "source",
+        )
         self.data_until = gauge("source_data_until_timestamp_seconds", "Up to when facts are complete.", "source")
         self.requests = counter(
             "kubernetes_requests",
@@ -148,10 +153,12 @@ class Telemetry:
         for name in self._sources - reports.keys():
             self.source_up.remove(name)
             self.data_until.remove(name)
+            self.clock_ahead.remove(name)
         self._sources = set(reports)
         for name, report in reports.items():
             self.queries.labels(name).inc(report.queries)
             self.source_up.labels(name).set(1 if report.ok else 0)
+            self.clock_ahead.labels(name).set(report.clock_ahead)
             if report.data_until is not None:
                 self.data_until.labels(name).set(report.data_until)
         read = {name: report.unassigned for name, report in reports.items() if report.ok and report.queries}

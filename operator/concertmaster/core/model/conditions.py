@@ -61,6 +61,10 @@ class Reason(StrEnum):
     # MetricsAvailable
     COMPLETE = "Complete", "Every query of the last cycle came back whole."
     PARTIAL = "Partial", "Some data is missing; the message names the series and the setting that brings it."
+    CLOCK_SKEW = (
+        "ClockSkew",
+        "The clocks of the operator and the metrics source differ by minutes or more; the newest runs may be missing.",
+    )
     SOURCE_UNKNOWN = "SourceUnknown", "metricsSource names no source of the operator's configuration."
     SOURCE_UNREACHABLE = "SourceUnreachable", "The metrics source cannot be reached or answers with errors."
     SOURCE_REFUSED = "SourceRefused", "The metrics source refused a query, a login or the tenant."

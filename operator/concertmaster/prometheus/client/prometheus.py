@@ -12,6 +12,7 @@ from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, TooLarge, Truncated
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
+from concertmaster.prometheus.client.server_clock import ServerClock
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, Wide, vector
 from concertmaster.settings import MetricsSource
@@ -41,9 +42,10 @@ class PrometheusClient:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.source = source
-        tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
+        tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance, wall=wall)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self._transport.limit.most = lambda: self.places - self.lent
         self._most: Callable[[], int] = lambda: source.max_concurrent_queries
@@ -57,6 +59,11 @@ class PrometheusClient:
         self.lent = 0  # queries at a time that another process of this operator may send
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
+
+    @property
+    def clock(self) -> ServerClock:
+        """How far the clock of this process is from the source's."""
+        return self._transport.clock
 
     @property
     def learned(self) -> SourceTraits:

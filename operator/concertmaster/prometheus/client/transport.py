@@ -36,6 +36,7 @@ from concertmaster.prometheus.client.errors import (
 from concertmaster.prometheus.client.form_body import FORM, form
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal, untrusted
 from concertmaster.prometheus.client.request_limit import RequestLimit
+from concertmaster.prometheus.client.server_clock import ServerClock
 from concertmaster.prometheus.client.vector import Envelope, IncompleteBody, Malformed, decode
 from concertmaster.settings import MetricsSource
 
@@ -71,6 +72,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         self._breaker = breaker
         self._tools = tools
         self.limit = RequestLimit(lambda: source.max_concurrent_queries, tools.monotonic)
+        self.clock = ServerClock()
         self._names = threading.local()
         self._verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
         self._cert: tuple[str, str] | None = None
@@ -163,6 +165,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 verify=self._verify,
                 cert=self._cert,
             ) as response:
+                self.clock.observe(response.headers, self._tools.wall())
                 body = self._body(response, until, most)
         except requests.exceptions.ConnectTimeout:
             raise _Again(self._unreachable("no connection within the time limit")) from None

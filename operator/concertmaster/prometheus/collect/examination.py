@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from concertmaster.core.text import duration
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.client.server_clock import MIN_SKEW, REMEDY, in_words
 from concertmaster.prometheus.collect.source_traits import ask_labels
 from concertmaster.prometheus.facts.missing_series import SERIES, RequiredSeries
 from concertmaster.prometheus.facts.series_labels import SeriesLabels
@@ -73,6 +75,7 @@ class Examination:
         yield self._guard("scrape interval", self._interval)
         yield self._guard("retention", self._retention)
         yield self._guard("recording rules", self._recorded)
+        yield self._clock()
 
     def _guard(self, name: str, check: Callable[[], Diagnostic]) -> Diagnostic:
         try:
@@ -176,6 +179,18 @@ class Examination:
                 "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
             )
         return Diagnostic("scrape interval", DiagnosticStatus.OK, f"containers are sampled about every {seconds:.0f} s")
+
+    def _clock(self) -> Diagnostic:
+        """By all answers to the other checks."""
+        ahead = self._client.clock.nearest
+        if ahead is None:
+            return Diagnostic("clock", DiagnosticStatus.OK, "not known: no answer says when it was sent (Date)")
+        if abs(ahead) < MIN_SKEW:
+            text = f"within {duration(MIN_SKEW)} of that of this process"
+            return Diagnostic("clock", DiagnosticStatus.OK, text)
+        return Diagnostic(
+            "clock", DiagnosticStatus.WARN, in_words(ahead, "this process", self._client.source.name), REMEDY
+        )
 
     def _recorded(self) -> Diagnostic:
         counts = [(s, self._value(recorded.evaluations(self._base, s), "recording rules")) for s in recorded.SPANS]

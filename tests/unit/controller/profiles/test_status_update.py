@@ -193,6 +193,12 @@ def test_missing_series_are_named_with_their_cure() -> None:
     assert "1 more" in finding.message
 
 
+def test_missing_series_hide_no_difference_of_clocks() -> None:
+    finding = metrics_finding(SourceReport("default", True, Reason.CLOCK_SKEW, "the clocks differ", missing=("a: b",)))
+    assert (finding.status, finding.reason) == (True, Reason.CLOCK_SKEW)
+    assert finding.message == "the clocks differ; some series are missing: a: b"
+
+
 def test_a_healthy_first_status_is_no_event() -> None:
     assert reported(entry(), healthy()) == []
 

@@ -21,6 +21,14 @@ def test_a_source_that_nobody_asks_for_any_more_raises_no_alert() -> None:
     assert series(telemetry, "source_data_until_timestamp_seconds").keys() == {"a"}
 
 
+def test_how_far_the_clock_of_each_source_is_off() -> None:
+    telemetry = Telemetry()
+    telemetry.sources({"a": report("a", clock_ahead=600.0), "b": report("b")})
+    assert series(telemetry, "source_clock_ahead_seconds") == {"a": 600.0, "b": 0.0}
+    telemetry.sources({"b": report("b")})
+    assert series(telemetry, "source_clock_ahead_seconds") == {"b": 0.0}
+
+
 def test_unassigned_pods_are_those_of_the_last_reading_of_each_source() -> None:
     telemetry = Telemetry()
     telemetry.sources({"a": report("a", unassigned={"x": 2, "y": 1}), "b": report("b", unassigned={"x": 3})})
