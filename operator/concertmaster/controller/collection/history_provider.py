@@ -59,9 +59,9 @@ class HistoryProvider:
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         """Open the file ``path``, or the database ``server`` if given. Only data of namespaces for which ``owns`` is true
-        is ever deleted. ``most``: maximum size of the runs of one namespace. Raises HistoryError when no file exists and
-        none can be created, or when the server has not answered for ``patience`` seconds: that is a wrong configuration,
-        not a fault."""
+        is ever deleted, and only theirs are counted. ``most``: maximum size of the runs of one namespace. Raises
+        HistoryError when no file exists and none can be created, or when the server has not answered for ``patience``
+        seconds: that is a wrong configuration, not a fault."""
         self._unwritable = False  # in this cycle
         self._path = path
         self._server = server
@@ -214,9 +214,9 @@ class HistoryProvider:
         return self.store.daily.largest(key, since=int(since // DAY))
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
-        """See ``interfaces.History``."""
-        if self._unwritable:  # each attempt waits for the lock; the next cycle tries again
-            return
+        """See ``interfaces.History``. What a slow or stopped process says of a namespace that moved counts runs twice."""
+        if self._unwritable or not self.owns(key.namespace):
+            return  # each attempt would wait for the lock: the next cycle tries again
         try:
             self.store.daily.record(
                 key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions, since=figures.since

@@ -216,6 +216,18 @@ def test_only_its_own_namespaces_are_tidied(file: Path) -> None:
     keeper.close()
 
 
+def test_runs_of_a_namespace_that_moved_are_counted_once(file: Path) -> None:
+    """Both processes found the same runs uncounted; the first one is slow, or was stopped meanwhile."""
+    slow, other = HistoryProvider(str(file)), HistoryProvider(str(file))
+    slow.owns = lambda _: False
+    for keeper, runs, until in ((slow, 2, 100.0), (other, 3, 200.0)):
+        keeper.record(KEY, LongTermFigures([DailyRow(0, "", runs, runs, 0, until=until, whole=False)]))
+    (row,) = other.daily(KEY)
+    assert (row.count, row.until) == (3, 200.0)
+    slow.close()
+    other.close()
+
+
 def test_a_history_is_dropped_only_once_it_is_kept_that_it_was(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In between the process may end: a profile that returns would have neither its runs nor a reading of the past."""
     keeper = HistoryProvider(str(file))
