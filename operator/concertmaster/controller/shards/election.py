@@ -73,7 +73,7 @@ class ShardElection(LeaderElection):
 
     async def _take(self) -> LeaseResult:
         result = await super()._take()
-        if result.state is LeaseState.FORBIDDEN:
+        if self._alone:
             raise LeadershipLost(
                 f"a shard cannot work without its lease: {result.message}. Grant get, list, create and patch of leases in "
                 "the release's namespace, as the chart does"

@@ -232,6 +232,23 @@ def test_without_the_right_to_read_leases_a_shard_does_not_work() -> None:
         turn(one)
 
 
+def test_a_shard_that_is_refused_for_some_seconds_goes_on() -> None:
+    """As by an API server that starts: all shards would end at the same moment."""
+    server = Server()
+    door = Door(server)
+    two = [shard(server, 0, door=door), shard(server, 1)]
+    pass_time(server, *two)
+    door.denied = True
+    pass_time(server, *two, seconds=9)
+    assert owned(two[0])
+    pass_time(server, *two, seconds=6)
+    assert owned(two[0]) == set()
+    door.denied = False
+    pass_time(server, *two, seconds=18)
+    assert owned(two[0])
+    assert not owned(two[0]) & owned(two[1])
+
+
 def test_a_shard_that_cannot_see_the_others_stops_writing() -> None:
     server = Server()
     door = Door(server)
