@@ -195,9 +195,8 @@ class ChangeWriter:
                 self.noted(lambda: self.journal.forget_proposed(change.digest))
         after = self._write(change, status)
         if after is None:
-            if step.journal is JournalAction.MUST_PUT_FIRST and self.as_read(
-                change
-            ):  # else another process carries it out
+            begun = step.journal is JournalAction.MUST_PUT_FIRST
+            if begun and self.as_read(change):  # else another process carries it out
                 self.noted(lambda: self.journal.drop(change.uid))
             return None
         self.tally.record(change, after, now)
