@@ -86,7 +86,7 @@ def test_profiles_are_sorted_by_impact_as_a_number(cluster: Cluster, shell: dict
         patch = json.dumps({"status": {"summary": {"impact": impact, "target": "WorkflowTemplate/etl"}}})
         cluster.kubectl("-n", PLACE, "patch", "wfp", name, "--subresource=status", "--type=merge", "-p", patch)
     table = run(f"kubectl get wfp -n {PLACE} --sort-by=.status.summary.impact", shell).splitlines()
-    assert "IMPACT" in table[0].split()
+    assert "IMPACT/MONTH" in table[0].split()
     assert [line.split()[0] for line in table[1:]] == ["b", "a", "c"]
 
 

@@ -257,9 +257,9 @@ def test_kubectl_get_answers_by_itself(api: Cluster, described: str) -> None:
         "TARGET": "CronJob/nightly",
         "SCORE": "74",
         "P95": "34m10s",
-        "SUCCESS": "96.7",
+        "SUCCESS(%)": "96.7",
         "OPEN": "1",
-        "IMPACT": "120",
+        "IMPACT/MONTH": "120",
         "READY": "True",
         "TOP": "train: cpu 500m -> 2, 15% faster",
     }
