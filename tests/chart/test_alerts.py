@@ -113,6 +113,18 @@ def test_every_alert_is_played(rules: dict[str, Any]) -> None:
     assert known == CASES.keys() - {""}
 
 
+STARTED = "concertmaster_process_start_time_seconds"
+
+
+@pytest.mark.parametrize(("minutes", "alerts"), [(20, []), (300, ["ConcertmasterLoopStale"])])
+def test_a_first_cycle_has_as_long_as_any_other(
+    rules: dict[str, Any], minutes: int, alerts: list[str], tmp_path: Path
+) -> None:
+    """Before it the time of the last success is 0, which is no age of the epoch."""
+    series = {"concertmaster_last_success_timestamp_seconds": NEVER, STARTED: f"{60 * (MINUTES - minutes)}x{MINUTES}"}
+    assert firing(rules, HEALTHY | series, alerts, tmp_path) == ""
+
+
 def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -> None:
     assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
 
