@@ -254,8 +254,9 @@ def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
     """The row as it is to be stored, in the precision of the table."""
     if before is None:
         after = row
-    elif row.whole:
-        after = replace(row, score=row.score if row.score is not None else before.score)
+    elif row.whole:  # largest amounts are those of a profile that analyses fewer runs, where this one has none
+        score = row.score if row.score is not None else before.score
+        after = replace(row, score=score, largest=row.largest or before.largest)
     elif row.until > before.until:
         after = combine([before, row]) or row
     else:

@@ -148,6 +148,15 @@ def test_the_largest_amounts_of_a_day_stay_while_its_runs_come_and_go(store: Sto
     assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
 
 
+def test_a_profile_that_analyzes_all_runs_leaves_the_largest_amounts_that_another_one_needs(store: Store) -> None:
+    row = DailyRow(3, "a", 200, 200, 0, largest={"memory/main": 5.0}, until=1.0)
+    store.daily.record(KEY, [row])
+    store.daily.record(KEY, [replace(row, count=288, largest={}, until=2.0)])
+    assert store.daily.rows(KEY, step="a") == [replace(row, count=288, until=2.0)]
+    store.daily.record(KEY, [replace(row, largest={"memory/main": 3.0}, until=3.0)])
+    assert store.daily.largest(KEY, since=0) == DailyPeaks({("a", "memory/main"): {3: 3.0}})
+
+
 def test_amounts_that_a_later_version_stored_are_nobodys_metrics(store: Store, place: Place) -> None:
     row = DailyRow(3, "a", 1, 1, 0, metrics={"tokens": 7.0}, largest={"memory/main": 5.0}, until=1.0)
     store.daily.record(KEY, [row])
