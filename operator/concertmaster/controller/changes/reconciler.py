@@ -195,10 +195,11 @@ class Changes:
                 subject, subject.policy, mine, ledger, cycle.snapshot, facts, control.of(subject), cycle.policies, cycle.now,
                 cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
             )  # fmt: skip
-            with self._guarded(f"changes of {context.workflow}", cycle.outcome):
-                self._follow(context, cycle)
-                if not cycle.early:
+            self._follow(context, cycle)
+            if not cycle.early:
+                with self._guarded(f"changes of {context.workflow} that were kept", cycle.outcome):
                     self._kept.follow(context)
+                with self._guarded(f"changes of {context.workflow}", cycle.outcome):
                     self._workflow(context, cycle.unrecovered)
             if (source := subject.policy.source) is not None:
                 cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
@@ -254,13 +255,15 @@ class Changes:
     # --- one workflow
 
     def _follow(self, context: WorkflowContext, cycle: _Cycle) -> None:
-        """One step of each change in progress, except those that are as the early call left them."""
+        """One step of each change in progress, except those that are as the early call left them. A fault of one must not
+        delay the rollback of another."""
         allowed, known = context.policy.apply.allows_changes, cycle.followed or {}
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
-            after = self._verifier.follow(context, change, allowed, early=cycle.early)
-            context.put(after)
-            if self._left is not None and change.uid not in self._verifier.waiting:
-                self._left[change.uid] = (after or change).version
+            with self._guarded(str(change.ref), cycle.outcome):
+                after = self._verifier.follow(context, change, allowed, early=cycle.early)
+                context.put(after)
+                if self._left is not None and change.uid not in self._verifier.waiting:
+                    self._left[change.uid] = (after or change).version
 
     def _workflow(self, context: WorkflowContext, unrecovered: frozenset[Workflow]) -> None:
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]

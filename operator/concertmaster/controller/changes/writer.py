@@ -179,7 +179,8 @@ class ChangeWriter:
             return change
         generation = (change.raw.get("metadata") or {}).get("generation")
         phase = {"phase": step.phase.value} if step.phase is not None else {}
-        conditions = closing(step, waiting=change.condition(ConditionType.APPROVED).get("status") == "Unknown")
+        waiting = change.condition(ConditionType.APPROVED).get("status") == "Unknown"
+        conditions = closing(step, waiting=waiting, orphaned=change.state.orphaned)
         status = with_conditions({**change.status, **step.fields, **phase}, conditions, generation, now)
         if status == change.status and (step.journal, step.event) == (JournalAction.NONE, None):
             return change

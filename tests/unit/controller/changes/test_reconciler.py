@@ -941,6 +941,43 @@ def test_a_change_that_a_person_undid_without_a_profile_has_ended(how: str) -> N
     assert not bed.pages.journal("change/")
 
 
+@pytest.mark.parametrize("how", ["undone", "kept"])
+def test_a_change_that_has_ended_is_no_orphan(how: str) -> None:
+    """The condition has a command, which rolls back what nobody has set any more, or what was kept."""
+    bed = applied()
+    bed.policy(suspend=True)
+    bed.run()
+    if how == "undone":
+        bed.edit(CPU, "2")
+    else:
+        bed.policy()
+        later(bed, 12)
+    bed.run()
+    assert bed.one().phase == ("Conflict" if how == "undone" else "Completed")
+    assert bed.one().is_(C.ORPHANED) is False
+    assert "kubectl" not in bed.message(C.ORPHANED)
+
+
+def test_what_one_change_cannot_read_delays_no_rollback_of_another() -> None:
+    bed = Bed(cooldown="0s", maxInFlight=2)
+    memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [cheaper(), memory]
+    bed.run()
+    bed.run()
+    broken, other = bed.all()
+    assert {broken.phase, other.phase} == {"Verifying"}
+    for change in (broken, other):
+        bed.decide("Reject", change.name)
+
+    def fail(method: str, path: str) -> None:
+        if (method, path) == ("GET", broken.ref.path):
+            raise errors.Busy("the conversion webhook fails", status=500)
+
+    bed.client.on_request = fail
+    bed.run()
+    assert [c.phase for c in bed.all()] == ["Verifying", "Completed"]
+
+
 def test_a_profile_that_is_to_be_withdrawn_makes_no_further_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stays until its changes are decided, which would never be with another one each time."""
     bed = Bed()

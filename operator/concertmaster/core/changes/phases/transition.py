@@ -50,13 +50,14 @@ class Transition:
     event: ChangeEvent | None = None
 
 
-def closing(step: Transition, *, waiting: bool) -> tuple[ConditionUpdate, ...]:
-    """The conditions of ``step`` for a change that is ``waiting`` for a decision or its execution: what ends it ends the
-    question as well, for the same reason."""
-    if not waiting or step.phase not in FINISHED or any(c.type is C.APPROVED for c in step.conditions):
+def closing(step: Transition, *, waiting: bool, orphaned: bool) -> tuple[ConditionUpdate, ...]:
+    """The conditions of ``step`` for a change that is ``waiting`` for a decision or its execution, or ``orphaned``: what
+    ends it ends the question as well, and the need for a command, for the same reason."""
+    if step.phase not in FINISHED:
         return step.conditions
-    last = step.conditions[-1]
-    return (replace(last, type=C.APPROVED, status=False), *step.conditions)
+    last, said = step.conditions[-1], {c.type for c in step.conditions}
+    ends = [kind for kind, holds in ((C.APPROVED, waiting), (C.ORPHANED, orphaned)) if holds and kind not in said]
+    return (*(replace(last, type=kind, status=False) for kind in ends), *step.conditions)
 
 
 def conflict(text: str, *, applied: bool) -> Transition:
@@ -81,5 +82,5 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
 
 def resumed() -> Transition:
     """An orphaned change is managed again."""
-    text = "a policy allows changes again; verification continues"
+    text = "what kept the operator from writing is gone; the change is managed again"
     return Transition(None, (ConditionUpdate(C.ORPHANED, False, Reason.ACTIVE, text),))
