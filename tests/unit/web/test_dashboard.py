@@ -264,6 +264,16 @@ def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommende
     assert "No recommendations for 2 workflows: 1 analysed, 1 with insufficient data." in text
 
 
+def test_lists_of_the_fleet_page_that_are_cut_say_so() -> None:
+    """The cards count all of them: 12 missed objectives above a list of ten must not be a riddle."""
+    missed = {"objectives": ["success: Missed, 80% (target >= 99%)"], "running": [running(late=True)]}
+    overdue = {"runs": profile()["status"]["runs"] | {"nextExpected": "2027-01-30T20:00:00Z"}}
+    flows = [profile(n, **missed, **overdue) for n in range(12)]
+    with dashboard(memory(*flows, changes=[change(n, profile=f"nightly-{n}") for n in range(12)])) as served:
+        assert served.get("/").text.count("2 more: choose a namespace or a name above to see them.") == 4
+        assert "more: choose" not in served.get("/?q=nightly-1").text
+
+
 def test_copies_of_a_workflow_miss_an_objective_in_one_line() -> None:
     missed = ["success: Missed, 80% (target >= 99%)"]
     with dashboard(memory(*[profile(0, namespace=f"team-{n}", objectives=missed) for n in range(3)])) as served:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.core import text
 from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES
@@ -90,7 +91,7 @@ class TenantReader:
         except KubeError as error:
             raise Unavailable(f"The API server could not be asked what you may read: {error}") from None
         if changes != profiles:
-            hidden = ", ".join(sorted(profiles - changes)[:10])
+            hidden = text.listing(sorted(profiles - changes), 10)
             notes = (*notes, f"You may not list WorkflowChanges in {hidden}: they are left out.")
         return self.tenants.confined(whole, profiles, changes), notes
 
