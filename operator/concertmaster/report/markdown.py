@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from concertmaster.core import text
 from concertmaster.report.tables import marks, trend_sentences, waiting
 
+# Names, images and messages of failures come from tenants, and not every reader of Markdown leaves HTML out: tags,
+# and links and images, which would be loaded when the report is opened.
+_MARKUP = re.compile(r"\\|<(?=[A-Za-z/!?])|(?<=])(?=\()")
+
+
+def line(value: object) -> str:
+    """Text on one line in which nothing is markup but emphasis."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", text.plain(str(value)).replace("\n", " "))
+
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return line(value).replace("|", "\\|")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -39,8 +49,8 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         "",
     ]
     lines += [f"- {sentence}" for sentence in trend_sentences(view["trend"])]
-    lines += [f"- {sentence}." for sentence in view.get("insightSentences", ())]
-    lines += [f"- Note: {problem}" for problem in view["problems"]]
+    lines += [f"- {line(sentence)}." for sentence in view.get("insightSentences", ())]
+    lines += [f"- Note: {line(problem)}" for problem in view["problems"]]
     rows = [
         [
             step["name"],
@@ -59,17 +69,17 @@ def _workflow(view: dict[str, Any]) -> list[str]:
     lines += ["", *table(heads, rows), ""]
     for position, item in enumerate(view["recommendations"], 1):
         lines += [
-            f"{position}. **{item['action']}** (`{item['id']}`, {item['severity']}, risk {item['risk']})",
-            f"   - Because {item['because']}.",
-            f"   - Expected: {item['expected']}.",
-            f"   - Otherwise {item['otherwise']}.",
-            *([f"   - Evidence: {'; '.join(item['evidence'])}."] if item.get("why") and item["evidence"] else ()),
-            *([f"   - To do: {item['why']}."] if item.get("why") else ()),
-            *([f"     - {line}" for line in item["items"]] if item.get("why") else ()),
+            f"{position}. **{line(item['action'])}** (`{item['id']}`, {item['severity']}, risk {item['risk']})",
+            f"   - Because {line(item['because'])}.",
+            f"   - Expected: {line(item['expected'])}.",
+            f"   - Otherwise {line(item['otherwise'])}.",
+            *([f"   - Evidence: {line('; '.join(item['evidence']))}."] if item.get("why") and item["evidence"] else ()),
+            *([f"   - To do: {line(item['why'])}."] if item.get("why") else ()),
+            *([f"     - {line(row)}" for row in item["items"]] if item.get("why") else ()),
         ]
         lines += ["", "   ```sh", f"   {item['how']}", "   ```"] if item["how"] else []
         if item.get("snippet"):
-            lines += ["", "   ```text", *(f"   {line}" for line in item["snippet"].splitlines()), "   ```"]
+            lines += ["", "   ```text", *(f"   {row}" for row in item["snippet"].splitlines()), "   ```"]
     if not view["recommendations"]:
         lines.append(f"No recommendations: {waiting(view)}.")
     return [*lines, ""]

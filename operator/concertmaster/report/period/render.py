@@ -14,6 +14,7 @@ from concertmaster.core import text
 from concertmaster.report.costs.groups import MAX_GROUPS
 from concertmaster.report.html.environment import amounts, hours, impact_line, money, render, stylesheet, when
 from concertmaster.report.html.environment import copies as other_namespaces
+from concertmaster.report.markdown import line as markdown_line
 from concertmaster.report.markdown import table
 from concertmaster.report.period import copies
 from concertmaster.report.workflows.caches import cache_totals
@@ -74,7 +75,7 @@ _COLUMNS = (
     "top",
     "last_run",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_text(report: PeriodReport) -> str:
@@ -106,9 +107,9 @@ def markdown(report: PeriodReport) -> str:
     lines = [
         f"# Workflow report, {report.since[:10]} to {report.until[:10]}",
         "",
-        f"{report.scope}. Generated {when(report.generated)}. Amounts are per month of 30 days.",
+        f"{markdown_line(report.scope)}. Generated {when(report.generated)}. Amounts are per month of 30 days.",
         "",
-        *(line for note in report.notes for line in (f"> {note}", "")),
+        *(line for note in report.notes for line in (f"> {markdown_line(note)}", "")),
         f"- Workflows: {s.workflows} ({s.healthy} healthy{missing})",
         f"- Savings available: {amounts(s.available)}",
         f"- Savings realised (measured): {amounts(s.realised)}",
@@ -168,7 +169,7 @@ def _months(report: PeriodReport) -> list[str]:
     """The forecast of demand, and the calendar months of the period."""
     lines: list[str] = []
     if report.demand:
-        lines += ["", "## Demand forecast", "", *(f"- {text.plain(line)}" for line in report.demand)]
+        lines += ["", "## Demand forecast", "", *(f"- {markdown_line(line)}" for line in report.demand)]
     lines += _section(
         "Months",
         ["Month", "Workflows", "Runs", "Success", "Cost", "Wasted", "Scheduling latency"],
@@ -177,7 +178,7 @@ def _months(report: PeriodReport) -> list[str]:
                 m.month,
                 m.workflows,
                 m.runs,
-                "–" if m.success_percent is None else f"{m.success_percent:g}%",
+                "–" if m.success_percent is None else text.percent(m.success_percent / 100),
                 money(m.cost),
                 money(m.wasted_cost),
                 hours(m.queueing_hours),
@@ -248,5 +249,5 @@ def adopted_text(report: PeriodReport) -> str:
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    cells = [[text.plain(str(cell)) for cell in row] for row in rows]
+    cells = list(rows)
     return ["", f"## {title}", "", *table(header, cells)] if cells else []

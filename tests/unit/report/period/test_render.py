@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from concertmaster.api.views.fleet import PeriodReport
-from concertmaster.core.model.daily import RecommendationOutcome
+from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.core.times import parse_time
 from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.period.document import ReportScope, period_report
@@ -104,8 +104,27 @@ def test_hostile_texts_stay_text(form: str) -> None:
         assert "{{ 7919 * 7907 }}" in text
     if form == "md":
         assert "\x00" not in text
+        assert not re.search(r"(?<!\\)<[a-zA-Z/!]", text), "a wiki may let HTML pass"
     if form == "csv":
         assert len(list(csv.reader(io.StringIO(text)))) == len(hostile()) + 1
+
+
+def test_what_tenants_write_is_no_table_link_or_image_of_the_markdown() -> None:
+    because = "it failed: a|b\\|c ![](http://x.example/p.png) <img src=x> 2 -> 3 <= 4"
+    made = report(profile(recommendations=[recommendation(id="degradation.load", action="x", because=because)]))
+    row = next(line for line in document(made, "md").splitlines() if "it failed" in line)
+    assert row == (
+        "| etl/nightly-0 | x | it failed: a\\|b\\\\\\|c ![]\\(http://x.example/p.png) \\<img src=x> 2 -> 3 <= 4 |"
+    )
+
+
+def test_a_share_is_the_same_in_both_forms() -> None:
+    days = {("etl", "nightly-0"): [DailyRow(int(NOW // 86400) - 2, "", 40, 37, 3)]}
+    scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces")
+    made = period_report(FleetView([profile()], (), NOW), scope, notes=(), priced=(), days=days)
+    assert made.months[0].success_percent == 92.5
+    assert "| 92% |" in document(made, "md")
+    assert ">92%<" in document(made, "html")
 
 
 def test_a_cell_is_never_a_formula() -> None:
