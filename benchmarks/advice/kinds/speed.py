@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.advice.law import DAY, HOUR, Sidecar
 from benchmarks.advice.numbers import sized, slower, stated, within
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, wide
-from benchmarks.advice.simulation import gamma
+from benchmarks.advice.pods import gamma
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
 MINUTES = "run_minutes"
