@@ -34,6 +34,52 @@ LEAST_ERROR = 0.01
 GENEROUS = 4.0
 
 
+def _memory(**options: Any) -> Variant:
+    return {(memory, "MemoryOptions"): partial(MemoryOptions, **options)}
+
+
+def _cpu(**options: Any) -> Variant:
+    return {(cpu, "CpuOptions"): partial(CpuOptions, **options)}
+
+
+_INDICES: dict[str, Variant] = {f"index {a:g}": {(authored_request, "INDEX"): a} for a in (0.5, 2.0)}
+_SIZES: dict[str, Variant] = {
+    "shipped": {},
+    **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
+    **_INDICES,
+    **{f"unlike {u:g}": {(authored_request, "UNLIKE"): u} for u in (1e-9, 0.7, 2.8)},
+    **{f"halfway at {h:g}": {(authored_request, "HALFWAY"): h} for h in (0.15, 1.5)},
+    **{f"expected {e:g}": {(authored_request, "EXPECTED"): e} for e in (0.05, 0.4)},
+    **{f"common {c / 2.0**30:g} GiB": {(authored_request, "COMMON"): c} for c in (2.0**27, 2.0**31)},
+    **{f"evidence {e:g}": {(authored_request, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
+    "flatter 4": {(authored_request, "FLATTER"): 4.0},
+    "significance 5%": _memory(drift_z=1.645),
+    **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
+    "inputs' growth for 1.5": _memory(driven_horizon=1.5),
+    "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
+    "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
+    "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
+    "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
+}
+_INPUTS: dict[str, Variant] = {
+    "shipped": {},
+    "whole bound": {(by_input, "OPTIMISM"): 1.0},
+    "half the bound": {(by_input, "OPTIMISM"): 0.5},
+    **{f"range {r:g}": {(by_input, "RANGE"): r} for r in (1.3, 2.0)},
+    "three neighbours": {(by_input, "NEIGHBOURS"): 3},
+    "worth a fifth": {(by_input, "WORTH"): 0.2},
+    "beyond 0.1": {(by_input, "BEYOND"): 0.1},
+    **_INDICES,
+}
+_PRICES: dict[str, Variant] = {
+    "shipped": {},
+    **{f"delay price {p:g}": _cpu(delay_price=p) for p in (50.0, 100.0, 150.0, 250.0)},
+    "growth from 1%": _cpu(growth_z=2.326),
+    "no growth": _cpu(growth_z=np.inf),
+    "no growth, price 250": _cpu(growth_z=np.inf, delay_price=250.0),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """``families`` contain cases, ``score`` converts the cases of one family to rows with the constants in effect."""
@@ -67,71 +113,35 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
     """All measures, generated one at a time because their cases are large; those of traces only where there are any."""
     pods = cases.pods(data)
     steps, tools = {**pods, **cases.simulated(), **cases.wide()}, cases.tools()
-    indices = {f"index {a:g}": {(authored_request, "INDEX"): a} for a in (0.5, 2.0)}
-    sizes: dict[str, Variant] = {
-        "shipped": {},
-        **{f"bound {b:g}": _memory(failure_bound=b) for b in (0.02, 0.005)},
-        **indices,
-        **{f"unlike {u:g}": {(authored_request, "UNLIKE"): u} for u in (1e-9, 0.7, 2.8)},
-        **{f"halfway at {h:g}": {(authored_request, "HALFWAY"): h} for h in (0.15, 1.5)},
-        **{f"expected {e:g}": {(authored_request, "EXPECTED"): e} for e in (0.05, 0.4)},
-        **{f"common {c / 2.0**30:g} GiB": {(authored_request, "COMMON"): c} for c in (2.0**27, 2.0**31)},
-        **{f"evidence {e:g}": {(authored_request, "MAX_EVIDENCE"): e} for e in (1.5, 4.0)},
-        "flatter 4": {(authored_request, "FLATTER"): 4.0},
-        "significance 5%": _memory(drift_z=1.645),
-        **{f"growth for {h:g} histories": _memory(horizon=h) for h in (1.0, 2.0, 3.0)},
-        "inputs' growth for 1.5": _memory(driven_horizon=1.5),
-        "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
-        "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
-        "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
-        "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
-    }
     wasted = Figure("waste, of KRR's @ failed per 100", sizing.waste_share, sizing.failed, 1.0)
     every = {**steps, **tools, **cases.machines(data)}
-    yield Measure("memory: one size", every, sizing.sized(shuffled=True), sizes, wasted)
-    yield Measure("memory: inputs grow", steps, sizing.sized(shuffled=False), sizes, wasted)
-    yield Measure("memory: inputs grow, tools", tools, sizing.sized(shuffled=False), sizes, wasted)
-    inputs: dict[str, Variant] = {
-        "shipped": {},
-        "whole bound": {(by_input, "OPTIMISM"): 1.0},
-        "half the bound": {(by_input, "OPTIMISM"): 0.5},
-        **{f"range {r:g}": {(by_input, "RANGE"): r} for r in (1.3, 2.0)},
-        "three neighbours": {(by_input, "NEIGHBOURS"): 3},
-        "worth a fifth": {(by_input, "WORTH"): 0.2},
-        "beyond 0.1": {(by_input, "BEYOND"): 0.1},
-        **indices,
-    }
-    yield Measure("memory: by input", {**steps, **tools}, sizing.sized(shuffled=True, by_input=True), inputs, wasted)
-    yield Measure("memory: cold start, tools", tools, sizing.cold_start, inputs, wasted)
+    yield Measure("memory: one size", every, sizing.sized(shuffled=True), _SIZES, wasted)
+    yield Measure("memory: inputs grow", steps, sizing.sized(shuffled=False), _SIZES, wasted)
+    yield Measure("memory: inputs grow, tools", tools, sizing.sized(shuffled=False), _SIZES, wasted)
+    yield Measure("memory: by input", {**steps, **tools}, sizing.sized(shuffled=True, by_input=True), _INPUTS, wasted)
+    yield Measure("memory: cold start, tools", tools, sizing.cold_start, _INPUTS, wasted)
     real = traces(traces_in) if traces_in else {}
     of_real = (
-        ("one size", sizing.sized(shuffled=True), sizes),
-        ("by input", sizing.sized(shuffled=True, by_input=True), inputs),
-        ("in order", sizing.sized(shuffled=False), sizes),
-        ("cold start", sizing.cold_start, inputs),
+        ("one size", sizing.sized(shuffled=True), _SIZES),
+        ("by input", sizing.sized(shuffled=True, by_input=True), _INPUTS),
+        ("in order", sizing.sized(shuffled=False), _SIZES),
+        ("cold start", sizing.cold_start, _INPUTS),
     )
     for name, score, of_sizes in of_real if real else ():
         yield Measure(f"memory: {name}, traces", real, score, of_sizes, wasted)
     generous = {f: [replace(step, preset=GENEROUS * step.preset) for step in of] for f, of in steps.items()}
-    for name, of_sizes, by_input_too in (("one size", sizes, False), ("by input", inputs, True)):
+    for name, of_sizes, by_input_too in (("one size", _SIZES, False), ("by input", _INPUTS, True)):
         score = sizing.sized(shuffled=True, by_input=by_input_too)
         yield Measure(f"memory: {name}, requests times {GENEROUS:g}", generous, score, of_sizes, wasted)
     unused = Figure("unused core-hours, of those used @ longer run time, %", sizing.unused, sizing.longer, 0.25)
-    prices: dict[str, Variant] = {
-        "shipped": {},
-        **{f"delay price {p:g}": _cpu(delay_price=p) for p in (50.0, 100.0, 150.0, 250.0)},
-        "growth from 1%": _cpu(growth_z=2.326),
-        "no growth": _cpu(growth_z=np.inf),
-        "no growth, price 250": _cpu(growth_z=np.inf, delay_price=250.0),
-    }
-    yield Measure("CPU", pods, sizing.sized_cpu, prices, unused)
+    yield Measure("CPU", pods, sizing.sized_cpu, _PRICES, unused)
     than_largest = Figure(
         "unused core-hours, of those used @ longer run time, % of that with the largest use seen",
         sizing.unused,
         sizing.longer_than_largest,
         100.0,
     )
-    yield Measure("CPU, simulated", cases.simulated_cpu(), sizing.sized_cpu, prices, than_largest)
+    yield Measure("CPU, simulated", cases.simulated_cpu(), sizing.sized_cpu, _PRICES, than_largest)
     error = Figure("error, %: root of median times 90th percentile @ 90th percentile", _error, _p90)
     of_runtime = ("0.25/0.5", "0.4/0.4", "1/1", "0.25/0.25 1/1", "0.4/0.4 1/1")
     of_memory = ("0.15/0.15", "0.4/0.4", "0.25/0.5", "0.25/0.25 1/1")
@@ -157,14 +167,6 @@ def all_measures(data: Path, traces_in: Path | None = None) -> Iterator[Measure]
     yield _changes("changes and ramps", data, of_sources | simulated_series())
     if real:
         yield _changes("changes and ramps, traces", data, recorded_series(real))
-
-
-def _memory(**options: Any) -> Variant:
-    return {(memory, "MemoryOptions"): partial(MemoryOptions, **options)}
-
-
-def _cpu(**options: Any) -> Variant:
-    return {(cpu, "CpuOptions"): partial(CpuOptions, **options)}
 
 
 def _spans(text: str) -> regression.Spans:
