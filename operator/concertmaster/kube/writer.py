@@ -22,7 +22,7 @@ import msgspec
 from concertmaster.core.text import json_size
 from concertmaster.core.units import HOUR
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped
+from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import ObjectRef
 
 MAX_STATUS_BYTES = 16 * 1024
@@ -165,8 +165,6 @@ class StatusWriter:
             return StatusResult(ref, WriteOutcome.FAILED, f"{error}; the next cycle tries again")
         except Rejected as error:
             return self._rejected(update, desired, error)
-        except Stopped as error:
-            return StatusResult(ref, WriteOutcome.FAILED, str(error))
         except KubeError as error:
             return StatusResult(ref, WriteOutcome.FAILED, str(error))
         self._refused.pop(ref.uid, None)

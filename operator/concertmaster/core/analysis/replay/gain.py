@@ -68,7 +68,7 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     """
     runs, whole, gained = len(saved), float(base.sum()), float(saved.sum())
     likely = gained / runs, gained / whole if whole > 0 else 0.0
-    weights = _resamples(runs, DRAWS)
+    weights = _resamples(runs)
     total = weights @ saved
     means = np.empty((2, DRAWS))
     np.divide(total, runs, out=means[0])
@@ -99,17 +99,17 @@ def _at(ordered: np.ndarray, place: float) -> float:
 
 @lru_cache(maxsize=4)
 def _resampled(values: bytes) -> np.ndarray:
-    """The sums of these floats (as bytes, one for each run) in all resamples, shape (draws,). Those of the runs as they are
+    """The sums of these floats (as bytes, one for each run) in all resamples, shape (DRAWS,). Those of the runs as they are
     serve every change of them."""
     runs = np.frombuffer(values, dtype=float)
-    sums: np.ndarray = _resamples(len(runs), DRAWS) @ runs
+    sums: np.ndarray = _resamples(len(runs)) @ runs
     return sums
 
 
 @lru_cache(maxsize=4)
-def _resamples(runs: int, draws: int) -> np.ndarray:
-    """How often each run is drawn, shape (draws, runs); identical for every call with the same number of runs."""
-    return np.random.default_rng(SEED).multinomial(runs, np.full(runs, 1.0 / runs), size=draws).astype(float)
+def _resamples(runs: int) -> np.ndarray:
+    """How often each run is drawn, shape (DRAWS, runs); identical for every call with the same number of runs."""
+    return np.random.default_rng(SEED).multinomial(runs, np.full(runs, 1.0 / runs), size=DRAWS).astype(float)
 
 
 def sooner(run: ExecutedRun, saved: Mapping[int, float]) -> float:
