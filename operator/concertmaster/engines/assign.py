@@ -90,6 +90,7 @@ def _rejected(fact: PodFact) -> UnassignedPod:
 
 
 def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition]) -> Assignment:
+    """See ``Assignment``."""
     neighbours: dict[tuple[str, EngineTraits], list[WorkflowKey]] = {}
     for definition in known:
         neighbours.setdefault((definition.key.namespace, definition.engine), []).append(definition.key)
@@ -110,9 +111,8 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
             elif p.of is not None:
                 place = (p.fact.namespace, p.of)
                 keys = neighbours.get(place, [])
-                (unplaced.setdefault(keys[0], {}) if len(keys) == 1 else unattributed.setdefault(place, {})).setdefault(
-                    p.reason, p.fact.pod
-                )
+                reasons = unplaced.setdefault(keys[0], {}) if len(keys) == 1 else unattributed.setdefault(place, {})
+                reasons.setdefault(p.reason, p.fact.pod)
     executions = {
         key: {
             run: tuple(sorted(rows, key=lambda e: (begin(e), e.pod or "", e.uid or "")))

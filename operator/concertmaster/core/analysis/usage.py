@@ -155,11 +155,13 @@ def _share(used: Sequence[float], request: float | None) -> float | None:
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
     """Used shares of the requests of containers, by resource; unknown ones are left out."""
-    names = {"cpu": "cpu", "memory": "memory", "gpu": "gpu", STORAGE: "storage"}
-    return {
-        resource: [u for c in containers if (u := getattr(c, f"{name}_utilization")) is not None]
-        for resource, name in names.items()
+    shares = {
+        "cpu": [c.cpu_utilization for c in containers],
+        "memory": [c.memory_utilization for c in containers],
+        "gpu": [c.gpu_utilization for c in containers],
+        STORAGE: [c.storage_utilization for c in containers],
     }
+    return {resource: [share for share in of if share is not None] for resource, of in shares.items()}
 
 
 def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
