@@ -166,18 +166,22 @@ def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]
 
 def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
     """CPU and memory utilization (0 to 1), weighted by requested amount times duration; None where unknown."""
-    figures: list[float | None] = []
-    seconds = [sum(container.columns["seconds"]) for container in containers]
-    for kind in ("cpu", "memory"):
-        weight = used = 0.0
-        for container, ran in zip(containers, seconds, strict=True):
-            request, share = getattr(container, f"{kind}_request"), getattr(container, f"{kind}_utilization")
-            if request and share is not None:
-                held = request * ran
-                weight += held
-                used += held * share
-        figures.append(used / weight if weight > 0 else None)
-    return figures[0], figures[1]
+    rows = [(c, sum(c.columns["seconds"])) for c in containers]
+    return (
+        _weighted([(c.cpu_request, seconds, c.cpu_utilization) for c, seconds in rows]),
+        _weighted([(c.memory_request, seconds, c.memory_utilization) for c, seconds in rows]),
+    )
+
+
+def _weighted(rows: Sequence[tuple[float | None, float, float | None]]) -> float | None:
+    """Mean of known shares, weighted by request times seconds; ``rows``: request, seconds and share."""
+    weight = used = 0.0
+    for request, seconds, share in rows:
+        if request and share is not None:
+            held = request * seconds
+            weight += held
+            used += held * share
+    return used / weight if weight > 0 else None
 
 
 def container_usage(
