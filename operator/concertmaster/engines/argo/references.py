@@ -19,12 +19,16 @@ from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import ResolvedTemplate, Templates
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
-_GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
+_GLOBAL = re.compile(
+    r"\bworkflow\.outputs(?:\.(?:parameters|artifacts)(?:\.([\w-]+)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])?)?"
+)
+_ARGUMENT = re.compile(r"\{\{\s*(?:=|inputs\.|item\b|tasks\b|steps\b)")
+_BLANKS = re.compile(r"(?<=\{\{)\s+|\s+(?=\}\})")  # within a tag, where they mean nothing
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 _LOCATIONS = {"s3": "key", "gcs": "key", "oss": "key", "azure": "blob", "hdfs": "path", "artifactory": "url", "http": "url",
               "plugin": "key"}  # fmt: skip
 _PRIVATE = frozenset({"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"})
-_ANY = "?"  # a claim or location that only an argument names: it may be any
+_ANY = "?"  # a claim, location or global output that only an argument names: it may be any
 _Frame = tuple[str, str, tuple[int, str | None] | None]
 # Fields about the task itself, not about the arguments of its template.
 _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
@@ -50,7 +54,8 @@ def reads(task: Mapping[str, Any]) -> Reads:
         return _NOTHING
     written = _encode(fields)
     tasks = frozenset(dotted or quoted for dotted, quoted in _REFERENCE.findall(written))
-    return Reads(tasks, frozenset(_GLOBAL.findall(written)), _locations(task.get("arguments")))
+    outputs = frozenset(dotted or quoted or _ANY for dotted, quoted in _GLOBAL.findall(written))
+    return Reads(tasks, outputs, _locations(task.get("arguments")))
 
 
 def _global_writes(template: Mapping[str, Any]) -> frozenset[str]:
@@ -59,7 +64,8 @@ def _global_writes(template: Mapping[str, Any]) -> frozenset[str]:
     if not isinstance(outputs, Mapping):
         return frozenset()
     rows = [*_rows(outputs.get("parameters")), *_rows(outputs.get("artifacts"))]
-    return frozenset(str(r["globalName"]) for r in rows if r.get("globalName"))
+    names = (str(r["globalName"]) for r in rows if r.get("globalName"))
+    return frozenset(_ANY if "{{" in name else name for name in names)
 
 
 def _locations(holder: object) -> frozenset[str]:
@@ -72,11 +78,11 @@ def _locations(holder: object) -> frozenset[str]:
 
 
 def _place(text: str) -> str:
-    return _ANY if "{{inputs." in text or "{{=" in text else text
+    return _ANY if _ARGUMENT.search(text) else _BLANKS.sub("", text)
 
 
 def _meet(one: frozenset[str], other: frozenset[str]) -> bool:
-    """Whether two sets of claims or locations may have something in common."""
+    """Whether two sets of claims, locations or global outputs may have something in common."""
     return bool(one and other) and (not one.isdisjoint(other) or _ANY in one or _ANY in other)
 
 
@@ -187,7 +193,7 @@ class DataFlow:
         left = self._hands(above)
         return (
             (callee is not None and self._linked(above, callee))
-            or not left.writes.isdisjoint(own.outputs)
+            or _meet(left.writes, own.outputs)
             or _meet(left.stores, own.locations)
         )
 
@@ -198,7 +204,7 @@ class DataFlow:
             left, right = self._hands(above), self._hands(callee)
             self._pairs[pair] = (
                 _meet(left.volumes, right.volumes)
-                or not left.writes.isdisjoint(right.reads)
+                or _meet(left.writes, right.reads)
                 or _meet(left.stores, right.fetches)
             )
         return self._pairs[pair]

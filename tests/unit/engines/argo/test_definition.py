@@ -101,7 +101,10 @@ def claiming(volume: str, claim: str) -> dict[str, Any]:
     return {"volumes": [{"name": volume, "persistentVolumeClaim": {"claimName": claim}}]}
 
 
-@pytest.mark.parametrize(("claim", "ordering"), [("day", ()), ("{{inputs.parameters.c}}", ()), ("night", ("a",))])
+@pytest.mark.parametrize(
+    ("claim", "ordering"),
+    [("day", ()), ("{{inputs.parameters.c}}", ()), ("{{ inputs.parameters.c }}", ()), ("night", ("a",))],
+)
 def test_a_claim_that_two_templates_mount_under_their_own_names_may_carry_data(
     claim: str, ordering: tuple[str]
 ) -> None:
@@ -121,12 +124,18 @@ def test_a_volume_mounted_by_the_defaults_of_all_templates_may_carry_data() -> N
 
 
 @pytest.mark.parametrize(
-    ("read", "ordering"), [("daily/list", ()), ("{{inputs.parameters.key}}", ()), ("hourly/list", ("a",))]
+    ("read", "ordering"),
+    [
+        ("{{ workflow.name }}/list", ()),
+        ("{{inputs.parameters.key}}", ()),
+        ("{{ inputs.parameters.key }}", ()),
+        ("{{workflow.name}}/hourly", ("a",)),
+    ],
 )
 def test_an_artifact_that_one_step_stores_where_the_next_fetches_it_carries_data(
     read: str, ordering: tuple[str]
 ) -> None:
-    stored = {"name": "out", "path": "/out", "s3": {"key": "daily/list"}}
+    stored = {"name": "out", "path": "/out", "s3": {"key": "{{workflow.name}}/list"}}
     fetched = {"name": "in", "path": "/in", "s3": {"key": read}}
     fetches = {**leaf("fetches"), "inputs": {"artifacts": [fetched]}}
     templates = ({**leaf("run"), "outputs": {"artifacts": [stored]}}, fetches)
@@ -190,6 +199,28 @@ def test_a_global_output_carries_data() -> None:
     d = dag(task("a"), task("b", "a", **read), task("c", "a"), templates=(out,))
     assert step(d, "b").ordering_only == ()
     assert step(d, "c").ordering_only == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "ordering"),
+    [
+        ("my-g", "{{ workflow.outputs.parameters.my-g }}", ()),
+        ("my-g", "{{=workflow.outputs.parameters['my-g']}}", ()),
+        ("my-g", '{{=workflow.outputs.parameters["my-g"]}}', ()),
+        ("my-g", "{{=toJson(workflow.outputs.parameters)}}", ()),
+        ("{{inputs.parameters.g}}", "{{workflow.outputs.parameters.my-g}}", ()),
+        ("my-g", "{{=workflow.outputs.parameters['other']}}", ("a",)),
+        ("{{inputs.parameters.g}}", "{{workflow.parameters.my-g}}", ("a",)),
+    ],
+)
+def test_a_global_output_may_be_named_in_any_way(written: str, read: str, ordering: tuple[str, ...]) -> None:
+    out = {"name": "run", "container": {}, "outputs": {"parameters": [{"name": "o", "globalName": written}]}}
+    given = {"arguments": {"parameters": [{"name": "x", "value": read}]}}
+    d = dag(task("a"), task("b", "a", template="use", **given), templates=(out, leaf("use")))
+    assert step(d, "b").ordering_only == ordering
+    reads_itself = leaf("use", inputs={"parameters": [{"name": "x", "value": read}]})
+    d = dag(task("a"), task("b", "a", template="use"), templates=(out, reads_itself))
+    assert step(d, "b").ordering_only == ordering
 
 
 @pytest.mark.parametrize(
