@@ -89,7 +89,10 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
 
 def readable(definition: WorkflowDefinition) -> bool:
     """Whether the starts of the workflow's schedule are known. Engines know forms of a schedule that depend on when they
-    last started (``@every 1h``) or name a time zone of their own."""
+    last started (``@every 1h``) or name a time zone of their own, and conditions that keep it from starting a run
+    (``when``)."""
+    if definition.declared.get("when"):
+        return False
     return _zone(definition) is not None and all(len(line.split()) == _FIELDS for line in cron_lines(definition))
 
 

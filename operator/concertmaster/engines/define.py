@@ -93,6 +93,7 @@ def _with_triggers(
     notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
     ]
+    conditions = [t.declared["when"] for t in timed if t.declared.get("when")]
     kept = [name for name in UNPATCHED if shared.get(name) is not None]
     notes += [f"CronWorkflow {t.name} sets {', '.join(kept)} of its runs: change them there." for t in timed if kept]
     if len({t.schedule for t in timed}) > MAX_SCHEDULES:
@@ -104,6 +105,7 @@ def _with_triggers(
         schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
         schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
         suspended=not scheduled,
+        declared={**definition.declared, "when": conditions[0]} if conditions else definition.declared,
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )

@@ -16,6 +16,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.core.schedule import readable
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution, merge_facts
@@ -57,6 +58,25 @@ def test_a_suspended_trigger_and_those_with_different_entrypoints() -> None:
     assert define_all([template("etl", SPEC), suspended])[0].suspended
     other = started_with("day", entrypoint="x")
     assert "an entrypoint of its own" in define_all([template("etl", SPEC), CRON, other])[0].notes[0]
+
+
+@pytest.mark.parametrize("labels", [{}, {"cronworkflows.argoproj.io/completed": "true"}])
+def test_a_schedule_that_its_stop_strategy_ended_starts_nothing(labels: dict[str, str]) -> None:
+    """The controller labels such a CronWorkflow and passes it over from then on."""
+    ended = {**CRON, "metadata": {**CRON["metadata"], "labels": labels}}
+    own = {**ended, "spec": {"schedule": "0 2 * * *", "workflowSpec": SPEC}}
+    for definition in (define_all([template("etl", SPEC), ended])[0], define_all([own])[0]):
+        assert definition.suspended is bool(labels)
+
+
+def test_starts_of_a_schedule_with_a_condition_are_not_known() -> None:
+    when = "{{= cronworkflow.failed < 3 }}"
+    conditional = {**CRON, "spec": {**CRON["spec"], "when": when}}
+    own = {**CRON, "spec": {"schedule": "0 2 * * *", "when": when, "workflowSpec": SPEC}}
+    etl = template("etl", SPEC)
+    for objects in ([etl, conditional], [etl, conditional, started_with("day")], [own]):
+        assert not readable(define_all(objects)[0])
+    assert readable(define_all([etl, CRON])[0])
 
 
 def test_runs_that_begin_paused_do_not_suspend_the_schedule() -> None:

@@ -38,9 +38,10 @@ _IMMATERIAL = frozenset(
 
 _DECLARED = frozenset(
     {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
-     "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules"}
+     "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules", "when"}
 )  # fmt: skip
-_SCHEDULING = ("concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules")
+_SCHEDULING = ("concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules", "when")
+_COMPLETED = "cronworkflows.argoproj.io/completed"  # the controller's label once the stopStrategy applies
 
 
 def define(
@@ -87,7 +88,7 @@ def define(
         labels=obj.labels,
         schedule=schedule,
         schedule_time_zone=zone,
-        suspended=cron and flag(outer.get("suspend")),  # that of a workflow's spec pauses a run, not the schedule
+        suspended=cron and _suspended(obj),  # the field of a workflow's spec pauses a run, not the schedule
         notes=(*notes, *expansion.notes),
         run_prefixes=obj.prefixes,
         locks=read_locks(spec, "spec", problems),
@@ -159,7 +160,7 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
         target_name=target,
         schedule=schedule,
         time_zone=zone,
-        suspended=flag(outer.get("suspend")),
+        suspended=_suspended(obj),
         spec={k: v for k, v in spec.items() if k not in ("workflowTemplateRef", "templates")},
         declared={k: outer[k] for k in _SCHEDULING if outer.get(k) is not None},
     )
@@ -209,6 +210,12 @@ def _parameters(spec: Mapping[str, Any], problems: Problems) -> dict[str, str]:
         if name and written is not None:
             out[name] = written
     return out
+
+
+def _suspended(cron: KubeObject) -> bool:
+    """Whether the schedule of a CronWorkflow starts nothing: suspended, or stopped for good by its ``stopStrategy``."""
+    labels = mapping(cron.meta.get("labels"), "metadata.labels", cron.problems)
+    return flag(cron.spec.get("suspend")) or flag(labels.get(_COMPLETED))
 
 
 def _schedule(outer: Mapping[str, Any], problems: Problems) -> tuple[str | None, str | None]:
