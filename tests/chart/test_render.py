@@ -228,15 +228,37 @@ def test_why_a_container_ended_is_in_the_status_of_its_pod(helm: Helm) -> None:
         assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-@pytest.mark.parametrize(("image", "said"), [({}, True), ({"repository": "registry.example/cm"}, False)])
-def test_notes_say_that_an_image_has_to_be_built(helm: Helm, tmp_path: Path, image: dict[str, str], said: bool) -> None:
-    chart = tmp_path / "c"
+def notes_of(helm: Helm, directory: Path, values: dict[str, Any]) -> str:
+    chart = directory / "c"
     shutil.copytree(CHART, chart)
     (chart / "templates" / "NOTES.txt").rename(chart / "notes")
     (chart / "templates" / "notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
-    (notes,) = [o["text"] for o in helm.template({"image": image}, chart=chart) if o["kind"] == "Notes"]
+    (notes,) = [o["text"] for o in helm.template(values, chart=chart) if o["kind"] == "Notes"]
+    return str(notes)
+
+
+@pytest.mark.parametrize(("image", "said"), [({}, True), ({"repository": "registry.example/cm"}, False)])
+def test_notes_say_that_an_image_has_to_be_built(helm: Helm, tmp_path: Path, image: dict[str, str], said: bool) -> None:
+    notes = notes_of(helm, tmp_path, {"image": image})
     assert ("There is no public image" in notes) is said
     assert "1. See that it runs" in notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "history", "said"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"persistence": {"enabled": True}}, False),
+        (True, {"url": DATABASE}, False),
+    ],
+)
+def test_notes_say_that_changes_need_a_history_that_lasts(
+    helm: Helm, tmp_path: Path, changes: bool, history: dict[str, Any], said: bool
+) -> None:
+    apply = {"enabled": True, "namespaces": ["jobs"]} if changes else {}
+    notes = notes_of(helm, tmp_path, {"apply": apply, "history": history})
+    assert ("history.persistence.enabled" in notes) is said
 
 
 def test_a_new_configuration_starts_a_new_pod(helm: Helm) -> None:
