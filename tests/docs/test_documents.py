@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from concertmaster import settings
 from concertmaster.api.kinds import KINDS
+from concertmaster.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -99,6 +101,32 @@ def test_offline_commands_of_the_readme_print_what_it_shows(command: str) -> Non
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == shown or (command == "analyze" and not shown and answer.stdout)
+
+
+COMMAND = re.compile(r"(?:kubectl )?concertmaster ([^|>#&]*)")
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def _calls() -> Iterator[tuple[Path, list[str]]]:
+    """Every call of the command line in the pages' code blocks, as words."""
+    for page in PAGES:
+        for block in FENCED.findall(page.read_text()):
+            for line in block.replace("\\\n", " ").splitlines():
+                if found := COMMAND.match(line.strip().removeprefix("$ ")):
+                    yield page, shlex.split(found[1])
+
+
+def test_calls_in_pages_name_commands_and_options_that_exist() -> None:
+    calls = [(page, words) for page, words in _calls() if not words[0].startswith("-")]
+    assert len(calls) > 30
+    context = click.Context(cli)
+    for page, (name, *words) in calls:
+        command = cli.get_command(context, name)
+        assert command is not None, f"{page.relative_to(ROOT)} names concertmaster {name}"
+        try:
+            command.make_parser(click.Context(command)).parse_args(words)
+        except click.UsageError as mistake:
+            pytest.fail(f"{page.relative_to(ROOT)}: {name} {' '.join(words)}: {mistake.format_message()}")
 
 
 def test_make_targets_named_in_pages_exist() -> None:
