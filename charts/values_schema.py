@@ -206,6 +206,7 @@ def build() -> Schema:
             webFrom=_LIST,
             apiServerTo=_LIST,
             apiServerPorts={"type": "array", "items": _PORT, "minItems": 1},
+            dnsPorts={"type": "array", "items": _PORT, "minItems": 1},
             receiversEgress=_LIST,
             sourcesTo=_LIST,
             sourcePorts={"type": "array", "items": _PORT},

@@ -506,6 +506,16 @@ def test_network_policy_lets_out_what_the_sources_need(helm: Helm) -> None:
     assert spec["policyTypes"] == ["Ingress", "Egress"]
 
 
+def test_network_policies_let_out_to_the_ports_of_the_dns_pods(helm: Helm) -> None:
+    """A Service's port 53 may be another one in the pod, which is the one that a policy sees."""
+    values = {"web": {"enabled": True}, "networkPolicy": {"enabled": True, "dnsPorts": [5353]}}
+    policies = [o for o in helm.template(values) if o["kind"] == "NetworkPolicy"]
+    assert len(policies) == 2
+    for policy in policies:
+        dns = policy["spec"]["egress"][0]["ports"]
+        assert dns == [{"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]
+
+
 def test_alert_rules_are_valid_promql(helm: Helm, tmp_path: Path) -> None:
     found = find(helm.template({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")["spec"]
     names = {"concertmaster.alerts", "concertmaster.workflows", "concertmaster.rules"}
