@@ -161,7 +161,7 @@ bench-gaps: $(READY) ## recommendations when data are missing, stale, partial or
 	@nice -n 5 $(BIN)/python -m benchmarks.gaps
 	@$(BIN)/python -m benchmarks.page
 
-bench-healthy: $(READY) ## 140 kinds of healthy workflows: what is recommended for them all the same (about 10 minutes)
+bench-healthy: $(READY) ## healthy workflows of many kinds: what is recommended for them all the same (about 10 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.healthy
 	@$(BIN)/python -m benchmarks.page
 
