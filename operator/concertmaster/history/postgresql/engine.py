@@ -19,7 +19,10 @@ from concertmaster.history.runs.row_sources import CachedRows, DatabaseRows
 from concertmaster.history.sql import RowsOfRuns
 from concertmaster.postgresql.session import Session
 
-_LOCKS = 256  # that all names share
+_GROUPS = 256  # of names, each with a lock of its own
+_MOST_NAMES = _GROUPS // 2  # that one transaction locks one by one: each with its group, no more than all groups are
+_CLAIMS = """SELECT pg_advisory_xact_lock{}(?, n)::text FROM unnest(?::int[]) AS of_groups (n)
+    UNION ALL SELECT pg_advisory_xact_lock(?, n)::text FROM unnest(?::int[]) AS of_names (n)"""
 _MIGRATION_SECONDS = 300  # a statement of a migration may read a whole table
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
@@ -58,11 +61,13 @@ class PostgresEngine:
                 raise
 
     def claim(self, names: Iterable[str]) -> None:
-        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other, and by few locks, of which
-        a server has no more than some thousands for all."""
-        numbers = sorted({crc32(name.encode("utf-8", "surrogatepass")) % _LOCKS for name in names})
-        query = "SELECT pg_advisory_xact_lock(?, n) FROM unnest(?::int[]) AS claimed (n)"
-        self.db.execute(query, (crc32(self._schema.encode()) - 2**31, numbers))
+        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other. Names are locked one by one,
+        beside others of their groups; very many by whole groups, as a server has no more than some thousand locks."""
+        numbers = {crc32(name.encode("utf-8", "surrogatepass")) for name in names}
+        groups, few = sorted({n % _GROUPS for n in numbers}), len(numbers) <= _MOST_NAMES
+        own = sorted(n - 2**31 for n in numbers) if few else []
+        of_groups, of_names = (crc32(f"{self._schema}{part}".encode()) - 2**31 for part in ("", " by name"))
+        self.db.execute(_CLAIMS.format("_shared" if few else ""), (of_groups, groups, of_names, own))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -202,13 +202,38 @@ def test_shards_that_write_pods_of_one_run_at_once_lose_none(place: Schema) -> N
         assert [len(r.steps) for r in store.runs(KEY)] == [90]
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_shards_that_write_in_other_namespaces_do_not_wait_for_each_other(
+    place: Schema, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    """But for namespaces of the same group, where one of them writes in very many at once."""
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    monkeypatch.setattr(engine, "_GROUPS", 1)
+    if many:
+        monkeypatch.setattr(engine, "_MOST_NAMES", 0)
+    other = {WorkflowKey("team-b", KEY.kind, KEY.name): {"r1": [ran("8")]}}
+    with place.open() as one, place.open() as two:
+        with one._transaction():
+            one._engine.claim([KEY.namespace])
+            with pytest.raises(HistoryLocked):
+                two.add(ROWS)
+            if many:
+                with pytest.raises(HistoryLocked):
+                    two.add(other)
+            else:
+                assert two.add(other).new == 1
+        assert two.add(ROWS).new == 2
+
+
 def test_pods_of_very_many_namespaces_are_stored_at_once(store: Store) -> None:
     """A server has some thousands of locks for all."""
     store._engine.claim([])
-    with store._transaction():
-        store._engine.claim(f"team-{n}" for n in range(20_000))
-        held = store._db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()[0]
-    assert held <= 256
+    for namespaces in (128, 20_000):
+        with store._transaction():
+            store._engine.claim(f"team-{n}" for n in range(namespaces))
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            held = store._db.execute(query).fetchone()[0]
+        assert 128 <= held <= 256
 
 
 def test_a_newer_schema_is_left_alone(place: Schema) -> None:
