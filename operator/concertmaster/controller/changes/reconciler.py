@@ -35,6 +35,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, without_profile
+from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.units import DAY
 from concertmaster.history import HistoryError
@@ -280,12 +281,14 @@ class Changes:
         self._prune(context)
 
     def _prune(self, context: WorkflowContext) -> None:
-        """Delete the oldest finished changes beyond the limit, those without a verdict first, because the ledger needs
-        the others."""
+        """Delete the oldest finished changes beyond the limit: those that were superseded or failed first, those with a
+        verdict last. The ledger needs these, and what was rejected or undone makes its rule ask."""
         finished = [c for c in context.changes if c.phase in FINISHED]
         limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
         excess = len(finished) - limit
-        for change in sorted(finished, key=lambda c: (c.verdict is not None, c.created, c.name))[: max(0, excess)]:
+        decided = (ChangePhase.COMPLETED, ChangePhase.CONFLICT)
+        oldest = sorted(finished, key=lambda c: (c.verdict is not None, c.phase in decided, c.created, c.name))
+        for change in oldest[: max(0, excess)]:
             if not self._writer.delete(change):
                 return
             context.changes = [c for c in context.changes if c.uid != change.uid]

@@ -1251,6 +1251,23 @@ def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
     assert len(finished) == 2
 
 
+def test_what_a_person_rejected_is_pruned_after_what_nobody_decided() -> None:
+    """For 30 days its rule waits for a decision, which only the rejected change says."""
+    bed = Bed(changeHistoryLimit=2)
+    bed.run()
+    bed.decide("Reject")
+    bed.run()
+    bed.run()
+    rejected = next(c.name for c in bed.all() if c.decision == "Reject")
+    bed.client.objects[CHANGES.path("demo", rejected)]["metadata"]["creationTimestamp"] = "2025-01-01T00:00:00Z"
+    for value in ("1000m", "1300m", "1700m", "1100m", "1400m"):
+        bed.items = [cheaper(proposed=value)]
+        bed.run(3 * HOUR)
+        bed.run()
+    assert rejected in [c.name for c in bed.all()]
+    assert bed.cpu() == "2"
+
+
 def test_finished_changes_of_a_deleted_profile_are_pruned_in_the_end() -> None:
     """Profiles of templates with a version in their name are deleted with each release: their changes were kept for good."""
     bed = applied()
