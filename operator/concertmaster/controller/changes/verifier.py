@@ -31,11 +31,12 @@ from concertmaster.core.changes.verification.before_after import split_runs as s
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.surroundings import Surroundings
-from concertmaster.core.changes.verification.verify import scheduled, verify
+from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
+from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.text import duration
 from concertmaster.engines import PATCHABLE
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
@@ -138,8 +139,11 @@ class Verifier:
         if decision.step is Step.CONFLICT:
             return self._overwritten(change, decision.reason, context.now)
         definition, applied = context.definition, change.applied
-        if decision.step is not Step.VERIFY or definition is None or applied is None:
+        if decision.step is not Step.VERIFY or applied is None:
             return None
+        if definition is None:
+            unread = never_read(context, applied)
+            return self._conclude(context, change, unread, obstacle) if unread is not None else None
         if not context.read_since(applied):
             return None
         if change.fingerprint is None and definition.fingerprint is not None:
@@ -174,6 +178,12 @@ class Verifier:
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
             result = replace(result, reason=text)
+        return self._conclude(context, change, result, obstacle)
+
+    def _conclude(
+        self, context: WorkflowContext, change: WorkflowChangeView, result: Verification, obstacle: str | None
+    ) -> WorkflowChangeView | None:
+        """Record a result, and what follows from it; ``obstacle``: why the change must not be rolled back."""
         fields = verification_fields(result, str((change.status.get("predicted") or {}).get("measure") or "Duration"))
         if result.restore and obstacle is not None:
             orphan = change.orphaned(Reason.OUT_OF_BOUNDS, f"{result.reason}; {obstacle}")
@@ -220,6 +230,16 @@ class Verifier:
         since = change.applied or 0.0
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
         return not any(t >= since for t in others)
+
+
+def never_read(context: WorkflowContext, applied: float) -> Verification | None:
+    """What ends the verification of a workflow that was changed so that it is not understood any more, once it has lasted as
+    long as it may: no run is known that could. None where it may go on."""
+    settings, finding = context.policy.apply.verify, context.subject.resolved.finding
+    if finding.reason is not Reason.UNSUPPORTED or context.now - applied < settings.max_age_seconds:
+        return None
+    text = f"no run can be compared within {duration(settings.max_age_seconds)}: {finding.message}"
+    return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, text, 0, 0)
 
 
 def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:

@@ -14,6 +14,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
 from concertmaster.controller.changes.status import prediction
+from concertmaster.controller.discovery import definitions
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import lowered_memory, undoing
@@ -848,6 +849,21 @@ def test_another_change_of_the_template_ends_the_verification_with_what_is_known
     assert (done.phase, done.verdict) == ("Completed", Verdict.INCONCLUSIVE)
     assert "changed otherwise" in bed.message(C.VERIFIED)
     assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize(("what_follows", "cpu"), [("Keep", "1500m"), ("Restore", "2")])
+def test_a_workflow_that_is_not_understood_any_more_ends_the_proof_in_time(
+    monkeypatch: pytest.MonkeyPatch, what_follows: str, cpu: str
+) -> None:
+    """No run would ever: it stayed in progress, and nothing else was changed, until somebody edited the workflow again."""
+    bed = applied(verify={"maxAge": "2d", "onInconclusive": what_follows})
+    monkeypatch.setattr(definitions, "define", lambda *_, **__: None)
+    bed.edit("/metadata/labels", {"edited": "yes"})
+    bed.run(DAY)
+    assert bed.one().phase == "Verifying"
+    bed.run(DAY)
+    assert (bed.one().phase, bed.one().verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, cpu)
+    assert "within 2d00h: CronJob etl defines no workflow the operator can read" in bed.message(C.VERIFIED)
 
 
 def test_a_target_deleted_or_made_anew_is_left_alone() -> None:
