@@ -114,7 +114,7 @@ class Proposals:
     def _propose(self, context: WorkflowContext, candidate: Candidate, made: Plan) -> bool:
         """Create the object of a plan that passes the checks, and apply it where no decision is needed. True when a
         proposal waits."""
-        if any(c.name == object_name(made) and c.phase == ChangePhase.COMPLETED for c in context.changes):
+        if any(c.digest == made.digest and c.phase == ChangePhase.COMPLETED for c in context.changes):
             return False  # the same plan is not proposed again after it was tried, rejected or rolled back
         cheap = self._situation(context, candidate, made, approved=False)
         verdicts = run_checks(made, cheap)

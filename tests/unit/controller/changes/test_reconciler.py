@@ -1267,6 +1267,21 @@ def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
     assert len(finished) == 2
 
 
+def test_a_rejected_plan_is_not_proposed_again_when_an_earlier_attempt_at_it_is_gone() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    first = bed.one().name
+    for item in (cheaper(proposed="1100m"), cheaper()):
+        bed.items = [item]
+        bed.run()
+    bed.decide("Reject", f"{first}-2")
+    bed.run()
+    bed.delete(CHANGES, first)
+    bed.run()
+    bed.run()
+    assert first not in [c.name for c in bed.all()]
+
+
 def test_what_a_person_rejected_is_pruned_after_what_nobody_decided() -> None:
     """For 30 days its rule waits for a decision, which only the rejected change says."""
     bed = Bed(changeHistoryLimit=2)
