@@ -172,6 +172,14 @@ def test_kills_at_a_limit_that_was_raised_since_are_not_reported(tmp_path: Path)
     assert operator.recommended("memory-request") == []
 
 
+@pytest.mark.parametrize(("image", "reported"), [("load:1", True), ("load:2", False)])
+def test_kills_that_another_image_ended_do_not_come_back(tmp_path: Path, image: str, reported: bool) -> None:
+    """They are known for longer than the runs that show the change."""
+    other, kill = {"image": image}, {**KILL, "image": "load:1"}
+    operator = operate(tmp_path, lambda n: kill if 24 <= n < 32 else other if n >= 32 else {"image": "load:1"}, 24 + 28)
+    assert bool(operator.recommended("memory-request")) is reported
+
+
 def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:
     """It fits below the limit, and 23 of 24 runs would reserve it for nothing."""
     operator = operate(tmp_path, lambda n: {"memory_sampled_peak": 12 * GI} if n == 2 else {}, 20)

@@ -108,9 +108,10 @@ def test_kills_before_a_change_that_ended_them_stay_ended() -> None:
 
 
 def test_runs_have_kills_that_are_over_where_another_image_ended_them() -> None:
-    many = usage(2 * GIB, *range(8))
-    other = tuple(run._replace(image="a" if i < 8 else "b") for i, run in enumerate(many.runs))
     options = AnalysisSettings()
-    assert not superseded(many, options)
-    assert superseded(replace(many, runs=other), options)
+    for first in (0, 1):  # the oldest known ones may just be the last of many
+        many = usage(2 * GIB, *range(first, 8))
+        other = tuple(run._replace(image="a" if i < 8 else "b") for i, run in enumerate(many.runs))
+        assert not superseded(many, options)
+        assert superseded(replace(many, runs=other), options) is (first == 1)
     assert not superseded(usage(2 * GIB), options)

@@ -87,8 +87,8 @@ def _ended(days: Sequence[bool], kills: int, *, raised: bool) -> bool:
 
 def superseded(container: ContainerUsage, options: AnalysisSettings) -> bool:
     """Whether its runs had kills that say nothing any more: a change since then ended them. Their day keeps that, as the
-    change is not seen in runs for longer than the kills."""
+    change is not seen in runs for longer than the kills. That the oldest known runs are those killed shows no end."""
     if True not in container.columns["oom_killed"]:
         return False
     alike, _ = alike_runs(container, memory_release(container, options.min_runs), options)
-    return not any(run.oom_killed for run in alike) or has_ended(container, alike)
+    return not any(run.oom_killed for run in alike) or (not alike[0].oom_killed and has_ended(container, alike))
