@@ -23,7 +23,9 @@ class Analyses(Database):
     """The table of analyses. One row per profile, by its uid."""
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Store ``content`` as the analysis of a profile, made from everything the history holds now."""
+        """Store ``content`` as the analysis of a profile, made from everything the history holds now. Raises HistoryReadOnly
+        where it would be lost with a copy: the caller then keeps what it would ask for here."""
+        self._must_last()
         with self._transaction():
             self._db.execute(
                 "INSERT INTO analyses VALUES (?, ?, 0, ?) ON CONFLICT (profile) DO UPDATE "

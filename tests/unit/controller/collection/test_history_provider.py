@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
+from concertmaster.controller.profiles.fleet_index import FleetIndex
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord, Memory
+from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.registry import Entry
+from concertmaster.controller.reporting.details import Details
 from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.history import (
     DatabaseAddress,
@@ -20,8 +26,10 @@ from concertmaster.history import (
     HistoryLocked,
     HistoryReadOnly,
     HistoryUnavailable,
+    RunsEvidence,
     Store,
 )
+from concertmaster.kube.objects import PROFILES, ObjectRef
 from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -61,12 +69,20 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     assert list(keeper.store.journal()) == ["change/1"]
     with pytest.raises(HistoryReadOnly):
         keeper.store.write_journal("change/2", "{}", 1.0)
+    outputs = Outputs(keeper, details := Details())
+    memory = Memory(keeper, FleetIndex(), outputs)
+    entry = Entry(ObjectRef(PROFILES, KEY.namespace, "etl", "u-1"), 1, "1", 0.0, {}, "{}")
+    details.put(KEY.namespace, "etl", "u-1", b"{}", KEY)
+    said = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "")
+    memory.put("u-1", AnalysisRecord("", RunsEvidence(), said, said, 0.0, 1.0, b""), KEY, 0)
+    memory.published(entry, entry.status)
     copy = keeper.store
     wall.rmdir()
     assert keeper.reopen() == ""
     assert keeper.store is not copy
     assert "can be written again" in caplog.text
     assert keeper.store.watermark("s", "x") == 7.0, "what was not kept is read again"
+    assert details.get(KEY.namespace, "etl", "u-1") == b"{}", "what the copy would have kept is not lost with it"
     keeper.store.write_journal("change/2", "{}", 1.0)
     keeper.close()
 
