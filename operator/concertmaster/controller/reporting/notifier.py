@@ -13,6 +13,7 @@ from typing import Any
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core import text
+from concertmaster.core.model.conditions import ConditionType
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.core.model.policy import NotifySettings
 from concertmaster.core.units import DAY, HOUR, WEEK
@@ -31,6 +32,7 @@ EVENTS = {
 }
 """By the reason of the Event."""
 _SUBJECT = re.compile(r"^run (\S+) |^(\S+): ")
+_FRESH = (ConditionType.READY, ConditionType.METRICS_AVAILABLE)
 _MONDAY_EIGHT = 4 * DAY + 8 * HOUR  # 1970-01-05 08:00 UTC
 
 
@@ -147,4 +149,10 @@ def digest_text(status: Mapping[str, Any]) -> str:
         worth += [counted(str(totals[name]), unit)] if totals.get(name) not in (None, "0") else []
     if worth:
         lines.append(f"Savings available per month: {', '.join(worth)}.")
+    # Else figures of a source that has not answered for a week would be read as those of the week.
+    lines += [
+        f"{condition['type']} is False: {str(condition.get('message') or '').rstrip('.')}."
+        for condition in status.get("conditions") or ()
+        if condition.get("type") in _FRESH and condition.get("status") == "False"
+    ]
     return "\n".join([*lines, *(f"- {line}" for line in list(status.get("top") or ())[:5])])

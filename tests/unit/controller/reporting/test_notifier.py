@@ -176,6 +176,11 @@ def test_the_digest_says_what_the_policy_s_status_says() -> None:
         *(f"- demo/w{n}: do this" for n in range(5)),
     ]
     assert digest_text({}).startswith("0 workflows")
+    unread = {"type": "MetricsAvailable", "status": "False", "message": "source default cannot be reached"}
+    known = {"type": "Ready", "status": "True", "message": "in force as written"}
+    written = digest_text({**status, "conditions": [known, unread]}).splitlines()
+    assert written.pop(2) == "MetricsAvailable is False: source default cannot be reached."
+    assert written == digest_text(status).splitlines()
 
 
 def test_the_digest_counts_one_as_one_and_leaves_out_sums_of_nothing() -> None:
