@@ -37,7 +37,11 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     elif isinstance(answer, RunView):
         say(run_text(answer))
     else:
-        say(runs_table(answer))
+        if answer.runs:
+            say(runs_table(answer))
+        else:
+            ended = f" with outcome {outcome}" if outcome else ""
+            say(f"No finished run of {answer.namespace}/{answer.workflow}{ended} is known.", err=True)
         if answer.total > len(answer.runs):
             limited = len(answer.runs) == limit < _MAX_RUNS
             more = f"--limit {min(answer.total, _MAX_RUNS)}" if limited else "older ones need --prometheus URL"

@@ -39,6 +39,12 @@ def test_runs_are_listed_newest_first_with_what_changed() -> None:
     assert "image of search from registry.example/blast:2.14" in table
 
 
+def test_where_no_run_is_listed_the_command_says_so() -> None:
+    answer = call("runs", "blast-search", "--outcome", "failed")
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert answer.stderr == "No finished run of demo/blast-search with outcome Failed is known.\n"
+
+
 def test_why_was_last_night_slow() -> None:
     text = output("compare", "typical", "latest", "--workflow", "blast-search")
     first, second = text.splitlines()[:2]
