@@ -138,22 +138,22 @@ def campaign(kind: str, seed: int) -> Campaign | None:
     if begun is None:
         return None
     made, settings = begun.made, begun.settings
-    proof: Verification | None = None
+    verification: Verification | None = None
     total = list(begun.runs)
     for number in range(BASELINE, BASELINE + settings.max_runs):
         total.append(play(begun.simulation, begun.raw, number, begun.rng, harmed=True))
-        if proof is None or proof.verdict is None:
-            proof = begun.look(total, settings)
-    assert proof is not None
+        if verification is None or verification.verdict is None:
+            verification = begun.look(total, settings)
+    assert verification is not None
     effect = begun.look(total, replace(settings, min_runs=settings.max_runs, on_same=OnSame.KEEP)).measured
     promised = made.predicted
     known = promised is not None and effect is not None and promised.measure == effect.measure
     return Campaign(
         kind,
         made.rule,
-        (proof.verdict or Verdict.INCONCLUSIVE).value,
-        proof.restore,
-        proof.verified_runs,
+        (verification.verdict or Verdict.INCONCLUSIVE).value,
+        verification.restore,
+        verification.verified_runs,
         (promised.low, promised.likely, promised.high) if promised is not None else None,
         effect.likely if effect is not None else None,
         promised.low <= effect.likely <= promised.high if known and promised and effect else None,

@@ -199,8 +199,8 @@ class Bed:
             measured.likely if measured is not None else None,
             promised.low <= measured.likely <= promised.high if reported and promised and measured else None,
         )
-        proven = change.since(ConditionType.VERIFIED)
-        seconds = proven - change.applied if proven is not None else 0.0
+        verified = change.since(ConditionType.VERIFIED)
+        seconds = verified - change.applied if verified is not None else 0.0
         message = str(change.condition(ConditionType.VERIFIED).get("message") or "")
         return Outcome(campaign, len(found.after), seconds, message)
 

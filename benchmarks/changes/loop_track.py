@@ -51,7 +51,7 @@ class Track:
         return self.change.applied if self.change is not None else None
 
     @property
-    def proven(self) -> bool:
+    def verified(self) -> bool:
         return self.change is not None and self.change.verdict is not None
 
     def look(self, pace: Pace, going: set[str], cycles: int) -> None:
@@ -64,7 +64,7 @@ class Track:
         if self.unchanged:
             return
         done = self.ended >= pace.before if self.applied is None else self.after_ended >= pace.most
-        stuck = done and not self.active and not self.proven
+        stuck = done and not self.active and not self.verified
         if not stuck:
             self.stuck_since = None
         elif self.stuck_since is None:
@@ -76,7 +76,7 @@ class Track:
         it. An unchanged one keeps nobody waiting."""
         if self.unchanged:
             return True
-        if self.change is None or not self.proven:
+        if self.change is None or not self.verified:
             return self.given_up
         return bool(self.change.restored) or self.after_ended >= pace.least
 
@@ -88,6 +88,6 @@ class Track:
             return False
         if self.applied is None:
             return self.ended + len(self.active) < pace.before
-        if self.proven:
+        if self.verified:
             return self.after < pace.least
         return now >= self.applied + _SETTLE and self.after < pace.most

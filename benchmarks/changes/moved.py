@@ -71,11 +71,11 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     effects = {"with": begun.look(total, everything, shared), "without": begun.look(total, everything)}
     promised = begun.made.predicted
     inside: dict[str, bool | None] = {}
-    for name, proof in effects.items():
-        measured = proof.measured
+    for name, verification in effects.items():
+        measured = verification.measured
         reported = promised is not None and measured is not None and promised.measure == measured.measure
         inside[name] = promised.low <= measured.likely <= promised.high if reported and promised and measured else None
-    return Moved(kind, factor, {name: proof.restore for name, proof in ends.items()}, inside)
+    return Moved(kind, factor, {name: verification.restore for name, verification in ends.items()}, inside)
 
 
 def _beside(factor: float, most: int, rng: np.random.Generator) -> list[RunRecord]:
