@@ -216,6 +216,7 @@ class KubeClient:
         accept: str | None = None,
         deadline: float | None = None,
     ) -> T:
+        """``request`` with another way to ``decode`` status, body, headers and what was asked for."""
         what = f"{method} {path}"
 
         def attempt() -> T:
@@ -241,6 +242,7 @@ class KubeClient:
         what: str,
         until: float,
     ) -> tuple[int, bytes, Mapping[str, str]]:
+        """One attempt: status, body and headers of any answer. Raises Unreachable without one."""
         headers = {"Accept": accept or "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type

@@ -67,6 +67,7 @@ def _whole(execution: StepExecution, spec: ContainerSpec) -> StepExecution:
 
 
 def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: frozenset[str]) -> ContainerFact:
+    """A pod as one container: of these ``resources``, what is declared for the pod and what its containers used together."""
     rows = [c for c in containers if not c.init]
     own: dict[str, Any] = {}
     if "cpu" in resources:

@@ -59,6 +59,7 @@ def _verified(
     steps: Sequence[str],
     others: OtherWorkflows | None,
 ) -> ImplementationResult:
+    """``measure`` of one outcome."""
     apart = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
     stayed = [o.since for o in apart if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)

@@ -144,6 +144,8 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
 
 
 def _size(use: CpuUse, used: Floats, time: Floats, wanted: float, slowdown: float, options: CpuOptions) -> CpuSize:
+    """The size for the ``wanted`` cores: no request where throttling hides what the step would use, or where the current
+    one is no larger than that."""
     throttled = _median(use.throttled_shares)
     current = _positive(use.current_request)
     limit = _positive(use.current_limit)

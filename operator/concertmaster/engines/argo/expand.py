@@ -225,6 +225,7 @@ class Expansion:
         return out
 
     def _leaf(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str, known: bool = True) -> Ends:
+        """Add the step of a template without further steps; ``known``: whether the template was found."""
         if self._too_much():
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"

@@ -19,6 +19,7 @@ MAX_WORK = 1_000_000
 """Links of one table that are followed. The largest known runs (10,000 nodes) need a tenth of it."""
 _PIECES = 300  # parts of a node name that are searched for handlers: the controller stops at 100 levels itself
 _Waited = tuple[float | None, frozenset[str]]
+"""When all that a node waited for had ended (unix seconds; None: not known of each), and which steps that was."""
 _PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")
 
 
@@ -107,6 +108,7 @@ class Links:
                 yield parent
 
     def _join(self, identity: str) -> _Waited:
+        """What a node waited for: the attempt before it, or its parents; where it inherits their dependencies, these."""
         node = self._nodes[identity]
         earlier = self._nodes.get(self._earlier.get(identity, ""))
         if earlier is not None:

@@ -65,6 +65,8 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 def _place_run(
     run: str, pods: list[PodFact], candidates: Candidates, recognised: WorkflowKey | None
 ) -> Iterator[Placement]:
+    """Placements of the pods of one run: in the workflow that a label or earlier pods of it name, else in the one that
+    explains most of the pods' names, else in the nearest of those that may have any names."""
     names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
     for f in pods:
         if _helps(f, names[f.uid]):

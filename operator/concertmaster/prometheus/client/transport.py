@@ -145,6 +145,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             return self._attempt(method, self._source.url + path, params, deadline, most)
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float, most: int) -> Envelope:
+        """One attempt. Raises _Again where another one may help, else the MetricsError."""
         limit = min(self._source.timeout_seconds, deadline - self._tools.monotonic())
         until = self._tools.monotonic() + limit
         headers = {
@@ -210,6 +211,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         return b"".join(parts)
 
     def _judge(self, response: requests.Response, body: bytes, hidden: tuple[str, ...]) -> Envelope:
+        """The envelope of a success; of anything else, the error as ``_attempt`` raises it. ``hidden``: texts to mask."""
         status = response.status_code
         kind = response.headers.get("Content-Type", "").lower()
         envelope: Envelope | None = None

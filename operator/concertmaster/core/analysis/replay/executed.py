@@ -74,6 +74,8 @@ def prepare(
 
 
 def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons: frozenset[str]) -> ExecutedRun:
+    """The graph of one run, without the declared limits where the run shows that they were not in force; unusable where
+    times of its pods are unknown or cannot be."""
     rows, unknown = _rows(run, daemons)
     if unknown:
         return _unusable(run, layout, f"{unknown} of {unknown + len(rows)} pods have no known start or end")

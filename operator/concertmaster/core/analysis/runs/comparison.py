@@ -135,6 +135,7 @@ def _span(rows: Sequence[StepExecution]) -> float | None:
 
 
 def _differences(old: Sequence[StepExecution], new: Sequence[StepExecution]) -> Iterable[Difference]:
+    """What differs between the executions of one step in two runs; what is unknown in either of them does not differ."""
     if not old or not new:
         yield Difference("pods", float(len(old)), float(len(new)))
         return

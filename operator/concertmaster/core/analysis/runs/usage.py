@@ -66,6 +66,8 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
 
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]], template: str | None) -> RunUsage:
+    """All executions of one container in one run as one: seconds add up, of everything else the largest counts. Of an
+    ambiguous fact only the input size and OOM kills do."""
     seconds = reserved = 0.0
     peak = most = cores = peak_cores = throttled = floor = size = waiting = gpus = active = disk = None
     killed = False
