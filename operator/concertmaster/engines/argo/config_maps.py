@@ -25,7 +25,8 @@ _TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller ignores a
 
 
 def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
-    """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>"."""
+    """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>", with the namespace
+    before the name ("<namespace>:<name>") of those that are elsewhere than the workflow."""
     if source.get("synchronization") is None:
         return ()
     spec = mapping(source["synchronization"], f"{where}.synchronization", problems)
@@ -44,8 +45,9 @@ def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tup
             ref = mapping(source_row, f"{where}.semaphore", problems)
             parts = (ref.get("name"), ref.get("key"))
             name = "/".join(str(p) for p in parts if p) or None
+        elsewhere = text(row.get("namespace"), f"{where}.{kind}.namespace", problems)
         if name:
-            out.append(f"{kind}/{name}")
+            out.append(f"{kind}/{elsewhere}:{name}" if elsewhere else f"{kind}/{name}")
     names = tuple(dict.fromkeys(out))
     if len(names) > MAX_LOCKS:
         problems.add(f"{where}.synchronization has {len(names)} locks: only the first {MAX_LOCKS} are considered")
@@ -68,12 +70,12 @@ def caches_of(definition: WorkflowDefinition) -> tuple[str, ...]:
 
 
 def semaphores_of(definition: WorkflowDefinition) -> dict[str, tuple[str, str]]:
-    """ConfigMap and key of each semaphore, by name of the lock."""
+    """ConfigMap and key of each semaphore in the namespace of the workflow, by name of the lock."""
     locks = [*definition.locks, *(lock for s in definition.graph.steps for lock in s.locks)]
     semaphores = {}
     for lock in dict.fromkeys(locks):
         name, _, key = lock.removeprefix(_SEMAPHORE).partition("/")
-        if lock.startswith(_SEMAPHORE) and name and key and "{{" not in lock:
+        if lock.startswith(_SEMAPHORE) and name and ":" not in name and key and "{{" not in lock:
             semaphores[lock] = (name, key)
     return semaphores
 

@@ -33,6 +33,16 @@ def test_what_a_workflow_names() -> None:
     assert semaphores_of(of) == {"semaphore/limits/runs": ("limits", "runs"), "semaphore/limits/db": ("limits", "db")}
 
 
+def test_a_semaphore_of_another_namespace_is_not_that_of_the_same_name_here() -> None:
+    there = {"namespace": "shared", "configMapKeyRef": {"name": "limits", "key": "db"}}
+    both = {"semaphores": [there, {"configMapKeyRef": {"name": "limits", "key": "db"}}],
+            "mutexes": [{"name": "m"}, {"name": "m", "namespace": "shared"}]}  # fmt: skip
+    of = define(argo(task("a"), templates={"a": {"synchronization": both}}))
+    locks = ("semaphore/shared:limits/db", "semaphore/limits/db")
+    assert set(of.graph.steps[0].locks) == {"mutex/m", "mutex/shared:m", *locks}
+    assert semaphores_of(of) == {"semaphore/limits/db": ("limits", "db")}
+
+
 def test_entries_of_a_cache_have_their_times_and_size() -> None:
     entry = {"nodeID": "n", "creationTimestamp": "2026-11-20T10:00:00Z", "lastHitTimestamp": "2026-11-20T11:00:00Z"}
     data = {"a": json.dumps(entry), "b": "{", "c": json.dumps({"nodeID": "n"}), "d": 3}
