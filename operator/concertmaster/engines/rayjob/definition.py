@@ -61,9 +61,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
         if name is None:
             problems.add(f"{where} has no groupName: it is ignored")
             continue
-        replicas = whole(group.get("replicas"), f"{where}.replicas", problems)
-        hosts = whole(group.get("numOfHosts"), f"{where}.numOfHosts", problems) or 1
-        width = None if scaled or replicas is None else replicas * hosts
+        width = None if scaled else _workers(group, where, problems)
         more = {"daemon": submits, "fan_out": width != 1, "width": None if width == 1 else width}
         steps.append(_step(name, group, where, retries, problems, depends_on=(HEAD,), **more))
     if submits:
@@ -73,6 +71,19 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
         before = tuple(s.name for s in steps)
         steps.append(_step(SUBMITTER, template, "submitterPodTemplate", retries, problems, depends_on=before, **limit))
     return tuple(steps)
+
+
+def _workers(group: Mapping[str, Any], where: str, problems: Problems) -> int | None:
+    """Number of pods of a group that is not scaled: as KubeRay creates them, within the bounds of the group."""
+    fields = ("replicas", "minReplicas", "maxReplicas", "numOfHosts")
+    replicas, least, most, hosts = (whole(group.get(field), f"{where}.{field}", problems) for field in fields)
+    if flag(group.get("suspend")):
+        return 0
+    if replicas is None or (least is not None and replicas < least):
+        replicas = least
+    elif most is not None:
+        replicas = min(replicas, most)
+    return None if replicas is None else replicas * (hosts or 1)
 
 
 def _step(name: str, group: object, where: str, retries: int, problems: Problems, **more: Any) -> StepSpec:

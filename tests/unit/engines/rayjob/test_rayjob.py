@@ -92,6 +92,20 @@ def test_groups_of_several_hosts_and_autoscaled_ones() -> None:
     assert ray_job(group("one", replicas=1)).graph.step("one").fan_out is False  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("fields", "width"),
+    [
+        ({"replicas": 0, "minReplicas": 3, "maxReplicas": 3}, 3),
+        ({"replicas": 9, "minReplicas": 1, "maxReplicas": 4, "numOfHosts": 2}, 8),
+        ({"replicas": None, "minReplicas": 2}, 2),
+        ({"replicas": None}, None),
+        ({"replicas": 4, "suspend": True}, 0),
+    ],
+)
+def test_a_group_has_as_many_pods_as_its_bounds_allow(fields: dict[str, Any], width: int | None) -> None:
+    assert ray_job(group("gpu", **fields)).graph.step("gpu").width == width  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("mode", ["HTTPMode", "InteractiveMode", "SidecarMode"])
 def test_without_a_submitting_job_the_workers_end_the_run(mode: str) -> None:
     steps = ray_job(group("gpu"), submissionMode=mode).graph.steps
