@@ -55,6 +55,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     served |= set(waits) - targets - awaited
     policy = mapping(spec.get("failurePolicy"), "spec.failurePolicy", problems)
     restarts = max(0, whole(policy.get("maxRestarts"), "spec.failurePolicy.maxRestarts", problems) or 0)
+    endless = _restarted_beyond(policy, problems)
     steps: dict[str, StepSpec] = {}
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
@@ -82,9 +83,17 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
             parallelism=step.parallelism * count if step.parallelism is not None else None,  # of each of its Jobs
             daemon=name in served,
             # A Job that has used up its own retries fails the set, which then creates it anew as often as it may restart.
-            retry_limit=((step.retry_limit or 0) + 1) * (restarts + 1) - 1,
+            retry_limit=None if endless else ((step.retry_limit or 0) + 1) * (restarts + 1) - 1,
         )
     return ordered_steps(steps, problems)
+
+
+def _restarted_beyond(policy: Mapping[str, Any], problems: Problems) -> bool:
+    """Whether a rule of the failure policy restarts Jobs without counting it towards ``maxRestarts``, for example when their
+    node is drained."""
+    rows = sequence(policy.get("rules"), "spec.failurePolicy.rules", problems)
+    actions = (mapping(row, "spec.failurePolicy.rules[]", problems).get("action") for row in rows)
+    return any(str(action).endswith("IgnoreMaxRestarts") for action in actions)
 
 
 def dependencies(spec: Mapping[str, Any], problems: Problems) -> dict[str, dict[str, bool]]:

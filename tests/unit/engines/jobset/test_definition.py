@@ -55,6 +55,16 @@ def test_restarts_of_the_set_are_retries_of_its_jobs() -> None:
     assert job_set(replicated("a", backoffLimit=0)).graph.steps[0].retry_limit == 0
 
 
+@pytest.mark.parametrize(
+    ("action", "limit"),
+    [("RestartJobSet", 1), ("RestartJobSetAndIgnoreMaxRestarts", None), ("RestartJobAndIgnoreMaxRestarts", None)],
+)
+def test_restarts_that_a_rule_does_not_count_have_no_limit(action: str, limit: int | None) -> None:
+    rules = [{"action": "FailJobSet"}, {"action": action, "onJobFailureReasons": ["PodFailurePolicy"]}]
+    d = job_set(replicated("a", backoffLimit=0), failurePolicy={"maxRestarts": 1, "rules": rules})
+    assert d.graph.steps[0].retry_limit == limit
+
+
 @pytest.mark.parametrize("operator", ["Any", "All"])
 def test_a_job_that_the_success_policy_does_not_name_ends_no_run(operator: str) -> None:
     """It is killed once the named ones have succeeded."""
