@@ -33,12 +33,17 @@ HELD: dict[str, tuple[str, str]] = {
     "Reject an automatic change": (LOOP, "test_rejecting_an_automatic_change_takes_it_back_at_once"),
     "Delete a `WorkflowChange`": (LOOP, "test_a_change_deleted_in_flight_is_taken_back_from_the_journal"),
     "Delete the profile": (LOOP, "test_a_deleted_profile_orphans_its_changes"),
+    "An orphaned change ends": (LOOP, "test_a_change_that_a_person_undid_without_a_profile_has_ended"),
     "Undo by hand": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "Whenever a person": (LOOP, "test_a_rule_asks_for_a_month_after_a_person_was_against_it"),
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
     "A change that a webhook or admission policy denies": (
         "tests/unit/controller/changes/test_repeated_writes.py",
         "test_an_approved_change_survives_a_freeze_and_asks_admission_seldom",
+    ),
+    "A `WorkflowChange` whose creation": (
+        "tests/unit/controller/changes/test_repeated_writes.py",
+        "test_a_change_whose_creation_admission_denies_is_tried_seldom_and_the_policy_says_why",
     ),
     "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),

@@ -20,7 +20,7 @@ from concertmaster.history.sql import RowsOfRuns
 from concertmaster.postgresql.session import Session
 
 _GROUPS = 256  # of names, each with a lock of its own
-_MOST_NAMES = _GROUPS // 2  # that one transaction locks one by one: each with its group, no more than all groups are
+_MAX_NAMES = _GROUPS // 2  # that one transaction locks one by one: each with its group, no more than all groups are
 _CLAIMS = """SELECT pg_advisory_xact_lock{}(?, n)::text FROM unnest(?::int[]) AS of_groups (n)
     UNION ALL SELECT pg_advisory_xact_lock(?, n)::text FROM unnest(?::int[]) AS of_names (n)"""
 _MIGRATION_SECONDS = 300  # a statement of a migration may read a whole table
@@ -64,7 +64,7 @@ class PostgresEngine:
         """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other. Names are locked one by one,
         beside others of their groups; very many by whole groups, as a server has no more than some thousand locks."""
         numbers = {crc32(name.encode("utf-8", "surrogatepass")) for name in names}
-        groups, few = sorted({n % _GROUPS for n in numbers}), len(numbers) <= _MOST_NAMES
+        groups, few = sorted({n % _GROUPS for n in numbers}), len(numbers) <= _MAX_NAMES
         own = sorted(n - 2**31 for n in numbers) if few else []
         of_groups, of_names = (crc32(f"{self._schema}{part}".encode()) - 2**31 for part in ("", " by name"))
         self.db.execute(_CLAIMS.format("_shared" if few else ""), (of_groups, groups, of_names, own))
