@@ -12,12 +12,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+from concertmaster.core.times import weekend
 from testbed.series.lives import ContainerLife, JobLife, PodLife
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
@@ -39,8 +41,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 BEFORE, AFTER, PODS = 24, 16, 6  # runs before and after the change, pods of each
 NOW, THEN = 2, 3  # pods at a time
-APART = 7 * EVERY  # of the runs before: a week of them shows weekends and working days, whatever day it is now
-LATER, AHEAD = (AFTER + 1) * EVERY, EVERY  # of the second look, and how far the metrics go on after it
+AGO = (BEFORE + 2) * EVERY + 2 * 86400.0  # since when there are metrics: before a weekend, too
+# From the beginning of the runs after to the second look, and how far the metrics go on after it.
+LATER, AHEAD = (AFTER + 1) * EVERY, EVERY
 PER_ROW = 0.2  # seconds of a pod
 KEPT = 300.0  # seconds for which a finished pod, and its Job, are there
 CPU, MEMORY = 0.2, 64 * MI  # what pods ask for and use
@@ -50,11 +53,11 @@ METRIC = {
     "unit": "rows",
     "query": "max by (run) (last_over_time(input_rows[$window]))",
 }
-# The clock of the operator's process, set before the process reads it.
-LATE = f"""
+# The clock of the operator's process, set before the process reads it: so many seconds ahead.
+LATE = """
 import time
 now = time.time
-time.time = lambda: now() + {LATER}
+time.time = lambda: now() + {:f}
 """
 
 
@@ -71,12 +74,12 @@ class Workflow:
     known: bool = True
 
 
-SMALL, LARGE, HUGE = (500.0, 1500.0), (1200.0, 3600.0), (2000.0, 6000.0)
+SMALL, LARGE = (500.0, 1500.0), (1200.0, 3600.0)
 WORKFLOWS = (
     Workflow("grown", (SMALL, LARGE), 1.0, "Improved", longer=True),
     Workflow("shrunk", (LARGE, SMALL), 2.2, "Worse", longer=False),
     Workflow("even", (SMALL, SMALL), 1.0, "Improved", longer=False),
-    Workflow("untold", (SMALL, HUGE), 1.0, "Worse", longer=True, known=False),
+    Workflow("untold", (SMALL, LARGE), 1.0, "Worse", longer=True, known=False),
 )
 
 
@@ -117,11 +120,20 @@ def run_of(namespace: str, of: Workflow, start: float, changed: bool, chance: ra
     return Run(job, pods, rows, finished - start)
 
 
+def working_days(now: float) -> float:
+    """``now``, or the first moment of Monday where runs from now on would lie on a weekend: what such days change is not
+    known from a few runs before them, and no verdict would come."""
+    while weekend(now) or weekend(now + LATER + AHEAD):
+        now += 60.0
+    return now
+
+
 def runs_of(namespace: str, of: Workflow, now: float) -> tuple[list[Run], list[Run]]:
-    """Those that ended before ``now``, and those that began after it."""
+    """Those that ended before ``now``, and those that began after it: all on working days."""
     chance = random.Random(of.name)
-    starts = [now - (BEFORE - i) * APART for i in range(BEFORE)]
-    later = [now + (i + 0.5) * EVERY for i in range(AFTER)]
+    hours = (now - i * EVERY for i in count(1))
+    starts = [*islice((hour for hour in hours if not weekend(hour)), BEFORE)][::-1]
+    later = [working_days(now) + (i + 0.5) * EVERY for i in range(AFTER)]
     return tuple(
         [run_of(namespace, of, start, changed, chance) for start in of_side]
         for changed, of_side in ((False, starts), (True, later))
@@ -132,7 +144,7 @@ def exposition(namespace: str, now: float) -> tuple[list[str], dict[str, float]]
     """The series of all runs up to the later moment, and by workflow the ratio of run times after to before."""
     sides = {of: runs_of(namespace, of, now) for of in WORKFLOWS}
     runs = [run for both in sides.values() for side in both for run in side]
-    begun, end = now - (BEFORE + 1) * APART, now + LATER + AHEAD
+    begun, end = now - AGO, working_days(now) + LATER + AHEAD
     throughout = life(
         namespace, "throughout", begun, end + EVERY - begun, {}
     )  # metrics without any pod would count as lost
@@ -157,13 +169,14 @@ def test_a_change_is_judged_by_runs_at_equal_input(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    text, ratios = exposition(namespace, time.time() - 30.0)
+    present = time.time() - 30.0
+    text, ratios = exposition(namespace, present)
     assert {of.name: ratios[of.name] > 1.1 for of in WORKFLOWS} == {of.name: of.longer for of in WORKFLOWS}
     prometheus = make_prometheus(history=text)
     apply(cluster, *(cron_job(namespace, of.name, "200m", parallelism=NOW, completions=PODS) for of in WORKFLOWS))
     auto = {"mode": "Auto", "maxRisk": "Medium", "allow": ["Parallelism"], "bounds": {"parallelism": {"max": THEN}}}
     apply(cluster, policy(namespace, discover=DISCOVER_CRONJOBS, apply=auto, extraMetrics=[METRIC]))
-    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace], limits={"backfill": "8d"})
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace], limits={"backfill": "4d"})
 
     def changes() -> dict[str, dict[str, Any]]:
         """The change of each workflow."""
@@ -191,7 +204,7 @@ def test_a_change_is_judged_by_runs_at_equal_input(
         wait_for("a change of each workflow", lambda: all_are("Verifying"), pause=1.0)
         assert set(limits().values()) == {THEN}
         op.stop()
-    with operator(cluster, tmp_path, config, first=LATE):
+    with operator(cluster, tmp_path, config, first=LATE.format(working_days(present) + LATER - present)):
         judged = wait_for("a verdict on each", lambda: all_are("Completed"), pause=1.0)
     status = {name: change["status"] for name, change in judged.items()}
     assert {name: s["verdict"] for name, s in status.items()} == {of.name: of.verdict for of in WORKFLOWS}
