@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from concertmaster.api.conditions import Reason
@@ -38,6 +39,7 @@ from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verd
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
 from concertmaster.engines import PATCHABLE
+from concertmaster.kube.errors import Forbidden
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
@@ -96,7 +98,8 @@ class Verifier:
             return self._rollback.distrust(change, wrong, now)
         state = TargetState.UNKNOWN
         if change.phase == ChangePhase.VERIFYING:
-            state = self._writer.target_state(change, self._writer.target(change))
+            with suppress(Forbidden):  # where the right to read went as well, it is an orphan all the same
+                state = self._writer.target_state(change, self._writer.target(change))
         return self.orphan(change, Reason.PROFILE_GONE, why, now, state)
 
     def orphan(

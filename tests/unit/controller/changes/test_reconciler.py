@@ -941,6 +941,19 @@ def test_a_deleted_profile_orphans_its_changes() -> None:
     assert bed.cpu() == "1500m"
 
 
+def test_a_change_without_a_profile_is_an_orphan_where_its_target_may_not_be_read() -> None:
+    bed = applied()
+    bed.delete(PROFILES, "etl")
+
+    def forbid(method: str, path: str) -> None:
+        if (method, path) == ("GET", CRONJOB.path("demo", "etl")):
+            raise errors.Forbidden("no", status=403)
+
+    bed.client.on_request = forbid
+    bed.run()
+    assert (bed.state(C.ORPHANED), bed.problems) == (("True", "ProfileGone"), [])
+
+
 @pytest.mark.parametrize("how", ["undone", "edited", "deleted"])
 def test_a_change_that_a_person_undid_without_a_profile_has_ended(how: str) -> None:
     bed = applied()
