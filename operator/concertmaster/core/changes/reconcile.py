@@ -134,7 +134,8 @@ def before_verification(target: TargetState) -> NextStep:
         case TargetState.REPLACED:
             return NextStep(Step.CONFLICT, "the target was deleted and made anew")
         case TargetState.AS_BEFORE:
-            return NextStep(Step.CONFLICT, "somebody else undid the change: the previous values are in place")
+            text = "somebody else undid the change: the target has its previous values and is left as it is"
+            return NextStep(Step.CONFLICT, text)
         case TargetState.CHANGED:
             text = "somebody else changed what this change had set; it is left as it is"
             return NextStep(Step.CONFLICT, f"{text}. The previous values are in status.plan.inverse")
