@@ -210,7 +210,7 @@ def test_shards_that_write_in_other_namespaces_do_not_wait_for_each_other(
     monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
     monkeypatch.setattr(engine, "_GROUPS", 1)
     if many:
-        monkeypatch.setattr(engine, "_MOST_NAMES", 0)
+        monkeypatch.setattr(engine, "_MAX_NAMES", 0)
     other = {WorkflowKey("team-b", KEY.kind, KEY.name): {"r1": [ran("8")]}}
     with place.open() as one, place.open() as two:
         with one._transaction():
