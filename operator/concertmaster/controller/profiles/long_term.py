@@ -3,17 +3,16 @@ recommendations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
-from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day, with_kills_before
+from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.steps.earlier_kills import superseded
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Outcome
-from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
@@ -41,7 +40,9 @@ def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: Rec
     )
     if limited:
         largest = largest_by_day(analysis.runs, analysis.figures)
-        largest |= {day: _with_kills(case, analysis, day, largest.get(day, {})) for day in _added_to(rows)}
+        added = {row.day for row in rows if not row.whole}  # to what is recorded
+        for day in largest.keys() | added:
+            largest[day] = _with_earlier(case, analysis, day, largest.get(day, {}), added=day in added)
         if largest:
             largest[max(largest)] = largest[max(largest)] | _superseded(analysis)
         rows = [replace(row, largest=_of_step(largest.get(row.day, {}), row.step)) for row in rows]
@@ -49,16 +50,15 @@ def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: Rec
     return LongTermFigures(rows, _baseline(result), _adoptions(result, memory), since)
 
 
-def _added_to(rows: Sequence[DailyRow]) -> set[int]:
-    """The days of rows that are added to what is recorded."""
-    return {row.day for row in rows if not row.whole}
-
-
-def _with_kills(case: AnalysisRequest, analysis: Analysis, day: int, amounts: Largest) -> Largest:
-    """The largest amounts of a day with the kills of all its runs, of which those before ``recorded`` are counted."""
+def _with_earlier(case: AnalysisRequest, analysis: Analysis, day: int, amounts: Largest, *, added: bool) -> Largest:
+    """The largest amounts of a day with what is recorded of its kills. If its row is ``added``, some of its runs are gone,
+    of which those before ``recorded`` are counted."""
     before = {place: of_day[day] for place, of_day in case.peaks.amounts.items() if day in of_day}
     fresh = [r for r in analysis.runs if r.end is not None and r.end // DAY == day and r.end > case.recorded]
-    return with_kills_before(amounts, before, [r for r in fresh if (r.end or 0.0) <= case.as_of])
+    over = still_over(before, fresh)
+    if added:
+        amounts = with_kills_before(amounts, before, [r for r in fresh if (r.end or 0.0) <= case.as_of])
+    return amounts | over
 
 
 def _superseded(analysis: Analysis) -> Largest:

@@ -180,6 +180,19 @@ def test_kills_that_another_image_ended_do_not_come_back(tmp_path: Path, image: 
     assert bool(operator.recommended("memory-request")) is reported
 
 
+@pytest.mark.parametrize(("again", "reported"), [(-1, False), (2 * 24 + 14, True)])
+def test_kills_that_have_ended_come_back_with_another_one(tmp_path: Path, again: int, reported: bool) -> None:
+    """All runs of the day after them are known for longer than those that showed the end."""
+    evening = range(24 + 20, 24 + 23)
+
+    def use(n: int) -> Mapping[str, Any]:
+        used = KILL if n in evening or n == again else {}
+        return {**used, "image": "load:1" if n < evening.stop else "load:2"}
+
+    operator = operate(tmp_path, use, 3 * 24 + 8)
+    assert bool(operator.recommended("memory-request")) is reported
+
+
 def test_requests_are_not_raised_for_a_rare_run(tmp_path: Path) -> None:
     """It fits below the limit, and 23 of 24 runs would reserve it for nothing."""
     operator = operate(tmp_path, lambda n: {"memory_sampled_peak": 12 * GI} if n == 2 else {}, 20)

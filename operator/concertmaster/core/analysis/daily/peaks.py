@@ -14,7 +14,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.shared.volumes import claim_name
 from concertmaster.core.known import largest
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.model.daily import KILLED, KILLED_AT, KILLED_FOR_GOOD, RUN, DailyPeaks
+from concertmaster.core.model.daily import KILLED, KILLED_AT, KILLED_FOR_GOOD, KILLS_OVER, RUN, DailyPeaks
 from concertmaster.core.units import DAY
 
 Largest = dict[tuple[str, str], float]
@@ -38,6 +38,16 @@ def with_kills_before(amounts: Largest, before: Mapping[tuple[str, str], float],
     added = _kills(fresh, RunFigures())
     counts = {place: n for place, n in amounts.items() if place[1].partition("/")[0] in (KILLED, KILLED_FOR_GOOD)}
     return amounts | {place: max(n, before.get(place, 0.0) + added[place]) for place, n in counts.items()}
+
+
+def still_over(before: Mapping[tuple[str, str], float], fresh: Sequence[RunRecord]) -> Largest:
+    """What was noted ``before`` of kills that had ended by a day: the runs that showed it may be gone, although all of the
+    day are at hand. A kill among the ``fresh`` runs, which ended since, ends that."""
+    ends = {place: n for place, n in before.items() if place[1].partition("/")[0] == KILLS_OVER}
+    if not ends:
+        return {}  # almost always
+    killed = {(step, name.partition("/")[2]) for step, name in _kills(fresh, RunFigures())}
+    return {(step, name): n for (step, name), n in ends.items() if (step, name.partition("/")[2]) not in killed}
 
 
 def daily_peaks(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> DailyPeaks:
