@@ -105,6 +105,7 @@ class Ownership:
         self._clock = clock
         self._latest: tuple[frozenset[str], float] = frozenset(), float("-inf")
         self._cycle: frozenset[str] = frozenset()
+        self._since: frozenset[frozenset[str]] = frozenset()  # all that were alive at a time since the cycle began
         self._owners: dict[str, str | None] = {}
 
     @property
@@ -132,6 +133,8 @@ class Ownership:
         if alive != {self._members.release}:
             alive |= {self.own}
         before, self._latest = self._latest, (alive, begun)
+        unseen = [frozenset[str]()] if begun - before[1] >= self._fresh else []  # others may have been responsible
+        self._since = self._since.union([before[0], alive], unseen)
         return before[0] != alive
 
     def seen(self) -> bool:
@@ -141,6 +144,7 @@ class Ownership:
     def begin(self) -> None:
         """A cycle begins: it counts with the shards that are alive now."""
         alive = self._latest[0]
+        self._since = frozenset({alive})
         if alive != self._cycle:
             self._cycle, self._owners = alive, {}
 
@@ -162,7 +166,8 @@ class Ownership:
     def may_delete(self, namespace: str) -> bool:
         """Whether this cycle is responsible for what the history has of ``namespace``, and no other shard has been since it
         began: that one may have stored runs of a profile of which the cycle does not know."""
-        return self.owns(namespace) and self._writes((namespace,))
+        always = all(owner(namespace, alive) == self.own for alive in self._since)
+        return always and self.owns(namespace) and self._writes((namespace,))
 
     def _writes(self, among: Collection[str]) -> bool:
         """Whether one of these namespaces is this shard's alone at present."""

@@ -397,3 +397,32 @@ def test_a_cycle_deletes_nothing_of_what_another_shard_has_taken_over_since_it_b
     assert {name for name in NAMESPACES if view.may_delete(name)} == set(NAMESPACES) - moved
     held[0] = False  # as after a pause that was longer than the lease
     assert not any(map(view.may_delete, NAMESPACES))
+
+
+@pytest.mark.parametrize("missed", ["a shard that has left since", "a pause of this one"])
+def test_a_cycle_deletes_nothing_of_what_another_shard_had_taken_over_for_a_while(missed: str) -> None:
+    now, alive = [0.0], [frozenset({"cm-0", "cm-1"})]
+
+    class Some:
+        release = RELEASE
+
+        def alive(self) -> frozenset[str]:
+            return alive[0]
+
+    view = Ownership("cm-0", Some(), lambda: True, fresh=12.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    view.refresh()
+    view.begin()
+    own = {name for name in NAMESPACES if view.may_delete(name)}
+    if missed == "a pause of this one":
+        now[0] += 60.0
+        view.refresh()
+        kept = own
+    else:
+        alive[0] |= {"cm-2"}
+        view.refresh()
+        kept = {name for name in own if view.elsewhere(name)}
+        alive[0] -= {"cm-2"}
+        view.refresh()
+    assert kept and {name for name in own if not view.may_delete(name)} == kept
+    view.begin()
+    assert {name for name in NAMESPACES if view.may_delete(name)} == own
