@@ -53,7 +53,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
             # which stands for "down" as well: a query of stored samples tells
             pods = selector("kube_pod_info", equalities(client.source.extra_matchers))
             client.instant(f"group({pods})", now - client.source.delay_seconds, name="reachability")
-            known = known or SeriesLabels(judged=True)
+            known = known or _asked_again(client, now - client.source.delay_seconds)
         except MetricsError:
             known = known or SeriesLabels(judged=True)
         client.each_cpu, client.moved = known.each_cpu, known.moved
@@ -64,6 +64,17 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
             f"{unknown.series}: {unknown.effect}", where=where, remedy=unknown.fix[0].upper() + unknown.fix[1:]
         )
     return known
+
+
+def _asked_again(client: PrometheusClient, at: float) -> SeriesLabels:
+    """What its series lack: a source that has just come up answers now. One that fails again is read for an hour as if all
+    labels were there. Raises MetricsErrors that keep everything from being read."""
+    try:
+        return ask_labels(client, at)
+    except (AuthFailed, NotPrometheus):
+        raise
+    except MetricsError:
+        return SeriesLabels(judged=True)
 
 
 def ask_labels(client: PrometheusClient, at: float, within: str = "") -> SeriesLabels:

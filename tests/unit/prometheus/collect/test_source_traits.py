@@ -152,6 +152,19 @@ def test_a_source_that_fails_at_this_query_alone_is_read_all_the_same(store: Sto
     assert len(store.asked) == asked
 
 
+def test_a_source_that_comes_up_meanwhile_is_not_read_as_one_with_all_labels(store: Store) -> None:
+    """What is read in the hour until they are asked for again is stored for good."""
+
+    def script(asked: Asked) -> Reply:
+        if all(earlier.query != "group(kube_pod_info)" for earlier in store.asked):
+            return failure(503, "unavailable", "starting")
+        return vector([*LABELS, ({"stat": EACH_CPU}, 1)])
+
+    store.script, asking = script, client(store)
+    source_traits.series_labels(asking, NOW, None)
+    assert asking.each_cpu
+
+
 def test_a_source_that_is_down_is_an_error(store: Store) -> None:
     store.script = lambda _: failure(500, "internal", "down")
     with pytest.raises(SourceUnreachable):
