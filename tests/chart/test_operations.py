@@ -69,14 +69,17 @@ def test_the_page_is_true_from_installation_to_removal(
 
 def test_every_right_of_the_chart_is_on_the_page(helm: Helm) -> None:
     section = PAGE.read_text().partition("## Rights")[2].partition("\n## ")[0]
-    resources = {
-        resource
+    granted = {
+        (role["metadata"]["name"], resource)
         for trial in (False, True)
         for role in helm.template(GRANTED | {"apply": {"enabled": True, "namespaces": ["jobs"], "trialPods": trial}})
         if role["kind"] in ("Role", "ClusterRole")
         for rule in role["rules"]
         for resource in rule["resources"]
     }
+    dashboard = next(line for line in section.splitlines() if line.startswith("| dashboard |"))
+    assert {r for role, r in granted if "-web" in role and f"`{r}`" not in dashboard} == set()
+    resources = {resource for _, resource in granted}
     named = {r for r in resources if not r.endswith(("/status", "policybindings"))}
     assert {r for r in named if f"`{r}`" not in section} == set()
     assert not resources & {"secrets", "pods/log", "pods/exec", "pods/attach", "pods/portforward"}

@@ -63,6 +63,7 @@ class Pages:
             s=view.summary,
             stale=coverage.stale_text(view),
             nothing=coverage.none_text(view),
+            unknown=coverage.unknown_parts(view.rows),
             top=view.top_actions(TOP_RECOMMENDATIONS),
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),

@@ -66,7 +66,7 @@ class WorkflowView:
     @cached_property
     def row(self) -> WorkflowRow:
         """Its line of the fleet."""
-        return rows.workflow_row(self.profile)
+        return rows.workflow_row(self.profile, self.now)
 
     @property
     def status(self) -> Raw:

@@ -264,6 +264,21 @@ def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommende
     assert "No recommendations for 2 workflows: 1 analysed, 1 with insufficient data." in text
 
 
+def test_the_first_page_after_an_installation_says_that_nothing_is_analysed_yet() -> None:
+    with dashboard(memory(*(profile(n) | {"status": {}} for n in range(2)))) as served:
+        text = " ".join(Elements(served.get("/").text).text.split())
+    assert "workflows, 0 healthy, 2 not analysed yet" in text and "insufficient data" not in text
+    assert "No recommendations for 2 workflows: 2 not analysed yet." in text and "up to date" not in text
+
+
+def test_a_workflow_is_as_old_alone_as_it_is_in_the_list() -> None:
+    """One whose operator is gone still says that it is Ready."""
+    with dashboard(memory(profile(0, dataUntil="2027-01-20T20:19:00Z"))) as served:
+        listed = served.get("/api/v1/workflows").json["items"]
+        alone = served.get("/api/v1/workflows/etl/nightly-0").json
+    assert [row["stale"] for row in listed] == [True] and alone["row"]["stale"]
+
+
 def test_lists_of_the_fleet_page_that_are_cut_say_so() -> None:
     """The cards count all of them: 12 missed objectives above a list of ten must not be a riddle."""
     missed = {"objectives": ["success: Missed, 80% (target >= 99%)"], "running": [running(late=True)]}

@@ -18,6 +18,7 @@ from concertmaster.report.markdown import line as markdown_line
 from concertmaster.report.markdown import table
 from concertmaster.report.period import copies
 from concertmaster.report.workflows.caches import cache_totals
+from concertmaster.report.workflows.coverage import unknown_parts
 
 FORMATS = ("html", "md", "json", "csv")
 MAX_OBJECTIVES = 100  # lines
@@ -40,6 +41,7 @@ def html(report: PeriodReport) -> str:
         costs=_cost_tables(report),
         most_objectives=MAX_OBJECTIVES,
         adopted=adopted_text(report),
+        unknown=unknown_parts(report.workflows),
         cached=cache_totals(report.caches),
         style=style,
         style_hash=digest,
@@ -103,14 +105,14 @@ def _cell(value: object) -> object:
 def markdown(report: PeriodReport) -> str:
     """For merge requests, tickets and wikis."""
     s = report.summary
-    missing = f", {s.not_analysed} with insufficient data" if s.not_analysed else ""
+    health = ", ".join([f"{s.healthy} healthy", *unknown_parts(report.workflows)])
     lines = [
         f"# Workflow report, {report.since[:10]} to {report.until[:10]}",
         "",
         f"{markdown_line(report.scope)}. Generated {when(report.generated)}. Amounts are per month of 30 days.",
         "",
         *(line for note in report.notes for line in (f"> {markdown_line(note)}", "")),
-        f"- Workflows: {s.workflows} ({s.healthy} healthy{missing})",
+        f"- Workflows: {s.workflows} ({health})",
         f"- Savings available: {amounts(s.available)}",
         f"- Savings realised (measured): {amounts(s.realised)}",
         f"- Cost per month: {money(s.cost_per_month)}",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from concertmaster.api.views.fleet import WorkflowRow
 from concertmaster.core import text
 from concertmaster.core.times import to_minute
 from concertmaster.report.workflows.fleet import FleetView
@@ -25,10 +28,15 @@ def stale_text(view: FleetView) -> str:
 
 def none_text(view: FleetView) -> str:
     """Why there is no recommendation for any workflow of the fleet, which has some."""
-    pending = sum(row.runs is None for row in view.rows)
-    short = sum(row.healthy is None for row in view.rows) - pending
-    known = len(view.rows) - pending - short
-    parts = [f"{known} analysed"] if known else []
-    parts += [f"{short} with insufficient data"] if short else []
-    parts += [f"{pending} not analysed yet"] if pending else []
+    known = sum(row.healthy is not None for row in view.rows)
+    parts = [*([f"{known} analysed"] if known else []), *unknown_parts(view.rows)]
     return f"No recommendations for {text.count(len(view.rows), 'workflow')}: {', '.join(parts)}."
+
+
+def unknown_parts(rows: Sequence[WorkflowRow]) -> list[str]:
+    """How many workflows are neither healthy nor unhealthy, by reason."""
+    unknown = [row for row in rows if row.healthy is None]
+    pending = sum(row.runs is None for row in unknown)
+    short = len(unknown) - pending
+    parts = [f"{short} with insufficient data"] if short else []
+    return [*parts, *([f"{pending} not analysed yet"] if pending else [])]

@@ -61,6 +61,14 @@ def test_old_figures_and_the_reason_for_no_recommendation_are_notes_of_the_repor
         assert "No recommendations for 1 workflow: 1 analysed." in text
 
 
+def test_workflows_not_analysed_yet_are_not_said_to_lack_runs() -> None:
+    few = profile(1, recommendations=[], advice=["Insufficient data: 2 of 5 required runs in 14d."])
+    new = [profile(n) | {"status": {}} for n in (2, 3)]
+    for form in ("html", "md"):
+        assert "0 healthy, 1 with insufficient data, 2 not analysed yet" in document(report(few, *new), form)
+        assert "0 healthy, 2 not analysed yet" in document(report(*new), form)
+
+
 def test_copies_of_a_workflow_are_one_action_of_the_report() -> None:
     made = report(*(profile(namespace=f"team-{n}") for n in range(12)))
     assert "team-0/nightly-0 and 11 more namespaces" in document(made, "html")
