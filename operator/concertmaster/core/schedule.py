@@ -41,8 +41,8 @@ class WindowUnusable(ValueError):
 
 
 def next_run(definition: WorkflowDefinition, now: float) -> float | None:
-    """The next scheduled start (unix seconds) after ``now``; None without a valid schedule."""
-    return next(iter(upcoming(definition, now, math.inf, most=1)), None)
+    """The next scheduled start (unix seconds) after ``now``; None without a valid schedule, or where a condition decides."""
+    return None if _conditional(definition) else next(iter(upcoming(definition, now, math.inf, most=1)), None)
 
 
 def interval(definition: WorkflowDefinition, now: float) -> float | None:
@@ -89,11 +89,15 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
 
 def readable(definition: WorkflowDefinition) -> bool:
     """Whether the starts of the workflow's schedule are known. Engines know forms of a schedule that depend on when they
-    last started (``@every 1h``) or name a time zone of their own, and conditions that keep it from starting a run
-    (``when``)."""
-    if definition.declared.get("when"):
+    last started (``@every 1h``) or name a time zone of their own, and conditions that keep it from starting a run."""
+    if _conditional(definition) or _zone(definition) is None:
         return False
-    return _zone(definition) is not None and all(len(line.split()) == _FIELDS for line in cron_lines(definition))
+    return all(len(line.split()) == _FIELDS for line in cron_lines(definition))
+
+
+def _conditional(definition: WorkflowDefinition) -> bool:
+    """Whether a condition (``when``) decides at each scheduled start whether a run starts."""
+    return bool(definition.declared.get("when"))
 
 
 def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:

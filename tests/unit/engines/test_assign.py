@@ -16,7 +16,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.schedule import readable
+from concertmaster.core.schedule import next_run, readable
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution, merge_facts
@@ -76,7 +76,9 @@ def test_starts_of_a_schedule_with_a_condition_are_not_known() -> None:
     etl = template("etl", SPEC)
     for objects in ([etl, conditional], [etl, conditional, started_with("day")], [own]):
         assert not readable(define_all(objects)[0])
+        assert next_run(define_all(objects)[0], 0.0) is None, "else it were late once the condition holds one back"
     assert readable(define_all([etl, CRON])[0])
+    assert next_run(define_all([etl, CRON])[0], 0.0) is not None
 
 
 def test_runs_that_begin_paused_do_not_suspend_the_schedule() -> None:
