@@ -125,6 +125,25 @@ def test_a_first_cycle_has_as_long_as_any_other(
     assert firing(rules, HEALTHY | series, alerts, tmp_path) == ""
 
 
+RESTARTS = range(0, MINUTES, 20)
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "alerts"),
+    [
+        (NEVER, ["ConcertmasterLoopStale"]),
+        (" ".join(f"{60 * (at + 2)}x9 0x9" for at in RESTARTS), []),  # as the past of a process that has just started
+    ],
+)
+def test_restarts_before_the_first_success_hide_nothing(
+    rules: dict[str, Any], succeeded: str, alerts: list[str], tmp_path: Path
+) -> None:
+    """As of an operator whose memory limit is too low for its first cycle."""
+    started = " ".join(f"{60 * at}x19" for at in RESTARTS)
+    series = {"concertmaster_last_success_timestamp_seconds": succeeded, STARTED: started}
+    assert firing(rules, HEALTHY | series, alerts, tmp_path) == ""
+
+
 def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -> None:
     assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
 
