@@ -70,9 +70,8 @@ def _of_run(obj: KubeObject, kind: object) -> Suspension | None:
     if kind == "Workflow":
         resumed = timestamp(obj.status.get("startedAt"))
         stored = mapping(obj.status.get("storedWorkflowTemplateSpec"), "storedWorkflowTemplateSpec", obj.problems)
-        by = next(
-            (", ".join(locks) for s in (obj.spec, stored) if (locks := read_locks(s, "spec", obj.problems))), None
-        )
+        found = (read_locks(spec, "spec", obj.problems, obj.namespace) for spec in (obj.spec, stored))
+        by = next((", ".join(locks) for locks in found if locks), None)
     if created is None or resumed is None or (kind == "Workflow" and resumed - created < _MIN_SUSPENSION):
         return None
     return Suspension(max(0.0, resumed - created), by)

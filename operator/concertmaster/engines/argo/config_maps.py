@@ -24,9 +24,9 @@ _SEMAPHORE = "semaphore/"
 _TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller ignores a cache without it
 
 
-def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
+def read_locks(source: Mapping[str, Any], where: str, problems: Problems, namespace: str) -> tuple[str, ...]:
     """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>", with the namespace
-    before the name ("<namespace>:<name>") of those that are elsewhere than the workflow."""
+    before the name ("<namespace>:<name>") of those that are elsewhere than the workflow, in ``namespace``."""
     if source.get("synchronization") is None:
         return ()
     spec = mapping(source["synchronization"], f"{where}.synchronization", problems)
@@ -47,7 +47,8 @@ def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tup
             name = "/".join(str(p) for p in parts if p) or None
         elsewhere = text(row.get("namespace"), f"{where}.{kind}.namespace", problems)
         if name:
-            out.append(f"{kind}/{elsewhere}:{name}" if elsewhere else f"{kind}/{name}")
+            here = elsewhere in (None, namespace, "{{workflow.namespace}}")
+            out.append(f"{kind}/{name}" if here else f"{kind}/{elsewhere}:{name}")
     names = tuple(dict.fromkeys(out))
     if len(names) > MAX_LOCKS:
         problems.add(f"{where}.synchronization has {len(names)} locks: only the first {MAX_LOCKS} are considered")

@@ -62,7 +62,7 @@ def define(
     defaults = _defaults(resolve)
     inherited = [k for k, v in defaults.items() if not _omitted(v) and _omitted(spec.get(k))]
     spec = merged(spec, defaults) if defaults else spec
-    templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems)
+    templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems, namespace or obj.namespace)
     expansion = Expansion(templates, _parameters(spec, problems))
     notes = _expand(spec, templates, expansion)
     schedule, zone = _schedule(outer, problems) if cron else (None, None)
@@ -91,7 +91,7 @@ def define(
         suspended=cron and _suspended(obj),  # the field of a workflow's spec pauses a run, not the schedule
         notes=(*notes, *expansion.notes),
         run_prefixes=obj.prefixes,
-        locks=read_locks(spec, "spec", problems),
+        locks=read_locks(spec, "spec", problems, templates.namespace),
         declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )
 
@@ -189,7 +189,7 @@ def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion)
             expansion.handler(handler, "onExit", ".onExit", dict.fromkeys(ends, True))
         else:
             expansion.handler(handler, f"hooks.{name}", f".hooks.{name}", {}, conditional=True)
-    locks = read_locks(spec, "spec", problems)
+    locks = read_locks(spec, "spec", problems, templates.namespace)
     if locks:
         notes.append(f"Runs take turns: the whole workflow needs {', '.join(locks)}.")
     for raw in sequence(spec.get("templates"), "templates", problems):

@@ -166,7 +166,7 @@ class Expansion:
         """The locks of a template and of those around it."""
         key = id(called.written)
         if key not in self._locks:
-            self._locks[key] = called, read_locks(called.body, where, self.problems)
+            self._locks[key] = called, read_locks(called.body, where, self.problems, self.templates.namespace)
         own = self._locks[key][1]
         return tuple(dict.fromkeys((*place.locks, *own)))[:MAX_LOCKS] if own else place.locks
 

@@ -72,13 +72,14 @@ class ResolvedTemplate:
 
 @dataclass(slots=True)
 class Templates:
-    """All templates that one run can reach, and the defaults that apply to them."""
+    """All templates that one run, in ``namespace``, can reach, and the defaults that apply to them."""
 
     spec: Mapping[str, Any]
     scope: str
     at: str
     resolve: Resolve | None
     problems: Problems
+    namespace: str
     foreign: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # specs of referenced objects, by scope
     _known: dict[str, dict[str, ResolvedTemplate]] = field(default_factory=dict)
 

@@ -43,6 +43,15 @@ def test_a_semaphore_of_another_namespace_is_not_that_of_the_same_name_here() ->
     assert semaphores_of(of) == {"semaphore/limits/db": ("limits", "db")}
 
 
+@pytest.mark.parametrize("own", [None, "demo", "{{workflow.namespace}}"])
+def test_a_semaphore_may_name_the_namespace_of_its_workflow(own: str | None) -> None:
+    here = {"namespace": own, "configMapKeyRef": {"name": "limits", "key": "db"}}
+    of = define(argo(task("a"), templates={"a": {"synchronization": {"semaphore": here}}}, synchronization={
+        "mutexes": [{"name": "m", "namespace": own}]}))  # fmt: skip
+    assert of.key.namespace == "demo" and of.locks == ("mutex/m",)
+    assert semaphores_of(of) == {"semaphore/limits/db": ("limits", "db")}
+
+
 def test_entries_of_a_cache_have_their_times_and_size() -> None:
     entry = {"nodeID": "n", "creationTimestamp": "2026-11-20T10:00:00Z", "lastHitTimestamp": "2026-11-20T11:00:00Z"}
     data = {"a": json.dumps(entry), "b": "{", "c": json.dumps({"nodeID": "n"}), "d": 3}
