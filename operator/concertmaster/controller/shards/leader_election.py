@@ -112,7 +112,7 @@ class LeaderElection:
     async def acquire(self) -> None:
         """Return when this operator may work. Where it never had the right to use Leases it returns at once, with a log
         line."""
-        reported = ""
+        reported, refused = "", -math.inf
         while True:
             result = await self._take()
             if self._alone:
@@ -120,6 +120,14 @@ class LeaderElection:
             if result.state is LeaseState.HELD and self._lease.sharded:
                 await self._outwait()
                 continue
+            if result.state is LeaseState.HELD and self._clock() - refused < 2 * self._lasts:
+                # One that began meanwhile works without the lease, until it sees that this one holds it.
+                self._beat("waiting for operators that were refused the lease to see it")
+                await asyncio.sleep(self.settling)
+                refused = -math.inf
+                continue
+            if result.state is LeaseState.FORBIDDEN:
+                refused = self._clock()
             if result.state is LeaseState.HELD or self._alone:
                 self._active(1)
                 return

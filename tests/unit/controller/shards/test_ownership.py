@@ -223,6 +223,39 @@ def test_an_operator_in_one_piece_and_shards_wait_for_each_other(monkeypatch: py
     assert SHARDED not in server.leases[RELEASE]["metadata"]["annotations"]
 
 
+def test_a_standby_waits_for_an_operator_that_began_without_the_right_to_use_leases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one does that ended since it could not renew the lease. It looks every ten seconds."""
+    server = Server()
+    door = Door(server)
+    asyncio.run(whole(server, door=door).acquire())
+    standby = LeaderElection(
+        door,
+        LeaseIdentity("ops", RELEASE, "standby"),
+        active=lambda _: None,
+        heartbeat=lambda _: None,
+        clock=server.clock,
+    )
+    alone, ended = whole(server, door=door), False
+
+    async def sleep(seconds: float) -> None:
+        nonlocal ended
+        assert server.now < 120.0
+        for _ in range(round(seconds)):
+            server.now += 1.0
+            door.denied = server.now <= 60.0
+            if server.now == 1.0:
+                await alone.acquire()
+            elif server.now % 10.0 == 0.0 and not ended:
+                ended = (await alone._take()).state is LeaseState.OTHER
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(standby.acquire())
+    assert standby.holds()
+    assert ended
+
+
 def test_without_the_right_to_read_leases_a_shard_does_not_work() -> None:
     server = Server()
     door = Door(server)
