@@ -267,6 +267,7 @@ def test_the_fleet_page_says_which_figures_are_old_and_why_nothing_is_recommende
 def test_the_first_page_after_an_installation_says_that_nothing_is_analysed_yet() -> None:
     with dashboard(memory(*(profile(n) | {"status": {}} for n in range(2)))) as served:
         text = " ".join(Elements(served.get("/").text).text.split())
+    assert "Healthy: enough runs, no missed objective" in text
     assert "workflows, 0 healthy, 2 not analysed yet" in text and "insufficient data" not in text
     assert "No recommendations for 2 workflows: 2 not analysed yet." in text and "up to date" not in text
 
