@@ -99,9 +99,9 @@ def untried_admission(facts: ClusterFacts) -> str | None:
 
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks requests overridden by a podSpecPatch that sets resources: Argo applies it last."""
+    """Blocks requests that a podSpecPatch overrides, or may as a parameter stands for it: Argo applies it last."""
     if plan.kind is ChangeKind.RESOURCES and situation.facts.pod_spec_patch:
-        return blocked("a podSpecPatch sets resources and has the last word; change it there")
+        return blocked("a podSpecPatch sets resources, or may by a parameter, and has the last word; change it there")
     return passed("no podSpecPatch sets resources")
 
 

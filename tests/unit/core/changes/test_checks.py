@@ -99,7 +99,7 @@ WIDER = planned(faster())
         ),
         ("pod-admission", "up to webhook w too", {"admission": ("webhook w",)}),
         ("pod-admission", "not known: timed out", {"admission": None, "unknown": {"admission": "timed out"}}),
-        ("pod-spec-patch", "last word", {"pod_spec_patch": True}),
+        ("pod-spec-patch", "or may by a parameter, and has the last word", {"pod_spec_patch": True}),
         ("write-access", "WriteAccess", {"write_access": False}),
         ("write-access", "could not be asked", {"write_access": None}),
         ("secure-reference", "would fail", {"secure": True, "active_runs": 2}),
