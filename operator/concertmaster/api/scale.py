@@ -18,10 +18,12 @@ def scales(policies: Iterable[Mapping[str, Any]]) -> dict[tuple[float, float], l
         # A newer operator may have written values into the status that this version does not know.
         declared = {key: value for key, value in raw.items() if key != "status"}
         try:
-            pricing = resolve(None, ClusterOptimizationPolicy.model_validate(declared)).pricing
+            policy = ClusterOptimizationPolicy.model_validate(declared)
+            pricing = resolve(None, policy).pricing
         except ValueError:
             continue  # not in force; its condition says why
-        found.setdefault((pricing.run_hour, pricing.failed_run), []).append(str(raw["metadata"]["name"]))
+        # One of a file may have no name.
+        found.setdefault((pricing.run_hour, pricing.failed_run), []).append(policy.metadata.name)
     return found
 
 
