@@ -121,7 +121,8 @@ def store() -> Iterator[Store]:
 
 
 def usage_query(records: bool) -> str:
-    return of_containers.usage(QueryScope(namespaces=("etl",)), TimeRange(int(2 * HOUR)), (), records=records)
+    sampling = of_containers.Sampling(records=records)
+    return of_containers.usage(QueryScope(namespaces=("etl",)), TimeRange(int(2 * HOUR)), (), sampling)
 
 
 def usage(fact: PodFact) -> list[tuple[Any, ...]]:
