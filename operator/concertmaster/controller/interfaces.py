@@ -217,6 +217,7 @@ class AnalysisRequest:
     provisional: bool = False
     was_provisional: bool = False
     others: OtherWorkflows | None = None  # what people applied is compared with them; None: with nothing
+    fewest_runs: int | None = None  # that any of several profiles of the workflow analyses
 
     @property
     def as_of(self) -> float:

@@ -149,6 +149,16 @@ def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_
     assert modes["a-later"] == "Auto"
 
 
+def test_the_profile_that_fills_daily_rows_knows_of_one_that_analyzes_fewer_runs(bed: Bed) -> None:
+    bed.run()
+    bed.policy("small", selector={"matchLabels": {"size": "small"}}, analysis={"maxRuns": 20})
+    bed.profile("a-later", metadata={"creationTimestamp": "2035-01-01T00:00:00Z", "labels": {"size": "small"}})
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.sources.changed.add(ETL)
+    bed.run(seconds=INTERVAL)
+    assert [c.fewest_runs for c in bed.analyzer.cases] == [None, 20, 20]
+
+
 def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(bed: Bed) -> None:
     for name in ("one", "two"):
         bed.profile(name, target="gone")

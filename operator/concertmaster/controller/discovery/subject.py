@@ -34,7 +34,8 @@ _KEPT_UNREAD = (200, 14 * DAY)  # runs and seconds of a profile whose policy is 
 class Subject:
     """One profile with everything that is known before the metrics are read. ``policy`` is None for one that cannot be
     read; ``policy_edition`` is a fingerprint of it. ``led``: another profile of the same workflow is used for changes, so
-    that ``policy`` only recommends, whatever its source says."""
+    that ``policy`` only recommends, whatever its source says. ``fewest_runs``: the least that any of the profiles of the
+    workflow analyses, None where it has one."""
 
     entry: Entry
     policy: Policy | None
@@ -46,6 +47,7 @@ class Subject:
     target: Target | None = None  # the object that defines it
     held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
     led: bool = False
+    fewest_runs: int | None = None
 
     @property
     def profile(self) -> WorkflowProfile:

@@ -207,7 +207,7 @@ class Assessor:
             outages = report.outages if report is not None else ()
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound, outages)
             case = AnalysisRequest(
-                subject.profile, policy, definition, (), now, known.data_until, environment,
+                subject.profile, policy, definition, (), now, known.data_until, environment, fewest_runs=subject.fewest_runs,
                 provisional=early, was_provisional=provisional, others=self._control.of(subject) if self._control else None,
             )  # fmt: skip
             return self._analyzed(subject, case, (inputs, evidence), known, tally)

@@ -38,7 +38,7 @@ def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: Rec
         complete=case.data_until,
         score=analysis.score.total,
     )
-    if limited:
+    if limited or (case.fewest_runs is not None and len(ends) >= case.fewest_runs):  # or another profile needs them
         largest = largest_by_day(analysis.runs, analysis.figures)
         added = {row.day for row in rows if not row.whole}  # to what is recorded
         for day in largest.keys() | added:

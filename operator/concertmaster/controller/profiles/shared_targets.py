@@ -29,7 +29,8 @@ def elect_leaders(subjects: Sequence[Subject]) -> list[Subject]:
     for group in groups.values():
         if len(group) > 1:
             leader = min(group, key=lambda s: (s.entry.created, s.entry.name))
-            changed.update({s.entry.uid: _reported(s, leader, len(group)) for s in group})
+            fewest = min(s.policy.analysis.max_runs for s in group if s.policy is not None)
+            changed.update({s.entry.uid: replace(_reported(s, leader, len(group)), fewest_runs=fewest) for s in group})
     return [changed.get(s.entry.uid, s) for s in subjects]
 
 

@@ -181,3 +181,11 @@ def test_what_only_the_newest_runs_said_leaves_no_obsolete_recommendation(provis
     found = analyze_profile(case(runs=other, past=EarlierRecommendations(memory=memory), was_provisional=provisional))
     states = {r["state"] for r in (*found.document.get("recommendations", ()), *found.document.get("remaining", ()))}
     assert ("Obsolete" in states) is not provisional
+
+
+@pytest.mark.parametrize(("fewest", "kept"), [(None, False), (20, True), (10_000, False)])
+def test_largest_amounts_are_kept_for_a_profile_that_analyzes_fewer_runs(fewest: int | None, kept: bool) -> None:
+    """The one that fills the rows may analyze all runs of the window, and need none."""
+    rows = analyzed(fewest_runs=fewest).figures.rows
+    assert all(row.whole for row in rows if row.day > min(r.day for r in rows))
+    assert any(row.largest for row in rows) is kept
