@@ -72,6 +72,7 @@ class Session:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._fault: DatabaseFault | None = None
         self._failed_at = 0.0
+        self._left_at = float("-inf")  # when a connection to a read-only server was closed
         self.inside = False  # a transaction
 
     def execute(self, query: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -124,7 +125,8 @@ class Session:
         except psycopg.Error as error:
             if not connection.closed:
                 fault = fault_of(error)
-                if fault.kind is FaultKind.READ_ONLY:
+                if fault.kind is FaultKind.READ_ONLY and self._clock() - self._left_at >= _RETRY_AFTER:
+                    self._left_at = self._clock()
                     self.close()  # this was the primary server: its name may lead to another one by now
                 raise self._error(fault) from error
             self._connection = None

@@ -147,6 +147,20 @@ def test_a_connection_to_a_server_that_was_the_primary_is_made_anew(own: Postgre
         assert [run.run for run in store.runs(KEY)] == ["r1"]
 
 
+def test_each_refused_write_does_not_make_a_connection(own: PostgresServer) -> None:
+    """Where the name leads to a standby for long, thousands of analyses are to be stored."""
+    with open_server(_address(own)) as store, psycopg.connect(own.url, password=own.password, autocommit=True) as other:
+        other.execute("ALTER ROLE concertmaster SET default_transaction_read_only = on")
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'concertmaster'")
+        seen = list[set[tuple[int]]]()
+        for _ in range(4):
+            with pytest.raises(HistoryReadOnly):
+                store.add(ROWS)
+            seen.append(set(other.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'concertmaster'")))
+        other.execute("ALTER ROLE concertmaster RESET default_transaction_read_only")
+        assert seen[1] & seen[3], "that of the second one is still there"
+
+
 def test_a_locked_table_is_not_waited_for_without_end(
     place: Schema, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
 ) -> None:
