@@ -54,6 +54,11 @@ class ProfileOutcome:
     data_until: float | None = None
 
     @property
+    def considered(self) -> bool:
+        """Whether the recommendations consider all data: else there may be newer data that nothing was made of."""
+        return not self.failure and (self.target.status is True or self.target.reason is Reason.UNSUPPORTED)
+
+    @property
     def reading(self) -> bool:
         """Whether there is nothing to say yet but that the metrics are being read."""
         sound = self.target.status is True and self.metrics.status is not False and not self.failure
@@ -187,14 +192,17 @@ def status_update(
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
     if moved:
         partial["running"] = list(running)
-    if verdict.data_until is not None and had_recommendations and _later(verdict.data_until, entry.status.data_until):
-        partial["dataUntil"] = format_time(verdict.data_until)
+    until = verdict.data_until if verdict.considered else None
+    if until is not None and had_recommendations and _later(until, entry.status.data_until):
+        partial["dataUntil"] = format_time(until)
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
 
 def _refresh(entry: Entry, verdict: ProfileOutcome) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
-    if verdict.data_until is None or entry.status.data_until is None or verdict.metrics.status is not True:
+    if verdict.data_until is None or entry.status.data_until is None or not verdict.considered:
+        return False
+    if verdict.metrics.status is not True:
         return False
     try:
         return verdict.data_until - parse_time(entry.status.data_until) >= REFRESH_AFTER

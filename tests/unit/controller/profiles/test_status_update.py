@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -183,6 +184,18 @@ def test_data_until_is_refreshed_once_a_day(fresh: bool) -> None:
     update = status_update(entry(before), due, NOW + REFRESH_AFTER, running=())
     assert update is not None
     assert update.force or update.partial
+
+
+def test_data_that_no_analysis_considered_does_not_date_the_recommendations() -> None:
+    """Their workflow is gone, or its analysis fails: they rest on the data of before."""
+    before, later = healthy(), NOW + 3 * REFRESH_AFTER
+    for failed in (known(GONE, WHOLE, data_until=later), known(FOUND, WHOLE, data_until=later, failure="a fault")):
+        after = written(failed, before, later)
+        assert after["dataUntil"] == before["dataUntil"]
+        assert (
+            status_update(entry(after), replace(failed, data_until=later + 2 * REFRESH_AFTER), later, running=())
+            is None
+        )
 
 
 def test_missing_series_are_named_with_their_cure() -> None:
