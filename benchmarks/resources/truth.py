@@ -10,6 +10,7 @@ from statistics import fmean
 from benchmarks.resources.law import CPU, DAY, DISK, GI, GPU, HOUR, MEMORY, MONTH, NOW, Container, Flow, Role, Step
 from benchmarks.resources.simulation import Run, later, used_of
 from benchmarks.resources.usage import RunState, gpus_needed, together
+from concertmaster.core.fleet.materiality import MIN_MONEY_SHARE
 from concertmaster.core.model.policy import Materiality
 
 # Later runs of either workflow, if each has one pod, and at the least.
@@ -45,7 +46,8 @@ class Effect:
         if measure == "run_minutes":
             return self.run_minutes >= times * least.run_minutes and self.run_share >= times * least.run_share
         if measure == "money":
-            return self.money >= times * least.money or self.cost_share >= times * least.cost_share
+            enough = self.cost_share >= times * least.cost_share and self.money >= times * MIN_MONEY_SHARE * least.money
+            return enough or self.money >= times * least.money
         return self.failed_runs >= times * least.failed_runs
 
 
