@@ -6,8 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import LabelRequirement, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines import define
+from concertmaster.engines.argo.traits import ARGO
 from tests.support.engines.argo_oracle import leaf, template
 
 RUN = "etl-x7k2z"
@@ -25,6 +26,16 @@ def the_definition(spec: dict[str, Any], name: str = "etl") -> WorkflowDefinitio
     assert found.graph.problems == ()
     return found
 
+
+# Of whose runs the pods do not carry the labels that select them.
+PICKED = WorkflowDefinition(
+    WorkflowKey("data", "WorkflowProfile", "adhoc"),
+    ARGO,
+    WorkflowGraph(inferred=True),
+    run_kind="Workflow",
+    run_prefixes=("adhoc-",),
+    run_selector=(LabelRequirement("app", "In", ("etl",)),),
+)
 
 NESTED = spec_of(
     {

@@ -22,8 +22,8 @@ class DailyRow:
     ``p95`` (seconds) describe. ``cost`` and ``wasted`` (currency units) and ``queue`` (seconds waited for a node) are
     sums of the day; ``metrics`` sums of users' own metrics by name, such as tokens. None: unknown. ``score`` is the last
     one of the day. ``until`` is the end of the newest run counted (unix seconds). ``largest``: by name, the largest
-    amount of any run of the day, see ``DailyPeaks``; only where runs of the window may be gone, or
-    another profile analyses fewer.
+    amount of any run of the day, see ``DailyPeaks``; only where runs of the window may be gone,
+    or another profile of the workflow analyses fewer.
 
     ``whole``: the row counts everything up to ``until`` and replaces the recorded row of that day. Otherwise it counts only
     later runs and is added to it.

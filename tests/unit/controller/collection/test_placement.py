@@ -10,18 +10,10 @@ import pytest
 
 from concertmaster.controller.collection import placement as module
 from concertmaster.controller.collection.placement import PodPlacer
-from concertmaster.core.model import (
-    LabelRequirement,
-    PodFact,
-    StepExecution,
-    WorkflowDefinition,
-    WorkflowGraph,
-    WorkflowKey,
-)
+from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition
 from concertmaster.engines import assign
-from concertmaster.engines.argo.traits import ARGO
 from concertmaster.prometheus.collect.collection import Collection
-from tests.support.engines.argo_definitions import spec_of, the_definition
+from tests.support.engines.argo_definitions import PICKED, spec_of, the_definition
 from tests.support.engines.argo_oracle import Controller, leaf, pods
 
 LOOP = spec_of(
@@ -44,16 +36,6 @@ LOOP = spec_of(
 
 def collection(facts: Sequence[PodFact]) -> Collection:
     return Collection(0.0, 1.0, tuple(facts))
-
-
-PICKED = WorkflowDefinition(
-    WorkflowKey("data", "WorkflowProfile", "adhoc"),
-    ARGO,
-    WorkflowGraph(inferred=True),
-    run_kind="Workflow",
-    run_prefixes=("adhoc-",),
-    run_selector=(LabelRequirement("app", "In", ("etl",)),),
-)
 
 
 @pytest.mark.parametrize("first", ["pods", "object"])

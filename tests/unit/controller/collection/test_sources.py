@@ -35,7 +35,6 @@ from concertmaster.core.model import (
 from concertmaster.core.model.definitions import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
-from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import NeededLabels, affordable, labels_in_use, nameable
 from concertmaster.history import Store
@@ -49,6 +48,7 @@ from concertmaster.prometheus.facts.series_labels import SeriesLabels
 from concertmaster.prometheus.reader import wire
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
+from tests.support.engines.argo_definitions import PICKED
 
 NOW = 1_760_000_000.0
 DAY = 86400.0
@@ -691,14 +691,6 @@ def test_a_restart_reads_again_until_it_has_seen_enough_pods(
 
 def test_pods_that_waited_for_their_run_in_another_shard_are_read_again(reader: Reader, harness: Harness) -> None:
     """They are in its memory: nobody stored them, and the watermark is beyond them."""
-    picked = WorkflowDefinition(
-        WorkflowKey("data", "WorkflowProfile", "adhoc"),
-        ARGO,
-        WorkflowGraph(inferred=True),
-        run_kind="Workflow",
-        run_prefixes=("adhoc-",),
-        run_selector=(LabelRequirement("app", "In", ("etl",)),),
-    )
     second = MetricsSources(
         reader.settings,
         reader.keeper,
@@ -710,19 +702,19 @@ def test_pods_that_waited_for_their_run_in_another_shard_are_read_again(reader: 
         reader.now += later
         shard.collect(CollectionRequest("default", definitions, 2 * DAY, reader.now, due=True), lambda _: None)
 
-    for shard, definition in ((reader.sources, picked), (second, cronjob("etl"))):
+    for shard, definition in ((reader.sources, PICKED), (second, cronjob("etl"))):
         read(shard, definition, later=0.0)
     owned = {"pod": "adhoc-x7k2z", "owner_kind": "Workflow", "owner_name": "adhoc-x7k2z"}
     harness.pods = [replace(pod("adhoc-x7k2z", NOW + 100.0, "data"), **owned)]  # type: ignore[arg-type]
-    read(reader.sources, picked, later=300.0)
+    read(reader.sources, PICKED, later=300.0)
     assert reader.store.watermark("default", "data") == NOW + 300.0 - DELAY
-    ended = RunRecord(picked.key, "adhoc-x7k2z", NOW, NOW + 350.0, Outcome.SUCCEEDED, Source.LIVE, ())
+    ended = RunRecord(PICKED.key, "adhoc-x7k2z", NOW, NOW + 350.0, Outcome.SUCCEEDED, Source.LIVE, ())
     reader.store.add({}, records=[ended])
-    read(second, cronjob("etl"), picked, later=300.0)
-    (run,) = reader.store.runs(picked.key, definition=picked)
+    read(second, cronjob("etl"), PICKED, later=300.0)
+    (run,) = reader.store.runs(PICKED.key, definition=PICKED)
     assert [step.uid for step in run.steps] == [harness.pods[0].uid]
     looks = len(harness.looks)
-    read(second, cronjob("etl"), picked, later=300.0)
+    read(second, cronjob("etl"), PICKED, later=300.0)
     assert len(harness.looks) <= looks + 2, "only once"
 
 
