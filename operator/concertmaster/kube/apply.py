@@ -15,7 +15,16 @@ from typing import Any
 from concertmaster.core.changes.json_patch import apply, compact, difference, find, fits
 from concertmaster.core.times import parse_time
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
-from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped, by_admission
+from concertmaster.kube.errors import (
+    Conflict,
+    Forbidden,
+    KubeError,
+    NotFound,
+    Rejected,
+    Stopped,
+    Undecided,
+    by_admission,
+)
 from concertmaster.kube.objects import ObjectRef
 
 _PROMPT = 1.0  # seconds in which a write may be begun again: what allowed it was read just before
@@ -30,7 +39,7 @@ class PatchOutcome(StrEnum):
     TRIED = "tried"  # a dry run that would have succeeded
     CHANGED = "changed"  # somebody else wrote in between: a test failed
     GONE = "gone"
-    FORBIDDEN = "forbidden"  # a right is missing, or a webhook or admission policy denies it, which may end
+    FORBIDDEN = "forbidden"  # a right is missing, or admission denies it or cannot decide, which may end
     REFUSED = "refused"  # by the schema, or what admission would store is not the plan
     UNCERTAIN = "uncertain"  # no answer: the object must be read
 
@@ -86,6 +95,8 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         if isinstance(error, Forbidden) or by_admission(error):
             return WriteResult(PatchOutcome.FORBIDDEN, f"the operator may not patch {ref}: {error}")
         return _rejected(client, ref, operations, error)
+    except Undecided as error:
+        return WriteResult(PatchOutcome.FORBIDDEN, f"admission cannot decide about {ref}: {error}")
     except KubeError as error:
         return WriteResult(PatchOutcome.UNCERTAIN, str(error))
     return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, at=written_at(answer), stored=answer)

@@ -59,8 +59,12 @@ class Forbidden(KubeError):
     """The service account lacks the right (403)."""
 
 
+class Undecided(Busy):
+    """An admission webhook that must decide about the object could not be called, or failed (500): nothing was stored."""
+
+
 class Denied(Forbidden):
-    """An admission webhook or policy refuses this object (403); others may pass, and no right is missing."""
+    """An admission webhook or policy refuses this object, usually with 403; others may pass, and no right is missing."""
 
 
 class NotFound(KubeError):
@@ -97,6 +101,7 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 }
 
 _ADMISSION = re.compile(r"\bdenied (the )?request\b")  # by a webhook, by a ValidatingAdmissionPolicy
+_WEBHOOK_FAILED = re.compile(r"\bfailed calling webhook\b")
 _MAX_MESSAGE = 500
 
 
@@ -117,8 +122,10 @@ def from_status(
 ) -> KubeError:
     """The exception for an answer with HTTP code ``status``; ``what`` names the request, ``detail`` is the server's."""
     kind = _BY_STATUS.get(status) or (Busy if status >= 500 else Rejected)
-    if kind is Forbidden and _ADMISSION.search(detail):
-        kind = Denied
+    if kind is not Rejected and _ADMISSION.search(detail):
+        kind = Denied  # the code is the webhook's: 404 says nothing of the object, 500 nothing of the server
+    elif kind is Busy and _WEBHOOK_FAILED.search(detail):
+        kind = Undecided
     text = detail.strip() or reason or f"HTTP {status}"
     if len(text) > _MAX_MESSAGE:
         text = text[: _MAX_MESSAGE - 1] + "…"

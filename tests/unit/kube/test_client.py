@@ -34,6 +34,8 @@ def test_transient_faults_are_repeated(first: Answer) -> None:
         (failure(403, "Forbidden"), errors.Forbidden),
         (failure(403, "Forbidden", 'admission webhook "names" denied the request: no'), errors.Denied),
         (failure(403, "Forbidden", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"), errors.Denied),
+        (failure(500, "InternalError", 'admission webhook "names" denied the request: no'), errors.Denied),
+        (failure(404, "NotFound", 'admission webhook "names" denied the request: no'), errors.Denied),
         (failure(404, "NotFound"), errors.NotFound),
         (failure(409, "Conflict"), errors.Conflict),
         (failure(422, "Invalid"), errors.Rejected),

@@ -22,7 +22,7 @@ from concertmaster.core.text import duration
 from concertmaster.core.units import DAY, HOUR, MINUTE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
-from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Stopped
+from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Stopped, Undecided
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
@@ -85,8 +85,8 @@ class Apply:
         return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks) if isinstance(raw, dict) else None
 
     def _create(self, plan: Plan, name: str, now: float) -> dict[str, Any] | str | None:
-        """The new object, or why there is none; None: it is there by now. What is denied or rejected is tried again after a
-        pause; where a right or quota is missing, one request a cycle tells."""
+        """The new object, or why there is none; None: it is there by now. What is denied, rejected or not decided is tried
+        again after a pause; where a right or quota is missing, one request a cycle tells."""
         journal, write = self._writer.journal, (plan.namespace, plan.profile, plan.recommendation, "object")
         at, why = self._denied.get(plan.namespace, (now, ""))
         if at == now and why:
@@ -103,7 +103,7 @@ class Apply:
         except KubeError as error:
             why = f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}"
             self._writer.problems.append(why)
-            if isinstance(error, Denied | Rejected):
+            if isinstance(error, Denied | Rejected | Undecided):
                 why = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
                 self._writer.noted(partial(journal.note_refused, write, now, MINUTE, MAX_PAUSE, why))
             elif isinstance(error, Forbidden):

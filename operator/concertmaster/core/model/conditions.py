@@ -92,7 +92,7 @@ class Reason(StrEnum):
     CONTRADICTORY = "Contradictory", "Objectives of profile and policy exclude one another."
     # WriteAccess
     GRANTED = "Granted", "The operator has the rights the policy's mode needs."
-    DENIED = "Denied", "The policy's mode needs rights the operator does not have; the message carries the Helm value."
+    DENIED = "Denied", "The operator lacks a right (the message carries the Helm value), or admission denies the write."
     NOT_NEEDED = "NotNeeded", "The policy's mode needs no right to write."
     # WorkflowChange
     WAITING = "Waiting", "The plan waits for a decision."

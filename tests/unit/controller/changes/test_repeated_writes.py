@@ -111,11 +111,22 @@ DENIALS = [
         "Invalid",
         **NO_MORE,
     ),
+    errors.from_status(
+        500, "PATCH", 'admission webhook "freeze" denied the request: no changes', "InternalError", **NO_MORE
+    ),
+    errors.from_status(
+        500,
+        "PATCH",
+        'Internal error occurred: failed calling webhook "freeze": failed to call webhook: connection refused: no changes',
+        "InternalError",
+        **NO_MORE,
+    ),
 ]
+DENIED_BY = ["webhook", "webhook without a code", "policy", "webhook with code 500", "webhook that is down"]
 
 
 @pytest.mark.parametrize("stage", ["DRY", "PATCH"])
-@pytest.mark.parametrize("denial", DENIALS, ids=["webhook", "webhook without a code", "policy"])
+@pytest.mark.parametrize("denial", DENIALS, ids=DENIED_BY)
 def test_an_approved_change_survives_a_freeze_and_asks_admission_seldom(denial: errors.KubeError, stage: str) -> None:
     bed = Bed(mode="Approve")
     bed.run()
@@ -146,10 +157,10 @@ def test_an_approved_change_survives_a_freeze_and_asks_admission_seldom(denial: 
 
 def test_a_write_that_gets_no_answer_to_its_trial_is_a_problem_that_says_so() -> None:
     bed = Bed()
-    failing = errors.Busy('failed calling webhook "x": connection refused', status=500)
+    failing = errors.Busy("etcdserver: request timed out", status=500)
     bed.client.faults["DRY", TARGET] = [failing]
     bed.run()
-    assert any("is not written yet: failed calling webhook" in p for p in bed.problems)
+    assert any("is not written yet: etcdserver: request timed out" in p for p in bed.problems)
     bed.run()
     assert bed.cpu() == "1500m"
 
@@ -201,7 +212,7 @@ def creating(bed: Bed, denial: errors.KubeError | None) -> list[float]:
     return asked
 
 
-@pytest.mark.parametrize("denial", DENIALS, ids=["webhook", "webhook without a code", "policy"])
+@pytest.mark.parametrize("denial", DENIALS, ids=DENIED_BY)
 def test_a_change_whose_creation_admission_denies_is_tried_seldom_and_the_policy_says_why(
     denial: errors.KubeError,
 ) -> None:
@@ -326,14 +337,17 @@ def test_a_change_that_has_ended_asks_nobody_to_approve_it(how: str) -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_rollback_that_admission_denies_is_tried_with_pauses_and_soon_after_the_freeze(deleted: bool) -> None:
+@pytest.mark.parametrize("denial", [DENIALS[0], DENIALS[-1]], ids=[DENIED_BY[0], DENIED_BY[-1]])
+def test_a_rollback_that_admission_denies_is_tried_with_pauses_and_soon_after_the_freeze(
+    denial: errors.KubeError, deleted: bool
+) -> None:
     bed = applied()
     answers: list[float] = []
 
     def deny(method: str, path: str) -> None:
         if (method, path) == ("DRY", TARGET):
             answers.append(bed.now)
-            raise DENIALS[0]
+            raise denial
 
     bed.client.on_request = deny
     if deleted:
