@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -46,6 +47,15 @@ def iso(seconds: float | None) -> str | None:
 def weekend(seconds: float) -> bool:
     """Whether it is a Saturday or Sunday in UTC."""
     return int(seconds // DAY + 3) % 7 >= 5  # the epoch was a Thursday
+
+
+def seconds_outside(spans: Iterable[tuple[float, float]], since: float, until: float) -> float:
+    """How many of the seconds from ``since`` to ``until`` are in none of the spans."""
+    outside, last = 0.0, since
+    for begin, end in sorted(spans):
+        outside += max(0.0, min(begin, until) - last)
+        last = max(last, end)
+    return outside + max(0.0, until - last)
 
 
 def to_minute(seconds: float, *, weekday: bool = False) -> str:

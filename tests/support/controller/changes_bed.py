@@ -200,6 +200,7 @@ class Bed:
         self.behind = False
         self.outages: tuple[tuple[float, float], ...] = ()  # of the metrics source
         self.unread: dict[WorkflowKey, float] = {}  # down to which moment workflows are read
+        self.data_until: float | None = None  # of the metrics source (None: it is read until now)
         self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
         self.cronjob()
         self.policy(**apply)
@@ -253,9 +254,12 @@ class Bed:
             return None
         return [Candidate(i, self.coverage, 100.0) for i in self.items]
 
-    def run(self, seconds: float = 60.0, *, early: bool = False, unseen: Collection[str] = ()) -> dict[str, int]:
+    def run(
+        self, seconds: float = 60.0, *, early: bool = False, unseen: Collection[str] = (), unread: bool = False
+    ) -> dict[str, int]:
         """Run the stages of one cycle, ``seconds`` after the last one; returns the changes in progress by policy.
-        ``early``: the cycle stops after the changes in progress. ``unseen``: uids that the watches have not brought."""
+        ``early``: the cycle stops after the changes in progress. ``unseen``: uids that the watches have not brought.
+        ``unread``: the process has not read the metrics source before this cycle."""
         self.now += seconds
         registry = Registry()
         for kind in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES):
@@ -265,8 +269,10 @@ class Bed:
         self.stage._registry = registry
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scenario)
-        reports = {"default": report(data_until=self.now - 30.0, unread=self.unread, outages=self.outages)}
-        self.problems = self.changes.follow(scenario, subjects, reports, self.now, behind=self.behind)
+        until = self.now - 30.0 if self.data_until is None else self.data_until
+        reports = {"default": report(data_until=until, unread=self.unread, outages=self.outages)}
+        before = {} if unread else reports
+        self.problems = self.changes.follow(scenario, subjects, before, self.now, behind=self.behind)
         if early:
             return {}
         outcome = self.changes(scenario, subjects, reports, self.now, behind=self.behind)

@@ -1,10 +1,10 @@
-"""Durations in the notations that Go and Prometheus share."""
+"""Durations in the notations that Go and Prometheus share, and time outside of spans."""
 
 from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.times import parse_duration
+from concertmaster.core.times import parse_duration, seconds_outside
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,18 @@ def test_durations_add_up_their_parts(text: str, expected: float) -> None:
 @pytest.mark.parametrize("text", ["", "30", "x5s", "5s ", "1 h", "1w", "-5s", "1h" * 51])
 def test_everything_else_is_no_duration(text: str) -> None:
     assert parse_duration(text) is None
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], 100.0),
+        ([(-50.0, 10.0), (30.0, 40.0), (95.0, 300.0)], 75.0),
+        ([(30.0, 50.0), (20.0, 40.0), (35.0, 38.0)], 70.0),
+        ([(-10.0, 500.0)], 0.0),
+        ([(200.0, 300.0), (-20.0, -10.0)], 100.0),
+    ],
+)
+def test_what_several_spans_cover_counts_once(spans: list[tuple[float, float]], expected: float) -> None:
+    assert seconds_outside(spans, 0.0, 100.0) == expected
+    assert seconds_outside(spans, 100.0, 0.0) == 0.0

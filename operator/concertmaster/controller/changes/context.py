@@ -25,6 +25,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, fo
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.times import seconds_outside
 from concertmaster.core.units import DAY
 from concertmaster.engines.registry import shared_by
 
@@ -73,6 +74,12 @@ class WorkflowContext:
     def outages(self) -> tuple[tuple[float, float], ...]:
         """When the metrics source saw no pods (unix seconds)."""
         return self.report.outages if self.report is not None else ()
+
+    def seconds_read(self, moment: float) -> float:
+        """How many seconds since ``moment`` (unix seconds) the metrics source was read for: neither its outages count, nor
+        what is not read yet, nor what the operator's clock is ahead."""
+        ahead = max(0.0, self.report.clock_ahead) if self.report is not None else 0.0
+        return seconds_outside(self.outages, moment, (self.data_until or moment) - ahead)
 
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be

@@ -165,7 +165,7 @@ class Verifier:
             change.aim,
             runs,
             settings,
-            age=float("inf") if touched else context.now - applied,
+            age=float("inf") if touched else context.seconds_read(applied),
             steps=steps,
             lowered=lowered,
             around=Surroundings.of(

@@ -71,8 +71,8 @@ def verify(
     lowered: LoweredMemory | None = None,
     around: Surroundings = ALONE,
 ) -> Verification:
-    """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
-    unless it lowers a memory request."""
+    """The verification of a change of ``steps`` (empty: the whole workflow) whose runs were read for ``age`` seconds since.
+    ``lowered``: None unless it lowers a memory request."""
     common, timed = around.common, around.timed
     whole = before_after if around.own is None or failing(before_after) is None else around.own(before_after)
     sizes = comparable(whole)

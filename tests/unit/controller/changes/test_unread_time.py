@@ -1,0 +1,52 @@
+"""Time in which nothing could be read of a workflow says nothing of its change."""
+
+from __future__ import annotations
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model.enums import Verdict
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import DAY, Bed
+
+
+def three_runs_after() -> tuple[Bed, float]:
+    """A change with three runs since, of the five that a verdict takes, and when it was made."""
+    bed = applied(verify={"maxAge": "2d", "onInconclusive": "Restore"})
+    later(bed, 3)
+    assert bed.one().status["verifiedRuns"] == 3
+    return bed, bed.one().applied or 0.0
+
+
+def test_a_verification_outlasts_the_metrics_source_and_takes_the_runs_that_are_read_afterwards() -> None:
+    bed, _ = three_runs_after()
+    lost = bed.data_until = bed.now
+    for _ in range(4):
+        bed.outages = ((lost, bed.now + DAY),)
+        bed.run(DAY)
+        assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.data_until = None
+    bed.runs(12, seed=9, cpu=0.75)
+    bed.run()
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)
+
+
+def test_what_the_metrics_source_missed_itself_is_no_time_of_the_verification() -> None:
+    bed, at = three_runs_after()
+    bed.outages = ((bed.now, bed.now + 4 * DAY),)
+    bed.run(4 * DAY + 60.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.run(at + 6 * DAY - HOUR - bed.now)
+    assert bed.one().phase == "Verifying"
+    bed.run(2 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
+    assert "30 runs before and 3 after it within 2d00h: too few to tell" in bed.message(C.VERIFIED)
+
+
+def test_a_new_process_reads_before_it_ends_a_verification_for_its_age() -> None:
+    """The stage runs before the metrics are read; the operator was away for longer than a verification may last."""
+    bed, _ = three_runs_after()
+    bed.start()
+    bed.run(4 * DAY, early=True, unread=True)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.runs(12, seed=9, cpu=0.75)
+    bed.run()
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)
