@@ -1,4 +1,8 @@
-"""Values of extra metrics in the history: what users' queries said of each run, kept when the metrics have forgotten it."""
+"""Values of extra metrics in the history: what users' queries said of each run, kept when the metrics have forgotten it.
+
+They go with their runs. Those of a metric that one profile does not have stay until then: another profile of the workflow,
+which is analysed at another time, may have it, and a query that was edited may be restored.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from concertmaster.core.model.metrics import ByRun
 from concertmaster.history.sql import Connection
 
 AMOUNT = 48  # bytes of a row beside its texts
+MAX_OTHERS = 40  # metrics of which values stay beside those of the last profile; it and its policy may have 20 each
 _OF_WORKFLOW = "SELECT metric, run, step, value FROM amounts WHERE workflow = ?"
 
 
 def keep(db: Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> int:
-    """Store the values of all metrics of a workflow and delete those of other metrics; a value read later replaces an
-    earlier one. Returns the bytes of new rows."""
+    """Store the values of all metrics of a profile of a workflow, and delete those of all other metrics where these are too
+    many; a value read later replaces an earlier one. Returns the bytes of new rows."""
     known = {(m, run, step): value for m, run, step, value in db.execute(_OF_WORKFLOW, (number,))}
-    for gone in {m for m, _, _ in known} - {m.identity for m in values}:
+    others = {m for m, _, _ in known} - {m.identity for m in values}
+    for gone in others if len(others) > MAX_OTHERS else ():
         db.execute("DELETE FROM amounts WHERE workflow = ? AND metric = ?", (number, gone))
     fresh = [
         (number, run, metric.identity, step, value)

@@ -102,8 +102,8 @@ class Store(Analyses):
         return self._space.full
 
     def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
-        """Store the results of users' queries for the runs of a workflow, by run and step; values of metrics that are not
-        among ``values`` are forgotten. They count towards what the namespace may take."""
+        """Store the results of users' queries for the runs of a workflow, by run and step. They count towards what the
+        namespace may take."""
         with self._transaction():
             self._engine.claim([key.namespace])
             written = amounts.keep(self._db, rows.make_id(self._db, key), values)

@@ -21,12 +21,13 @@ from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
-from concertmaster.history import RunCache, RunsEvidence, Store
+from concertmaster.history import RunCache, RunsEvidence, Store, amounts
 from concertmaster.history.encoding import decode_executions
 from concertmaster.history.runs import stored
 from concertmaster.history.runs.settled import SettledRuns
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Place
 
 TWO = WorkflowDefinition(KEY, ARGO, WorkflowGraph((StepSpec("a"), StepSpec("b", depends_on=("a",)))))
 NOW = 1_000_000.0
@@ -141,6 +142,25 @@ def test_what_else_is_known_of_a_run_counts(store: Store) -> None:
     after = read(store, cache, of=paid)
     assert after[0].extra == {"tokens": 7.0}
     assert kept(before, after) == ["r1", "r2", "r3"]
+
+
+def test_the_profiles_of_a_workflow_do_not_delete_the_values_of_each_others_metrics(store: Store) -> None:
+    """Each is analysed at its own time, and what Prometheus has forgotten is in the history alone."""
+    warm(store)
+    tokens, size = ExtraMetric("tokens", "q"), ExtraMetric("size", "p")
+    for value in (1.0, 2.0):
+        store.add_amounts(KEY, {tokens: {"r0": {"": value}}})
+        store.add_amounts(KEY, {size: {"r1": {"": value}}})
+    found = store.runs(KEY, definition=replace(TWO, metrics=(tokens, size)))
+    assert [dict(r.extra) for r in found[:2]] == [{"tokens": 2.0}, {"size": 2.0}]
+
+
+def test_a_query_that_is_edited_all_the_time_leaves_no_more_than_a_profile_may_ask(place: Place) -> None:
+    with place.open() as store:
+        for n in range(amounts.MAX_OTHERS + 10):
+            store.add_amounts(KEY, {ExtraMetric("tokens", f"q{n}"): {"r0": {"": 1.0}}})
+            ((rows,),) = place.raw("SELECT count(*) FROM amounts")
+            assert rows <= amounts.MAX_OTHERS + 1
 
 
 def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
