@@ -89,8 +89,11 @@ class WorkflowContext:
 
     @property
     def why_not(self) -> str:
-        """Why the policy in force allows no changes; None when it does."""
-        return "; ".join(self.policy.notes) or "the policy in force only recommends"
+        """Why the policy in force allows no changes. One that cannot be read may be that which allowed them."""
+        invalid = [v.ref for v in self.snapshot.policies.views if v.policy is None]
+        near = [ref for ref in invalid if ref.namespace in (None, self.subject.entry.namespace)]
+        notes = [f"{ref} is invalid and not in force" for ref in near[:1]]
+        return "; ".join([*notes, *(self.policy.notes or ["the policy in force only recommends"])])
 
     @property
     def workflow(self) -> str:

@@ -34,7 +34,7 @@ from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
-from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, without_profile
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.units import DAY
@@ -168,17 +168,19 @@ class Changes:
         if not cycle.early:
             with self._guarded("the changes that were kept", cycle.outcome):
                 self._kept.begin(listed, self._reads)
+        unread = [s for s in cycle.subjects if s.policy is None]
+        invalid = {(s.entry.namespace, s.entry.name): s.resolved.finding.message for s in unread}
         for orphans in self._workflows(cycle, listed):
             self._writer.tally.count_in_progress(orphans)
             for change in orphans:
                 with self._guarded(str(change.ref), cycle.outcome):
-                    self._profile_gone(change, cycle.now)
+                    self._without_profile(change, invalid.get((change.namespace, change.profile)), cycle.now)
         refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in cycle.subjects}
         for note in self._writer.events(refs):
             self._events.post(note)
 
     def _workflows(self, cycle: _Cycle, listed: Sequence[WorkflowChangeView]) -> Iterable[list[WorkflowChangeView]]:
-        """Each workflow with changes, or whose policy allows some. Returns the changes without a profile, if not early."""
+        """Each workflow with changes, or whose policy allows some. Returns those without a profile to read, if not early."""
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
@@ -187,9 +189,10 @@ class Changes:
         facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
         control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
         for subject in cycle.subjects:
+            if subject.policy is None:
+                continue
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
-            due = any(c.phase in IN_FLIGHT for c in mine) if cycle.early else mine or _may_change(subject)
-            if subject.policy is None or not due:
+            if not (any(c.phase in IN_FLIGHT for c in mine) if cycle.early else mine or _may_change(subject)):
                 continue
             cycle.heartbeat("changes")
             context = WorkflowContext(
@@ -242,14 +245,11 @@ class Changes:
             log.exception("%s failed in an unexpected way", what)
             outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
-    def _profile_gone(self, change: WorkflowChangeView, now: float) -> None:
-        """A change whose profile does not exist."""
-        decision = without_profile(change.phase, change.profile)
-        if decision.step in (Step.ORPHAN, Step.SETTLE_AND_ORPHAN):
-            self._verifier.without_profile(change, decision.reason, now)
-        elif decision.step is Step.WITHDRAW:
-            self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
-        elif change.phase in FINISHED and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:
+    def _without_profile(self, change: WorkflowChangeView, invalid: str | None, now: float) -> None:
+        """A change whose profile does not exist, or (``invalid``: why) cannot be read."""
+        if change.phase not in FINISHED:
+            self._verifier.without_profile(change, invalid, now)
+        elif invalid is None and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:
             with suppress(Forbidden):  # where changes are not allowed any more, they stay and harm nobody
                 self._writer.delete(change)
 

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.phases import written
+from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
 from concertmaster.core.changes.reconcile import (
     FINISHED,
@@ -25,6 +26,7 @@ from concertmaster.core.changes.reconcile import (
     TargetState,
     before_verification,
     in_flight,
+    without_profile,
 )
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
@@ -92,15 +94,21 @@ class Verifier:
                 return self._verify(context, change, observed.out_of_bounds, early)
         return None  # the next cycle reads again
 
-    def without_profile(self, change: WorkflowChangeView, why: str, now: float) -> WorkflowChangeView | None:
-        """Leave a change in progress whose profile is gone as it is."""
+    def without_profile(self, change: WorkflowChangeView, invalid: str | None, now: float) -> WorkflowChangeView | None:
+        """Leave a change that is not finished as it is, as its profile does not exist, or (``invalid``: why) cannot be
+        read."""
+        decision = without_profile(change.phase, change.profile, invalid)
+        if decision.step is Step.WAIT:
+            return change
+        if decision.step is Step.WITHDRAW:
+            return self._writer.carry_out(change, superseded(decision.reason, decision.because), now)
         if (wrong := change.forged()) is not None:
             return self._rollback.distrust(change, wrong, now)
         state = TargetState.UNKNOWN
         if change.phase == ChangePhase.VERIFYING:
             with suppress(Forbidden):  # where the right to read went as well, it is an orphan all the same
                 state = self._writer.target_state(change, self._writer.target(change))
-        return self.orphan(change, Reason.PROFILE_GONE, why, now, state)
+        return self.orphan(change, decision.because, decision.reason, now, state)
 
     def orphan(
         self,

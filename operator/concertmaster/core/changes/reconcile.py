@@ -153,9 +153,15 @@ def after_verdict(observed: ObservedState, target: TargetState, *, changed: bool
     return NextStep(Step.VERIFY)
 
 
-def without_profile(phase: str, profile: str) -> NextStep:
-    """The next step of a change whose profile does not exist."""
-    text = f"WorkflowProfile {profile} does not exist"
+def without_profile(phase: str, profile: str, invalid: str | None = None) -> NextStep:
+    """The next step of a change whose profile does not exist, or (``invalid``: why) cannot be read. A proposal waits for one
+    that will be read again."""
+    gone, because = f"WorkflowProfile {profile} does not exist", Reason.PROFILE_GONE
+    if invalid is not None:
+        gone, because = f"WorkflowProfile {profile} cannot be read: {invalid}", Reason.INVALID_SPEC
     if phase in IN_FLIGHT:
-        return NextStep(Step.SETTLE_AND_ORPHAN if phase == ChangePhase.APPLIED else Step.ORPHAN, text)
-    return NextStep(Step.WAIT) if phase in FINISHED else NextStep(Step.WITHDRAW, text)
+        step = Step.SETTLE_AND_ORPHAN if phase == ChangePhase.APPLIED else Step.ORPHAN
+        return NextStep(step, gone, because=because)
+    if phase in FINISHED or invalid is not None:
+        return NextStep(Step.WAIT)
+    return NextStep(Step.WITHDRAW, gone, because=because)

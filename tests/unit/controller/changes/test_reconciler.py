@@ -903,6 +903,47 @@ def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_und
         assert bed.cpu() == "2"
 
 
+@pytest.mark.parametrize("what", ["profile", "policy"])
+def test_what_cannot_be_read_any_more_orphans_a_change_until_it_can(what: str) -> None:
+    """Valid for another version, say: whether it would still allow changes is not known, and nobody may be left to guess."""
+    bed = applied()
+    resource, name = (PROFILES, "etl") if what == "profile" else (POLICIES, "team")
+    spec = bed.client.objects[resource.path("demo", name)]["spec"]
+    wrong = {"workflowRef": {"name": 5}} if what == "profile" else {"apply": {"mode": "Auto", "cooldown": "soon"}}
+    bed.client.objects[resource.path("demo", name)]["spec"] = {**spec, **wrong}
+    later(bed, 3, 3000.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert bed.state(C.ORPHANED) == ("True", "InvalidSpec" if what == "profile" else "PolicyGone")
+    said = bed.message(C.ORPHANED)
+    assert said.startswith(
+        "WorkflowProfile etl cannot be read: spec.workflowRef."
+        if what == "profile"
+        else "OptimizationPolicy/team is invalid and not in force; "
+    )
+    assert "To roll the change back: kubectl -n demo patch cronjob etl" in said
+    assert "delete this object" not in said
+    assert "ChangeOrphaned" in bed.reported()
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    bed.client.objects[resource.path("demo", name)]["spec"] = spec
+    bed.run()
+    assert (bed.one().verdict, bed.cpu(), bed.state(C.ORPHANED)[0]) == (Verdict.WORSE, "2", "False")
+
+
+def test_a_decision_waits_for_a_profile_that_cannot_be_read() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.decide("Approve")
+    profile = bed.client.objects[PROFILES.path("demo", "etl")]
+    spec, profile["spec"] = profile["spec"], {"workflowRef": {"name": 5}}
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
+    profile["spec"] = spec
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+
+
 @pytest.mark.parametrize("how", ["undone", "deleted"])
 def test_a_change_that_a_person_undid_without_a_policy_has_ended(how: str) -> None:
     """Its condition says how, and otherwise asks for it for ever."""

@@ -97,3 +97,5 @@ def test_a_change_without_its_profile(phase: str) -> None:
     if phase == ChangePhase.APPLIED:
         expected = Step.SETTLE_AND_ORPHAN  # whether it was written is not known yet
     assert without_profile(phase, "etl").step is expected
+    unread = without_profile(phase, "etl", "spec.graph: ...")
+    assert unread.step is (expected if phase in IN_FLIGHT else Step.WAIT), "what is proposed may still be made"

@@ -73,7 +73,12 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
     already orphaned for, if it is."""
     if known == reason.value:
         return Transition(None)
-    keep = "" if reason in (Reason.POLICY_GONE, Reason.PROFILE_GONE) else " To keep it, delete this object."
+    resumes = reason in (
+        Reason.POLICY_GONE,
+        Reason.PROFILE_GONE,
+        Reason.INVALID_SPEC,
+    )  # then, to delete it rolls it back
+    keep = "" if resumes else " To keep it, delete this object."
     message = f"{text}; nothing more is written.{keep} To roll the change back: {undo}"
     return Transition(
         None, (ConditionUpdate(C.ORPHANED, True, reason, message),), event=ChangeEvent("ChangeOrphaned", text)
