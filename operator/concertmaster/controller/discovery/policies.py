@@ -265,11 +265,15 @@ def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
             f"other policies win for all {facts.overridden} profiles {name} selects; raise spec.priority to change that"
         )
     where = f"in namespace {name.namespace}" if name.namespace else "in the namespaces it reaches"
+    scope = f"-n {name.namespace}" if name.namespace else "-A"
+    against = f"check spec.selector against: kubectl get wfp {scope} --show-labels"
+    if facts.discovered:
+        return f"discovery found {count(facts.discovered, 'target')}, but no profile {where} is selected; {against}"
     if policy.spec.discover:
         return (
             f"no profile {where} is selected and discovery found no target; check the selectors and the targets' labels"
         )
-    return f"no profile {where} is selected; check spec.selector against: kubectl get wfp --show-labels"
+    return f"no profile {where} is selected; {against}"
 
 
 def _metrics(policy: AnyPolicy, sources: Sequence[str], reports: Mapping[str, SourceReport]) -> ConditionUpdate:

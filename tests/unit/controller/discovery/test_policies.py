@@ -70,3 +70,16 @@ def test_a_policy_ranks_what_it_governs_and_adds_it_up() -> None:
         "demo/a right-size: 2 USD a month (confidence 91%, effort Low, risk Low); Right-size a",
     ]
     assert (status["totals"]["moneyPerMonth"], status["totals"]["minor"]) == ("32 USD", 7)
+
+
+def test_a_selector_that_leaves_out_what_discovery_finds_is_named_as_the_cause() -> None:
+    """ "Discovery found no target" beside the column DISCOVERED with 3 sent people to look at the wrong field."""
+    discover = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+    condition = ready({"discover": discover}, PolicyFacts(discovered=3))
+    assert (condition["status"], condition["reason"]) == ("False", "NoMatches")
+    assert condition["message"] == (
+        "discovery found 3 targets, but no profile in namespace etl is selected; check spec.selector against: "
+        "kubectl get wfp -n etl --show-labels"
+    )
+    assert "discovery found no target" in ready({"discover": discover}, PolicyFacts())["message"]
+    assert "kubectl get wfp -n etl --show-labels" in ready({}, PolicyFacts())["message"]
