@@ -403,7 +403,7 @@ def test_rules_and_rights_a_policy_lacks_are_reported(
                 (c := condition(get(bed, "opol", namespace, "team"), "WriteAccess")).get("reason") == "Denied" and c
             ),
         )
-        assert f"apply.namespaces={{{namespace}}}" in denied["message"]
+        assert f"add {namespace} to apply.namespaces" in denied["message"]
         ready = condition(get(bed, "opol", namespace, "team"), "Ready")
         assert ready["reason"] == "UnknownRule"
         assert "no-such-rule" in ready["message"]

@@ -28,19 +28,20 @@ from concertmaster.api.resolve import resolve
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import in_the_way
+from concertmaster.controller.discovery.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
-from concertmaster.core.changes.situation import PastChange, Situation
+from concertmaster.core.changes.situation import ClusterFacts, PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
@@ -138,6 +139,7 @@ class PlanReader:
         self._everyone = [WorkflowChangeView(o) for o in self._list(CHANGES, self._namespace)]
         self._changes = [c for c in self._everyone if (c.namespace, c.profile) == (self._namespace, self._name)]
         self._policy, self._unreadable = Policy(), ""
+        self._access: conditions.ConditionDocument | None = None
         try:
             self._policy = self._resolve_policy()
         except ValidationError as error:
@@ -221,7 +223,7 @@ class PlanReader:
         lines = [line for c in self._changes if (line := c.line()) is not None]
         until = self._status.get("dataUntil")
         reader = FactReader(self._client, AccessChecker(self._client), secure=True)
-        facts = reader.read(made, raw, None, str(self._ref.get("name")))
+        facts = self._with_write_access(made, reader.read(made, raw, None, str(self._ref.get("name"))))
         return Situation(
             now=time.time(),
             policy=self._policy,
@@ -234,6 +236,15 @@ class PlanReader:
             coverage=1.0,  # sizes are only recommended where enough was sampled
             withdrawn=withdrawn(lines, made.rule, f"{self._namespace}/{self._name}"),
         )
+
+    def _with_write_access(self, made: Plan, facts: ClusterFacts) -> ClusterFacts:
+        """The operator's own right to write, by the policy's condition: the API server would answer for the caller."""
+        resource = target_resource(made.target.api_version, made.target.kind)
+        if resource is None:
+            return facts
+        right = Right("patch", resource, made.target.namespace if resource.namespaced else None)
+        unknown = {**facts.unknown, "write_access": "the policy's condition WriteAccess does not say"}
+        return replace(facts, write_access=granted(self._access, right), unknown=unknown)
 
     def _resolve_policy(self) -> Policy:
         profile = WorkflowProfile.parse(declared(self._raw))
@@ -249,9 +260,9 @@ class PlanReader:
             labels = {}
         winner = select(profile, policies, wide, labels).winner
         if winner is not None:
-            access = conditions.find(self._own_conditions(winner), ConditionType.WRITE_ACCESS)
-            if access is not None and access.get("status") == "False":
-                self._notes.append(str(access.get("message")))
+            self._access = conditions.find(self._own_conditions(winner), ConditionType.WRITE_ACCESS)
+            if self._access is not None and self._access.get("status") == "False":
+                self._notes.append(str(self._access.get("message")))
         return resolve(profile, winner)
 
     def _own_conditions(self, policy: AnyPolicy) -> Sequence[Mapping[str, Any]]:

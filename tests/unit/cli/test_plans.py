@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.cli.plans import PlanReader, edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
+from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, target_resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenarios import SCENARIOS
 
@@ -92,3 +92,33 @@ def test_a_status_line_without_risk_is_taken_for_risky() -> None:
     found = recommendation_of({"id": "cpu-request.train", "action": "Lower it"})
     assert (found.rule, found.step, found.risk.value) == ("cpu-request", "train", "High")
     assert "WorkflowTemplate" in PATCHABLE
+
+
+def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() -> None:
+    """The API server would say whether whoever calls has it: an administrator has, although the operator has not."""
+    client, pointer = MemoryClient(), "/spec/jobTemplate/spec/parallelism"
+    cronjob = target_resource("batch/v1", "CronJob")
+    assert cronjob is not None
+    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
+    client.put(NAMESPACES, None, "demo")
+    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
+    item = {"id": "parallelism", "action": "Raise it", "edits": [{"pointer": pointer, "current": "2", "proposed": "4"}]}
+
+    def reported(reason: str, message: str, *, mine: bool) -> str:
+        client.allows = lambda _: mine  # type: ignore[method-assign]
+        status = "True" if reason == "Granted" else "False" if reason == "Denied" else "Unknown"
+        said = {"type": "WriteAccess", "status": status, "reason": reason, "message": message}
+        client.put(POLICIES, "demo", "team", spec={"apply": {"mode": "Auto"}}, status={"conditions": [said]})
+        lines = "\n".join(PlanReader(client, profile).lines(item)).splitlines()
+        return next(" ".join(line.split()) for line in lines if "write-access" in line)
+
+    where = "in namespace demo; nothing is changed there"
+    denied = f"mode is Auto, but the operator may not patch cronjobs.batch {where}"
+    assert reported("Denied", denied, mine=True).startswith("blocked write-access the operator may not patch CronJob")
+    other = f"mode is Auto, but the operator may not patch pipelines.tekton.dev {where}"
+    assert reported("Denied", other, mine=False) == "passed write-access the operator may patch CronJob"
+    many = "mode is Auto, but the operator may not patch a, patch b, patch c and 4 more; nothing is changed there"
+    assert reported("Denied", many, mine=True).startswith("blocked")
+    assert reported("Granted", "the operator may make the changes", mine=False).startswith("passed")
+    assert "WriteAccess does not say" in reported("Pending", "the API server could not be asked", mine=True)

@@ -617,7 +617,7 @@ def test_auto_without_rights_is_reported_with_the_value_to_set(bed: Bed) -> None
     bed.client.allows = allows  # type: ignore[method-assign]
     bed.run()
     assert bed.state(POLICIES, "team")["WriteAccess"] == ("False", "Denied")
-    assert "apply.namespaces={demo}" in bed.message("WriteAccess", POLICIES, "team")
+    assert "Set apply.enabled to true and add demo to apply.namespaces" in bed.message("WriteAccess", POLICIES, "team")
 
 
 def test_a_pipeline_that_runs_tasks_needs_the_right_to_change_those() -> None:

@@ -1,15 +1,17 @@
 """The condition WriteAccess: whether the operator has the rights that the mode of a policy needs.
 
-Without it, mode Auto on a read-only installation would silently do nothing. The message carries the Helm values
-to set, since that is where the right comes from.
+Without it, mode Auto on a read-only installation would silently do nothing. The message names the Helm values to
+change, since that is where the right comes from, and no command: ``--set`` replaces a list, and the namespaces that are
+in it already would lose their rights.
 """
 
 from __future__ import annotations
 
-from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.api.conditions import ConditionDocument, ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.discovery.policies import MAX_REVIEWS, PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
+from concertmaster.core.text import listing
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
 
@@ -39,14 +41,23 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     if not denied:
         return _is(True, Reason.GRANTED, f"the operator may make the changes mode {mode} asks for")
     places = sorted({r.namespace for r in denied if r.namespace})
-    value = f"apply.enabled=true,apply.namespaces={{{','.join(places)}}}" if places else "apply.enabled=true"
-    listed = "; ".join(str(r) for r in denied[:3]) + (f" (and {len(denied) - 3} more)" if len(denied) > 3 else "")
+    added = f" and add {listing(places, len(places))} to apply.namespaces" if places else ""
     return _is(
         False,
         Reason.DENIED,
-        f"mode is {mode}, but the operator may not {listed}; nothing will be changed. Grant it with "
-        f"helm upgrade --reuse-values --set '{value}', or set apply.mode to Recommend",
+        f"mode is {mode}, but the operator may not {listing([str(r) for r in denied])}; nothing is changed there. Set "
+        f"apply.enabled to true{added} in the chart's values, or set apply.mode to Recommend",
     )
+
+
+def granted(condition: ConditionDocument | None, right: Right) -> bool | None:
+    """What the condition says of one right of the operator's: for others, who may have it themselves or not. None where it
+    says nothing, as in mode Recommend."""
+    if condition is None or condition.get("reason") not in (Reason.GRANTED, Reason.DENIED):
+        return None
+    message = str(condition.get("message"))
+    # Of many denied rights the message names the first.
+    return condition["reason"] == Reason.GRANTED or not (str(right) in message or " more" in message)
 
 
 def _is(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:

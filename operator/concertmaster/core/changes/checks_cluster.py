@@ -109,7 +109,8 @@ def write_access(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks without permission to patch the target; the condition WriteAccess names the Helm value to set."""
     access = situation.facts.write_access
     if access is None:
-        return blocked("the API server could not be asked about the right to write", waiting=True)
+        why = situation.facts.unknown.get("write_access", "the API server could not be asked about the right to write")
+        return blocked(why, waiting=True)
     if not access:
         remedy = "the policy's condition WriteAccess has the value to set"
         return blocked(f"the operator may not patch {plan.target.kind}; {remedy}")
