@@ -135,8 +135,11 @@ def test_extra_matchers_that_select_nothing_are_the_finding(make_prometheus: Mak
 def test_an_empty_store_fails_what_a_recommendation_needs(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus().url)
     assert checks["metrics source"].mark is DiagnosticStatus.OK
-    assert checks["kube_pod_info"].mark is DiagnosticStatus.FAIL
-    assert checks["kube_pod_created"].mark is DiagnosticStatus.WARN
+    assert [n for n, check in checks.items() if check.mark is DiagnosticStatus.FAIL] == [
+        "kube-state-metrics",
+        "cAdvisor",
+    ]
+    assert {"labels", "honor_labels", "cgroup id", "one cluster", "scrape interval"}.isdisjoint(checks)
 
 
 def test_a_store_that_does_not_answer_is_one_finding() -> None:

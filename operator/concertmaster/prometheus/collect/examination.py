@@ -50,6 +50,32 @@ class Diagnostic:
     fix: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Exporter:
+    """Who exports the series of a prefix: what stays unknown without any of them, and what to do then."""
+
+    name: str
+    prefix: str
+    effect: str
+    fix: str
+
+
+_EXPORTERS = (
+    _Exporter(
+        "kube-state-metrics",
+        "kube_",
+        "no pod can be assigned to a run",
+        "let the metrics source scrape kube-state-metrics; where it does, correct that scrape's metric relabelling",
+    ),
+    _Exporter(
+        "cAdvisor",
+        "container_",
+        "CPU and memory use stay unknown",
+        f"let the metrics source scrape the kubelets' /metrics/cadvisor; where it does, correct {_KUBELET}",
+    ),
+)
+
+
 class Examination:
     """The checks of one source at one moment (unix seconds), from the most basic one up."""
 
@@ -66,13 +92,22 @@ class Examination:
         yield reach
         if reach.mark is DiagnosticStatus.FAIL:
             return
-        for series in SERIES:
-            yield self._guard(series.name, partial(self._series, series))
-        yield self._guard("labels", self._labels)
-        yield self._guard("honor_labels", self._honor_labels)
-        yield self._guard("cgroup id", self._cgroup_id)
-        yield self._guard("one cluster", self._clusters)
-        yield self._guard("scrape interval", self._interval)
+        there: set[str] = set()
+        for exporter in _EXPORTERS:
+            checks = self._exported(exporter)
+            there |= {check.name for check in checks if check.mark is DiagnosticStatus.OK}
+            yield from checks
+        # Of series that are not there nothing else is said: "ok" would be the answer of an empty set.
+        if there:
+            yield self._guard("labels", self._labels)
+        if "kube_pod_info" in there:
+            yield self._guard("honor_labels", self._honor_labels)
+        if queries.WORKING_SET in there:
+            yield self._guard("cgroup id", self._cgroup_id)
+        if there:
+            yield self._guard("one cluster", self._clusters)
+        if queries.WORKING_SET in there:
+            yield self._guard("scrape interval", self._interval)
         yield self._guard("retention", self._retention)
         yield self._guard("recording rules", self._recorded)
         yield self._clock()
@@ -95,6 +130,17 @@ class Examination:
         self._value("vector(1)", "reachability")
         version = f"version {info.version}" if info.version else "its version is unknown"
         return Diagnostic("metrics source", DiagnosticStatus.OK, f"{self._client.source.url} answers, {version}")
+
+    def _exported(self, exporter: _Exporter) -> list[Diagnostic]:
+        """The checks of one exporter's series: one for all where it has none, which no allow-list explains."""
+        series = [s for s in SERIES if s.name.startswith(exporter.prefix)]
+        checks = [self._guard(s.name, partial(self._series, s)) for s in series]
+        if any(
+            check.mark is DiagnosticStatus.OK or check.fix != s.fix for check, s in zip(checks, series, strict=True)
+        ):
+            return checks
+        result = f"none of its {len(series)} series in the last {_HOURS} h: {exporter.effect}"
+        return [Diagnostic(exporter.name, DiagnosticStatus.FAIL, result, exporter.fix)]
 
     def _series(self, series: RequiredSeries) -> Diagnostic:
         count = self._value(f"count({self._over(series.name)})", series.name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.settings import MetricsSource
@@ -28,8 +30,53 @@ def test_missing_series_are_the_finding_where_all_clusters_are_too_many_to_be_co
         found: dict[str, Diagnostic] = {
             check.name: check for check in Examination(PrometheusClient(source), 1_000_000.0).run()
         }
-    pods = found["kube_pod_info"]
-    assert pods.mark is DiagnosticStatus.FAIL and pods.result.startswith("no series in the last 6 h")
+    pods = found["kube-state-metrics"]
+    assert pods.mark is DiagnosticStatus.FAIL and pods.result.startswith("none of its 9 series in the last 6 h")
+
+
+@pytest.mark.parametrize(
+    ("absent", "named", "unasked"),
+    [
+        (
+            "kube_",
+            {"kube-state-metrics": "let the metrics source scrape kube-state-metrics"},
+            {"honor_labels"},
+        ),
+        ("container_", {"cAdvisor": "let the metrics source scrape the kubelets'"}, {"cgroup id", "scrape interval"}),
+        (
+            "",
+            {
+                "kube-state-metrics": "let the metrics source scrape kube-state-metrics",
+                "cAdvisor": "let the metrics source scrape the kubelets'",
+            },
+            {"honor_labels", "labels", "one cluster", "cgroup id", "scrape interval"},
+        ),
+    ],
+    ids=["no kube-state-metrics", "no cAdvisor", "empty"],
+)
+def test_an_exporter_without_any_series_is_one_finding_and_nothing_is_called_good_of_it(
+    absent: str, named: dict[str, str], unasked: set[str]
+) -> None:
+    """ "Container series carry the cgroup path" was ``ok`` where there were none, and an allow-list was to blame for an
+    exporter that nobody scrapes."""
+
+    def answer(asked: Asked) -> Reply:
+        if not asked.path.endswith("/query"):
+            return success({})
+        there = "last_over_time" not in asked.query or f"last_over_time({absent or 'kube_'}" not in asked.query
+        there = there and (bool(absent) or "last_over_time(container_" not in asked.query)
+        return vector([({}, 1)] if there else [])
+
+    with running() as store:
+        store.script = answer
+        source = MetricsSource.model_validate({"name": "main", "url": store.url})
+        with PrometheusClient(source) as client:
+            found = {check.name: check for check in Examination(client, 1_000_000.0).run()}
+    failed = {name: check.fix for name, check in found.items() if check.mark is DiagnosticStatus.FAIL}
+    assert {name: fix[: len(named.get(name, ""))] for name, fix in failed.items() if name != "labels"} == named
+    assert unasked.isdisjoint(found)
+    series = [name for name in found if name.startswith(("kube_", "container_"))]
+    assert not [name for name in series if not absent or name.startswith(absent)]
 
 
 def test_a_clock_that_is_wrong_is_a_warning() -> None:
