@@ -17,7 +17,7 @@ from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import POLICIES, PROFILES
+from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
@@ -43,8 +43,8 @@ def test_it_asks_the_cluster_of_the_context(client: MemoryClient, monkeypatch: p
     assert asked == ["prod"]
 
 
-def states() -> list[Diagnostic]:
-    return [check for check in doctor.cluster(None, None) if check.mark is DiagnosticStatus.WARN]
+def states(mark: DiagnosticStatus = DiagnosticStatus.WARN) -> list[Diagnostic]:
+    return [check for check in doctor.cluster(None, None) if check.mark is mark]
 
 
 def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client: MemoryClient) -> None:
@@ -55,10 +55,38 @@ def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client:
     for number in range(20):
         client.put(PROFILES, "demo", f"etl-{number:02}", status={"conditions": down})
     client.put(POLICIES, "demo", "team", spec={"discover": [{}]}, status={"conditions": down[1:]})
-    (line,) = states()
+    (line,) = states(DiagnosticStatus.FAIL)
     assert line.name == "OptimizationPolicy demo/team and 20 more"
     assert line.result == "MetricsAvailable is False (SourceUnreachable)"
     assert line.fix == "SourceUnreachable, do this"
+    answer = CliRunner().invoke(doctor.command, [])
+    assert answer.exit_code == 1
+    assert "20 objects" in answer.output and "1 object\n" in answer.output
+    assert "Not checked: the metrics source. Add --prometheus URL" in answer.output
+
+
+def test_a_query_of_a_users_own_prevents_nothing(client: MemoryClient) -> None:
+    client.put(PROFILES, "demo", "a", status={"conditions": [condition("MetricsAvailable", "False", "QueryInvalid")]})
+    assert [line.result for line in states()] == ["MetricsAvailable is False (QueryInvalid)"]
+
+
+def test_what_only_ready_says_is_not_hidden_by_another_condition(client: MemoryClient) -> None:
+    down = condition("MetricsAvailable", "False", "SourceUnreachable")
+    client.put(POLICIES, "demo", "team", status={"conditions": [condition("Ready", "False", "NoMatches"), down]})
+    gone = [condition("Ready", "False", "NotFound"), condition("TargetResolved", "False", "NotFound")]
+    client.put(PROFILES, "demo", "a", status={"conditions": gone})
+    assert [line.result for line in states()] == ["Ready is False (NoMatches)", "TargetResolved is False (NotFound)"]
+
+
+def test_a_change_that_nobody_rolls_back_any_more_is_named_while_it_is_in_force(client: MemoryClient) -> None:
+    client.put(PROFILES, "demo", "a", status={"conditions": [condition("Ready", "True", "Analyzed")]})
+    orphan = [condition("Verified", "Unknown", "Pending"), condition("Orphaned", "True", "NotInJournal")]
+    client.put(CHANGES, "demo", "lost", status={"phase": "Verifying", "conditions": orphan})
+    client.put(CHANGES, "demo", "undone", status={"phase": "Conflict", "conditions": orphan})
+    client.put(CHANGES, "demo", "kept", status={"phase": "Verifying", "conditions": orphan[:1]})
+    (line,) = states()
+    assert (line.name, line.result) == ("WorkflowChange demo/lost", "Orphaned is True (NotInJournal)")
+    assert line.fix == "NotInJournal, do this"
 
 
 def test_causes_are_listed_by_the_number_of_objects(client: MemoryClient) -> None:

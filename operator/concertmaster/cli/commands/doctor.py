@@ -18,11 +18,12 @@ from concertmaster.cli import cluster_options, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.history import DatabaseAddress, HistoryError, server_state
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
-from concertmaster.kube.objects import CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
 
@@ -59,6 +60,9 @@ def command(
             checks += _print_checks("Archives of engines", archives(configured))
     if not skip_cluster:
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
+    if not source.named:
+        say("Not checked: the metrics source. Add --prometheus URL, with its address from here")
+        say("")
     bad = [c for c in checks if c.mark is DiagnosticStatus.FAIL]
     warned = sum(c.mark is DiagnosticStatus.WARN for c in checks)
     say(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
@@ -158,7 +162,7 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
         return Diagnostic(
             resource.plural, DiagnosticStatus.FAIL, str(error), "give yourself the right to list it, or ask who has it"
         )
-    return Diagnostic(resource.plural, DiagnosticStatus.OK, f"{count} objects")
+    return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 
 
 @dataclass(slots=True)
@@ -171,15 +175,23 @@ class _Cause:
     message: str
     names: list[str] = field(default_factory=list)
 
+    @property
+    def prevents(self) -> bool:
+        """Whether there can be no recommendations up to date: nothing is read. A query of a user's own is not needed."""
+        return (self.type, self.status) == ("MetricsAvailable", "False") and self.reason != "QueryInvalid"
+
 
 def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
     causes: dict[tuple[str, str], _Cause] = {}
     unseen: list[str] = []
     watched = 0
-    for resource in (CLUSTER_POLICIES, POLICIES, PROFILES):
+    for resource in (CLUSTER_POLICIES, POLICIES, PROFILES, CHANGES):
         try:
             for raw in client.items(resource.path(namespace)):
+                if resource is CHANGES:
+                    _orphaned(raw, causes)
+                    continue
                 watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
                 if not _learn(resource, raw, causes):
                     unseen.append(_name(resource, raw))
@@ -199,26 +211,42 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
         yield Diagnostic(
             _objects(cause.names),
-            DiagnosticStatus.WARN,
+            DiagnosticStatus.FAIL if cause.prevents else DiagnosticStatus.WARN,
             f"{cause.type} is {cause.status} ({cause.reason})",
             cause.message,
         )
 
 
 def _learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> bool:
-    """Add the conditions of one object that are not True; whether it has conditions at all. Ready repeats what another
-    condition says and counts only where it stands alone."""
+    """Add the conditions of one object that are not True; whether it has conditions at all. Ready often repeats what
+    another condition says, with its reason or as Stale, and does not count then."""
     conditions = (raw.get("status") or {}).get("conditions") or []
     bad = [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
-    if len(bad) > 1:
-        bad = [c for c in bad if c.get("type") != "Ready"]
+    others = [c for c in bad if c.get("type") != "Ready"]
+    repeated = {"Stale", *(c.get("reason") for c in others)} if others else set()
     for condition in bad:
-        kind, reason = str(condition.get("type")), str(condition.get("reason"))
-        known = causes.setdefault(
-            (kind, reason), _Cause(kind, str(condition.get("status")), reason, str(condition.get("message", "")))
-        )
-        known.names.append(_name(resource, raw))
+        if condition.get("type") != "Ready" or condition.get("reason") not in repeated:
+            _add(resource, raw, condition, causes)
     return bool(conditions)
+
+
+def _orphaned(raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> None:
+    """Add a change that the operator has applied and does not roll back by itself any more."""
+    status = raw.get("status") or {}
+    if status.get("phase") in IN_FLIGHT:
+        for condition in status.get("conditions") or []:
+            if (condition.get("type"), condition.get("status")) == ("Orphaned", "True"):
+                _add(CHANGES, raw, condition, causes)
+
+
+def _add(
+    resource: Resource, raw: Mapping[str, Any], condition: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]
+) -> None:
+    kind, reason = str(condition.get("type")), str(condition.get("reason"))
+    known = causes.setdefault(
+        (kind, reason), _Cause(kind, str(condition.get("status")), reason, str(condition.get("message", "")))
+    )
+    known.names.append(_name(resource, raw))
 
 
 def _name(resource: Resource, raw: Mapping[str, Any]) -> str:

@@ -184,7 +184,7 @@ def _expirations(profile: WorkflowProfile) -> list[float]:
 def _due(result: AnalysisResult, now: float) -> str:
     due = next_run(result.analysis.definition, now)
     if due is None:
-        return ""
+        return "; it is suspended" if result.analysis.definition.suspended else ""
     return f"; the next run is expected {to_minute(due, weekday=True)}"
 
 
@@ -197,7 +197,8 @@ def ready(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
         message = (
             f"no finished run in {window}{_due(result, case.now)}{_noted(result)}; if there were runs, see why with:"
         )
-        command = f"kubectl concertmaster doctor -n {shlex.quote(analysis.definition.key.namespace)}"
+        namespace = shlex.quote(analysis.definition.key.namespace)
+        command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, f"{message} {command}")
     if not analysis.enough:
         known = sum(r.outcome.over for r in analysis.runs)

@@ -85,7 +85,10 @@ def test_runs_beyond_those_at_hand_are_not_taken_for_whole_days() -> None:
 def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why() -> None:
     message = analyzed(runs=()).ready.message
     assert message.startswith("no finished run in 14d")
-    assert message.endswith("; if there were runs, see why with: kubectl concertmaster doctor -n demo")
+    assert message.endswith("; if there were runs, see why with: kubectl concertmaster doctor -n demo --prometheus URL")
+    paused = replace(CASE.definition, suspended=True)
+    message = analyze_profile(replace(case(runs=()), definition=paused)).ready.message
+    assert message.startswith("no finished run in 14d; it is suspended; if")
 
 
 def test_too_few_runs_make_no_baseline() -> None:
