@@ -1,5 +1,8 @@
 """Cron schedules: the next start of a workflow, and the change windows of a policy.
 
+Workflows start as the controllers of Kubernetes and Argo read a schedule (github.com/robfig/cron/v3): a time that the clocks
+skip brings no start, one that they repeat brings two, and a day field such as ``*/2`` is a list of days, not any day.
+
 A window opens at each time given by its cron schedule in its own time zone and stays open for a fixed number of seconds: it
 does not stay open an hour longer when clocks are set back, and a skipped local time opens it at the next valid one (cronsim
 follows Debian's cron there).
@@ -8,6 +11,8 @@ follows Debian's cron there).
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -31,6 +36,9 @@ _NAMED = {
     "@hourly": "0 * * * *",
 }
 _FIELDS = 5
+_ZONED = re.compile(r"(?:CRON_)?TZ=(\S*)\s+(.*)")
+_EVERY_OTHER = re.compile(r"\*(?=/0*(?:[2-9]|1\d))")  # as a list of days it is not the star that stands for any day
+_DAYS = ((2, "1-31"), (4, "0-6"))
 MAX_SCHEDULES = 50
 """Of one workflow: an object may name thousands."""
 _MAX_LENGTH = 1000  # characters of a schedule: a field may list a value thousands of times
@@ -41,8 +49,9 @@ class WindowUnusable(ValueError):
 
 
 def next_run(definition: WorkflowDefinition, now: float) -> float | None:
-    """The next scheduled start (unix seconds) after ``now``; None without a valid schedule, or where a condition decides."""
-    return None if _conditional(definition) else next(iter(upcoming(definition, now, math.inf, most=1)), None)
+    """The next scheduled start (unix seconds) after ``now``; None where one of its schedules is not known, or a condition
+    decides."""
+    return next(iter(upcoming(definition, now, math.inf, most=1)), None) if readable(definition) else None
 
 
 def interval(definition: WorkflowDefinition, now: float) -> float | None:
@@ -52,14 +61,15 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
 
 
 def least_interval(definition: WorkflowDefinition) -> float:
-    """Seconds that lie between any two starts, as far as the text of the schedule tells without playing it forward. A day
-    may lack an hour where clocks are changed, and starts of the hour left out are made up for at its end."""
-    parts = [line.split() for line in cron_lines(definition)]
-    if len(parts) != 1 or len(parts[0]) != _FIELDS or digits(parts[0][0]) is None:
+    """Seconds that lie between any two starts, as far as the text of the schedule tells without playing it forward. Where
+    clocks are changed, by half an hour at least, the same time of day comes twice."""
+    parts = [zoned(line, definition.schedule_time_zone) for line in cron_lines(definition)]
+    fields = parts[0][0].split() if len(parts) == 1 else []
+    if len(fields) != _FIELDS or digits(fields[0]) is None:
         return MINUTE
-    if digits(parts[0][1]) is not None:
-        return DAY - HOUR
-    return HOUR if definition.schedule_time_zone in (None, "", "UTC") else MINUTE
+    if parts[0][1] not in (None, "", "UTC"):
+        return HOUR / 2
+    return DAY if digits(fields[1]) is not None else HOUR
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int) -> tuple[float, ...]:
@@ -70,29 +80,44 @@ def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: 
 
 def due(definition: WorkflowDefinition, since: float, until: float, *, most: int) -> tuple[float, ...]:
     """Like ``upcoming``, for any time span and even if the schedule is suspended now."""
-    zone = _zone(definition)
-    if zone is None:
-        return ()
     moments: set[float] = set()
     for line in cron_lines(definition):
         try:
-            starts = CronSim(line, datetime.fromtimestamp(since, tz=UTC).astimezone(zone))
-            for _ in range(most):
-                at = next(starts).timestamp()
+            for at in islice(played(line, definition.schedule_time_zone, since), most):
                 if at > until:
                     break
                 moments.add(at)
-        except (CronSimError, StopIteration):
+        except CronSimError:
             continue
     return tuple(sorted(moments)[:most])
 
 
+def played(line: str, zone: str | None, since: float) -> Iterator[float]:
+    """All starts of a cron line after ``since`` (unix seconds), one after the other; ``zone``: of lines that name none. None
+    for a line that is not understood. Raises CronSimError for one that never starts anything."""
+    written, place = zoned(line, zone)
+    known = _zone(place)
+    if known is None or len(written.split()) != _FIELDS:
+        return
+    # With seconds, times that clocks skip or repeat are not made up for.
+    for start in CronSim(f"0 {written}", datetime.fromtimestamp(since, tz=UTC).astimezone(known)):
+        yield start.timestamp()
+
+
+def zoned(line: str, zone: str | None) -> tuple[str, str | None]:
+    """A cron line without the time zone that it names itself, and the time zone it is in. One that names its own although
+    its object has one (``zone``) is returned as it is, since no controller takes it."""
+    own = _ZONED.fullmatch(line) if not zone else None
+    return (line, zone) if own is None else (own[2], own[1])
+
+
 def readable(definition: WorkflowDefinition) -> bool:
     """Whether the starts of the workflow's schedule are known. Engines know forms of a schedule that depend on when they
-    last started (``@every 1h``) or name a time zone of their own, and conditions that keep it from starting a run."""
-    if _conditional(definition) or _zone(definition) is None:
-        return False
-    return all(len(line.split()) == _FIELDS for line in cron_lines(definition))
+    last started (``@every 1h``), and conditions that keep it from starting a run."""
+    lines = [zoned(line, definition.schedule_time_zone) for line in cron_lines(definition)]
+    return not _conditional(definition) and all(
+        len(line.split()) == _FIELDS and _zone(zone) is not None for line, zone in lines
+    )
 
 
 def _conditional(definition: WorkflowDefinition) -> bool:
@@ -100,18 +125,29 @@ def _conditional(definition: WorkflowDefinition) -> bool:
     return bool(definition.declared.get("when"))
 
 
-def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:
+def _zone(name: str | None) -> ZoneInfo | None:
     try:
-        return ZoneInfo(definition.schedule_time_zone or "UTC")
+        return ZoneInfo(name or "UTC")
     except (KeyError, ValueError, OSError):
         return None
 
 
 def cron_lines(definition: WorkflowDefinition) -> list[str]:
-    """The different schedules as cron lines of five fields, as far as they can be written like that."""
+    """The different schedules as cron lines of five fields, as far as they can be written like that, behind the time zone
+    that they name themselves (``CRON_TZ=Asia/Tokyo 0 2 * * *``)."""
     lines = dict.fromkeys(line.strip() for line in (definition.schedule or "").split(";"))
     several = islice(filter(None, lines), MAX_SCHEDULES)
-    return [_NAMED.get(line, line.replace("?", "*")) if len(line) <= _MAX_LENGTH else "too long" for line in several]
+    return [_plain(line) if len(line) <= _MAX_LENGTH else "too long" for line in several]
+
+
+def _plain(line: str) -> str:
+    head = _ZONED.fullmatch(line)
+    if head is not None:
+        return f"CRON_TZ={head[1]} {_plain(head[2])}"
+    fields = _NAMED.get(line, line.replace("?", "*")).split()
+    for place, days in _DAYS if len(fields) == _FIELDS else ():
+        fields[place] = _EVERY_OTHER.sub(days, fields[place])
+    return " ".join(fields)
 
 
 def widened(line: str, least: float) -> str | None:

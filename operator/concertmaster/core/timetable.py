@@ -6,9 +6,10 @@ forward one by one, except on days on which clocks are changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -16,7 +17,7 @@ from cronsim import CronSim, CronSimError
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.schedule import cron_lines, readable
+from concertmaster.core.schedule import cron_lines, played, readable, zoned
 from concertmaster.core.units import DAY
 
 _MINUTES = 1440
@@ -25,29 +26,39 @@ _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """Cron lines of five fields in one time zone."""
+    """Cron lines of five fields, in the time zone that they name, else in ``zone``."""
 
     lines: tuple[str, ...]
     zone: str = "UTC"
 
     def starts(self, since: float, until: float) -> Floats:
         """All starts after ``since`` and up to ``until`` (unix seconds), ascending, shape (starts,)."""
-        zone = ZoneInfo(self.zone)
-        rules = [(line, CronSim(line, _ANY)) for line in self.lines]
-        minutes = {line: _minutes(rule) for line, rule in rules}
-        day, last = (datetime.fromtimestamp(time, tz=zone).date() for time in (since, until))
         found: list[Floats] = [np.empty(0)]
-        while day <= last:
-            on = [line for line, rule in rules if day.month in rule.months and rule.match_day(day)]
-            begin, end = (_midnight(day + timedelta(days=n), zone) for n in (0, 1))
-            if on and end - begin == DAY:
-                named = np.logical_or.reduce([minutes[line] for line in on])
-                found.append(np.asarray(begin + 60.0 * np.flatnonzero(named)))
-            else:
-                found += [np.array(_played(line, zone, begin, end)) for line in on]
-            day += timedelta(days=1)
+        places: dict[str, list[str]] = {}
+        for written in self.lines:
+            line, own = zoned(written, None)
+            places.setdefault(own or self.zone, []).append(line)
+        for zone, lines in places.items():
+            found += _starts(lines, ZoneInfo(zone), since, until)
         starts = np.unique(np.concatenate(found))
         return starts[(starts > since) & (starts <= until)]
+
+
+def _starts(lines: Sequence[str], zone: ZoneInfo, since: float, until: float) -> Iterator[Floats]:
+    """The starts of cron lines in one time zone, day by day."""
+    rules = [(line, CronSim(line, _ANY)) for line in lines]
+    minutes = {line: _minutes(rule) for line, rule in rules}
+    day, last = (datetime.fromtimestamp(time, tz=zone).date() for time in (since, until))
+    while day <= last:
+        on = [line for line, rule in rules if day.month in rule.months and rule.match_day(day)]
+        begin, end = (_midnight(day + timedelta(days=n), zone) for n in (0, 1))
+        if on and end - begin == DAY:
+            named = np.logical_or.reduce([minutes[line] for line in on])
+            yield np.asarray(begin + 60.0 * np.flatnonzero(named))
+        else:
+            for line in on:
+                yield np.array(list(takewhile(end.__gt__, played(line, zone.key, begin - 1.0))))
+        day += timedelta(days=1)
 
 
 def timetable_of(definition: WorkflowDefinition) -> Timetable | None:
@@ -57,7 +68,7 @@ def timetable_of(definition: WorkflowDefinition) -> Timetable | None:
         return None
     try:
         for line in lines:
-            CronSim(line, _ANY)
+            CronSim(zoned(line, definition.schedule_time_zone)[0], _ANY)
     except CronSimError:
         return None
     return Timetable(lines, definition.schedule_time_zone or "UTC")
@@ -72,13 +83,3 @@ def _minutes(rule: CronSim) -> Flags:
 
 def _midnight(day: date, zone: ZoneInfo) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
-
-
-def _played(line: str, zone: ZoneInfo, begin: float, end: float) -> Sequence[float]:
-    """The starts from ``begin`` until before ``end``, as cron has them on days on which clocks are changed."""
-    found = []
-    for start in CronSim(line, datetime.fromtimestamp(begin - 1.0, tz=zone)):
-        if start.timestamp() >= end:
-            break
-        found.append(start.timestamp())
-    return found

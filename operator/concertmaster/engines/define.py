@@ -98,17 +98,29 @@ def _with_triggers(
     notes += [f"CronWorkflow {t.name} sets {', '.join(kept)} of its runs: change them there." for t in timed if kept]
     if len({t.schedule for t in timed}) > MAX_SCHEDULES:
         notes.append(f"More than {MAX_SCHEDULES} schedules start it: only the first {MAX_SCHEDULES} are considered.")
+    schedule, zone = _schedules(timed)
     return replace(
         definition,
         graph=unpatched(definition.graph, kept) if kept else definition.graph,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
-        schedule="; ".join(t.schedule for t in timed if t.schedule) or definition.schedule,
-        schedule_time_zone=next((t.time_zone for t in timed), None) or definition.schedule_time_zone,
+        schedule=schedule or definition.schedule,
+        schedule_time_zone=zone or definition.schedule_time_zone,
         suspended=not scheduled,
         declared={**definition.declared, "when": conditions[0]} if conditions else definition.declared,
         notes=(*definition.notes, *notes),
         scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )
+
+
+def _schedules(timed: Sequence[Trigger]) -> tuple[str, str | None]:
+    """The schedules of several triggers as one, and their time zone; where they have different ones, each names its own."""
+    if len({t.time_zone or "UTC" for t in timed}) <= 1:
+        zone = next((t.time_zone for t in timed if t.time_zone), None)
+        return "; ".join(t.schedule for t in timed if t.schedule), zone
+    lines = [(line.strip(), t.time_zone) for t in timed for line in (t.schedule or "").split(";")]
+    return "; ".join(
+        line if not zone and "TZ=" in line else f"CRON_TZ={zone or 'UTC'} {line}" for line, zone in lines
+    ), None
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.pipeline import fleet_of
-from concertmaster.core.schedule import least_interval, next_run, upcoming
+from concertmaster.core.schedule import least_interval, next_run, readable, upcoming
 from concertmaster.core.timetable import Timetable, timetable_of
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import DAY, daily, definition, step
@@ -28,17 +28,54 @@ def _hours(times: tuple[float, ...]) -> list[str]:
 
 def test_starts_up_to_a_moment_through_a_change_of_clocks() -> None:
     berlin = replace(CRON, schedule_time_zone="Europe/Berlin")
-    # summer time begins on the 29th: two o'clock does not exist that night
+    # summer time begins on the 29th: two o'clock does not exist that night, and the controllers start nothing instead
     assert _hours(upcoming(CRON, NOW, NOW + 3 * DAY, most=9)) == ["28 02:00", "29 02:00", "30 02:00"]
-    found = _hours(upcoming(berlin, NOW, NOW + 4 * DAY, most=9))
-    assert found[0] == "28 01:00"
-    assert found[-1] == "31 00:00"
+    assert _hours(upcoming(berlin, NOW, NOW + 4 * DAY, most=9)) == ["28 01:00", "30 00:00", "31 00:00"]
+    autumn = datetime(2026, 10, 24, 12, tzinfo=UTC).timestamp()  # on the 25th it comes twice
+    assert _hours(upcoming(berlin, autumn, autumn + 2 * DAY, most=9)) == ["25 00:00", "25 01:00", "26 01:00"]
+    for start in (NOW, autumn):
+        table = timetable_of(berlin)
+        assert table is not None
+        assert tuple(table.starts(start, start + 4 * DAY)) == upcoming(berlin, start, start + 4 * DAY, most=9)
+
+
+def test_a_line_may_name_its_own_time_zone() -> None:
+    for prefix in ("CRON_TZ", "TZ"):
+        tokyo = replace(CRON, schedule=f"{prefix}=Asia/Tokyo 0 2 * * *; 0 3 * * *; {prefix}=UTC @daily")
+        assert readable(tokyo)
+        expected = ["27 17:00", "28 00:00", "28 03:00"]
+        assert _hours(upcoming(tokyo, NOW, NOW + DAY, most=9)) == expected
+        table = timetable_of(tokyo)
+        assert table is not None
+        assert _hours(tuple(table.starts(NOW, NOW + DAY))) == expected
+    for zone, line in (
+        ("Asia/Tokyo", "TZ=UTC 0 2 * * *"),
+        (None, "TZ=Mars/Base 0 2 * * *"),
+        (None, "TZ=UTC 0 0 2 * * *"),
+    ):
+        refused = replace(CRON, schedule=line, schedule_time_zone=zone)  # no controller starts anything by these
+        assert not readable(refused)
+        assert upcoming(refused, NOW, NOW + DAY, most=9) == ()
+        assert next_run(refused, NOW) is None
+        assert timetable_of(refused) is None
+
+
+def test_every_other_day_and_a_weekday_are_both_days_of_the_schedule() -> None:
+    """As the controllers read it, other than cron: only a plain star leaves the day to the other field."""
+    by_days = replace(CRON, schedule="0 2 */5 * 1")
+    assert _hours(upcoming(by_days, NOW, NOW + 7 * DAY, most=9)) == ["30 02:00", "31 02:00", "01 02:00"]
+    assert upcoming(by_days, NOW, NOW + 40 * DAY, most=99) == upcoming(
+        replace(CRON, schedule="0 2 1-31/5 * 1"), NOW, NOW + 40 * DAY, most=99
+    )
+    every_day = replace(CRON, schedule="0 2 */1 * 1")
+    assert _hours(upcoming(every_day, NOW, NOW + 7 * DAY, most=9)) == ["30 02:00"]
 
 
 def test_several_lines_none_and_unreadable_ones() -> None:
     both = replace(CRON, schedule="0 2 * * *; 30 2 * * *")
     assert _hours(upcoming(both, NOW, NOW + DAY, most=9)) == ["28 02:00", "28 02:30"]
     assert next_run(both, NOW) == upcoming(both, NOW, NOW + DAY, most=9)[0]
+    assert next_run(replace(CRON, schedule="0 2 * * *; @every 1h"), NOW) is None  # the other one may start it before
     for odd in (replace(CRON, schedule="nonsense"), replace(CRON, suspended=True), replace(CRON, schedule=None)):
         assert upcoming(odd, NOW, NOW + DAY, most=9) == ()
         assert next_run(odd, NOW) is None
@@ -69,10 +106,11 @@ def test_no_two_starts_are_closer_than_the_text_tells(
 @pytest.mark.parametrize(
     ("schedule", "zone", "seconds"),
     [
-        ("0 2 * * 1-5", None, 23 * 3600),
-        ("@daily", "Europe/Berlin", 23 * 3600),
+        ("0 2 * * 1-5", None, DAY),
+        ("@daily", "Europe/Berlin", 1800),
+        ("TZ=Europe/Berlin 0 2 * * *", None, 1800),
         ("15 */6 * * *", "UTC", 3600),
-        ("15 */6 * * *", "Europe/Berlin", 60),
+        ("15 */6 * * *", "Europe/Berlin", 1800),
         ("*/5 * * * *", None, 60),
         ("0 2 * * *; 1 2 * * *", None, 60),
         ("nonsense", None, 60),

@@ -16,7 +16,8 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.schedule import next_run, readable
+from concertmaster.core.schedule import next_run, readable, upcoming
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution, merge_facts
@@ -79,6 +80,21 @@ def test_starts_of_a_schedule_with_a_condition_are_not_known() -> None:
         assert next_run(define_all(objects)[0], 0.0) is None, "else it were late once the condition holds one back"
     assert readable(define_all([etl, CRON])[0])
     assert next_run(define_all([etl, CRON])[0], 0.0) is not None
+
+
+def test_schedules_in_different_time_zones_start_the_template_each_in_its_own() -> None:
+    def started(name: str, zone: str | None, *lines: str) -> dict[str, Any]:
+        fields = {"schedules": list(lines), "workflowSpec": {"workflowTemplateRef": {"name": "etl"}}}
+        return template(name, {**fields, **({"timezone": zone} if zone else {})}, kind="CronWorkflow")
+
+    def hours(*objects: dict[str, Any]) -> list[float]:
+        return [at / HOUR for at in upcoming(define_all([template("etl", SPEC), *objects])[0], -1.0, DAY - 1, most=9)]
+
+    tokyo, plain = started("tokyo", "Asia/Tokyo", "0 2 * * *", "0 9 * * *"), started("plain", None, "0 2 * * *")
+    assert hours(tokyo, plain) == hours(plain, tokyo) == [0.0, 2.0, 17.0]
+    assert hours(plain, started("utc", "UTC", "0 3 * * *")) == [2.0, 3.0]
+    assert hours(plain, started("own", None, "CRON_TZ=Asia/Tokyo 0 2 * * *")) == [2.0, 17.0]
+    assert hours(tokyo, started("own", None, "TZ=Asia/Tokyo 0 3 * * *")) == [0.0, 17.0, 18.0]
 
 
 def test_runs_that_begin_paused_do_not_suspend_the_schedule() -> None:
