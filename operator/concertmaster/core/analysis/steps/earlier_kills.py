@@ -6,7 +6,7 @@ What is killed once a night would otherwise be seen for those hours of each day,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.kills import (
@@ -42,36 +42,62 @@ class EarlierKills:
 NO_KILLS = EarlierKills()
 
 
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """By day (since 1970): of ``killed`` days, the runs with a kill that are not among those analysed; and the days of which
+    amounts are ``known``, those included."""
+
+    killed: Mapping[int, int]
+    known: Set[int]
+
+
 def earlier_kills(
     container: ContainerUsage, steps: Sequence[str], peaks: DailyPeaks, *, since: float, first: float, now: float
 ) -> EarlierKills:
     """Kills of the days from ``since`` on that have not ended, of a container that these ``steps`` run. Runs that ended from
     ``first`` on are analysed (unix seconds). Where kills at the present limit are known, only these count."""
-    own, last = container.name, int(first // DAY)
+    own = container.name
     oldest = max([int(since // DAY), *(day + 1 for day in peaks.of(steps, f"{KILLS_OVER}/{own}"))])
     count, lost, at = (peaks.of(steps, f"{name}/{own}", oldest) for name in (KILLED, KILLED_FOR_GOOD, KILLED_AT))
     if not count or not container.runs or first >= now:
         return NO_KILLS
-    seen = [int(run.time // DAY) for run in container.runs if run.oom_killed]
-    killed = {day: n for day, amount in count.items() if day <= last and (n := round(amount) - seen.count(day)) > 0}
-    known = {day for day in peaks.of(steps, f"memory/{own}", oldest) if day <= last} | killed.keys()
-    limit = present_limit(container)
-    lower = {day for day in killed if at.get(day, math.inf) < LOWER * limit}
-    raised = len(lower) == len(killed) and not any(run.oom_killed for run in runs_as_limited(container))
-    if lower and not raised:
-        killed = {day: n for day, n in killed.items() if day not in lower}
-        known = {day for day in known if day >= min(killed)} if killed else known
-    killed_at = max((at.get(day, 0.0) for day in killed), default=0.0)
-    if not killed or (limit == math.inf and killed_at > 0.0):
+    limit, seen = present_limit(container), [int(run.time // DAY) for run in container.runs if run.oom_killed]
+    found = _not_analysed(count, peaks.of(steps, f"memory/{own}", oldest).keys(), seen, last=int(first // DAY))
+    lower = {day for day in found.killed if at.get(day, math.inf) < LOWER * limit}
+    raised = len(lower) == len(found.killed) and not any(run.oom_killed for run in runs_as_limited(container))
+    if not raised:
+        found = _without(found, lower)
+    killed_at = max((at.get(day, 0.0) for day in found.killed), default=0.0)
+    if not found.killed or (limit == math.inf and killed_at > 0.0):
         return NO_KILLS  # or it has no limit any more
-    ran = sorted(known | {int(run.time // DAY) for run in container.runs})
-    days = [day in killed or day in seen for day in ran if day < now // DAY or day in seen or day in killed]
-    if _ended(days, sum(killed.values()) + len(seen), raised=raised):
+    runs = sum(found.killed.values())
+    died = found.killed.keys() | seen
+    ran = found.known | {int(run.time // DAY) for run in container.runs}
+    # Today has no kill so far, which does not make it a day without one.
+    days = [day in died for day in sorted(ran) if day < now // DAY or day in died]
+    if _ended(days, runs + len(seen), raised=raised):
         return NO_KILLS
-    seconds = sum(max(0.0, min((day + 1) * DAY, first) - max(day * DAY, since)) for day in known)
-    failed = sum(min(n, round(lost.get(day, 0.0))) for day, n in killed.items())
-    of = max(float(sum(killed.values())), seconds / (now - first) * len(container.runs))
-    return EarlierKills(sum(killed.values()), failed, len(killed), len(known), killed_at, of)
+    seconds = sum(max(0.0, min((day + 1) * DAY, first) - max(day * DAY, since)) for day in found.known)
+    failed = sum(min(n, round(lost.get(day, 0.0))) for day, n in found.killed.items())
+    of = max(float(runs), seconds / (now - first) * len(container.runs))
+    return EarlierKills(runs, failed, len(found.killed), len(found.known), killed_at, of)
+
+
+def _not_analysed(count: Mapping[int, float], measured: Set[int], seen: Sequence[int], *, last: int) -> _Days:
+    """Of the runs with a kill that each day counts, those that are not ``seen`` among the runs analysed (their days, one for
+    each), up to the day ``last``, from which on all are analysed."""
+    more = {day: round(n) - seen.count(day) for day, n in count.items() if day <= last}
+    killed = {day: n for day, n in more.items() if n > 0}
+    return _Days(killed, {day for day in measured if day <= last} | killed.keys())
+
+
+def _without(found: _Days, lower: Set[int]) -> _Days:
+    """The days but those with kills at ``lower`` limits only; if there were some, from the first kill at the present one on:
+    how long that one has been in place is not known."""
+    killed = {day: n for day, n in found.killed.items() if day not in lower}
+    if not lower or not killed:
+        return _Days(killed, found.known)
+    return _Days(killed, {day for day in found.known if day >= min(killed)})
 
 
 def _ended(days: Sequence[bool], kills: int, *, raised: bool) -> bool:
