@@ -45,17 +45,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
     answers no other query either."""
     due = client.hourly.due("labels", now)
     if known is None or due or not known.judged:
-        try:
-            known = ask_labels(client, now - client.source.delay_seconds)
-        except (AuthFailed, NotPrometheus):
-            raise
-        except SourceUnreachable:
-            # which stands for "down" as well: a query of stored samples tells
-            pods = selector("kube_pod_info", equalities(client.source.extra_matchers))
-            client.instant(f"group({pods})", now - client.source.delay_seconds, name="reachability")
-            known = known or _asked_again(client, now - client.source.delay_seconds)
-        except MetricsError:
-            known = known or SeriesLabels(judged=True)
+        known = _asked(client, now - client.source.delay_seconds, known)
         client.each_cpu, client.moved = known.each_cpu, known.moved
     if (unknown := known.unknown_pods) is not None:
         client.hourly.forget("labels")  # the caller keeps what it knew before
@@ -66,15 +56,28 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
     return known
 
 
-def _asked_again(client: PrometheusClient, at: float) -> SeriesLabels:
-    """What its series lack: a source that has just come up answers now. One that fails again is read for an hour as if all
-    labels were there. Raises MetricsErrors that keep everything from being read."""
-    try:
-        return ask_labels(client, at)
-    except (AuthFailed, NotPrometheus):
-        raise
-    except MetricsError:
-        return SeriesLabels(judged=True)
+def _asked(client: PrometheusClient, at: float, known: SeriesLabels | None) -> SeriesLabels:
+    """What its series lack, or what is ``known`` of a source that fails at this query: it is read for an hour as if all
+    labels were there where nothing is. Raises the MetricsErrors of a source that is down."""
+    for _ in range(2):  # one that has just come up answers the second time
+        try:
+            return ask_labels(client, at)
+        except MetricsError as error:
+            raise_if_down(client, error, at)
+            if known is not None or not isinstance(error, SourceUnreachable):
+                break
+    return known or SeriesLabels(judged=True)
+
+
+def raise_if_down(client: PrometheusClient, error: MetricsError, at: float) -> None:
+    """Raises a MetricsError where the source does not answer at all, and nothing where it fails at the query that gave
+    ``error``. A proxy says of a query that takes too long what it says of a source that is down: one that is answered from
+    stored samples in no time tells which it is."""
+    if isinstance(error, AuthFailed | NotPrometheus):
+        raise error
+    if isinstance(error, SourceUnreachable):
+        pods = selector("kube_pod_info", equalities(client.source.extra_matchers))
+        client.instant(f"group({pods})", at, name="reachability")
 
 
 def ask_labels(client: PrometheusClient, at: float, within: str = "") -> SeriesLabels:
