@@ -181,7 +181,7 @@ history: {url: {{ .url | quote }}, schema: {{ .schema | quote }}, cacheSize: {{ 
 {{- $room := include "concertmaster.bytes" .sizeLimit }}
 {{- if and $cache $room }}
 {{- if gt (mulf 1.2 (float64 $cache)) (float64 $room) }}
-{{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, with a fifth to spare: the kubelet would evict the pod" .cacheSize .sizeLimit) }}
+{{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, which has to be at least 20%% larger: the kubelet would evict the pod" .cacheSize .sizeLimit) }}
 {{- end }}
 {{- end }}
 {{- end }}

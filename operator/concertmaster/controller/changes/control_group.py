@@ -121,8 +121,8 @@ class WorkflowControl:
         seasons = seasonal(before_after)
         begin, most = (_first(before_after.before, applied), SEASONS) if seasons else (first, _RUNS)
         beside = self.group.beside(self.subject, first, begin, applied, most)
-        told = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
-        return common_factor(list(islice(told, _WORKFLOWS)), first)
+        usable = (b for b in beside if not seasons or _first(b.before, applied) <= applied - _MIN_SEASON_SPAN)
+        return common_factor(list(islice(usable, _WORKFLOWS)), first)
 
     def own_runs(self, before_after: BeforeAfter, applied: float) -> BeforeAfter:
         """Its runs without those near failures that the other workflows share."""

@@ -53,15 +53,15 @@ class CpuSize:
     """A proposed CPU request (cores) and its basis.
 
     ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
-    ``wanted``: the level with the least expected cost, even if it is above the current request. ``limit``: proposed limit in
-    cores, None to keep the current one. ``expected_slowdown_share``: expected slowdown of the step at ``wanted`` on a fully
-    used node, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
+    ``cheapest``: the level with the least expected cost, even if it is above the current request. ``limit``: proposed limit
+    in cores, None to keep the current one. ``expected_slowdown_share``: expected slowdown of the step at ``cheapest`` on a
+    fully used node, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
     """
 
     request: float | None
     enough: bool
     reason: str
-    wanted: float | None = None
+    cheapest: float | None = None
     limit: float | None = None
     expected_slowdown_share: float | None = None
     throttled_share: float | None = None
@@ -128,8 +128,8 @@ def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> l
     for members in alike.values():
         used, time = np.array([ready[at][0] for at in members]), np.array([ready[at][1] for at in members])
         shares = [uses[at].on_critical_path_share for at in members]
-        for at, wanted, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
-            found[at] = _size(uses[at], *ready[at], wanted, slowdown, options)
+        for at, cores, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
+            found[at] = _size(uses[at], *ready[at], cores, slowdown, options)
     return [found[at] for at in range(len(uses))]
 
 
@@ -143,30 +143,30 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
     return used[good], time[good]
 
 
-def _size(use: CpuUse, used: Floats, time: Floats, wanted: float, slowdown: float, options: CpuOptions) -> CpuSize:
-    """The size for the ``wanted`` cores: no request where throttling hides what the step would use, or where the current
-    one is no larger than that."""
+def _size(use: CpuUse, used: Floats, time: Floats, cores: float, slowdown: float, options: CpuOptions) -> CpuSize:
+    """The size for the ``cores`` of least expected cost: no request where throttling hides what the step would use, or where
+    the current one is no larger than that."""
     throttled = _median(use.throttled_shares)
     current = _positive(use.current_request)
     limit = _positive(use.current_limit)
     if limit is not None:
-        wanted = min(wanted, limit)
+        cores = min(cores, limit)
     held_back = throttled is not None and throttled > options.throttled_bound
     new_limit = round_cpu(limit * options.limit_factor) if held_back and limit is not None else None
     if held_back:
         request, reason = None, "throttled: what the step would use without its limit is not known"
-    elif current is not None and wanted >= current:
-        request, reason = None, f"{used.size} runs need {wanted:.3g} cores and got them without throttling"
+    elif current is not None and cores >= current:
+        request, reason = None, f"{used.size} runs need {cores:.3g} cores and got them without throttling"
     else:
-        request, reason = wanted, f"{used.size} runs used {(used * time).sum() / time.sum():.3g} cores on average"
+        request, reason = cores, f"{used.size} runs used {(used * time).sum() / time.sum():.3g} cores on average"
         peak = _median(use.peak_cores)
-        if peak is not None and peak > wanted:
+        if peak is not None and peak > cores:
             reason += f", in short bursts {peak:.3g}"
     return CpuSize(
         request=request,
         enough=True,
         reason=reason,
-        wanted=wanted,
+        cheapest=cores,
         limit=new_limit,
         expected_slowdown_share=slowdown,
         throttled_share=throttled,

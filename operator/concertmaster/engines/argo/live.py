@@ -253,5 +253,5 @@ def _reason(message: str | None, code: int | None) -> str | None:
     match = _REASON.search(message or "")
     if match:
         return match.group(1)
-    told = next((reason for reason, pattern in _BY_MESSAGE.items() if pattern.search(message or "")), None)
-    return told or ("Error" if code else message)
+    reason = next((reason for reason, pattern in _BY_MESSAGE.items() if pattern.search(message or "")), None)
+    return reason or ("Error" if code else message)

@@ -38,7 +38,7 @@ def test_a_step_that_uses_more_than_it_requests_is_left_alone() -> None:
     size = cpu_request(cores(), None, None, TIME, current_request=1.0)
     assert size.enough
     assert size.request is None
-    assert size.wanted is not None and size.wanted > 1.0
+    assert size.cheapest is not None and size.cheapest > 1.0
     assert "without throttling" in size.reason
 
 
@@ -57,7 +57,7 @@ def test_rare_throttling_changes_nothing() -> None:
 
 def test_the_request_stays_below_the_limit() -> None:
     size = cpu_request(cores(), None, None, TIME, current_request=2.2, current_limit=2.1)
-    assert size.wanted is not None and size.wanted <= 2.1
+    assert size.cheapest is not None and size.cheapest <= 2.1
 
 
 def test_bursts_are_reported() -> None:
@@ -68,7 +68,7 @@ def test_bursts_are_reported() -> None:
 def test_a_price_of_zero_for_time_saves_all_cores() -> None:
     free = CpuOptions(delay_price=0.0, idle_price=0.0)
     size = cpu_request(cores(), None, None, TIME, current_request=8.0, options=free)
-    assert size.wanted is not None and size.wanted < 2.3  # the mean is 2.0
+    assert size.cheapest is not None and size.cheapest < 2.3  # the mean is 2.0
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [1.0]])
@@ -87,7 +87,7 @@ def test_runs_without_a_duration_are_left_out() -> None:
 def test_where_use_grows_the_last_runs_decide() -> None:
     mixed = np.linspace(1.0, 2.0, 60)[np.random.default_rng(5).permutation(60)] * cores(mean=1.0, spread=0.02)
     rising, any_order = (
-        cpu_request(used, None, None, TIME, current_request=8.0).wanted for used in (np.sort(mixed), mixed)
+        cpu_request(used, None, None, TIME, current_request=8.0).cheapest for used in (np.sort(mixed), mixed)
     )
     assert rising is not None and any_order is not None
     assert any_order <= mixed.max() < rising < 1.25 * mixed.max()

@@ -143,7 +143,7 @@ def _bad(run: RunRecord) -> bool:
     return run.outcome is Outcome.FAILED
 
 
-def failed_share(runs: Sequence[RunRecord]) -> float:
+def failure_rate(runs: Sequence[RunRecord]) -> float:
     """Share of failed runs (0 to 1)."""
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
 

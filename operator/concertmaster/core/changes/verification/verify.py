@@ -24,7 +24,7 @@ from concertmaster.core.changes.verification.before_after import (
     comparable,
     good,
 )
-from concertmaster.core.changes.verification.harm import clearly_slower, failed_share, failing, killed, too_small
+from concertmaster.core.changes.verification.harm import clearly_slower, failing, failure_rate, killed, too_small
 from concertmaster.core.changes.verification.power import TOLERATED_SLOWDOWN
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize, of_known_days
 from concertmaster.core.changes.verification.surroundings import ALONE, Surroundings
@@ -186,7 +186,7 @@ def _measured(
     if aim is Aim.SAFER:
         if not whole.after or not before_after.before:
             return None
-        low = likely = high = failed_share(whole.after) - failed_share(before_after.before)
+        low = likely = high = failure_rate(whole.after) - failure_rate(before_after.before)
         return PredictedEffect("Failures", low, likely, high)
     before, after = good(before_after.before), good(before_after.after)
     evened, sizes = figures

@@ -171,7 +171,7 @@ def _cpu(
     recent, typical = max(means), median(means) or 0.0
     earlier = _earlier(evidence, unit, "cpu", recent, release)
     peak = recent if earlier is None else earlier.amount
-    target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
+    target = max(size.request or size.cheapest or 0.0, typical, _HEADROOM * peak)
     burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
         target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
