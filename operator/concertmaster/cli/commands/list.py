@@ -81,7 +81,9 @@ def command(
     if output in ("table", "wide"):
         view = FleetView(selected, (), time.time())
         if found and not entries:
-            say(f"None of {text.count(found, 'recommendation')} has that severity, state and category.", err=True)
+            asked_for = {"severity": severity, "state": state, "category": category}
+            filters = " ".join(f"--{name} {given}" for name, given in asked_for.items() if given is not None)
+            say(f"None of {text.count(found, 'recommendation')} matches {filters}.", err=True)
         elif not found:
             say(profiles.nothing(view, () if all_namespaces else places, selector), err=True)
         if stale := stale_text(view):
@@ -89,17 +91,17 @@ def command(
 
 
 def _minor(selected: Sequence[dict[str, Any]], asked: Iterator[tuple[dict[str, Any], str]]) -> list[ListedEntry]:
-    """The minor items of the ``selected`` profiles; what keeps the operator from telling them is said once, on stderr."""
+    """The minor items of the ``selected`` profiles; what keeps the operator from giving them is said once, on stderr."""
     entries: list[ListedEntry] = []
     problems: dict[str, list[str]] = {}
-    told = 0
+    answered = 0
     for profile, (document, problem) in zip(selected, asked, strict=False):
         entries += fleet.entries(profile, recommendations.minor(document))
-        told += 1
+        answered += 1
         if problem:
             problems.setdefault(problem, []).append(profiles.called(profile))
     for problem, names in problems.items():
-        rest = names + [profiles.called(p) for p in selected[told:]] if told < len(selected) else names
+        rest = names + [profiles.called(p) for p in selected[answered:]] if answered < len(selected) else names
         say(f"minor items of {text.listing(rest)} are not known: {problem}", err=True)
     return entries
 

@@ -228,7 +228,7 @@ def test_an_empty_list_says_why(client: MemoryClient) -> None:
         return result.stderr
 
     assert shown("-A", "--severity", "Critical", "--category", "Cost") == (
-        "None of 4 recommendations has that severity, state and category.\n"
+        "None of 4 recommendations matches --severity Critical --category Cost.\n"
     )
     assert shown("-n", "elsewhere") == (
         "No recommendations: no WorkflowProfile in namespace elsewhere was found. Policies with discover create them; to see"
