@@ -12,6 +12,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import select
 from concertmaster.api.resolve import resolve
 from concertmaster.api.scale import common_scale, scales
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
@@ -21,6 +22,8 @@ from concertmaster.kube.objects import CLUSTER_POLICIES
 
 if TYPE_CHECKING:  # commands that ask no cluster start without its client
     from concertmaster.kube.client import KubeClient
+
+UNREAD = "ClusterOptimizationPolicies could not be read"
 
 
 class Policies:
@@ -84,13 +87,15 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
     the ClusterOptimizationPolicies where all have the same, else the defaults."""
     if run_hour is not None and failed_run is not None:
         return Pricing(run_hour=run_hour, failed_run=failed_run), "--run-hour, --failed-run"
-    default, known = Pricing(), scales(_cluster_policies(client))
+    listed = _cluster_policies(client)
+    default, known = Pricing(), scales(listed or ())
     options = "--run-hour, --failed-run"
     if len(known) == 1:
         ((values, names),) = known.items()
         base, source = values, f"ClusterOptimizationPolicy {', '.join(names)}; {options}"
     else:
         differ = "cluster policies differ" if known else "the default"
+        differ += f", as {UNREAD}" if listed is None else ""
         base, source = (default.run_hour, default.failed_run), f"{differ}; {options}"
     if run_hour is not None or failed_run is not None:
         source = options
@@ -103,6 +108,16 @@ def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) 
     )
 
 
+def scale_of_below(client: KubeClient) -> Pricing:
+    """The scale of ``--below``. Prints where it is the default only because policies could not be read: decisions about
+    many recommendations rest on it."""
+    pricing, source = scale(client, None, None)
+    if UNREAD in source:
+        counted = f"a run-hour as {pricing.run_hour:g} and a failed run as {pricing.failed_run:g}"
+        say(f"--below counts {counted}, the default: {UNREAD}", err=True)
+    return pricing
+
+
 def recorded_scale(objects: Sequence[Mapping[str, Any]]) -> Pricing:
     """The same of the policies among recorded objects."""
     return common_scale(raw for raw in objects if raw.get("kind") == "ClusterOptimizationPolicy")
@@ -113,12 +128,12 @@ def declared(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key != "status"}
 
 
-def _cluster_policies(client: KubeClient) -> list[dict[str, Any]]:
-    """The cluster's policies; none without the right to list them."""
+def _cluster_policies(client: KubeClient) -> list[dict[str, Any]] | None:
+    """The cluster's policies; None if they could not be read, as without the right to list them."""
     try:
         return list(client.items(CLUSTER_POLICIES.path(None)))
     except KubeError:
-        return []
+        return None
 
 
 def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:

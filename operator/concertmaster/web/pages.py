@@ -65,6 +65,7 @@ class Pages:
             nothing=coverage.none_text(view),
             unknown=coverage.unknown_parts(view.rows),
             top=view.top_actions(TOP_RECOMMENDATIONS),
+            scale=coverage.scale_text(view),
             rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
             total=len(view.rows),
             paging=paging,

@@ -148,20 +148,21 @@ class ClusterReader:
         except KubeError as error:
             changes = []
             notes.append(f"WorkflowChanges could not be read: {error}")
-        view = FleetView(profiles, changes, now, self._scale())
+        scale = self._scale()
+        view = FleetView(profiles, changes, now, scale or Pricing(), policies_read=scale is not None)
         view.prepare()
         self.read_once = True
         return view, tuple(notes)
 
-    def _scale(self) -> Pricing:
-        """What ranks recommendations: as the cluster's policies say, where they may be read. The pages' own account may not
-        where it has rights in single namespaces only."""
+    def _scale(self) -> Pricing | None:
+        """What ranks recommendations, as the cluster's policies say; None if they could not be read. The pages' own account
+        may not where it has rights in single namespaces only."""
         if self._namespaces and not self._own:
-            return Pricing()
+            return None
         try:
             return common_scale(self._client.items(CLUSTER_POLICIES.path(None)))
         except KubeError:
-            return Pricing()
+            return None
 
     def profile(self, namespace: str, name: str) -> Raw | None:
         """See ``Reader``."""

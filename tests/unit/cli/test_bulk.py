@@ -12,7 +12,7 @@ from concertmaster.cli import main, profiles, selection
 from concertmaster.cli.commands import approve, describe, dismiss, explain
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.kube.errors import Conflict
+from concertmaster.kube.errors import Conflict, Forbidden
 from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
 from tests.support.controller.changes_bed import Bed
 from tests.support.controller.fakes import MemoryClient
@@ -112,6 +112,21 @@ def test_below_is_on_the_scale_of_the_cluster_policies(fleet: MemoryClient) -> N
     spec = {"pricing": {"runHour": "0.1"}}
     fleet.put(CLUSTER_POLICIES, None, "baseline", spec=spec)
     assert "recommendation: io-bound.a" in CliRunner().invoke(dismiss.command, call).output
+
+
+def test_below_says_when_the_cluster_policies_could_not_be_read(
+    fleet: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default prices may be ten times those that the policies set, and many are dismissed at once."""
+    fleet.lists[CLUSTER_POLICIES.path(None)] = Forbidden("clusteroptimizationpolicies: forbidden", status=403)
+    hours = published("io-bound.a", "6 run-hours a month")
+    fleet.put(PROFILES, "slow", "etl", status={"recommendations": [hours]})
+    call = ["-n", "slow", "--reason", "trifles", "--print"]
+    said = CliRunner().invoke(dismiss.command, ["--below", "100usd", *call])
+    assert "recommendation: io-bound.a" in said.stdout
+    unread = "ClusterOptimizationPolicies could not be read"
+    assert said.stderr == f"--below counts a run-hour as 2.5 and a failed run as 10, the default: {unread}\n"
+    assert CliRunner().invoke(dismiss.command, ["--all", *call]).stderr == ""
 
 
 def test_names_and_texts_of_a_cluster_do_not_command_the_terminal(

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -14,11 +15,12 @@ import pytest
 
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.report import daily
+from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.web.readers import MemoryReader, Unavailable
 from concertmaster.web.vendored import INTEGRITY
 from tests.support.web.analysed import analysed, past
 from tests.support.web.objects import HOSTILE, change, hostile, profile, recommendation, result, running
-from tests.support.web.server import Dashboard, dashboard, memory
+from tests.support.web.server import NOW, Dashboard, dashboard, memory
 
 
 class Elements(HTMLParser):
@@ -49,6 +51,16 @@ def fleet() -> Iterator[Dashboard]:
     )
     with dashboard(reader) as running:
         yield running
+
+
+def test_the_page_says_where_it_ranks_by_default_prices() -> None:
+    view = FleetView([profile(0)], (), NOW)
+    for policies_read in (True, False):
+        with dashboard(MemoryReader(replace(view, policies_read=policies_read))) as served:
+            text = Elements(served.get("/").text).text
+            assert (
+                "Ranked by default prices, a run-hour counted as 2.5 and a failed run as 10" in text
+            ) is not policies_read
 
 
 def test_late_runs_stand_on_the_first_page_and_all_in_progress_on_that_of_their_workflow() -> None:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from concertmaster.report.workflows.coverage import scale_text
 from concertmaster.report.workflows.fleet import Filter
 from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
 from tests.support.controller.apiserver import Answer, Request, failure, serving
@@ -70,13 +71,16 @@ def test_recommendations_are_ranked_by_the_prices_of_the_policies_where_they_may
     with serving(served) as (server, client):
         allowed = True
         view, notes = ClusterReader(client, OPERATOR).fleet()
+        assert scale_text(view) == scale_text(view.chosen(Filter(text="nightly"))) == ""
         assert ([e.id for e in view.top()], notes) == (["io-bound.load", "right-size"], ())
         assert [e.id for e in view.chosen(Filter(text="nightly")).top_actions()] == ["io-bound.load", "right-size"]
         allowed = False
         view, notes = ClusterReader(client, OPERATOR).fleet()
         assert ([e.id for e in view.top()], notes) == (["right-size", "io-bound.load"], ())
+        assert "ClusterOptimizationPolicies could not be read" in scale_text(view.chosen(Filter(text="nightly")))
         asked = len(server.requests)
-        ClusterReader(client, OPERATOR, namespaces=["etl"], own=False).fleet()
+        view, _ = ClusterReader(client, OPERATOR, namespaces=["etl"], own=False).fleet()
+        assert scale_text(view).startswith("Ranked by default prices, a run-hour counted as ")
         assert not [r for r in server.requests[asked:] if "polic" in r.path], "its account has no right to"
 
 

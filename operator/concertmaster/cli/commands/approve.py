@@ -14,6 +14,7 @@ from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.policy import Pricing
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import CHANGES
@@ -94,7 +95,7 @@ def _waiting(
 ) -> Iterator[WorkflowChangeView]:
     """Proposed changes without a decision whose profiles are selected, worth less than ``below`` a month; what the
     operator did not propose is left out."""
-    scale, _ = policies.scale(client, None, None)
+    scale = Pricing() if below is None else policies.scale_of_below(client)
     wanted = {(c.profile["metadata"]["namespace"], c.profile["metadata"]["name"], c.id)
               for c in selection.chosen(selected, below, scale)}  # fmt: skip
     try:

@@ -11,6 +11,7 @@ from concertmaster.cli import cluster_options, dismissals, policies, profiles, s
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
 
@@ -71,7 +72,8 @@ def command(
         _one(client, place, profile, recommendation, words, only_print=only_print)
         return
     selected = list(profiles.each(client, None if all_namespaces else place, selector))
-    items = selection.chosen(selected, most, policies.scale(client, None, None)[0])
+    scale = Pricing() if most is None else policies.scale_of_below(client)
+    items = selection.chosen(selected, most, scale)
     if not items:
         say("no active recommendation is selected")
         return

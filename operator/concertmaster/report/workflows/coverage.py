@@ -33,6 +33,17 @@ def none_text(view: FleetView) -> str:
     return f"No recommendations for {text.count(len(view.rows), 'workflow')}: {', '.join(parts)}."
 
 
+def scale_text(view: FleetView) -> str:
+    """By which prices it is ranked instead of those of the cluster's policies; empty where these could be read."""
+    if view.policies_read:
+        return ""
+    scale = view.pricing
+    return (
+        f"Ranked by default prices, a run-hour counted as {scale.run_hour:g} and a failed run as {scale.failed_run:g}:"
+        " ClusterOptimizationPolicies could not be read."
+    )
+
+
 def unknown_parts(rows: Sequence[WorkflowRow]) -> list[str]:
     """How many workflows are neither healthy nor unhealthy, by reason."""
     unknown = [row for row in rows if row.healthy is None]

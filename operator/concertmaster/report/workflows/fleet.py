@@ -77,12 +77,14 @@ class Filter:
 
 @dataclass(frozen=True)
 class FleetView:
-    """Profiles and changes as read from the API server. ``now`` in unix seconds; ``pricing`` has the scale of the ranks."""
+    """Profiles and changes as read from the API server. ``now`` in unix seconds; ``pricing`` has the scale of the ranks, the
+    default if ``policies_read`` is False."""
 
     profiles: Sequence[Raw]
     changes: Sequence[Raw]
     now: float
     pricing: Pricing = field(default_factory=Pricing)
+    policies_read: bool = True
 
     def prepare(self) -> None:
         """Compute now what pages ask for: seconds with ten thousand workflows."""

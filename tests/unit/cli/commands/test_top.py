@@ -166,7 +166,8 @@ class TestTheScaleOfPolicies:
         assert scale in shown()
         policy(client, "baseline", runHour="0.01")
         client.lists[CLUSTER_POLICIES.path(None)] = Forbidden("clusteroptimizationpolicies: forbidden", status=403)
-        assert scale in shown()
+        unread = "(the default, as ClusterOptimizationPolicies could not be read; --run-hour, --failed-run).\n"
+        assert unread in shown()
 
     def test_a_policy_that_is_not_in_force_has_no_scale(self, client: MemoryClient) -> None:
         policy(client, "broken", runHour="a lot")
