@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
 
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
+from concertmaster.core.analysis.runs.execution_cost import (
+    ExecutionCost,
+    containers_cost,
+    execution_cost,
+    kept_for_init,
+)
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
-from concertmaster.core.reserved import reservation
-from concertmaster.core.units import GIB, HOUR
+from concertmaster.core.units import HOUR
 
 _OPEN = frozenset({Outcome.UNKNOWN, Outcome.RUNNING})
 
@@ -46,17 +49,7 @@ class CostSummary:
     lacking: tuple[str, ...] = ()
 
 
-class ExecutionCost(NamedTuple):
-    """Cost of one execution in currency units; a plain tuple because there are many of them."""
-
-    requested: float
-    used: float
-    wasted: float
-    total: float
-
-
 AMOUNTS = ("requested", "used", "wasted", "units", "total")  # of a ``Cost``, in its order
-_cost = partial(tuple.__new__, ExecutionCost)
 _Place = tuple[str | None, str | None, str | None, bool]
 """Step, container and extra metric of a part of a cost, and whether the container is an init container."""
 
@@ -72,7 +65,7 @@ class Costs:
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
         """Cost of one execution; None when its duration or its size is unknown."""
-        return _amounts(execution, execution.containers, self.pricing)
+        return execution_cost(execution, self.pricing)
 
     def steps(self, run: RunRecord) -> list[ExecutionCost | None]:
         """Cost of every execution of a run, in the order of ``run.steps``."""
@@ -108,7 +101,7 @@ class Costs:
     def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
         if known is None:
-            executions = [_amounts(e, e.containers, self.pricing) for e in run.steps]
+            executions = [containers_cost(e, e.containers, self.pricing) for e in run.steps]
             known = self._runs[id(run)] = run, _of_run(run, executions, self.pricing), executions
         return known
 
@@ -118,91 +111,9 @@ def steps_unseen(run: RunRecord) -> bool:
     return run.outcome is Outcome.UNKNOWN and all(e.outcome not in _OPEN for e in run.steps)
 
 
-def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
-    """Like ``Costs.execution``, for a single execution."""
-    return Costs(pricing).execution(execution)
-
-
 def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
     """Like ``Costs.run``, for a single run."""
     return Costs(pricing).run(run)
-
-
-def _amounts(execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing) -> ExecutionCost | None:
-    """Cost of an execution, or of some of its containers; None when nothing can be priced."""
-    seconds = execution.held
-    if seconds is None:
-        return None
-    if pricing.by_node:
-        pricing = pricing.at(execution)
-    core, gib = pricing.cpu_core_hour, pricing.memory_gib_hour
-    hours = seconds / HOUR
-    requested = used = charged = 0.0
-    known = init = False
-    for container in containers:
-        if container.init:
-            init = True
-            continue
-        request, spent = container.cpu_request, container.cpu_seconds
-        if request is not None or spent is not None:
-            known = True
-            reserved = request * hours * core if request else 0.0
-            consumed = spent / HOUR * core if spent else 0.0
-            requested += reserved
-            used += consumed
-            charged += reserved if reserved > consumed else consumed
-        request, peak = container.memory_request, container.memory_sampled_peak
-        if peak is None:
-            peak = container.memory_kernel_peak
-        if request is not None or peak is not None:
-            known = True
-            reserved = request / GIB * hours * gib if request else 0.0
-            consumed = peak / GIB * hours * gib if peak else 0.0
-            requested += reserved
-            used += consumed
-            charged += reserved if reserved > consumed else consumed
-        if gpus := container.gpu_request:
-            known = True
-            reserved = gpus * hours * pricing.gpu_hour
-            requested += reserved
-            used += min(1.0, (container.gpu_used or 0.0) / gpus) * reserved
-            charged += reserved
-    if not known:
-        return None
-    if init:
-        kept = _kept(containers, hours, pricing)
-        requested += math.fsum(part.requested for part in kept)
-        charged += math.fsum(part.charged for part in kept)
-    if execution.outcome is Outcome.FAILED:
-        return _cost((requested, used, charged, charged))
-    return _cost((requested, used, charged - used if charged > used else 0.0, charged))
-
-
-class _Kept(NamedTuple):
-    """What a pod keeps reserved for an init container, ``name``, and the part that is charged: its other containers may use
-    of it what they use beyond their own requests."""
-
-    name: str
-    requested: float
-    charged: float
-
-
-def _kept(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[_Kept]:
-    """CPU and memory that the pod keeps reserved for an init container, as costs."""
-    cpu = reservation((c.name, c.init, c.cpu_request) for c in containers)
-    memory = reservation((c.name, c.init, c.memory_request) for c in containers)
-    found = []
-    if cores := cpu.kept:
-        own = [((c.cpu_seconds or 0.0) / HOUR, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]
-        beyond = sum(used - asked for used, asked in own if used > asked)
-        price = pricing.cpu_core_hour
-        found.append(_Kept(cpu.first_by, cores * hours * price, max(0.0, cores * hours - beyond) * price))
-    if kept := memory.kept:
-        held = [(c.memory_peak or 0.0, c.memory_request or 0.0) for c in containers if not c.init]
-        beyond = sum(used - asked for used, asked in held if used > asked)
-        price = pricing.memory_gib_hour * hours / GIB
-        found.append(_Kept(memory.first_by, kept * price, max(0.0, kept - beyond) * price))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +156,13 @@ def _parts(
     for e, cost in zip(run.steps, executions, strict=True):
         alone = len(e.containers) == 1  # the common case: the cost of the execution is that of its only container
         for container in e.containers:
-            amounts = cost if alone else _amounts(e, (container,), pricing)
+            amounts = cost if alone else containers_cost(e, (container,), pricing)
             if amounts is not None:
                 amount, used = amounts[3], amounts[1]
                 parts.append(((e.step, container.name, None, False), amount, amount - used if amount > used else 0.0))
         if cost is not None and e.held is not None and not alone:
             at = pricing.at(e) if pricing.by_node else pricing
-            kept = _kept(e.containers, e.held / HOUR, at)
+            kept = kept_for_init(e.containers, e.held / HOUR, at)
             parts += [((e.step, k.name, None, True), k.charged, k.charged) for k in kept if k.charged]
     for name, amount in run.extra.items():
         if name in pricing.units:
@@ -264,11 +175,6 @@ def _parts(
             units = pricing.units[name]
             parts += [((step, None, name, False), share * units, 0.0) for step, share in shares.items()]
     return parts
-
-
-def execution_units(execution: StepExecution, pricing: Pricing) -> float:
-    """Cost of the priced extra metrics of one execution (tokens, calls, ...), in currency units."""
-    return math.fsum(v * pricing.units[name] for name, v in execution.extra.items() if name in pricing.units)
 
 
 def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing) -> Cost | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from concertmaster.core.analysis.cost import Cost, Costs, ExecutionCost
+from concertmaster.core.analysis.cost import Cost, Costs
+from concertmaster.core.analysis.runs.execution_cost import ExecutionCost
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
