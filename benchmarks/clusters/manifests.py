@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.advice.manifests import document
 from benchmarks.clusters.law import Cluster, Flow, Step
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.engines import complete, define
 
 MEMORY_REQUEST, MEMORY_LIMIT = 256, 512

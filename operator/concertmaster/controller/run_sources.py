@@ -8,7 +8,7 @@ from typing import Protocol
 
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.config_maps import NamedConfigMaps
 
 
 @dataclass(frozen=True, slots=True)

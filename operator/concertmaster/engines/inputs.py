@@ -9,8 +9,7 @@ from typing import Any
 from concertmaster.core.known import total
 from concertmaster.core.model import InputSource, RunRecord, StepExecution
 from concertmaster.core.model.inputs import sources_of
-from concertmaster.core.model.quantity import Quantity
-from concertmaster.core.model.scalar import ScalarError
+from concertmaster.core.model.scalars import Quantity, ScalarError
 from concertmaster.engines.common.jsonpath import JsonPathError, find
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 

@@ -20,7 +20,7 @@ from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.controller.run_sources import LiveRunSource, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.definitions import NONE_READ, CacheContent, NamedConfigMaps
+from concertmaster.core.model.config_maps import NONE_READ, CacheContent, NamedConfigMaps
 from concertmaster.engines.argo.config_maps import (
     CONTROLLER,
     cache_content,

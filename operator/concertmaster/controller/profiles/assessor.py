@@ -46,7 +46,7 @@ from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.damping import LAGS, split_at
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.definitions import NONE_READ
+from concertmaster.core.model.config_maps import NONE_READ
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import DataGaps

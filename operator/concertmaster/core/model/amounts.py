@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from concertmaster.core.model.quantity import Quantity
-from concertmaster.core.model.scalar import ScalarError
+from concertmaster.core.model.scalars import Quantity, ScalarError
 
 STORAGE = "ephemeral-storage"
 RESOURCES = ("cpu", "memory", STORAGE)  # requested by containers and limited by namespaces

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.fast_init import fast_init
+from concertmaster.core.model.config_maps import NONE_READ, NamedConfigMaps
 from concertmaster.core.model.engines import EngineTraits
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
-from concertmaster.core.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,30 +231,6 @@ def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
     """The first of steps whose containers are all declared in the same places; None where the places differ."""
     places = {tuple(c.place for c in s.containers) for s in steps}
     return steps[0] if len(places) == 1 else None
-
-
-CACHE_BYTES = MIB  # maximum size of a ConfigMap: a full cache stores nothing more
-
-
-@dataclass(frozen=True, slots=True)
-class CacheContent:
-    """Content of one cache. ``entries``: when each was stored and last used (unix seconds); ``size``: total bytes."""
-
-    namespace: str
-    name: str
-    entries: tuple[tuple[float, float], ...] = ()
-    size: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class NamedConfigMaps:
-    """ConfigMaps that could be read: ``semaphores`` by "semaphore/<config map>/<key>", ``caches`` by ConfigMap name."""
-
-    semaphores: Mapping[str, int] = field(default_factory=dict)
-    caches: Mapping[str, CacheContent] = field(default_factory=dict)
-
-
-NONE_READ = NamedConfigMaps()
 
 
 @dataclass(frozen=True, slots=True)

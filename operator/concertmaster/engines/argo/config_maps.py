@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.definitions import CacheContent
+from concertmaster.core.model.config_maps import CacheContent
 from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject

@@ -17,7 +17,7 @@ from typing import Any
 
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
-from concertmaster.core.model.quantity import MAX_LENGTH, rounded
+from concertmaster.core.model.scalars.quantity import MAX_LENGTH, rounded
 from concertmaster.core.times import parse_duration, parse_time
 from concertmaster.engines.common.bounds import MAX_CONTAINERS
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 
-from concertmaster.core.model.quantity import Quantity
+from concertmaster.core.model.scalars import Quantity
 from concertmaster.core.units import MIB
 
 COMPUTE = ("cpu", "memory")

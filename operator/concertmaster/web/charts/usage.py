@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.model.quantity import Quantity
+from concertmaster.core.model.scalars import Quantity
 from concertmaster.report.fleet import item_of
 
 _WIDTH = 320.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model.definitions import CACHE_BYTES, CacheContent
+from concertmaster.core.model.config_maps import CACHE_BYTES, CacheContent
 from concertmaster.core.times import parse_duration
 
 

@@ -15,7 +15,7 @@ from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.model import Recommendation, RunRecord, StepExecution
-from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
 from tests.support.builders import NOW

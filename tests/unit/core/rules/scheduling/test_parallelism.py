@@ -15,7 +15,7 @@ from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuot
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas, ServiceMoment, ServicePods
 from concertmaster.core.model import Level, Recommendation, WorkflowKey
-from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
 from concertmaster.core.model.runs import Suspension
 from concertmaster.core.pipeline import analyze_workflow

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_UP, Decimal, localcontext
 
-from concertmaster.core.model.scalar import EXACT, Scalar, ScalarError
+from concertmaster.core.model.scalars.scalar import EXACT, Scalar, ScalarError
 
 _MAX_QUANTITY = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")

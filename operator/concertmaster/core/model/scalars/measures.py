@@ -1,4 +1,4 @@
-"""Exact scalar values of the API: quantities, durations, percents and decimal amounts, each written as a string.
+"""Durations, percents and decimal amounts.
 
 Durations are the unambiguous subset of the API server's ``format: duration`` ("2 weeks" is rejected).
 """
@@ -9,20 +9,7 @@ import re
 from decimal import Decimal, localcontext
 from typing import Self
 
-from concertmaster.core.model.quantity import CpuQuantity, MemoryQuantity, Quantity
-from concertmaster.core.model.scalar import EXACT, Scalar, ScalarError
-
-__all__ = [
-    "CpuQuantity",
-    "DecimalAmount",
-    "Duration",
-    "MemoryQuantity",
-    "Percent",
-    "Quantity",
-    "Scalar",
-    "ScalarError",
-    "SignedPercent",
-]
+from concertmaster.core.model.scalars.scalar import EXACT, Scalar, ScalarError
 
 _DURATION_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _MAX_DURATION = 99_999 * 86400  # the API server counts nanoseconds in 64 bits, which overflow soon after

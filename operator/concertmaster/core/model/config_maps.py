@@ -1,0 +1,31 @@
+"""What the ConfigMaps hold that a workflow names: limits of semaphores, and contents of caches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from concertmaster.core.units import MIB
+
+CACHE_BYTES = MIB  # maximum size of a ConfigMap: a full cache stores nothing more
+
+
+@dataclass(frozen=True, slots=True)
+class CacheContent:
+    """Content of one cache. ``entries``: when each was stored and last used (unix seconds); ``size``: total bytes."""
+
+    namespace: str
+    name: str
+    entries: tuple[tuple[float, float], ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NamedConfigMaps:
+    """ConfigMaps that could be read: ``semaphores`` by "semaphore/<config map>/<key>", ``caches`` by ConfigMap name."""
+
+    semaphores: Mapping[str, int] = field(default_factory=dict)
+    caches: Mapping[str, CacheContent] = field(default_factory=dict)
+
+
+NONE_READ = NamedConfigMaps()
