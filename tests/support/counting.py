@@ -23,6 +23,11 @@ def calls(work: Callable[[], object], events: Collection[str] = ("call",)) -> in
     return number
 
 
+def growth(work: Callable[[int], Callable[[], object]], size: int) -> float:
+    """How many times as many functions are called for twice the ``size``: 2 in proportion to it, 4 with its square."""
+    return all_calls(work(2 * size)) / all_calls(work(size))
+
+
 def all_calls(work: Callable[[], object]) -> int:
     """The same with those written in C."""
     return calls(work, ("call", "c_call"))

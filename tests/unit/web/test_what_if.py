@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from statistics import fmean
 
 import pytest
@@ -18,6 +17,7 @@ from concertmaster.report.runs.served import recent_runs
 from concertmaster.web.what_if import change_of
 from concertmaster.web.workflow import WorkflowView
 from tests.support.builders import DAY, NOW, definition, run_record, step
+from tests.support.counting import all_calls
 from tests.support.web.analysed import analysed
 
 PROFILE, DOCUMENT = analysed()
@@ -41,13 +41,10 @@ def test_a_step_beside_the_critical_path_saves_nothing() -> None:
     assert "longer per run" in slower.text
 
 
-def test_an_answer_takes_less_than_300_ms() -> None:
-    begun = time.process_time()
-    for _ in range(5):
-        VIEW.what_if({"scale.train": "0.5", "scale.extract": "0.9", "no-retries": "1"})
-    seconds = (time.process_time() - begun) / 5
-    print(f"{seconds * 1000:.0f} ms")  # 11 ms; the limit is generous for busy machines
-    assert seconds < 0.3
+def test_an_answer_takes_some_thousand_calls() -> None:
+    """Of functions, 11 ms in all: a person waits for it."""
+    VIEW.what_if({})  # what all answers share is worked out once
+    assert all_calls(lambda: VIEW.what_if({"scale.train": "0.5", "scale.extract": "0.9", "no-retries": "1"})) < 20_000
 
 
 @pytest.mark.parametrize("value", ["", "nan", "inf", "-5", "1e400", "x", "0x1", "999999999"])

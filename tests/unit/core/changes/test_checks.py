@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,7 @@ from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps
 from concertmaster.core.model.policy import ApplySettings, Bounds, ChangeWindow, Policy, PolicyRef, Range
 from concertmaster.core.schedule import WindowUnusable, next_opening, opened
 from tests.support.core.change_samples import TRAIN, cpu, faster, planned, recommended, template
+from tests.support.counting import all_calls
 
 NOW = datetime(2026, 3, 4, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Wednesday
 AUTO = Policy(PolicyRef("OptimizationPolicy", "demo", "team"), apply=ApplySettings(mode=ApplyMode.AUTO))
@@ -296,15 +296,14 @@ def test_keyed_lists_are_owned_member_by_member() -> None:
     assert not owners(raw, [f"{base}/1/resources/requests/cpu"], "concertmaster")
 
 
-def test_a_thousand_candidates_are_planned_and_judged_without_delay() -> None:
+def test_a_candidate_is_planned_and_judged_in_some_thousand_calls() -> None:
+    """Of functions: a cycle may have a thousand of them."""
     raw = template()
     raw["spec"]["templates"] += [
         {"name": f"t{i}", "container": {"resources": {"requests": {"cpu": "2"}}}} for i in range(50)
     ]
     apply = replace(AUTO.apply, windows=(NIGHT, ChangeWindow("0 3 * * *", "UTC", 60.0)))
     situation = replace(GOOD, policy=replace(AUTO, apply=apply))
-    begun = time.process_time()
-    for i in range(1000):
-        pointer = f"/spec/templates/{2 + i % 50}/container/resources/requests/cpu"
-        assert len(run_checks(planned(recommended(cpu(pointer=pointer)), raw), situation)) == len(CHECKS)
-    assert time.process_time() - begun < 10.0
+    change = recommended(cpu(pointer="/spec/templates/51/container/resources/requests/cpu"))
+    assert len(run_checks(planned(change, raw), situation)) == len(CHECKS)
+    assert all_calls(lambda: run_checks(planned(change, raw), situation)) < 30_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,22 +20,21 @@ from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.names import fnv32a
 from concertmaster.engines.define import define
 from concertmaster.engines.jobs.live import read_run as read_job
-from tests.support.counting import all_calls
+from concertmaster.engines.live import LiveRun
+from tests.support.counting import all_calls, growth
 
 LEAF = {"name": "leaf", "container": {"image": "x"}}
 
 
 @contextmanager
-def frugal(seconds: float, mebibytes: float) -> Iterator[None]:
-    """The block takes no more than that. Tracing memory makes it about four times slower than it is."""
+def frugal(mebibytes: float) -> Iterator[None]:
+    """The block takes no more memory than that, and so builds nothing without end."""
     tracemalloc.start()
-    begun = time.process_time()
     try:
         yield
-        spent, peak = time.process_time() - begun, tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert spent < seconds
     assert peak < mebibytes * 2**20
 
 
@@ -107,7 +105,7 @@ def job_set() -> dict[str, Any]:
 )
 def test_a_definition_of_thousands_of_steps_is_read_in_part_and_says_so(make: Callable[[], dict[str, Any]]) -> None:
     raw = make()
-    with frugal(seconds=8, mebibytes=60):
+    with frugal(mebibytes=60):
         graph = defined(raw).graph
     assert 0 < len(graph.steps) <= 2_000
     assert "the rest is left out" in graph.problems[0]
@@ -127,7 +125,7 @@ def test_defaults_of_parameters_do_not_multiply() -> None:
         [{"name": "main", "steps": [[task(f"a{i}", withItems=rows) for i in range(100)]]}],
         arguments={"parameters": [{"name": "p", "value": "x" * 500_000}]},
     )
-    with frugal(seconds=8, mebibytes=60):
+    with frugal(mebibytes=60):
         graph = defined(raw).graph
     assert [s.width for s in graph.steps] == [100] * 100
 
@@ -152,7 +150,7 @@ def each(**more: Any) -> dict[str, Any]:
     ids=lambda value: None if isinstance(value, dict) else str(value),
 )
 def test_a_short_text_does_not_become_a_long_one_nor_take_long(raw: dict[str, Any], width: int | None) -> None:
-    with frugal(seconds=4, mebibytes=30):
+    with frugal(mebibytes=30):
         graph = defined(raw).graph
     assert [s.width for s in graph.steps] == [width]
 
@@ -215,7 +213,7 @@ def test_what_many_steps_share_is_read_once() -> None:
     long = {"parameters": [{"name": "p", "value": "{{tasks.none.outputs.result}} " * 5_000}]}
     inner = dag("inner", task("a", "many", arguments=long, withParam="{{=" * 50_000))
     raw = workflow([many, inner, dag("main", *(task(f"t{i}", "inner") for i in range(1_500)))])
-    with frugal(seconds=8, mebibytes=60):
+    with frugal(mebibytes=60):
         graph = defined(raw).graph
     assert len(graph.steps) == 1_500
     assert len(graph.steps[0].containers) == 201
@@ -232,7 +230,7 @@ def test_a_task_that_thousands_of_pipeline_tasks_run_has_few_containers() -> Non
     rows = [{"name": f"t{i}", "taskRef": {"name": "wide"}} for i in range(300)]
     meta = {"namespace": "n", "name": "w"}
     raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": rows}}
-    with frugal(seconds=8, mebibytes=20):
+    with frugal(mebibytes=20):
         found = define(raw, lambda kind, name: {"spec": {"steps": steps}})
     assert found is not None
     assert {len(step.containers) for step in found.graph.steps} == {200}
@@ -251,7 +249,7 @@ def test_handlers_of_a_pipeline_do_not_multiply_its_edges() -> None:
 def test_a_name_that_stands_in_the_names_of_thousands_of_steps_is_short() -> None:
     inner = dag("inner", *(task(f"a{i}") for i in range(1_500)))
     raw = workflow([inner, dag("main", task("x" * 100_000, "inner"), task("b"))])
-    with frugal(seconds=8, mebibytes=60):
+    with frugal(mebibytes=60):
         graph = defined(raw).graph
     assert [step.name for step in graph.steps] == ["b"]
     assert "has 100000 characters, at most 253 are possible" in graph.problems[0]
@@ -297,7 +295,7 @@ def test_names_of_fan_outs_inside_fan_outs_are_computed_up_to_a_limit(
 def test_a_duration_of_many_digits_is_refused_at_once(digits: str) -> None:
     work = {"name": "a", "timeout": digits, "taskRef": {"name": "x"}}
     meta = {"namespace": "n", "name": "w"}
-    with frugal(seconds=4, mebibytes=30):
+    with frugal(mebibytes=30):
         found = defined(
             {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": [work]}}
         )
@@ -321,7 +319,7 @@ def test_a_small_compressed_table_of_much_is_not_decoded(table: str) -> None:
     packed = base64.b64encode(gzip.compress(table.encode())).decode()
     raw = {"metadata": {"name": "r"}, "status": {"phase": "Succeeded", "compressedNodes": packed}}
     assert len(packed) < 60_000
-    with frugal(seconds=8, mebibytes=70):
+    with frugal(mebibytes=70):
         run = read_run(raw, WorkflowKey("n", "WorkflowTemplate", "w"))
     assert not run.complete
     assert "only known from the metrics" in run.problems[0]
@@ -356,20 +354,22 @@ def test_the_estimate_is_not_below_what_decoding_takes() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_job_of_twenty_thousand_pods_takes_seconds(phase: str) -> None:
+def test_a_job_of_thousands_of_pods_is_read_in_proportion_to_their_number(phase: str) -> None:
     state = {"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z"}}
-    pods = [
-        {
-            "metadata": {"name": f"j-{i}", "uid": f"u{i}", "creationTimestamp": f"2026-01-01T0{i // 3600}:00:00Z"},
-            "status": {"phase": phase, "containerStatuses": [{"name": "c", "state": state}]},
-        }
-        for i in range(20_000)
-    ]
     raw = {"metadata": {"name": "j"}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
-    begun = time.process_time()
-    run = read_job(raw, pods, WorkflowKey("n", "Job", "j"))
-    assert time.process_time() - begun < 10
-    assert len(run.record.steps) == 20_000
+
+    def job(count: int) -> Callable[[], LiveRun]:
+        pods = [
+            {
+                "metadata": {"name": f"j-{i}", "uid": f"u{i}", "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "status": {"phase": phase, "containerStatuses": [{"name": "c", "state": state}]},
+            }
+            for i in range(count)
+        ]
+        return lambda: read_job(raw, pods, WorkflowKey("n", "Job", "j"))
+
+    assert len(job(2_000)().record.steps) == 2_000
+    assert growth(job, 1_000) < 2.2
 
 
 def test_thousands_of_schedules_are_considered_in_part_and_it_is_said() -> None:
