@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from concertmaster.core import pipeline
+from concertmaster.core.model import Edit, Interval
 from concertmaster.core.model.policy import Policy
 from concertmaster.report.costs.components import cost_table, view
 from concertmaster.report.costs.groups import PricedWorkflow, by_component
@@ -37,6 +40,41 @@ def test_the_saving_of_a_recommendation_is_taken_from_the_container_it_sets() ->
     assert (first["step"], first["component"], first["recommendations"]) == ("transform", "main", [item.id])
     assert first["perMonth"] - first["afterPerMonth"] == pytest.approx(item.saving_per_month.likely, rel=1e-3)
     assert all(r["afterPerMonth"] == r["perMonth"] for r in others)
+
+
+def right_sized(saving: float, *shares: tuple[str, float]) -> dict[str, View]:
+    """The rows by step once requests of steps that have these shares in the saving are set."""
+    found, _ = rows_of(scenarios.gpu_request())
+    pointers = {s.name: f"{s.pointer}/container/resources/requests/cpu" for s in found.analysis.definition.graph.steps}
+    edits = tuple(Edit(pointers[step], "1", "2", weight=max(0.0, share), share=share) for step, share in shares)
+    (item,) = [r for r in found.recommendations if r.rule == "gpu-request"]
+    saved = Interval(saving, saving, saving)
+    item = replace(item, id="right-size", saving_per_month=saved, edits=edits, items=())
+    return {str(r["step"]): r for r in view(found.analysis, [item])}
+
+
+def more(row: View) -> float:
+    return float(row["afterPerMonth"] - row["perMonth"])
+
+
+def test_a_request_that_is_raised_costs_more_afterwards() -> None:
+    """The cost afterwards was that of today, beside a recommendation that makes runs dearer."""
+    rows = right_sized(-0.01, ("extract", 1.0))
+    assert more(rows["extract"]) == pytest.approx(0.01, rel=1e-3)
+    assert rows["extract"]["recommendations"] == ["right-size"]
+    assert more(rows["load"]) == more(rows["transform"]) == 0.0
+
+
+def test_of_a_request_that_is_raised_and_one_that_is_lowered_each_has_its_own() -> None:
+    rows = right_sized(0.01, ("transform", 1.5), ("extract", -0.5))
+    assert more(rows["transform"]) == pytest.approx(-0.015, rel=1e-2)
+    assert more(rows["extract"]) == pytest.approx(0.005, rel=1e-2)
+
+
+def test_what_no_field_sets_is_saved_by_the_components_that_are_left() -> None:
+    rows = right_sized(0.01, ("extract", -0.5))
+    assert more(rows["extract"]) == pytest.approx(0.005, rel=1e-2)
+    assert more(rows["transform"]) + more(rows["load"]) == pytest.approx(-0.015, rel=1e-2)
 
 
 def test_sidecars_and_tokens_are_components_of_their_own() -> None:

@@ -1,12 +1,13 @@
 """Cost by component: each container of each step, sidecars and priced metrics, now and after the open recommendations.
 
 A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
-fields to the containers it sizes, else to the components of its step. Savings of several recommendations are added: those
-that are left stand together.
+fields to the containers it sizes, else to the components of its step. What a raised request costs more is a negative saving.
+Savings of several recommendations are added: those that are left stand together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[
     parts = analysis.components
     saved: list[dict[str, float]] = [{} for _ in parts]
     for item in recommendations:
-        if item.saving_per_month is not None and item.saving_per_month.likely > 0:
+        if item.saving_per_month is not None and item.saving_per_month.likely:
             for place, share in _shares(analysis, parts, item).items():
                 saved[place][item.id] = share * item.saving_per_month.likely
     rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
@@ -70,7 +71,28 @@ def _kind(analysis: Analysis, part: Component) -> str:
 
 
 def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
-    """Which part of a recommendation's saving concerns which component, by place; together 1 where any does."""
+    """Which part of a recommendation's saving concerns which component, by place; together 1 where any does. Negative for a
+    field that takes from it: of a right-sizing that raises one request and lowers another, each has its own."""
+    weights = _of_fields(analysis, parts, item)
+    known = any(edit.share is not None for edit in item.edits)
+    total = sum(weights.values())
+    if not known and total > 0.0:
+        return {n: w / total for n, w in weights.items() if w}
+    rest = 1.0 - total if known else 1.0  # of fields that no edit sets
+    if not math.isclose(rest, 0.0, abs_tol=1e-9):
+        about, sized = item.id.partition(".")[2], {(i.step, i.container) for i in item.items}
+        places = [n for n, c in enumerate(parts) if c.container == about or (c.step, c.container) in sized] or [
+            n for n, c in enumerate(parts) if item.step in (None, c.step)
+        ]
+        places = [n for n in places if not weights.get(n)] or places
+        held = sum(parts[n].per_run for n in places)
+        for n in places if held else ():
+            weights[n] = weights.get(n, 0.0) + rest * parts[n].per_run / held
+    return {n: w for n, w in weights.items() if w}
+
+
+def _of_fields(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
+    """By place, the shares of the saving that the fields of a component bring, or else their weights."""
     weights: dict[int, float] = {}
     declared: dict[tuple[str, str | None], list[int]] = {}
     for n, place in _pointers(analysis, parts).items():
@@ -81,15 +103,8 @@ def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation
         held = sum(parts[n].per_run for n in places)
         for n in places:
             part = parts[n].per_run / held if held else 1.0 / len(places)
-            weights[n] = weights.get(n, 0.0) + edit.weight * part
-    if not sum(weights.values()):
-        about, sized = item.id.partition(".")[2], {(i.step, i.container) for i in item.items}
-        places = [n for n, c in enumerate(parts) if c.container == about or (c.step, c.container) in sized] or [
-            n for n, c in enumerate(parts) if item.step in (None, c.step)
-        ]
-        weights = {n: parts[n].per_run for n in places}
-    total = sum(weights.values())
-    return {n: w / total for n, w in weights.items() if w > 0} if total else {}
+            weights[n] = weights.get(n, 0.0) + (edit.weight if edit.share is None else edit.share) * part
+    return weights
 
 
 def _pointers(analysis: Analysis, parts: Sequence[Component]) -> dict[int, tuple[str, str | None]]:
