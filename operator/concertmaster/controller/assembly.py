@@ -33,6 +33,7 @@ from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps, WithConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PODS, PodIndex
+from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.policy_statuses import PolicyStatuses
@@ -138,7 +139,8 @@ class Assembly:
         sources.pods = self._pods() if s.live else None
         labelled = LabelledWorkflows(sources, interval=float(s.interval.seconds), pods=sources.pods)
         outputs = Outputs(history, self.details, self.telemetry.workflows)
-        assessor = Assessor(sources, history, analyze_profile, outputs)
+        shares = TimeShares(seconds_per_write=1.0 / s.limits.status_writes_per_second)
+        assessor = Assessor(sources, history, analyze_profile, outputs, shares)
         notifier = self._notifier(history)
         instance = os.environ.get("POD_NAME") or socket.gethostname()
         events = EventRecorder(self.client, instance=instance, on_note=notifier.note)

@@ -255,9 +255,14 @@ class Bed:
     """The operator's components; ``sync`` replaces the watches."""
 
     def __init__(
-        self, *, namespaces: Sequence[str] = (), patient: bool = True, client: MemoryClient | None = None
+        self,
+        *,
+        namespaces: Sequence[str] = (),
+        patient: bool = True,
+        client: MemoryClient | None = None,
+        seconds_per_write: float = 0.0,
     ) -> None:
-        """``client``: the cluster of an earlier process."""
+        """``client``: the cluster of an earlier process. ``seconds_per_write``: what a status counts as."""
         self.client = client or MemoryClient()
         self.registry = Registry()
         self.sources = FakeSources({"default": report()})
@@ -273,7 +278,7 @@ class Bed:
             self.client.put(NAMESPACES, None, "demo")
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
-        shares = TimeShares(clock=lambda: self.analyzer.clock)
+        shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
         self.outputs = Outputs(self.history)
         assessor = Assessor(self.sources, self.history, self.analyzer, self.outputs, shares)
         stages = Stages(

@@ -11,7 +11,7 @@ from concertmaster.controller.discovery import definitions
 from concertmaster.controller.discovery.time_shares import SHARE
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.objects import NAMESPACES
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, run
+from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, report, run
 
 MANY = [f"large-{n}" for n in range(6)]
 
@@ -19,7 +19,11 @@ MANY = [f"large-{n}" for n in range(6)]
 @pytest.fixture
 def bed() -> Bed:
     """Six workflows in namespace demo, one in another."""
-    made = Bed()
+    return _made()
+
+
+def _made(seconds_per_write: float = 0.0) -> Bed:
+    made = Bed(seconds_per_write=seconds_per_write)
     made.client.put(NAMESPACES, None, "other")
     for name in MANY:
         made.cronjob(name)
@@ -144,3 +148,33 @@ def test_what_waited_is_read_in_the_next_cycle_although_nothing_has_changed(
     waiting = [sum(s.resolved.waits for s in assessor.subjects(snapshot)) for _ in range(4)]
     assert waiting == [4, 2, 0, 0]
     assert assessor.subjects(snapshot) is assessor.subjects(snapshot)
+
+
+def test_statuses_beyond_the_share_of_their_namespace_are_written_in_the_next_cycles() -> None:
+    """A policy that somebody edits says something new of each profile: thousands of writes at a limited rate."""
+    bed = _made(seconds_per_write=SHARE / 2)
+    while bed.run(seconds=2.0):
+        pass
+    assert {bed.state(name=name)["Ready"] for name in MANY} == {("True", "Analyzed")}
+    analyzed(bed)
+    bed.sources.reports["default"] = report(ok=False)
+
+    def stale() -> list[str]:
+        return [name for name in MANY if bed.state(name=name)["Ready"][1] == "Stale"]
+
+    said = []
+    for again in (True, True, True, False):  # whether more are left than the third writes, only the fourth finds out
+        assert bed.run(seconds=2.0) is again
+        said.append(len(stale()))
+        assert bed.state(namespace="other")["Ready"][1] == "Stale", "in the first cycle, whoever comes first"
+    assert said == [2, 4, 6, 6]
+
+
+def test_an_analysis_is_not_lost_where_its_status_waits() -> None:
+    bed = _made(seconds_per_write=SHARE)
+    cycles = 1
+    while bed.run(seconds=2.0):
+        cycles += 1
+    assert cycles >= len(MANY)
+    assert sorted(analyzed(bed)) == sorted([*MANY, "etl"]), "each was analysed once"
+    assert {bed.state(name=name)["Ready"] for name in MANY} == {("True", "Analyzed")}

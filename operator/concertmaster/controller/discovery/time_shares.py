@@ -1,14 +1,15 @@
 """The time that the workflows of one namespace may take of a cycle.
 
-Definitions and analyses of a few large objects take longer than those of a thousand ordinary ones. What is beyond the
-share of its namespace waits for the next cycle, which then begins with it: a tenant's objects make only the tenant wait.
-This also holds where there is one namespace: decisions about its changes are examined between the shares.
+Definitions and analyses of a few large objects take longer than those of a thousand ordinary ones, and statuses are written
+at a limited rate, so that those of thousands of profiles (of a policy that somebody edited, say) take minutes. What is
+beyond the share of its namespace waits for the next cycle, which then begins with it: a tenant's objects make only the
+tenant wait. This also holds where there is one namespace: decisions about its changes are examined between the shares.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TypeVar
@@ -24,15 +25,19 @@ WAITS = "it is read in one of the next cycles: other workflows of this namespace
 class TimeShares:
     """What each namespace took of this cycle, and whose turn did not come."""
 
-    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float] = perf_counter, *, seconds_per_write: float = 0.0) -> None:
+        """``seconds_per_write``: of a status; 0 where nothing limits their rate."""
         self._clock = clock
+        self._seconds_per_write = seconds_per_write
         self._taken: defaultdict[str, float] = defaultdict(float)
+        self._writing: defaultdict[str, float] = defaultdict(float)  # beside the above: others are analysed meanwhile
         self._first: frozenset[str] = frozenset()
         self._waiting: dict[str, str] = {}  # namespace by uid
 
     def begin(self) -> None:
         """A cycle begins. Those that waited in the last one come first."""
         self._taken.clear()
+        self._writing.clear()
         self._first, self._waiting = frozenset(self._waiting), {}
 
     @property
@@ -56,7 +61,19 @@ class TimeShares:
     def must_wait(self, profile: Entry) -> bool:
         """Whether work for a profile is left to the next cycle because its namespace has used its share. It is then first
         in the next cycle."""
-        if self._taken[profile.namespace] < SHARE:
+        return self._must_wait(profile, self._taken)
+
+    def written(self, profile: Entry) -> None:
+        """Count the status of a profile that is written in this cycle."""
+        self._writing[profile.namespace] += self._seconds_per_write
+
+    def must_not_write(self, profile: Entry) -> bool:
+        """Whether the status of a profile is left to the next cycle because those of its namespace took its share of the
+        writes. It is then first in the next cycle."""
+        return self._must_wait(profile, self._writing)
+
+    def _must_wait(self, profile: Entry, taken: Mapping[str, float]) -> bool:
+        if taken.get(profile.namespace, 0.0) < SHARE:
             return False
         self._waiting[profile.uid] = profile.namespace
         return True
@@ -70,7 +87,7 @@ class TimeShares:
         """A sentence for each namespace with profiles that wait."""
         counts = Counter(self._waiting.values())
         return [
-            f"{count} workflows of namespace {name} wait for the next cycle: its others took {self._taken[name]:.0f} s of"
-            f" this one (each namespace has {SHARE:g} s)"
+            f"{count} workflows of namespace {name} wait for the next cycle: its others took"
+            f" {max(self._taken[name], self._writing[name]):.0f} s of this one (each namespace has {SHARE:g} s)"
             for name, count in sorted(counts.items())
         ]

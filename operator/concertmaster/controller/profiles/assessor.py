@@ -136,14 +136,13 @@ class Assessor:
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
         self._control = ControlGroup(subjects, (), self._history, reports, now, lambda _: heartbeat("analyze"))
-        reading, unread, room = False, self._control.unread, MAX_BACKFILLING
+        reading, unread, room = any(r.more for r in reports.values()), self._control.unread, MAX_BACKFILLING
         self._forecasts.renew(subjects, self._seen.running, now)
         for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
             heartbeat("analyze")
             report = reports.get(subject.source)
-            reading = reading or (report is not None and report.more)
             before = self._recalled(subject)
-            if kept(subject, report, before):
+            if kept(subject, report, before) or self.shares.must_not_write(subject.entry):
                 tally.held += 1
                 continue
             with self.shares.taking(subject.entry):
@@ -158,6 +157,7 @@ class Assessor:
             if update is not None and outcome.reading and report is not None and report.more:
                 update, room = update if room else None, max(0, room - 1)
             if update is not None:
+                self.shares.written(subject.entry)
                 yield update
             elif outcome.document is not None:
                 self.memory.published(subject.entry, subject.entry.status)
