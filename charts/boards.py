@@ -171,8 +171,8 @@ OPERATOR = (
     Panel("Profiles with recommendations", "Ready profiles of all.", [
         ('sum(concertmaster_profiles{ready="True"})', "ready"), ("sum(concertmaster_profiles)", "all"),
     ], kind="stat", width=6),
-    Panel("Last good cycle", "Age of the last cycle without a failure.", [
-        ("time() - max(concertmaster_last_success_timestamp_seconds > 0)", "age"),
+    Panel("Last good cycle", "Age of the last cycle without a failure; of shards, of the one that is furthest behind.", [
+        ("time() - min(concertmaster_last_success_timestamp_seconds > 0)", "age"),
     ], "s", kind="stat", width=6),
     Panel("Sources complete", "1: the last collection was whole.", [
         ("min by (source) (concertmaster_source_up)", "{{source}}"),
@@ -187,7 +187,7 @@ OPERATOR = (
         ("sum by (result) (increase(concertmaster_cycles_total[1h]))", "{{result}}"),
     ]),
     Panel("Age of the facts", "Time since which facts are incomplete.", [
-        ("time() - max by (source) (concertmaster_source_data_until_timestamp_seconds > 0)", "{{source}}"),
+        ("time() - min by (source) (concertmaster_source_data_until_timestamp_seconds > 0)", "{{source}}"),
     ], "s"),
     Panel("Queries per hour", "The load on the metrics sources.", [
         ("sum by (source) (increase(concertmaster_queries_total[1h]))", "{{source}}"),
@@ -203,7 +203,7 @@ OPERATOR = (
         ("sum by (kind, outcome) (increase(concertmaster_status_writes_total[1h]))", "{{kind}} {{outcome}}"),
     ]),
     Panel("Analyses and faults", "Workflows analysed anew, and faults isolated by stage.", [
-        ("increase(concertmaster_analyses_total[1h])", "analyses"),
+        ("sum(increase(concertmaster_analyses_total[1h]))", "analyses"),
         ("sum by (stage) (increase(concertmaster_failures_total[1h]))", "faults in {{stage}}"),
     ]),
     Panel("Pods without a profile", "Pods of workflow engines that no profile claims.", [

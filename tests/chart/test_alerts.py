@@ -48,6 +48,11 @@ CASES: dict[str, dict[str, str]] = {
     "": {},
     "ConcertmasterAbsent": dict.fromkeys(HEALTHY, ""),
     "ConcertmasterLoopStale": {"concertmaster_last_success_timestamp_seconds": STUCK},
+    "ConcertmasterShardStale": {
+        'concertmaster_last_success_timestamp_seconds{pod="a"}': NOW,
+        'concertmaster_last_success_timestamp_seconds{pod="b"}': STUCK,
+        'concertmaster_active{pod="b"}': ALWAYS,
+    },
     "ConcertmasterSourceFailing": {'concertmaster_source_up{source="default"}': NEVER},
     "ConcertmasterSourceBehind": {'concertmaster_source_data_until_timestamp_seconds{source="default"}': STUCK},
     "ConcertmasterArchiveFailing": {'concertmaster_archive_up{archive="argo archive"}': NEVER},
@@ -146,6 +151,51 @@ def test_restarts_before_the_first_success_hide_nothing(
 
 def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -> None:
     assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
+
+
+LAST, ACTIVE = "concertmaster_last_success_timestamp_seconds", "concertmaster_active"
+
+
+@pytest.mark.parametrize(
+    ("shard", "alerts"),
+    [
+        ({LAST: NOW, ACTIVE: ALWAYS, STARTED: STUCK}, []),
+        ({LAST: NEVER, ACTIVE: ALWAYS, STARTED: STUCK}, ["ConcertmasterShardStale"]),
+        ({LAST: NEVER, ACTIVE: NEVER, STARTED: STUCK}, ["ConcertmasterTwice"]),  # on standby
+        ({LAST: NEVER, ACTIVE: f"0x{MINUTES - 8} 1x7", STARTED: STUCK}, []),  # active for eight minutes
+        ({LAST: NEVER, ACTIVE: f"0x{MINUTES - 40} 1x39", STARTED: STUCK}, ["ConcertmasterShardStale"]),
+        ({LAST: f"0+60x{MINUTES - 25}", ACTIVE: f"1x{MINUTES - 25}", STARTED: f"60x{MINUTES - 25}"}, []),  # removed
+    ],
+)
+def test_one_shard_that_stands_still_is_not_hidden_by_the_others(
+    rules: dict[str, Any], shard: dict[str, str], alerts: list[str], tmp_path: Path
+) -> None:
+    series = {f'{LAST}{{pod="a"}}': NOW, **{f'{name}{{pod="b"}}': values for name, values in shard.items()}}
+    assert firing(rules, HEALTHY | series, alerts, tmp_path) == ""
+
+
+def test_a_shard_that_is_behind_is_not_hidden_by_the_others(rules: dict[str, Any], tmp_path: Path) -> None:
+    behind = {'concertmaster_source_data_until_timestamp_seconds{source="default",pod="b"}': STUCK}
+    assert firing(rules, HEALTHY | behind, ["ConcertmasterSourceBehind"], tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "alert"), [("collect", "ConcertmasterFaults"), ("cycle", "ConcertmasterCyclesFailing")]
+)
+def test_what_fails_in_each_cycle_is_an_alert_with_the_longest_interval_that_is_recommended(
+    rules: dict[str, Any], stage: str, alert: str, tmp_path: Path
+) -> None:
+    """Every 15 minutes, as for 100,000 workflows."""
+    failing = " ".join(f"{n}x14" for n in range(MINUTES // 15 + 1))
+    series = {f'concertmaster_failures_total{{stage="{stage}"}}': failing}
+    assert firing(rules, HEALTHY | series, [alert], tmp_path) == ""
+
+
+def test_single_faults_of_several_shards_are_no_alert(rules: dict[str, Any], tmp_path: Path) -> None:
+    """As while the API server restarts."""
+    once = f"0x{MINUTES - 30} 1x29"
+    series = {f'concertmaster_failures_total{{stage="watch",pod="{pod}"}}': once for pod in "abcdefgh"}
+    assert firing(rules, HEALTHY | series, [], tmp_path) == ""
 
 
 def test_shards_that_are_all_active_are_no_alert(rules: dict[str, Any], tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
+from concertmaster.core.shards import CLUSTER
 from concertmaster.core.units import HOUR
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
@@ -227,7 +228,8 @@ class Cycle:
         updates = self._policies.updates(snapshot, subjects, self._collector, changed, now, record.problem)
         self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
         registered = self._registry.snapshot()
-        states = Counter(e.status.ready for e in (*registered.policies, *registered.cluster_policies))
+        mine = self._shard is None or self._shard.ownership.owns(CLUSTER)  # every shard knows them, and one counts them
+        states = Counter(e.status.ready for e in (*registered.policies, *(registered.cluster_policies if mine else ())))
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
 

@@ -107,6 +107,7 @@ class Telemetry:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
             self.failures.labels(stage)
+        self.failures.labels("cycle")  # one that appears with its first fault is no increase to a rule
         for result in ("success", "failure"):
             self.cycles.labels(result)
         for result in ("complete", "end", "unreadable"):

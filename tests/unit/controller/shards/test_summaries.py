@@ -19,6 +19,7 @@ from concertmaster.core.shards import CLUSTER, owner
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound, Unreachable
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, ObjectRef
+from tests.support.controller.harness import Bed
 
 SHARDS = ["cm-0", "cm-1", "cm-2"]
 SPACES = [f"team-{n}" for n in range(9)]
@@ -181,3 +182,16 @@ def test_what_cannot_be_known_is_said_and_stops_nothing_else() -> None:
     problems: list[str] = []
     assert [v for v, _ in one.policies([(own, facts("team-0"))], problems.append)] == [own]
     assert problems == ["the ConfigMap with this shard's part of cluster policies could not be written: cut off"]
+
+
+def test_one_shard_counts_the_policies_of_the_cluster() -> None:
+    """Sums over all shards are those of one process."""
+    counted = 0.0
+    for name in SHARDS:
+        bed = Bed()
+        bed.client.put(CLUSTER_POLICIES, None, "all", spec={})
+        bed.cycle._shard = shard(name, SHARDS, ConfigMaps())
+        bed.run()
+        series = bed.telemetry.policies
+        counted += sum(series.labels(state)._value.get() for state in ("True", "False", "Unknown"))
+    assert counted == 1.0
