@@ -20,11 +20,11 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
-from concertmaster.core.sizing.trend import growth_per_run, rising
+from concertmaster.core.sizing.trend import growth_per_run, rising, weekly_growth
 from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
-from concertmaster.core.units import DAY
+from concertmaster.core.units import DAY, WEEK
 
 MIN_RUNS = 8
 # Smallest relative difference in duration for which a number of pods is recommended.
@@ -144,9 +144,12 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
     peaks, times = peaks[first:], container.where_known("memory_peak")["time"][first:]
-    if len(times) < MIN_RUNS or not rising(peaks, EXPLAINED_Z):
+    if len(times) < MIN_RUNS:
         return None
-    growth, recent = growth_per_run(peaks), peaks[-max(MIN_RUNS // 2, len(times) // 4) :]
+    growth, recent = weekly_growth(peaks, np.array(times), EXPLAINED_Z), peaks[np.array(times) > times[-1] - WEEK]
+    if growth is None:
+        growth = growth_per_run(peaks) if rising(peaks, EXPLAINED_Z) else 0.0
+        recent = peaks[-max(MIN_RUNS // 2, len(times) // 4) :]
     seconds = (times[-1] - times[0]) / (len(times) - 1)
     if growth <= 0.0 or seconds <= 0.0:
         return None

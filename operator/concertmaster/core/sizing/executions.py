@@ -16,8 +16,8 @@ def usable(
     durations: Sequence[float] | Floats,
     times: Sequence[float] | Floats | None,
     inputs: Sequence[float] | Floats | None,
-) -> tuple[Floats, Floats, Floats | None] | None:
-    """Peaks, durations and inputs in order of time, without unusable rows; None when the lengths differ."""
+) -> tuple[Floats, Floats, Floats | None, Floats | None] | None:
+    """Peaks, durations, inputs and times in order of time, without unusable rows; None when the lengths differ."""
     u = np.asarray(peaks, dtype=np.float64).ravel()
     t = np.asarray(durations, dtype=np.float64).ravel()
     x = None if inputs is None else np.asarray(inputs, dtype=np.float64).ravel()
@@ -29,8 +29,9 @@ def usable(
         order = np.flatnonzero(good)
         if when is not None:
             order = order[np.argsort(when[good], kind="stable")]
+            when = when[order]
         u, t, x = u[order], t[order], None if x is None else x[order]
     known = (t >= 0.0) & (t <= MAX_VALUE)
     if np.count_nonzero(known) < t.size:
         t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
-    return u, t, x
+    return u, t, x, when

@@ -1,7 +1,7 @@
 """Memory request of a step from the peaks of its runs: one number, or a function of input size where that pays.
 
 The loss is explained in waste.py, the probability of a larger peak in tail.py, what few runs leave to the authors in
-authored_request.py, growth in trend.py, inputs in by_input.py.
+authored_request.py, growth in trend.py and expected_peaks.py, inputs in by_input.py.
 """
 
 from __future__ import annotations
@@ -16,23 +16,14 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.authored_request import blended, weight_of_request
 from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
 from concertmaster.core.sizing.executions import MAX_VALUE, usable
+from concertmaster.core.sizing.expected_peaks import at_equal_input, peaks_ahead
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
-from concertmaster.core.sizing.trend import (
-    carried_forward,
-    driven_growth,
-    growth_per_run,
-    order_z,
-    orders_z,
-    records_z,
-    unexplained_growth,
-)
+from concertmaster.core.sizing.trend import order_z, orders_z, records_z
 from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
 from concertmaster.core.units import GIB, HOUR, MIB
 
 GIB_HOUR = GIB * HOUR
-# Growth is extrapolated to at most this multiple of the largest peak.
-MAX_RAISE = 4.0
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
 # Share of future runs that the request covers with the stated confidence.
@@ -146,7 +137,7 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) ->
     """``memory_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
     options = options or MemoryOptions()
     found: dict[int, MemorySize] = {}
-    ready: dict[int, tuple[Floats, Floats, Floats | None]] = {}
+    ready: dict[int, tuple[Floats, Floats, Floats | None, Floats | None]] = {}
     needed = max(1, options.min_runs)
     for at, use in enumerate(uses):
         rows = usable(use.peaks, use.durations, use.times, use.inputs)
@@ -157,7 +148,7 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) ->
         else:
             ready[at] = rows
     alike: dict[int, list[int]] = {}
-    for at, (u, _, _) in ready.items():
+    for at, (u, *_) in ready.items():
         alike.setdefault(u.size, []).append(at)
     for members in alike.values():
         rising = orders_z(np.array([ready[at][0] for at in members])).tolist()
@@ -169,13 +160,17 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) ->
 
 
 def _expected(
-    u: Floats, t: Floats, x: Floats | None, current: float | None, rising: float, options: MemoryOptions
+    u: Floats,
+    t: Floats,
+    x: Floats | None,
+    when: Floats | None,
+    current: float | None,
+    rising: float,
+    options: MemoryOptions,
 ) -> _Usable:
     logs, input_logs = np.log(u), None if x is None else _logarithms(x)
-    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
-    growth = driven or (growth_per_run(logs) if rising > options.drift_z else 0.0)
-    expected = _continued(u, logs, growth, options.driven_horizon if driven else options.horizon)
-    return _Usable(u, t, x, logs, input_logs, current, rising > options.drift_z, driven, expected)
+    ahead = peaks_ahead(u, logs, input_logs, when, rising, options)
+    return _Usable(u, t, x, logs, input_logs, current, ahead.drifting, ahead.driven, ahead.peaks)
 
 
 def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
@@ -194,7 +189,7 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
 def _models(group: Sequence[_Usable], options: MemoryOptions) -> list[ModelFits | None]:
     """The requests by input of each that are compared with a single one."""
     steps = {
-        at: (use.inputs, _at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations)
+        at: (use.inputs, at_equal_input(use.peaks, use.logs, use.input_logs, options), use.durations)
         for at, use in enumerate(group)
         if use.inputs is not None and use.input_logs is not None
     }
@@ -260,23 +255,6 @@ def _with_authors(
         return request
     kept = blended(largest, current, weight_of_request(peaks, bound, evidence), evidence)
     return min(current, max(request, kept))
-
-
-def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Floats:
-    """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
-    if growth <= 0.0:
-        return peaks
-    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(MAX_RAISE * float(peaks.max())))
-    return np.maximum(peaks, np.exp(ahead))
-
-
-def _at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:
-    """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
-    growth = unexplained_growth(logs, input_logs, options.drift_z)
-    if growth <= 0.0:
-        return peaks
-    ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
-    return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
 
 
 def _logarithms(inputs: Floats) -> Floats:

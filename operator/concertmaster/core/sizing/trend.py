@@ -12,6 +12,8 @@ from functools import lru_cache
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.least_squares import ROUNDING, beside_parabola, slope
+from concertmaster.core.stats.ranks import midranks
+from concertmaster.core.units import DAY, HOUR, WEEK
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MAX_RUNS = 200
@@ -19,6 +21,9 @@ MAX_RUNS = 200
 MIN_RUNS = 6
 # Autocorrelation above which a trend and a random walk cannot be distinguished.
 MAX_CARRIED = 0.95
+# Span of the runs from which each day of a week is known twice, some hours less than of 14 daily runs; hours by which the
+# run a week before may be off; and fewest such pairs, of which fewer cannot show growth at 1%.
+TWO_WEEKS, ALIKE, MIN_PAIRS = 2.0 * WEEK - 1.25 * DAY, 6.0 * HOUR, 7
 
 
 def order_z(values: Floats) -> float:
@@ -70,6 +75,38 @@ def growth_per_run(values: Floats) -> float:
         return 0.0
     first, second = np.triu_indices(recent.size, 1)
     return max(0.0, float(np.median((recent[second] - recent[first]) / (second - first))))
+
+
+def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
+    """Growth per run, never negative, of ``values`` that repeat from week to week: the median difference to the run a week
+    before, 0 unless these differences are positive beyond ``z`` (Wilcoxon's signed rank; the comparison within seasons is
+    that of Hirsch, Slack and Smith 1982). None where values do not repeat, or less than two weeks are known.
+    ``times``: unix seconds, ascending.
+
+    Heavy weekdays and light weekends hide growth from a test by order, and where a window begins on a weekend, look like it.
+    They repeat where the differences vary less than the values around a line.
+    """
+    if times.size <= MIN_PAIRS or not times[-1] - times[0] >= TWO_WEEKS:  # also without a time
+        return None
+    first, last = times.searchsorted([times[-1] - 2.0 * WEEK - ALIKE, times[-1] - WEEK], side="right").tolist()
+    y, when, week_before = values[first:], times[first:], times[last:] - WEEK
+    after = when.searchsorted(week_before)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(week_before - when[before] < when[after] - week_before, before, after)
+    near = np.abs(when[nearest] - week_before) <= ALIKE
+    differences = values[last:][near] - y[nearest[near]]
+    off = _off_line(y)
+    if differences.size < MIN_PAIRS or float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
+        return None
+    return max(0.0, float(np.median(differences))) / differences.size if _signed_rank_z(differences) > z else 0.0
+
+
+def _signed_rank_z(differences: Floats) -> float:
+    """Normal quantile of Wilcoxon's signed-rank sum; zeros count half."""
+    n = differences.size
+    signs = (np.sign(differences) + 1.0) / 2.0
+    above = float(midranks(np.abs(differences)) @ signs) - n * (n + 1) / 4.0
+    return above / math.sqrt(n * (n + 1) * (2 * n + 1) / 24.0)
 
 
 def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
@@ -136,14 +173,20 @@ def _records_by_chance(n: int) -> tuple[float, float]:
 def _independent(values: Floats) -> float:
     """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
     share of independent runs, from the first autocorrelation of the residuals around a line."""
-    place = _places(values.size)
-    centred = values - np.add.reduce(values) / values.size
-    off = centred - place * (float(place @ centred) / float(place @ place))
+    off = _off_line(values)
     whole = float(off @ off)
-    if whole <= ROUNDING * float(centred @ centred):
+    if not whole:
         return 1.0
     carried = min(MAX_CARRIED, max(0.0, float(off[1:] @ off[:-1]) / whole))
     return math.sqrt((1.0 - carried) / (1.0 + carried))
+
+
+def _off_line(values: Floats) -> Floats:
+    """Residuals around the least-squares line over the order of the values; zeros where rounding leaves nothing else."""
+    place = _places(values.size)
+    centred = values - np.add.reduce(values) / values.size
+    off = centred - place * (float(place @ centred) / float(place @ place))
+    return np.zeros(off.size) if float(off @ off) <= ROUNDING * float(centred @ centred) else np.asarray(off)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

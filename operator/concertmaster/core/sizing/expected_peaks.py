@@ -1,0 +1,74 @@
+"""Memory peaks as they will be if their growth goes on, from which a request is chosen where runs need more and more."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.trend import (
+    carried_forward,
+    driven_growth,
+    growth_per_run,
+    unexplained_growth,
+    weekly_growth,
+)
+
+# Growth is extrapolated to at most this multiple of the largest peak.
+MAX_RAISE = 4.0
+
+
+class Horizons(Protocol):
+    """Parameters of growth; see MemoryOptions."""
+
+    @property
+    def drift_z(self) -> float:
+        """One-sided significance from which growth counts, as a normal quantile."""
+
+    @property
+    def horizon(self) -> float:
+        """How long growth of peaks is assumed to go on, in multiples of the history."""
+
+    @property
+    def driven_horizon(self) -> float:
+        """The same for growth of inputs."""
+
+
+class PeaksAhead(NamedTuple):
+    """``peaks``: those observed as they will be (bytes), the observed ones themselves where nothing grows. ``drifting``:
+    whether peaks grow with time. ``driven``: growth per run that inputs explain, as a log, 0 without any."""
+
+    peaks: Floats
+    drifting: bool
+    driven: float
+
+
+def peaks_ahead(
+    peaks: Floats, logs: Floats, input_logs: Floats | None, times: Floats | None, order: float, horizons: Horizons
+) -> PeaksAhead:
+    """Of ``peaks`` (bytes, with their ``logs``) by run, oldest first. ``input_logs``: NaN where unknown. ``times``: unix
+    seconds. ``order``: normal quantile of the trend test by order, which counts where peaks do not repeat by week."""
+    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, horizons.drift_z)
+    weekly = None if times is None else weekly_growth(logs, times, horizons.drift_z)
+    drifting = order > horizons.drift_z if weekly is None else weekly > 0.0
+    own = weekly if weekly is not None else growth_per_run(logs) if drifting else 0.0
+    horizon = horizons.driven_horizon if driven else horizons.horizon
+    return PeaksAhead(_continued(peaks, logs, driven or own, horizon), drifting, driven)
+
+
+def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, horizons: Horizons) -> Floats:
+    """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
+    growth = unexplained_growth(logs, input_logs, horizons.drift_z)
+    if growth <= 0.0:
+        return peaks
+    ahead = carried_forward(np.zeros(peaks.size), growth, horizons.horizon)
+    return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
+
+
+def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Floats:
+    """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
+    if growth <= 0.0:
+        return peaks
+    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(MAX_RAISE * float(peaks.max())))
+    return np.maximum(peaks, np.exp(ahead))
