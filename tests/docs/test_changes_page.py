@@ -135,6 +135,10 @@ HELD: dict[str, tuple[str, str]] = {
         "tests/unit/controller/changes/test_unread_time.py",
         "test_what_the_metrics_source_missed_itself_is_no_time_of_the_verification",
     ),
+    "Nor does time in which the workflow": (
+        "tests/unit/controller/changes/test_suspended.py",
+        "test_the_time_in_which_a_workflow_is_suspended_says_nothing_of_its_change",
+    ),
     "Too few runs": (VERIFICATION, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_verification_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),

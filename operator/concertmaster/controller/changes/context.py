@@ -81,6 +81,17 @@ class WorkflowContext:
         ahead = max(0.0, self.report.clock_ahead) if self.report is not None else 0.0
         return seconds_outside(self.outages, moment, (self.data_until or moment) - ahead)
 
+    def edited(self, change: WorkflowChangeView) -> float:
+        """When the spec of the workflow's object, or of one that starts it, was written last since ``change`` (unix seconds,
+        0: not at all): until then it may have been suspended, or have had another schedule."""
+        target, ref = self.subject.target, self.workflow_ref
+        before = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
+        present = ((self.listed() or {}).get("metadata") or {}).get("generation")
+        if change.task is None and isinstance(before, int) and isinstance(present, int) and present <= before + 1:
+            target = None  # whoever owns its spec may write an annotation every minute, which dates it as well
+        starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
+        return max([t.written[1] for t in (target, *starters) if t is not None], default=0.0)
+
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be
         missing."""

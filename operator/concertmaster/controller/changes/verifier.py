@@ -167,13 +167,15 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
-        until = context.data_until or applied
-        silence = silent(runs, definition, applied=applied, until=until, blind=context.outages)
+        until, alike = context.data_until or applied, max(applied, context.edited(change))
+        silence = silent(runs, definition, applied=alike, until=until, blind=context.outages)
+        rests = definition.suspended and all((r.start or 0.0) < alike for r in runs.after)  # others are started by hand
+        age = 0.0 if rests else context.seconds_read(alike)
         result = verify(
             change.aim,
             runs,
             settings,
-            age=float("inf") if touched else context.seconds_read(applied),
+            age=float("inf") if touched else age,
             steps=steps,
             lowered=lowered,
             around=Surroundings.of(

@@ -1,0 +1,70 @@
+"""Workflows that a person suspends, or schedules otherwise, while a change of them is verified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import DAY, Bed
+
+
+def edit(bed: Bed, field: str, value: Any, place: str = "spec") -> None:
+    """The owner of a field of the CronJob's spec that runs do not depend on writes it, or one of its metadata."""
+    bed.edit(f"/{place}/{field}", value)
+    entry = {"manager": "kubectl-patch", "operation": "Update", "fieldsV1": {"f:spec": {f"f:{field}": {}}}}
+    bed.target["metadata"]["managedFields"] = [{**entry, "time": format_time(bed.now)}]
+
+
+@pytest.mark.parametrize("runs", [0, 3])
+def test_the_time_in_which_a_workflow_is_suspended_says_nothing_of_its_change(runs: int) -> None:
+    bed = applied(verify={"maxAge": "2d", "onInconclusive": "Restore"})
+    later(bed, runs)
+    edit(bed, "suspend", True)
+    bed.run(4 * DAY)
+    edit(bed, "suspend", False)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    later(bed, 12, cpu=0.75)
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)
+
+
+def test_a_resumed_workflow_whose_pods_are_refused_is_rolled_back_all_the_same() -> None:
+    bed = applied()
+    edit(bed, "suspend", True)
+    bed.run(DAY)
+    edit(bed, "suspend", False)
+    bed.run(3 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+    assert "no run since the change" in bed.message(C.VERIFIED)
+
+
+def test_an_annotation_that_the_owner_of_the_spec_renews_hides_no_refused_pods() -> None:
+    bed = applied()
+    for cycle in range(6):
+        edit(bed, "annotations", {"checked": str(cycle)}, "metadata")
+        bed.run(HOUR / 2)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_no_start_of_a_new_schedule_was_due_before_it_was_written() -> None:
+    bed = applied()
+    edit(bed, "schedule", "0 0 1 1 *")
+    bed.run(DAY)
+    assert bed.one().phase == "Verifying"
+    edit(bed, "schedule", "0 * * * *")
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+
+
+def test_a_suspended_workflow_that_people_start_is_verified_for_no_longer_than_others() -> None:
+    bed = Bed(verify={"maxAge": "2d", "onInconclusive": "Restore"})
+    edit(bed, "suspend", True)
+    applied(bed)
+    later(bed, 3)
+    bed.run(4 * DAY)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
