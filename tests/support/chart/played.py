@@ -53,11 +53,12 @@ def shown(expected: str, output: str) -> bool:
     return any(re.fullmatch(pattern, " ".join(line.split())) for line in output.splitlines())
 
 
-def check(step: Step, command: str, environment: Mapping[str, str]) -> str:
-    """Run ``command``, which is the step's adapted to this machine; it must succeed and print what the page shows."""
+def check(step: Step, command: str, environment: Mapping[str, str], place: Path = ROOT) -> str:
+    """Run ``command``, which is the step's adapted to this machine, in ``place``; it must succeed and print what the page
+    shows."""
     answer = subprocess.run(
         ["bash", "-c", command],
-        cwd=ROOT,
+        cwd=place,
         env=dict(environment),
         capture_output=True,
         text=True,
