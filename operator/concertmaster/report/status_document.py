@@ -65,8 +65,7 @@ def words(item: Recommendation, currency: str) -> Document:
 
 def objective_line(assessment: ObjectiveAssessment) -> str:
     """One objective: verdict, figure, target and where the figure is going."""
-    a = assessment
-    return f"{a.name}: {a.verdict.value}, {a.actual} (target {a.bound} {a.target}), {a.trend.value.lower()}"
+    return f"{assessment.name}: {assessment.line}"
 
 
 def _amount(value: float | None) -> str | None:

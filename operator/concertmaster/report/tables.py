@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from concertmaster.core import text
-from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.objectives import ObjectiveAssessment, ObjectiveResult, Trend
 from concertmaster.core.analysis.score import UNSAMPLED
 
 V = TypeVar("V")
@@ -172,10 +172,7 @@ def workflow_text(view: dict[str, Any]) -> str:
         lines.append(f"  score: {view['score']} of 100: {parts}")
     elif _unsampled(view):
         lines.append(f"  score: unknown, {UNSAMPLED}")
-    lines += [
-        f"  objective {o['name']}: {o['verdict']}, {o['actual']} (target {o['bound']} {o['target']}), {o['trend'].lower()}"
-        for o in view["objectives"]
-    ]
+    lines += [f"  objective {o['name']}: {_objective(o).line}" for o in view["objectives"]]
     if view["graphInferred"]:
         lines.append("  the graph was inferred from observed times: give the definition for exact dependencies")
     lines += [f"  note: {problem}" for problem in view["problems"]]
@@ -197,3 +194,9 @@ def trend_sentences(trend: dict[str, Any]) -> list[str]:
         for point in trend["changes"]
         if point["ratio"] is not None
     ]
+
+
+def _objective(o: dict[str, Any]) -> ObjectiveAssessment:
+    """An objective of a document."""
+    verdict, trend = ObjectiveResult(o["verdict"]), Trend(o["trend"])
+    return ObjectiveAssessment(o["name"], o["target"], o["actual"], verdict, None, trend, o["bound"])

@@ -60,6 +60,15 @@ class ObjectiveAssessment:
     trend: Trend = Trend.UNKNOWN
     bound: str = "<="  # how the measured value must compare with the target
 
+    @property
+    def line(self) -> str:
+        """Verdict, figure, target and where the figure is going, each named where it is unknown."""
+        figures = f"(target {self.bound} {self.target})"
+        if self.verdict is ObjectiveResult.UNKNOWN:
+            return f"{self.verdict}, no data {figures}"
+        going = "trend unknown" if self.trend is Trend.UNKNOWN else self.trend.lower()
+        return f"{self.verdict}, {self.actual} {figures}, {going}"
+
 
 def _at_most(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
     return _verdict(name, target, actual, show, trend, smaller_is_better=True)

@@ -104,6 +104,10 @@ def test_too_little_data_is_unknown() -> None:
 def test_the_line_in_the_status() -> None:
     found = ObjectiveAssessment("duration p95", "10m00s", "12m00s", ObjectiveResult.MISSED, -0.2, Trend.DEGRADING)
     assert objective_line(found) == "duration p95: Missed, 12m00s (target <= 10m00s), degrading"
+    young = replace(found, trend=Trend.UNKNOWN)
+    assert objective_line(young) == "duration p95: Missed, 12m00s (target <= 10m00s), trend unknown"
+    none = replace(young, actual="unknown", verdict=ObjectiveResult.UNKNOWN)
+    assert objective_line(none) == "duration p95: Unknown, no data (target <= 10m00s)"
 
 
 @pytest.mark.parametrize(
