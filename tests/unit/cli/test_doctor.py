@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client:
     assert answer.exit_code == 1
     assert "20 objects" in answer.output and "1 object\n" in answer.output
     assert "Not checked: the metrics source. Add --prometheus URL" in answer.output
+
+
+def test_an_operator_that_is_gone_leaves_good_conditions_behind(client: MemoryClient) -> None:
+    """`top` says "not up to date" and sends people here."""
+    well = [condition("Ready", "True", "Analyzed"), condition("MetricsAvailable", "True", "Complete")]
+    young = [condition("Ready", "False", "TooFewRuns"), well[1]]
+    down = [condition("Ready", "False", "Stale"), condition("MetricsAvailable", "False", "SourceUnreachable")]
+    for name, days, conditions in (("a", 3, well), ("b", 4, young), ("c", 1, well), ("d", 5, down)):
+        until = datetime.now(UTC) - timedelta(days=days)
+        status = {"conditions": conditions, "dataUntil": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        client.put(PROFILES, "demo", name, status=status)
+    gone, _ = states(DiagnosticStatus.FAIL)
+    assert gone.name == "WorkflowProfile demo/a and 1 more"
+    day = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%d")
+    assert gone.result.startswith(f"not brought up to date since {day}")
+    assert "kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster" in gone.fix
 
 
 def test_a_query_of_a_users_own_prevents_nothing(client: MemoryClient) -> None:

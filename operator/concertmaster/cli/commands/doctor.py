@@ -19,6 +19,7 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.core.changes.reconcile import IN_FLIGHT
+from concertmaster.core.times import to_minute
 from concertmaster.history import DatabaseAddress, HistoryError, server_state
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.client import KubeClient
@@ -26,6 +27,7 @@ from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.report.workflows.rows import OLD, moment
 
 
 @click.command("doctor")
@@ -165,6 +167,9 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
     return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 
 
+_RUNNING = "check that the operator runs"
+
+
 @dataclass(slots=True)
 class _Cause:
     """One reason why conditions are not True, with the objects that name it."""
@@ -185,7 +190,8 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
     causes: dict[tuple[str, str], _Cause] = {}
     unseen: list[str] = []
-    watched = 0
+    left: dict[str, float] = {}
+    watched, now = 0, time.time()
     for resource in (CLUSTER_POLICIES, POLICIES, PROFILES, CHANGES):
         try:
             for raw in client.items(resource.path(namespace)):
@@ -195,6 +201,9 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
                 watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
                 if not _learn(resource, raw, causes):
                     unseen.append(_name(resource, raw))
+                until = moment((raw.get("status") or {}).get("dataUntil"))
+                if until is not None and now - until > OLD and not _troubled(raw):
+                    left[_name(resource, raw)] = until
         except KubeError:
             return  # reported by _installed
     if not watched:
@@ -206,8 +215,12 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
             fix,
         )
     if unseen:
-        fix = "check that the operator runs and that its configuration includes the namespace"
+        fix = f"{_RUNNING} and that its configuration includes the namespace"
         yield Diagnostic(_objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)
+    if left:
+        result = f"not brought up to date since {to_minute(max(left.values()))}, and no condition says why"
+        fix = f"{_RUNNING}: kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster"
+        yield Diagnostic(_objects(list(left)), DiagnosticStatus.FAIL, result, fix)
     for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
         yield Diagnostic(
             _objects(cause.names),
@@ -217,11 +230,22 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
         )
 
 
+def _bad(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The conditions of a policy or profile that are not True; a missed objective is no defect."""
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    return [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
+
+
+def _troubled(raw: Mapping[str, Any]) -> bool:
+    """Whether a condition says why a profile is not brought up to date."""
+    return any(c.get("type") != "Ready" or c.get("reason") in ("Stale", "AnalysisFailed") for c in _bad(raw))
+
+
 def _learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> bool:
     """Add the conditions of one object that are not True; whether it has conditions at all. Ready often repeats what
     another condition says, with its reason or as Stale, and does not count then."""
     conditions = (raw.get("status") or {}).get("conditions") or []
-    bad = [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
+    bad = _bad(raw)
     others = [c for c in bad if c.get("type") != "Ready"]
     repeated = {"Stale", *(c.get("reason") for c in others)} if others else set()
     for condition in bad:

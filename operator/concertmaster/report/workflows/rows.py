@@ -24,7 +24,7 @@ _OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveRe
 _EFFECT = re.compile(r"(Duration|Cost|Failures) ([+-]?[0-9]+(?:\.[0-9]+)?) ?%")
 _SEVERITIES = [s.value for s in Severity]
 _SERIOUS = ("High", "Critical")
-_OLD = 2 * DAY  # seconds: the operator renews dataUntil once a day
+OLD = 2 * DAY  # seconds: the operator renews dataUntil once a day
 # Not Ready, and nothing newer is to be had.
 _CURRENT = (Reason.BACKFILLING, Reason.TOO_FEW_RUNS, Reason.NO_RUNS, Reason.PENDING)
 Raw = Mapping[str, Any]
@@ -238,7 +238,7 @@ def change_row(change: Raw) -> ChangeRow:
 def _stale(profile: Raw, now: float | None) -> bool:
     """Whether the operator could not renew what a status says, or has not done so for longer than it takes."""
     until = moment(_map(profile, "status").get("dataUntil"))
-    if now is not None and until is not None and now - until > _OLD:
+    if now is not None and until is not None and now - until > OLD:
         return True
     ready = next((c for c in _list(_map(profile, "status"), "conditions") if c.get("type") == "Ready"), None)
     return ready is not None and ready.get("status") == "False" and ready.get("reason") not in _CURRENT
