@@ -15,13 +15,12 @@ from concertmaster.core.model.definitions import (
     LabelRequirement,
     NameSegment,
     PodLabels,
-    Scheduler,
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
+from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds, Scheduler
 from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, Severity, Verdict
 from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact, VolumeUse
 from concertmaster.core.model.inputs import InputSource

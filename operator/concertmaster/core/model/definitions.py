@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model.config_maps import NONE_READ, NamedConfigMaps
-from concertmaster.core.model.engines import EngineTraits
+from concertmaster.core.model.engines import EngineTraits, Scheduler
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
@@ -164,6 +164,7 @@ class StepSpec:
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
     declared: Mapping[str, object] = field(default_factory=dict)
     """Its fields that recommendations are about, as written."""
+    outer_retries: int | None = 0  # of the templates around it, each of which repeats it; None: no limit, or not known
     task_pointer: str | None = None  # JSON pointer of the DAG task that references it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
@@ -231,15 +232,6 @@ def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
     """The first of steps whose containers are all declared in the same places; None where the places differ."""
     places = {tuple(c.place for c in s.containers) for s in steps}
     return steps[0] if len(places) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Scheduler:
-    """The object whose schedule starts runs, with its relevant fields as written."""
-
-    kind: str
-    name: str
-    declared: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,15 @@ def _as_written(container: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduler:
+    """The object whose schedule starts runs, with its relevant fields as written."""
+
+    kind: str
+    name: str
+    declared: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineTraits:
     """How manifests of one engine express what rules refer to. Compared by name only.
 

@@ -52,6 +52,7 @@ class _Place:
     tolerated: str | None = None  # name of the innermost task around it whose failure does not fail its caller
     locks: tuple[str, ...] = ()
     limit: int | None = None  # parallelism of the enclosing template, if it limits this fan-out
+    outer_retries: int | None = 0  # of the enclosing templates, as in StepSpec
     task: Task | None = None  # the task that calls the template to expand
 
 
@@ -118,6 +119,7 @@ class Expansion:
             memoized=place.memoized or called.body.get("memoize") is not None,
             locks=self._held(place, called, where),
             limit=None,
+            outer_retries=_within(place.outer_retries, self.templates.retry_limit(called.body, where)),
         )
         siblings = self._handed.siblings(called, where)
         first = len(self.steps)
@@ -252,6 +254,7 @@ class Expansion:
             has_timeout=leaf.has_timeout if leaf else None,
             timeout_seconds=leaf.timeout_seconds if leaf else None,
             retry_limit=leaf.retry_limit if leaf else None,
+            outer_retries=place.outer_retries,
             memoized=(leaf.memoized or place.memoized) if leaf else None,
             on_exit=place.on_exit,
             tolerated=place.tolerated,
@@ -289,3 +292,8 @@ class Expansion:
         own = called.at is not None and called.written.get("parallelism") is not None
         at = f"{called.at}/parallelism" if own else None  # a limit of templateDefaults applies to other templates too
         self.limits.append(GroupLimit(tuple(names), limit, at, called.name or None))
+
+
+def _within(outer: int | None, inner: int | None) -> int | None:
+    """How often something is retried within what is retried itself: every attempt of it may use up all retries."""
+    return None if outer is None or inner is None else (outer + 1) * (max(0, inner) + 1) - 1

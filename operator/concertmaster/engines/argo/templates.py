@@ -169,6 +169,11 @@ class Templates:
             strategy = self.spec.get("retryStrategy")
         return None if strategy is None else mapping(strategy, "retryStrategy", self.problems)
 
+    def retry_limit(self, body: Mapping[str, Any], where: str) -> int | None:
+        """How often a template is retried at most; None without a limit, or with one that is only known at run time."""
+        retry = self.retries(body)
+        return 0 if retry is None else whole(retry.get("limit"), f"{where}.retryStrategy.limit", self.problems)
+
 
 @dataclass(frozen=True, slots=True)
 class LeafTemplate:
@@ -191,14 +196,13 @@ def read_leaf(called: ResolvedTemplate, templates: Templates, where: str) -> Lea
     kind = called.kind
     if kind is None:
         problems.add(f"{where}: template {called.name!r} has nothing to run")
-    retry = templates.retries(body)
     limits = [body.get("timeout"), body.get("activeDeadlineSeconds")]
     known = [t for t in (seconds(v, f"{where} timeout", problems) for v in limits) if t is not None]
     containers = _containers(called, templates, where)
     return LeafTemplate(
         containers=containers,
         pod=None if kind in _PODLESS else _pod_level(called, containers, templates, where),
-        retry_limit=0 if retry is None else whole(retry.get("limit"), f"{where}.retryStrategy.limit", problems),
+        retry_limit=templates.retry_limit(body, where),
         timeout_seconds=min(known, default=None),
         has_timeout=any(v not in (None, "") for v in limits),
         memoized=body.get("memoize") is not None,

@@ -360,6 +360,18 @@ def test_fan_out(fields: dict[str, Any], items: tuple[str, ...] | None, width: i
     assert d.graph.problems == ()
 
 
+def test_retries_of_templates_around_a_step_multiply() -> None:
+    inner = {"name": "inner", "retryStrategy": {"limit": 2}, "dag": {"tasks": [task("x", template="run")]}}
+    around = {"name": "around", "retryStrategy": {"limit": "1"}, "steps": [[task("y", template="inner")]]}
+    endless = {"name": "endless", "retryStrategy": {}, "dag": {"tasks": [task("z", template="run")]}}
+    d = dag(
+        task("a"), task("b", template="inner"), task("c", template="around"), task("d", template="endless"),
+        templates=(leaf("run", retryStrategy={"limit": 4}), inner, around, endless),
+    )  # fmt: skip
+    found = {s.name: (s.retry_limit, s.outer_retries) for s in d.graph.steps}
+    assert found == {"a": (4, 0), "b.x": (4, 2), "c.y.x": (4, 5), "d.z": (4, None)}
+
+
 def test_fan_out_multiplies_into_nested_templates() -> None:
     inner = {"name": "inner", "steps": [[task("x", withItems=[1, 2])], [task("y")]]}
     d = dag({"name": "n", "template": "inner", "withItems": ["p", "q", "r"]}, templates=(inner, leaf("run")))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.performance.caching import CacheLookup, recommended_cache
@@ -87,9 +88,10 @@ def _exit_handler(evidence: Evidence) -> ChecklistItem:
 def _concurrency(evidence: Evidence) -> ChecklistItem:
     """Scheduled runs must not accumulate; wide fan-outs need a limit."""
     definition = evidence.analysis.definition
-    if definition.schedule is not None and "schedule" in definition.declared:
+    by = scheduler_of(definition)
+    if definition.schedule is not None and by is not None:
         field = "spec.concurrencyPolicy"
-        policy = definition.declared.get("concurrencyPolicy")
+        policy = by.declared.get("concurrencyPolicy")
         if policy in ("Forbid", "Replace"):
             return ChecklistItem("concurrency", State.PASSED, "", field)
         return ChecklistItem("concurrency", State.FAILED, "a late run does not keep the next from starting", field)
@@ -159,6 +161,14 @@ def _metrics(evidence: Evidence) -> ChecklistItem:
     return ChecklistItem("metrics", State.PASSED if known else State.NOT_APPLICABLE, "", "scrape interval")
 
 
+def _retried(spec: StepSpec) -> bool | None:
+    """Whether a step is retried, by itself or with a template around it; an unknown limit counts as set where there is a
+    strategy."""
+    if spec.outer_retries != 0:
+        return True
+    return spec.retry_limit > 0 if spec.retry_limit is not None else True if "retryStrategy" in spec.declared else None
+
+
 def checklist(evidence: Evidence) -> list[ChecklistItem]:
     """All items in a fixed order."""
     engine = evidence.analysis.definition.engine
@@ -175,10 +185,7 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
             evidence,
             "retries",
             engine.retry_strategy_field or ("retries", *engine.retry_limit_fields)[-1],
-            # an unknown limit counts as set when there is a retry strategy
-            lambda s: (
-                s.retry_limit > 0 if s.retry_limit is not None else True if "retryStrategy" in s.declared else None
-            ),
+            _retried,
             "none",
         ),
         _exit_handler(evidence),

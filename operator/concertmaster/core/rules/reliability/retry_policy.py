@@ -24,7 +24,7 @@ from concertmaster.core.model import (
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
-from concertmaster.core.rules.reliability.fields.retry_limit import retry_edits
+from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.sizing_units import shared
@@ -59,7 +59,8 @@ class _Goal:
 def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit, goal: _Goal, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
-    limit = recommended.limit or 0
+    around = spec.outer_retries or 0 if spec is not None else 0
+    limit = ((recommended.limit or 0) + 1 + around) // (around + 1) - 1  # each repeated by the templates around it
     edits = retry_edits(evidence, spec, limit, _passing(own))
     name, chains = evidence.title(step), len(own.chains)
     failed, unseen = own.lasting, own.unseen
@@ -88,7 +89,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
             f" {text.duration(_spent(evidence, step))} of work"
         ),
         risk=Level.LOW if own.helped else Level.MEDIUM,
-        current=text.count(now, "retry", "retries"),
+        current=text.count(now, "retry", "retries") + (f", and {around} of the template around it" if around else ""),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
             f"{name} succeeds in about {text.percent(success, 1)} of the runs{some} instead of {text.percent(runs_now, 1)}"
@@ -280,8 +281,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             now = max((len(c.attempts) - 1 for c in own.chains if c.failed), default=None)
         if failed < evidence.settings.number("minFailures", 2) or now is None or spec.tolerated is not None:
             continue  # also if no run fails with the step
-        enough = _enough(_goals(evidence, attempts, own), own)
-        if enough is not None and (enough[1].limit or 0) > now and _may_help(evidence, name, own):
+        if spec.outer_retries is None or (not own.retried.tried and not covers(evidence, spec)):
+            continue  # more of them would never come
+        enough, most = _enough(_goals(evidence, attempts, own), own), (now + 1) * (spec.outer_retries + 1) - 1
+        if enough is not None and (enough[1].limit or 0) > most and _may_help(evidence, name, own):
             goal, recommended = enough
             yield _more(evidence, name, own, recommended, goal, now)
 

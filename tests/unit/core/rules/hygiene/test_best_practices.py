@@ -61,6 +61,23 @@ def test_a_cron_job_is_asked_other_things() -> None:
     assert states(scenario(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
 
 
+def test_a_step_is_retried_by_a_template_around_it_too() -> None:
+    for strategy, state in ({"limit": 1}, State.PASSED), ({"limit": 0}, State.FAILED), ({}, State.PASSED):
+        of = argo(task("load"), templates={"main": {"retryStrategy": strategy}})
+        assert states(scenario(of, 6, lambda _: {"load": 60.0}))["retries"] is state
+
+
+def test_every_way_to_schedule_runs_is_asked_for_its_concurrency() -> None:
+    of = argo(task("load"))
+    for policy, state in ("Forbid", State.PASSED), ("Allow", State.FAILED):
+        starts = {"schedules": ["7 * * * *"], "concurrencyPolicy": policy}
+        own = {**of, "kind": "CronWorkflow", "spec": {**starts, "workflowSpec": of["spec"]}}
+        assert states(scenario(own, 6, lambda _: {"load": 60.0}))["concurrency"] is state
+        night = {**of, "kind": "CronWorkflow", "metadata": {"name": "night", "namespace": "demo"}}
+        night["spec"] = {**starts, "workflowSpec": {"workflowTemplateRef": {"name": "nightly-etl"}}}
+        assert states(scenario(of, 6, lambda _: {"load": 60.0}, others=(night,)))["concurrency"] is state
+
+
 def test_fields_are_named_as_the_engine_names_them() -> None:
     """Those of Argo were named for every engine."""
     fields = {

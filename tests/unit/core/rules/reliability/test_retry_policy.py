@@ -192,6 +192,71 @@ def test_an_existing_limit_is_raised_in_the_type_it_was_written_in() -> None:
     assert int(edit.proposed or "") > 1
 
 
+def _unlucky(tries: int, share: float = 0.4, reason: str = "Error") -> Callable[[int], Work]:
+    """Attempts of ``load`` that each fail by chance, at most so many."""
+    chance = random.Random(4)
+
+    def work(_: int) -> Work:
+        failed = 0
+        while failed < tries and chance.random() < share:
+            failed += 1
+        last = failed == tries
+        return {"load": Pod(60, failures=((20, reason),) * (failed - last), fails=reason if last else None)}
+
+    return work
+
+
+def test_retries_of_a_template_around_the_step_count() -> None:
+    def with_retries(limit: int | str | None, tries: int) -> list[Recommendation]:
+        strategy = {} if limit is None else {"limit": limit}
+        of = argo(task("load"), templates={"main": {"retryStrategy": strategy}})
+        return scenario(of, 42, _unlucky(tries)).recommended("retry-policy")
+
+    (item,) = with_retries(1, 2)
+    assert item.current == "0 retries, and 1 of the template around it"
+    assert item.proposed == "2 retries"  # three attempts, each in either round
+    assert with_retries(5, 3) == []
+    assert with_retries(None, 3) == []  # no limit
+    assert with_retries("{{workflow.parameters.tries}}", 3) == []
+
+
+def test_a_strategy_of_the_workflow_is_taken_over_by_the_template() -> None:
+    own = {"limit": 1, "retryPolicy": "Always", "backoff": {"duration": "1m"}}
+    item = scenario(argo(task("load"), retryStrategy=own), 42, _unlucky(2)).one("retry-policy")
+    (edit,) = item.edits
+    limit = int(item.proposed.split()[0])
+    assert (edit.pointer, edit.current) == ("/spec/templates/1/retryStrategy", None)
+    assert json.loads(edit.proposed or "") == {**own, "limit": limit}
+    of = argo(task("load"), templateDefaults={"retryStrategy": own})
+    assert json.loads(scenario(of, 42, _unlucky(2)).one("retry-policy").edits[0].proposed or "") == {"limit": limit}
+
+
+def test_lost_pods_are_retried_by_no_strategy_for_failures_alone() -> None:
+    for strategy, changed in (({"limit": "1"}, True), ({"limit": "1", "retryPolicy": "Always"}, False)):
+        of = argo(task("load"), templates={"load": {"retryStrategy": strategy}})
+        limit, *policy = scenario(of, 42, _unlucky(2, reason="Evicted")).one("retry-policy").edits
+        assert limit.pointer.endswith("/retryStrategy/limit")
+        assert [(p.pointer[-12:], p.current, p.proposed) for p in policy] == (
+            [("/retryPolicy", None, '"Always"')] * changed
+        )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "found"),
+    [
+        ({"limit": "1"}, 1),
+        ({"limit": "1", "retryPolicy": "OnError"}, 0),
+        ({"limit": "1", "expression": "lastRetry.exitCode != '1'"}, 0),
+        ({"limit": "0", "retryPolicy": "OnError"}, 0),
+    ],
+)
+def test_a_limit_is_not_raised_where_no_failure_was_retried(strategy: dict[str, Any], found: int) -> None:
+    """The strategy is for other failures than those that were seen."""
+    of = argo(task("load"), templates={"load": {"retryStrategy": strategy}})
+    made = scenario(of, 42, _unlucky(1, 0.3), every=DAY / 24)
+    assert len(made.recommended("retry-policy")) == found
+
+
 def test_retries_that_never_help_are_taken_away() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "5"}}})
 
