@@ -11,8 +11,7 @@ from concertmaster.engines.argo.definition import define, trigger
 from concertmaster.engines.argo.live import read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
-from concertmaster.engines.argo.templates import sets_resources
-from concertmaster.engines.argo.traits import API, ARGO
+from concertmaster.engines.argo.traits import API, ARGO, sets_resources
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject

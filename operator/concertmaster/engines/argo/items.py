@@ -12,6 +12,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.decoder import py_scanstring  # type: ignore[attr-defined]
+from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 
 from concertmaster.engines.common.bounds import possible_width
@@ -24,6 +26,7 @@ MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out coun
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
 _TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # expressions that Argo may substitute; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
+_HTML = (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&"))  # Argo undoes these escapes, as Go's encoder adds them
 _MAX_WIDTH_DIGITS = 6  # digits of the width in a number format, as in Go
 
 
@@ -37,6 +40,30 @@ class _Written(float):
         return number
 
     text: str
+
+
+class _Quoted(str):
+    """A text of JSON with escapes, which Argo puts into names as its author wrote it: ``caf\\u00e9``, ``a\\/b``. It is what
+    is between its quotes."""
+
+    __slots__ = ()
+
+
+def _as_written(text: str) -> object:
+    """A JSON text with its numbers and texts as they are written. Raises ValueError and RecursionError."""
+    decoder: Any = json.JSONDecoder(parse_float=_Written)
+    if "\\" in text:
+        decoder.parse_string = _quoted
+        decoder.scan_once = py_make_scanner(decoder)
+    return decoder.decode(text)
+
+
+def _quoted(text: str, begin: int, strict: bool = True) -> tuple[str, int]:
+    _, end = py_scanstring(text, begin, strict)
+    raw = text[begin : end - 1]
+    for escaped, sign in _HTML:
+        raw = raw.replace(escaped, sign)
+    return _Quoted(raw), end
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +121,7 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
     if "{{" in filled:
         return FanOut(None, None)
     try:
-        items = json.loads(filled, parse_float=_Written)
+        items = _as_written(filled)
     except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
@@ -159,9 +186,24 @@ def _go(value: object) -> str:
         return value.text
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         value = int(value)  # the API server stores 1.0 as 1
-    written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    try:
+        written = _json(value)
+    except RecursionError:  # the encoder reaches deeper
+        written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
     written = written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # Go's encoder escapes these two
     return written[1:-1] if isinstance(value, str) else written
+
+
+def _json(value: object) -> str:
+    if isinstance(value, _Written):
+        return value.text
+    if isinstance(value, _Quoted):
+        return f'"{value!s}"'
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_json(str(k))}:{_json(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_json, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _substituted(item: object, parameters: Mapping[str, str]) -> object:

@@ -7,13 +7,13 @@ others have no JSON pointer. The workflow's ``templateDefaults`` apply to all of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import ContainerSpec
+from concertmaster.engines.argo.traits import sets_resources
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -35,7 +35,6 @@ from concertmaster.engines.overlay import merged
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _KINDS = ("dag", "steps", *_LEAVES)
 _POD = "podResources"
-_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 _PODLESS = frozenset({"suspend", "http", "plugin"})
 _DECLARED = (
     "retryStrategy",
@@ -222,14 +221,6 @@ def resources_patched(called: ResolvedTemplate, templates: Templates) -> str | N
     template's own values."""
     found = {sets_resources(holder.get("podSpecPatch")) for holder in (templates.spec, called.body)}
     return next((said for said in ("sets", "may set") if said in found), None)
-
-
-def sets_resources(patch: object) -> str | None:
-    """Whether a podSpecPatch "sets" resources, or "may set" them: one that a parameter stands for is only known at run time,
-    as in the workflows that Kubeflow Pipelines compiles. A parameter in quotes is a value, and sets nothing else."""
-    if not isinstance(patch, str):
-        return None
-    return "sets" if "resources" in patch else "may set" if "{{" in _QUOTED.sub("", patch) else None
 
 
 def _pod_level(

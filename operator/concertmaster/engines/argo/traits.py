@@ -1,4 +1,4 @@
-"""Argo's names of the fields that rules read, and the fields that changes may set."""
+"""Argo's names of the fields that rules read, the fields that changes may set, and the one that overrides them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ _FIELDS = (
     re.compile(rf"{_SPEC}/(?P<resource>parallelism)"),
     re.compile(rf"{_TEMPLATE}/(?P<resource>parallelism)"),
     re.compile(rf"{_TEMPLATE}/{_CONTAINER}/resources/requests/(?P<resource>cpu|memory)"),
+)
+
+_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
+# A field of a pod other than those that hold resources, with a parameter as its value.
+_ELSEWHERE = re.compile(
+    r"(?:(?P<quote>[\"'])|(?<![\"'\w.-]))(?!(?:containers|initContainers|ephemeralContainers|resources|spec)\b)[A-Za-z][\w./-]*"
+    r"(?(quote)(?P=quote))\s*:\s*\{\{[^{}]*\}\}(?=\s*(?:[,}\]]|$))",
+    re.MULTILINE,
 )
 
 ARGO = EngineTraits(
@@ -38,3 +46,12 @@ ARGO = EngineTraits(
     exit_handler=True,
     clean_up_fields=("ttlStrategy", "podGC"),
 )
+
+
+def sets_resources(patch: object) -> str | None:
+    """Whether a podSpecPatch "sets" resources, or "may set" them: one that a parameter stands for is only known at run time,
+    as in the workflows that Kubeflow Pipelines compiles. A parameter in quotes is a value, and so is one that stands for
+    seconds or a node selector: neither sets anything else."""
+    if not isinstance(patch, str):
+        return None
+    return "sets" if "resources" in patch else "may set" if "{{" in _QUOTED.sub("", _ELSEWHERE.sub("", patch)) else None

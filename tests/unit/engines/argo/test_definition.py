@@ -494,6 +494,14 @@ def test_a_pod_spec_patch_that_sets_resources_takes_the_patch_point_away() -> No
         ('{"containers": [{{inputs.parameters.container}}]}', True),
         ("terminationGracePeriodSeconds: 5\nnodeSelector: {pool: '{{workflow.parameters.pool}}'}", False),
         ('{"nodeSelector": {"pool": "{{workflow.parameters.pool}}"}}', False),
+        ('{"terminationGracePeriodSeconds": {{inputs.parameters.grace}}}', False),
+        ('{"nodeSelector": {{inputs.parameters.pools}}, "priority": {{=inputs.parameters.p + 1}}}', False),
+        ("tolerations: {{inputs.parameters.tolerations}}\nhostNetwork: {{workflow.parameters.host}}", False),
+        ('{"containers": {{inputs.parameters.containers}}}', True),
+        ("initContainers: {{inputs.parameters.containers}}", True),
+        ("{{inputs.parameters.field}}: {{inputs.parameters.value}}", True),
+        ('{"priority": {{inputs.parameters.priority}} {{inputs.parameters.more}}}', True),
+        ('{"hostname": "a", "note": "x: {{inputs.parameters.a}}, y", {{inputs.parameters.more}}}', True),
     ],
 )
 def test_a_pod_spec_patch_that_is_only_known_at_run_time_may_set_resources(patch: str, may: bool) -> None:
