@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
 
 
@@ -44,6 +45,11 @@ class KubeObject:
     def labels(self) -> dict[str, str]:
         """Its labels, with keys and values as text."""
         return {k: str(v) for k, v in mapping(self.meta.get("labels"), "metadata.labels", self.problems).items()}
+
+    @property
+    def queue(self) -> dict[str, str]:
+        """The queue of Kueue that admits it, as a declared field of its workflow; empty if none does."""
+        return {key: value for key, value in self.labels.items() if key == QUEUE_LABEL and value}
 
     @property
     def prefixes(self) -> tuple[str, ...]:

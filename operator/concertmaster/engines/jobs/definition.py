@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph
-from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,
@@ -40,8 +39,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     at = "/spec/jobTemplate/spec" if cron else "/spec"
     template = mapping(outer.get("jobTemplate"), "spec.jobTemplate", problems)
     spec = mapping(template.get("spec"), "spec.jobTemplate.spec", problems) if cron else outer
-    labels = mapping(mapping(template.get("metadata"), "metadata", problems).get("labels"), "labels", problems)
-    queue = (labels if cron else obj.labels).get(QUEUE_LABEL)
+    queue = (KubeObject.of(template) if cron else obj).queue
     declared = {k: v for k, v in {**spec, **outer}.items() if k in _DECLARED and v is not None}
     return WorkflowDefinition(
         key=obj.key(kind),
@@ -58,7 +56,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         schedule_time_zone=text(outer.get("timeZone"), "spec.timeZone", problems) if cron else None,
         suspended=flag(outer.get("suspend")),
         run_prefixes=obj.prefixes,
-        declared={**declared, QUEUE_LABEL: queue} if queue else declared,
+        declared=declared | queue,
     )
 
 

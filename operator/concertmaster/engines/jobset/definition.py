@@ -40,7 +40,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         labels=obj.labels,
         suspended=flag(spec.get("suspend")),
         run_prefixes=obj.prefixes,
-        declared={k: spec[k] for k in JOBSET.clean_up_fields if spec.get(k) is not None},
+        declared={k: spec[k] for k in JOBSET.clean_up_fields if spec.get(k) is not None} | obj.queue,
     )
 
 

@@ -42,7 +42,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         suspended=flag(spec.get("suspend")),
         notes=notes if spec.get("clusterSelector") else (),
         run_prefixes=obj.prefixes,
-        declared={k: spec[k] for k in RAYJOB.clean_up_fields if spec.get(k)},
+        declared={k: spec[k] for k in RAYJOB.clean_up_fields if spec.get(k)} | obj.queue,
     )
 
 

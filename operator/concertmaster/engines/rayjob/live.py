@@ -22,7 +22,14 @@ _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED"
 
 def ended(obj: KubeObject) -> bool:
     """Whether KubeRay has finished the run: Complete includes Ray jobs that failed or were stopped."""
-    return obj.status.get("jobDeploymentStatus") in ("Complete", "Failed")
+    return obj.status.get("jobDeploymentStatus") in ("Complete", "Failed") or _refused(obj)
+
+
+def _refused(obj: KubeObject) -> bool:
+    """Whether KubeRay did not accept the RayJob, which never got a cluster then. One that has a cluster was changed later to
+    something that is not accepted."""
+    status = obj.status
+    return status.get("jobDeploymentStatus") == "ValidationFailed" and not status.get("rayClusterName")
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -41,10 +48,12 @@ def read_run(
     obj = KubeObject.of(raw)
     outcome = Outcome.RUNNING
     if ended(obj):
-        failed = obj.status.get("jobDeploymentStatus") == "Failed"
+        failed = obj.status.get("jobDeploymentStatus") != "Complete"
         reported = _OUTCOMES.get(str(obj.status.get("jobStatus")), Outcome.UNKNOWN)
         outcome = Outcome.FAILED if failed else reported
     run = live_run(obj, key, (), outcome, started="startTime", finished="endTime")
+    if _refused(obj) and run.finished is None:  # it has no times of its own
+        run = replace(run, finished=run.created, record=replace(run.record, start=run.created, end=run.created))
     reason = text(obj.status.get("reason"), "status.reason", obj.problems)
     return replace(run, reason=reason if outcome is Outcome.FAILED else None)
 

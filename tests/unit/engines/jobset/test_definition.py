@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, WorkflowDefinition
+from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.engines import assign, build_run, define
 from tests.support.engines.jobset_objects import labels, pod, replicated
 from tests.support.engines.json_values import JSON
@@ -37,6 +38,19 @@ def test_replicated_jobs_are_steps_with_their_dependencies() -> None:
 
 
 SERVED = {"successPolicy": {"operator": "All", "targetReplicatedJobs": ["workers"]}}
+
+
+def test_the_queue_that_admits_a_job_set_is_known() -> None:
+    raw = {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": "train", "namespace": "ml", "labels": {QUEUE_LABEL: "gpus"}},
+        "spec": {"replicatedJobs": [replicated("a")], "ttlSecondsAfterFinished": 60},
+    }
+    found = define(raw)
+    assert found is not None
+    assert found.declared == {"ttlSecondsAfterFinished": 60, QUEUE_LABEL: "gpus"}
+    assert QUEUE_LABEL not in job_set(replicated("a")).declared
 
 
 def test_what_only_has_to_be_ready_serves_the_others() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.definitions import QUEUE_LABEL
 from concertmaster.engines import Claims, assign, build_run, define, end_alone, ended, infer_definitions, run_kind
 
 ORIGIN = {"ray_io_originated_from_cr_name": "train-x7k2z", "ray_io_originated_from_crd": "RayJob"}
@@ -121,6 +122,15 @@ def test_a_cluster_that_was_there_before_is_said() -> None:
     assert [s.name for s in definition.graph.steps] == ["submitter"]
 
 
+def test_the_queue_that_admits_a_rayjob_is_known() -> None:
+    raw = manifest(group("gpu"))
+    raw["metadata"]["labels"] = {QUEUE_LABEL: "gpus"}
+    definition = define(raw)
+    assert definition is not None
+    assert definition.declared[QUEUE_LABEL] == "gpus"
+    assert QUEUE_LABEL not in ray_job(group("gpu")).declared
+
+
 def test_odd_specs_are_named() -> None:
     definition = ray_job({"replicas": "many"})
     assert definition.graph.problems == ("workerGroupSpecs[0] has no groupName: it is ignored",)
@@ -158,6 +168,23 @@ def test_the_end_of_a_run(deployment: str | None, job: str | None, outcome: Outc
         record = end_alone(run)
         assert record is not None
         assert (record.end or 0.0) - (record.start or 0.0) == 600.0
+
+
+def test_a_rayjob_that_was_not_accepted_is_a_failed_run() -> None:
+    status = {"jobDeploymentStatus": "ValidationFailed", "reason": "ValidationFailed", "message": "name too long"}
+    raw = manifest(group("gpu"), status=status)
+    kind = run_kind(raw)
+    assert kind is not None
+    assert ended(raw)
+    run = kind.read(raw, (), WorkflowKey("ml", "RayJob", "train"), None)
+    assert run.reason == "ValidationFailed"
+    record = end_alone(run)
+    assert record is not None
+    assert record.outcome is Outcome.FAILED
+    assert record.start == record.end == record.created
+    changed = manifest(group("gpu"), status={**status, "rayClusterName": "train-b4c5d"})  # while it runs
+    assert not ended(changed)
+    assert kind.read(changed, (), WorkflowKey("ml", "RayJob", "train"), None).record.outcome is Outcome.RUNNING
 
 
 def test_runs_belong_to_the_job_they_were_generated_from_or_to_a_selector() -> None:

@@ -70,7 +70,9 @@ def _all(of: Callable[[ContainerSpec], bool]) -> Callable[[StepSpec], bool | Non
 
 
 def _pinned(container: ContainerSpec) -> bool:
-    image = container.image or ""
+    image = container.image
+    if image is None:
+        return True  # it is known elsewhere: a StepAction of Tekton has it
     tag = image.rpartition("/")[2].partition(":")[2]
     return "@" in image or (tag not in ("", "latest")) or "{{" in image
 

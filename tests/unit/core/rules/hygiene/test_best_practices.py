@@ -11,7 +11,7 @@ from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobs.traits import JOB
 from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Scenario, argo, cron_job, noise, scenario, task
+from tests.support.core.scenario_builder import Scenario, argo, cron_job, noise, pipeline, scenario, task
 from tests.support.core.scenarios import resources
 
 
@@ -76,6 +76,16 @@ def test_every_way_to_schedule_runs_is_asked_for_its_concurrency() -> None:
         night = {**of, "kind": "CronWorkflow", "metadata": {"name": "night", "namespace": "demo"}}
         night["spec"] = {**starts, "workflowSpec": {"workflowTemplateRef": {"name": "nightly-etl"}}}
         assert states(scenario(of, 6, lambda _: {"load": 60.0}, others=(night,)))["concurrency"] is state
+
+
+def test_the_image_of_a_step_action_is_not_taken_for_one_without_a_tag() -> None:
+    of = pipeline({"requests": {"cpu": "1", "memory": "1Gi"}})
+    (step,) = of["spec"]["tasks"][0]["taskSpec"]["steps"]
+    for fields, state in ({"image": "etl"}, State.FAILED), ({"ref": {"name": "etl"}}, State.PASSED):
+        of["spec"]["tasks"][0]["taskSpec"]["steps"] = [
+            {"name": "main", "computeResources": step["computeResources"], **fields}
+        ]
+        assert states(scenario(of, 6, lambda _: {"work": 60.0}))["pinned images"] is state
 
 
 def test_fields_are_named_as_the_engine_names_them() -> None:
