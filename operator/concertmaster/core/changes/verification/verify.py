@@ -61,6 +61,41 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
     return replace(settings, max_age_seconds=max(settings.max_age_seconds, _MIN_INTERVALS * (seconds or 0.0)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Which runs before and after a change are compared for what.
+
+    ``whole``: all of both sides, without near failures that other workflows share; they tell hours and weekends.
+    ``everything``: of the runs before, those that are the baseline, and all after it: for harm by kills and memory.
+    ``compared``: the same without the shared near failures. ``known``: of these, after the change those on days of a kind
+    that runs before it show, whose durations are compared. ``figures``: durations and input sizes at any time of the day
+    and week, ``sizes``: input sizes as they were.
+    """
+
+    whole: BeforeAfter
+    everything: BeforeAfter
+    compared: BeforeAfter
+    known: BeforeAfter
+    figures: tuple[Deseasonalized, InputSizes]
+    sizes: InputSizes
+
+    @property
+    def left_out(self) -> str:
+        """What is said of runs after the change whose durations are not compared."""
+        shared = len(self.everything.after) - len(self.whole.after)
+        return _shared(shared) + _others(len(self.whole.after) - len(self.known.after))
+
+
+def _sides(before_after: BeforeAfter, max_runs: int, around: Surroundings) -> _Sides:
+    whole = before_after if around.own is None or failing(before_after) is None else around.own(before_after)
+    sizes = comparable(whole)
+    durations, even_sizes = figures = at_any_time(whole, sizes)
+    everything = replace(before_after, before=baseline(whole.before, durations.amounts, even_sizes, max_runs))
+    compared = replace(everything, after=whole.after)
+    known = replace(compared, after=of_known_days(whole.before, whole.after))
+    return _Sides(whole, everything, compared, known, figures, sizes)
+
+
 def verify(
     aim: Aim,
     before_after: BeforeAfter,
@@ -73,32 +108,26 @@ def verify(
 ) -> Verification:
     """The verification of a change of ``steps`` (empty: the whole workflow) whose runs were read for ``age`` seconds since.
     ``lowered``: None unless it lowers a memory request."""
-    common, timed = around.common, around.timed
-    whole = before_after if around.own is None or failing(before_after) is None else around.own(before_after)
-    sizes = comparable(whole)
-    durations, even_sizes = figures = at_any_time(whole, sizes)
-    everything = replace(before_after, before=baseline(whole.before, durations.amounts, even_sizes, settings.max_runs))
-    before_after = replace(everything, after=whole.after)
-    known = replace(before_after, after=of_known_days(whole.before, whole.after))  # of which the durations are compared
+    sides = _sides(before_after, settings.max_runs, around)
+    everything, known, figures = sides.everything, sides.known, sides.figures
     runs = (len(known.before), min(len(known.after), settings.max_runs))
-    others = _shared(len(everything.after) - len(whole.after)) + _others(len(whole.after) - len(known.after))
-    waiting = f"{_seen(runs, settings)}{others}"
+    waiting = f"{_seen(runs, settings)}{sides.left_out}"
     harm = (
         around.silence
         or killed(everything, steps, lowered)
-        or failing(whole)
+        or failing(sides.whole)
         or too_small(everything, steps, lowered, certain=True)
-        or (clearly_slower(before_after, sizes, durations.amounts, common) if timed else None)
+        or (clearly_slower(sides.compared, sides.sizes, figures[0].amounts, around.common) if around.timed else None)
     )
     if harm:
-        measured = _measured(aim, whole, known, figures, around)
+        measured = _measured(aim, sides.whole, known, figures, around)
         runs = (runs[0], min(len(everything.after), settings.max_runs))
         return Verification(Verdict.WORSE, True, harm, *runs, measured)
-    if not timed:
+    if not around.timed:
         return Verification(None, False, waiting, *runs)
     over = age >= settings.max_age_seconds
-    seconds = _watched(known, figures, settings, over, common)
-    measured = _measured(aim, whole, known, figures, around)
+    seconds = _watched(known, figures, settings, over, around.common)
+    measured = _measured(aim, sides.whole, known, figures, around)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED_SLOWDOWN)
     )
@@ -108,7 +137,9 @@ def verify(
         if not over:
             return Verification(None, False, waiting, *runs, measured)
         limit = duration(settings.max_age_seconds)
-        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell{others}"
+        reason = (
+            f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell{sides.left_out}"
+        )
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
     found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
