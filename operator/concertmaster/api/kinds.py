@@ -81,7 +81,8 @@ KINDS: tuple[Kind, ...] = (
             Column(
                 "Impact/Month",
                 ".status.summary.impact",
-                "What they are worth a month, in the currency of the policy's pricing, with its runHour and failedRun.",
+                "What they are worth a month, in the currency of the policy's pricing, with its runHour and failedRun; "
+                "empty: not known.",
                 type="integer",
             ),
             _condition("Ready", "Whether the analysis is up to date."),

@@ -84,7 +84,7 @@ def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: st
         "costPerMonth": _amount(cost.per_month),
         "costPerRun": _amount(cost.per_run.total if cost.per_run else None),
         "currency": analysis.pricing.currency,
-        "impact": round(worth),
+        "impact": max(1, round(worth)) if worth > 0.0 else None if active else 0,  # 0 would read as worth nothing
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,

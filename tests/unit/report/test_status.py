@@ -110,6 +110,18 @@ def test_the_resource_accepts_it_as_it_is() -> None:
     assert status["advice"][0].startswith(f"{status['summary']['open']} recommendations from 14 runs in 14d, worth ")
 
 
+@pytest.mark.parametrize(
+    ("likely", "shown"), [(None, None), (0.2, 1), (1.4, 1), (56.2, 56)], ids=["no figure", "cents", "one", "more"]
+)
+def test_the_impact_beside_an_open_recommendation_is_no_zero(likely: float | None, shown: int | None) -> None:
+    """``kubectl get`` shows it as a whole number: 0 would read as worth nothing, and where it is not known it is blank."""
+    money = Interval(likely, likely, likely) if likely is not None else None
+    found = [replace(_recommendation(0, "x"), impact=Impact(money=money))]
+    summary = document(_result(found), _memory(found), data_until=NOW)["summary"]
+    assert (summary["open"], summary.get("impact")) == (1, shown)
+    assert document(_result([]), _memory([]), data_until=NOW)["summary"]["impact"] == 0
+
+
 def test_the_graph_is_one_line_with_groups_that_may_run_in_parallel() -> None:
     parallel = [step(f"s{i}", ["split"]) for i in range(8)]
     join = step("join", [s.name for s in parallel])

@@ -117,7 +117,8 @@ class SummaryStatus(ApiModel):
     impact: int | None = Field(
         default=None,
         ge=0,
-        description="Value of all Active recommendations per month: money, run time and failed runs on one scale.",
+        description="Value of all Active recommendations per month: money, run time and failed runs on one scale; less "
+        "than 1 is 1, and it is absent where none has a figure.",
         examples=[120],
         json_schema_extra=schema(unit="the currency of the policy's pricing, with its runHour and failedRun"),
     )
