@@ -41,7 +41,7 @@ from concertmaster.controller.prerequisites import Prerequisites
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.profiles.status_update import notes as transitions
+from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.notifier import Notifier
@@ -167,7 +167,7 @@ class Assembly:
                 self.telemetry,
                 self.health,
                 written=assessor.memory.published,
-                transitions=transitions,
+                transitions=status_events,
             ),
             PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
             changes=Changes(

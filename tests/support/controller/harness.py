@@ -24,7 +24,7 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.status_update import notes as transitions
+from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
@@ -300,7 +300,7 @@ class Bed:
                 self.telemetry,
                 self.health,
                 written=assessor.memory.published,
-                transitions=transitions,
+                transitions=status_events,
             ),
             PolicyStatuses(access, self.health),
         )

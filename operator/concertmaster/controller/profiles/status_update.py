@@ -1,7 +1,7 @@
 """The status of a profile after a cycle, given the outcome of its analysis. Pure.
 
 Either the whole document (a fresh analysis) or the conditions alone: when something is missing, the recommendations of the
-last good analysis stays, and the conditions and ``dataUntil`` say how old it is and why.
+last good analysis stay, and the conditions and ``dataUntil`` say how old it is and why.
 """
 
 from __future__ import annotations
@@ -11,28 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionTransition, ConditionType, ConditionUpdate, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
 from concertmaster.controller.registry import Entry
-from concertmaster.controller.status_view import StatusView
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import json_size
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.core.units import DAY
-from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import MAX_STATUS_BYTES, StatusUpdate, digest, semantic
-from concertmaster.report.running import late_sentence
 
 REFRESH_AFTER = DAY  # seconds: a new dataUntil alone is worth a write once a day
 MAX_BACKFILLING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
 
-_WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
-_QUIET_REASONS = frozenset({Reason.PENDING, Reason.BACKFILLING})
+QUIET_REASONS = frozenset({Reason.PENDING, Reason.BACKFILLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class ProfileOutcome:
     def reading(self) -> bool:
         """Whether there is nothing to say yet but that the metrics are being read."""
         sound = self.target.status is True and self.metrics.status is not False and not self.failure
-        return sound and self.document is None and (self.ready is None or self.ready.reason in _QUIET_REASONS)
+        return sound and self.document is None and (self.ready is None or self.ready.reason in QUIET_REASONS)
 
 
 def without_analysis(subject: Subject, report: SourceReport | None, remembered: LastAnalysis | None) -> ProfileOutcome:
@@ -127,26 +122,26 @@ def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpda
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
-def ready_finding(verdict: ProfileOutcome, had_recommendations: bool) -> ConditionUpdate:
+def ready_finding(outcome: ProfileOutcome, had_recommendations: bool) -> ConditionUpdate:
     """Ready: the first thing that keeps the recommendations from being complete and up to date."""
     ready = ConditionType.READY
     kept = (
         " Showing recommendations based on data up to status.dataUntil."
-        if had_recommendations or verdict.ready is not None
+        if had_recommendations or outcome.ready is not None
         else ""
     )
-    if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
-        return ConditionUpdate(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
-    if verdict.failure:
-        return ConditionUpdate(ready, False, Reason.ANALYSIS_FAILED, _with(verdict.failure, kept))
-    if verdict.metrics.status is not True:
-        reason = Reason.STALE if kept else verdict.metrics.reason
-        return ConditionUpdate(ready, False, reason, _with(verdict.metrics.message, kept))
-    if verdict.ready is None:
+    if outcome.target.status is not True and outcome.target.reason is not Reason.UNSUPPORTED:
+        return ConditionUpdate(ready, False, outcome.target.reason, f"{outcome.target.message}.{kept}")
+    if outcome.failure:
+        return ConditionUpdate(ready, False, Reason.ANALYSIS_FAILED, _with(outcome.failure, kept))
+    if outcome.metrics.status is not True:
+        reason = Reason.STALE if kept else outcome.metrics.reason
+        return ConditionUpdate(ready, False, reason, _with(outcome.metrics.message, kept))
+    if outcome.ready is None:
         return ConditionUpdate(
             ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time"
         )
-    return verdict.ready
+    return outcome.ready
 
 
 def _with(message: str, kept: str) -> str:
@@ -154,58 +149,58 @@ def _with(message: str, kept: str) -> str:
     return f"{message.rstrip('.')}.{kept}" if kept else message
 
 
-def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate | None:
+def objectives_finding(outcome: ProfileOutcome, entry: Entry) -> ConditionUpdate | None:
     """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
-    if verdict.objectives is not None:
-        return verdict.objectives
+    if outcome.objectives is not None:
+        return outcome.objectives
     if conditions.find(entry.status.conditions, ConditionType.OBJECTIVES_MET) is not None:
         return None
     return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
 
 
 def status_update(
-    entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
+    entry: Entry, outcome: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
 ) -> StatusUpdate | None:
     """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
-    metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
-    findings = [verdict.target, metrics, ready_finding(verdict, had_recommendations)]
-    objectives = objectives_finding(verdict, entry)
+    metrics = _with_query_problem(outcome.metrics, outcome.query_problem)
+    findings = [outcome.target, metrics, ready_finding(outcome, had_recommendations)]
+    objectives = objectives_finding(outcome, entry)
     if objectives is not None:
         findings.append(objectives)
-    moved = verdict.document is None and had_recommendations and list(running) != list(entry.status.running)
+    moved = outcome.document is None and had_recommendations and list(running) != list(entry.status.running)
     said = conditions.reported(entry.status.conditions, findings, generation=entry.generation)
-    if said and verdict.document is None and not moved and not _refresh(entry, verdict):
+    if said and outcome.document is None and not moved and not _refresh(entry, outcome):
         return None
     current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
-    if verdict.document is not None:
-        document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
+    if outcome.document is not None:
+        document = {**outcome.document, "conditions": current, "observedGeneration": entry.generation}
         if running and json_size(document | {"running": list(running)}) <= MAX_STATUS_BYTES:
             document["running"] = list(running)
         made = digest(document)
         same = made == entry.status.digest
-        if same and not _refresh(entry, verdict):
+        if same and not _refresh(entry, outcome):
             return None
         return StatusUpdate(entry.ref, document, entry.status.digest, force=same, digest=made or "")
-    if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
+    if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, outcome):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
     if moved:
         partial["running"] = list(running)
-    until = verdict.data_until if verdict.considered else None
+    until = outcome.data_until if outcome.considered else None
     if until is not None and had_recommendations and _later(until, entry.status.data_until):
         partial["dataUntil"] = format_time(until)
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
 
-def _refresh(entry: Entry, verdict: ProfileOutcome) -> bool:
+def _refresh(entry: Entry, outcome: ProfileOutcome) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
-    if verdict.data_until is None or entry.status.data_until is None or not verdict.considered:
+    if outcome.data_until is None or entry.status.data_until is None or not outcome.considered:
         return False
-    if verdict.metrics.status is not True:
+    if outcome.metrics.status is not True:
         return False
     try:
-        return verdict.data_until - parse_time(entry.status.data_until) >= REFRESH_AFTER
+        return outcome.data_until - parse_time(entry.status.data_until) >= REFRESH_AFTER
     except ValueError:
         return True
 
@@ -215,70 +210,3 @@ def _later(moment: float, text: str | None) -> bool:
         return text is None or moment >= parse_time(text) + 1.0
     except ValueError:
         return True
-
-
-def notes(entry: Entry, after: StatusView) -> list[Note]:
-    """Events about a status just written: transitions of conditions, and recommendations that are new.
-
-    A metrics source at fault is one Event about one of the objects that depend on it, not one about each of them."""
-    before = entry.status
-    made = [
-        _note(entry, t)
-        for t in conditions.transitions(before.conditions, after.conditions)
-        if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
-    ]
-    fresh = [i for i in after.recommendations if i not in before.recommendations]
-    ready = conditions.find(before.conditions, ConditionType.READY)
-    provisional = ready is not None and ready.get("reason") == Reason.BACKFILLING
-    if fresh and before.data_until is not None and not provisional:  # not those of the first analysis of a workflow
-        how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
-        text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
-        made.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
-        if degraded := [i for i in fresh if i.partition(".")[0] == "degradation"]:
-            text = f"runs take longer than before: {', '.join(degraded)}; to read it: {how}"
-            made.append(Note(entry.ref, EventType.WARNING, "Degraded", text))
-    return [*made, *_outcomes(entry, before, after), *_late(entry, before, after)]
-
-
-def _late(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
-    """Runs in progress that are late by now."""
-    known = {r.get("name") for r in before.running if r.get("late")}
-    fresh = [r for r in after.running if r.get("late") and r.get("name") not in known]
-    return [Note(entry.ref, EventType.WARNING, "RunLate", late_sentence(r)) for r in fresh]
-
-
-def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
-    """Recommendations that were applied, and their measured effect."""
-    known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
-    made = []
-    for outcome in after.outcomes:
-        earlier = known.get((outcome.get("id"), outcome.get("since")))
-        if earlier is None and before.digest is not None:
-            text = f"{outcome.get('id')} was applied by {outcome.get('by')}; measuring its impact over the next runs"
-            made.append(Note(entry.ref, EventType.NORMAL, "Implemented", text))
-        if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
-            text = f"{outcome.get('id')}, applied {outcome.get('since')}: {outcome.get('effect')}"
-            made.append(Note(entry.ref, EventType.NORMAL, "EffectMeasured", text))
-    return made
-
-
-def _worth_reporting(transition: ConditionTransition) -> bool:
-    """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news, nor is the
-    end of their first reading."""
-    if transition.reason in _QUIET_REASONS or (transition.after == "True" and transition.because in _QUIET_REASONS):
-        return False
-    if transition.before is None:
-        return transition.after == "False" and transition.type != ConditionType.OBJECTIVES_MET
-    return transition.before != transition.after and not (transition.before == "Unknown" and transition.after == "True")
-
-
-def _of_source(transition: ConditionTransition) -> bool:
-    """Whether a whole metrics source failed or came back."""
-    return (transition.because if transition.after == "True" else transition.reason) in SOURCE_FAULTS
-
-
-def _note(entry: Entry, transition: ConditionTransition) -> Note:
-    bad = transition.after == "False" and transition.type in _WARNINGS
-    severity = EventType.WARNING if bad else EventType.NORMAL
-    text = f"{transition.type} is {transition.after}: {transition.message}"
-    return Note(entry.ref, severity, transition.reason, text, shared=_of_source(transition))

@@ -18,7 +18,7 @@ from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.profiles.status_update import notes
+from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView
@@ -351,7 +351,7 @@ def test_people_learn_of_both_moments_once() -> None:
         meta = {"name": "etl", "namespace": "demo", "uid": "u"}
         registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
         found: Entry = registry.snapshot().profiles[0]
-        return [n.reason for n in notes(found, StatusView.of(after))]
+        return [n.reason for n in status_events(found, StatusView.of(after))]
 
     waiting = {k: v for k, v in OUTCOME.items() if k not in ("verdict", "judged")}
     assert reported({"score": 1}, {"results": [waiting]}) == ["Implemented"]

@@ -9,11 +9,11 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.profiles.status_update import (
     REFRESH_AFTER,
     ProfileOutcome,
     metrics_finding,
-    notes,
     status_update,
 )
 from concertmaster.controller.registry import Entry, Registry
@@ -72,7 +72,7 @@ def state(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def reported(before: Entry, status: dict[str, Any]) -> list[Note]:
     """The Events about a status just written."""
-    return notes(before, StatusView.of(status))
+    return status_events(before, StatusView.of(status))
 
 
 def healthy() -> dict[str, Any]:
