@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 
 from concertmaster.core.analysis.cost import Cost, Costs
-from concertmaster.core.analysis.runs.execution_cost import ExecutionCost
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.execution_cost import ExecutionCost
 from concertmaster.core.known import total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import RUN, DailyRow
