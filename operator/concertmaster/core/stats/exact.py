@@ -14,6 +14,19 @@ def binomial_tail(least: int, count: int, share: float) -> float:
     return beta_cdf(share, least, count - least + 1) if least > 0 else 1.0
 
 
+def beta_binomial_tail(least: int, count: int, a: float, b: float) -> float:
+    """Probability of at least ``least`` among ``count`` when each is one with a probability distributed as Beta(a, b)."""
+    lead = math.lgamma(count + 1) - _log_beta(a, b)
+    tail = 0.0
+    for k in range(least, count + 1):
+        tail += math.exp(lead - math.lgamma(k + 1) - math.lgamma(count - k + 1) + _log_beta(a + k, b + count - k))
+    return min(1.0, tail)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
 def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> float | None:
     """Two-sided p-value of Fisher's exact test that both success rates are the same; None when one side is empty."""
     before, now = good_before + bad_before, good_now + bad_now

@@ -1,9 +1,10 @@
-"""How much more frequent something has become since an unknown position of a sequence.
+"""Whether something has become more frequent: since a known position of a sequence, by a test after each value
+(``first_excess``), and by how much since an unknown one (``increase``).
 
-The position that explains the sequence best is chosen with hindsight: an occurrence lies behind it, none before it, and the
-share since then is too large. Here every position counts by its posterior probability (a change of a Bernoulli rate with an
-unknown position and Jeffreys priors; Smith, "A Bayesian approach to inference about a change-point in a sequence of random
-variables", Biometrika 1975).
+An unknown position that explains the sequence best is chosen with hindsight: an occurrence lies behind it, none before it,
+and the share since then is too large. Here every position counts by its posterior probability (a change of a Bernoulli rate
+with an unknown position and Jeffreys priors; Smith, "A Bayesian approach to inference about a change-point in a sequence of
+random variables", Biometrika 1975).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.comparison import MIN_RUNS
+from concertmaster.core.stats.exact import beta_binomial_tail
 
 _CELLS = 256  # of a rate between 0 and 1
 _MIN_WEIGHT = 1e-3  # of the most likely position's weight, from which another one counts
@@ -57,3 +60,23 @@ def _rate(rates: Floats, hits: float, of: float) -> Floats:
     logs = (hits - 0.5) * np.log(rates) + (of - hits - 0.5) * np.log1p(-rates)
     shape = np.exp(logs - logs.max())
     return np.asarray(shape / shape.sum())
+
+
+def first_excess(bad: Sequence[bool], earlier: float, before: float, level: float) -> tuple[int, int] | None:
+    """The number of bad ones among the first of ``bad`` (in order) that ``earlier`` bad ones of ``before`` do not explain,
+    and of those first ones; None while they do, or for too few before. May be asked again after each.
+
+    Each bad one is judged by its probability under the share before (Beta-binomial prediction, Jeffreys prior); the k-th
+    spends 4 (k - 1) / (k (k + 1) (k + 2)) of the ``level``, which sums to all of it for any number of them, and leaves more
+    to the third to tenth than 1 / (k (k + 1)) does: shares of a few percent show by these.
+    """
+    if before < MIN_RUNS:
+        return None
+    a, b = earlier + 0.5, before - earlier + 0.5
+    k = 0
+    for number, wrong in enumerate(bad, start=1):
+        k += wrong
+        spent = 4.0 * (k - 1) / (k * (k + 1) * (k + 2)) if wrong else 0.0
+        if wrong and beta_binomial_tail(k, number, a, b) <= level * spent:
+            return k, number
+    return None

@@ -1,11 +1,9 @@
 """Harm that ends a verification, whatever the aim of the change: kills, failures, requests that are too small, runs that are
 clearly slower, and runs that do not come.
 
-Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction, Jeffreys prior); the
-k-th failure spends 4 (k - 1) / (k (k + 1) (k + 2)) of the level, which sums to all of it for any number of failures, and
-leaves more to the third to tenth than 1 / (k (k + 1)) does: rates of a few percent show by these. Runs that use more
-memory than the change left them are judged alike, against the share of runs that a size accepts: the runs before say nothing
-of it, for they had more. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline)
+Failing runs are judged by their probability under the failure rate before (``first_excess``). Runs that use more memory than
+the change left them are judged alike, against the share of runs that a size accepts: the runs before say nothing of it, for
+they had more. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline)
 all take half as long again as the longest run before, on no larger input, chance explains it once in hundreds of changes (by
 ranks alone: 1 in 496 after 30 runs).
 """
@@ -22,6 +20,7 @@ from concertmaster.core.changes.verification.before_after import AmountsByRun, B
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, CommonFactor
+from concertmaster.core.stats.rate_increase import first_excess
 from concertmaster.core.text import count, duration, memory, memory_quantity
 
 FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
@@ -53,7 +52,7 @@ def killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMe
 def failing(before_after: BeforeAfter) -> str | None:
     """More failing runs than the failure rate before explains."""
     earlier = sum(_bad(r) for r in before_after.before)
-    found = more([_bad(r) for r in before_after.after], earlier, len(before_after.before))
+    found = first_excess([_bad(r) for r in before_after.after], earlier, len(before_after.before), FAILURE_LEVEL)
     if found is None:
         return None
     return f"{found[0]} of {found[1]} runs after it failed, {earlier} of {len(before_after.before)} before"
@@ -79,31 +78,12 @@ def too_small(
     before = len(before_after.before)
     # Runs that this share is worth.
     worth = max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
-    times = more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
+    times = first_excess(bad, lowered.accepted * worth, worth, FAILURE_LEVEL) if certain else (sum(bad), len(bad))
     if times is None or not new:
         return None
     (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])
     used = f"{step} used {memory(peak)} of {memory_quantity(request)}"
     return f"{times[0]} of {times[1]} runs after it needed more memory than the new request: {used}"
-
-
-def more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
-    """The number of bad runs among the first runs after a change that ``earlier`` bad ones of ``before`` do not explain, and
-    of those first runs; None while they do."""
-    if before < MIN_RUNS:
-        return None
-    a, b = earlier + 0.5, before - earlier + 0.5
-    found = 0
-    for number, wrong in enumerate(bad, start=1):
-        found += wrong
-        if wrong and at_least(found, number, a, b) <= FAILURE_LEVEL * _spent(found):
-            return found, number
-    return None
-
-
-def _spent(k: int) -> float:
-    """The part of the level that the k-th bad run spends."""
-    return 4.0 * (k - 1) / (k * (k + 1) * (k + 2))
 
 
 def clearly_slower(
@@ -124,19 +104,6 @@ def clearly_slower(
     shortest = min(r.makespan or 0.0 for r in first)
     span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"
     return f"slower: the first {looked} runs {span}"
-
-
-def at_least(k: int, n: int, a: float, b: float) -> float:
-    """P(at least k of n) if the rate is distributed as Beta(a, b)."""
-    lead = math.lgamma(n + 1) - _log_beta(a, b)
-    tail = 0.0
-    for i in range(k, n + 1):
-        tail += math.exp(lead - math.lgamma(i + 1) - math.lgamma(n - i + 1) + _log_beta(a + i, b + n - i))
-    return min(1.0, tail)
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def _bad(run: RunRecord) -> bool:

@@ -13,10 +13,11 @@ from itertools import pairwise
 
 from concertmaster.core.changes.verification.attribution import LoweredMemory, out_of_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
-from concertmaster.core.changes.verification.harm import more
+from concertmaster.core.changes.verification.harm import FAILURE_LEVEL
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import MIN_RUNS
+from concertmaster.core.stats.rate_increase import first_excess
 from concertmaster.core.text import count
 
 MAX_RUNS = 200  # since the change
@@ -56,9 +57,9 @@ def _risen(
     """That runs are bad more often than ``earlier`` ones, or than is ``accepted`` (a share; None: nothing is). ``each``: bad
     runs in a row do not count as one."""
     times, before = (bad, earlier) if each else (_first(bad), _first(earlier))
-    found = more(times, sum(before), len(before))
+    found = first_excess(times, sum(before), len(before), FAILURE_LEVEL)
     if found is None and accepted is not None and len(earlier) >= MIN_RUNS:
-        found = more(times, accepted * _KNOWN, _KNOWN)
+        found = first_excess(times, accepted * _KNOWN, _KNOWN, FAILURE_LEVEL)
     if found is None:
         return None
     runs = count(found[1], "run")

@@ -1,9 +1,10 @@
 """Power of a verification: how reliably a slowdown is detected, given the variation of a workflow's runs.
 
 The limit of any test: with n runs before and m after, the difference of the mean logs has the standard error
-s * sqrt(1 / n + 1 / m), s being the standard deviation of log durations at equal input size. The last look of
-``verdict.watch`` detects it beyond the critical value, so the power is that of a shifted Student's t (two-sample test, e.g.
-Cohen, Statistical Power Analysis, 1988; here in normal approximation). Huber's bound costs a tenth of the information.
+s * sqrt(1 / n + 1 / m), s being the standard deviation of log durations at equal input size. The last test of
+``stats.comparison.watch`` detects it beyond the critical value, so the power is that of a shifted Student's t (two-sample
+test, e.g. Cohen, Statistical Power Analysis, 1988; here in normal approximation). Huber's bound costs a tenth of the
+information.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def spread(seconds: Sequence[float], sizes: Sequence[float]) -> float:
 
 
 def power(noise: float, before: int, after: int, shift: float = _SHIFT) -> float:
-    """Probability (0 to 1) that the last look detects a true ``shift`` of the mean log duration."""
+    """Probability (0 to 1) that the last test detects a true ``shift`` of the mean log duration."""
     if before < MIN_RUNS or after < MIN_RUNS:
         return 0.0
     if noise <= 0:

@@ -15,8 +15,8 @@ from itertools import accumulate
 from concertmaster.core.changes.verification.attribution import out_of_memory
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.changes.verification.control_group import MIN_WORKFLOWS
-from concertmaster.core.changes.verification.harm import at_least
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.stats.exact import beta_binomial_tail
 
 _NEAR_SECONDS = 43200.0  # before and after a run: a day, as what all share may be neither continuous nor soon over
 _SHARED = 0.05  # level at which others fail more than usual: lenient, since leaving out good runs costs little
@@ -86,4 +86,4 @@ def _is_worse(own: _Counts, others: Sequence[_Counts]) -> bool:
     if any(bad * theirs <= wrong * runs for wrong, theirs in others if theirs):
         return False
     wrong, theirs = (sum(column) for column in zip(*others, strict=True))
-    return at_least(bad, runs, wrong + 0.5, theirs - wrong + 0.5) <= _SIGNIFICANCE
+    return beta_binomial_tail(bad, runs, wrong + 0.5, theirs - wrong + 0.5) <= _SIGNIFICANCE
