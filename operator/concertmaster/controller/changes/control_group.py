@@ -1,8 +1,13 @@
 """The workflows that a verification's own is compared with: those of the same metrics source that nobody changed
-meanwhile."""
+meanwhile.
+
+Reading their runs takes time and memory, of which each namespace with verifications has its own: those of one tenant do not
+take the control group from the others.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +24,9 @@ from concertmaster.core.stats.comparison import CommonFactor
 from concertmaster.core.units import DAY
 
 _WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
-_MAX_CANDIDATES = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
-_PODS = 50_000  # in one cycle: their runs stay in memory until its end, 1 to 2 KiB for each pod
+MAX_CANDIDATES = 30  # in one cycle, for verifications of one namespace: reading 60 runs of a dozen pods takes 0.1 s
+MAX_ALL_CANDIDATES = 300  # in one cycle
+MAX_PODS = 50_000  # of one namespace, and about as many in all: their runs stay in memory, 1 to 2 KiB for each pod
 _MIN_SEASON_SPAN = 2 * DAY  # before a change: the least span that tells hours; runs of a shorter one keep their season
 _RUNS = 60  # the newest, of one workflow; where hours or weekends matter, as many as tell them
 
@@ -38,7 +44,10 @@ class ControlGroup:
         self._now = now
         self._beat = heartbeat
         self._runs: dict[tuple[WorkflowKey, int], Sequence[RunRecord]] = {}
-        self._pods = 0
+        self._readers: dict[tuple[WorkflowKey, int], str] = {}  # for verifications of which namespace each was read
+        self._candidates: Counter[str] = Counter()  # by that namespace, of what is in memory
+        self._pods: Counter[str] = Counter()
+        self._readings = 0
         self._subjects = subjects
         self._changes = changes
 
@@ -78,10 +87,10 @@ class ControlGroup:
             if definition.key == subject.key or changed >= first:
                 continue
             read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
-            if not read and (len(self._runs) >= _MAX_CANDIDATES or self._pods >= _PODS):
+            if not read and not self._may_read(subject.entry.namespace):
                 continue
             until = (report.complete_until(definition.key.namespace) if report is not None else None) or self._now
-            runs = self._read(definition, until, most)
+            runs = self._read(definition, until, most, subject.entry.namespace)
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
@@ -96,14 +105,31 @@ class ControlGroup:
         yield from spaces.get(own, ())
         yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)
 
-    def _read(self, definition: WorkflowDefinition, until: float, most: int) -> Sequence[RunRecord]:
+    def _may_read(self, space: str) -> bool:
+        """Whether the runs of a further workflow are read for verifications of that namespace."""
+        own = self._candidates[space] < MAX_CANDIDATES and self._pods[space] < MAX_PODS
+        return own and self._readings < MAX_ALL_CANDIDATES
+
+    def _make_room(self, space: str) -> None:
+        """Forget what was read for other namespaces, where all of it takes too much memory; they may read it again."""
+        if self._pods.total() >= MAX_PODS:
+            self._readers = {key: reader for key, reader in self._readers.items() if reader == space}
+            self._runs = {key: self._runs[key] for key in self._readers}
+            self._candidates = Counter({space: self._candidates[space]})
+            self._pods = Counter({space: self._pods[space]})
+
+    def _read(self, definition: WorkflowDefinition, until: float, most: int, space: str) -> Sequence[RunRecord]:
         key, longer = (definition.key, most), self._runs.get((definition.key, SEASONS))
         if longer is not None:
             return longer[-most:]
         if key not in self._runs:
             self._beat("changes")
+            self._make_room(space)
             self._runs[key] = self._history.runs(definition, limit=most, since=0.0, as_of=until)
-            self._pods += sum([len(run.steps) for run in self._runs[key]])
+            self._readers[key] = space
+            self._candidates[space] += 1
+            self._pods[space] += sum([len(run.steps) for run in self._runs[key]])
+            self._readings += 1
         return self._runs[key]
 
 

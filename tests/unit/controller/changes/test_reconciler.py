@@ -194,7 +194,7 @@ def test_also_the_very_first_runs_in_a_slower_cluster_are_not_blamed_on_the_chan
 def test_no_more_other_workflows_are_read_than_the_memory_of_a_cycle_has_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(control_group, "_PODS", 4 * 38)
+    monkeypatch.setattr(control_group, "MAX_PODS", 4 * 38)
     bed = Bed()
     bed.run()
     bed.now += 8 * HOUR + 60.0
