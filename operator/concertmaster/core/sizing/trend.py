@@ -95,8 +95,10 @@ def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
     nearest = np.where(week_before - when[before] < when[after] - week_before, before, after)
     near = np.abs(when[nearest] - week_before) <= ALIKE
     differences = values[last:][near] - y[nearest[near]]
+    if differences.size < MIN_PAIRS:
+        return None
     off = _off_line(y)
-    if differences.size < MIN_PAIRS or float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
+    if float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
         return None
     return max(0.0, float(np.median(differences))) / differences.size if _signed_rank_z(differences) > z else 0.0
 
