@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -224,6 +225,23 @@ def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.Mon
     bed.decide("Reject")
     again = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
     assert "no change waits" in again.output
+
+
+def test_a_decision_shows_the_patch_as_kubectl_takes_it_and_one_that_cannot_be_reversed_says_how_to_undo_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    change = bed.one()
+    monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    shown = CliRunner().invoke(approve.command, ["-n", "demo", change.name], input="n\n").output
+    patch = [json.loads(line) for line in shown.splitlines() if line.startswith("    {")]
+    assert patch == change.operations("patch")
+    bed.decide("Approve")
+    bed.run()
+    again = CliRunner().invoke(approve.command, ["-n", "demo", change.name, "--reject", "-y"])
+    assert isinstance(again.exception, UserError)
+    assert str(again.exception).endswith(f"; to roll it back, delete it: kubectl delete wfc -n demo {change.name}")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from concertmaster.cli import cluster_options, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.reconcile import FINISHED
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Pricing
 from concertmaster.kube.client import KubeClient
@@ -78,9 +79,10 @@ def command(
 def _assert_decidable(change: WorkflowChangeView, *, reject: bool) -> None:
     name = f"{change.namespace}/{change.name}"
     if change.decision is not None:
-        raise UserError(
-            f"{name} was decided already: {change.decision} by {change.spec.get('decidedBy') or 'somebody'}"
-        )
+        decided = f"{name} was decided already: {change.decision} by {change.spec.get('decidedBy') or 'somebody'}"
+        if reject and change.phase in IN_FLIGHT:
+            decided += f"; to roll it back, delete it: kubectl delete wfc -n {change.namespace} {change.name}"
+        raise UserError(decided)
     if change.phase in FINISHED:
         raise UserError(f"{name} is {change.phase}: there is nothing to decide any more")
     if not reject and (wrong := change.forged()) is not None:
@@ -116,7 +118,7 @@ def describe(change: WorkflowChangeView) -> str:
         f"{change.recommendation} of profile {change.profile}",
         f"  on {where}",
         f"  {(status.get('predicted') or {}).get('text') or 'no prediction'}",
-        *(f"    {operation}" for operation in change.operations("patch") or ()),
+        *(f"    {json.dumps(operation)}" for operation in change.operations("patch") or ()),
     ]
     return "\n".join(lines)
 
