@@ -84,7 +84,7 @@ def metrics_finding(report: SourceReport) -> ConditionUpdate:
     """MetricsAvailable after reading a source."""
     if report.ok and report.missing:
         more = f" (and {len(report.missing) - 3} more)" if len(report.missing) > 3 else ""
-        message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
+        message = f"some series are missing: {' '.join(report.missing[:3])}{more}"
         if report.reason is Reason.CLOCK_SKEW:
             return ConditionUpdate(
                 ConditionType.METRICS_AVAILABLE, True, Reason.CLOCK_SKEW, f"{report.message}; {message}"

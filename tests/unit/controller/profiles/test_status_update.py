@@ -199,10 +199,10 @@ def test_data_that_no_analysis_considered_does_not_date_the_recommendations() ->
 
 
 def test_missing_series_are_named_with_their_cure() -> None:
-    report = SourceReport("default", True, Reason.COMPLETE, "fine", missing=("a: b; c.", "d", "e", "f"))
+    report = SourceReport("default", True, Reason.COMPLETE, "fine", missing=("a: b; c.", "d: e; f.", "g", "h"))
     finding = metrics_finding(report)
     assert (finding.status, finding.reason) == (True, Reason.PARTIAL)
-    assert "a: b; c." in finding.message
+    assert "a: b; c. d: e; f." in finding.message
     assert "1 more" in finding.message
 
 
