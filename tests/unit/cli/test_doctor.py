@@ -18,7 +18,8 @@ from concertmaster.history import DatabaseAddress, ServerState, server_state
 from concertmaster.history.postgresql.schema import MIGRATIONS, rights
 from concertmaster.history.postgresql.session import history_session
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES
+from concertmaster.kube.errors import Forbidden
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
@@ -64,6 +65,22 @@ def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client:
     assert answer.exit_code == 1
     assert "20 objects" in answer.output and "1 object\n" in answer.output
     assert "Not checked: the metrics source. Add --prometheus URL" in answer.output
+
+
+def test_a_team_without_rights_on_cluster_policies_sees_the_conditions_of_its_namespace(client: MemoryClient) -> None:
+    client.put(PROFILES, "demo", "a", status={"conditions": [condition("TargetResolved", "False", "NotFound")]})
+    forbidden = Forbidden("GET clusteroptimizationpolicies: forbidden", status=403)
+    client.lists[CLUSTER_POLICIES.path(None)] = forbidden
+    checks = list(doctor.cluster(None, "demo"))
+    assert [c.name for c in checks if c.mark is DiagnosticStatus.FAIL] == []
+    assert [(c.name, c.result.partition(":")[0]) for c in checks if c.mark is DiagnosticStatus.WARN] == [
+        ("clusteroptimizationpolicies", "not checked"),
+        ("WorkflowProfile demo/a", "TargetResolved is False (NotFound)"),
+    ]
+    client.lists[PROFILES.path(None)] = forbidden
+    everywhere = {c.name: c.fix for c in doctor.cluster(None, None) if c.mark is DiagnosticStatus.FAIL}
+    assert set(everywhere) == {"clusteroptimizationpolicies", "workflowprofiles"}
+    assert "-n NAMESPACE" in everywhere["workflowprofiles"]
 
 
 def test_an_operator_that_is_gone_leaves_good_conditions_behind(client: MemoryClient) -> None:

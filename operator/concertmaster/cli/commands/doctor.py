@@ -23,7 +23,7 @@ from concertmaster.core.times import to_minute
 from concertmaster.history import DatabaseAddress, HistoryError, server_state
 from concertmaster.history import configured as configured_history
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
@@ -160,10 +160,15 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
             "this kind is not installed",
             "kubectl apply --server-side -f crds/ (or the Helm chart)",
         )
+    except Forbidden as error:
+        if namespace is not None and not resource.namespaced:  # those of a team need not see it
+            result = "not checked: you have no right to list them; status.policy of a profile names the one in force"
+            return Diagnostic(resource.plural, DiagnosticStatus.WARN, result)
+        fix = "" if namespace is not None else "name a namespace of yours: -n NAMESPACE; or "
+        fix += "give yourself the right to list it, or ask who has it"
+        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), fix)
     except KubeError as error:
-        return Diagnostic(
-            resource.plural, DiagnosticStatus.FAIL, str(error), "give yourself the right to list it, or ask who has it"
-        )
+        return Diagnostic(resource.plural, DiagnosticStatus.FAIL, str(error), "see that the API server answers")
     return Diagnostic(resource.plural, DiagnosticStatus.OK, text.count(count, "object"))
 
 
@@ -191,7 +196,7 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     causes: dict[tuple[str, str], _Cause] = {}
     unseen: list[str] = []
     left: dict[str, float] = {}
-    watched, now = 0, time.time()
+    watched, hidden, now = 0, False, time.time()
     for resource in (CLUSTER_POLICIES, POLICIES, PROFILES, CHANGES):
         try:
             for raw in client.items(resource.path(namespace)):
@@ -205,8 +210,8 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
                 if until is not None and now - until > OLD and not _troubled(raw):
                     left[_name(resource, raw)] = until
         except KubeError:
-            return  # reported by _installed
-    if not watched:
+            hidden = True  # reported by _installed
+    if not watched and not hidden:
         fix = "kubectl apply -f examples/policy.yaml, or create a WorkflowProfile"
         yield Diagnostic(
             "workflows",
