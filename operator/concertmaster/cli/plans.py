@@ -222,7 +222,7 @@ class PlanReader:
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
         lines = [line for c in self._changes if (line := c.line()) is not None]
         until = self._status.get("dataUntil")
-        reader = FactReader(self._client, AccessChecker(self._client), secure=True)
+        reader = FactReader(self._client, AccessChecker(self._client), secure=True, person=True)
         facts = self._with_write_access(made, reader.read(made, raw, None, str(self._ref.get("name"))))
         return Situation(
             now=time.time(),

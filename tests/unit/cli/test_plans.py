@@ -9,7 +9,8 @@ import pytest
 
 from concertmaster.cli.plans import PlanReader, edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, target_resource
+from concertmaster.kube.errors import Forbidden
+from concertmaster.kube.objects import AUTOSCALERS, NAMESPACES, POLICIES, PROFILES, target_resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenarios import SCENARIOS
 
@@ -122,3 +123,7 @@ def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() ->
     assert reported("Denied", many, mine=True).startswith("blocked")
     assert reported("Granted", "the operator may make the changes", mine=False).startswith("passed")
     assert "WriteAccess does not say" in reported("Pending", "the API server could not be asked", mine=True)
+    autoscalers, _ = AUTOSCALERS[0]
+    client.lists[autoscalers.path("demo")] = Forbidden("no", status=403)
+    lines = "\n".join(PlanReader(client, profile).lines(item))
+    assert f"{autoscalers.kind} objects cannot be listed; you have no right to" in lines

@@ -46,12 +46,14 @@ class ListFailed(Exception):
 @dataclass(slots=True)
 class FactReader:
     """Reads facts for the plans of one cycle. ``secure``: what the configuration says of Argo's templateReferencing;
-    ``labels``: of the namespaces, as far as they are known."""
+    ``labels``: of the namespaces, as far as they are known. ``person``: the rights are those of somebody who asks, not
+    the operator's."""
 
     client: KubeClient
     access: AccessChecker
     secure: bool | None = None
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    person: bool = False
     _lists: dict[tuple[str, str], list[dict[str, Any]] | ListFailed] = field(default_factory=dict)
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
@@ -185,7 +187,8 @@ class FactReader:
             except NotFound:
                 self._lists[key] = []  # the cluster does not have this kind
             except KubeError as error:
-                hint = f"grant the operator list on {resource.plural}" if error.status == 403 else str(error)
+                denied = "you have no right to" if self.person else f"grant the operator list on {resource.plural}"
+                hint = denied if error.status == 403 else str(error)
                 self._lists[key] = ListFailed(f"{resource.kind} objects cannot be listed; {hint}")
         objects = self._lists[key]
         if isinstance(objects, ListFailed):
