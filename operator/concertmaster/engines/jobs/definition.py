@@ -25,7 +25,8 @@ from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.engines.jobs.traits import JOB
 
 STEP = "job"
-_JOB_DECLARED = ("backoffLimit", "backoffLimitPerIndex", "activeDeadlineSeconds", "parallelism", "completions")
+_JOB_DECLARED = ("backoffLimit", "backoffLimitPerIndex", "activeDeadlineSeconds", "parallelism", "completions",
+                 "podFailurePolicy")  # fmt: skip
 _DECLARED = frozenset({"concurrencyPolicy", "startingDeadlineSeconds", "ttlSecondsAfterFinished", "schedule"})
 _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manualSelector"})
 

@@ -257,6 +257,19 @@ def test_a_limit_is_not_raised_where_no_failure_was_retried(strategy: dict[str, 
     assert len(made.recommended("retry-policy")) == found
 
 
+@pytest.mark.parametrize(("limit", "policy", "found"), [(1, False, 1), (1, True, 0), (0, True, 1)])
+def test_the_limit_of_a_job_is_not_raised_where_its_failure_policy_retried_nothing(
+    limit: int, policy: bool, found: int
+) -> None:
+    rules = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [75]}}]}
+    of = cron_job(backoffLimit=limit, **({"podFailurePolicy": rules} if policy else {}))
+    chance = random.Random(3)
+    made = scenario(
+        of, 200, lambda _: {"job": Pod(60, fails="Error" if chance.random() < 0.3 else None)}, every=DAY / 24
+    )
+    assert len(made.recommended("retry-policy")) == found
+
+
 def test_retries_that_never_help_are_taken_away() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "5"}}})
 

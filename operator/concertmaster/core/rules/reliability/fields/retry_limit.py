@@ -37,7 +37,9 @@ def retry_edits(evidence: Evidence, spec: StepSpec | None, limit: int, passing: 
 
 def covers(evidence: Evidence, spec: StepSpec) -> bool:
     """Whether the strategy that applies to the step retries whatever fails: one for errors of the system alone, or with a
-    condition, may retry none of the failures, however high its limit."""
+    condition, may retry none of the failures, however high its limit. So may a Job with a ``podFailurePolicy``."""
+    if spec.retry_limit and spec.declared.get("podFailurePolicy"):
+        return False
     strategy = _effective(evidence, spec)
     return strategy is None or (_policy(strategy) in (_FAILURES, "Always") and not strategy.get("expression"))
 
