@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
@@ -15,6 +14,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_range
 from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
+from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
 from concertmaster.core.schedule import widened
 
 _MIN_RUNS = 3  # starts or runs
@@ -22,27 +22,10 @@ _HEADROOM = 1.1  # times the duration that 95% of the runs do not exceed
 _MAX_OVERLAPPING_SHARE = 0.5  # share of starts; above it, Forbid would skip every other one
 
 
-def _line(by: Scheduler) -> tuple[str, str] | None:
-    """Pointer and text of the only cron schedule; None if there are several."""
-    several = by.declared.get("schedules")
-    if isinstance(several, list) and several:
-        return ("/spec/schedules/0", several[0]) if len(several) == 1 and isinstance(several[0], str) else None
-    one = by.declared.get("schedule")
-    return ("/spec/schedule", one) if isinstance(one, str) else None
-
-
 def _upper(lengths: Sequence[float]) -> float:
     """The 95th percentile of the durations (s)."""
     rows = sorted(lengths)
     return rows[min(len(rows) - 1, math.ceil(0.95 * len(rows)) - 1)]
-
-
-def _with_edit(finding: Finding, evidence: Evidence, by: Scheduler, edit: Edit) -> Finding:
-    """The finding with the edit, or with a command that patches the other object that starts the workflow."""
-    key = evidence.analysis.definition.key
-    if (by.kind, by.name) == (key.kind, key.name):
-        return replace(finding, edits=(edit,))
-    return replace(finding, how=commands.patch_other(key.namespace, by.kind, by.name, (edit,)))
 
 
 def _policy(by: Scheduler, new: str) -> Edit:
@@ -73,7 +56,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
     if not lengths:
         return None
     needed, interval = _upper(lengths), starts.interval
-    line = _line(by)
+    line = schedule_line(by)
     new = widened(line[1], needed * _HEADROOM) if line is not None else None
     name = evidence.analysis.definition.key.name
     share = share_interval(count, starts.due)
@@ -105,7 +88,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
     )
     if line is None or new is None:
         return finding
-    return _with_edit(finding, evidence, by, commands.field_edit(line[0], line[1], new))
+    return with_edit(finding, evidence, by, commands.field_edit(line[0], line[1], new))
 
 
 def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
@@ -148,7 +131,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
             "for the impact, a stopped run counts as a failed one",
         ),
     )
-    return _with_edit(finding, evidence, by, _policy(by, "Forbid"))
+    return with_edit(finding, evidence, by, _policy(by, "Forbid"))
 
 
 def _growth(met: Sequence[int]) -> tuple[int, int] | None:
@@ -173,7 +156,7 @@ def _concurrent(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | 
     )
     part, interval = text.percent(count / runs), starts.interval
     needed = _upper([s.length for s in (alone if len(alone) >= _MIN_RUNS else concurrent or starts.spans)])
-    name, line = evidence.analysis.definition.key.name, _line(by)
+    name, line = evidence.analysis.definition.key.name, schedule_line(by)
     growth = _growth(met)
     # Runs that pile up take ever longer, so they do not tell which interval would be long enough.
     rare = growth is None and count > _MAX_OVERLAPPING_SHARE * runs
@@ -222,7 +205,7 @@ def _concurrent(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | 
             "with Forbid, a start that comes while a run is in progress is skipped",
         ),
     )
-    return _with_edit(finding, evidence, by, edit)
+    return with_edit(finding, evidence, by, edit)
 
 
 def _slower(effect: Slowdown | None) -> str:

@@ -16,15 +16,17 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_chain
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
+from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.arrays import Floats
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level, RunRecord
+from concertmaster.core.model import Category, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.free_capacity import begins
 from concertmaster.core.rules.scheduling.queue_time import without
+from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
 from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
@@ -142,11 +144,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if bound is None:
         return
     (load, minutes, line), (share, seconds) = free[ahead], attainable(bound)
-    literal = analysis.definition.declared.get("schedule")
-    edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
+    by = scheduler_of(analysis.definition)
+    place = schedule_line(by) if by is not None else None
     names = [name for name, _ in now]
     direction = "later" if minutes > 0 else "earlier"
-    yield Finding(
+    finding = Finding(
         action=f"Start {analysis.definition.key.name} {text.duration(abs(minutes) * _MINUTE)} {direction}",
         because=(
             f"its runs wait {text.duration(wait)} for nodes (median {window_of(evidence, runs)}) while {text.listing(names)}"
@@ -162,12 +164,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         gain_seconds=seconds,
         gain_share=share,
         upper_bound=True,
-        edits=edits,
         evidence=(
             *(f"{name}: {text.cores(cores)} on average while this workflow ran" for name, cores in now[:5]),
             "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
         ),
     )
+    if by is not None and place is not None and place[1] == schedule:
+        finding = with_edit(finding, evidence, by, commands.field_edit(*place, line))
+    yield finding
 
 
 RULE = Rule(

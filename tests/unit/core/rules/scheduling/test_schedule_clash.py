@@ -17,7 +17,7 @@ from concertmaster.core.rules.scheduling.schedule_clash import _moved, evaluate
 from concertmaster.core.timetable import Timetable
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, cron_job, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
 from tests.support.core.scenarios import at_two, daily_member
 
 
@@ -30,6 +30,21 @@ def test_moves_the_start_to_where_it_meets_nobody() -> None:
     (edit,) = item.edits
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedule", '"0 2 * * *"', '"30 1 * * *"')
     assert item.expected.endswith(", if half of the wait is removed, at most all of it")
+
+
+def test_a_list_of_one_schedule_moves_in_its_place_and_one_of_another_object_by_a_command() -> None:
+    clash, of = scenarios.schedule_clash(), argo(task("job"))
+    starts: dict[str, Any] = {"schedules": ["0 2 * * *"]}
+    own = {**of, "kind": "CronWorkflow", "spec": {**starts, "workflowSpec": of["spec"]}}
+    (edit,) = replace(clash, manifest=own).one("schedule-clash").edits
+    assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedules/0", '"0 2 * * *"', '"30 1 * * *"')
+    several = {**own, "spec": {**own["spec"], "schedules": ["0 2 * * *", "0 2 * * 1"]}}
+    assert replace(clash, manifest=several).recommended("schedule-clash") == []
+    starts["workflowSpec"] = {"workflowTemplateRef": {"name": "nightly-etl"}}
+    night = {**of, "kind": "CronWorkflow", "metadata": {"name": "night", "namespace": "demo"}, "spec": starts}
+    item = replace(clash, manifest=of, others=(night,)).one("schedule-clash")
+    assert item.edits == ()
+    assert item.how.startswith("kubectl -n demo patch cronworkflow night --type=json -p ")
 
 
 def clashing_with(cores: float, **other: Any) -> Recommendation:
