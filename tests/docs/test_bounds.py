@@ -8,8 +8,8 @@ import pytest
 
 from concertmaster.archive import argo
 from concertmaster.controller.archive import archived_runs, turns
-from concertmaster.controller.collection import run_objects
 from concertmaster.controller.discovery import labelled, time_shares
+from concertmaster.controller.live import run_objects
 from concertmaster.history.runs import reader
 from concertmaster.settings.model import Limits
 

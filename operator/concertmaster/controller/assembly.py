@@ -25,9 +25,6 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
-from concertmaster.controller.collection.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.config_maps import ArgoController, ConfigMaps, WithConfigMaps
@@ -35,6 +32,9 @@ from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PODS, PodIndex
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
+from concertmaster.controller.live.live_runs import LiveRuns
+from concertmaster.controller.live.run_kinds import RunKinds, ServedRunKind
+from concertmaster.controller.live.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.prerequisites import Prerequisites

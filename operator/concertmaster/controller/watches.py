@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import kopf
 
-from concertmaster.controller.collection.pending_runs import pack
-from concertmaster.controller.collection.run_kinds import ServedRunKind
+from concertmaster.controller.live.pending_runs import pack
+from concertmaster.controller.live.run_kinds import ServedRunKind
 from concertmaster.controller.registry import EventEffect, Registry
 from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import Resource

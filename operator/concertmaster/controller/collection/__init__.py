@@ -1,1 +1,1 @@
-"""Collect: metrics sources, live runs and user queries into the history."""
+"""Collect: metrics sources and user queries into the history."""

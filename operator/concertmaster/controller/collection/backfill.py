@@ -10,21 +10,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
-from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Reading, Watermarks
+from concertmaster.controller.collection.pod_query import PodQuery
+from concertmaster.controller.collection.progress import Reading
+from concertmaster.controller.collection.read_ahead import QueriedSpan, ReadAhead, next_of
+from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Watermarks
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.units import HOUR
 from concertmaster.history import Store
-from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.pace import MAX_FULL_SPEED_WORKFLOWS, BackfillPace, FirstDepth
-from concertmaster.prometheus.collect.reading import RECENT_SECONDS, Collection, CollectOptions
+from concertmaster.prometheus.collect.reading import RECENT_SECONDS, Collection
 from concertmaster.prometheus.reader.process import SourceReader
 
 log = logging.getLogger("concertmaster.sources")
@@ -36,14 +37,6 @@ _FORGET_AFTER = HOUR  # in which nobody has asked for workflows of a source
 LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
 
 
-@dataclass(frozen=True, slots=True)
-class PodQuery:
-    """How pods of some namespaces are queried: labels that place them, and how they are found."""
-
-    label_keys: tuple[str, ...]
-    options: CollectOptions
-
-
 class FactsSink(Protocol):
     """Stores what was read."""
 
@@ -51,37 +44,6 @@ class FactsSink(Protocol):
         self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
     ) -> None:
         """``present``: it describes the present state of the metrics source."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A span that ends at ``until``, as it is queried."""
-
-    namespaces: tuple[str, ...]
-    until: float
-    asking: PodQuery
-
-
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """What was queried ahead: the newest chunk of a span, and those before it."""
-
-    span: _Span
-    since: float  # where it begins
-    newest: Future[Collection | None]
-    others: Iterator[Collection]
-    some: bool = False  # whether anything ended in what was stored of it between analyses
-
-    def chunks(self) -> Iterator[Collection]:
-        newest = self.newest.result()
-        if newest is not None:
-            yield newest
-            yield from self.others
-
-    def after(self, chunk: Collection) -> _Ahead:
-        """What is left once its newest chunk was used."""
-        span, some = replace(self.span, until=chunk.since), self.some or bool(chunk.facts)
-        return _Ahead(span, self.since, _first_of(self.others), self.others, some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +86,7 @@ class PastReader:
         self._history = history
         self._pace = BackfillPace()
         self._depth = FirstDepth()
-        self._ahead: _Ahead | None = None
+        self._ahead: ReadAhead | None = None
         self._known: _Known | None = None
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
         self._long = False  # whether that takes long
@@ -148,7 +110,7 @@ class PastReader:
             """Whether anything ended in that span, and how far back it was read."""
             nonlocal ahead
             asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
-            if ahead is not None and ahead.span == _Span(tuple(namespaces), until, asking):
+            if ahead is not None and ahead.span == QueriedSpan(tuple(namespaces), until, asking):
                 chunks, some, ahead = ahead.chunks(), ahead.some, None
             else:
                 chunks, some = self._chunks(demand.now, asking, namespaces, count, since, until), False
@@ -169,7 +131,7 @@ class PastReader:
         late = False
         for top, namespaces in self._next(reading.behind(together, _MAX_WORKFLOWS), ahead):
             if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
-                late = ahead.span == _Span(tuple(namespaces), top, self._asking(reading, namespaces))
+                late = ahead.span == QueriedSpan(tuple(namespaces), top, self._asking(reading, namespaces))
                 if late:  # there is enough to analyse until it comes
                     self._ahead = ahead
                     break
@@ -269,15 +231,15 @@ class PastReader:
         if len(keys) > MAX_FULL_SPEED_WORKFLOWS:
             self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
 
-    def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:
+    def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: ReadAhead | None) -> list[tuple[float, list[str]]]:
         """``parts``, first of them what was queried ahead."""
         begun = ahead.span.namespaces if ahead is not None else ()
         return sorted(parts, key=lambda part: tuple(part[1]) != begun)
 
-    def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> _Ahead:
+    def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> ReadAhead:
         asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
         chunks = self._chunks(reading.demand.now, asking, namespaces, count, since, until)
-        return _Ahead(_Span(tuple(namespaces), until, asking), since, _first_of(chunks), chunks)
+        return ReadAhead(QueriedSpan(tuple(namespaces), until, asking), since, next_of(chunks), chunks)
 
     def _chunks(
         self, now: float, asking: PodQuery, namespaces: list[str], count: int, since: float, until: float
@@ -293,8 +255,3 @@ class PastReader:
             options=options,
             apart=self._long,
         )
-
-
-def _first_of(chunks: Iterator[Collection]) -> Future[Collection | None]:
-    """The next chunk, evaluated meanwhile; None where there is none left."""
-    return in_background(lambda: next(chunks, None), name="backfill-ahead")

@@ -15,26 +15,27 @@ from dataclasses import replace
 from functools import partial
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection.backfill import PastReader, PodQuery
+from concertmaster.controller.collection.backfill import PastReader
 from concertmaster.controller.collection.collector import REASONS, without_series
 from concertmaster.controller.collection.gaps import PODS_AT_START, Gaps, further_back, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
+from concertmaster.controller.collection.pod_query import PodQuery, pod_query
+from concertmaster.controller.collection.progress import Reading
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import Reading, Watermarks, namespace_of
+from concertmaster.controller.collection.watermarks import Watermarks, namespace_of
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import job_ends
-from concertmaster.engines.label_keys import affordable, nameable
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import source_traits
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
+from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.prometheus.collect.settled_pods import SettledPods
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
@@ -278,9 +279,8 @@ class MetricsSources:
         return self._settled.setdefault(source, SettledPods())
 
     def _asking(self, reading: Reading, namespaces: Sequence[str]) -> PodQuery:
-        labels = affordable(reading.definitions(namespaces))
-        named = nameable(self.pods.names(namespaces)) if self.pods is not None else ()
-        return PodQuery(labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named))
+        live_pods = self.pods.names(namespaces) if self.pods is not None else ()
+        return pod_query(reading.definitions(namespaces), live_pods)
 
     def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""

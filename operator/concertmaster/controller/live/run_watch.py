@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from concertmaster.controller.collection.run_kinds import ServedRunKind
+from concertmaster.controller.live.run_kinds import ServedRunKind
 from concertmaster.net.background import in_background
 
 log = logging.getLogger("concertmaster.live")

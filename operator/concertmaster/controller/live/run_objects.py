@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from concertmaster.controller.collection.run_kinds import kind_of
 from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.live.run_kinds import kind_of
 from concertmaster.core.units import MIB
 from concertmaster.engines import children
 from concertmaster.engines.common.bounds import decoded_bytes

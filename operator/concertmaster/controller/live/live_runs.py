@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.in_progress import RunsInProgress
-from concertmaster.controller.collection.pending_runs import PendingRun, PendingRuns, pack
-from concertmaster.controller.collection.run_kinds import RunKinds
-from concertmaster.controller.collection.run_objects import EarlierRuns, RunObjects
-from concertmaster.controller.collection.run_watch import WatchPlan
 from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.live.in_progress import RunsInProgress
+from concertmaster.controller.live.pending_runs import PendingRun, PendingRuns, pack
+from concertmaster.controller.live.run_kinds import RunKinds
+from concertmaster.controller.live.run_objects import EarlierRuns, RunObjects
+from concertmaster.controller.live.run_watch import WatchPlan
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stable_findings import StableFindings

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from concertmaster.controller.collection import run_watch as module
-from concertmaster.controller.collection.run_kinds import KINDS, ServedRunKind
-from concertmaster.controller.collection.run_watch import RunWatch, WatchPlan
+from concertmaster.controller.live import run_watch as module
+from concertmaster.controller.live.run_kinds import KINDS, ServedRunKind
+from concertmaster.controller.live.run_watch import RunWatch, WatchPlan
 
 ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
 

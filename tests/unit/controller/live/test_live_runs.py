@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.collection import in_progress, run_objects
-from concertmaster.controller.collection import live_runs as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.pending_runs import PendingRuns, pack
-from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
-from concertmaster.controller.collection.run_watch import WatchPlan
+from concertmaster.controller.live import in_progress, run_objects
+from concertmaster.controller.live import live_runs as module
+from concertmaster.controller.live.live_runs import LiveRuns
+from concertmaster.controller.live.pending_runs import PendingRuns, pack
+from concertmaster.controller.live.run_kinds import KINDS, RunKinds
+from concertmaster.controller.live.run_watch import WatchPlan
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
