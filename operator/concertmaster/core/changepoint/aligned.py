@@ -37,21 +37,18 @@ class Aligned:
         """Log likelihood of the aligned values minus that of the values as they are."""
         if self._width <= 0:
             return 0.0
-        return float(
-            np.sum(self._log_density(self._together) - _Density(self._values, self._width).log(self._values, 0.0))
-        )
+        aligned, given = (_Density(sample, self._width).log(sample, 0.0) for sample in (self._together, self._values))
+        return float(np.sum(aligned - given))
 
     def place(self, minimum: int) -> int:
         """Most likely first index after the change, with at least ``minimum`` values on both sides."""
         n = self._values.size
         if self._width <= 0 or n < 2 * minimum:
             return int(np.argmax(self._after))
-        later = self._log_density(self._values - self._shift) - self._log_density(self._values)
+        density, back = _Density(self._together, self._width), self._values - self._shift
+        later = density.log(back, back - self._together) - density.log(self._values, self._values - self._together)
         rest = float(later.sum()) - np.concatenate([[0.0], np.cumsum(later)])
         return minimum + int(np.argmax(rest[minimum : n - minimum + 1]))
-
-    def _log_density(self, at: Floats) -> Floats:
-        return _Density(self._together, self._width).log(at, at - self._together)
 
 
 class _Density:

@@ -43,9 +43,9 @@ def best_arcs(ranked: Floats, minimum: int) -> list[Arc]:
     arcs: list[Arc] = []
     for row in range(0, rows, at_once):
         # Of many equal values and a few others, those few have scores of any size.
-        scores = deviations(np.clip(unit(ranked[row : row + at_once]), -BOUND, BOUND))[0]
-        sums = np.cumsum(scores, axis=1)
-        apart = np.abs(sums[:, ends.last - 1] - sums[:, ends.first - 1]) / ends.scale
+        scores = deviations(unit(ranked[row : row + at_once]).clip(-BOUND, BOUND))[0]
+        sums = scores.cumsum(axis=1)
+        apart = np.abs(sums.take(ends.last - 1, axis=1) - sums.take(ends.first - 1, axis=1)) / ends.scale
         best = apart.argmax(axis=1)
         arcs += map(
             Arc, ends.first[best].tolist(), ends.last[best].tolist(), apart[np.arange(len(best)), best].tolist()

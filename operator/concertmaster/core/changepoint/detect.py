@@ -124,12 +124,12 @@ def trend_start(points: Sequence[ChangePoint], ramps: Sequence[Ramp], series: Ru
     """
     if not points:
         return 0
-    place = {int(original): i for i, original in enumerate(series.indices)}
+    indices: list[int] = series.indices.tolist()
     last = ramps[-1] if ramps else None
-    change = place[points[-1].index]
+    change = indices.index(points[-1].index)
     if last is None or last.points[-1] != len(points) - 1:
         return change
-    start, end = place[last.start], place[last.end]
+    start, end = indices.index(last.start), indices.index(last.end)
     return start if end >= series.y.size - MIN_SEGMENT or _goes_on(series, slice(start, end + 1), change) else change
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 
 from concertmaster.core import arrays as np
@@ -52,10 +53,7 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
         return None
     y = np.clip(stepped, -bound, bound) + (values - stepped)  # clip outliers towards their level
     step_squares = sum(_squares(y[a:b]) for a, b in pairwise(bounds))
-    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round()).astype(np.intp)
-    start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))
-    long_enough = end - start >= MIN_LENGTH
-    start, end = start[long_enough], end[long_enough]
+    start, end = _stretches(n)
     if start.size == 0:
         return None
     squares = _squares(y) - _explained(y, start, end)
@@ -65,6 +63,15 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     if costs[best] >= n * math.log(max(step_squares, 1e-300)) + STEP_PARAMETERS * len(edges) * math.log(n):
         return None
     return int(start[best]), int(end[best])
+
+
+@lru_cache(maxsize=64)
+def _stretches(n: int) -> tuple[Indices, Indices]:
+    """First and last index of each ramp of n values that is tried."""
+    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round()).astype(np.intp)
+    start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))
+    long_enough = end - start >= MIN_LENGTH
+    return start[long_enough], end[long_enough]
 
 
 def _explained(y: Floats, start: Indices, end: Indices) -> Floats:

@@ -10,9 +10,10 @@ smoothed at two widths (best for clustered noise, such as a step with small and 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.stats.quantiles import student_tail
 from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.robust import MAD_TO_SIGMA
@@ -45,18 +46,24 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     """
     rows, n = values.shape
     at_once = max(1, MAX_BATCH // (n * min(n, REFERENCE_POINTS)))
-    k = np.arange(minimum, n - minimum + 1)
-    scale = np.sqrt(k * (n - k) / (n - 1.0))
+    k, scale = _places(n, minimum)
     splits: list[tuple[int, float]] = []
     # Large arrays come fresh from the system, page by page, which takes longer than filling them: all chunks share three.
     scratch = np.empty((3, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
     for first in range(0, rows, at_once):
         part = slice(first, first + at_once)
         scores = _standardised(values[part], ranked[part], scratch)
-        sums = np.abs(np.cumsum(scores, axis=2)[:, :, minimum - 1 : n - minimum])
-        clear = sums.max(axis=1) / scale
+        sums = np.abs(scores.cumsum(axis=2)[:, :, minimum - 1 : n - minimum])
+        clear = np.maximum.reduce(sums, axis=1) / scale
         splits += zip(k[clear.argmax(axis=1)].tolist(), clear.max(axis=1).tolist(), strict=True)
     return splits
+
+
+@lru_cache(maxsize=256)
+def _places(n: int, minimum: int) -> tuple[Indices, Floats]:
+    """First indices of the second part of n values, and the standard deviation of a sum of scores before each."""
+    k = np.arange(minimum, n - minimum + 1)
+    return k, np.sqrt(k * (n - k) / (n - 1.0))
 
 
 def split_p_value(z: float, n: int, minimum: int) -> float:
@@ -96,17 +103,23 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     sigma[sigma <= 0] = 1.0  # all values are equal: all scores become 0
     n = values.shape[1]
     if n > REFERENCE_POINTS:
-        at = (np.arange(REFERENCE_POINTS) + 0.5) * n / REFERENCE_POINTS
-        ordered = ordered[:, at.astype(np.intp)]
+        ordered = ordered.take(_reference_points(n), axis=1)
     apart, kernel, product = scratch[:, : len(values)]
     np.subtract(values[:, :, None], ordered[:, None, :], out=apart)
     apart /= sigma[:, :, None]
     scores = np.empty((len(values), 1 + HALVINGS, n))
     scores[:, 0] = ranked
     _density_scores(apart, kernel, product, scores[:, 1:])
-    bounded, spread = deviations(np.clip(unit(scores), -BOUND, BOUND))
+    bounded, spread = deviations(unit(scores).clip(-BOUND, BOUND))
     bounded /= np.maximum(spread, MIN_SPREAD)
     return bounded
+
+
+@lru_cache(maxsize=256)
+def _reference_points(n: int) -> Indices:
+    """Positions among n ordered values of the quantiles that represent them."""
+    at: Indices = ((np.arange(REFERENCE_POINTS) + 0.5) * n / REFERENCE_POINTS).astype(np.intp)
+    return at
 
 
 def _middle(ordered: Floats) -> Floats:
@@ -119,8 +132,8 @@ def _middle(ordered: Floats) -> Floats:
 def deviations(values: Floats) -> tuple[Floats, Floats]:
     """Deviations from the mean along the last axis, and their standard deviation (the length of that axis becomes 1)."""
     n = values.shape[-1]  # sums, because NumPy's mean is several times as slow on small arrays
-    centred = values - values.sum(axis=-1, keepdims=True) / n
-    return centred, np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
+    centred = values - np.add.reduce(values, axis=-1, keepdims=True) / n
+    return centred, np.sqrt(np.add.reduce(np.square(centred), axis=-1, keepdims=True) / n)
 
 
 def unit(scores: Floats) -> Floats:
@@ -141,5 +154,6 @@ def _density_scores(apart: Floats, kernel: Floats, product: Floats, scores: Floa
         if halving:  # the same Gaussian at half the bandwidth
             for _ in range(2):
                 np.square(kernel, out=kernel)
-        weight = np.maximum(kernel.sum(axis=-1), 1e-300)
-        np.divide(np.multiply(apart, kernel, out=product).sum(axis=-1), weight, out=scores[:, halving])
+        weight = np.maximum(np.add.reduce(kernel, axis=-1), 1e-300)
+        np.multiply(apart, kernel, out=product)
+        np.divide(np.add.reduce(product, axis=-1), weight, out=scores[:, halving])

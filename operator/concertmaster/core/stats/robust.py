@@ -68,9 +68,8 @@ def median_difference(before: Floats, after: Floats, most: int = 64) -> Interval
     half = _Z * math.sqrt((n + m + 1) / (12.0 * n * m))
     last = differences.size - 1
     lowest, middle = max(0, int(differences.size * (0.5 - half))), differences.size // 2
-    places = lowest, last - middle, middle, last - lowest
-    differences.partition(places)  # in order only there: a fifth of the time that sorting thousands takes
-    low, below, above, high = map(differences.item, places)
+    differences.sort()  # thousands take half of the time of a partition at the four places
+    low, below, above, high = map(differences.item, (lowest, last - middle, middle, last - lowest))
     return Interval(low, (above + below) / 2.0, high)
 
 
