@@ -22,6 +22,7 @@ class ExecutionCost(NamedTuple):
     total: float
 
 
+_FAILED = Outcome.FAILED
 _cost = partial(tuple.__new__, ExecutionCost)
 
 
@@ -77,7 +78,7 @@ def containers_cost(
         kept = kept_for_init(containers, hours, pricing)
         requested += math.fsum(part.requested for part in kept)
         charged += math.fsum(part.charged for part in kept)
-    if execution.outcome is Outcome.FAILED:
+    if execution.outcome is _FAILED:
         return _cost((requested, used, charged, charged))
     return _cost((requested, used, charged - used if charged > used else 0.0, charged))
 

@@ -9,6 +9,8 @@ from concertmaster.core.model.enums import PriceSource
 from concertmaster.core.model.runs import StepExecution
 from concertmaster.core.units import GIB
 
+_FLAT = PriceSource.FLAT  # asked for each execution
+
 
 @dataclass(frozen=True, slots=True)
 class NodePrice:
@@ -57,7 +59,7 @@ class Pricing:
     @property
     def by_node(self) -> bool:
         """Whether prices depend on the node."""
-        return self.source is not PriceSource.FLAT
+        return self.source is not _FLAT
 
     def hour(self, cores: float | None, memory: float | None, gpus: float | None = None) -> float:
         """Cost of holding these cores, bytes and GPUs for an hour; unknown amounts cost nothing."""
@@ -66,7 +68,7 @@ class Pricing:
 
     def at(self, execution: StepExecution) -> Pricing:
         """The prices on the node of the execution."""
-        if self.source is PriceSource.FLAT:
+        if self.source is _FLAT:
             return self
         if self.source is PriceSource.OPEN_COST:
             prices = execution.node_prices
@@ -78,7 +80,7 @@ class Pricing:
 
     def mean(self, executions: Sequence[StepExecution]) -> Pricing:
         """Mean prices on the nodes of the executions, weighted by the time they held them."""
-        rows = [(self.at(e), e.held) for e in executions if e.held] if self.source is not PriceSource.FLAT else []
+        rows = [(self.at(e), e.held) for e in executions if e.held] if self.source is not _FLAT else []
         held = sum(seconds for _, seconds in rows)
         if not held:
             return self

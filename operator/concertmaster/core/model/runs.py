@@ -48,12 +48,17 @@ class Outcome(StrEnum):
     @property
     def timed(self) -> bool:
         """Whether its duration counts: completed and not known to have failed."""
-        return self is Outcome.SUCCEEDED or self is Outcome.ENDED
+        return self is _SUCCEEDED or self is _ENDED
 
     @property
     def over(self) -> bool:
         """Whether it completed, successfully or not."""
-        return self.timed or self is Outcome.FAILED
+        return self is _SUCCEEDED or self is _ENDED or self is _FAILED
+
+
+# Taken from its class, a member of an enumeration costs 0.1 us with Python 3.11 (``EnumType.__getattr__``), as much as a
+# comparison of two attributes: what looks at each execution of each run takes it out of its loop.
+_SUCCEEDED, _FAILED, _ENDED, _UNKNOWN = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.ENDED, Outcome.UNKNOWN
 
 
 STOPPED = frozenset({"Stopped", "Cancelled", "TaskRunCancelled"})
@@ -106,7 +111,7 @@ class StepExecution:
     @property
     def unseen(self) -> bool:
         """Whether it may have failed or not: its end was not seen, and nobody stopped it."""
-        return (self.outcome is Outcome.UNKNOWN or self.outcome is Outcome.ENDED) and self.reason not in STOPPED
+        return (self.outcome is _UNKNOWN or self.outcome is _ENDED) and self.reason not in STOPPED
 
     @property
     def network_bytes(self) -> float | None:
@@ -186,7 +191,7 @@ class RunRecord:
     @property
     def unseen(self) -> bool:
         """Whether its end was not seen: it may have failed or not. Nobody stopped it, as far as is known."""
-        if self.outcome is not Outcome.UNKNOWN and self.outcome is not Outcome.ENDED:
+        if self.outcome is not _UNKNOWN and self.outcome is not _ENDED:
             return False
         return not any(e.reason in STOPPED for e in self.steps)
 
@@ -220,7 +225,7 @@ class RunRecord:
     @property
     def queue_time(self) -> float | None:
         """Longest wait of the run's pods for a node in seconds; None when unknown for all pods."""
-        waits = [wait for e in self.steps if (wait := e.scheduling_latency) is not None]
+        waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]
         return max(0.0, *waits) if waits else None
 
 

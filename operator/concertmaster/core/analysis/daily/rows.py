@@ -117,9 +117,10 @@ def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> Da
 
 def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
     by_step: dict[str, list[tuple[StepExecution, ExecutionCost | None]]] = {}
+    skipped, running = Outcome.SKIPPED, Outcome.RUNNING
     for run in runs:
         for e, cost in zip(run.steps, costs.steps(run), strict=True):
-            if e.outcome is not Outcome.SKIPPED and e.outcome is not Outcome.RUNNING:
+            if e.outcome is not skipped and e.outcome is not running:
                 rows = by_step.get(e.step)
                 if rows is None:
                     by_step[e.step] = [(e, cost)]
@@ -130,7 +131,7 @@ def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> l
 
 
 def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _End) -> DailyRow:
-    durations = [e.duration for e, _ in rows if e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED]
+    durations = [e.duration for e, _ in rows if e.outcome.timed]
     waits = [
         e.scheduled - e.created if e.scheduled > e.created else 0.0
         for e, _ in rows

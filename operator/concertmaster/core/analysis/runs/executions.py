@@ -26,6 +26,7 @@ def executions_by_step(run: RunRecord) -> list[RunExecutions]:
     """The steps of which anything ran, and their executions; equal groups share one object to save memory."""
     ran: dict[str, list[StepExecution]] = {}
     whole = known = True
+    succeeded, ended = Outcome.SUCCEEDED, Outcome.ENDED
     for e in run.steps:
         outcome = e.outcome
         if outcome in ABSENT:
@@ -34,7 +35,7 @@ def executions_by_step(run: RunRecord) -> list[RunExecutions]:
             ran[e.step].append(e)
         else:
             ran[e.step] = [e]
-        if outcome is not Outcome.SUCCEEDED and outcome is not Outcome.ENDED:
+        if outcome is not succeeded and outcome is not ended:
             whole = False
         elif e.started is None or e.finished is None:
             known = False

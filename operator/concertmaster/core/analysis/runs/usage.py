@@ -170,9 +170,10 @@ _one = partial(tuple.__new__, ContainerInRun)
 def usage_of(run: RunRecord) -> list[ContainerInRun]:
     """The figures of every main container in a run. Containers added only by the engine's executor are left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
+    skipped, cached = Outcome.SKIPPED, Outcome.CACHED
     for execution in run.steps:
         outcome = execution.outcome
-        if outcome is Outcome.SKIPPED or outcome is Outcome.CACHED:
+        if outcome is skipped or outcome is cached:
             continue
         for fact in execution.containers:
             name = fact.name

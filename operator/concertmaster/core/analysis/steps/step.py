@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -112,28 +111,15 @@ def analyze_steps(
     return tuple(steps), trend_of_runs
 
 
-class _Times(NamedTuple):
-    """One execution of a step: name and end of its run; its duration if it counts, pod creation to scheduling, and
-    scheduling to start, in seconds (None: unknown); whether it was neither skipped nor cached; input size."""
-
-    step: str
-    run: str
-    end: float
-    execution: StepExecution
-    seconds: float | None
-    waiting: float | None
-    starting: float | None
-    ran: bool
-    size: float | None
-
-
-_times = partial(tuple.__new__, _Times)
+_Times = tuple[str, str, float, StepExecution, float | None, float | None, float | None, bool, float | None]
+"""One execution: its fields in the order of ``_Columns``; a plain tuple because there are many of them."""
 
 
 def _times_of(run: RunRecord) -> list[_Times]:
     """All executions of a run."""
     times: list[_Times] = []
     name, end = run.run, run.end or 0.0
+    succeeded, ended, skipped, cached = Outcome.SUCCEEDED, Outcome.ENDED, Outcome.SKIPPED, Outcome.CACHED
     for e in run.steps:
         created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
         seconds = waiting = starting = None
@@ -142,15 +128,16 @@ def _times_of(run: RunRecord) -> list[_Times]:
                 waiting = scheduled - created if scheduled > created else 0.0
             if started is not None:
                 starting = started - scheduled if started > scheduled else 0.0
-        if started is not None and finished is not None and (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
+        if started is not None and finished is not None and (outcome is succeeded or outcome is ended):
             seconds = finished - started if finished > started else 0.0
-        ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
-        times.append(_times((e.step, name, end, e, seconds, waiting, starting, ran, e.input_size)))
+        ran = outcome is not skipped and outcome is not cached
+        times.append((e.step, name, end, e, seconds, waiting, starting, ran, e.input_size))
     return times
 
 
 class _Columns(NamedTuple):
-    """The fields of ``_Times``, in their order, for all executions of a step."""
+    """All executions of a step: name and end of the run of each; its duration if it counts, pod creation to scheduling, and
+    scheduling to start, in seconds (None: unknown); whether it was neither skipped nor cached; input size."""
 
     steps: Sequence[str]
     runs: Sequence[str]
