@@ -103,11 +103,12 @@ def _summarize_few(values: Sequence[float | None]) -> Summary | None:
     scale = max(-low, high)
     if scale > 1e150 or 0.0 < scale < 1e-150:
         return None
+    if low == high:  # as waits in whole seconds often are
+        level, spread = low + 0.0, 0.0 if n > 1 else None  # no negative zero
+        return Summary(n, level, low, high, spread, level, level, level, spread if level > 0.0 else None)
     mean = min(max(math.fsum(data) / n, low), high)
-    variance = cv = None
-    if n > 1:
-        variance = math.fsum([(d := v - mean) * d for v in data]) / (n - 1) if low != high else 0.0
-        cv = math.sqrt(variance) / mean if mean > 0.0 else None
+    variance = math.fsum([(d := v - mean) * d for v in data]) / (n - 1)
+    cv = math.sqrt(variance) / mean if mean > 0.0 else None
     p50, p95, p99 = (_percentile(data, share) for share in PERCENTILES)
     return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
 
