@@ -107,6 +107,8 @@ def analyze_workflow(
     nodes = environment.capacity.nodes
     if nodes.tainted:
         nodes = nodes.reached({e.node for run in runs for e in run.steps if e.node is not None})
+    published = earlier.published
+    comparable = published is not None and unchanged(definition, runs, now - max(LAGS))
     evidence = Evidence(
         analysis,
         profile,
@@ -115,8 +117,8 @@ def analyze_workflow(
         capacity=replace(environment.capacity, nodes=nodes),
         sizing=earlier.sizing,
         peaks=earlier.peaks,
+        published=(published or ()) if comparable else (),
     )
-    published = earlier.published
 
     def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:
         past = [*earlier.older, *runs]
@@ -124,7 +126,7 @@ def analyze_workflow(
         return assessed(replace(evidence, analysis=then), ids)
 
     def settled(recommendations: list[Recommendation]) -> list[Recommendation]:
-        if published is None or not unchanged(definition, runs, now - max(LAGS)):
+        if published is None or not comparable:
             return recommendations
         before = [r for r in analysis.runs if (r.end or now) <= now - LAGS[0]]
         return damp(published, recommendations, reproduced, confirm=has_enough_runs(analysis.runs, before))

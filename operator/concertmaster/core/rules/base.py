@@ -7,7 +7,7 @@ refers to that rule instead of repeating it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -44,7 +44,8 @@ class DataGaps:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
-    is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` are of days whose runs may be gone."""
+    is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` are of days whose runs may be gone;
+    ``published`` are the ids that the last analysis published, of the same definition."""
 
     analysis: Analysis
     profile: str
@@ -55,6 +56,12 @@ class Evidence:
     shared: Rows | None = None
     sizing: SizingHistory = field(default_factory=SizingHistory)
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
+    published: Collection[str] = ()
+
+    def published_about(self, rule: str) -> frozenset[str]:
+        """What the rule's published recommendations are about: their ids without its name."""
+        parts = (id_.partition(".") for id_ in self.published)
+        return frozenset(about for name, _, about in parts if name == rule)
 
     @property
     def misses_success(self) -> bool:

@@ -119,7 +119,8 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
     runs = evidence.rows.undisturbed
     culprits = {r.run: _culprits(r) for r in runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(runs)
-    for repeat in repeated(runs, culprits, collect(runs, evidence.rows.failing)):
+    published = evidence.published_about(RULE.name)
+    for repeat in repeated(runs, culprits, collect(runs, evidence.rows.failing), published):
         if repeat.step in tolerated:
             continue
         own = sum(not _covered(e, ELSEWHERE) for e in repeat.failures)

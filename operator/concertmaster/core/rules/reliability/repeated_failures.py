@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
 from concertmaster.core.rules.reliability.retries import MAX_RETRIES, LikeRetry, like_retry
+from concertmaster.core.stats.exact import is_over
+from concertmaster.core.units import DAY
 
 _RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
 _LIKELY_RATIO = 3.0  # from which an increase is likely, if not significant
 _RISE = 0.1  # least increase of the failed share of runs
+_NEWER = 0.5  # least share of the failed share since then that the newer half of these runs has
+_STAYS = 0.5  # of these numbers, for what the last analysis published
+_ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
+_QUIET = 3 * DAY  # without a failure: what fails on working days only has not ended at the weekend
 _SEEN = 0.1  # more of the runs seen than before, from which an increase may be one of what is seen
 _MAX_FAILING_SHARE = 0.05  # share of executions like a retry that retries of them may leave failing
 
@@ -56,19 +62,20 @@ class RepeatedFailures:
         return self.ends[: self.begin].count(True)
 
 
-def rise(failed: Sequence[bool | None]) -> int | None:
+def rise(failed: Sequence[bool | None], *, published: bool = False) -> int | None:
     """Position from which failures (True) are more frequent; None when not significant or no longer the case.
+    ``published``: by the last analysis, so that half as clear an increase is enough.
 
     Where it is unknown whether a run failed (None), it counts as not failed. An increase that may only be one of what is
     seen is none.
     """
-    flags = [own is True for own in failed]
-    at = _increase(flags, _RATIO)
-    if at is None or (None in failed and not _seen_alike(failed, at) and not _seen_to_rise(failed, at)):
+    flags, part = [own is True for own in failed], _STAYS if published else 1.0
+    at = _increase(flags, part * _RATIO, part * _RISE)
+    if at is None or (None in failed and not _seen_alike(failed, at) and not _seen_to_rise(failed, at, part)):
         return None
     since = flags[at:]
     newest = _newer_half(since)
-    return at if sum(newest) / len(newest) >= sum(since) / len(since) / 2 else None
+    return at if sum(newest) / len(newest) >= part * _NEWER * sum(since) / len(since) else None
 
 
 def _seen_alike(failed: Sequence[bool | None], at: int) -> bool:
@@ -77,24 +84,24 @@ def _seen_alike(failed: Sequence[bool | None], at: int) -> bool:
     return before.count(False) * len(since) >= (since.count(False) - _SEEN * len(since)) * len(before)
 
 
-def _seen_to_rise(failed: Sequence[bool | None], at: int) -> bool:
-    """Whether failures increased at ``at`` among the runs of which it is known."""
-    before, since = ([own for own in part if own is not None] for part in (failed[:at], failed[at:]))
-    if not before or sum(since) / len(since) - sum(before) / len(before) < _RISE:
+def _seen_to_rise(failed: Sequence[bool | None], at: int, part: float) -> bool:
+    """Whether failures increased at ``at`` among the runs of which it is known, by ``part`` of what is required."""
+    before, since = ([own for own in side if own is not None] for side in (failed[:at], failed[at:]))
+    if not before or sum(since) / len(since) - sum(before) / len(before) < part * _RISE:
         return False
     apart = _likelihood(sum(before), len(before)) + _likelihood(sum(since), len(since))
-    return apart - _likelihood(sum(before) + sum(since), len(before) + len(since)) >= _RATIO
+    return apart - _likelihood(sum(before) + sum(since), len(before) + len(since)) >= part * _RATIO
 
 
 def _fall(flags: Sequence[bool]) -> int:
     """Position from which failures (True) are less frequent; 0 when not significant."""
-    at = _increase(flags[::-1], _RATIO)
+    at = _increase(flags[::-1], _RATIO, _RISE)
     return len(flags) - at if at is not None else 0
 
 
 def _lately(flags: Sequence[bool]) -> tuple[int, int] | None:
     """Failures, and runs, since they may have become more frequent; None when that is not likely, or over."""
-    at = _increase(flags, _LIKELY_RATIO)
+    at = _increase(flags, _LIKELY_RATIO, _RISE)
     if at is None:
         return None
     since = flags[at:]
@@ -105,9 +112,17 @@ def _newer_half(flags: Sequence[bool]) -> Sequence[bool]:
     return flags[len(flags) // 2 :]
 
 
-def _increase(flags: Sequence[bool], ratio: float) -> int | None:
-    """The most likely position from which failures are more frequent; None when its log-likelihood ratio is smaller, or
-    fewer than ``MIN_ATTEMPTS`` lie behind it."""
+def _ended(failed: Sequence[bool | None], runs: Sequence[RunRecord]) -> bool:
+    """Whether no more ``runs`` fail, which is beyond chance, and not only for a weekend. It is unknown (None) whether some
+    failed: these may have."""
+    flags = [own is not False for own in failed]
+    last, now = ((run.end or run.start or 0.0) for run in (runs[len(flags) - 1 - flags[::-1].index(True)], runs[-1]))
+    return now - last >= _QUIET and is_over(flags, _ENDED_SIGNIFICANCE)
+
+
+def _increase(flags: Sequence[bool], ratio: float, rise: float) -> int | None:
+    """The most likely position from which the share of failures is higher by ``rise``; None when its log-likelihood
+    ratio is smaller than ``ratio``, or fewer than ``MIN_ATTEMPTS`` lie behind it."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -115,7 +130,7 @@ def _increase(flags: Sequence[bool], ratio: float) -> int | None:
     for i in range(1, count):
         early += flags[i - 1]
         late = total - early
-        if not flags[i] or late / (count - i) - early / i < _RISE:
+        if not flags[i] or late / (count - i) - early / i < rise:
             continue
         likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
         if likelihood > best:
@@ -149,20 +164,24 @@ def repeated(
     runs: Sequence[RunRecord],
     culprits: Mapping[str, Mapping[str, StepExecution]],
     attempts: Mapping[str, Attempts],
+    published: Collection[str] = (),
 ) -> list[RepeatedFailures]:
     """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
 
     Without an increase, failures count in episodes, and from where on they are as frequent as now: an outage that is over
     is not going on, however many runs it hit.
 
-    ``culprits``: for each failed run, the final failure by step. ``attempts``: of each step that failed.
+    ``culprits``: for each failed run, the final failure by step. ``attempts``: of each step that failed. ``published``:
+    steps that the last analysis reported, which need half as clear an increase.
     """
     ended = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED) or r.unseen]
     out = []
     for step in dict.fromkeys(s for own in culprits.values() for s in own):
         failed = [_failed_at(step, r, culprits) for r in ended]
         flags = [own is True for own in failed]
-        at = rise(failed)
+        at = rise(failed, published=step in published)
+        if at is not None and _ended(failed[at:], ended[at:]):
+            continue
         own = attempts.get(step, Attempts())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]

@@ -1,0 +1,57 @@
+"""What the last analysis published stays until the runs speak against it, so that single runs do not make it come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
+from tests.support.builders import NOW
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenarios import etl
+
+EVERY_FOUR_HOURS = 14 * 86400 / 84
+
+
+def failing(fails: Collection[int]) -> Scenario:
+    """84 runs in two weeks, of which these fail at ``transform``."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"extract": value(60), "transform": Pod(value(300), fails="Error" if i in fails else None)}
+
+    return scenario(etl(), 84, work, every=EVERY_FOUR_HOURS)
+
+
+def recommended(of: Scenario, rule: str, published: Collection[str], *, changed: bool = False) -> list[str]:
+    """The ids of the rule, after an analysis that published these; ``changed``: the definition is that of no run."""
+    mark, earlier = "earlier" if changed else of.definition.fingerprint, EarlierAnalyses(published)
+    runs = [replace(run, fingerprint=mark) for run in of.runs]
+    found = analyze_workflow(of.definition, runs, Policy(), profile="wfp", now=NOW, earlier=earlier)
+    return [r.id for r in found.recommendations if r.rule == rule]
+
+
+FREQUENT_SINCE = {60, 66, 72, 78}  # one of six runs instead of none: not beyond chance
+
+
+def test_an_increase_of_failures_stays_until_it_is_half_as_clear_as_a_new_one() -> None:
+    of = failing(FREQUENT_SINCE)
+    assert recommended(of, "failing-step", ()) == []
+    assert recommended(of, "failing-step", ("failing-step.transform",)) == ["failing-step.transform"]
+    assert recommended(of, "failing-step", ("failing-step.load", "retry-policy.transform")) == []
+    assert recommended(of, "failing-step", ("failing-step.transform",), changed=True) == []
+
+
+def test_failures_that_chance_explains_do_not_stay() -> None:
+    assert recommended(failing({20, 40, 60, 80}), "failing-step", ("failing-step.transform",)) == []
+
+
+@pytest.mark.parametrize(("last", "stays"), [(70, True), (64, False)])
+def test_failures_end_with_three_days_without_any(last: int, stays: bool) -> None:
+    """At the former frequency, as many runs without a failure have a chance far below 1%. Not after a weekend: what fails on
+    working days only would come and go each week."""
+    of = failing(range(40, last + 1, 2))
+    assert recommended(of, "failing-step", ("failing-step.transform",)) == ["failing-step.transform"] * stays
