@@ -27,7 +27,7 @@ from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
-_ATTEMPTS = 9
+_ATTEMPTS = 9  # objects of one plan that may end within a day
 _PAUSES = {
     PatchOutcome.REFUSED: (HOUR, DAY),  # it lasts, and each attempt is another object
     PatchOutcome.FORBIDDEN: (MINUTE, MAX_PAUSE),  # a freeze ends, and the change is still there
@@ -40,6 +40,11 @@ def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str
     text = f"{plan.says()}; {caution}" if caution else plan.says()
     how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"
     return f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}"
+
+
+def _ended_lately(change: WorkflowChangeView, now: float) -> bool:
+    """Whether a finished change ended within the last day: its conditions say when."""
+    return any(now - (change.since(kind) or 0.0) < DAY for kind in conditions.ConditionType)
 
 
 class Apply:
@@ -69,12 +74,13 @@ class Apply:
         policy: PolicyRef | None = None,
     ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
-        before, a write of its recommendation was refused not long ago, or the server does not take the object: the status
-        of ``policy``, for which the plan was made, then says why until it does."""
+        before, or was ended too often within a day, a write of its recommendation was refused not long ago, or the server
+        does not take the object: the status of ``policy``, for which the plan was made, then says why until it does."""
         taken = {c.name: c for c in known}
-        attempt = 1
+        attempt, lately = 1, 0
         while (name := object_name(plan, attempt)) in taken:
-            if taken[name].phase not in _REPEATABLE or attempt >= _ATTEMPTS:
+            lately += _ended_lately(taken[name], now)
+            if taken[name].phase not in _REPEATABLE or lately >= _ATTEMPTS:
                 return None
             attempt += 1
         if self._writer.paused(plan, now, DAY):

@@ -68,6 +68,33 @@ def test_a_write_that_the_server_refuses_is_tried_again_later_and_later() -> Non
     assert "a limit of the cluster" in bed.message(C.APPLIED)
 
 
+def test_a_plan_is_proposed_again_however_often_it_was_ended_in_weeks_but_not_in_a_day() -> None:
+    """A policy may be suspended every weekend."""
+    bed = Bed(mode="Approve")
+    for _ in range(12):
+        bed.policy(mode="Approve")
+        bed.run(HOUR)
+        assert sum(c.phase == "Proposed" for c in bed.all()) == 1
+        bed.policy(mode="Approve", suspend=True)
+        bed.run(2 * DAY)
+    names = {c.name for c in bed.all()}
+    for _ in range(12):
+        bed.policy(mode="Approve")
+        bed.run()
+        bed.policy(mode="Approve", suspend=True)
+        bed.run()
+    assert len({c.name for c in bed.all()} - names) <= 9
+
+
+def test_a_write_that_the_server_refuses_is_tried_once_a_day_for_as_long_as_it_is_recommended() -> None:
+    bed = Bed(cooldown="0s")
+    answers = refused_at(bed)
+    for _ in range(2 * 24):
+        bed.run(6 * HOUR)
+    assert [b - a for a, b in pairwise(answers)][-5:] == [DAY] * 5
+    assert bed.now - answers[-1] < DAY
+
+
 def test_a_refusal_of_long_ago_does_not_count_as_one_in_a_row() -> None:
     bed = Bed(cooldown="0s")
     answers = refused_at(bed)
