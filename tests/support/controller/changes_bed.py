@@ -201,6 +201,7 @@ class Bed:
         self.outages: tuple[tuple[float, float], ...] = ()  # of the metrics source
         self.unread: dict[WorkflowKey, float] = {}  # down to which moment workflows are read
         self.data_until: float | None = None  # of the metrics source (None: it is read until now)
+        self.clock_ahead = 0.0  # seconds by which the operator's clock is ahead of the metrics source's
         self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
         self.cronjob()
         self.policy(**apply)
@@ -270,7 +271,8 @@ class Bed:
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scenario)
         until = self.now - 30.0 if self.data_until is None else self.data_until
-        reports = {"default": report(data_until=until, unread=self.unread, outages=self.outages)}
+        seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}
+        reports = {"default": report(data_until=until, **seen)}
         before = {} if unread else reports
         self.problems = self.changes.follow(scenario, subjects, before, self.now, behind=self.behind)
         if early:

@@ -160,7 +160,9 @@ class Verifier:
         if change.fingerprint is None and definition.fingerprint is not None:
             change = self._writer.carry_out(change, marked(change, definition.fingerprint), context.now) or change
         settings = scheduled(context.policy.apply.verify, definition, context.now)
-        touched = self.touched(context, change, definition)
+        touched = context.data_until is not None and self.touched(
+            context, change, definition
+        )  # a new process reads first
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change)
         steps = changed_steps(change, definition, runs)

@@ -50,3 +50,21 @@ def test_a_new_process_reads_before_it_ends_a_verification_for_its_age() -> None
     bed.runs(12, seed=9, cpu=0.75)
     bed.run()
     assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)
+
+
+def test_a_new_process_reads_before_it_ends_a_verification_for_an_edit_of_the_template() -> None:
+    bed, _ = three_runs_after()
+    bed.start()
+    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
+    bed.run(3 * HOUR, early=True, unread=True)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.runs(1, seed=9)
+    bed.run()
+    assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Completed", 4)
+
+
+def test_a_clock_that_is_ahead_ends_no_verification() -> None:
+    bed, _ = three_runs_after()
+    bed.clock_ahead = 30 * DAY
+    bed.run(30 * DAY)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
