@@ -231,7 +231,7 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
     if windows := _windows(resolved, now):
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
-        return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
+        return _is(False, Reason.INVALID_SPEC, f"{'; '.join(facts.problems[:3])}; everything else is in force")
     if facts.blocked or facts.obstacles:
         held = [blocked_plans(facts.blocked)] if facts.blocked else []
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""

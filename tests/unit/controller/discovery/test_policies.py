@@ -83,3 +83,9 @@ def test_a_selector_that_leaves_out_what_discovery_finds_is_named_as_the_cause()
     )
     assert "discovery found no target" in ready({"discover": discover}, PolicyFacts())["message"]
     assert "kubectl get wfp -n etl --show-labels" in ready({}, PolicyFacts())["message"]
+
+
+def test_a_receiver_that_does_not_exist_takes_nothing_else_out_of_force() -> None:
+    condition = ready({}, PolicyFacts(matched=3, problems=("notify: nobody is no receiver",)))
+    assert (condition["status"], condition["reason"]) == ("False", "InvalidSpec")
+    assert condition["message"] == "notify: nobody is no receiver; everything else is in force"
