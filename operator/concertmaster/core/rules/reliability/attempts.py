@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
+from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.rules.reliability.retries import AttemptChain, RunItems
@@ -166,3 +167,16 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
         for step, (*_, cause) in first.items():
             attempts[step].first[cause] += 1
     return attempts
+
+
+def lost_by(runs: tuple[RunRecord, ...], attempts: Mapping[str, Attempts]) -> dict[str, Attempts]:
+    """``attempts`` without the runs that succeeded although an item of the step failed for good: another step takes over
+    from it (``depends`` in Argo), or a success policy asks for others."""
+    spared: dict[str, set[str]] = {}
+    for run in runs:
+        if run.outcome is Outcome.SUCCEEDED and any(e.outcome is Outcome.FAILED for e in run.steps):
+            for e in last_attempts(run.steps):
+                if e.outcome is Outcome.FAILED and e.step in attempts:
+                    spared.setdefault(e.step, set()).add(run.run)
+    kept = {step: collect(tuple(r for r in runs if r.run not in names), (step,)) for step, names in spared.items()}
+    return {step: kept[step].get(step, Attempts()) if step in kept else own for step, own in attempts.items()}

@@ -23,7 +23,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share
-from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes
+from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes, lost_by
 from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
 from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
 from concertmaster.core.rules.reliability.run_limit import ends_runs
@@ -267,8 +267,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or not evidence.rows.failing:
         return
     attempts = collect(evidence.rows.undisturbed, evidence.rows.failing)
+    lost = lost_by(evidence.rows.undisturbed, attempts)
     for name, own in attempts.items():
-        failed = own.lasting
         spec = analysis.definition.graph.step(name)
         if not own.classes or spec is None or is_over([bad is not False for bad in own.failed], _ENDED_SIGNIFICANCE):
             continue
@@ -276,14 +276,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if fewer is not None:
             yield fewer
             continue
-        now = spec.retry_limit
+        own, now = lost[name], spec.retry_limit
         if now is None:  # a limit known only at run time: use the retries made before giving up
             now = max((len(c.attempts) - 1 for c in own.chains if c.failed), default=None)
-        if failed < evidence.settings.number("minFailures", 2) or now is None or spec.tolerated is not None:
+        if own.lasting < evidence.settings.number("minFailures", 2) or now is None or spec.tolerated is not None:
             continue  # also if no run fails with the step
         if spec.outer_retries is None or (not own.retried.tried and not covers(evidence, spec)):
             continue  # more of them would never come
-        enough, most = _enough(_goals(evidence, attempts, own), own), (now + 1) * (spec.outer_retries + 1) - 1
+        enough, most = _enough(_goals(evidence, lost, own), own), (now + 1) * (spec.outer_retries + 1) - 1
         if enough is not None and (enough[1].limit or 0) > most and _may_help(evidence, name, own):
             goal, recommended = enough
             yield _more(evidence, name, own, recommended, goal, now)

@@ -270,6 +270,28 @@ def test_the_limit_of_a_job_is_not_raised_where_its_failure_policy_retried_nothi
     assert len(made.recommended("retry-policy")) == found
 
 
+@pytest.mark.parametrize("of", [
+    argo(task("job"), task("load", depends="job.Succeeded || job.Failed")),
+    cron_job(completions=3, completionMode="Indexed", backoffLimitPerIndex=0,
+             successPolicy={"rules": [{"succeededIndexes": "0"}]}),
+])  # fmt: skip
+def test_failures_that_fail_no_run_are_no_reason_to_retry(of: dict[str, Any]) -> None:
+    """Another task takes over, or other indexes are enough: 27% of the runs were said to fail, of which none did."""
+    chance = random.Random(1)
+
+    def work(_: int) -> Work:
+        job = [Pod(100, item=str(n), fails="Error" if n and chance.random() < 0.2 else None) for n in range(3)]
+        return {"job": job, **({"load": 60.0} if of["kind"] == "WorkflowTemplate" else {})}
+
+    made = scenario(of, 100, work, every=DAY / 24)
+    fine = replace(made, runs=tuple(replace(run, outcome=Outcome.SUCCEEDED) for run in made.runs))
+    assert fine.recommended("retry-policy") == []
+    mixed = [replace(run, outcome=Outcome.SUCCEEDED) if i % 2 else run for i, run in enumerate(made.runs)]
+    item = replace(made, runs=tuple(mixed)).one("retry-policy")
+    failed = sum(run.outcome is Outcome.FAILED for run in mixed)
+    assert f"about {text.percent(failed / 100)} of the runs keep failing" in item.otherwise
+
+
 def test_retries_that_never_help_are_taken_away() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "5"}}})
 
