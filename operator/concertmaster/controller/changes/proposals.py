@@ -18,7 +18,7 @@ from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
-from concertmaster.core.changes.phases import proposed as steps
+from concertmaster.core.changes.phases import proposed as transitions
 from concertmaster.core.changes.phases.replan import Planner, caution_of, concerns, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan, plan
@@ -50,6 +50,8 @@ class Proposals:
     def reconcile(
         self, context: WorkflowContext, proposed: list[WorkflowChangeView], candidates: Sequence[Candidate]
     ) -> None:
+        """Take the next step of each plan ``proposed`` so far, and propose plans of the ``candidates`` (best first) as long
+        as few wait. Plans whose recommendation is no longer a candidate end. Raises KubeError and HistoryError."""
         waiting = {c.recommendation: c for c in proposed if c.phase == ChangePhase.PROPOSED}
         bare = [c for c in proposed if c.phase != ChangePhase.PROPOSED]
         open_ = sum(c.decision is None for c in waiting.values())
@@ -63,7 +65,7 @@ class Proposals:
             factor = context.ledger.factor(candidate.recommendation.rule, context.workflow) if learns else 1.0
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
-                self._decided(context, mine, own, raw)
+                self._advance(context, mine, own, raw)
                 if all(c.phase != ChangePhase.SUPERSEDED for c in context.changes if c.uid == mine.uid):
                     continue
                 open_ -= mine.decision is None
@@ -83,15 +85,17 @@ class Proposals:
             elif open_ < _OPEN_PROPOSALS and self._propose(context, own, made):
                 open_ += 1
         for change in waiting.values():
-            self._become(context, change, steps.superseded("the recommendation behind it is no longer active"))
+            self._become(context, change, transitions.superseded("the recommendation behind it is no longer active"))
         for change in bare:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
             # Proposed by a process that died before it wrote the plan.
             if alone and self._writer.journal.proposed(change.digest):
-                self._become(context, change, steps.superseded("the recommendation has changed since it was made"))
+                self._become(
+                    context, change, transitions.superseded("the recommendation has changed since it was made")
+                )
             else:
                 text = "the operator did not create this object; it is not applied"
-                self._become(context, change, steps.forged(text))
+                self._become(context, change, transitions.forged(text))
 
     def _become(self, context: WorkflowContext, change: WorkflowChangeView, step: Transition) -> None:
         context.put(self._writer.carry_out(change, step, context.now))
@@ -135,14 +139,14 @@ class Proposals:
         context.put(change)
         if change is None or asks:
             return change is not None
-        self._carry_out(context, change, candidate, approved=False)
+        self._recheck_and_write(context, change, candidate, approved=False)
         return False
 
-    def _decided(
+    def _advance(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, raw: Mapping[str, Any]
     ) -> None:
         """Take the next step of a proposal: end it, keep it waiting or apply it, as decided."""
-        if (end := steps.before_planning(change.state, change.forged(context.scope))) is not None:
+        if (end := transitions.before_planning(change.state, change.forged(context.scope))) is not None:
             self._become(context, change, end)
             return
         made = self._confirmed(context, change, candidate, raw)
@@ -152,7 +156,7 @@ class Proposals:
         situation = self._situation(context, candidate, made, approved=approved)
         results = run_checks(made, situation)
         concern = concerns(made, situation.facts)
-        step = steps.checked(
+        step = transitions.checked(
             results,
             approved=approved,
             undecided=change.is_(C.APPROVED) is None,
@@ -161,7 +165,7 @@ class Proposals:
             held=str(change.condition(C.APPLIED).get("message") or ""),
         )
         if step is None:
-            self._carry_out(context, change, candidate, approved=approved)
+            self._recheck_and_write(context, change, candidate, approved=approved)
             return
         if approved or not needs_decision(results):
             self._blocked(context, blocking(results, proposing=False))
@@ -182,13 +186,13 @@ class Proposals:
                 made=self._writer.journal.proposed(change.digest),
             )
         except Refused as error:
-            self._become(context, change, steps.replanned(error))
+            self._become(context, change, transitions.replanned(error))
             return None
         if made is None:
-            self._become(context, change, steps.replanned())
+            self._become(context, change, transitions.replanned())
         return made
 
-    def _carry_out(
+    def _recheck_and_write(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, *, approved: bool
     ) -> None:
         """Run all checks again on the present objects of the API server, then write."""
@@ -202,7 +206,7 @@ class Proposals:
             self._become(context, change, conflict("the target was deleted", applied=False))
             return
         if (wrong := fresh.forged(self._scope_now(context, fresh))) is not None:
-            self._become(context, fresh, steps.forged(wrong))
+            self._become(context, fresh, transitions.forged(wrong))
             return
         made = self._confirmed(context, fresh, candidate, raw)
         if made is None:
@@ -211,7 +215,7 @@ class Proposals:
         situation = self._situation(context, candidate, made, approved=approved)
         shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
         if self._blocked(context, shut):
-            self._become(context, fresh, steps.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
+            self._become(context, fresh, transitions.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
             return
         if not context.may_write(new=True):
             return
