@@ -11,12 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
 from concertmaster.controller.collection.pod_query import PodQuery
-from concertmaster.controller.collection.progress import Reading
+from concertmaster.controller.collection.progress import FactsSink, Reading
 from concertmaster.controller.collection.read_ahead import QueriedSpan, ReadAhead, next_of
 from concertmaster.controller.collection.watermarks import MIN_PAST_SECONDS, OpenStore, Watermarks
 from concertmaster.core.model import WorkflowKey
@@ -35,15 +34,6 @@ _MAX_SECONDS = 30.0  # of a cycle for the past, after which what was read is ana
 _MAX_SECONDS_SLOW = 5.0  # the same, where that takes long
 _FORGET_AFTER = HOUR  # in which nobody has asked for workflows of a source
 LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
-
-
-class FactsSink(Protocol):
-    """Stores what was read."""
-
-    def __call__(
-        self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
-    ) -> None:
-        """``present``: it describes the present state of the metrics source."""
 
 
 @dataclass(frozen=True, slots=True)

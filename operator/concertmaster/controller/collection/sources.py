@@ -10,21 +10,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.backfill import PastReader
 from concertmaster.controller.collection.collector import REASONS, without_series
-from concertmaster.controller.collection.gaps import PODS_AT_START, Gaps, further_back, saw_nothing
+from concertmaster.controller.collection.forward import ForwardReader
+from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer, placed_uids
 from concertmaster.controller.collection.pod_query import PodQuery, pod_query
 from concertmaster.controller.collection.progress import Reading
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import Watermarks, namespace_of
+from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
@@ -35,7 +36,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import source_traits
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
-from concertmaster.prometheus.collect.reading import Collection, collect
+from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.collect.settled_pods import SettledPods
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
@@ -106,10 +107,10 @@ class MetricsSources:
         source_traits.learn_interval(client, demand.now)
         try:
             gaps.labels = source_traits.series_labels(client, demand.now, gaps.labels)
+            horizon, marks = demand.now - self._reach(demand), self._watermarks(demand.source)
             if demand.due:
-                self._forward(client, reading, gaps)
-            horizon = demand.now - self._reach(demand)
-            self._past(client, demand.source).read(reading, gaps, self._watermarks(demand.source), oversize, horizon)
+                self._forward(client, demand.source).read(reading, gaps, marks, oversize, horizon)
+            self._past(client, demand.source).read(reading, gaps, marks, oversize, horizon)
         except MetricsError as error:
             ok, message, reading.more = False, without_series(error), False
             reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
@@ -170,69 +171,10 @@ class MetricsSources:
         """See ``interfaces.Sources``."""
         return self._queries.extras(self.client(source), definition, metrics, runs, now=now, window=window)
 
-    def _forward(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
-        """Read from the watermark of each namespace to now; namespaces with the same watermark share their queries."""
-        store, name, now = self._history.store, reading.demand.source, reading.demand.now
-        end = float(int(now - client.source.delay_seconds))
-        horizon = now - self._reach(reading.demand)
-        marks, groups = self._watermarks(name), dict[tuple[float, bool], list[str]]()
-        marks.read_without(keys := [d.key for d in reading.demand.workflows])
-        for namespace in sorted({key.namespace for key in keys}):
-            until = marks.until(namespace)
-            if until is None or (until > now and not self._history.owns(namespace)):
-                continue  # never read: all of it is the past, read newest first. Or another process has read on meanwhile
-            if until > now:
-                log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
-                marks.ahead.pop(namespace, None)  # newest first, as what was never read: the present stays known
-                store.drop_watermarks(name, [s for s in store.watermarks(name) if namespace_of(s) == namespace])
-                continue
-            groups.setdefault(gaps.start(namespace, until, horizon), []).append(namespace)
-        store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
-        most, oversize = self._settings.limits.backfill_per_cycle.seconds, self._oversize[name]
-        for (since, again), namespaces in (
-            (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
-        ):
-            pods = 0
-            for collected in self._read(client, reading, gaps, namespaces, since, end):
-                facts, pods = bool(collected.facts or collected.jobs), pods + len(collected.facts)
-                blind = not facts and saw_nothing(collected)
-                if not blind and marks.sees_again(namespaces, collected.complete_until):
-                    reading.more = True
-                    break
-                marks.advance(namespaces, collected.complete_until, facts=facts, blind=blind)
-                if collected.complete_until < end and collected.complete_until - since >= most:
-                    reading.more = True
-                    break
-            newer = since
-            for older in further_back(since, horizon) if again else ():
-                if pods < PODS_AT_START:
-                    found = self._read(client, reading, gaps, namespaces, older, newer, present=False)
-                    pods, newer = pods + sum(len(collected.facts) for collected in found), older
-
-    def _read(
-        self,
-        client: PrometheusClient,
-        reading: Reading,
-        gaps: Gaps,
-        namespaces: Sequence[str],
-        since: float,
-        until: float,
-        *,
-        present: bool = True,
-    ) -> Iterator[Collection]:
-        """Read a span in consecutive readings, each stored before it is yielded. Ends early where pods are held back
-        until their source is up again."""
-        asking, settled = self._asking(reading, namespaces), self._settled_pods(reading.demand.source)
-        ask = partial(collect, client, now=reading.demand.now, label_keys=asking.label_keys, namespaces=namespaces)
-        while since < until and not self._stop.is_set():
-            reading.heartbeat("collect")
-            options = replace(asking.options, settled=settled.known(namespaces, since))
-            collected = ask(since=since, until=until, options=options)
-            self._keep(collected, namespaces, reading, gaps, present=present)
-            yield collected
-            if collected.complete_until <= since:
-                return
-            since = collected.complete_until
+    def _forward(self, client: PrometheusClient, source: str) -> ForwardReader:
+        """What reads a source from its watermarks to now."""
+        settled, most = partial(self._settled_pods, source), float(self._settings.limits.backfill_per_cycle.seconds)
+        return ForwardReader(client, self._asking, self._keep, self._history, settled, self._stop, most)
 
     def _past(self, client: PrometheusClient, source: str) -> PastReader:
         """What reads the past of a source."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection import backfill
+from concertmaster.controller.collection import backfill, forward
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversized_namespaces import OversizedNamespaces
@@ -220,7 +220,7 @@ class Reader:
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
     found = Harness()
-    monkeypatch.setattr(module, "collect", found.collect)
+    monkeypatch.setattr(forward, "collect", found.collect)
     monkeypatch.setattr(wire, "backfill", found.backfill)
     return found
 
