@@ -11,11 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.controller.live.run_objects import UNREADABLE, RunObjects
 from concertmaster.core.fair_share import item_to_evict, round_robin
 from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.engines import Claims, as_in_history, ended, run_kind, with_inputs
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
 
@@ -111,3 +113,19 @@ class RunsInProgress:
                 if run.record is not None:
                     runs[run.key] = (*runs.get(run.key, ()), run.record)
         return runs
+
+
+def as_it_is(ref: ObjectRef, objects: RunObjects, claims: Claims) -> RunRecord | None:
+    """A run in progress as it is now; None when it is over, gone or cannot be read. Raises KubeError."""
+    raw = objects.listed(ref)
+    definition, kind = (claims.of(raw), run_kind(raw)) if raw is not None else (None, None)
+    if raw is None or definition is None or kind is None or ended(raw):
+        return None
+    try:
+        parts, _ = objects.children(ref, raw)
+        run = kind.read(raw, parts, definition.key, definition)
+        record, _ = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
+    except UNREADABLE:
+        return None  # reported when it has ended
+    record = as_in_history(record, definition)
+    return replace(record, start=record.start if record.start is not None else run.started)

@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import Heartbeat
-from concertmaster.controller.live.in_progress import RunsInProgress
+from concertmaster.controller.live.in_progress import RunsInProgress, as_it_is
 from concertmaster.controller.live.pending_runs import PendingRun, PendingRuns, pack
 from concertmaster.controller.live.run_kinds import RunKinds
-from concertmaster.controller.live.run_objects import EarlierRuns, RunObjects
+from concertmaster.controller.live.run_objects import UNREADABLE, EarlierRuns, RunObjects
 from concertmaster.controller.live.run_watch import WatchPlan
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
@@ -26,14 +26,11 @@ from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import (
     Claims,
     LiveRun,
-    as_in_history,
     children,
     end_alone,
     end_mark,
     ended,
-    run_kind,
     whole_run,
-    with_inputs,
 )
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
@@ -48,7 +45,6 @@ MAX_READ_SECONDS = 10.0
 MAX_BATCH_STEPS = 20_000  # of the runs of one turn: they are held until they are stored
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
 """A workflow and where its input sizes stand: runs are read again when either is new."""
@@ -101,7 +97,7 @@ class LiveRuns:
         self._findings: StableFindings[WorkflowKey] = StableFindings()
         self._store = keeper.store
         self._watch = WatchPlan()
-        self._in_progress = RunsInProgress(self._current)
+        self._in_progress = RunsInProgress(lambda ref: as_it_is(ref, self._objects, self._claims))
         self.follow: Callable[[WatchPlan], None] = lambda _: None
 
     # --- the watch's thread -------------------------------------------------------------------------------------------
@@ -215,7 +211,7 @@ class LiveRuns:
                 return _Read(waiting)
             if run.complete:
                 return _Read(waiting, run.record, key=key, problems=_problems(name, run.problems))
-        except _UNREADABLE as error:  # costs this run, not the cycle
+        except UNREADABLE as error:  # costs this run, not the cycle
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
             self._note(text)
@@ -242,21 +238,6 @@ class LiveRuns:
                     self._note(f"runs in progress are not known: {error}")
                     if error.retryable:
                         break
-
-    def _current(self, ref: ObjectRef) -> RunRecord | None:
-        """A run in progress as it is now; None when it is over, gone or cannot be read."""
-        raw = self._objects.listed(ref)
-        definition, kind = (self._claims.of(raw), run_kind(raw)) if raw is not None else (None, None)
-        if raw is None or definition is None or kind is None or ended(raw):
-            return None
-        try:
-            parts, _ = self._objects.children(ref, raw)
-            run = kind.read(raw, parts, definition.key, definition)
-            record, _ = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
-        except _UNREADABLE:
-            return None  # reported when it has ended
-        record = as_in_history(record, definition)
-        return replace(record, start=record.start if record.start is not None else run.started)
 
     @staticmethod
     def _reading(definitions: Sequence[WorkflowDefinition]) -> frozenset[Covered]:

@@ -26,6 +26,8 @@ _CHILDREN_PAGE = 100
 MAX_LIST_SECONDS = 10.0  # of a cycle, for lists of earlier runs
 MAX_TURN_SECONDS = 1.0  # of one namespace, before another has its turn
 MAX_LISTS = 4  # under way: each holds a page
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an object may raise that holds anything at all: it costs that run, not the cycle."""
 T = TypeVar("T", bound=Hashable)
 
 
