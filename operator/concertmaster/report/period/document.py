@@ -15,7 +15,7 @@ from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_co
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
-from concertmaster.report.workflows.coverage import none_text, stale_text
+from concertmaster.report.workflows.coverage import none_text, scale_text, stale_text
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import moment
 
@@ -86,6 +86,8 @@ def _coverage(view: FleetView) -> Iterable[str]:
         yield f"{stale}."
     if view.rows and not view.headlines:
         yield none_text(view)
+    elif scale := scale_text(view):
+        yield scale
 
 
 def adopted(adoptions: Sequence[RecommendationOutcome], since: float, until: float) -> AdoptionInPeriod:

@@ -138,7 +138,8 @@ def from_cluster(
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
     scope = ReportScope(now - days * DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
-    view = FleetView(raw_profiles, changes, now, policies.scale(client, None, None)[0])
+    pricing, source = policies.scale(client, None, None)
+    view = FleetView(raw_profiles, changes, now, pricing, policies_read=policies.UNREAD not in source)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     priced = [] if problem else archive.priced(counting)
     return period_report(

@@ -63,7 +63,7 @@ def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
     def answer(request: Request) -> Answer:
-        if "workflowchanges" in request.path:
+        if "workflowchanges" in request.path or "policies" in request.path:
             return failure(403, "Forbidden", "workflowchanges is forbidden")
         return Answer(body={"items": [profile()], "metadata": {}})
 
@@ -72,6 +72,7 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, archive=archive)
     assert made.summary.workflows == 1
     assert any(note.startswith("WorkflowChanges are left out") for note in made.notes)
+    assert any(note.startswith("Ranked by default prices, a run-hour counted as 2.5") for note in made.notes)
 
 
 @pytest.mark.parametrize("named", [["-n", "etl", "-n", "etl"], ["-n", "etl,etl"], ["-n", " etl , "]])
