@@ -46,6 +46,7 @@ class RunsInProgress:
         self._read = read
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._amounts: Counter[str | None] = Counter()  # of these, by namespace
         self._passed: dict[str, None] = {}  # uids that were examined
         self._keys: Collection[WorkflowKey] = ()
 
@@ -68,15 +69,21 @@ class RunsInProgress:
         with self._lock:
             if ref.uid in self._known:
                 return
-            self._known[ref.uid] = _Known(ref, key)
-            if len(self._known) > MAX_KNOWN:
-                amounts = Counter[str | None](map(_namespace, self._known.values()))
-                del self._known[item_to_evict(reversed(self._known.values()), _namespace, amounts).ref.uid]
+            self._known[ref.uid] = run = _Known(ref, key)
+            self._amounts[_namespace(run)] += 1
+            if (
+                len(self._known) > MAX_KNOWN
+            ):  # as with each event of each run of a flood, so it must cost next to nothing
+                self._drop(item_to_evict(reversed(self._known.values()), _namespace, self._amounts).ref.uid)
 
     def over(self, uid: str) -> None:
         """A run has ended."""
         with self._lock:
-            self._known.pop(uid, None)
+            self._drop(uid)
+
+    def _drop(self, uid: str) -> None:
+        if (run := self._known.pop(uid, None)) is not None:
+            self._amounts[_namespace(run)] -= 1
 
     def refresh(
         self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, report: Callable[[str], None]
@@ -88,6 +95,7 @@ class RunsInProgress:
                 self._passed.clear()
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
+            self._amounts = Counter[str | None](map(_namespace, self._known.values()))
             longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
             due = list(itertools.islice(round_robin(longest_ago, _namespace), MAX_READ))
         begun = time.monotonic()
