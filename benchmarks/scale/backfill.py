@@ -67,7 +67,9 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
     end = float(int(time.time()))
     with TemporaryDirectory("concertmaster-bench-") as scratch:
         prometheus = PrometheusServer(progress=print)
-        prometheus.load_openmetrics(render(list(lives(1, steps, runs, end, days)), Grid(end - days * DAY, end)))
+        # The last run begins as long before the end as any other before the next: all are within the days that are read.
+        pods = list(lives(1, steps, runs, end, days, ahead=days * DAY / runs))
+        prometheus.load_openmetrics(render(pods, Grid(end - days * DAY, end)))
         with prometheus, Store(str(scratch / "history.db")) as store:
             client = PrometheusClient(MetricsSource.model_validate({"name": "default", "url": prometheus.url}))
             definition = define_all([template(KEY.name, steps)])[0]
@@ -84,9 +86,9 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
                     first = time.monotonic() - started
             seconds, processor = time.monotonic() - started, time.process_time() - processor
             peak = memory_mib("VmHWM")
-            begun = time.monotonic()
+            begun = time.process_time()
             rebuilt = store.runs(KEY, definition=definition)
-            reading = time.monotonic() - begun
+            reading = time.process_time() - begun
             if len(rebuilt) != runs or any(len(run.steps) != steps for run in rebuilt):
                 raise SystemExit(f"{len(rebuilt)} of {runs} runs came back whole")
             return {
@@ -103,7 +105,7 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
                 "memory_before_mib": memory,
                 "memory_peak_mib": peak,
                 "history_mib": round(store.stats().bytes / 2**20, 2),
-                "seconds_to_rebuild_all_runs": round(reading, 2),
+                "cpu_seconds_to_rebuild_all_runs": round(reading, 2),
             }
 
 
@@ -146,12 +148,12 @@ def huge_workflow(nodes: int, *, compressed: bool = False) -> dict[str, Any]:
 
 
 def best_of(work: Callable[[], Any], times: int = 5) -> float:
-    """Shortest of several calls, in seconds, because the machine is shared."""
+    """Least CPU seconds of several calls, because the machine is shared."""
     found = []
     for _ in range(times):
-        begun = time.perf_counter()
+        begun = time.process_time()
         work()
-        found.append(time.perf_counter() - begun)
+        found.append(time.process_time() - begun)
     return min(found)
 
 
@@ -167,7 +169,7 @@ def measure_parsing(nodes: int) -> dict[str, Any]:
             raise SystemExit(f"the run was not read whole: {len(read.record.steps)} steps, {read.problems}")
         result[f"{name}_memory_mib"] = memory_mib("VmHWM") - before
         result[f"{name}_object_mib"] = round(len(json.dumps(raw)) / 2**20, 2)
-        result[f"{name}_seconds"] = round(best_of(partial(read_run, raw, key)), 3)
+        result[f"{name}_cpu_seconds"] = round(best_of(partial(read_run, raw, key)), 3)
     return result
 
 
