@@ -10,7 +10,7 @@ import pytest
 from concertmaster.cli.plans import PlanReader, edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
-from concertmaster.kube.objects import AUTOSCALERS, NAMESPACES, POLICIES, PROFILES, target_resource
+from concertmaster.kube.objects import ADMISSION, AUTOSCALERS, NAMESPACES, PODS, POLICIES, PROFILES, target_resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenarios import SCENARIOS
 
@@ -127,3 +127,33 @@ def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() ->
     client.lists[autoscalers.path("demo")] = Forbidden("no", status=403)
     lines = "\n".join(PlanReader(client, profile).lines(item))
     assert f"{autoscalers.kind} objects cannot be listed; you have no right to" in lines
+
+
+def test_admission_is_judged_as_for_an_operator_that_may_not_try_pods() -> None:
+    """Whoever asks may create pods, which says nothing about the operator: webhooks are named all the same."""
+    client, pointer = MemoryClient(), "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu"
+    cronjob, webhooks = target_resource("batch/v1", "CronJob"), ADMISSION[0]
+    assert cronjob is not None
+    containers = [{"name": "main", "resources": {"requests": {"cpu": "2"}}}]
+    pod = {"restartPolicy": "Never", "containers": containers}
+    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
+    client.put(NAMESPACES, None, "demo")
+    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
+    edit = {"pointer": pointer, "current": "2", "proposed": "1500m"}
+    item = {"id": "right-size.main", "action": "Lower it", "edits": [edit]}
+
+    def checked() -> str:
+        lines = "\n".join(PlanReader(client, profile).lines(item)).splitlines()
+        return next(" ".join(line.split()) for line in lines if "pod-admission" in line)
+
+    # The pod before and after the change, refused alike: the trial says nothing.
+    client.faults[("POST", PODS.path("demo"))] = [Forbidden("no pods today", status=403) for _ in range(4)]
+    assert checked().startswith("passed")
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+    client.put(webhooks, None, "mesh", webhooks=[{"name": "pods.mesh", "rules": rules}])
+    found = checked()
+    assert found.startswith(
+        "blocked pod-admission whether the operator may try a pod (apply.trialPods) is not known here"
+    )
+    assert found.endswith(f"{webhooks.kind} mesh too; without a trial it waits for a decision")

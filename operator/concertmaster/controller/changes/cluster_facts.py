@@ -75,6 +75,8 @@ class FactReader:
         ask = partial(_ask, unknown)
         tried = self._pod_refused(plan, raw, definition)
         active = None if self.secure is False else ask("active_runs", lambda: self._active(plan, space))
+        if self.person:
+            unknown["trials"] = "whether the operator may try a pod (apply.trialPods) is not known here"
         return ClusterFacts(
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
@@ -123,12 +125,14 @@ class FactReader:
     def _admission(self, plan: Plan) -> Iterable[str]:
         """What else decides about the changed pods, where none may be tried."""
         resized = any(s.resource != "parallelism" for s in plan.settings)
-        if not resized or self.access.allowed(Right("create", PODS, plan.namespace)) is not False:
+        untried = self.person or self.access.allowed(Right("create", PODS, plan.namespace)) is False
+        if not resized or not untried:
             return ()  # a right that could not be asked about holds the plan already
         objects: dict[str, list[dict[str, Any]]] = {}
         for resource in ADMISSION:
             if self.access.allowed(Right("list", resource)) is False:
-                return (f"admission that it may not list ({resource.plural})",)
+                who = "you" if self.person else "it"
+                return (f"admission that {who} may not list ({resource.plural})",)
             objects.setdefault(resource.kind, []).extend(self._list(resource, None))
         return deciders(objects, plan.namespace, self.labels.get(plan.namespace, {}))
 

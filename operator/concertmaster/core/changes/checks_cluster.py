@@ -89,13 +89,15 @@ def pod_admission(plan: Plan, situation: Situation) -> CheckResult:
         return passed("nothing else decides about new pods, or they are tried")
     if situation.approved:
         return passed(f"a user approved it although {untried}")
-    return blocked(f"{untried}; it waits for a decision", waiting=True)
+    then = "without a trial it" if "trials" in situation.facts.unknown else "it"
+    return blocked(f"{untried}; {then} waits for a decision", waiting=True)
 
 
 def untried_admission(facts: ClusterFacts) -> str | None:
     """Who decides about new pods without having been asked, as a sentence; None for nobody."""
     who = listing(list(facts.admission or ()))
-    return f"the operator may not try a pod (apply.trialPods), and new pods are up to {who} too" if who else None
+    may = facts.unknown.get("trials", "the operator may not try a pod (apply.trialPods)")
+    return f"{may}, and new pods are up to {who} too" if who else None
 
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:

@@ -98,6 +98,11 @@ WIDER = planned(faster())
             {"quotas": (ResourceQuota("q", {"cpu": 10.0}),), "pods": 4, "plan": RAISED},
         ),
         ("pod-admission", "up to webhook w too", {"admission": ("webhook w",)}),
+        (
+            "pod-admission",
+            "not known here, and new pods are up to webhook w too; without a trial it waits for a decision",
+            {"admission": ("webhook w",), "unknown": {"trials": "whether it may try a pod is not known here"}},
+        ),
         ("pod-admission", "not known: timed out", {"admission": None, "unknown": {"admission": "timed out"}}),
         ("pod-spec-patch", "or may by a parameter, and has the last word", {"pod_spec_patch": True}),
         ("write-access", "WriteAccess", {"write_access": False}),
