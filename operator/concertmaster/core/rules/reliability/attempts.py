@@ -146,16 +146,19 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             own.classes.update(classes)
             succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows if not e.unseen)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
-            chain = AttemptChain(succeeded, unseen=rows[-1].unseen) if succeeded else _UNSEEN
-            own.chains.append(chain)
+            *earlier, tries = _rounds(succeeded)
+            chain = AttemptChain(tries, unseen=rows[-1].unseen) if succeeded else _UNSEEN
+            own.chains += [*map(AttemptChain, earlier), chain]
             if chain.failed:
                 lost[step] += 1
                 cause = None if unexplained(rows[-1]) else classify(rows[-1])
                 failure = rows[-1].finished or math.inf, cause not in PASSING, cause
                 first[step] = min(failure, first.get(step, failure), key=lambda known: known[:2])
-            own.retries += max(0, len(succeeded) - 1)
+            own.retries += sum([len(one) - 1 for one in earlier], max(0, len(tries) - 1))
             own.unseen_retries += sum([e.unseen for e in rows[1:]])
-            own.helped += len(succeeded) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
+            own.helped += sum(
+                [len(one) > 1 for one in earlier], len(tries) > 1 and rows[-1].outcome is Outcome.SUCCEEDED
+            )
             before = ended.get(step, False)
             ended[step] = True if chain.failed or before else None if chain.unseen else before
             own.repeated_seconds += sum(failed[2:])
@@ -167,6 +170,17 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
         for step, (*_, cause) in first.items():
             attempts[step].first[cause] += 1
     return attempts
+
+
+def _rounds(succeeded: Sequence[bool]) -> list[tuple[bool, ...]]:
+    """Attempts (True for success) without those that repeat a success, as the template around the step is retried for the
+    failure of another: each such repetition is a chain of its own."""
+    rounds: list[tuple[bool, ...]] = [()]
+    for place, ok in enumerate(succeeded):
+        rounds[-1] = (*rounds[-1], ok)
+        if ok and place + 1 < len(succeeded):
+            rounds.append(())
+    return rounds
 
 
 def lost_by(runs: tuple[RunRecord, ...], attempts: Mapping[str, Attempts]) -> dict[str, Attempts]:

@@ -15,6 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.model import Level, Outcome, Recommendation
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.reliability.attempts import collect
 from concertmaster.core.rules.reliability.retry_policy import evaluate
 from concertmaster.engines.labels.definition import TRAITS
 from tests.support.builders import DAY, MI, container
@@ -218,6 +219,19 @@ def test_retries_of_a_template_around_the_step_count() -> None:
     assert with_retries(5, 3) == []
     assert with_retries(None, 3) == []  # no limit
     assert with_retries("{{workflow.parameters.tries}}", 3) == []
+
+
+def test_a_repetition_of_what_had_succeeded_is_no_retry_that_helped() -> None:
+    """The template around a step is retried for the failure of another."""
+    of = argo(task("load"), templates={"main": {"retryStrategy": {"limit": 9}}})
+    retried = scenario(of, 10, lambda _: {"load": Pod(60, failures=((20, "Error"),))}).runs
+    repeated = [
+        replace(run, steps=tuple(replace(e, outcome=Outcome.SUCCEEDED) for e in run.steps)) for run in retried[:8]
+    ]
+    own = collect((*repeated, *retried[8:]), {"load"})["load"]
+    assert own.retried == (2, 2, 0)
+    assert sorted(chain.attempts for chain in own.chains) == [(False, True)] * 2 + [(True,)] * 16
+    assert own.failed == [False] * 10
 
 
 def test_a_strategy_of_the_workflow_is_taken_over_by_the_template() -> None:
