@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.controller.collection import in_progress
-from concertmaster.controller.collection.in_progress import RunsInProgress
+from concertmaster.controller.live import in_progress
+from concertmaster.controller.live.in_progress import RunsInProgress
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.kube.objects import ObjectRef, Resource
 from tests.support.builders import run_record
