@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,26 +17,18 @@ from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
 from concertmaster.controller.discovery.policies import PolicyIndex
+from concertmaster.controller.discovery.profile_writes import create, each
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.discovery.transient_faults import TransientFaults
-from concertmaster.controller.registry import Entry, Registry, Snapshot
+from concertmaster.controller.registry import Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
 from concertmaster.kube.objects import NAMESPACES, PROFILES
-from concertmaster.kube.profiles import (
-    ProfileWriteOutcome,
-    ProfileWriteResult,
-    create_profile,
-    discovered_profile,
-    relabel_profile,
-    withdraw_profile,
-)
+from concertmaster.kube.profiles import ProfileWriteOutcome, relabel_profile, withdraw_profile
 
 log = logging.getLogger("concertmaster.discovery")
-
-_CONCURRENCY = 4  # profiles created at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +141,7 @@ class SnapshotBuilder:
         if self._plan is None or not self._plan.stands(rests_on, self._targets):
             plan = self._planned(snapshot, reading, seen, changing)
             self._plan = _Planned(rests_on, self._targets, plan)
-        return self._carry_out(snapshot, self._plan.plan)
+        return self._carry_out(snapshot, self._plan.plan, heartbeat)
 
     def _planned(
         self, snapshot: ClusterSnapshot, reading: _Namespaces, seen: Labelled, changing: Collection[tuple[str, str]]
@@ -214,11 +205,14 @@ class SnapshotBuilder:
         note = f"labels of namespaces are unknown: {problems[0].message}"
         return _Namespaces(labels_of | {name: {} for name in self._unlabelled}, (note,), denied=True)
 
-    def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
+    def _carry_out(
+        self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan, beat: Callable[[], None]
+    ) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
         made = 0
-        for desired, result in self._create(plan.create):
+        for desired, result in create(self._client, plan.create):
+            beat()
             if result is not None and result.outcome is ProfileWriteOutcome.DONE:
                 self._registry.created(PROFILES, result.created)
                 made += 1
@@ -228,8 +222,8 @@ class SnapshotBuilder:
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
         labels = {change.entry.uid: change.labels for change in plan.relabel}
-        _each([change.entry for change in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]))
-        withdrawn = _each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version))
+        each([c.entry for c in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]), beat)
+        withdrawn = each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version), beat)
         gone, shot = {e.uid for e in withdrawn}, self._registry.snapshot() if made else snapshot.snapshot
         return replace(
             snapshot,
@@ -240,47 +234,6 @@ class SnapshotBuilder:
             withdrawn=len(gone),
             held=frozenset(e.uid for e in plan.held),
         )
-
-    def _create(
-        self, discovered: Sequence[discovery.DesiredProfile]
-    ) -> Iterator[tuple[discovery.DesiredProfile, ProfileWriteResult | None]]:
-        """Create profiles, several at a time; None for those in a namespace that refused another one. The first of each
-        namespace is created before the others, because one refusal is enough."""
-        closed: set[str] = set()
-        first = {desired.namespace: desired for desired in reversed(discovered)}
-        rest = [desired for desired in discovered if desired is not first[desired.namespace]]
-
-        def create(desired: discovery.DesiredProfile) -> tuple[discovery.DesiredProfile, ProfileWriteResult | None]:
-            if desired.namespace in closed:
-                return desired, None
-            result = create_profile(
-                self._client, discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
-            )
-            if result.outcome is ProfileWriteOutcome.FORBIDDEN:
-                closed.add(desired.namespace)
-            return desired, result
-
-        with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery") as pool:
-            yield from pool.map(create, first.values())
-            yield from pool.map(create, rest)
-
-
-def _each(entries: Iterable[Entry], write: Callable[[Entry], ProfileWriteResult]) -> list[Entry]:
-    """Write profiles that discovery made; those that were written, or are gone. Where the operator may not, it asks once for
-    each namespace and cycle."""
-    closed: set[str] = set()
-    written: list[Entry] = []
-    for entry in entries:
-        if entry.namespace in closed:
-            continue
-        result = write(entry)
-        if result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
-            written.append(entry)
-            continue
-        log.warning("%s", result.message)
-        if result.outcome is ProfileWriteOutcome.FORBIDDEN:
-            closed.add(entry.namespace)
-    return written
 
 
 def _by_label(policy: AnyPolicy) -> bool:

@@ -1043,3 +1043,27 @@ def test_discovery_withdraws_no_profile_whose_change_is_being_verified() -> None
     assert found not in bed.client.objects
     bed.run(seconds=INTERVAL)
     assert "profiles describe it" not in bed.message("TargetResolved", name="mine")
+
+
+def test_each_profile_that_discovery_writes_is_a_sign_of_life() -> None:
+    """Thousands of them take minutes, and a process without one for minutes is restarted."""
+    bed = Bed()
+    for number in range(20):
+        bed.cronjob(f"etl-{number}")
+    bed.policy(discover=DISCOVER)
+
+    def beats() -> int:
+        seen = [0]
+
+        def beat() -> None:
+            seen[0] += 1
+
+        bed.sync()
+        bed.cycle._snapshots.build(discovering=True, heartbeat=beat)
+        return seen[0]
+
+    made, usual = beats(), beats()
+    assert len(bed.objects(PROFILES)) == 20
+    bed.policy(discover=[])
+    assert min(made, beats()) >= usual + 20
+    assert bed.objects(PROFILES) == []
