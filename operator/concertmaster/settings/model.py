@@ -41,7 +41,9 @@ class Limits(Section):
         Duration("2d"),
         description="Part of the backfill that one cycle reads, newest first, so that first recommendations appear early.",
     )
-    status_writes_per_second: int = Field(50, ge=1, le=1000, description="Largest rate of writes to the API server.")
+    status_writes_per_second: int = Field(
+        50, ge=1, le=1000, description="Largest number of statuses written per second."
+    )
     changes_per_minute: int = Field(
         6, ge=1, le=600, description="Largest number of workflow definitions changed per namespace and minute."
     )
