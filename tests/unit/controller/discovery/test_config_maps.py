@@ -9,7 +9,7 @@ import pytest
 from concertmaster.controller.discovery import config_maps
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.config_maps import NamedConfigMaps
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.objects import CONFIG_MAPS
 from tests.support.controller.fakes import MemoryClient
