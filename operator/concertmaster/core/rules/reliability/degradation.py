@@ -16,6 +16,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.changepoint.clear import CLEAR_Z, SIGNIFICANCE
+from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
@@ -235,6 +236,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
+    findings = list(_findings(evidence, least))
+    published = evidence.published_about(RULE.name)
+    if published and not findings:  # near the threshold, single runs would make it come and go
+        findings = [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in published]
+    yield from findings
+
+
+def _findings(evidence: Evidence, least: float) -> Iterator[Finding]:
     for rise in regressions(evidence, least):
         finding = _of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least)
         if finding is not None:

@@ -26,6 +26,17 @@ def failing(fails: Collection[int]) -> Scenario:
     return scenario(etl(), 84, work, every=EVERY_FOUR_HOURS)
 
 
+def slower(factor: float) -> Scenario:
+    """84 runs, of which the last 30 take ``factor`` times as long, because of ``transform``."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        own = 300.0 + (390.0 * (factor - 1.0) if i >= 54 else 0.0)
+        return {"extract": value(60), "transform": value(own), "load": value(30)}
+
+    return scenario(etl(), 84, work, every=EVERY_FOUR_HOURS)
+
+
 def recommended(of: Scenario, rule: str, published: Collection[str], *, changed: bool = False) -> list[str]:
     """The ids of the rule, after an analysis that published these; ``changed``: the definition is that of no run."""
     mark, earlier = "earlier" if changed else of.definition.fingerprint, EarlierAnalyses(published)
@@ -55,3 +66,11 @@ def test_failures_end_with_three_days_without_any(last: int, stays: bool) -> Non
     working days only would come and go each week."""
     of = failing(range(40, last + 1, 2))
     assert recommended(of, "failing-step", ("failing-step.transform",)) == ["failing-step.transform"] * stays
+
+
+def test_a_regression_stays_until_it_is_less_than_seven_tenths_of_the_least_increase() -> None:
+    of = slower(1.085)
+    assert recommended(of, "degradation", ()) == []
+    assert recommended(of, "degradation", ("degradation.transform",)) == ["degradation.transform"]
+    assert recommended(of, "degradation", ("degradation.load",)) == []
+    assert recommended(slower(1.05), "degradation", ("degradation.transform",)) == []
