@@ -14,6 +14,7 @@ from typing import Any
 from concertmaster.controller.changes.context import scope_of
 from concertmaster.controller.changes.journal import BegunChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
+from concertmaster.controller.changes.rollback import write_back
 from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
@@ -142,7 +143,7 @@ class Recovery:
                 note = f"{text}. The operator's log has the command that rolls it back"
             self._writer.report(change, ChangeEvent("ChangeOrphaned", note))
             return True
-        result = self._writer.write_inverse(change, raw, now)
+        result = write_back(self._writer, change, raw, now)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
             self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
             return False

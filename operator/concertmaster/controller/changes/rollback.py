@@ -8,9 +8,26 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.operations import above_limit
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict
-from concertmaster.kube.apply import PatchOutcome
+from concertmaster.engines import PATCHABLE
+from concertmaster.kube.apply import PatchOutcome, WriteResult
+
+
+def write_back(
+    writer: ChangeWriter,
+    change: WorkflowChangeView,
+    raw: Mapping[str, Any],
+    now: float,
+    may_write: Callable[[], bool] = lambda: True,
+) -> WriteResult:
+    """Roll the target back from the version ``raw``, unless somebody lowered a limit below what it would request."""
+    kind = PATCHABLE.get(change.target.kind) if change.target is not None else None
+    wrong = above_limit(kind, change.operations("inverse") or (), raw)
+    if wrong is not None:
+        return WriteResult(PatchOutcome.REFUSED, wrong)
+    return writer.write_inverse(change, raw, now, may_write)
 
 
 class Rollback:
@@ -36,7 +53,7 @@ class Rollback:
         raw = self._writer.target(announced)
         end = written.rolled_back(self._writer.target_state(announced, raw))
         if end is None and raw is not None:
-            result = self._writer.write_inverse(announced, raw, now, may_write)
+            result = write_back(self._writer, announced, raw, now, may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
             if result.outcome is PatchOutcome.DONE:
                 end = written.restored(f"rolled back: {why}")

@@ -207,6 +207,22 @@ def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any
     return None
 
 
+def above_limit(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], raw: Mapping[str, Any]) -> str | None:
+    """The first request that a patch would set above the limit beside it in ``raw``, as a sentence; None when there is
+    none. The API server refuses such pods, and not every definition of them."""
+    for pointer, value in written(operations).items():
+        resource, amount = kind.resource(pointer) if kind is not None else None, quantity(value)
+        if kind is None or resource is None or resource == "parallelism" or amount is None:
+            continue
+        *above, _, _ = jsonpatch.parts(pointer)
+        beside = jsonpatch.join([*above, "limits", resource])
+        places = [p for p in (beside, kind.inherited(beside)) if p is not None]
+        limit = next((found for p in places if (found := jsonpatch.find(raw, p)[1]) is not None), None)
+        if amount > (quantity(limit) or amount):
+            return f"{resource} request {value} would be above the limit {limit} that was set since"
+    return None
+
+
 def _leaves(path: str, value: Any) -> list[str]:
     if isinstance(value, Mapping) and value:
         return [leaf for k, v in value.items() for leaf in _leaves(f"{path}{jsonpatch.join([str(k)])}", v)]

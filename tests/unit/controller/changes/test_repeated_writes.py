@@ -393,6 +393,28 @@ def test_a_rollback_that_admission_denies_is_tried_with_pauses_and_soon_after_th
     assert not bed.pages.journal("refused/")
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_rollback_sets_no_request_above_a_limit_that_somebody_set_since(deleted: bool) -> None:
+    """The pods would be refused, though the API server takes any template of a custom resource."""
+    bed = applied()
+    limits = "/spec/jobTemplate/spec/template/spec/containers/0/resources/limits"
+    bed.edit(limits, {"cpu": "1600m"})
+    if deleted:
+        bed.delete(CHANGES, bed.one().name)
+        bed.run()
+        said = " ".join(bed.problems)
+    else:
+        later(bed, 2, 1500.0)
+        assert bed.state(C.RESTORED) == ("Unknown", "WriteFailed")
+        said = bed.message(C.RESTORED)
+        assert "kubectl -n demo patch cronjob etl" in said
+    assert bed.cpu() == "1500m"
+    assert "cpu request 2 would be above the limit 1600m" in said
+    bed.edit(limits, {"cpu": "2"})
+    bed.run()
+    assert bed.cpu() == "2"
+
+
 def test_a_plan_that_was_refused_for_a_day_delays_no_rollback_of_the_next() -> None:
     """The answer to the write may have been lost, so that the refusal before it is still noted."""
     bed = applied()
