@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification.before_after import BeforeAfter, seasonal
+from concertmaster.core.changes.verification.before_after import BeforeAfter, at_any_time, comparable, seasonal
 from concertmaster.core.changes.verification.control_group import common_factor
 from concertmaster.core.changes.verification.seasonality import deseasonalize
 from concertmaster.core.changes.verification.verify import verify
@@ -252,3 +252,17 @@ def test_failures_count_on_days_of_any_kind() -> None:
     assert found.verdict is Verdict.SAME
     assert found.measured is not None
     assert found.measured.likely == pytest.approx(3 / 70 - 2 / 60)
+
+
+def test_the_spread_of_input_sizes_is_no_error_of_weekends_at_equal_size() -> None:
+    rng = np.random.default_rng(5)
+    rows = life(MONDAY + 5 * DAY + 2 * HOUR, HOUR, lambda _: 1.0, after=12)
+    factors = {r.run: float(np.exp(0.5 * rng.standard_normal())) for r in (*rows.before, *rows.after)}
+
+    def sized(runs: tuple[RunRecord, ...]) -> tuple[RunRecord, ...]:
+        return tuple(replace(_longer(r, factors[r.run]), input_size=1e9 * factors[r.run]) for r in runs)
+
+    varied = replace(rows, before=sized(rows.before), after=sized(rows.after))
+    plain, even = (at_any_time(found, comparable(found))[0] for found in (rows, varied))
+    errors = [seconds.error(r.before[-20:], r.after) for seconds, r in ((plain, rows), (even, varied))]
+    assert 0.0 < errors[1] < 1.5 * errors[0]

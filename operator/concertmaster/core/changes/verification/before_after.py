@@ -132,8 +132,8 @@ def at_any_time(before_after: BeforeAfter, sizes: InputSizes) -> tuple[Deseasona
     """Durations and sizes of the runs by name, without what the hour of the day and weekends explain of them
     (``seasonality``)."""
     sides = before_after.before, before_after.after
-    seconds = deseasonalize(*sides, {r.run: r.makespan for side in sides for r in side})
-    return seconds, {run: size or 0.0 for run, size in deseasonalize(*sides, sizes).amounts.items()}
+    even = {run: size or 0.0 for run, size in deseasonalize(*sides, sizes).amounts.items()}
+    return deseasonalize(*sides, {r.run: r.makespan for side in sides for r in side}, even), even
 
 
 def seasonal(before_after: BeforeAfter) -> bool:

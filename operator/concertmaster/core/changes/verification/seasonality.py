@@ -16,6 +16,9 @@ from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.seasons import DAY, Calendar, explained_by_hour, explained_by_weekend
 from concertmaster.core.model import RunRecord
+from concertmaster.core.stats.comparison import MIN_RUNS
+from concertmaster.core.stats.least_squares import slope
+from concertmaster.core.stats.modes import of_one_unit
 from concertmaster.core.stats.robust import array_median, mad_sigma
 from concertmaster.core.times import weekend
 
@@ -52,9 +55,11 @@ class _Seasons:
         return math.sqrt(float(np.square(apart[1] - apart[0]) @ self.hourly) + weekly)
 
 
-def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -> _Seasons | None:
+def _seasons(
+    before: Sequence[RunRecord], amounts: Mapping[str, float | None], sizes: Mapping[str, float] | None
+) -> _Seasons | None:
     """Those of the positive amounts of runs in order of start; None where neither hours nor weekends explain anything, and
-    the runs are all of one kind of days."""
+    the runs are all of one kind of days. What weekends differ by is judged at equal ``sizes``, if given."""
     known = [(r.start, amounts[r.run]) for r in before if r.start is not None and amounts[r.run]]
     times, logs = np.asarray([start for start, _ in known]), np.log(np.asarray([v for _, v in known], dtype=float))
     calendar = Calendar(times, level=True)
@@ -63,8 +68,7 @@ def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -
     weekly = explained_by_weekend(calendar, left)
     left = left if weekly is None else left - weekly
     part, weekends = logs - left, np.asarray([int(weekend(t)) for t in times.tolist()])
-    inside = int(weekends.sum())
-    both = 0 < inside < times.size
+    both = 0 < int(weekends.sum()) < times.size
     if not (both or part.any()):
         return None
     noise, of = _MEDIANS * mad_sigma(left) ** 2, calendar.hours if hourly is not None else None
@@ -72,13 +76,29 @@ def _seasons(before: Sequence[RunRecord], amounts: Mapping[str, float | None]) -
         times, weekends, part,
         np.zeros(times.size, np.intp) if of is None else of.of,
         np.zeros(1) if of is None else noise / of.sizes,
-        max(noise * (1.0 / inside + 1.0 / (times.size - inside)), _apart(left, weekends) ** 2) if both else 0.0,
+        _between(_at_equal_size(left, before, amounts, sizes), weekends) if both else 0.0,
     )  # fmt: skip
 
 
-def _apart(left: Floats, weekends: Indices) -> float:
-    """By how much logs of weekends and of other days are apart where that is not clear enough to be removed."""
-    return array_median(left[weekends == 1]) - array_median(left[weekends == 0])
+def _at_equal_size(
+    left: Floats, before: Sequence[RunRecord], amounts: Mapping[str, float | None], sizes: Mapping[str, float] | None
+) -> Floats:
+    """What input sizes of one unit leave of the logs ``left``, as in the comparison that follows."""
+    if sizes is None:
+        return left
+    known = np.asarray([sizes[r.run] for r in before if r.start is not None and amounts[r.run]], dtype=float)
+    if known.size < MIN_RUNS or not (known > 0.0).all() or not of_one_unit(np.log(known), left):
+        return left
+    logs = np.log(known)
+    return np.asarray(left - slope(logs, left).value * (logs - logs.mean()))
+
+
+def _between(left: Floats, weekends: Indices) -> float:
+    """Variance of the difference between weekends and other days: of the medians, or the square of what they are apart where
+    that is not clear enough to be removed."""
+    inside, noise = int(weekends.sum()), _MEDIANS * mad_sigma(left) ** 2
+    apart = array_median(left[weekends == 1]) - array_median(left[weekends == 0])
+    return max(noise * (1.0 / inside + 1.0 / (left.size - inside)), apart**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +118,14 @@ class Deseasonalized:
 
 
 def deseasonalize(
-    before: Sequence[RunRecord], after: Sequence[RunRecord], amounts: Mapping[str, float | None]
+    before: Sequence[RunRecord],
+    after: Sequence[RunRecord],
+    amounts: Mapping[str, float | None],
+    sizes: Mapping[str, float] | None = None,
 ) -> Deseasonalized:
-    """The positive ``amounts`` of runs before and after a change, in order of start, without seasons."""
-    freed, seasons = dict(amounts), _seasons(before, amounts)
+    """The positive ``amounts`` of runs before and after a change, in order of start, without seasons. ``sizes``: input sizes
+    by run, without theirs, at which the amounts will be compared (None: whatever they are)."""
+    freed, seasons = dict(amounts), _seasons(before, amounts, sizes)
     if seasons is None:
         return Deseasonalized(freed, None)
     known = [r.run for r in before if r.start is not None and amounts[r.run]]

@@ -222,7 +222,7 @@ def _measured(
     before, after = good(before_after.before), good(before_after.after)
     evened, sizes = figures
     if aim is Aim.CHEAPER:
-        evened = deseasonalize(whole.before, whole.after, _costs(whole, around.pricing or Pricing()))
+        evened = deseasonalize(whole.before, whole.after, _costs(whole, around.pricing or Pricing()), sizes)
     seen = compare(
         [evened.amounts[r.run] for r in before],
         [evened.amounts[r.run] for r in after],
