@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from copy import copy
 from heapq import heappop, heappush, heapreplace
 
-from concertmaster.core.analysis.replay.run import Chain, Limit, has_room
+from concertmaster.core.analysis.replay.run import Chain, Limit, Piece, has_room
 
 
 class SlotQueue:
@@ -29,8 +30,9 @@ class SlotQueue:
         # Until a step is ready: the end of what it waits for; then: of its own pods.
         self._latest = [0.0] * len(parents)
         self._ready = [step for step, missing in enumerate(self._missing) if not missing]
-        # Of steps with several chains that were ready: when these are due, ascending, and which they are.
-        self._first: list[tuple[list[float], list[int]]] = [([], [])] * len(parents)
+        # Of steps with several chains that were ready: when these are due, ascending, which they are, and their pods, where
+        # none has a retry.
+        self._first: list[tuple[list[float], list[int], list[Piece]]] = [([], [], [])] * len(parents)
         # Requests: time, rank, end of the attempt before it (first attempts come first), number, step, chain, attempt. Of
         # the first attempts of a step the next one, with its chain as the number and its place in ``_first`` as the chain.
         self._due: list[tuple[float, int, float, int, int, int, int]] = []
@@ -60,7 +62,7 @@ class SlotQueue:
                 if limit_of[place] >= 0:
                     return None
                 limit_of[place] = number
-        if any(head + work <= 0.0 for chains in pieces for chain in chains for _, head, work in chain):
+        if _takes_no_time(pieces):
             return None
         return cls(parents, pieces, ranks, limit_of, list(sizes.values()))
 
@@ -86,12 +88,13 @@ class SlotQueue:
                     if len(chains) > 1:
                         times = [begin + chain[0][0] for chain in chains]
                         order = sorted(range(len(times)), key=times.__getitem__)
-                        request, c, first[step] = times[order[0]], order[0], (sorted(times), order)
+                        pods = [chains[c][0] for c in order] if max(map(len, chains)) == 1 else []
+                        request, c, first[step] = times[order[0]], order[0], (sorted(times), order, pods)
                     heappush(due, (request, ranks[step], -1.0, c, step, 0, 0))
                     continue
             else:
                 request, rank, _, number, step, c, attempt = heappop(due)
-                chains, free, (times, order) = pieces[step], slots[step], first[step]
+                chains, free, (times, order, pods) = pieces[step], slots[step], first[step]
                 place, c = (len(order), c) if attempt else (c, number)
                 while True:  # as long as the next pod of the same step is the next of all
                     chain = chains[c]
@@ -116,6 +119,13 @@ class SlotQueue:
                     if due and due[0][0] <= request:
                         heappush(due, (request, rank, -1.0, c, step, place, 0))
                         break
+                    if pods and free:  # all that are the next of all, in half of the time
+                        stop = bisect_left(times, due[0][0], place) if due else len(order)
+                        latest[step] = max(latest[step], self._started(times[place:stop], pods[place:stop], free))
+                        left[step] -= stop - place
+                        if stop < len(order):
+                            heappush(due, (times[stop], rank, -1.0, order[stop], step, stop, 0))
+                        break
                 if left[step]:
                     continue
             end = latest[step]
@@ -128,6 +138,19 @@ class SlotQueue:
                 if not missing[child]:
                     ready.append(child)
 
+    def _started(self, times: Sequence[float], pods: Sequence[Piece], free: list[float]) -> float:
+        """Pods without retries get the slots that are ``free`` first, in the order of their requests at these ``times``.
+        Returns the end of the last one."""
+        last = 0.0
+        for request, (_, head, work) in zip(times, pods, strict=True):
+            if free[0] > request:
+                request, self.waited = free[0], True
+            end = request + head + work
+            heapreplace(free, end)
+            if end > last:
+                last = end
+        return last
+
     def without(self, places: Sequence[int]) -> SlotQueue:
         """As it is now, without the pods of the steps at these places, none of which was ready yet."""
         other = copy(self)
@@ -138,6 +161,16 @@ class SlotQueue:
         other._missing, other._left, other._latest = list(self._missing), list(self._left), list(self._latest)
         other._ready, other._due, other._free = list(self._ready), list(self._due), [list(own) for own in self._free]
         return other
+
+
+def _takes_no_time(pieces: Sequence[Sequence[Chain]]) -> bool:
+    """Whether any pod does. As loops, in half of the time of ``any``: of a fan-out this looks at each pod in each replay."""
+    for chains in pieces:
+        for chain in chains:
+            for _, head, work in chain:
+                if head + work <= 0.0:
+                    return True
+    return False
 
 
 def children_of(parents: Sequence[Sequence[int]]) -> list[list[int]]:
