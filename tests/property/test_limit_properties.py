@@ -49,6 +49,11 @@ def test_pods_in_the_order_of_their_requests_take_as_long_as_in_the_loop_of_even
     assert simulate(names, parents, pieces, lengths, ranks, limits) == by_events
 
 
+def test_a_pod_that_takes_no_time_waits_for_a_slot_as_others_do() -> None:
+    pieces: list[tuple[Chain, ...]] = [(((0.0, 0.0, 1.0),), ((0.0, 0.0, 1.0),)), (((0.0, 0.0, 0.0), (1.0, 0.0, 0.0)),)]
+    assert simulate(["a", "b"], [(), ()], pieces, [1.0, 1.0], [0, 1], [Limit(2)]) == 2.0
+
+
 @st.composite
 def limited(draw: st.DrawFn) -> list[ExecutedRun]:
     """Runs of one workflow under a limit, with fan-outs and retries."""

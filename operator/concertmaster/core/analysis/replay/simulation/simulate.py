@@ -54,14 +54,15 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
     """Whether pods that never wait would at some time hold more slots than exist. If not, the limit never matters."""
     if has_room((limit,), names, pieces):
         return False
-    edges: list[tuple[float, int]] = []
+    edges: list[tuple[float, int, int]] = []
     for i in limit.places(names):
         for chain in pieces[i]:
             now = ready[i]
             for delay, head, work in chain:
                 now += delay
-                edges.append((now, 1))
-                now += head + work
-                edges.append((now, -1))
-    edges.sort()  # at the same time, slots are released first
-    return any(held > limit.size for held in accumulate(change for _, change in edges))
+                edges.append((now, 1, 1))
+                end = now + head + work
+                edges.append((end, 0 if end > now else 2, -1))
+                now = end
+    edges.sort()  # at the same time, slots are released first, but not by a pod that needs one to end at once
+    return any(held > limit.size for held in accumulate(change for *_, change in edges))
