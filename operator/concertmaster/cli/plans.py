@@ -27,7 +27,7 @@ from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import in_the_way
+from concertmaster.controller.changes.context import by_target, in_the_way, of_same_object
 from concertmaster.controller.discovery.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks import run_checks
@@ -220,6 +220,7 @@ class PlanReader:
         return ref if isinstance(ref, Mapping) else {}
 
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
+        changes = of_same_object(self._changes, by_target(self._everyone), made)
         lines = [line for c in self._changes if (line := c.line()) is not None]
         until = self._status.get("dataUntil")
         reader = FactReader(self._client, AccessChecker(self._client), secure=True, person=True)
@@ -228,7 +229,7 @@ class PlanReader:
             now=time.time(),
             policy=self._policy,
             facts=facts,
-            past=tuple(PastChange(c.applied, c.restored) for c in self._changes if c.applied is not None),
+            past=tuple(PastChange(c.applied, c.restored) for c in changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in IN_FLIGHT),
             in_the_way=in_the_way(self._everyone, made),
             data_until=parse_time(str(until)) if until else None,

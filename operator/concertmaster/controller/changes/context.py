@@ -29,6 +29,7 @@ from concertmaster.core.times import seconds_outside
 from concertmaster.core.units import DAY
 from concertmaster.engines.registry import shared_by
 
+Place = tuple[str, str, str]
 _OBJECTION = 30 * DAY  # seconds for which a rule asks after a person was against what it did
 
 
@@ -48,6 +49,7 @@ class WorkflowContext:
     report: SourceReport | None  # of its metrics source
     collected: bool  # whether its namespace is read in this cycle
     in_flight: dict[str, WorkflowChangeView]  # all in progress by uid, whosever they are; shared by all contexts
+    by_target: Mapping[Place, Sequence[WorkflowChangeView]]  # all by what they change; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
@@ -168,6 +170,24 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     if target is not None:
         return Scope(ref, shared.names(target.unpack(), None))
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace, ref.name) else None)
+
+
+def by_target(changes: Iterable[WorkflowChangeView]) -> dict[Place, list[WorkflowChangeView]]:
+    """Changes by their namespace and the kind and name of the object they are for."""
+    found: dict[Place, list[WorkflowChangeView]] = {}
+    for change in changes:
+        if (target := change.target) is not None:
+            found.setdefault((change.namespace, target.kind, target.name), []).append(change)
+    return found
+
+
+def of_same_object(
+    own: Sequence[WorkflowChangeView], places: Mapping[Place, Sequence[WorkflowChangeView]], made: Plan
+) -> list[WorkflowChangeView]:
+    """The profile's ``own`` changes, and those of the object of a plan that were made for another profile: one of people's
+    own replaces what discovery created, and what they were against stays so. ``places``: see ``by_target``."""
+    others = places.get((made.namespace, made.target.kind, made.target.name), ())
+    return [*own, *(c for c in others if c.profile != made.profile)]
 
 
 def in_the_way(changes: Iterable[WorkflowChangeView], made: Plan) -> tuple[str, ...]:

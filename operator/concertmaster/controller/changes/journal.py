@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from concertmaster.core.changes.plan import ChangeTarget
 from concertmaster.core.units import DAY
 
 _IN_PROGRESS = "change/"
@@ -25,8 +26,14 @@ _KEEP_PROPOSAL_SECONDS = 90 * DAY  # a proposal that is decided later must be th
 
 
 def _deleted(change: Mapping[str, Any]) -> str:
-    spec = change["spec"]
-    return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
+    """The key of the note about it, by what it changed, which may get another profile."""
+    spec, target = change["spec"], ((change.get("status") or {}).get("plan") or {}).get("target") or {}
+    whose = _object(target["kind"], target["name"]) if "name" in target else spec["profileRef"]["name"]
+    return f"{_DELETED}{change['metadata']['namespace']}/{whose}/{spec['recommendation']}"
+
+
+def _object(kind: str, name: str) -> str:
+    return f"{kind}:{name}"  # no name of a profile, which has no colon
 
 
 WriteKey = tuple[str, ...]
@@ -127,11 +134,15 @@ class Journal:
         self._pages().write_journal(_deleted(change), json.dumps(at), at)
         self._pages().prune_journal(_DELETED, at - _KEEP_SECONDS)
 
-    def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
-        """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days."""
-        prefix = f"{_DELETED}{namespace}/{profile}/"
-        rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
-        known = {key: at if isinstance(at, int | float) else now for key, at in rows.items()}
+    def deleted(self, namespace: str, profile: str, target: ChangeTarget, now: float) -> dict[str, float]:
+        """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days:
+        those of the object ``target``, whichever profile it had, and those noted of its ``profile``."""
+        known: dict[str, float] = {}
+        for whose in (profile, _object(target.kind, target.name)):
+            prefix = f"{_DELETED}{namespace}/{whose}/"
+            rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
+            for key, at in rows.items():
+                known[key] = max(known.get(key, 0.0), at if isinstance(at, int | float) else now)
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
 
     def paused(self, write: WriteKey, now: float, most: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
-from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection
+from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection, of_same_object
 from concertmaster.controller.changes.status import object_name
 from concertmaster.controller.changes.verifier import Verifier, marked
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -264,11 +264,12 @@ class Proposals:
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry
         runs, unsure = context.foresee(self._verifier.split_runs)
-        past = [PastChange(c.applied, c.restored) for c in context.changes if c.applied is not None]
-        deleted = self._writer.journal.deleted(entry.namespace, entry.name, context.now)
+        changes = of_same_object(context.changes, context.by_target, made)
+        past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
+        deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)
         past += [PastChange(at, at) for at in deleted.values()]
         why = "somebody deleted a change of this kind during its verification" if item.id in deleted else None
-        why = why or objection([c for c in context.changes if c.recommendation == item.id], context.now)
+        why = why or objection([c for c in changes if c.recommendation == item.id], context.now)
         return Situation(
             now=context.now,
             policy=context.policy,

@@ -18,7 +18,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.context import WorkflowContext, by_target
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
@@ -184,7 +184,7 @@ class Changes:
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # each plan compares with them, and they are few
+        in_flight, places = {c.uid: c for c in listed if c.phase in IN_FLIGHT}, by_target(listed)
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
         control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
@@ -197,7 +197,7 @@ class Changes:
             cycle.heartbeat("changes")
             context = WorkflowContext(
                 subject, subject.policy, mine, ledger, cycle.snapshot, facts, control.of(subject), cycle.policies, cycle.now,
-                cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
+                cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight, places,
             )  # fmt: skip
             self._follow(context, cycle)
             if not cycle.early:

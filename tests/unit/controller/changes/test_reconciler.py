@@ -1097,6 +1097,38 @@ def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool
     assert bed.cpu() == "1500m"
 
 
+def with_a_profile_of_ones_own(bed: Bed) -> None:
+    """It replaces the one that discovery created."""
+    spec = bed.client.objects[PROFILES.path("demo", "etl")]["spec"]
+    bed.delete(PROFILES, "etl")
+    bed.client.put(PROFILES, "demo", "mine", spec=spec)
+
+
+def test_whoever_deletes_a_change_is_also_asked_where_the_workflow_has_got_another_profile() -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.run()
+    assert bed.cpu() == "2"
+    with_a_profile_of_ones_own(bed)
+    bed.run(3 * HOUR)
+    bed.run()
+    assert (bed.one().profile, bed.one().phase, bed.cpu()) == ("mine", "Proposed", "2")
+
+
+def test_a_rejection_and_the_cooldown_hold_where_the_workflow_has_got_another_profile() -> None:
+    bed = applied()
+    bed.decide("Reject", bed.one().name)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
+    with_a_profile_of_ones_own(bed)
+    bed.run()
+    assert [c.profile for c in bed.all()] == ["etl"]  # the cooldown
+    bed.run(3 * HOUR)
+    bed.run()
+    assert [(c.profile, c.phase) for c in bed.all()] == [("etl", "Completed"), ("mine", "Proposed")]
+    assert bed.cpu() == "2"
+
+
 def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     bed = applied()
     bed.delete(CHANGES, bed.one().name)
