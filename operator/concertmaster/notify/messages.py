@@ -19,10 +19,13 @@ _TITLES = {
     NotifyEvent.OBJECTIVE_MISSED: "Objective missed",
     NotifyEvent.RUN_LATE: "Run late",
     NotifyEvent.APPROVAL_REQUIRED: "Change waiting for approval",
+    NotifyEvent.APPLIED: "Change applied",
+    NotifyEvent.KEPT: "Change verified and kept",
     NotifyEvent.ROLLED_BACK: "Change rolled back",
+    NotifyEvent.ORPHANED: "Change left to people",
     NotifyEvent.WEEKLY_DIGEST: "Weekly digest",
 }
-_CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.WEEKLY_DIGEST)
+_CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.APPLIED, NotifyEvent.KEPT, NotifyEvent.WEEKLY_DIGEST)
 _ALERT_LASTS = HOUR  # seconds: nothing tells Alertmanager that it is resolved
 MAX_TEXT = 3000
 

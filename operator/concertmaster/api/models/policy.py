@@ -79,8 +79,8 @@ class NotifySpec(ApiModel):
         default=tuple(NotifyEvent),
         min_length=1,
         max_length=10,
-        description="Events to send: slower runs, missed objectives, late runs, changes that wait for approval or were "
-        "rolled back, and a weekly digest. The same event is sent at most once a day.",
+        description="Events to send: slower runs, missed objectives, late runs, changes that wait for approval, were "
+        "applied, kept, rolled back or left to people, and a weekly digest. The same event is sent at most once a day.",
         examples=[["RunLate", "WeeklyDigest"]],
         json_schema_extra=schema(unique=True, default="all of them"),
     )

@@ -28,7 +28,10 @@ EVENTS = {
     "Missed": NotifyEvent.OBJECTIVE_MISSED,
     "RunLate": NotifyEvent.RUN_LATE,
     "ApprovalRequired": NotifyEvent.APPROVAL_REQUIRED,
+    "ChangeApplied": NotifyEvent.APPLIED,
+    "ChangeKept": NotifyEvent.KEPT,
     "ChangeRolledBack": NotifyEvent.ROLLED_BACK,
+    "ChangeOrphaned": NotifyEvent.ORPHANED,
 }
 """By the reason of the Event."""
 _SUBJECT = re.compile(r"^run (\S+) |^(\S+): ")

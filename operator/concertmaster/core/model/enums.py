@@ -160,7 +160,10 @@ class NotifyEvent(StrEnum):
     OBJECTIVE_MISSED = "ObjectiveMissed"
     RUN_LATE = "RunLate"
     APPROVAL_REQUIRED = "ApprovalRequired"
+    APPLIED = "Applied"
+    KEPT = "Kept"
     ROLLED_BACK = "RolledBack"
+    ORPHANED = "Orphaned"
     WEEKLY_DIGEST = "WeeklyDigest"
 
 

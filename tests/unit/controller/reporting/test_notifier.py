@@ -102,6 +102,19 @@ def test_only_events_that_were_asked_for_are_reported(harness: Harness) -> None:
     ]
 
 
+def test_each_step_of_a_change_is_reported_by_default(harness: Harness) -> None:
+    harness.bed.policy(notify=[{"receiver": "team"}])
+    harness.bed.run()
+    uid = next(e.uid for e in harness.bed.registry.snapshot().profiles)
+    for reason in ("ChangeApplied", "ChangeKept", "ChangeRolledBack", "ChangeOrphaned", "ChangeConflict"):
+        note = Note(ObjectRef(PROFILES, "demo", "etl", uid), EventType.NORMAL, reason, "etl-7f: because of that")
+        harness.notifier.note(note)
+    assert harness.reported() == [
+        ("team", event, "etl-7f")
+        for event in (NotifyEvent.APPLIED, NotifyEvent.KEPT, NotifyEvent.ROLLED_BACK, NotifyEvent.ORPHANED)
+    ]
+
+
 def test_a_regression_and_a_missed_objective_are_reported_once_they_are_in_the_status(harness: Harness) -> None:
     """From the analysis over the written status to the receiver, with the Events in between."""
     harness.bed.policy(notify=[{"receiver": "team", "events": ["Degraded", "ObjectiveMissed"]}])
