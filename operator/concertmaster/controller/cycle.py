@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -25,13 +25,14 @@ from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.cycle_log import CycleLog
-from concertmaster.controller.reporting.publisher import Publisher
+from concertmaster.controller.reporting.publisher import FAULTS, Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.shards import CLUSTER
 from concertmaster.core.units import HOUR
+from concertmaster.kube.writer import WriteOutcome
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
@@ -126,7 +127,7 @@ class Cycle:
         self._tidy(subjects, now, record)
         self._finish(record, tally, snapshot, subjects, begun)
         give_back(worked=tally.analyzed > 0)
-        return self._assessor.again or self._collector.more
+        return self._collector.more or (self._assessor.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
@@ -269,6 +270,11 @@ class Cycle:
             queries=sum(r.queries for r in self._collector.reports.values()),
             **more,
         )
+
+
+def _in_vain(writes: Mapping[str, int]) -> bool:
+    """Whether statuses were sent and none was stored: at once, the next cycle would fare no better."""
+    return any(writes[outcome] for outcome in FAULTS) and not writes[WriteOutcome.WRITTEN]
 
 
 def _batches(items: Iterator[_T], size: int) -> Iterator[list[_T]]:

@@ -9,8 +9,10 @@ import pytest
 
 from concertmaster.controller.discovery import definitions
 from concertmaster.controller.discovery.time_shares import SHARE
+from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.core.model import WorkflowKey
-from concertmaster.kube.objects import NAMESPACES
+from concertmaster.kube.errors import Rejected
+from concertmaster.kube.objects import NAMESPACES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, report, run
 
 MANY = [f"large-{n}" for n in range(6)]
@@ -178,3 +180,46 @@ def test_an_analysis_is_not_lost_where_its_status_waits() -> None:
     assert cycles >= len(MANY)
     assert sorted(analyzed(bed)) == sorted([*MANY, "etl"]), "each was analysed once"
     assert {bed.state(name=name)["Ready"] for name in MANY} == {("True", "Analyzed")}
+
+
+def _refuse(bed: Bed, names: list[str]) -> None:
+    """Let the API server refuse the statuses of these profiles, as an outdated schema of their kind does."""
+    paths = {f"{PROFILES.path('demo', name)}/status" for name in names}
+
+    def refused(method: str, path: str) -> None:
+        if method == "PATCH" and path in paths:
+            raise Rejected("unknown field", status=422, reason="Invalid")
+
+    bed.client.on_request = refused
+
+
+def test_statuses_that_the_server_refuses_begin_no_cycle_after_the_other() -> None:
+    """The next one at once would make the same analyses for the same refusals, for as long as the schema is outdated."""
+    bed = _made(seconds_per_write=SHARE / 2)
+    _refuse(bed, MANY)
+    cycles = 1
+    while bed.run(seconds=2.0):
+        cycles += 1
+        assert cycles < 10
+    assert bed.state(namespace="other")["Ready"] == ("True", "Analyzed")
+
+
+def test_statuses_that_the_server_refuses_take_no_turn_of_others() -> None:
+    bed = _made(seconds_per_write=SHARE / 2)
+    _refuse(bed, MANY[:4])
+    for _ in range(4):
+        bed.run(seconds=INTERVAL)
+    assert {bed.state(name=name).get("Ready") for name in MANY[4:]} == {("True", "Analyzed")}
+
+
+def test_workflows_are_compared_as_soon_as_all_were_analysed_although_statuses_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[float] = []
+    monkeypatch.setattr(FleetIndex, "settle", lambda _, now: compared.append(now) or False)
+    bed = _made(seconds_per_write=SHARE / 2)
+    _refuse(bed, MANY)
+    for cycle in range(6):
+        bed.run(seconds=INTERVAL)
+        assert bool(compared) is (len(bed.analyzer.cases) >= len(MANY) + 1), cycle
+    assert len(compared) == 4, "in each cycle, although some waits in each"

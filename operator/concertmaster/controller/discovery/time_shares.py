@@ -31,14 +31,14 @@ class TimeShares:
         self._seconds_per_write = seconds_per_write
         self._taken: defaultdict[str, float] = defaultdict(float)
         self._writing: defaultdict[str, float] = defaultdict(float)  # beside the above: others are analysed meanwhile
-        self._first: frozenset[str] = frozenset()
+        self._first: dict[str, int] = {}  # in how many cycles each that waited has done so, by uid
         self._waiting: dict[str, str] = {}  # namespace by uid
 
     def begin(self) -> None:
-        """A cycle begins. Those that waited in the last one come first."""
+        """A cycle begins. Those that have waited for longest come first."""
         self._taken.clear()
         self._writing.clear()
-        self._first, self._waiting = frozenset(self._waiting), {}
+        self._first, self._waiting = {uid: self._first.get(uid, 0) + 1 for uid in self._waiting}, {}
 
     @property
     def resumes(self) -> bool:
@@ -46,8 +46,9 @@ class TimeShares:
         return bool(self._first)
 
     def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
-        """Subjects whose profile waited in the last cycle first; the others keep their order."""
-        return sorted(items, key=lambda item: of(item).uid not in self._first)
+        """Subjects whose profile has waited for longest first: statuses that the server refuses are tried again and again,
+        and others must not wait for them. Those that waited alike keep their order."""
+        return sorted(items, key=lambda item: -self._first.get(of(item).uid, 0))
 
     @contextmanager
     def taking(self, profile: Entry) -> Iterator[None]:

@@ -86,8 +86,7 @@ class Assessor:
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
         self._first, self._seen = FirstReading(), LiveRunsReport()
-        self._outputs = outputs or Outputs(history)
-        self._fleet = FleetIndex()
+        self._outputs, self._fleet = outputs or Outputs(history), FleetIndex()
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass found a reason for another one at once
@@ -163,7 +162,8 @@ class Assessor:
                 self.memory.published(subject.entry, subject.entry.status)
         self._control = None  # with the runs that it read
         heartbeat("fleet")
-        self.again = bool(self.shares.waiting) or (not reading and self._fleet.settle(now))
+        early = reading or any(self.shares.waits(s.entry) and self.memory.get(s.entry.uid) is None for s in subjects)
+        self.again = (not early and self._fleet.settle(now)) or bool(self.shares.waiting)
 
     def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
         """Whether its turn comes in one of the next cycles; its status stays until then."""

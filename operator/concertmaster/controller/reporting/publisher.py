@@ -15,7 +15,7 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.events import EventRecorder, Note
 from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, WriteOutcome
 
-_FAULTS = (WriteOutcome.FAILED, WriteOutcome.REJECTED, WriteOutcome.TOO_LARGE)
+FAULTS = (WriteOutcome.FAILED, WriteOutcome.REJECTED, WriteOutcome.TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Publisher:
             if result.outcome is WriteOutcome.WRITTEN:
                 entry = batch.entries[result.ref.uid]
                 self._remember(entry, self._registry.wrote(entry.ref, result.status, result.version))
-            elif result.outcome in _FAULTS:
+            elif result.outcome in FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
         seconds = perf_counter() - begun
         self._telemetry.stage_seconds.labels("write").observe(seconds)
