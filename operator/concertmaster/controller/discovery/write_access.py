@@ -7,6 +7,8 @@ in it already would lose their rights.
 
 from __future__ import annotations
 
+import re
+
 from concertmaster.api.conditions import ConditionDocument, ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.discovery.policies import MAX_REVIEWS, PolicyFacts
@@ -55,9 +57,12 @@ def granted(condition: ConditionDocument | None, right: Right) -> bool | None:
     says nothing, as in mode Recommend."""
     if condition is None or condition.get("reason") not in (Reason.GRANTED, Reason.DENIED):
         return None
+    if condition["reason"] == Reason.GRANTED:
+        return True
     message = str(condition.get("message"))
-    # Of many denied rights the message names the first.
-    return condition["reason"] == Reason.GRANTED or not (str(right) in message or " more" in message)
+    if re.search(rf"{re.escape(str(right))}(?![\w-])", message):  # namespace team is not team-b
+        return False
+    return None if " more" in message else True  # of many denied rights the message names the first
 
 
 def _is(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
