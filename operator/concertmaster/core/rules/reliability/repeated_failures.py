@@ -179,9 +179,10 @@ def repeated(
     for step in dict.fromkeys(s for own in culprits.values() for s in own):
         failed = [_failed_at(step, r, culprits) for r in ended]
         flags = [own is True for own in failed]
-        at = rise(failed, published=step in published)
-        if at is not None and _ended(failed[at:], ended[at:]):
-            continue
+        likely = rise(failed, published=True)
+        if likely is not None and _ended(failed[likely:], ended[likely:]):
+            continue  # published or not: else it would be withdrawn, and published again by the next analysis
+        at = likely if step in published else rise(failed)
         own = attempts.get(step, Attempts())
         begin = at if at is not None else _fall(flags)
         recent = flags[begin:]

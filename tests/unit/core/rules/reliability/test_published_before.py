@@ -16,12 +16,14 @@ from tests.support.core.scenarios import etl
 EVERY_FOUR_HOURS = 14 * 86400 / 84
 
 
-def failing(fails: Collection[int]) -> Scenario:
-    """84 runs in two weeks, of which these fail at ``transform``."""
+def failing(fails: Collection[int], failures: tuple[tuple[float, str], ...] = ()) -> Scenario:
+    """84 runs in two weeks, of which these fail at ``transform``, after these failures of earlier attempts."""
     value = noise()
 
     def work(i: int) -> Work:
-        return {"extract": value(60), "transform": Pod(value(300), fails="Error" if i in fails else None)}
+        seconds = value(300)
+        own = Pod(seconds, failures=failures, fails="Error") if i in fails else Pod(seconds)
+        return {"extract": value(60), "transform": own}
 
     return scenario(etl(), 84, work, every=EVERY_FOUR_HOURS)
 
@@ -66,6 +68,15 @@ def test_failures_end_with_three_days_without_any(last: int, stays: bool) -> Non
     working days only would come and go each week."""
     of = failing(range(40, last + 1, 2))
     assert recommended(of, "failing-step", ("failing-step.transform",)) == ["failing-step.transform"] * stays
+
+
+def test_what_is_over_does_not_come_back_as_failures_that_retries_do_not_help() -> None:
+    """Too old for a new increase, and clear enough for one that was published, which has ended: once withdrawn, it would be
+    published again by the analysis after it."""
+    fails = {14, 27, 30, 33, 40, 41, 43, 45, 46, 47, 48, 51, 57, 59, 61}
+    of = failing(fails, failures=((200.0, "Error"), (200.0, "Error")))
+    assert recommended(of, "failing-step", ("failing-step.transform",)) == []
+    assert recommended(of, "failing-step", ()) == []
 
 
 def test_a_regression_stays_until_it_is_less_than_seven_tenths_of_the_least_increase() -> None:
