@@ -237,9 +237,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
     findings = list(_findings(evidence, least))
-    published = evidence.published_about(RULE.name)
-    if published and not findings:  # near the threshold, single runs would make it come and go
-        findings = [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in published]
+    missing = evidence.published_about(RULE.name) - {f.step or "" for f in findings}
+    if missing:  # near the threshold, single runs would make it come and go
+        findings += [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in missing]
     yield from findings
 
 

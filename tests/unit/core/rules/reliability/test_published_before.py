@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
 from tests.support.builders import NOW
-from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import etl
 
 EVERY_FOUR_HOURS = 14 * 86400 / 84
@@ -85,3 +86,21 @@ def test_a_regression_stays_until_it_is_less_than_seven_tenths_of_the_least_incr
     assert recommended(of, "degradation", ("degradation.transform",)) == ["degradation.transform"]
     assert recommended(of, "degradation", ("degradation.load",)) == []
     assert recommended(slower(1.05), "degradation", ("degradation.transform",)) == []
+
+
+def test_a_published_regression_of_a_step_stays_beside_a_greater_one() -> None:
+    """Some runs rebuild, others audit. Since the 61st run ``audit`` makes its runs a tenth longer, a little less than a new
+    regression must, and ``rebuild`` takes half as long again."""
+    value, chance = noise(spread=0.02), random.Random(0)
+    flow = argo(task("scan"), task("rebuild", "scan"), task("audit", "scan"), task("publish", "rebuild", "audit"))
+
+    def work(i: int) -> Work:
+        kind, late = chance.random(), i >= 60
+        own = {"rebuild": value(900 if late else 600)} if kind < 0.4 else {}
+        own = {"audit": value(1000 if late else 900)} if 0.4 <= kind < 0.7 else own
+        return {"scan": value(100), **own, "publish": value(50)}
+
+    of = scenario(flow, 120, work, every=3 * 3600.0)
+    assert recommended(of, "degradation", ()) == ["degradation.rebuild"]
+    both = {"degradation.rebuild", "degradation.audit"}
+    assert set(recommended(of, "degradation", both)) == both
