@@ -22,6 +22,7 @@ from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
+from concertmaster.core.changes.verification.start_times import StartTimes, observed
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy
@@ -77,22 +78,29 @@ class WorkflowContext:
         """When the metrics source saw no pods (unix seconds)."""
         return self.report.outages if self.report is not None else ()
 
-    def seconds_read(self, moment: float) -> float:
-        """How many seconds since ``moment`` (unix seconds) the metrics source was read for: neither its outages count, nor
-        what is not read yet, nor what the operator's clock is ahead."""
-        ahead = max(0.0, self.report.clock_ahead) if self.report is not None else 0.0
-        return seconds_outside(self.outages, moment, (self.data_until or moment) - ahead)
+    @property
+    def ahead(self) -> float:
+        """How many seconds the operator's clock is ahead of the metrics source's."""
+        return max(0.0, self.report.clock_ahead) if self.report is not None else 0.0
 
-    def edited(self, change: WorkflowChangeView) -> float:
-        """When the spec of the workflow's object, or of one that starts it, was written last since ``change`` (unix seconds,
-        0: not at all): until then it may have been suspended, or have had another schedule."""
+    def seconds_read(self, moment: float, idle: Sequence[tuple[float, float]]) -> float:
+        """How many seconds since ``moment`` (unix seconds) the metrics source was read for: neither its outages count, nor
+        spans that were ``idle``, nor what is not read yet, nor what the operator's clock is ahead."""
+        return seconds_outside((*self.outages, *idle), moment, (self.data_until or moment) - self.ahead)
+
+    def start_times(
+        self, before: StartTimes | None, change: WorkflowChangeView, definition: WorkflowDefinition
+    ) -> StartTimes:
+        """When the workflow could be started since ``change``, by its own object and those that start it."""
         target, ref = self.subject.target, self.workflow_ref
-        before = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
-        present = ((self.listed() or {}).get("metadata") or {}).get("generation")
-        if change.task is None and isinstance(before, int) and isinstance(present, int) and present <= before + 1:
-            target = None  # whoever owns its spec may write an annotation every minute, which dates it as well
         starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
-        return max([t.written[1] for t in (target, *starters) if t is not None], default=0.0)
+        present = _generation(self.listed())
+        planned = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
+        if change.task is None and isinstance(planned, int) and present is not None and present <= planned + 1:
+            target = None  # whoever owns its spec may write an annotation every minute, which dates it as well
+        edited = max([t.written[1] for t in (target, *starters) if t is not None], default=0.0)
+        edition = (present, *(_generation(t.unpack()) for t in starters))
+        return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
 
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be
@@ -159,6 +167,11 @@ class WorkflowContext:
             return False
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
         return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace, name)
+
+
+def _generation(raw: Mapping[str, Any] | None) -> int | None:
+    found = ((raw or {}).get("metadata") or {}).get("generation")
+    return found if isinstance(found, int) else None
 
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:

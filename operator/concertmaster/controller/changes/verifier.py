@@ -33,6 +33,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, re
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
+from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
@@ -40,11 +41,13 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
+from concertmaster.core.units import DAY
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
+_FORGOTTEN = 2 * DAY  # seconds after which a change that was not examined again is forgotten: a cycle may take one
 
 
 class Verifier:
@@ -55,6 +58,7 @@ class Verifier:
         self._apply = apply
         self._rollback = rollback
         self._history = history
+        self._times: dict[str, StartTimes] = {}  # of changes, by uid
         self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are requested later in this cycle
 
     def follow(
@@ -169,10 +173,13 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
-        until, alike = context.data_until or applied, max(applied, context.edited(change))
-        silence = silent(runs, definition, applied=alike, until=until, blind=context.outages)
-        rests = definition.suspended and all((r.start or 0.0) < alike for r in runs.after)  # others are started by hand
-        age = 0.0 if rests else context.seconds_read(alike)
+        self._times = {uid: seen for uid, seen in self._times.items() if context.now - seen.at < _FORGOTTEN}
+        times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
+        until, alike = context.data_until or applied, max(applied, times.since)
+        silence = silent(runs, definition, applied=alike, until=until, blind=(*context.outages, *times.gaps))
+        # Runs that a person starts count while the schedule is suspended.
+        idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
+        age = context.seconds_read(alike, idle)
         result = verify(
             change.aim,
             runs,

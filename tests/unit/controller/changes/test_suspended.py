@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -68,3 +69,40 @@ def test_a_suspended_workflow_that_people_start_is_verified_for_no_longer_than_o
     later(bed, 3)
     bed.run(4 * DAY)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
+
+
+def test_refused_pods_of_a_workflow_that_is_suspended_every_night_are_noticed() -> None:
+    """No span between two edits holds two starts of its schedule, but all of them together do."""
+    bed = applied()
+    at = datetime.fromtimestamp(bed.now + 6 * HOUR, UTC)
+    edit(bed, "schedule", f"{at.minute} {at.hour} * * *")
+    bed.run(60)
+    for _ in range(4):
+        bed.run(12 * HOUR)
+        edit(bed, "suspend", True)
+        bed.run(12 * HOUR)
+        edit(bed, "suspend", False)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_a_verification_ends_although_its_workflow_is_suspended_now_and_then() -> None:
+    bed = applied(verify={"maxAge": "2d", "onInconclusive": "Restore"})
+    later(bed, 3)
+    for day in range(5):
+        assert (bed.one().phase == "Verifying") is (day < 4)
+        bed.run(12 * HOUR)
+        edit(bed, "suspend", True)
+        bed.run(12 * HOUR)
+        edit(bed, "suspend", False)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
+
+
+def test_an_annotation_renewed_after_an_edit_hides_no_refused_pods() -> None:
+    bed = applied()
+    edit(bed, "suspend", True)
+    bed.run(HOUR)
+    edit(bed, "suspend", False)
+    for cycle in range(8):
+        edit(bed, "annotations", {"checked": str(cycle)}, "metadata")
+        bed.run(HOUR / 2)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")

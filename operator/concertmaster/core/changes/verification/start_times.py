@@ -1,0 +1,46 @@
+"""When a workflow could be started since a change: not while it was suspended, nor before its schedule was written.
+
+An edit alone does not tell: the date of an object's spec is also that of an annotation by its owner, and what suspends a
+workflow every night would let its verification begin anew every day. So its state is compared from cycle to cycle; a new
+process, which has seen none, begins with the last edit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from concertmaster.core.model import WorkflowDefinition
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimes:
+    """What is known ``at`` a moment. ``since``: when the present schedule was written, or may have been; ``gaps``: spans
+    after it in which the workflow was suspended, or may have been. ``edition`` is another one after each edit of the objects
+    that define and start the workflow. Times are unix seconds."""
+
+    at: float
+    since: float
+    schedule: tuple[str | None, str | None]
+    edition: tuple[object, ...]
+    gaps: tuple[Span, ...] = ()
+
+
+def observed(
+    before: StartTimes | None, definition: WorkflowDefinition, edition: tuple[object, ...], *, edited: float, now: float
+) -> StartTimes:
+    """What is known ``now``, with what was known ``before`` (None: nothing); ``edited``: when the objects may have been
+    edited last."""
+    schedule = definition.schedule, definition.schedule_time_zone
+    if before is None or before.schedule != schedule or now < before.at:
+        return StartTimes(now, edited, schedule, edition, ((min(edited, now), now),) if definition.suspended else ())
+    gaps, begin, end = before.gaps, before.at, before.at
+    still = bool(gaps) and gaps[-1][1] >= before.at
+    if edition != before.edition:
+        begin, end = (begin, max(end, edited)) if still or not definition.suspended else (max(begin, edited), end)
+    if definition.suspended:
+        end = now
+    if end > begin:
+        gaps = (*gaps[:-1], (gaps[-1][0], end)) if still else (*gaps, (begin, end))
+    return replace(before, at=now, edition=edition, gaps=gaps)
