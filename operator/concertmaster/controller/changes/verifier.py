@@ -41,12 +41,13 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
-from concertmaster.core.units import DAY
+from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
+_BEHIND = 6 * HOUR  # seconds: runs of so long ago are still being read
 _FORGOTTEN = 2 * DAY  # seconds after which a change that was not examined again is forgotten: a cycle may take one
 
 
@@ -164,9 +165,9 @@ class Verifier:
         if change.fingerprint is None and definition.fingerprint is not None:
             change = self._writer.carry_out(change, marked(change, definition.fingerprint), context.now) or change
         settings = scheduled(context.policy.apply.verify, definition, context.now)
-        touched = context.data_until is not None and self.touched(
-            context, change, definition
-        )  # a new process reads first
+        # A new process reads first, and days of an absence one after the other.
+        behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
+        touched = not behind and self.touched(context, change, definition)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change)
         steps = changed_steps(change, definition, runs)

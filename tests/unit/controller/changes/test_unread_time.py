@@ -63,6 +63,20 @@ def test_a_new_process_reads_before_it_ends_a_verification_for_an_edit_of_the_te
     assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Completed", 4)
 
 
+def test_an_edit_ends_no_verification_before_all_of_a_long_absence_is_read() -> None:
+    """One cycle reads two days of it."""
+    bed, _ = three_runs_after()
+    bed.start()
+    bed.runs(3, seed=9)
+    bed.data_until = bed.now - 2 * HOUR
+    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
+    bed.run(3 * DAY)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.data_until = None
+    bed.run(60.0)
+    assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Completed", 6)
+
+
 def test_a_clock_that_is_ahead_ends_no_verification() -> None:
     bed, _ = three_runs_after()
     bed.clock_ahead = 30 * DAY
