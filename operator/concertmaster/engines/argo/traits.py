@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from concertmaster.core.model import EngineTraits, ObjectKind
 
@@ -19,7 +20,7 @@ _FIELDS = (
 _QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
 # A field of a pod other than those that hold resources, with a parameter as its value.
 _ELSEWHERE = re.compile(
-    r"(?:(?P<quote>[\"'])|(?<![\"'\w.-]))(?!(?:containers|initContainers|ephemeralContainers|resources|spec)\b)[A-Za-z][\w./-]*"
+    r"(?:(?P<quote>[\"'])|(?<![\"'\w./-]))(?!(?:containers|initContainers|ephemeralContainers|resources|spec)\b)[A-Za-z][\w./-]*"
     r"(?(quote)(?P=quote))\s*:\s*\{\{[^{}]*\}\}(?=\s*(?:[,}\]]|$))",
     re.MULTILINE,
 )
@@ -52,6 +53,9 @@ def sets_resources(patch: object) -> str | None:
     """Whether a podSpecPatch "sets" resources, or "may set" them: one that a parameter stands for is only known at run time,
     as in the workflows that Kubeflow Pipelines compiles. A parameter in quotes is a value, and so is one that stands for
     seconds or a node selector: neither sets anything else."""
-    if not isinstance(patch, str):
-        return None
+    return _sets_resources(patch) if isinstance(patch, str) else None
+
+
+@lru_cache(maxsize=8)  # a workflow's own is asked for each of its templates
+def _sets_resources(patch: str) -> str | None:
     return "sets" if "resources" in patch else "may set" if "{{" in _QUOTED.sub("", _ELSEWHERE.sub("", patch)) else None

@@ -12,6 +12,7 @@ from concertmaster.engines import define
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.engines.argo.engine import patches_pods
 from concertmaster.engines.argo.items import item_name
+from concertmaster.engines.argo.traits import sets_resources
 from concertmaster.engines.common.manifest import Unreadable
 from tests.support.counting import all_calls
 from tests.support.engines.argo_oracle import leaf, template
@@ -512,6 +513,12 @@ def test_a_pod_spec_patch_that_is_only_known_at_run_time_may_set_resources(patch
         ("podSpecPatch may set resources of template run: it is applied last, change it there.",) if may else ()
     )
     assert patches_pods(template("etl", {"templates": list(templates)})) is may
+
+
+@pytest.mark.parametrize("text", ["a/", "/a", "a.", '"a', "a:{{", "a: {{x}} "])
+def test_a_pod_spec_patch_of_a_megabyte_is_read_in_proportion_to_its_length(text: str) -> None:
+    """Looked at again from each of its words, the first one took hours."""
+    assert sets_resources("{{" + text * (1_000_000 // len(text))) == "may set"
 
 
 def test_of_two_exit_handlers_the_older_field_comes_first() -> None:

@@ -225,6 +225,14 @@ def test_what_many_steps_share_is_read_once() -> None:
     }
 
 
+def test_a_long_patch_of_all_pods_is_read_once_for_thousands_of_templates() -> None:
+    """Read for each of them, it took minutes."""
+    leaves = [{**LEAF, "name": f"leaf{i}"} for i in range(1_500)]
+    main = dag("main", *(task(f"t{i}", f"leaf{i}") for i in range(1_500)))
+    graph = defined(workflow([*leaves, main], podSpecPatch="{{x}}" + "a: {{x}} " * 70_000)).graph
+    assert len(graph.steps) == 1_500
+
+
 def test_a_task_that_thousands_of_pipeline_tasks_run_has_few_containers() -> None:
     steps = [{"name": f"s{i}", "image": "x"} for i in range(2_000)]
     rows = [{"name": f"t{i}", "taskRef": {"name": "wide"}} for i in range(300)]
