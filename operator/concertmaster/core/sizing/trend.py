@@ -100,7 +100,10 @@ def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
     off = _off_line(y)
     if float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
         return None
-    return max(0.0, float(np.median(differences))) / differences.size if _signed_rank_z(differences) > z else 0.0
+    if not _signed_rank_z(differences) > z:
+        return 0.0
+    weeks = float(when[-1] - when[0]) / WEEK  # not by pairs a week, of which there are fewer beside days without runs
+    return max(0.0, float(np.median(differences))) * weeks / (when.size - 1.0)
 
 
 def _signed_rank_z(differences: Floats) -> float:

@@ -32,6 +32,28 @@ def test_growth_beside_weekdays_is_found_with_its_rate(a_day: int) -> None:
     assert all(0.02 < growth < 0.04 for growth in found)
 
 
+@pytest.mark.parametrize("without", [(1, 4), (8, 11)])
+def test_days_without_runs_make_no_growth_faster(without: tuple[int, int]) -> None:
+    """A week then has fewer runs that are compared with one a week before, in the same time."""
+    rng = np.random.default_rng(4)
+    found = []
+    for first in range(7):
+        peaks, times = series(rng, 14, 6, 0.03, first)
+        day = (times - times[0]) / DAY
+        kept = (day < without[0]) | (day >= without[1])
+        growth = weekly_growth(np.log(peaks[kept]), times[kept], Z) or 0.0
+        found.append(growth * (kept.sum() - 1) / day[-1])
+    assert np.mean(found) == pytest.approx(0.03, rel=0.1)
+
+
+def test_a_few_runs_of_months_ago_make_no_growth_faster() -> None:
+    peaks, times = series(np.random.default_rng(5), 14, 6, 0.03)
+    before = times[0] - 7 * DAY * np.arange(9, 3, -1)
+    growth = weekly_growth(np.log(peaks), times, Z)
+    assert growth == weekly_growth(np.log(np.concatenate([peaks[:6], peaks])), np.concatenate([before, times]), Z)
+    assert growth is not None and growth > 0.0
+
+
 def test_a_week_that_rises_is_no_growth() -> None:
     rng = np.random.default_rng(1)
     cases = [series(rng, 14, 6, 0.0, week=WEEK[::-1]) for _ in range(300)]
