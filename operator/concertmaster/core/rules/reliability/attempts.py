@@ -46,7 +46,8 @@ class RetryOutcomes(NamedTuple):
 class Attempts:
     """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``.
     ``failed``: for each run with the step, oldest first, whether an item failed for good (None: that was not seen).
-    ``retries`` are those whose end was seen, ``unseen_retries`` the others."""
+    ``retries`` are those whose end was seen, ``unseen_retries`` the others. ``spared``: runs that were left out by
+    ``lost_by``."""
 
     chains: list[AttemptChain] = field(default_factory=list)
     runs: list[RunItems] = field(default_factory=list)  # with the step, oldest first
@@ -59,6 +60,7 @@ class Attempts:
     seconds: float = 0.0
     failed: list[bool | None] = field(default_factory=list)
     first: Counter[FailureClass | None] = field(default_factory=Counter)  # see ``lost_to``
+    spared: int = 0
 
     @property
     def width(self) -> float:
@@ -192,5 +194,8 @@ def lost_by(runs: tuple[RunRecord, ...], attempts: Mapping[str, Attempts]) -> di
             for e in last_attempts(run.steps):
                 if e.outcome is Outcome.FAILED and e.step in attempts:
                     spared.setdefault(e.step, set()).add(run.run)
-    kept = {step: collect(tuple(r for r in runs if r.run not in names), (step,)) for step, names in spared.items()}
-    return {step: kept[step].get(step, Attempts()) if step in kept else own for step, own in attempts.items()}
+    found = dict(attempts)
+    for step, names in spared.items():
+        found[step] = collect(tuple(r for r in runs if r.run not in names), (step,)).get(step, Attempts())
+        found[step].spared = len(names)
+    return found

@@ -71,7 +71,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
         may = own.lost - passes - own.lost_to(_results(evidence))
     runs_now, rescued = 1.0 - failed_runs / len(own.runs), rescued_runs(own.runs, recommended)
     success, most = (runs_now + rescued * (passes + part * may) / len(own.runs) for part in (HALF, 1.0))
-    some = " that have it" if len(own.runs) < len(evidence.rows.undisturbed) else ""
+    some = " that have it" if len(own.runs) + own.spared < len(evidence.rows.undisturbed) else ""
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
         if recommended.like is None
@@ -107,6 +107,7 @@ def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit,
             f"{limit} is the smallest limit with which {text.percent(goal.executions, 2)} of executions succeed, as required"
             f" for {goal.why}",
             *(["failures of the program are results of the tests and not counted"] if passes + may < own.lost else []),
+            *([f"left out: {text.count(own.spared, 'run')} that succeeded although it failed"] if own.spared else []),
             *_memory_note(own),
         ),
     )

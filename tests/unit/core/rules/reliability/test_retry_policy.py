@@ -304,6 +304,9 @@ def test_failures_that_fail_no_run_are_no_reason_to_retry(of: dict[str, Any]) ->
     item = replace(made, runs=tuple(mixed)).one("retry-policy")
     failed = sum(run.outcome is Outcome.FAILED for run in mixed)
     assert f"about {text.percent(failed / 100)} of the runs keep failing" in item.otherwise
+    spared = sum(run.outcome is Outcome.FAILED and i % 2 for i, run in enumerate(made.runs))
+    assert f"left out: {spared} runs that succeeded although it failed" in item.evidence
+    assert "that have it" not in item.expected
 
 
 def test_retries_that_never_help_are_taken_away() -> None:
