@@ -73,11 +73,12 @@ def part(start: str, end: str) -> list[Step]:
 
 
 def runs(volume: Path) -> int:
-    """Runs in the history file; 0 where there is none yet."""
+    """Runs in the history file; 0 where there is none yet, or its operator is about to make its tables."""
     if not (volume / "history.db").exists():
         return 0
     with closing(sqlite3.connect(f"file:{volume / 'history.db'}?mode=ro", uri=True)) as db:
-        return int(db.execute("SELECT count(*) FROM executions").fetchone()[0])
+        made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'executions'").fetchone()
+        return int(db.execute("SELECT count(*) FROM executions").fetchone()[0]) if made else 0
 
 
 @pytest.fixture
