@@ -198,7 +198,10 @@ def of_same_object(
     own: Sequence[WorkflowChangeView], places: Mapping[Place, Sequence[WorkflowChangeView]], made: Plan
 ) -> list[WorkflowChangeView]:
     """The profile's ``own`` changes, and those of the object of a plan that were made for another profile: one of people's
-    own replaces what discovery created, and what they were against stays so. ``places``: see ``by_target``."""
+    own replaces what discovery created, and what they were against stays so. A Task is that of other workflows too.
+    ``places``: see ``by_target``."""
+    if made.target.kind == TASK:
+        return list(own)
     others = places.get((made.namespace, made.target.kind, made.target.name), ())
     return [*own, *(c for c in others if c.profile != made.profile)]
 

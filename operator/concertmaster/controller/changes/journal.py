@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from concertmaster.core.changes.plan import ChangeTarget
+from concertmaster.core.model import TASK
 from concertmaster.core.units import DAY
 
 _IN_PROGRESS = "change/"
@@ -26,9 +27,10 @@ _KEEP_PROPOSAL_SECONDS = 90 * DAY  # a proposal that is decided later must be th
 
 
 def _deleted(change: Mapping[str, Any]) -> str:
-    """The key of the note about it, by what it changed, which may get another profile."""
+    """The key of the note about it: by what it changed, which may get another profile; a Task is that of others, too."""
     spec, target = change["spec"], ((change.get("status") or {}).get("plan") or {}).get("target") or {}
-    whose = _object(target["kind"], target["name"]) if "name" in target else spec["profileRef"]["name"]
+    named = "name" in target and target["kind"] != TASK
+    whose = _object(target["kind"], target["name"]) if named else spec["profileRef"]["name"]
     return f"{_DELETED}{change['metadata']['namespace']}/{whose}/{spec['recommendation']}"
 
 
