@@ -215,6 +215,7 @@ class Cycle:
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
+            record.problems += outcome.tally.notes  # of what namespaces do not let it write, no failure of the cycle
             self._telemetry.changes.observe(outcome.tally)
         return outcome
 

@@ -209,6 +209,7 @@ class Bed:
         self.client.put(PROFILES, "demo", "etl", spec=spec)
         self.client.put(NAMESPACES, None, "demo")
         self.problems: list[str] = []
+        self.notes: list[str] = []  # of these, what fails no cycle
         self.blocked: Mapping[PolicyRef, Mapping[str, int]] = {}
         self.obstacles: Mapping[PolicyRef, Sequence[str]] = {}
         self.metrics = ChangesTelemetry(CollectorRegistry())
@@ -282,6 +283,8 @@ class Bed:
         if outcome.tally is not None:
             self.blocked, self.obstacles = outcome.tally.blocked, outcome.tally.obstacles
             self.metrics.observe(outcome.tally)
+            self.notes = outcome.tally.notes
+            self.problems += self.notes
         return {str(k): v for k, v in outcome.in_flight.items()}
 
     # --- inspection

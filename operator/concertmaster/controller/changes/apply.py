@@ -108,7 +108,8 @@ class Apply:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:
             why = f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}"
-            self._writer.problems.append(why)
+            theirs = isinstance(error, Denied | Rejected | Undecided | Forbidden)
+            (self._writer.tally.notes if theirs else self._writer.problems).append(why)
             if isinstance(error, Denied | Rejected | Undecided):
                 why = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
                 self._writer.noted(partial(journal.note_refused, write, now, MINUTE, MAX_PAUSE, why))

@@ -14,7 +14,7 @@ from typing import Any
 from concertmaster.controller.changes.context import scope_of
 from concertmaster.controller.changes.journal import BegunChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
-from concertmaster.controller.changes.rollback import write_back
+from concertmaster.controller.changes.rollback import NOT_TAKEN, write_back
 from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
@@ -145,7 +145,8 @@ class Recovery:
             return True
         result = write_back(self._writer, change, raw, now)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
-            self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
+            note = f"{change.ref} was deleted and is not rolled back yet: {result.message}"
+            (self._writer.tally.wait if result.outcome in NOT_TAKEN else self._writer.problems.append)(note)
             return False
         self._writer.tally.restored[RollbackReason.DELETED] += 1
         text = "it was deleted during its verification, so the change was rolled back"

@@ -14,6 +14,9 @@ from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult
 
+NOT_TAKEN = (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED)
+"""Rights, admission or a limit of the namespace keep it from being written."""
+
 
 def write_back(
     writer: ChangeWriter,
@@ -61,9 +64,12 @@ class Rollback:
             elif result.outcome is PatchOutcome.GONE:
                 end = conflict("the target was deleted; there is nothing to roll back", applied=True)
             else:
-                self._writer.problems.append(f"{announced.ref} is not rolled back yet: {result.message}")
-                if result.outcome in (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED):
+                note = f"{announced.ref} is not rolled back yet: {result.message}"
+                if result.outcome in NOT_TAKEN:
+                    self._writer.tally.wait(note)
                     end = written.refused(why, result.message, announced.undo())
+                else:
+                    self._writer.problems.append(note)
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
     def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:

@@ -28,7 +28,8 @@ class Tally:
     """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written,
     ``blocked`` the same by policy and by the first of the checks; ``obstacles`` are sentences on those whose object cannot
     be created, by policy; ``seconds`` are those from the write of a change to its verdict; ``unreadable`` counts entries of
-    the journal."""
+    the journal, ``waiting`` rollbacks that the API server does not take. ``notes`` are sentences on writes that it does not
+    take for a reason in their namespace, which is no failure of the cycle."""
 
     proposed: int = 0
     applied: int = 0
@@ -40,9 +41,16 @@ class Tally:
     in_flight: Counter[str] = field(default_factory=Counter)
     orphaned: int = 0
     unreadable: int = 0
+    waiting: int = 0
+    notes: list[str] = field(default_factory=list)
     blocked: dict[PolicyRef, Counter[str]] = field(default_factory=dict)
     obstacles: dict[PolicyRef, list[str]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+
+    def wait(self, note: str) -> None:
+        """Count a rollback that waits for somebody."""
+        self.waiting += 1
+        self.notes.append(note)
 
     def record(self, before: WorkflowChangeView, after: WorkflowChangeView, now: float) -> None:
         """Count the outcome of a transition that was written."""

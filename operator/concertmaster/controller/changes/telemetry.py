@@ -36,7 +36,13 @@ class ChangesTelemetry:
         self.in_flight = Gauge(
             f"{name}_in_flight", "Changes written (Applied) or being verified (Verifying).", ["phase"], registry=r
         )
-        self.orphaned = Gauge(f"{name}_orphaned", "Pending changes that no policy or profile covers.", registry=r)
+        self.orphaned = Gauge(
+            f"{name}_orphaned", "Pending changes that are neither verified nor rolled back.", registry=r
+        )
+        self.waiting = Gauge(
+            f"{name}_rollbacks_waiting", "Rollbacks that the API server does not take, by rights, admission or limits.",
+            registry=r,
+        )  # fmt: skip
         self.unreadable = Gauge(
             f"{name}_unreadable", "Entries of the journal of changes that cannot be read.", registry=r
         )
@@ -61,5 +67,6 @@ class ChangesTelemetry:
             self.in_flight.labels(phase).set(tally.in_flight[phase])
         self.orphaned.set(tally.orphaned)
         self.unreadable.set(tally.unreadable)
+        self.waiting.set(tally.waiting)
         for seconds in tally.seconds:
             self.seconds.observe(seconds)

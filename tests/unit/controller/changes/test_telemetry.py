@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, DAY, Bed, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, Bed, cheaper
 
 
 def test_a_kept_change_is_counted_at_each_step() -> None:
@@ -82,3 +82,22 @@ def test_orphans_are_reported_and_a_cluster_that_cannot_be_read_leaves_the_figur
     bed.run()
     assert bed.problems
     assert bed.counted("orphaned") == bed.counted("in_flight", phase="Verifying") == 1.0
+
+
+def test_a_rollback_that_is_not_taken_waits_and_fails_no_cycle() -> None:
+    """Else an admission policy of one namespace would let the alerts on the operator fire."""
+    bed = applied()
+    bed.decide("Reject", bed.one().name)
+
+    def deny(method: str, path: str) -> None:
+        if method == "PATCH" and path.startswith(CRONJOB.path("demo", "etl")):
+            raise errors.Denied("admission webhook freeze.example denied the request: not today", status=403)
+
+    bed.client.on_request = deny
+    for _ in range(2):  # the second finds it paused
+        bed.run()
+        assert bed.counted("rollbacks_waiting") == 1.0
+        assert bed.notes and bed.problems == bed.notes
+    bed.client.on_request = lambda *_: None
+    bed.run(HOUR)
+    assert (bed.cpu(), bed.counted("rollbacks_waiting"), bed.problems) == ("2", 0.0, [])
