@@ -60,20 +60,24 @@ def failure(status: int, kind: str, text: str, **headers: str) -> Reply:
 
 
 class AtOnce:
-    """How many calls were under way together."""
+    """How many calls were under way together. They wait for as many as are ``expected``, however slowly these come, and
+    then for one more."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 1) -> None:
         self.most = 0
+        self._expected = expected
         self._now = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def call(self, seconds: float) -> None:
-        """One that takes so long."""
-        with self._lock:
+        """One that takes so long after that."""
+        with self._changed:
             self._now += 1
             self.most = max(self.most, self._now)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.most >= self._expected, timeout=20.0)
         time.sleep(seconds)
-        with self._lock:
+        with self._changed:
             self._now -= 1
 
 

@@ -28,9 +28,9 @@ def client(store: Store, **fields: object) -> PrometheusClient:
     )
 
 
-def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
+def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool, expected: int) -> int:
     """The largest number of queries that were under way together."""
-    limit, seen, send = one._transport.limit, AtOnce(), one._transport._attempt
+    limit, seen, send = one._transport.limit, AtOnce(expected), one._transport._attempt
 
     def watched(*arguments: object) -> object:
         seen.call(0.02)
@@ -51,7 +51,8 @@ def test_no_more_queries_at_a_time_than_the_source_may_get(
     store: Store, most: int, of_user: bool, expected: int
 ) -> None:
     store.script = [vector(ONE)]
-    assert most_at_once(client(store, maxConcurrentQueries=most), 8, of_user=of_user) == expected
+    one = client(store, maxConcurrentQueries=most)
+    assert most_at_once(one, 8, of_user=of_user, expected=expected) == expected
 
 
 def test_shards_share_the_limit_and_each_has_one_place(store: Store) -> None:
@@ -59,9 +60,9 @@ def test_shards_share_the_limit_and_each_has_one_place(store: Store) -> None:
     one = client(store, maxConcurrentQueries=6)
     alive = [3]
     one.shared_by(lambda: alive[0])
-    assert most_at_once(one, 6, of_user=False) == 2
+    assert most_at_once(one, 6, of_user=False, expected=2) == 2
     alive[0] = 50
-    assert most_at_once(one, 6, of_user=False) == 1
+    assert most_at_once(one, 6, of_user=False, expected=1) == 1
 
 
 def test_a_query_that_gets_no_place_says_so_and_is_not_held_against_the_source(store: Store) -> None:
@@ -112,7 +113,7 @@ def test_as_many_connections_are_kept_as_there_are_queries_at_a_time(store: Stor
     store.server.process_request = counted  # type: ignore[method-assign, assignment]
     one = client(store, maxConcurrentQueries=8)
     for _ in range(4):
-        assert most_at_once(one, 8, of_user=False) == 8
+        assert most_at_once(one, 8, of_user=False, expected=8) == 8
     assert made[0] <= 8
 
 
