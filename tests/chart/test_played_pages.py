@@ -109,7 +109,9 @@ def reader(bed: Bed, tmp_path: Path, make_prometheus: Callable[..., PrometheusSe
     prometheus = make_prometheus(history=history(*runs_of_cronjob(JOBS, "etl", 30, end), end))
     gone = lambda *what: not bed.cluster.run_kubectl("get", *what, "--ignore-not-found", "-o", "name").stdout  # noqa: E731
     wait_for("the last test's namespaces to go", lambda: gone("namespace", RELEASE) and gone("namespace", JOBS))
-    bed.cluster.run_kubectl("delete", "wfp", "--all", "-A")  # of other tests: `top` ranks the recommendations of all
+    # Those of other tests: `top` ranks the recommendations of all, and `doctor` fails for conditions of any.
+    for kind in ("wfp", "opol", "wfc"):
+        bed.cluster.run_kubectl("delete", kind, "--all", "-A")
     bed.namespace(JOBS)
     apply(bed.cluster, cronjob(JOBS, "etl"))
     adopt(bed, RELEASE, RELEASE)
