@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,13 +70,18 @@ def test_a_command_that_is_no_whole_patch_gives_no_edits(how: str) -> None:
     assert edits_of(how) == ()
 
 
-def test_of_a_newer_operator_a_plan_is_made_as_far_as_its_profile_can_be_read() -> None:
-    client, pointer = MemoryClient(), "/spec/jobTemplate/spec/parallelism"
-    cronjob = target_resource("batch/v1", "CronJob")
+def with_a_cronjob() -> tuple[MemoryClient, str, dict[str, Any]]:
+    """A cluster with a CronJob, the pointer to its parallelism, and the spec of its profile."""
+    client, cronjob = MemoryClient(), target_resource("batch/v1", "CronJob")
     assert cronjob is not None
     client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
     client.put(NAMESPACES, None, "demo")
     spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    return client, "/spec/jobTemplate/spec/parallelism", spec
+
+
+def test_of_a_newer_operator_a_plan_is_made_as_far_as_its_profile_can_be_read() -> None:
+    client, pointer, spec = with_a_cronjob()
     status = {"recommendations": [{"id": "a", "action": "b", "category": "Sustainability", "state": "Snoozed"}]}
     edit = {"pointer": pointer, "current": "2", "proposed": "4", "novel": True}
     item = {"id": "parallelism", "action": "Raise it", "category": "Sustainability", "edits": [edit]}
@@ -97,12 +103,7 @@ def test_a_status_line_without_risk_is_taken_for_risky() -> None:
 
 def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() -> None:
     """The API server would say whether whoever calls has it: an administrator has, although the operator has not."""
-    client, pointer = MemoryClient(), "/spec/jobTemplate/spec/parallelism"
-    cronjob = target_resource("batch/v1", "CronJob")
-    assert cronjob is not None
-    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
-    client.put(NAMESPACES, None, "demo")
-    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    client, pointer, spec = with_a_cronjob()
     profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
     item = {"id": "parallelism", "action": "Raise it", "edits": [{"pointer": pointer, "current": "2", "proposed": "4"}]}
 

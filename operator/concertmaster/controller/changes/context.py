@@ -50,7 +50,9 @@ class WorkflowContext:
     report: SourceReport | None  # of its metrics source
     collected: bool  # whether its namespace is read in this cycle
     in_flight: dict[str, WorkflowChangeView]  # all in progress by uid, whosever they are; shared by all contexts
-    by_target: Mapping[Place, Sequence[WorkflowChangeView]]  # all by what they change; shared by all contexts
+    by_target: Callable[
+        [], Mapping[Place, Sequence[WorkflowChangeView]]
+    ]  # all by what they change, computed when needed
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:

@@ -140,11 +140,12 @@ class Journal:
         """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days:
         those of the object ``target``, whichever profile it had, and those noted of its ``profile``."""
         known: dict[str, float] = {}
-        for whose in (profile, _object(target.kind, target.name)):
-            prefix = f"{_DELETED}{namespace}/{whose}/"
-            rows = {key.removeprefix(prefix): _read(body) for key, body in self._pages().journal(prefix).items()}
-            for key, at in rows.items():
-                known[key] = max(known.get(key, 0.0), at if isinstance(at, int | float) else now)
+        prefix, ours = f"{_DELETED}{namespace}/", (profile, _object(target.kind, target.name))
+        for key, body in self._pages().journal(prefix).items():
+            whose, _, recommendation = key.removeprefix(prefix).partition("/")
+            if whose in ours:
+                at = _read(body)
+                known[recommendation] = max(known.get(recommendation, 0.0), at if isinstance(at, int | float) else now)
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
 
     def paused(self, write: WriteKey, now: float, most: float) -> bool:

@@ -264,7 +264,7 @@ class Proposals:
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry
         runs, unsure = context.foresee(self._verifier.split_runs)
-        changes = of_same_object(context.changes, context.by_target, made)
+        changes = of_same_object(context.changes, context.by_target(), made)
         past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)
         past += [PastChange(at, at) for at in deleted.values()]

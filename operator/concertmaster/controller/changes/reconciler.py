@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
@@ -184,7 +184,7 @@ class Changes:
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        in_flight, places = {c.uid: c for c in listed if c.phase in IN_FLIGHT}, by_target(listed)
+        in_flight, places = {c.uid: c for c in listed if c.phase in IN_FLIGHT}, cache(lambda: by_target(listed))
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
         control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)

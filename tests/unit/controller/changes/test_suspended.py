@@ -71,6 +71,14 @@ def test_a_suspended_workflow_that_people_start_is_verified_for_no_longer_than_o
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
 
 
+def a_day_suspended_at_night(bed: Bed) -> None:
+    """A day, in whose second half the workflow is suspended."""
+    bed.run(12 * HOUR)
+    edit(bed, "suspend", True)
+    bed.run(12 * HOUR)
+    edit(bed, "suspend", False)
+
+
 def test_refused_pods_of_a_workflow_that_is_suspended_every_night_are_noticed() -> None:
     """No span between two edits holds two starts of its schedule, but all of them together do."""
     bed = applied()
@@ -78,10 +86,7 @@ def test_refused_pods_of_a_workflow_that_is_suspended_every_night_are_noticed() 
     edit(bed, "schedule", f"{at.minute} {at.hour} * * *")
     bed.run(60)
     for _ in range(4):
-        bed.run(12 * HOUR)
-        edit(bed, "suspend", True)
-        bed.run(12 * HOUR)
-        edit(bed, "suspend", False)
+        a_day_suspended_at_night(bed)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
 
 
@@ -90,10 +95,7 @@ def test_a_verification_ends_although_its_workflow_is_suspended_now_and_then() -
     later(bed, 3)
     for day in range(5):
         assert (bed.one().phase == "Verifying") is (day < 4)
-        bed.run(12 * HOUR)
-        edit(bed, "suspend", True)
-        bed.run(12 * HOUR)
-        edit(bed, "suspend", False)
+        a_day_suspended_at_night(bed)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
 
 
