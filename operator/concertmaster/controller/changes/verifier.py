@@ -33,7 +33,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, re
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
-from concertmaster.core.changes.verification.start_times import StartTimes
+from concertmaster.core.changes.verification.start_times import StartTimes, still_known
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
@@ -41,14 +41,13 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
-from concertmaster.core.units import DAY, HOUR
+from concertmaster.core.units import HOUR
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
 _BEHIND = 6 * HOUR  # seconds: runs of so long ago are still being read
-_FORGOTTEN = 2 * DAY  # seconds after which a change that was not examined again is forgotten: a cycle may take one
 
 
 class Verifier:
@@ -174,7 +173,7 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
-        self._times = {uid: seen for uid, seen in self._times.items() if context.now - seen.at < _FORGOTTEN}
+        self._times = self._times if change.uid in self._times else still_known(self._times, context.now)
         times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
         until, alike = context.data_until or applied, max(applied, times.since)
         silence = silent(runs, definition, applied=alike, until=until, blind=(*context.outages, *times.gaps))

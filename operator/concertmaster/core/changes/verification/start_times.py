@@ -7,11 +7,14 @@ process, which has seen none, begins with the last edit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.units import DAY
 
 Span = tuple[float, float]
+_FORGOTTEN = 2 * DAY  # seconds after which a change that was not examined again is forgotten: a cycle may take one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,8 @@ def observed(
     if end > begin:
         gaps = (*gaps[:-1], (gaps[-1][0], end)) if still else (*gaps, (begin, end))
     return replace(before, at=now, edition=edition, gaps=gaps)
+
+
+def still_known(times: Mapping[str, StartTimes], now: float) -> dict[str, StartTimes]:
+    """Those of changes that were examined lately."""
+    return {uid: seen for uid, seen in times.items() if now - seen.at < _FORGOTTEN}
