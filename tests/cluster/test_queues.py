@@ -22,8 +22,8 @@ from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.history import Store
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
-from concertmaster.report.insights import sentences
 from concertmaster.report.result import first_status
+from concertmaster.report.status.insights import sentences
 from testbed.services.cluster import Cluster
 from tests.support.builders import NOW
 from tests.support.chart.bed import minimal_crd

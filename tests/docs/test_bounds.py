@@ -30,7 +30,7 @@ from concertmaster.notify import sender
 from concertmaster.prometheus.client import server_clock, transport
 from concertmaster.prometheus.collect.collection import CollectOptions
 from concertmaster.prometheus.reader import process
-from concertmaster.report.status_document import MAX_RECOMMENDATIONS
+from concertmaster.report.status.document import MAX_RECOMMENDATIONS
 from concertmaster.settings import MetricsSource
 from concertmaster.settings.model import Limits
 from concertmaster.web import app

@@ -24,7 +24,7 @@ from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.rollbacks import rolled_back
 from concertmaster.core.lifecycle.states import MAX_JUDGED, MAX_LEFT, MAX_OPEN, OBSOLETE_FOR, Observation, advance
 from concertmaster.core.model.enums import RecommendationState, Verdict
-from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.status import recommendation_log as remembered
 
 IDS = ("parallelism", "memory-request.a", "cpu-request.a", "timeout.b")
 WORDS = {

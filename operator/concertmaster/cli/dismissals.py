@@ -20,7 +20,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.profiles import is_discovered
-from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.status import recommendation_log as remembered
 
 MANAGER = "concertmaster-dismiss"
 

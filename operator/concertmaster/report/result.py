@@ -10,8 +10,9 @@ from concertmaster.core.lifecycle.history import CurrentRecommendation, Recommen
 from concertmaster.core.lifecycle.implementation import fields, is_applied
 from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.report import insights, status_document
 from concertmaster.report.costs import components
+from concertmaster.report.status import document as status_document
+from concertmaster.report.status import insights
 from concertmaster.report.view import View, workflow_view
 
 

@@ -16,7 +16,7 @@ from concertmaster.core.lifecycle.history import (
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.result import current
-from concertmaster.report.status_document import document
+from concertmaster.report.status.document import document
 from tests.support.builders import DAY, NOW
 from tests.support.core.cases import cases
 

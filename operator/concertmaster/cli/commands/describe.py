@@ -17,7 +17,7 @@ from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
-from concertmaster.report.status_document import MAX_RECOMMENDATIONS
+from concertmaster.report.status.document import MAX_RECOMMENDATIONS
 from concertmaster.report.tables import cell, table
 from concertmaster.report.workflows import recommendations
 from concertmaster.report.workflows.progress import running_rows

@@ -24,7 +24,7 @@ from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, writ
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, Rejected, Stopped, Undecided
 from concertmaster.kube.objects import CHANGES
-from concertmaster.report.recommendation_log import clip
+from concertmaster.report.status.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
 _ATTEMPTS = 9  # objects of one plan that may end within a day

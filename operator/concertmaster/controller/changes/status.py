@@ -16,7 +16,7 @@ from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.lifecycle.measured_gain import MEASURES
 from concertmaster.core.model.scalars import ScalarError, SignedPercent
 from concertmaster.kube.objects import CHANGES
-from concertmaster.report.recommendation_log import clip
+from concertmaster.report.status.recommendation_log import clip
 
 _WORDS = {
     "Duration": ("shorter", "longer", "runs"),

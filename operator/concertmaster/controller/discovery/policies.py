@@ -30,7 +30,7 @@ from concertmaster.core.schedule import WindowUnusable, next_opening
 from concertmaster.core.text import count
 from concertmaster.core.times import format_time
 from concertmaster.report.fleet import top_line, totals_document
-from concertmaster.report.recommendation_log import clip
+from concertmaster.report.status.recommendation_log import clip
 
 TOP_RECOMMENDATIONS = 10  # recommendations named in a policy's status
 MAX_REVIEWS = 50  # rights asked for a policy and cycle; answers are remembered

@@ -15,7 +15,7 @@ from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, merged
 from concertmaster.core.lifecycle.implementation import whole
-from concertmaster.report import recommendation_log as memory
+from concertmaster.report.status import recommendation_log as memory
 
 
 class Learned:

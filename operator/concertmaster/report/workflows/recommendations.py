@@ -8,7 +8,7 @@ from typing import Any
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.times import parse_time
 from concertmaster.report import impact as impacts
-from concertmaster.report.recommendation_log import decision
+from concertmaster.report.status.recommendation_log import decision
 
 _AMOUNTS = ("runMinutesPerMonth", "failedRunsPerMonth", "moneyPerMonth")
 _PAST = ("Implemented", "Obsolete")

@@ -27,7 +27,7 @@ from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import MetricsSettings
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES, ObjectRef
-from concertmaster.report.recommendation_log import read as tracked
+from concertmaster.report.status.recommendation_log import read as tracked
 from concertmaster.report.workflow_series import Sample
 from tests.support.builders import DAY, NOW
 from tests.support.core.cases import POLICY, cases

@@ -12,7 +12,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 from tests.support.core.scenario_builder import Pod, argo, scenario, task
 

@@ -14,7 +14,7 @@ from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.builders import DAY, NOW, container, definition, run, step
 from tests.support.core.scenario_builder import Work, argo, noise, scenario, task
 

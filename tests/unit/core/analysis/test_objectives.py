@@ -21,7 +21,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.report.result import first_status
-from concertmaster.report.status_document import objective_line
+from concertmaster.report.status.document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
 CHAIN = definition(step("a"), step("b", ["a"], 1))

@@ -12,7 +12,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.objectives import Trend
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.stats.exact import shift
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.core import scenario_builder as builder
 from tests.support.core import scenarios
 

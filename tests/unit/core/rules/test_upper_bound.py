@@ -12,7 +12,7 @@ from concertmaster.core.model import Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules import rank
 from concertmaster.core.rules.upper_bound import attainable
-from concertmaster.report.recommendation_log import describe_result
+from concertmaster.report.status.recommendation_log import describe_result
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 

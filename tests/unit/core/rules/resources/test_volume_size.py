@@ -15,7 +15,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.times import iso
 from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_executions, encode_executions
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.builders import DAY, NOW
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import GI, MI, SCENARIOS, STEPS, etl

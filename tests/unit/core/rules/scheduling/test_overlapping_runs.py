@@ -20,7 +20,7 @@ from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
 from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
 from concertmaster.core.schedule import widened
 from concertmaster.engines.define import define_all
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Scenario, argo, cron_job, define, noise, simulate, task

@@ -13,7 +13,7 @@ from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.scheduling.queue_time import evaluate
 from concertmaster.core.rules.scheduling.waits import window_of
 from concertmaster.core.times import weekend
-from concertmaster.report.insights import sentences
+from concertmaster.report.status.insights import sentences
 from tests.support.builders import DAY
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task

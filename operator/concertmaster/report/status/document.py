@@ -1,7 +1,7 @@
 """The status document of a WorkflowProfile: what ``kubectl describe`` shows.
 
 Everything is rounded here, before it is compared and written, so that a status changes only when its meaning does. The
-document stays below 16 KiB: texts are clipped, and the least important recommendations give way to a count.
+document stays below 16 KiB (``size``): texts are clipped, and the least important recommendations give way to a count.
 """
 
 from __future__ import annotations
@@ -22,19 +22,15 @@ from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.schedule import next_run
-from concertmaster.core.text import json_size
 from concertmaster.core.times import iso
-from concertmaster.report import caches, insights
 from concertmaster.report import impact as impacts
-from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.overview import graph_line, overview
-from concertmaster.report.recommendation_log import clip
+from concertmaster.report.status import caches, insights
+from concertmaster.report.status import recommendation_log as remembered
+from concertmaster.report.status.recommendation_log import clip
+from concertmaster.report.status.size import STEPS, bounded
 
-MAX_BYTES = 16 * 1024
 MAX_RECOMMENDATIONS = 5
-STEPS = 20
-MIN_KEPT = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
-KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 ITEMS = 20
 
@@ -200,7 +196,7 @@ def document(
         ),
     }
     empty = [k for k in ("caches", "remaining", "results") if not status[k]]
-    return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
+    return bounded({k: v for k, v in status.items() if v is not None and k not in empty})
 
 
 _ORDER = (
@@ -226,66 +222,6 @@ def _score_parts(result: AnalysisResult) -> list[str]:
         if item.rule == "best-practices"
     ]
     return [clip(part, 160) for part in parts]
-
-
-def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, insights, the
-    reasons of entries in short (the operator serves insights too, programs read reasons here), memory that any analysis
-    can renew, results, decisions of people, and only then Active recommendations, from the end, remembered in short."""
-    shown = status["recommendations"]
-
-    def large() -> bool:
-        return json_size(status) > MAX_BYTES - reserve
-
-    def drop(key: str, least: int) -> None:
-        while large() and len(status.get(key, ())) > least:
-            status[key].pop()
-
-    def give_way(*, active: bool) -> None:
-        while large() and len(shown) > 1 and (active or shown[-1]["state"] != "Active"):
-            gone = shown.pop()
-            status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())]
-            if len(status["remaining"]) > remembered.MAX_SHORT:
-                del status["remaining"][remembered.least(status["remaining"])]
-            if gone["state"] == "Active":
-                status["moreRecommendations"] += 1
-            only_remember(active=active)
-
-    def only_remember(*, active: bool) -> None:
-        """A list says less about the last entries, before any of them is lost."""
-        for entry in reversed(status.get("remaining", [])):
-            if active or entry["state"] != "Active":
-                for key in remembered.REASONS & entry.keys() if large() else ():
-                    del entry[key]
-
-    def forget(*, decisions: bool) -> None:
-        rest = status.get("remaining", [])
-        while large() and rest and (decisions or not remembered.decided(rest[remembered.least(rest)])):
-            del rest[remembered.least(rest)]
-
-    def learn_less() -> None:
-        """Open results give way before judged ones, from which more has been learned."""
-        results = status.get("results", [])
-        for waits in (True, False):
-            at = [i for i, o in enumerate(results) if ("verdict" not in o) is waits]
-            while large() and at and len(results) > KEPT_RESULTS:
-                del results[at.pop()]
-
-    if not large():
-        return status
-    drop("steps", STEPS // 2)
-    give_way(active=False)
-    only_remember(active=False)
-    drop("steps", MIN_KEPT)
-    drop("insights", MIN_KEPT)
-    only_remember(active=True)
-    forget(decisions=False)
-    learn_less()
-    forget(decisions=True)
-    give_way(active=True)
-    forget(decisions=True)
-    drop("results", 0)
-    return status
 
 
 def _score_part(part: ScorePart) -> str:

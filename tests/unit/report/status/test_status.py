@@ -47,12 +47,13 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
 from concertmaster.report import fleet, markdown, tables
-from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.costs.components import view as cost_rows
 from concertmaster.report.overview import graph_line
 from concertmaster.report.result import view as result_view
-from concertmaster.report.status_document import MAX_BYTES, clip, document, words
+from concertmaster.report.status import recommendation_log as remembered
+from concertmaster.report.status.document import clip, document, words
+from concertmaster.report.status.size import MAX_BYTES
 from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
 from concertmaster.report.workflows.recommendations import recommendations

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.times import iso, to_minute
-from concertmaster.report import caches
+from concertmaster.report.status import caches
 from concertmaster.report.view import number
 
 _MORE = 1.1  # times the usual: less is no difference that people would notice
