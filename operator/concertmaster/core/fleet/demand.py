@@ -9,7 +9,7 @@ estimated.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from statistics import median
@@ -22,6 +22,8 @@ from concertmaster.core.units import DAY, HOUR
 
 MIN_OWN_RUNS = 3  # runs required to use a workflow's own figures
 MIN_SIMILAR_WORKFLOWS = 5  # other workflows required to estimate a new one
+
+_Z90 = 1.2816  # standard deviations above the mean at the 90th percentile of a normal distribution
 
 
 class PastRun(NamedTuple):
@@ -100,56 +102,69 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int) -> De
     """Demand of the next ``hours`` hours after ``now`` (unix seconds), starting with the next full hour."""
     first = (math.floor(now / HOUR) + 1) * HOUR
     pasts = {w.name: np.asarray(w.runs, dtype=np.float64).reshape(-1, 4) for w in workloads}
-    shapes = {w.name: _shape(pasts[w.name]) for w in workloads}
-    alike: dict[str, _Shape | None] = {}
-    starts: list[float] = [0.0] * hours
-    gib = [0.0] * hours
-    variance = [0.0] * hours
-    parts: list[dict[str, float]] = [{} for _ in range(hours)]
+    own = {w.name: _shape(pasts[w.name]) for w in workloads}
+    similar: dict[str, _Shape | None] = {}
+    ahead = _HoursAhead(first, hours)
     estimated: list[str] = []
     unknown: list[str] = []
     for load in (w for w in workloads if not w.suspended):
-        shape = shapes[load.name]
-        if len(load.runs) < MIN_OWN_RUNS or shape is None:
-            if load.kind not in alike:
-                alike[load.kind] = _middle(
-                    [
-                        s
-                        for w in workloads
-                        if w.kind == load.kind and len(w.runs) >= MIN_OWN_RUNS and (s := shapes[w.name]) is not None
-                    ]
-                )
-            shape = alike[load.kind]
-            if shape is None:
-                unknown.append(load.name)
-                continue
-            estimated.append(load.name)
+        shape = own[load.name] if len(load.runs) >= MIN_OWN_RUNS else None
+        if shape is None:
+            if load.kind not in similar:
+                similar[load.kind] = _of_kind(load.kind, workloads, own)
+            shape = similar[load.kind]
+            (unknown if shape is None else estimated).append(load.name)
+        if shape is not None:
+            ahead.add(load.name, shape, _starts(load, pasts[load.name], now, first, hours))
+    suspended = tuple(w.name for w in workloads if w.suspended and len(w.runs))
+    return Demand(ahead.demands(), tuple(estimated), tuple(unknown), suspended)
+
+
+class _HoursAhead:
+    """Sums by hour over the workflows added so far, from ``first`` (unix seconds, a full hour)."""
+
+    def __init__(self, first: float, hours: int) -> None:
+        self._first = first
+        self._starts: list[float] = [0.0] * hours
+        self._gib = [0.0] * hours
+        self._variance = [0.0] * hours
+        self._cores: list[dict[str, float]] = [{} for _ in range(hours)]
+
+    def add(self, name: str, shape: _Shape, starts: Iterable[tuple[float, float]]) -> None:
+        """``starts``: unix seconds, and how many are expected then."""
+        first, hours = self._first, len(self._starts)
         squares: dict[int, list[float]] = {}  # by offset within the hour: few schedules have several
-        for at, weight in _starts(load, pasts[load.name], now, first, hours):
+        for at, weight in starts:
             begin = int((at - first) // HOUR)
             if 0 <= begin < hours:
-                starts[begin] += weight
+                self._starts[begin] += weight
             for k in range(max(0, begin), min(hours, int((at + shape.seconds - first) // HOUR) + 1)):
                 low = first + k * HOUR
                 part = max(0.0, min(at + shape.seconds, low + HOUR) - max(at, low)) / HOUR * weight
                 if part > 0:
-                    parts[k][load.name] = parts[k].get(load.name, 0.0) + part * shape.cores
-                    gib[k] += part * shape.gib
+                    self._cores[k][name] = self._cores[k].get(name, 0.0) + part * shape.cores
+                    self._gib[k] += part * shape.gib
             offset = round((at - first) % HOUR)
             if offset not in squares:
                 squares[offset] = shape.squares(offset, hours)
             for k, square in enumerate(squares[offset], begin):
                 if 0 <= k < hours:
-                    variance[k] += weight * weight * square
-    out = []
-    for k in range(hours):
-        cores = math.fsum(parts[k].values())
-        ranked = tuple(sorted(parts[k].items(), key=lambda kv: (-kv[1], kv[0])))
-        out.append(
-            HourDemand(first + k * HOUR, starts[k], cores, gib[k], cores + 1.2816 * math.sqrt(variance[k]), ranked)
-        )
-    suspended = tuple(w.name for w in workloads if w.suspended and len(w.runs))
-    return Demand(tuple(out), tuple(estimated), tuple(unknown), suspended)
+                    self._variance[k] += weight * weight * square
+
+    def demands(self) -> tuple[HourDemand, ...]:
+        return tuple(self._demand(k) for k in range(len(self._starts)))
+
+    def _demand(self, k: int) -> HourDemand:
+        cores = math.fsum(self._cores[k].values())
+        ranked = tuple(sorted(self._cores[k].items(), key=lambda kv: (-kv[1], kv[0])))
+        high = cores + _Z90 * math.sqrt(self._variance[k])
+        return HourDemand(self._first + k * HOUR, self._starts[k], cores, self._gib[k], high, ranked)
+
+
+def _of_kind(kind: str, workloads: Iterable[Workload], own: Mapping[str, _Shape | None]) -> _Shape | None:
+    """What a run of this kind typically takes, by the workflows that have figures of their own."""
+    known = (own[w.name] for w in workloads if w.kind == kind and len(w.runs) >= MIN_OWN_RUNS)
+    return _middle([shape for shape in known if shape is not None])
 
 
 def _shape(runs: Floats) -> _Shape | None:
