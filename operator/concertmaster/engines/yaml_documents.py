@@ -31,47 +31,71 @@ class _Open:
 def check(text: str, loader: Any) -> None:
     """Raises yaml.YAMLError, with the place, where ``text`` is no YAML (as far as ``loader`` parses it), is nested too
     deeply, sets a key twice, or where its aliases repeat too much or themselves. Takes linear time."""
-    around: list[_Open] = []
-    sizes: dict[str, int | None] = {}  # values by anchor; None while what it names has not ended
-    repeated = 0
+    checking = _Checking()
     for event in yaml.parse(text, Loader=loader):
         if isinstance(event, yaml.CollectionEndEvent):
-            ended = around.pop()
-            if ended.anchor:
-                sizes[ended.anchor] = ended.size
-            _count(around, ended.size)
+            checking.end()
         elif isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor or "", 0)  # the parser refuses one that is not known
-            repeated += size or 0
-            if size is None:
-                raise _error(event, f"{event.anchor} contains itself")
-            if repeated > MAX_REPEATED:
-                raise _error(event, f"its aliases repeat more than {MAX_REPEATED:,} values")
-            _count(around, size)
+            checking.alias(event)
         elif isinstance(event, yaml.CollectionStartEvent):
-            if len(around) >= MAX_LEVELS:
-                raise _error(event, f"it is nested too deeply, at more than {MAX_LEVELS} levels")
-            if event.anchor:
-                sizes[event.anchor] = None
-            around.append(_Open(event.anchor, set() if isinstance(event, yaml.MappingStartEvent) else None))
+            checking.begin(event)
         elif isinstance(event, yaml.ScalarEvent):
-            inside = around[-1] if around else None
-            if inside is not None and inside.keys is not None and inside.key_next and event.value != _MERGE:
-                if event.value in inside.keys:
-                    raise _error(event, f"{event.value} is set twice")
-                inside.keys.add(event.value)
-            if event.anchor:
-                sizes[event.anchor] = 1
-            _count(around, 1)
+            checking.scalar(event)
         elif isinstance(event, yaml.DocumentStartEvent):
-            sizes = {}
+            checking.forget_anchors()
 
 
-def _count(around: list[_Open], size: int) -> None:
-    """Add a value that has ended to what it is in."""
-    if around:
-        around[-1].size += size
-        around[-1].key_next = not around[-1].key_next
+class _Checking:
+    """What is known of a text between two events of its parser."""
+
+    def __init__(self) -> None:
+        self._around: list[_Open] = []
+        self._sizes: dict[str, int | None] = {}  # values by anchor; None while what it names has not ended
+        self._repeated = 0
+
+    def begin(self, event: Any) -> None:
+        """A list or a mapping."""
+        if len(self._around) >= MAX_LEVELS:
+            raise _error(event, f"it is nested too deeply, at more than {MAX_LEVELS} levels")
+        if event.anchor:
+            self._sizes[event.anchor] = None
+        self._around.append(_Open(event.anchor, set() if isinstance(event, yaml.MappingStartEvent) else None))
+
+    def end(self) -> None:
+        ended = self._around.pop()
+        if ended.anchor:
+            self._sizes[ended.anchor] = ended.size
+        self._count(ended.size)
+
+    def alias(self, event: Any) -> None:
+        size = self._sizes.get(event.anchor or "", 0)  # the parser refuses one that is not known
+        self._repeated += size or 0
+        if size is None:
+            raise _error(event, f"{event.anchor} contains itself")
+        if self._repeated > MAX_REPEATED:
+            raise _error(event, f"its aliases repeat more than {MAX_REPEATED:,} values")
+        self._count(size)
+
+    def scalar(self, event: Any) -> None:
+        inside = self._around[-1] if self._around else None
+        if inside is not None and inside.keys is not None and inside.key_next and event.value != _MERGE:
+            if event.value in inside.keys:
+                raise _error(event, f"{event.value} is set twice")
+            inside.keys.add(event.value)
+        if event.anchor:
+            self._sizes[event.anchor] = 1
+        self._count(1)
+
+    def forget_anchors(self) -> None:
+        """They are those of one document."""
+        self._sizes = {}
+
+    def _count(self, size: int) -> None:
+        """Add a value that has ended to what it is in."""
+        if self._around:
+            inside = self._around[-1]
+            inside.size += size
+            inside.key_next = not inside.key_next
 
 
 def _error(event: Any, problem: str) -> yaml.YAMLError:
