@@ -50,37 +50,14 @@ def crd_breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[str]:
-    for key in _SAME:
-        if key in new and old.get(key) != new[key]:
-            yield f"{path}: {key} {old.get(key)} became {new[key]}"
-        elif key in old and key not in new and key != "pattern":
-            yield f"{path}: {key} {old[key]} is gone"
-    for keys, narrower in ((_LOWER, _greater), (_UPPER, _less)):
-        for key in keys:
-            if key in new and (key not in old or narrower(new[key], old[key])):
-                yield f"{path}: {key} {old.get(key, 'none')} became {new[key]}"
+    yield from _bounds(old, new, path)
     if "enum" in new and (
         lost := set(old.get("enum", ())) - set(new["enum"]) or ("enum" not in old and set(new["enum"]))
     ):
         yield f"{path}: enum without {', '.join(sorted(map(str, lost)))}"
     yield from (f"{path}: {name} is required now" for name in sorted(_required(new) - _required(old)))
-    fields = set(old.get("properties", {}))
-    rules = {_guarded(r["rule"], fields) for r in new.get("x-kubernetes-validations", ())} - {""}
-    more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
-    # New rules on the status break nothing: only the operator writes it.
-    if not path.startswith(".status"):
-        before = [r["rule"] for r in old.get("x-kubernetes-validations", ())]
-        kinds = [_kinds(rule) for rule in before]
-        yield from (
-            f"{path}: new rule {rule}"
-            for rule in sorted(more)
-            # One more alternative at the end accepts a superset.
-            if not _widens(_kinds(rule), kinds)
-            and not any(_alternatives(rule, known) for known in before)
-            and not _asks_for(rule) <= _required(old)
-            # A formerly required field that became optional needs a presence check in the rule.
-            and _THERE.sub("", rule) not in before
-        )
+    if not path.startswith(".status"):  # only the operator writes the status: new rules on it break nothing
+        yield from (f"{path}: new rule {rule}" for rule in _new_rules(old, new))
     fields = new.get("properties", {})
     for name, child in old.get("properties", {}).items():
         if name not in fields:
@@ -93,6 +70,36 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
                 yield f"{path}: {key} is gone"
             else:
                 yield from _schema(old[key], new[key], path + mark)
+
+
+def _bounds(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key in _SAME:
+        if key in new and old.get(key) != new[key]:
+            yield f"{path}: {key} {old.get(key)} became {new[key]}"
+        elif key in old and key not in new and key != "pattern":
+            yield f"{path}: {key} {old[key]} is gone"
+    for keys, narrower in ((_LOWER, _greater), (_UPPER, _less)):
+        for key in keys:
+            if key in new and (key not in old or narrower(new[key], old[key])):
+                yield f"{path}: {key} {old.get(key, 'none')} became {new[key]}"
+
+
+def _new_rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Rules that objects valid under the old schema may break, in order."""
+    fields = set(old.get("properties", {}))
+    before = [r["rule"] for r in old.get("x-kubernetes-validations", ())]
+    rules = {_guarded(r["rule"], fields) for r in new.get("x-kubernetes-validations", ())} - {"", *before}
+    kinds = [_kinds(rule) for rule in before]
+    return [
+        rule
+        for rule in sorted(rules)
+        # One more alternative at the end accepts a superset.
+        if not _widens(_kinds(rule), kinds)
+        and not any(_alternatives(rule, known) for known in before)
+        and not _asks_for(rule) <= _required(old)
+        # A formerly required field that became optional needs a presence check in the rule.
+        and _THERE.sub("", rule) not in before
+    ]
 
 
 def _kinds(rule: str) -> tuple[dict[str, str], str] | None:

@@ -67,11 +67,7 @@ class PastRuns:
 
     def _read(self, intake: Intake, name: str, lows: dict[WorkflowKey, float], over: Callable[[], bool]) -> bool:
         """Read rows of one namespace; whether some are left."""
-        for new in lows.keys() - self._rooms.keys():
-            number = intake.most[new] - self._keeper.store.number_after(new, lows[new])
-            self._rooms[new] = _Room(lows[new], number)
-            if self._rooms[new].full:
-                del lows[new]
+        self._make_room(intake, lows)
         if not lows:
             return False
         low, since = max(lows.values()), min(intake.wants[key] for key in lows)
@@ -110,6 +106,14 @@ class PastRuns:
         for key in [key for key, own in lows.items() if own <= intake.wants[key] + MIN_PAST_SECONDS]:
             del lows[key]
         return bool(lows)
+
+    def _make_room(self, intake: Intake, lows: dict[WorkflowKey, float]) -> None:
+        """For workflows that have none; those that have enough runs are not read."""
+        for new in lows.keys() - self._rooms.keys():
+            number = intake.most[new] - self._keeper.store.number_after(new, lows[new])
+            self._rooms[new] = _Room(lows[new], number)
+            if self._rooms[new].full:
+                del lows[new]
 
     def _lower(self, name: str, lows: dict[WorkflowKey, float], since: float) -> None:
         """Workflows of this namespace were read down to ``since``."""

@@ -81,7 +81,9 @@ class PastReader:
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
         self._long = False  # whether that takes long
 
-    def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float) -> None:
+    def read(  # noqa: C901 - what is queried ahead passes through all of it
+        self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float
+    ) -> None:
         """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
         what was stored before stays."""
         demand, begun = reading.demand, self._clock()

@@ -148,49 +148,69 @@ def refresh(
     ConfigMap, a kind that is not listed, or why it cannot be read just now. ``previous`` itself is returned while nothing
     has changed, which spares working out again what follows from it."""
     passes = passes or TransientFaults(namespaces)
+    listing = _Listing(client, namespaces, previous, owns)
     soon_gone: list[Problem] = []
-    targets: dict[TargetId, Target] = {also.id: also} if isinstance(also, Target) else {}
     scans: dict[Resource, Scan] = {}
+    if isinstance(also, Target):
+        listing.targets[also.id] = also
     if isinstance(also, Problem):
         scans[CONFIG_MAPS] = Scan(CONFIG_MAPS, 0, (also,))
         soon_gone.append(also)
     for resource in resources:
-
-        def ours(obj: Mapping[str, Any], resource: Resource = resource) -> bool:
-            return not resource.namespaced or owns(str((obj.get("metadata") or {}).get("namespace", "")))
-
-        def visit(obj: dict[str, Any], resource: Resource = resource) -> None:
-            if ours(obj, resource):
-                target = _target(resource, obj, previous)
-                targets[target.id] = target
-
         heartbeat()
         if namespaces and not resource.namespaced:
             scans[resource] = Scan(resource, 0, (_out_of_reach(resource),))
             continue
+        scans[resource] = listing.scan(resource)
+        soon_gone += (gone := passes.of(resource, scans[resource].problems))
+        listing.keep(resource, [p for p in gone if p.kind is ProblemKind.UNAVAILABLE])
+    found = Targets(listing.targets, scans, soon_gone)
+    return previous if found.same(previous) else found
 
-        def known(obj: dict[str, Any], resource: Resource = resource) -> bool:
-            if not ours(obj, resource):  # another shard reads it
+
+class _Listing:
+    """The targets found so far, kind by kind."""
+
+    def __init__(
+        self, client: KubeClient, namespaces: Sequence[str], previous: Targets, owns: Callable[[str], bool]
+    ) -> None:
+        self.targets: dict[TargetId, Target] = {}
+        self._client = client
+        self._namespaces = namespaces
+        self._previous = previous
+        self._owns = owns
+
+    def scan(self, resource: Resource) -> Scan:
+        """List one kind, and read those of its objects that have changed."""
+
+        def ours(obj: Mapping[str, Any]) -> bool:
+            return not resource.namespaced or self._owns(str((obj.get("metadata") or {}).get("namespace", "")))
+
+        def visit(obj: dict[str, Any]) -> None:
+            if ours(obj):
+                target = _target(resource, obj, self._previous)
+                self.targets[target.id] = target
+
+        def known(obj: dict[str, Any]) -> bool:
+            if not ours(obj):  # another shard reads it
                 return True
-            target = _unchanged(resource, obj, previous)
+            target = _unchanged(resource, obj, self._previous)
             if target is not None:
-                targets[target.id] = target
+                self.targets[target.id] = target
             return target is not None
 
-        if previous.listed(resource):
-            scans[resource] = scan_changed(client, resource, namespaces, visit, known)
-        elif owns is everything:  # at first each is new
-            scans[resource] = scan(client, resource, namespaces, visit)
-        else:
-            scans[resource] = scan_changed(client, resource, namespaces, visit, known, few=0)
-        soon_gone += (gone := passes.of(resource, scans[resource].problems))
-        passing = [p for p in gone if p.kind is ProblemKind.UNAVAILABLE]
-        for target in previous if passing else ():
-            mine = not target.ref.namespace or owns(target.ref.namespace)
-            if target.ref.resource == resource and mine and hidden(passing, target.ref.namespace):
-                targets.setdefault(target.id, target)
-    found = Targets(targets, scans, soon_gone)
-    return previous if found.same(previous) else found
+        if self._previous.listed(resource):
+            return scan_changed(self._client, resource, self._namespaces, visit, known)
+        if self._owns is everything:  # at first each is new
+            return scan(self._client, resource, self._namespaces, visit)
+        return scan_changed(self._client, resource, self._namespaces, visit, known, few=0)
+
+    def keep(self, resource: Resource, passing: Sequence[Problem]) -> None:
+        """What problems that soon pass hide stays as it was known."""
+        for target in self._previous if passing else ():
+            ours = not target.ref.namespace or self._owns(target.ref.namespace)
+            if target.ref.resource == resource and ours and hidden(passing, target.ref.namespace):
+                self.targets.setdefault(target.id, target)
 
 
 def _out_of_reach(resource: Resource) -> Problem:

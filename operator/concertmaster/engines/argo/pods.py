@@ -6,7 +6,7 @@ matched against the node names that the definition can produce; without a match 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import UNKNOWN_STEP, PodFact, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
@@ -75,35 +75,40 @@ def _place_run(
     if not pods:
         return
     labelled = _by_label(pods, candidates) or candidates.known(recognised)
-    if labelled is not None:
-        yield from _in_definition(run, pods, names, labelled, NodeNames(run, labelled))
+    known, tried = (NodeNames(run, labelled), []) if labelled is not None else _by_names(run, pods, names, candidates)
+    if known is not None:
+        yield from _in_definition(pods, names, known)
         return
-    best: tuple[tuple[int, int], WorkflowDefinition, NodeNames] | None = None
+    reason = _NO_POD_FITS if tried else _NO_TEMPLATE
+    near = tuple(d.key for d in tried)
+    for f in pods:
+        selecting = possible("Workflow", run, f.labels, candidates.inferred)
+        yield UnassignedPod(f, reason, ARGO if tried else None, near or selecting)
+
+
+def _by_names(
+    run: str, pods: Sequence[PodFact], names: Mapping[str, ArgoPodName | None], candidates: Candidates
+) -> tuple[NodeNames | None, list[WorkflowDefinition]]:
+    """The names of the nodes of the definition that the pods' names fit best, or of the nearest of those that may have any
+    names; and the definitions that name such runs."""
+    best: tuple[tuple[int, int], NodeNames] | None = None
     loose = [d for d in candidates.inferred if any(selects_run(d, "Workflow", run, f.labels) for f in pods)]
     tried: list[WorkflowDefinition] = []
     for definition in candidates.fitting(run):
-        if definition.graph.inferred:
-            continue
-        prefix = belongs_to(run, definition.run_prefixes)
+        prefix = None if definition.graph.inferred else belongs_to(run, definition.run_prefixes)
         if prefix is None:
             continue
         known = NodeNames(run, definition)
         hits = sum(1 for f in pods if _confirms(run, prefix, names[f.uid], known))
         tried.append(definition)
         if hits and (best is None or (hits, len(prefix)) > best[0]):
-            best = ((hits, len(prefix)), definition, known)
+            best = ((hits, len(prefix)), known)
         elif not hits and _made_from(run, prefix) and _all_dynamic([names[f.uid] for f in pods], definition):
             loose.append(definition)
     if best is not None:
-        yield from _in_definition(run, pods, names, best[1], best[2])
-    elif (chosen := nearest(run, sorted(loose, key=lambda d: (d.key.kind, d.key.name)))) is not None:
-        yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
-    else:
-        reason = _NO_POD_FITS if tried else _NO_TEMPLATE
-        near = tuple(d.key for d in tried)
-        for f in pods:
-            selecting = possible("Workflow", run, f.labels, candidates.inferred)
-            yield UnassignedPod(f, reason, ARGO if tried else None, near or selecting)
+        return best[1], tried
+    chosen = nearest(run, sorted(loose, key=lambda d: (d.key.kind, d.key.name)))
+    return (NodeNames(run, chosen) if chosen is not None else None), tried
 
 
 def _helps(fact: PodFact, name: ArgoPodName | None) -> bool:
@@ -147,12 +152,9 @@ def _all_dynamic(names: Iterable[ArgoPodName | None], definition: WorkflowDefini
 
 
 def _in_definition(
-    run: str,
-    pods: Iterable[PodFact],
-    names: dict[str, ArgoPodName | None],
-    definition: WorkflowDefinition,
-    known: NodeNames,
+    pods: Iterable[PodFact], names: Mapping[str, ArgoPodName | None], known: NodeNames
 ) -> Iterator[Placement]:
+    run, definition = known.run, known.definition
     for fact in pods:
         name = names[fact.uid]
         if name is None:

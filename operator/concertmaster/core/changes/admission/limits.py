@@ -198,38 +198,45 @@ def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
 
 def _within(limits: LimitRange, requests: ByResource, bounds: ByResource) -> Iterator[Refusal]:
     """One container, or a whole pod, checked against one entry of a LimitRange."""
-    scope = "" if limits.scope == "Container" else "of the pod "
-
-    def refused(resource: str, amount: float, what: str) -> Refusal:
-        return Refusal(
-            "LimitRange", f"{resource} {scope}{_show(resource, amount)} is {what} LimitRange {limits.name} allows"
-        )
-
-    def omitted(resource: str, what: str) -> Refusal:
-        return Refusal("LimitRange", f"LimitRange {limits.name} asks for a {resource} {what}, and none is set", True)
-
     for resource, least in limits.least.items():
         edge = f"below {_show(resource, least)}, the least"
         if resource not in requests:
-            yield omitted(resource, "request")
+            yield _omitted(limits, resource, "request")
         for amount in (requests.get(resource), bounds.get(resource)):
             if amount is not None and amount < least * _DOWN:
-                yield refused(resource, amount, edge)
+                yield _outside(limits, resource, amount, edge)
     for resource, most in limits.most.items():
         edge = f"above {_show(resource, most)}, the most"
         for amount in (requests.get(resource), bounds.get(resource)):
             if amount is not None and amount > most * _UP:
-                yield refused(resource, amount, edge)
+                yield _outside(limits, resource, amount, edge)
         if resource not in bounds:
-            yield omitted(resource, "limit")
+            yield _omitted(limits, resource, "limit")
+    yield from _ratios(limits, requests, bounds)
+
+
+def _ratios(limits: LimitRange, requests: ByResource, bounds: ByResource) -> Iterator[Refusal]:
     for resource, ratio in limits.ratio.items():
         request, limit = requests.get(resource), bounds.get(resource)
         if not request or not limit:
-            yield omitted(resource, "limit" if request else "request")
+            yield _omitted(limits, resource, "limit" if request else "request")
         elif limit / request > ratio * _UP:
-            times = f"{limit / request:.3g} times the request {scope}{_show(resource, request)}"
+            times = f"{limit / request:.3g} times the request {_scope(limits)}{_show(resource, request)}"
             most_times = f"LimitRange {limits.name} allows {ratio:g} times (maxLimitRequestRatio)"
             yield Refusal("LimitRange", f"the {resource} limit {_show(resource, limit)} is {times}; {most_times}")
+
+
+def _outside(limits: LimitRange, resource: str, amount: float, edge: str) -> Refusal:
+    text = f"{resource} {_scope(limits)}{_show(resource, amount)} is {edge} LimitRange {limits.name} allows"
+    return Refusal("LimitRange", text)
+
+
+def _omitted(limits: LimitRange, resource: str, what: str) -> Refusal:
+    return Refusal("LimitRange", f"LimitRange {limits.name} asks for a {resource} {what}, and none is set", True)
+
+
+def _scope(limits: LimitRange) -> str:
+    return "" if limits.scope == "Container" else "of the pod "
 
 
 def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:

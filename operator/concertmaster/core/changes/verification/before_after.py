@@ -88,17 +88,7 @@ def requested(
     """Whether a run was made from the definition that ``patch`` changed, by what its pods request: True where that is what
     the patch set, False where a pod requests what the patch replaced, None where nothing shows it. ``holder``: the Tekton
     Task that is patched; None: the workflow's own object."""
-    replaced = tested(patch)
-    amounts: dict[tuple[str, str], list[tuple[str, float | None, float]]] = {}
-    for pointer, value in written(patch).items():
-        resources, section, resource = ["", *pointer.rsplit("/", 2)][-3:]
-        name, old, new = f"{resource}_{section.removesuffix('s')}", quantity(replaced.get(pointer)), quantity(value)
-        if new is None:
-            continue
-        for step in definition.graph.steps:
-            for c in step.containers:
-                if c.holder == holder and c.resources_pointer == resources:
-                    amounts.setdefault((step.name, c.name), []).append((name, old, new))
+    amounts = _amounts(definition, holder, patch)
     declaring = cache(definition.graph.declaring)
 
     def of(run: RunRecord) -> bool | None:
@@ -118,6 +108,24 @@ def requested(
         return matches
 
     return of
+
+
+def _amounts(
+    definition: WorkflowDefinition, holder: str | None, patch: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], list[tuple[str, float | None, float]]]:
+    """By step and container: the amounts that the patch sets, as a field of its executions, with the old and the new one."""
+    replaced = tested(patch)
+    amounts: dict[tuple[str, str], list[tuple[str, float | None, float]]] = {}
+    for pointer, value in written(patch).items():
+        resources, section, resource = ["", *pointer.rsplit("/", 2)][-3:]
+        name, old, new = f"{resource}_{section.removesuffix('s')}", quantity(replaced.get(pointer)), quantity(value)
+        if new is None:
+            continue
+        for step in definition.graph.steps:
+            for c in step.containers:
+                if c.holder == holder and c.resources_pointer == resources:
+                    amounts.setdefault((step.name, c.name), []).append((name, old, new))
+    return amounts
 
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:

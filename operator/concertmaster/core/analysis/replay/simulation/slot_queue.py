@@ -72,7 +72,7 @@ class SlotQueue:
             pass
         return self.end
 
-    def openings(self) -> Iterator[int]:
+    def openings(self) -> Iterator[int]:  # noqa: C901 - the inner loop of all replays, a call in it is paid per pod
         """Runs to the end of the last pod, and gives each step when all that it waits for has its times; what comes before
         does not depend on it."""
         pieces, ranks, children, missing = self._pieces, self._ranks, self._children, self._missing
