@@ -19,9 +19,8 @@ from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import authored_request, by_input, cpu, memory, tail, trend
+from concertmaster.core.sizing import MemoryOptions, authored_request, by_input, cpu, memory, tail, trend
 from concertmaster.core.sizing.cpu import CpuOptions
-from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
 from concertmaster.core.stats.alternatives import LINE
 

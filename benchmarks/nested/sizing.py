@@ -9,8 +9,7 @@ import numpy as np
 from benchmarks.nested import cases
 from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Rows
-from concertmaster.core.sizing import cpu_request, memory_request
-from concertmaster.core.sizing.memory import MemoryOptions
+from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request
 
 KRR_MARGIN, KRR_LEAST = 1.15, 1e8
 BYTE_SECONDS = 1e9 * 3600.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.trend import (
     carried_forward,
     driven_growth,
@@ -19,22 +20,6 @@ from concertmaster.core.sizing.trend import (
 MAX_RAISE = 4.0
 
 
-class Horizons(Protocol):
-    """Parameters of growth; see MemoryOptions."""
-
-    @property
-    def drift_z(self) -> float:
-        """One-sided significance from which growth counts, as a normal quantile."""
-
-    @property
-    def horizon(self) -> float:
-        """How long growth of peaks is assumed to go on, in multiples of the history."""
-
-    @property
-    def driven_horizon(self) -> float:
-        """The same for growth of inputs."""
-
-
 class PeaksAhead(NamedTuple):
     """``peaks``: those observed as they will be (bytes), the observed ones themselves where nothing grows. ``drifting``:
     whether peaks grow with time. ``driven``: growth per run that inputs explain, as a log, 0 without any."""
@@ -45,24 +30,24 @@ class PeaksAhead(NamedTuple):
 
 
 def peaks_ahead(
-    peaks: Floats, logs: Floats, input_logs: Floats | None, times: Floats | None, order: float, horizons: Horizons
+    peaks: Floats, logs: Floats, input_logs: Floats | None, times: Floats | None, order: float, options: MemoryOptions
 ) -> PeaksAhead:
     """Of ``peaks`` (bytes, with their ``logs``) by run, oldest first. ``input_logs``: NaN where unknown. ``times``: unix
     seconds. ``order``: normal quantile of the trend test by order, which counts where peaks do not repeat by week."""
-    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, horizons.drift_z)
-    weekly = None if times is None else weekly_growth(logs, times, horizons.drift_z)
-    drifting = order > horizons.drift_z if weekly is None else weekly > 0.0
+    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
+    weekly = None if times is None else weekly_growth(logs, times, options.drift_z)
+    drifting = order > options.drift_z if weekly is None else weekly > 0.0
     own = weekly if weekly is not None else growth_per_run(logs) if drifting else 0.0
-    horizon = horizons.driven_horizon if driven else horizons.horizon
+    horizon = options.driven_horizon if driven else options.horizon
     return PeaksAhead(_continued(peaks, logs, driven or own, horizon), drifting, driven)
 
 
-def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, horizons: Horizons) -> Floats:
+def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:
     """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
-    growth = unexplained_growth(logs, input_logs, horizons.drift_z)
+    growth = unexplained_growth(logs, input_logs, options.drift_z)
     if growth <= 0.0:
         return peaks
-    ahead = carried_forward(np.zeros(peaks.size), growth, horizons.horizon)
+    ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
     return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
 
 

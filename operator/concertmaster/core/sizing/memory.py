@@ -17,41 +17,17 @@ from concertmaster.core.sizing.authored_request import blended, weight_of_reques
 from concertmaster.core.sizing.by_input import InputModel, ModelFits, best_by_input, fits_by_input
 from concertmaster.core.sizing.executions import MAX_VALUE, usable
 from concertmaster.core.sizing.expected_peaks import at_equal_input, peaks_ahead
+from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import order_z, orders_z, records_z
 from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
-from concertmaster.core.units import GIB, HOUR, MIB
+from concertmaster.core.units import MIB
 
-GIB_HOUR = GIB * HOUR
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
 # Share of future runs that the request covers with the stated confidence.
 COVERED_SHARE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryOptions:
-    """Settings of memory sizing.
-
-    ``min_runs``: usable peaks required for a recommendation. ``failure_bound``: largest expected share (0 to 1) of failing
-    attempts of a step; stricter where runs take longer than ``strict_from`` seconds. ``failure_price``: cost of a failed
-    attempt beyond the memory it wastes, byte-seconds; one GiB-hour is under half a cent at list prices.
-    ``retry_factor``: increase of the request after an OOM kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance (1%) at which growth of peaks or inputs is reported and gets room.
-    ``horizon``: how long growth is assumed to continue, in multiples of the history; ``driven_horizon``: the same where
-    inputs explain it, since such growth is better known.
-    """
-
-    min_runs: int = 3
-    failure_bound: float = 0.01
-    failure_price: float = 1.0 * GIB_HOUR
-    retry_factor: float = 2.0
-    strict_from: float = HOUR
-    floor: float = 16.0 * MIB
-    drift_z: float = 2.326
-    horizon: float = 1.5
-    driven_horizon: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.tail import Tail, fit_tails
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
@@ -21,26 +22,6 @@ MIN_BOUND_FACTOR = 0.5
 # Smallest share that a sample of runs can support.
 MIN_BOUND = 1e-4
 MAX_LOG = 600.0  # exp() overflows a float above about 709
-
-
-class Prices(Protocol):
-    """Parameters of the loss; see MemoryOptions."""
-
-    @property
-    def failure_bound(self) -> float:
-        """Largest accepted share of failing attempts."""
-
-    @property
-    def failure_price(self) -> float:
-        """Loss per failed attempt, byte-seconds."""
-
-    @property
-    def retry_factor(self) -> float:
-        """Increase of the request after an OOM kill."""
-
-    @property
-    def strict_from(self) -> float:
-        """Run time in seconds from which the bound is stricter."""
 
 
 class BestMargin(NamedTuple):
@@ -133,25 +114,25 @@ class ExpectedLoss(NamedTuple):
         return min(1.0, self.tail.exceedance(level) + self.tail.exceedance(self._retried(level)))
 
 
-def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> list[ExpectedLoss]:
+def fit_losses(peaks: Floats, durations: Floats, options: MemoryOptions) -> list[ExpectedLoss]:
     """Losses of several samples without a model, one per row, where the margin is the size itself. Peaks in bytes (> 0),
     durations in seconds (>= 0)."""
-    n, retry, found = peaks.shape[-1], prices.retry_factor, []
+    n, retry, found = peaks.shape[-1], options.retry_factor, []
     seconds = (np.add.reduce(durations, axis=-1) / n).tolist()
     for tail, u, t, mean in zip(fit_tails(peaks).each(), peaks, durations, seconds, strict=True):
         used = float(u @ t) / n
         # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
-        found.append(ExpectedLoss(False, tail, u, t, mean, used, retry * used, bound_of(mean, prices), retry, 0.0))
+        found.append(ExpectedLoss(False, tail, u, t, mean, used, retry * used, bound_of(mean, options), retry, 0.0))
     return found
 
 
 def fit_models(
-    added: Floats, multiplied: Floats, peaks: Floats, durations: Floats, prices: Prices, *, share: float
+    added: Floats, multiplied: Floats, peaks: Floats, durations: Floats, options: MemoryOptions, *, share: float
 ) -> list[list[ExpectedLoss]]:
     """Losses of models of each step from their predictions for each run (bytes, > 0), shape (models, steps, runs): those
     whose margin is ``added``, then those where it is a factor. Peaks in bytes (> 0) and durations in seconds (>= 0), shape
     (steps, runs). ``share``: share of the failure bound that may be used up."""
-    (count, n), retry = peaks.shape, prices.retry_factor
+    (count, n), retry = peaks.shape, options.retry_factor
     scale = np.ones((len(added) + len(multiplied), count, 1))
     scale[: len(added), :, 0] = np.maximum.reduce(peaks, axis=-1)
     used, seconds = (np.add.reduce(v, axis=-1) / n for v in (peaks * durations, durations))
@@ -160,7 +141,7 @@ def fit_models(
     tails = fit_tails(np.concatenate([margins, np.log(factors)]).reshape(-1, n), scale.reshape(-1, 1)).each()
     sizes, found = middle(added)[:, :, 0], []
     for step, (mean, spent) in enumerate(zip(seconds.tolist(), used.tolist(), strict=True)):
-        own, bound, burn = iter(tails[step::count]), bound_of(mean, prices, share), retry * spent
+        own, bound, burn = iter(tails[step::count]), bound_of(mean, options, share), retry * spent
         losses = [
             ExpectedLoss(False, tail, margin, durations[step], mean, over, burn, bound, retry, size)
             for margin, over, size, tail in zip(
@@ -202,10 +183,10 @@ def bests(losses: Sequence[ExpectedLoss], price: float) -> list[BestMargin]:
     ]
 
 
-def bound_of(duration: float, prices: Prices, share: float = 1.0) -> float:
+def bound_of(duration: float, options: MemoryOptions, share: float = 1.0) -> float:
     """Largest accepted share of failing attempts of runs of this mean duration (s)."""
-    stricter = min(1.0, max(MIN_BOUND_FACTOR, math.sqrt(prices.strict_from / max(1.0, duration))))
-    return max(MIN_BOUND, prices.failure_bound * stricter * share)
+    stricter = min(1.0, max(MIN_BOUND_FACTOR, math.sqrt(options.strict_from / max(1.0, duration))))
+    return max(MIN_BOUND, options.failure_bound * stricter * share)
 
 
 def sums(values: Floats) -> Floats:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.authored_request import blended, weight_of_request
-from concertmaster.core.sizing.memory import MemoryOptions, memory_request
 from concertmaster.core.sizing.tail import mean_log_excess
 
 GIB = 2.0**30

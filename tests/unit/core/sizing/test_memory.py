@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.authored_request import blended
-from concertmaster.core.sizing.memory import GIB_HOUR
+from concertmaster.core.sizing.memory_options import GIB_HOUR
 from concertmaster.core.sizing.tail import coverage_confidence, fit_tails
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
 from concertmaster.core.sizing.waste import ExpectedLoss, fit_losses

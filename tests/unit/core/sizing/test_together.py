@@ -11,6 +11,7 @@ import pytest
 
 from concertmaster.core.sizing import (
     CpuUse,
+    MemoryOptions,
     MemoryUse,
     cpu_request,
     cpu_requests,
@@ -84,7 +85,7 @@ def test_the_best_margin_is_that_of_one_sample(count: int) -> None:
     """Samples with bounds of their own and of other sizes beside each other, and each alone."""
     chance = np.random.default_rng(count)
     peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 9000.0 * chance.lognormal(0, 0.4, (6, count))
-    options = memory.MemoryOptions()
+    options = MemoryOptions()
     losses = fit_losses(peaks, seconds, options)
     assert len({loss.bound for loss in losses}) == 6
     alone = [fit_losses(peaks[row : row + 1], seconds[row : row + 1], options) for row in range(6)]
@@ -99,7 +100,7 @@ def test_the_best_margin_costs_least_of_all_within_the_bound(count: int, factor:
     """What is worked out for all candidates at once, against the loss of one margin after the other."""
     chance = np.random.default_rng(count)
     peaks, seconds = 3e9 * chance.lognormal(0, 0.2, count), 900.0 * chance.lognormal(0, 0.4, count)
-    options = memory.MemoryOptions(failure_price=1e11)
+    options = MemoryOptions(failure_price=1e11)
     predicted = peaks[None, :] * chance.lognormal(0, 0.1, (1, count))
     added, multiplied = (predicted[:0], predicted) if factor else (predicted, predicted[:0])
     (row,) = fit_models(added[:, None], multiplied[:, None], peaks[None], seconds[None], options, share=1.0)
