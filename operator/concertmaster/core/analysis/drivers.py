@@ -20,7 +20,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
-from concertmaster.core.sizing.trend import growth_per_run, rising, weekly_growth
+from concertmaster.core.sizing.trend import growth, order_z
 from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
@@ -143,19 +143,16 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
-    peaks, times = peaks[first:], container.where_known("memory_peak")["time"][first:]
-    if len(times) < MIN_RUNS:
+    peaks, times = peaks[first:], np.array(container.where_known("memory_peak")["time"][first:])
+    if times.size < MIN_RUNS:
         return None
-    growth, recent = weekly_growth(peaks, np.array(times), EXPLAINED_Z), peaks[np.array(times) > times[-1] - WEEK]
-    if growth is None:
-        growth = growth_per_run(peaks) if rising(peaks, EXPLAINED_Z) else 0.0
-        recent = peaks[-max(MIN_RUNS // 2, len(times) // 4) :]
-    seconds = (times[-1] - times[0]) / (len(times) - 1)
-    if growth <= 0.0 or seconds <= 0.0:
+    peaks_grow, last = growth(peaks, times, order_z(peaks), EXPLAINED_Z), float(times[-1])
+    seconds = (last - float(times[0])) / (times.size - 1)
+    if peaks_grow.per_run <= 0.0 or seconds <= 0.0:
         return None
-    left = max(0.0, request - float(recent.max())) / growth * seconds
-    until: float = times[-1] + left
-    return until if left <= _YEAR else None
+    recent = peaks[times > last - WEEK] if peaks_grow.by_week else peaks[-max(MIN_RUNS // 2, times.size // 4) :]
+    left = max(0.0, request - float(recent.max())) / peaks_grow.per_run * seconds
+    return last + left if left <= _YEAR else None
 
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:

@@ -8,13 +8,7 @@ from typing import NamedTuple
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.memory_options import MemoryOptions
-from concertmaster.core.sizing.trend import (
-    carried_forward,
-    driven_growth,
-    growth_per_run,
-    unexplained_growth,
-    weekly_growth,
-)
+from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth, unexplained_growth
 
 # Growth is extrapolated to at most this multiple of the largest peak.
 MAX_RAISE = 4.0
@@ -35,25 +29,23 @@ def peaks_ahead(
     """Of ``peaks`` (bytes, with their ``logs``) by run, oldest first. ``input_logs``: NaN where unknown. ``times``: unix
     seconds. ``order``: normal quantile of the trend test by order, which counts where peaks do not repeat by week."""
     driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
-    weekly = None if times is None else weekly_growth(logs, times, options.drift_z)
-    drifting = order > options.drift_z if weekly is None else weekly > 0.0
-    own = weekly if weekly is not None else growth_per_run(logs) if drifting else 0.0
+    own = growth(logs, times, order, options.drift_z)
     horizon = options.driven_horizon if driven else options.horizon
-    return PeaksAhead(_continued(peaks, logs, driven or own, horizon), drifting, driven)
+    return PeaksAhead(_continued(peaks, logs, driven or own.per_run, horizon), own.significant, driven)
 
 
 def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:
     """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
-    growth = unexplained_growth(logs, input_logs, options.drift_z)
-    if growth <= 0.0:
+    unexplained = unexplained_growth(logs, input_logs, options.drift_z)
+    if unexplained <= 0.0:
         return peaks
-    ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
+    ahead = carried_forward(np.zeros(peaks.size), unexplained, options.horizon)
     return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(MAX_RAISE))))
 
 
-def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Floats:
-    """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
-    if growth <= 0.0:
+def _continued(peaks: Floats, logs: Floats, per_run: float, horizon: float) -> Floats:
+    """Peaks if growth by a factor ``per_run`` (as a log) continues: growth driven by inputs is proportional."""
+    if per_run <= 0.0:
         return peaks
-    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(MAX_RAISE * float(peaks.max())))
+    ahead = np.minimum(carried_forward(logs, per_run, horizon), math.log(MAX_RAISE * float(peaks.max())))
     return np.maximum(peaks, np.exp(ahead))

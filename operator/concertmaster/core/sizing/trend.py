@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
@@ -59,9 +60,22 @@ def _places(n: int) -> Floats:
     return np.asarray(np.arange(n) - (n - 1) / 2.0, dtype=np.float64)
 
 
-def rising(values: Floats, z: float) -> bool:
-    """Whether the values rise with their order, at the significance given by the normal quantile ``z``."""
-    return order_z(values) > z
+class Growth(NamedTuple):
+    """``per_run``: growth from run to run, never negative. ``significant``: whether values grow at all. ``by_week``: whether
+    each run was compared with that a week before."""
+
+    per_run: float
+    significant: bool
+    by_week: bool
+
+
+def growth(values: Floats, times: Floats | None, order: float, z: float) -> Growth:
+    """Growth of ``values``, oldest first, beyond ``z``: from week to week where they repeat, else by their order, of which
+    ``order`` is the ``order_z``. ``times``: unix seconds."""
+    weekly = None if times is None else weekly_growth(values, times, z)
+    if weekly is not None:
+        return Growth(weekly, weekly > 0.0, True)
+    return Growth(growth_per_run(values) if order > z else 0.0, order > z, False)
 
 
 def growth_per_run(values: Floats) -> float:
