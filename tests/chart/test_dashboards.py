@@ -15,7 +15,7 @@ import pytest
 
 from charts import boards, dashboards
 from charts.boards import Panel
-from concertmaster.controller.changes.tally import RollbackReason, Tally
+from concertmaster.controller.changes.writing.tally import RollbackReason, Tally
 from concertmaster.controller.health import Health
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import STAGES, Telemetry

@@ -18,9 +18,9 @@ from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.journal import Journal
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.collection import watermarks
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.gaps import Outages

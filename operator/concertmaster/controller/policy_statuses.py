@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
-from concertmaster.controller.changes.tally import Tally
+from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
 from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy

@@ -1,4 +1,4 @@
-"""WorkflowChange objects as the operator reads them (``changes.status`` words what it writes).
+"""WorkflowChange objects as the operator reads them (``changes.writing.status`` words what it writes).
 
 The API server keeps the spec immutable; the status belongs to the operator, and what it
 says is believed only as far as its digest is the one of the spec.

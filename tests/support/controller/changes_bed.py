@@ -16,10 +16,10 @@ from prometheus_client import CollectorRegistry
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.journal import Journal
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry

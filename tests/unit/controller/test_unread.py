@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
-from concertmaster.controller.changes.tally import Tally
+from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.collection.gaps import MAX_OUTAGES
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.config_maps import ConfigMaps

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.status import new_object, object_name, plan_for, plan_status
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.status import new_object, object_name, plan_for, plan_status
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.operations import written as written_fields
@@ -132,7 +132,7 @@ class Apply:
         """Write a plan that passed every check, on the version of the target that was judged. ``may_write`` is asked again
         when nothing but the write itself is left."""
         operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
-        tried = as_planned(self._writer.try_patch(plan, operations), raw, operations)
+        tried = as_planned(self._writer.target.patch(plan, operations, dry_run=True), raw, operations)
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         who = None if change.decision is None else str(change.spec.get("decidedBy") or "somebody")
@@ -142,7 +142,7 @@ class Apply:
         if not may_write():
             return self.settle(begun, now, WriteResult(PatchOutcome.CHANGED))  # nothing was sent
         self._writes.setdefault(plan.namespace, deque()).append(now)
-        result = self._writer.patch(plan, operations)
+        result = self._writer.target.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle reads the outcome
         if result.outcome is PatchOutcome.DONE:
@@ -157,18 +157,18 @@ class Apply:
         written, even if somebody has undone it since: the next cycle sees that. So may they have where nothing says so,
         if the target's generation has moved twice."""
         done = result is not None and result.outcome is PatchOutcome.DONE
-        raw = result.stored if result is not None and done else self._writer.target(change)
+        raw = result.stored if result is not None and done else self._writer.target.read(change)
         other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
-        target = self._writer.target_state(change, raw)
-        if result is None and self._writer.may_land(change, raw):
+        target = self._writer.target.state(change, raw)
+        if result is None and self._writer.target.may_land(change, raw):
             return change  # a later cycle reads the outcome
         step = written.settled(
             target,
             other_writers=other_writers,
             undo=change.undo(),
             expected=expected,
-            unclear=result is None and self._writer.may_be_undone(change, raw),
+            unclear=result is None and self._writer.target.may_be_undone(change, raw),
         )
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)

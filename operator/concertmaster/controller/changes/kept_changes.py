@@ -13,9 +13,9 @@ from functools import partial
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.status import verification_fields
 from concertmaster.controller.changes.verifier import Verifier, changed_steps, lowered_by
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.status import verification_fields
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict

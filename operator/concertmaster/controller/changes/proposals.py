@@ -10,9 +10,9 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
 from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection, of_same_object
-from concertmaster.controller.changes.status import object_name
 from concertmaster.controller.changes.verifier import Verifier, marked
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.status import object_name
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
@@ -125,7 +125,7 @@ class Proposals:
         asks = needs_decision(verdicts)
         if self._blocked(context, blocking(verdicts, proposing=asks)):
             return False
-        fresh = self._writer.target(made)
+        fresh = self._writer.target.read(made)
         if fresh is None:
             return False
         verdicts = run_checks(made, replace(cheap, facts=context.read(made, fresh)))
@@ -199,7 +199,7 @@ class Proposals:
         if self._writer.paused(change, context.now):
             return  # its condition says why
         fresh = self._writer.fresh(change)
-        raw = self._writer.target(change)
+        raw = self._writer.target.read(change)
         if fresh is None or not self._writer.as_read(change):
             return  # somebody decided or changed the plan this very moment: the next cycle reads again
         if raw is None:
@@ -226,7 +226,7 @@ class Proposals:
 
     def _fingerprinted(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
         """Record the fingerprint of the changed definition, to detect later edits by others."""
-        changed = self._writer.target(change)
+        changed = self._writer.target.read(change)
         raw = changed if change.task is None else context.listed()
         if raw is None:
             return None

@@ -25,9 +25,9 @@ from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.changes.verifier import Verifier
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.tally import Tally
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import Candidate, History, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from concertmaster.controller.changes.context import scope_of
-from concertmaster.controller.changes.journal import BegunChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.rollback import NOT_TAKEN, write_back
-from concertmaster.controller.changes.tally import RollbackReason
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.journal import BegunChanges
+from concertmaster.controller.changes.writing.tally import RollbackReason
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -131,9 +131,9 @@ class Recovery:
     def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None, now: float) -> bool:
         """Roll back the values that are still in place; False when it must be retried. ``bounds`` of the policy in force,
         None where none allows changes."""
-        raw = self._writer.target(change)
-        if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
-            return not self._writer.may_land(change, raw)
+        raw = self._writer.target.read(change)
+        if raw is None or self._writer.target.state(change, raw) is not TargetState.AS_WRITTEN:
+            return not self._writer.target.may_land(change, raw)
         obstacle = "no policy allows changes now" if bounds is None else change.out_of_bounds(bounds)
         if obstacle is not None:
             text = f"it was deleted during its verification and is left as it is, because {obstacle}"

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.target import TargetClient
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.operations import above_limit
+from concertmaster.core.changes.operations import above_limit, version_test
 from concertmaster.core.changes.phases import written
-from concertmaster.core.changes.phases.transition import Transition, conflict
+from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
+from concertmaster.core.text import duration
+from concertmaster.core.units import MINUTE
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult
 
@@ -25,12 +28,34 @@ def write_back(
     now: float,
     may_write: Callable[[], bool] = lambda: True,
 ) -> WriteResult:
-    """Roll the target back from the version ``raw``, unless somebody lowered a limit below what it would request."""
+    """Roll the target back from the version ``raw`` that was judged, tried first, unless somebody lowered a limit below
+    what it would request. ``may_write`` is asked when nothing but the write itself is left. After a refusal it is not tried
+    for a while."""
     kind = PATCHABLE.get(change.target.kind) if change.target is not None else None
     wrong = above_limit(kind, change.operations("inverse") or (), raw)
     if wrong is not None:
         return WriteResult(PatchOutcome.REFUSED, wrong)
-    return writer.write_inverse(change, raw, now, may_write)
+    if writer.paused(change, now):
+        text = f"the API server refused it; it is tried again at least every {duration(MAX_PAUSE)}"
+        return WriteResult(PatchOutcome.UNCERTAIN, text)
+    result = _write_inverse(writer.target, change, raw, may_write)
+    if result.outcome in NOT_TAKEN:
+        writer.note_refused(change, now, MINUTE, MAX_PAUSE)
+    elif result.outcome is PatchOutcome.DONE:
+        writer.forget_refused(change, now)
+    return result
+
+
+def _write_inverse(
+    client: TargetClient, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool]
+) -> WriteResult:
+    operations = [version_test(str(raw["metadata"]["resourceVersion"])), *(change.operations("inverse") or [])]
+    tried = client.patch(change, operations, dry_run=True)
+    if tried.outcome is not PatchOutcome.TRIED:
+        return tried
+    if not may_write():
+        return WriteResult(PatchOutcome.CHANGED, "the policy in force was changed meanwhile")
+    return client.patch(change, operations)
 
 
 class Rollback:
@@ -53,8 +78,8 @@ class Rollback:
         announced = self._writer.carry_out(change, announcement, now) if announcement is not None else change
         if announced is None:
             return None
-        raw = self._writer.target(announced)
-        end = written.rolled_back(self._writer.target_state(announced, raw))
+        raw = self._writer.target.read(announced)
+        end = written.rolled_back(self._writer.target.state(announced, raw))
         if end is None and raw is not None:
             result = write_back(self._writer, announced, raw, now, may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))

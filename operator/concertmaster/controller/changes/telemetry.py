@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from concertmaster.controller.changes.tally import RollbackReason, Tally
+from concertmaster.controller.changes.writing.tally import RollbackReason, Tally
 from concertmaster.core.changes.checks import NAMES
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.enums import Verdict

@@ -9,8 +9,8 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.status import verification_fields
-from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.changes.writing.status import verification_fields
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
@@ -111,7 +111,7 @@ class Verifier:
         state = TargetState.UNKNOWN
         if change.phase == ChangePhase.VERIFYING:
             with suppress(Forbidden):  # where the right to read went as well, it is an orphan all the same
-                state = self._writer.target_state(change, self._writer.target(change))
+                state = self._writer.target.state(change, self._writer.target.read(change))
         return self.orphan(change, decision.because, decision.reason, now, state)
 
     def orphan(
@@ -139,12 +139,12 @@ class Verifier:
         raw = context.listed(change.task)
         if raw is None and not context.certainly_gone(change.task):
             return TargetState.UNKNOWN
-        listed = self._writer.target_state(change, raw)
+        listed = self._writer.target.state(change, raw)
         if listed is TargetState.AS_WRITTEN:
             return listed
         # What could not be listed in this cycle is as it was before, perhaps before the change: only the object itself
         # tells that somebody else changed it.
-        present = self._writer.target_state(change, self._writer.target(change))
+        present = self._writer.target.state(change, self._writer.target.read(change))
         return TargetState.UNKNOWN if present is TargetState.AS_WRITTEN else present
 
     def _verify(
@@ -214,7 +214,7 @@ class Verifier:
             step = written.rolling_back(result.reason, result, fields)
             return self._rollback.restore(change, step, context.now, context.may_write)
         if result.verdict is not None:  # the list may be of an earlier cycle, before somebody's edit
-            present = before_verification(self._writer.target_state(change, self._writer.target(change)))
+            present = before_verification(self._writer.target.state(change, self._writer.target.read(change)))
             if present.step is Step.CONFLICT:
                 return self._overwritten(change, present.reason, context.now)
         return self._writer.carry_out(change, written.verified(result, fields, change.status), context.now)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.changes.writer import LANDING
+from concertmaster.controller.changes.writing.target import LANDING
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict

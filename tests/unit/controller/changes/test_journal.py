@@ -7,7 +7,7 @@ import json
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.changes.journal import Journal
+from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
 from tests.support.controller.change_steps import applied, later

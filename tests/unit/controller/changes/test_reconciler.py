@@ -13,7 +13,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
-from concertmaster.controller.changes.status import prediction
+from concertmaster.controller.changes.writing.status import prediction
 from concertmaster.controller.discovery import definitions
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch

@@ -13,7 +13,7 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
-from concertmaster.controller.changes.status import plan_status
+from concertmaster.controller.changes.writing.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
 from concertmaster.controller.profiles.learning import Learned

@@ -1,4 +1,4 @@
-"""Applies what the core decides about changes: the only place that writes them, their journal and their targets.
+"""Applies what the core decides about changes: the only place that writes WorkflowChanges and their journal.
 
 Every write is recorded first, in the history and then in the WorkflowChange, because the process may end after any of
 them. The outcome of an interrupted write is read from the object: it has the new values of the plan, the old ones, or
@@ -9,48 +9,38 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.journal import Journal, WriteKey
-from concertmaster.controller.changes.status import with_conditions
-from concertmaster.controller.changes.tally import Tally
+from concertmaster.controller.changes.writing.journal import Journal, WriteKey
+from concertmaster.controller.changes.writing.status import with_conditions
+from concertmaster.controller.changes.writing.tally import Tally
+from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.json_patch import Operation
-from concertmaster.core.changes.operations import version_test
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, ChangeEvent, JournalAction, Transition, closing
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.reconcile import TargetState, target_state
-from concertmaster.core.text import duration
-from concertmaster.core.units import MINUTE
 from concertmaster.history import HistoryError
-from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.events import EventType, Note
-from concertmaster.kube.objects import ObjectRef, target_resource
+from concertmaster.kube.objects import ObjectRef
 
 log = logging.getLogger("concertmaster.changes")
 
-LANDING = 90.0
-"""Seconds after which a write without an answer is not stored any more: the API server gives a request 60 seconds (its
-``--request-timeout``); the rest is for the way to it."""
-
 
 class ChangeWriter:
-    """Reads targets, carries transitions out, and collects what is reported."""
+    """Carries transitions out, and collects what is reported. ``target`` reads and patches the objects changes are for."""
 
     def __init__(self, client: KubeClient, journal: Journal, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.client = client
+        self.target = TargetClient(client, clock)
         self.journal = journal
         self.problems: list[str] = []
         self.tally = Tally()
         self._events: list[tuple[WorkflowChangeView, ChangeEvent]] = []
-        self._clock = clock
-        self._unanswered: dict[str, float] = {}  # by uid of the change: when the target was first seen as before
 
     def begin(self) -> None:
         """Begin the counts of a new cycle."""
@@ -60,99 +50,6 @@ class ChangeWriter:
         """The problems since the last call."""
         problems, self.problems = self.problems, []
         return problems
-
-    # --- the target
-
-    def target(self, change_or_plan: WorkflowChangeView | Plan) -> dict[str, Any] | None:
-        """The target as the API server has it now; None when it is gone. Raises KubeError."""
-        ref = self.target_ref(change_or_plan)
-        if ref is None:
-            return None
-        try:
-            raw = self.client.get(ref.path)
-        except NotFound:
-            return None
-        raw.setdefault("apiVersion", ref.resource.api_version)
-        raw.setdefault("kind", ref.resource.kind)
-        return raw
-
-    @staticmethod
-    def target_ref(change_or_plan: WorkflowChangeView | Plan) -> ObjectRef | None:
-        """The object a change or plan is for; None for a kind that is not known."""
-        target = change_or_plan.target
-        resource = target_resource(target.api_version, target.kind) if target is not None else None
-        if target is None or resource is None:
-            return None
-        return ObjectRef(resource, target.namespace if resource.namespaced else None, target.name, target.uid)
-
-    @staticmethod
-    def target_state(change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> TargetState:
-        """What ``raw``, the present object of the target's name, holds of the change's plan."""
-        target = change.target
-        uid = target.uid if target is not None else None
-        return target_state(raw, uid, change.operations("patch"), change.operations("inverse"))
-
-    def patch(self, change_or_plan: WorkflowChangeView | Plan, operations: Sequence[Operation]) -> WriteResult:
-        """Write a target. Raises Stopped only."""
-        ref = self.target_ref(change_or_plan)
-        return WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations)
-
-    def try_patch(self, change_or_plan: WorkflowChangeView | Plan, operations: Sequence[Operation]) -> WriteResult:
-        """The API server's answer to ``patch`` as a dry run."""
-        ref = self.target_ref(change_or_plan)
-        return (
-            WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations, dry_run=True)
-        )
-
-    def may_land(self, change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
-        """Whether a write of the plan that was begun and never answered, perhaps by an earlier process, may still be stored
-        in ``raw``, the target as it is before it. The write tests the target's version, so that it fails on another one."""
-        target, version = change.target, ((raw or {}).get("metadata") or {}).get("resourceVersion")
-        as_before = self.target_state(change, raw) is TargetState.AS_BEFORE
-        if as_before and target is not None and target.resource_version == version:
-            since = self._unanswered.setdefault(change.uid, self._clock())
-            if self._clock() - since < LANDING:
-                return True
-        self._unanswered.pop(change.uid, None)
-        return False
-
-    @staticmethod
-    def may_be_undone(change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
-        """Whether a write that was begun and never answered may have been stored and overwritten since: that makes two
-        generations of ``raw``, an edit that kept it from being stored makes one."""
-        before = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
-        present = ((raw or {}).get("metadata") or {}).get("generation")
-        return isinstance(before, int) and isinstance(present, int) and present >= before + 2
-
-    def write_inverse(
-        self,
-        change: WorkflowChangeView,
-        raw: Mapping[str, Any],
-        now: float,
-        may_write: Callable[[], bool] = lambda: True,
-    ) -> WriteResult:
-        """Roll the target back from the version ``raw`` that was judged, tried first. ``may_write`` is asked when nothing
-        but the write itself is left. After a refusal it is not tried for a while."""
-        if self.paused(change, now):
-            text = f"the API server refused it; it is tried again at least every {duration(MAX_PAUSE)}"
-            return WriteResult(PatchOutcome.UNCERTAIN, text)
-        result = self._inverse(change, raw, may_write)
-        if result.outcome in (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED):
-            self.note_refused(change, now, MINUTE, MAX_PAUSE)
-        elif result.outcome is PatchOutcome.DONE:
-            self.forget_refused(change, now)
-        return result
-
-    def _inverse(
-        self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool]
-    ) -> WriteResult:
-        operations = [version_test(str(raw["metadata"]["resourceVersion"])), *(change.operations("inverse") or [])]
-        tried = self.try_patch(change, operations)
-        if tried.outcome is not PatchOutcome.TRIED:
-            return tried
-        if not may_write():
-            return WriteResult(PatchOutcome.CHANGED, "the policy in force was changed meanwhile")
-        return self.patch(change, operations)
 
     # --- the WorkflowChange
 
@@ -205,7 +102,7 @@ class ChangeWriter:
             fields = {
                 "change": f"{change.namespace}/{change.name}",
                 "recommendation": change.recommendation,
-                "target": str(self.target_ref(change) or ""),
+                "target": str(self.target.ref(change) or ""),
                 "phase": step.phase.value,
                 "because": [c.message for c in step.conditions],
             }
