@@ -11,6 +11,7 @@ from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.control_group import WorkflowControl
 from concertmaster.controller.changes.policy_reader import PolicyReader
+from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.interfaces import SourceReport
@@ -19,7 +20,7 @@ from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.reconcile import IN_FLIGHT
+from concertmaster.core.changes.reconcile import IN_FLIGHT, TargetState
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.verification.start_times import StartTimes, observed
@@ -169,6 +170,19 @@ class WorkflowContext:
             return False
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
         return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace, name)
+
+    def target_state(self, change: WorkflowChangeView, client: TargetClient) -> TargetState:
+        """State of the object that a change of the workflow was written to."""
+        raw = self.listed(change.task)
+        if raw is None and not self.certainly_gone(change.task):
+            return TargetState.UNKNOWN
+        listed = client.state(change, raw)
+        if listed is TargetState.AS_WRITTEN:
+            return listed
+        # What could not be listed in this cycle is as it was before, perhaps before the change: only the object itself
+        # tells that somebody else changed it.
+        present = client.state(change, client.read(change))
+        return TargetState.UNKNOWN if present is TargetState.AS_WRITTEN else present
 
 
 def _generation(raw: Mapping[str, Any] | None) -> int | None:

@@ -72,7 +72,7 @@ class KeptChanges:
         )
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t is not None]
         changed = self._verifier.touched(context, change, definition) or any(t > applied for t in others)
-        decision = after_verdict(observed, self._verifier.target_state(context, change), changed=changed)
+        decision = after_verdict(observed, context.target_state(change, self._writer.target), changed=changed)
         if decision.step is Step.RELEASE:
             self._release(change.uid)
         if decision.step is not Step.VERIFY:

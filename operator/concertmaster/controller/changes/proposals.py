@@ -10,7 +10,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
 from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection, of_same_object
-from concertmaster.controller.changes.verifier import Verifier, marked
+from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writing.status import object_name
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
@@ -21,6 +21,7 @@ from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as transitions
 from concertmaster.core.changes.phases.replan import Planner, caution_of, concerns, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
+from concertmaster.core.changes.phases.written import fingerprinted
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
@@ -241,7 +242,8 @@ class Proposals:
         definition = define(raw, resolve, namespace=space)
         if definition is None or definition.fingerprint is None:
             return None
-        return self._writer.carry_out(change, marked(change, definition.fingerprint), context.now)
+        step = fingerprinted(change.status, definition.fingerprint)
+        return self._writer.carry_out(change, step, context.now)
 
     def _scope_now(self, context: WorkflowContext, change: WorkflowChangeView) -> Scope | None:
         """What ``change`` may be for, a Task by the workflow as the API server has it this moment."""

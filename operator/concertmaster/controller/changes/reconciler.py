@@ -10,19 +10,21 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext, by_target
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
+from concertmaster.controller.changes.pruning import delete_outdated, prune
 from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.verifier import Verifier
@@ -35,21 +37,16 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
-from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import PolicyRef
-from concertmaster.core.units import DAY
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
-from concertmaster.kube.errors import Forbidden, KubeError, Stopped
+from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
 
 log = logging.getLogger("concertmaster.changes")
-
-_DEFAULT_LIMIT = 20
-_KEPT_SECONDS = 90 * DAY  # without a profile: one that is made anew finds what was decided about its workflow
 
 CandidatesOf = Callable[[str], Sequence[Candidate] | None]
 """Recommendations that can be applied, by the profile's uid; None while this process has not analysed it."""
@@ -62,6 +59,19 @@ class ChangesOutcome:
     in_flight: Counter[PolicyRef] = field(default_factory=Counter)
     tally: Tally | None = None  # None: it could not read
     problems: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """A fault of one workflow becomes a problem and does not stop the others."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except (KubeError, HistoryError) as error:
+            self.problems.append(f"{what}: {error}")
+        except Exception as error:
+            log.exception("%s failed in an unexpected way", what)
+            self.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
 
 @dataclass(slots=True)
@@ -100,10 +110,10 @@ class Changes:
         self._client = client
         self._writer = writer
         self._history = history
-        self._rollback = Rollback(writer)
-        self._verifier = Verifier(writer, apply, self._rollback, history)
-        self._kept = KeptChanges(writer, self._verifier, self._rollback)
-        self._proposals = Proposals(client, writer, apply, self._verifier)
+        rollback, verifier = Rollback(writer), Verifier(history)
+        self._in_progress = InProgress(writer, apply, rollback, verifier)
+        self._kept = KeptChanges(writer, verifier, rollback)
+        self._proposals = Proposals(client, writer, apply, verifier)
         self._recovery = Recovery(writer, self._reads)
         self._access = access
         self._events = events
@@ -122,7 +132,7 @@ class Changes:
         self._left = None
         policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, early=True)
-        with self._guarded("the changes", cycle.outcome):
+        with cycle.outcome.guarded("the changes"):
             self._reconcile(cycle)
         return cycle.outcome.problems + self._writer.drain_problems()
 
@@ -136,7 +146,7 @@ class Changes:
         policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, followed=self._left)
         self._left = None
-        with self._guarded("the changes", cycle.outcome):
+        with cycle.outcome.guarded("the changes"):
             self._reconcile(cycle)
         cycle.outcome.problems += self._writer.drain_problems()
         return cycle.outcome
@@ -160,20 +170,20 @@ class Changes:
             self._writer.begin()
             cycle.unrecovered = self._recovery.recover(
                 begun, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
-                partial(self._guarded, outcome=cycle.outcome),
+                cycle.outcome.guarded,
             )  # fmt: skip
         else:
             cycle.unrecovered = self._recovery.missing(begun.entries, listed)
         cycle.outcome.tally = self._writer.tally
         if not cycle.early:
-            with self._guarded("the changes that were kept", cycle.outcome):
+            with cycle.outcome.guarded("the changes that were kept"):
                 self._kept.begin(listed, self._reads)
         unread = [s for s in cycle.subjects if s.policy is None]
         invalid = {(s.entry.namespace, s.entry.name): s.resolved.finding.message for s in unread}
         for orphans in self._workflows(cycle, listed):
             self._writer.tally.count_in_progress(orphans)
             for change in orphans:
-                with self._guarded(str(change.ref), cycle.outcome):
+                with cycle.outcome.guarded(str(change.ref)):
                     self._without_profile(change, invalid.get((change.namespace, change.profile)), cycle.now)
         refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in cycle.subjects}
         for note in self._writer.events(refs):
@@ -201,9 +211,9 @@ class Changes:
             )  # fmt: skip
             self._follow(context, cycle)
             if not cycle.early:
-                with self._guarded(f"changes of {context.workflow} that were kept", cycle.outcome):
+                with cycle.outcome.guarded(f"changes of {context.workflow} that were kept"):
                     self._kept.follow(context)
-                with self._guarded(f"changes of {context.workflow}", cycle.outcome):
+                with cycle.outcome.guarded(f"changes of {context.workflow}"):
                     self._workflow(context, cycle.unrecovered)
             if (source := subject.policy.source) is not None:
                 cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
@@ -231,27 +241,12 @@ class Changes:
             return None
         return changes
 
-    @staticmethod
-    @contextmanager
-    def _guarded(what: str, outcome: ChangesOutcome) -> Iterator[None]:
-        """A fault of one workflow must not stop the others."""
-        try:
-            yield
-        except Stopped:
-            raise
-        except (KubeError, HistoryError) as error:
-            outcome.problems.append(f"{what}: {error}")
-        except Exception as error:
-            log.exception("%s failed in an unexpected way", what)
-            outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
-
     def _without_profile(self, change: WorkflowChangeView, invalid: str | None, now: float) -> None:
         """A change whose profile does not exist, or (``invalid``: why) cannot be read."""
         if change.phase not in FINISHED:
-            self._verifier.without_profile(change, invalid, now)
-        elif invalid is None and min(now - (change.since(c) or 0.0) for c in ConditionType) >= _KEPT_SECONDS:
-            with suppress(Forbidden):  # where changes are not allowed any more, they stay and harm nobody
-                self._writer.delete(change)
+            self._in_progress.without_profile(change, invalid, now)
+        elif invalid is None:
+            delete_outdated(self._writer, change, now)
 
     # --- one workflow
 
@@ -260,10 +255,10 @@ class Changes:
         delay the rollback of another."""
         allowed, known = context.policy.apply.allows_changes, cycle.followed or {}
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
-            with self._guarded(str(change.ref), cycle.outcome):
-                after = self._verifier.follow(context, change, allowed, early=cycle.early)
+            with cycle.outcome.guarded(str(change.ref)):
+                after = self._in_progress.follow(context, change, allowed, early=cycle.early)
                 context.put(after)
-                if self._left is not None and change.uid not in self._verifier.waiting:
+                if self._left is not None and change.uid not in self._in_progress.waiting:
                     self._left[change.uid] = (after or change).version
 
     def _workflow(self, context: WorkflowContext, unrecovered: frozenset[Workflow]) -> None:
@@ -278,22 +273,7 @@ class Changes:
             waits = (entry.namespace, entry.name) in unrecovered or entry.uid in context.snapshot.held
             if candidates is not None and context.listed() is not None and not waits:
                 self._proposals.reconcile(context, proposed, candidates)
-        self._prune(context)
-
-    def _prune(self, context: WorkflowContext) -> None:
-        """Delete the oldest finished changes beyond the limit: those that were superseded or failed first, those with a
-        verdict last. The ledger needs these, and what was rejected or undone makes its rule ask."""
-        finished = [c for c in context.changes if c.phase in FINISHED]
-        limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
-        excess = len(finished) - limit
-        decided = (ChangePhase.COMPLETED, ChangePhase.CONFLICT)
-        oldest = sorted(finished, key=lambda c: (c.verdict is not None, c.phase in decided, c.created, c.name))
-        for change in oldest[: max(0, excess)]:
-            if not self._writer.delete(change):
-                return
-            context.changes = [c for c in context.changes if c.uid != change.uid]
-            if all(c.digest != change.digest for c in context.changes):
-                self._writer.noted(partial(self._writer.journal.forget_proposed, change.digest))
+        prune(self._writer, context)
 
 
 def _may_change(subject: Subject) -> bool:

@@ -1554,8 +1554,8 @@ def test_each_change_in_flight_takes_one_step_a_cycle(monkeypatch: pytest.Monkey
     bed = applied()
     later(bed, 1)
     seen = []
-    follow = bed.changes._verifier.follow
-    monkeypatch.setattr(bed.changes._verifier, "follow", lambda *a, **k: (seen.append(a[1].uid), follow(*a, **k))[1])
+    follow = bed.changes._in_progress.follow
+    monkeypatch.setattr(bed.changes._in_progress, "follow", lambda *a, **k: (seen.append(a[1].uid), follow(*a, **k))[1])
     bed.run()
     assert len(seen) == 1
 

@@ -51,6 +51,13 @@ def settled(
     return Transition(ChangePhase.VERIFYING, (done, next_), event=event)
 
 
+def fingerprinted(before: Mapping[str, Any], fingerprint: str) -> Transition:
+    """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status."""
+    plan = before.get("plan") or {}
+    target = {**(plan.get("target") or {}), "fingerprint": fingerprint}
+    return Transition(None, fields={"plan": {**plan, "target": target}})
+
+
 def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[str, Any]) -> Transition:
     """Transition after a verification, other than a rollback. ``fields``: status fields with its results; ``before``: the
     current status."""
