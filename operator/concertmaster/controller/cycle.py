@@ -168,7 +168,7 @@ class Cycle:
         """Run users' own queries, whose faults affect their authors alone. Afterwards the reports of the sources are
         complete."""
         reports = self._collector.ask_users()
-        self._telemetry.sources(reports)
+        self._telemetry.sources.observe(reports)
         for report in reports.values():
             if not report.ok:
                 record.problem(report.message)

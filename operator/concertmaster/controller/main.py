@@ -30,8 +30,9 @@ from concertmaster.controller.prerequisites import Prerequisites, StartError, Wa
 from concertmaster.controller.prerequisites import check as check_prerequisites
 from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.json_logging import configure_logging
 from concertmaster.controller.reporting.server import Server
-from concertmaster.controller.reporting.telemetry import Telemetry, configure_logging
+from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.election import ShardElection
 from concertmaster.controller.shards.leader_election import LIMITS as ELECTION_LIMITS
 from concertmaster.controller.shards.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity

@@ -101,21 +101,21 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 OPERATOR = """
 import sys
 from pathlib import Path
-from concertmaster.controller.reporting import telemetry
+from concertmaster.controller.reporting import json_logging
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import PROFILES
 {before}
-telemetry.configure_logging()
+json_logging.configure_logging()
 for _ in range(2):
     list(KubeClient.connect(Path(sys.argv[1])).items(PROFILES.path(None)))
-telemetry.logging.getLogger("concertmaster").info("listed")
+json_logging.logging.getLogger("concertmaster").info("listed")
 """
 
 
 @pytest.mark.parametrize("quiet", [True, False], ids=["as it is", "without the silence"])
 def test_the_log_of_the_operator_has_its_own_lines_only(unverified: str, tmp_path: Path, quiet: bool) -> None:
     _Lists.refused = 0
-    program = OPERATOR.format(before="" if quiet else "telemetry.silence_urllib3 = lambda: None")
+    program = OPERATOR.format(before="" if quiet else "json_logging.silence_urllib3 = lambda: None")
     words = [sys.executable, "-c", program, str(kubeconfig(tmp_path, unverified))]
     log = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stderr
     assert any(noise in log for noise in NOISE) is not quiet, log

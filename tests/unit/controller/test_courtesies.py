@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.reporting.telemetry import JsonFormatter, Telemetry, redact
+from concertmaster.controller.reporting.json_logging import JsonFormatter, redact
+from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.events import MAX_NOTE, EventRecorder, EventType, Note, PostOutcome

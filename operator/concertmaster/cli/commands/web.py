@@ -13,7 +13,7 @@ from aiohttp.web import Application
 from concertmaster.cli import cluster_options, details, options
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
-from concertmaster.controller.reporting.telemetry import configure_logging
+from concertmaster.controller.reporting.json_logging import configure_logging
 from concertmaster.kube import operator_service, reviews
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
