@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.cli.plans import PlanReader, edits_of, recommendation_of
+from concertmaster.cli.plans.reader import PlanReader
+from concertmaster.cli.plans.recommendations import edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import ADMISSION, AUTOSCALERS, NAMESPACES, PODS, POLICIES, PROFILES, target_resource

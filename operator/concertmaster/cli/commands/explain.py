@@ -13,7 +13,7 @@ import click
 from concertmaster.cli import cluster_options, details, documents, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.cli.plans import PlanReader
+from concertmaster.cli.plans.reader import PlanReader
 from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
