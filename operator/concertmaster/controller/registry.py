@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from concertmaster.controller.status_view import StatusView, as_it_stands
-from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource, plain
@@ -251,7 +251,7 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry 
         spec_text=known.spec_text if known is not None and known.spec_text == spec_text else spec_text,
         status=known.status if known is not None and same else StatusView.of(status, ref),
         recorded=now,
-        line=WorkflowChangeView(obj).line() if resource == CHANGES else None,
+        line=ledger_entry(WorkflowChangeView(obj)) if resource == CHANGES else None,
     )
 
 

@@ -28,7 +28,7 @@ from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import by_target, in_the_way, of_same_object
 from concertmaster.controller.discovery.write_access import granted
-from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import withdrawn
@@ -141,7 +141,7 @@ class PlanReader:
 
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
         changes = of_same_object(self._changes, by_target(self._everyone), made)
-        lines = [line for c in self._changes if (line := c.line()) is not None]
+        lines = [line for c in self._changes if (line := ledger_entry(c)) is not None]
         until = self._status.get("dataUntil")
         reader = FactReader(self._client, AccessChecker(self._client), secure=True, person=True)
         facts = self._with_write_access(made, reader.read(made, raw, None, str(self._ref.get("name"))))

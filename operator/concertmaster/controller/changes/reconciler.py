@@ -33,7 +33,7 @@ from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import Candidate, History, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
@@ -195,7 +195,7 @@ class Changes:
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         in_flight, places = {c.uid: c for c in listed if c.phase in IN_FLIGHT}, cache(lambda: by_target(listed))
-        ledger = Ledger(line for c in listed if (line := c.line()) is not None)
+        ledger = Ledger(line for c in listed if (line := ledger_entry(c)) is not None)
         facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
         control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
         for subject in cycle.subjects:

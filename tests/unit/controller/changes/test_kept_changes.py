@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
@@ -48,7 +49,7 @@ def test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back() -> None:
     assert "ChangeRolledBack" in bed.reported()
     assert done.status["measured"]["measure"] == "Cost"
     assert done.status["harmedSteps"] == ["job"]
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None and (line.verdict, line.restored) == (Verdict.WORSE, True)
     assert bed.counted("applied_total") == bed.counted("verdicts_total", verdict="Improved") == 1.0
     assert bed.counted("restored_total", ground="verification") == 1.0
@@ -219,7 +220,7 @@ def test_a_change_without_effect_that_does_harm_is_worse_from_then_on() -> None:
     condition.update(status="False", reason="Same")
     flaky(bed)
     done = bed.one()
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None and (line.verdict, line.finished) == (Verdict.WORSE, done.restored)
 
 

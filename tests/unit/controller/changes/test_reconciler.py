@@ -15,7 +15,7 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
 from concertmaster.controller.changes.writing.status import prediction
 from concertmaster.controller.discovery import definitions
-from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import lowered_memory, undoing
 from concertmaster.core.changes.plan import PredictedEffect
@@ -71,7 +71,7 @@ def test_auto_applies_verifies_and_keeps() -> None:
     assert bed.cpu() == "1500m"
     assert {"ChangeApplied", "ChangeKept"} <= set(bed.reported())
     assert not bed.pages.journal("change/")
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None
     assert (line.rule, line.verdict) == ("cpu-request", Verdict.IMPROVED)
 

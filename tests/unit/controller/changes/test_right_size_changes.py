@@ -10,6 +10,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.snapshot import Snapshot
+from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Edit, Recommendation, SizeItem
 from concertmaster.core.model.enums import Verdict
@@ -43,7 +44,7 @@ def test_a_kill_rolls_back_all_of_it_and_names_the_step() -> None:
     assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
     assert bed.cpu() == "2"
     assert done.status["harmedSteps"] == ["job"]
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None
     assert line.stayed == ()
     assert sizing_history({}, [line]).excluded("job", "main", "cpu")
@@ -56,7 +57,7 @@ def test_a_rollback_that_no_step_shows_leaves_out_all_that_was_changed() -> None
         bed.run(HOUR)
     done = bed.one()
     assert (done.verdict, done.status["restored"], bed.cpu()) == (Verdict.WORSE, True, "2")
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None
     known = sizing_history({}, [line])
     assert all(known.excluded("job", "main", r) for r in ("cpu", "memory"))
@@ -68,7 +69,7 @@ def test_what_was_verified_is_known_to_the_next_step() -> None:
     done = bed.one()
     assert (done.phase, done.verdict) == ("Completed", Verdict.IMPROVED)
     assert "harmedSteps" not in done.status
-    line = done.line()
+    line = ledger_entry(done)
     assert line is not None
     known = sizing_history({}, [line])
     assert known.verified == {("right-size", CPU): "1200m", ("right-size", MEMORY): "640Mi"}

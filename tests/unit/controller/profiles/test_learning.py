@@ -22,7 +22,7 @@ from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView
-from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
@@ -309,7 +309,7 @@ def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> 
     )
     raw = change("2025-10-01T00:00:00Z")
     raw["status"]["predicted"] = reported
-    line = WorkflowChangeView(raw).line()
+    line = ledger_entry(WorkflowChangeView(raw))
     assert line is not None
     assert line.promised == pytest.approx(-0.4)
     assert line.recommendation == "parallelism"

@@ -1,4 +1,4 @@
-"""WorkflowChange objects as the operator reads them (``changes.writing.status`` words what it writes).
+"""WorkflowChange objects as the operator reads them (``changes/writing/status.py`` words what it writes).
 
 The API server keeps the spec immutable; the status belongs to the operator, and what it
 says is believed only as far as its digest is the one of the spec.
@@ -14,34 +14,19 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Reason
-from concertmaster.api.models.profile import WorkflowRef
+from concertmaster.controller.workflow_change.scope import Scope
 from concertmaster.core.changes.json_patch import Operation, compact
-from concertmaster.core.changes.ledger import LedgerEntry
-from concertmaster.core.changes.operations import out_of_bounds, undoing, within, written
+from concertmaster.core.changes.operations import out_of_bounds, undoing, within
 from concertmaster.core.changes.phases.transition import Transition, orphaned
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
-from concertmaster.core.changes.reconcile import FINISHED, ChangeState
+from concertmaster.core.changes.reconcile import ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Bounds
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
-from concertmaster.engines.registry import shared_by
 from concertmaster.kube.objects import CHANGES, ObjectRef
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What changes of one profile may be for: the object its workflowRef names, and the Tasks that one refers to (None:
-    not known now)."""
-
-    ref: WorkflowRef
-    tasks: frozenset[str] | None = frozenset()
-
-    def __str__(self) -> str:
-        more = " and no Task that it refers to" if shared_by(self.ref.kind) is not None else ""
-        return f"the workflow of its profile ({self.ref.kind} {self.ref.name}){more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +208,9 @@ class WorkflowChangeView:
         undo = undoing(patch)
         if undo is None or compact(undo) != compact(inverse):
             return "the inverse in its status does not undo its patch"
-        if of is not None and not self._aims_at(of):
+        if of is not None and not of.includes(target, self.namespace):
             return f"its plan is for {target}, which is not {of}"
         return None
-
-    def _aims_at(self, of: Scope) -> bool:
-        target, ref = self.target, of.ref
-        if target is None or target.namespace not in (None, self.namespace):
-            return False
-        if target.api_version.partition("/")[0] != ref.api_version.partition("/")[0]:
-            return False
-        held = shared_by(ref.kind) is not None and self.task in (of.tasks or ())
-        return held or (target.kind, target.name) == (ref.kind, ref.name)
 
     def undecidable(self, of: Scope | None) -> bool:
         """Whether its scope cannot be determined now: the Pipeline was not listed."""
@@ -258,43 +234,3 @@ class WorkflowChangeView:
         """The transition when the operator may not write any more."""
         known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
         return orphaned(reason, text, self.undo(), str(known) if known else None)
-
-    def line(self) -> LedgerEntry | None:
-        """Its line of the ledger; None before a verdict."""
-        verdict, finished = self.verdict, self.since(ConditionType.VERIFIED)
-        if verdict is None or finished is None or self.phase not in FINISHED:
-            return None
-        predicted, measured = self.status.get("predicted") or {}, self.status.get("measured") or {}
-        raw = 1.0 / (_share(predicted.get("correctionPercent")) or 1.0)  # what the rule itself promised
-        return LedgerEntry(
-            f"{self.namespace}/{self.profile}",
-            self.rule,
-            verdict,
-            max(finished, self.restored or 0.0),  # one that was kept first may have been False before as well
-            _times(_share(predicted.get("likely")), raw),
-            _share(measured.get("likely")) if predicted.get("measure") == measured.get("measure") else None,
-            _times(_share(predicted.get("low")), raw),
-            _times(_share(predicted.get("high")), raw),
-            self.recommendation,
-            self.since(ConditionType.APPLIED),
-            tuple(str(s) for s in self.status.get("harmedSteps") or ()),
-            self._stayed(verdict),
-            self.restored is not None,
-        )
-
-    def _stayed(self, verdict: Verdict) -> tuple[tuple[str, str], ...]:
-        """The requests it set that were verified and not rolled back, by pointer."""
-        if verdict not in (Verdict.IMPROVED, Verdict.SAME) or self.restored is not None:
-            return ()
-        return tuple((p, v) for p, v in written(self.operations("patch") or ()).items() if isinstance(v, str))
-
-
-def _times(share: float | None, factor: float) -> float | None:
-    return None if share is None else share * factor
-
-
-def _share(value: Any) -> float | None:
-    try:
-        return float(value) / 100.0
-    except (TypeError, ValueError):
-        return None
