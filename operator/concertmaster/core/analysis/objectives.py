@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import Costs, CostSummary
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
+from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization
+from concertmaster.core.changepoint import Detection
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Verdict
-from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.policy import Objectives, Quantiles
+from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
@@ -123,6 +125,20 @@ def _verdict(
     )
 
 
+class WorkflowSummary(NamedTuple):
+    """What objectives and score are judged by. ``runs``: finished, oldest first; ``makespan`` and ``queue``: seconds;
+    ``step_failures``: by step."""
+
+    runs: Sequence[RunRecord]
+    makespan: Summary
+    queue: Summary
+    trend: Detection
+    cost: CostSummary
+    costs: Costs
+    containers: Sequence[ContainerUsage]
+    step_failures: Mapping[str, FailureSummary]
+
+
 def with_template(objectives: Objectives, graph: WorkflowGraph) -> Objectives:
     """The objectives, with the duration template of the workflow's type filled in when no duration objective is set."""
     kind = workflow_type(graph).value
@@ -132,27 +148,16 @@ def with_template(objectives: Objectives, graph: WorkflowGraph) -> Objectives:
     return replace(objectives, duration=Quantiles(p50=template), duration_note=f"template for {kind} workflows")
 
 
-def evaluate_objectives(
-    objectives: Objectives,
-    runs: Sequence[RunRecord],
-    *,
-    steps_failures: Mapping[str, FailureSummary],
-    makespan: Summary,
-    queue: Summary,
-    cost: CostSummary,
-    utilization: tuple[float | None, float | None],
-    costs: Costs,
-    metrics: Sequence[ExtraMetric],
-) -> tuple[ObjectiveAssessment, ...]:
-    """The assessment of every objective that is set, in a fixed order. ``runs``: oldest first; ``makespan`` and ``queue``:
-    seconds; ``utilization``: CPU and memory, 0 to 1; ``metrics``: extra metrics by role."""
+def evaluate_objectives(policy: Policy, workflow: WorkflowSummary) -> tuple[ObjectiveAssessment, ...]:
+    """The assessment of every objective that is set, in a fixed order."""
+    objectives, runs = policy.objectives, workflow.runs
     return (
-        *_durations(objectives, runs, makespan, queue),
-        *_failures(objectives, runs, steps_failures),
-        *_rates(objectives, runs, cost, costs),
+        *_durations(objectives, runs, workflow.makespan, workflow.queue),
+        *_failures(objectives, runs, workflow.step_failures),
+        *_rates(objectives, runs, workflow.cost, workflow.costs),
         *_cache_hits(objectives, runs),
-        *_by_role(objectives, runs, {m.role: m.name for m in reversed(metrics)}),
-        *_utilization(objectives, runs, utilization),
+        *_by_role(objectives, runs, {m.role: m.name for m in reversed(policy.extra_metrics)}),
+        *_utilization(objectives, runs, weighted_utilization(workflow.containers)),
         *_budgets(objectives, runs),
     )
 

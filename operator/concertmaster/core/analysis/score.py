@@ -14,7 +14,12 @@ from math import prod
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import CostSummary
-from concertmaster.core.analysis.objectives import COUNTED_ELSEWHERE, ObjectiveAssessment, ObjectiveResult
+from concertmaster.core.analysis.objectives import (
+    COUNTED_ELSEWHERE,
+    ObjectiveAssessment,
+    ObjectiveResult,
+    WorkflowSummary,
+)
 from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.known import success_rate
@@ -66,29 +71,20 @@ def _efficiency_target(containers: Sequence[ContainerUsage], policy: Policy) -> 
 
 
 def compute_score(
-    runs: Sequence[RunRecord],
-    *,
-    policy: Policy,
-    makespan: Summary,
-    queue: Summary,
-    cost: CostSummary,
-    trend: Detection,
-    containers: Sequence[ContainerUsage],
-    blocked: float,
-    objectives: Sequence[ObjectiveAssessment],
+    policy: Policy, workflow: WorkflowSummary, objectives: Sequence[ObjectiveAssessment], blocked: float
 ) -> Score:
-    """The score of the given finished runs without its last part, which ``attainable`` adds. ``makespan`` and ``queue`` in
-    seconds; ``blocked``: mean seconds per run that a limit or a retry takes on the critical path."""
-    weights = policy.analysis.score_weights
-    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    """The score without its last part, which ``attainable`` adds. ``blocked``: mean seconds per run that a limit or a retry
+    takes on the critical path."""
+    weights, makespan = policy.analysis.score_weights, workflow.makespan
+    known = [r for r in workflow.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts = (
-        _success(runs, known, policy),
-        _stability(makespan, trend, policy),
-        _efficiency(cost, containers, policy),
-        _waiting(queue, makespan, blocked, weights["waiting"]),
+        _success(workflow.runs, known, policy),
+        _stability(makespan, workflow.trend, policy),
+        _efficiency(workflow.cost, workflow.containers, policy),
+        _waiting(workflow.queue, makespan, blocked, weights["waiting"]),
         _objectives(objectives, weights["objectives"]),
     )
-    judged = len(known) >= policy.analysis.min_runs and not unsampled(containers)
+    judged = len(known) >= policy.analysis.min_runs and not unsampled(workflow.containers)
     return Score(_total(parts) if judged else None, parts)
 
 

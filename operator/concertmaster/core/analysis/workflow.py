@@ -15,7 +15,12 @@ from operator import attrgetter
 from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, steps_unseen, summarize_cost
 from concertmaster.core.analysis.nodes.delays import delays, elsewhere
 from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
-from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
+from concertmaster.core.analysis.objectives import (
+    ObjectiveAssessment,
+    WorkflowSummary,
+    evaluate_objectives,
+    with_template,
+)
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.recent import recent_runs
 from concertmaster.core.analysis.replay import ExecutedRun, ExecutedRuns, critical_share, time_split
@@ -26,7 +31,7 @@ from concertmaster.core.analysis.runs.requests import with_requests
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
-from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
+from concertmaster.core.analysis.usage import ContainerUsage, unsampled
 from concertmaster.core.changepoint import Detection, Series
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -205,33 +210,18 @@ def analyze(
     slow, factors, delayed = _slow_nodes(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
     steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans, slow)
-    containers = [c for s in steps for c in s.containers]
-    makespan = summarize([r.run_time for r in timed if r.run_time is not None])
-    queue = summarize([w for w in figures.of_each(_queue_time, finished) if w is not None])
     costs = figures.costs(pricing)
-    cost = summarize_cost(finished, costs, runs_per_month(finished, now, definition, blind))
-    objectives = evaluate_objectives(
-        policy.objectives,
-        finished,
-        steps_failures={s.step: s.failures for s in steps},
-        makespan=makespan,
-        queue=queue,
-        cost=cost,
-        utilization=weighted_utilization(containers),
-        costs=costs,
-        metrics=policy.extra_metrics,
-    )
-    score = compute_score(
-        finished,
-        policy=policy,
-        makespan=makespan,
-        queue=queue,
-        cost=cost,
+    summary = WorkflowSummary(
+        runs=finished,
+        makespan=summarize([r.run_time for r in timed if r.run_time is not None]),
+        queue=summarize([w for w in figures.of_each(_queue_time, finished) if w is not None]),
         trend=trend,
-        containers=containers,
-        blocked=_blocked(executed, figures),
-        objectives=objectives,
+        cost=summarize_cost(finished, costs, runs_per_month(finished, now, definition, blind)),
+        costs=costs,
+        containers=[c for s in steps for c in s.containers],
+        step_failures={s.step: s.failures for s in steps},
     )
+    objectives = evaluate_objectives(policy, summary)
     outcomes = Counter(r.outcome for r in finished)
     return Analysis(
         definition=definition,
@@ -242,17 +232,17 @@ def analyze(
         recent=recent_runs(timed, executed, trend, steps, options.min_runs, figures),
         succeeded=outcomes[Outcome.SUCCEEDED],
         failed=outcomes[Outcome.FAILED],
-        makespan=makespan,
-        queue=queue,
+        makespan=summary.makespan,
+        queue=summary.queue,
         steps=steps,
         slow_nodes=slow,
         node_factors=factors,
         node_delays=delayed,
         trend=trend,
         causes=point_causes(timed, trend.points, figures),
-        cost=cost,
+        cost=summary.cost,
         objectives=objectives,
-        score=score,
+        score=compute_score(policy, summary, objectives, _blocked(executed, figures)),
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
         covered_seconds=covered_seconds(finished, now, options.window_seconds, options.min_runs),
         costs=costs,
