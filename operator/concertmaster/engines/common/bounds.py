@@ -1,4 +1,5 @@
-"""Upper bound of the memory that a JSON document takes once decoded, known before decoding it."""
+"""Bounds of what is read of workflows and runs, and of the memory that a JSON document takes once decoded, known before
+decoding it."""
 
 from __future__ import annotations
 
