@@ -69,6 +69,21 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
     ``body`` is searched for what some servers are known to say, and never quoted.
     """
     found = body[:_MAX_SEARCHED].decode(errors="replace")
+    return (
+        _not_let_in(status, found, where, location)
+        or _no_api(status, envelope, found, where)
+        or _overloaded(status, envelope, where)
+        or _refused_query(status, envelope, where)
+        or SourceUnreachable(
+            f"the metrics source answers {status}{_store_message(envelope)}",
+            where=where,
+            remedy="Check its log; the operator retries by itself",
+        )
+    )
+
+
+def _not_let_in(status: int, found: str, where: str, location: str) -> MetricsError | None:
+    """Where a login page or a check of credentials answers."""
     if 300 <= status < 400:
         return AuthFailed(
             f"it answers with a redirect ({status}) to {location or 'nowhere'}, as login pages do; not followed",
@@ -78,6 +93,11 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
     if status in (401, 403):
         known = next((remedy for said, remedy in _UNKNOWN if said.search(found)), CHECK_URL)
         return AuthFailed(f"it refuses the credentials ({status})", where=where, remedy=known)
+    return None
+
+
+def _no_api(status: int, envelope: Envelope | None, found: str, where: str) -> MetricsError | None:
+    """Where something answers that is no Prometheus HTTP API, or lies before one."""
     if status == 405:
         return NotPrometheus(
             f"it refuses POST ({status})",
@@ -94,7 +114,12 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return NotPrometheus(
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )
-    reason, said = _store_message(envelope), "" if envelope is None else envelope.error[:_MAX_SEARCHED]
+    return None
+
+
+def _overloaded(status: int, envelope: Envelope | None, where: str) -> MetricsError | None:
+    """Where the source asks for fewer, shorter or smaller queries."""
+    reason, said = _store_message(envelope), _said(envelope)
     if status == 429 or _BUSY.search(said):
         return SourceUnreachable(
             f"the metrics source asks for fewer requests ({status}){reason}",
@@ -113,7 +138,12 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             where=where,
             remedy="Raise its limit, or give the operator fewer namespaces",
         )
-    if _NAMES.search(said):
+    return None
+
+
+def _refused_query(status: int, envelope: Envelope | None, where: str) -> MetricsError | None:
+    reason = _store_message(envelope)
+    if _NAMES.search(_said(envelope)):
         return BadQuery(
             f"the metrics source refuses patterns of metric names ({status}){reason}",
             where=where,
@@ -123,11 +153,11 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return BadQuery(
             f"the metrics source refuses the query ({status}){reason}", where=where, remedy="Correct the query"
         )
-    return SourceUnreachable(
-        f"the metrics source answers {status}{reason}",
-        where=where,
-        remedy="Check its log; the operator retries by itself",
-    )
+    return None
+
+
+def _said(envelope: Envelope | None) -> str:
+    return "" if envelope is None else envelope.error[:_MAX_SEARCHED]
 
 
 def of_a_limit(warning: str) -> bool:
