@@ -162,18 +162,19 @@ class DailyTables(DailyReader):
             return len(fresh)
 
     def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> None:
-        """Once a day, delete what is older than ``KEEP_DAYS`` days, and workflows without any remaining row in the
-        namespaces for which ``owns`` is true: another process may be about to add rows in others."""
+        """Once a day, delete rows of days that are older than ``KEEP_DAYS`` days; and, in the namespaces for which ``owns``
+        is true, adoptions of that age and workflows without any row: other processes add to them in others."""
         oldest = today - KEEP_DAYS
         if oldest != self._dropped and self._engine.daily.drop_before(oldest):
             self._drop_names(owns)
             self._dropped = oldest
+        ended, before = "adoptions WHERE since < ? AND state <> 'Active'", oldest * DAY
         with self._engine.transaction():
-            one = self._db.execute
-            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * DAY,))
-            bare = one(f"SELECT id, namespace FROM workflows WHERE {_BARE}").fetchall()
-            gone = [(number, place) for number, place in bare if owns(place)]
-            self._engine.claim({place for _, place in gone})  # somebody may have added to one of them meanwhile
+            bare = self._db.execute(f"SELECT id, namespace FROM workflows WHERE {_BARE}")
+            over = self._db.execute(f"SELECT id, namespace FROM workflows, {ended} AND workflow = id", (before,))
+            gone, old = ([(number, str(place)) for number, place in of if owns(place)] for of in (bare, over))
+            self._engine.claim({place for _, place in (*gone, *old)})  # before rows are locked that others may wait for
+            self._db.executemany(f"DELETE FROM {ended} AND workflow = ?", {(before, n) for n, _ in old})
             self._db.executemany(f"DELETE FROM workflows WHERE id = ? AND {_BARE}", [(n,) for n, _ in gone])
 
     # --- inside

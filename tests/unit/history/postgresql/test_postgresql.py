@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.history import (
     DatabaseAddress,
     HistoryError,
@@ -124,6 +124,25 @@ def test_a_workflow_to_which_another_process_adds_is_not_deleted_as_one_without_
 
         one.daily.prune(28 + 400, owns)
         assert [run.run for run in one.runs(KEY)] == ["r1"]
+
+
+def test_a_shard_that_tidies_locks_no_row_before_it_has_claimed_the_namespace(
+    place: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one that had claimed it waited for the row, and this one for the namespace: the server ended one of them."""
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    ended = RecommendationOutcome("timeout.a", "Obsolete", 5.0, 5.0)
+    theirs = replace(KEY, namespace="theirs")
+    with place.open() as one, place.open() as other:
+        for key in (KEY, theirs):
+            one.daily.record(key, [], adoptions=[ended])
+
+        def owns(namespace: str) -> bool:
+            other.daily.record(theirs, [], adoptions=[ended])
+            return namespace == KEY.namespace
+
+        one.daily.prune(28 + 400, owns)
+        assert [other.daily.adoptions(key) for key in (KEY, theirs)] == [[], [ended]]
 
 
 def test_a_database_that_is_read_only_can_be_read(place: Schema, postgres: PostgresServer) -> None:
