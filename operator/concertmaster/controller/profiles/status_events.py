@@ -11,7 +11,9 @@ from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.kube.events import EventType, Note
 from concertmaster.report.running import late_sentence
 
-_WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
+_WARNINGS = frozenset(
+    {ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED, ConditionType.WRITE_ACCESS}
+)
 
 
 def status_events(entry: Entry, after: StatusView) -> list[Note]:

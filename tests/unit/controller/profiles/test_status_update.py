@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, update
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.profiles.status_update import (
@@ -273,3 +273,11 @@ def test_a_new_recommendation_is_reported_with_where_to_read_it() -> None:
     assert "cpu-request.job" in found[0].text
     assert "memory-request.job" not in found[0].text
     assert "kubectl concertmaster describe etl -n demo" in found[0].text
+
+
+def test_a_right_that_is_missing_is_a_warning_and_its_grant_is_none() -> None:
+    denied = ConditionUpdate(ConditionType.WRITE_ACCESS, False, Reason.DENIED, "the operator may not patch cronjobs")
+    granted = ConditionUpdate(ConditionType.WRITE_ACCESS, True, Reason.GRANTED, "the operator may make the changes")
+    off, on = ({"conditions": update((), [c], generation=1, now=NOW)} for c in (denied, granted))
+    assert [n.severity for n in reported(entry(on), off)] == [EventType.WARNING]
+    assert [n.severity for n in reported(entry(off), on)] == [EventType.NORMAL]
