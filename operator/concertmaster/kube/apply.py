@@ -28,6 +28,7 @@ from concertmaster.kube.errors import (
 from concertmaster.kube.objects import ObjectRef
 
 _PROMPT = 1.0  # seconds in which a write may be begun again: what allowed it was read just before
+DRY_RUN_SECONDS = 5.0  # in which a dry run may be begun again: one that admission lets hang would hang each time
 
 Operations = Sequence[Mapping[str, Any]]
 
@@ -83,7 +84,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
     try:
         answer = client.request(
             "PATCH", ref.path, query=query, body=list(operations), content_type=content,
-            deadline=None if dry_run else _PROMPT,
+            again=DRY_RUN_SECONDS if dry_run else _PROMPT,
         )  # fmt: skip
     except Stopped:
         raise

@@ -197,11 +197,11 @@ class KubeClient:
         body: Any = None,
         content_type: str = "application/json",
         accept: str | None = None,
-        deadline: float | None = None,
+        again: float | None = None,
     ) -> dict[str, Any]:
-        """Send one request, repeating it on transient faults within the deadline (seconds; None: that of the client's
-        limits); KubeError when it fails for good."""
-        more: dict[str, Any] = {"content_type": content_type, "accept": accept, "deadline": deadline}
+        """Send one request, repeating it on transient faults as long as another attempt begins within ``again`` seconds
+        (None: within the deadline); KubeError when it fails for good."""
+        more: dict[str, Any] = {"content_type": content_type, "accept": accept, "again": again}
         return self._request(method, path, decode_object, query=query, body=body, **more)
 
     def _request(
@@ -214,7 +214,7 @@ class KubeClient:
         body: Any = None,
         content_type: str = "application/json",
         accept: str | None = None,
-        deadline: float | None = None,
+        again: float | None = None,
     ) -> T:
         """``request`` with another way to ``decode`` status, body, headers and what was asked for."""
         what = f"{method} {path}"
@@ -228,8 +228,9 @@ class KubeClient:
 
         most = self._limits
         policy = RetryPolicy(most.attempts, most.first_pause, most.longest_pause)
-        until = self._tools.monotonic() + (most.deadline if deadline is None else deadline)
-        return retrying(attempt, _worth, policy, deadline=until, tools=self._tools)
+        begun = self._tools.monotonic()
+        until = begun + most.deadline  # also for an answer that is late, as admission is slow: it tells what was stored
+        return retrying(attempt, _worth, policy, deadline=until if again is None else begun + again, tools=self._tools)
 
     def _send(
         self,

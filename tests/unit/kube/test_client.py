@@ -6,11 +6,12 @@ import json
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from concertmaster.kube import errors
+from concertmaster.kube import apply, errors
 from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import METADATA_ONLY, ClientLimits, KubeClient, load_configuration
 from concertmaster.kube.objects import ObjectRef, target_resource
@@ -113,6 +114,25 @@ def test_a_write_of_a_workflow_is_not_begun_again_later_than_at_once() -> None:
     with serving([late, Answer(body={"kind": "CronJob"})]) as (server, client):
         assert patch_object(client, ref, operations, dry_run=True).outcome is PatchOutcome.TRIED
         assert len(server.requests) == 2
+
+
+def test_admission_that_hangs_is_waited_for_once_and_slow_admission_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of four attempts waited for the webhook's time limit; a write that took longer than a second had no answer."""
+    monkeypatch.setattr(apply, "_PROMPT", 0.1)
+    monkeypatch.setattr(apply, "DRY_RUN_SECONDS", 0.1)
+    resource = target_resource("batch/v1", "CronJob")
+    assert resource is not None
+    ref, operations = ObjectRef(resource, "demo", "etl", "u-1"), [{"op": "test", "path": "/kind", "value": "CronJob"}]
+    for dry_run, done in ((True, PatchOutcome.TRIED), (False, PatchOutcome.DONE)):
+        why = 'failed calling webhook "guard": context deadline exceeded'
+        with serving([replace(failure(500, "InternalError", why), hang=0.2)]) as (server, client):
+            tried = patch_object(client, ref, operations, dry_run=dry_run)
+            assert (tried.outcome, why in tried.message) == (PatchOutcome.FORBIDDEN, True)
+            assert len(server.requests) == 1
+        with serving([Answer(body={"kind": "CronJob"}, hang=0.2)]) as (_, client):
+            assert patch_object(client, ref, operations, dry_run=dry_run).outcome is done
 
 
 def test_a_rotated_token_gets_one_more_look() -> None:

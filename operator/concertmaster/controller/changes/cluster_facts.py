@@ -25,6 +25,7 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.engines import ENGINES, by_object
 from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.apply import DRY_RUN_SECONDS
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import (
@@ -55,6 +56,7 @@ class FactReader:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     person: bool = False
     _lists: dict[tuple[str, str], list[dict[str, Any]] | ListFailed] = field(default_factory=dict)
+    _untried: dict[str, ListFailed] = field(default_factory=dict)  # by namespace: why no further pod is tried
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
         """Only what a person must decide: the other workflows that run the target, and admission that cannot be asked.
@@ -137,15 +139,19 @@ class FactReader:
         return deciders(objects, plan.namespace, self.labels.get(plan.namespace, {}))
 
     def _try_pod(self, namespace: str, spec: Mapping[str, Any]) -> str | None:
+        if namespace in self._untried:  # where admission hangs, each would take as long as its time limit
+            raise self._untried[namespace]
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "concertmaster-trial-"}, "spec": spec}
         try:
-            self.client.request("POST", PODS.path(namespace), query={"dryRun": "All"}, body=pod)
+            query = {"dryRun": "All"}
+            self.client.request("POST", PODS.path(namespace), query=query, body=pod, again=DRY_RUN_SECONDS)
         except Stopped:
             raise
         except (Forbidden, Rejected) as error:
             return str(error)
         except KubeError as error:
-            raise ListFailed(str(error)) from error
+            self._untried[namespace] = ListFailed(str(error))
+            raise self._untried[namespace] from error
         return None
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:

@@ -9,12 +9,13 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.collection.gaps import Outages
-from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model import Edit, WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import ADMISSION, LIMIT_RANGES, PODS, RESOURCE_QUOTAS
 from tests.support.controller.change_steps import HOUR, applied
-from tests.support.controller.changes_bed import CRONJOB, DAY, PROFILES, Bed, cheaper, wider
+from tests.support.controller.changes_bed import CRONJOB, DAY, MEMORY, PROFILES, Bed, cheaper, wider
+from tests.support.core.change_samples import recommended
 
 
 def limit_range(bed: Bed, **row: Any) -> None:
@@ -93,6 +94,24 @@ def test_without_the_right_to_create_pods_none_is_tried() -> None:
     bed.run()
     assert bed.cpu() == "1500m"
     assert not [c for c in bed.client.calls if c[1] == PODS.path("demo")]
+
+
+def test_where_the_trial_of_a_pod_gets_no_answer_no_other_is_tried_in_the_namespace_in_this_cycle() -> None:
+    """Each of several plans waited for the time limit of a webhook that hangs."""
+    bed, asked = Bed(), list[str]()
+    bed.items = [cheaper(), recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", step="job")]
+
+    def hang(_: str, path: str) -> None:
+        asked.append(path)
+        raise errors.Undecided('failed calling webhook "guard": context deadline exceeded', status=500)
+
+    bed.client.trial = hang
+    for cycle in (1, 2):
+        bed.run()
+        assert (len(asked), bed.all()) == (cycle, [])
+    bed.client.trial = lambda *_: None
+    bed.run()
+    assert bed.cpu() == "1500m"
 
 
 WEBHOOKS = next(r for r in ADMISSION if r.kind == "ValidatingWebhookConfiguration")
