@@ -204,6 +204,24 @@ def test_shards_that_are_all_active_are_no_alert(rules: dict[str, Any], tmp_path
     assert firing(rules, HEALTHY | {'concertmaster_active{pod="b"}': ALWAYS}, [], tmp_path) == ""
 
 
+@pytest.mark.parametrize(
+    ("theirs", "alerts"),
+    [
+        ({}, ["ConcertmasterAbsent"]),
+        ({"concertmaster_build_info": ALWAYS, ACTIVE: NEVER}, ["ConcertmasterStandsStill"]),
+        ({"concertmaster_build_info": ALWAYS, ACTIVE: ALWAYS}, []),
+    ],
+)
+def test_a_release_that_is_away_or_stands_still_is_not_hidden_by_another(
+    helm: Helm, theirs: dict[str, str], alerts: list[str], tmp_path: Path
+) -> None:
+    chart = helm.template({"metrics": {"prometheusRule": {"enabled": True}, "serviceMonitor": {"enabled": True}}})
+    found = find(chart, "PrometheusRule")
+    at = f'namespace="{found["metadata"]["namespace"]}",service="{found["metadata"]["name"]}",job="a",pod="b"'
+    series = {f"{name}{{{at}}}": values for name, values in theirs.items()}
+    assert firing(dict(found["spec"]), HEALTHY | series, alerts, tmp_path) == ""
+
+
 def test_an_alert_on_a_workflow_names_it(rules: dict[str, Any]) -> None:
     (group,) = (g for g in rules["groups"] if g["name"] == "concertmaster.workflows")
     for rule in group["rules"]:
