@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Conflict, Denied, Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Busy, Conflict, Denied, Forbidden, KubeError, NotFound, Stopped, Unreachable
 from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
 
 DISCOVERED_LABEL = f"{GROUP}/discovered"
@@ -26,7 +26,14 @@ class ProfileWriteOutcome(StrEnum):
     NAME_TAKEN = "name_taken"
     GONE = "gone"
     FORBIDDEN = "forbidden"
+    UNDECIDED = (
+        "undecided"  # by admission that cannot be asked, or by an API server in difficulty, after several attempts
+    )
     FAILED = "failed"
+
+
+NO_FURTHER = frozenset({ProfileWriteOutcome.FORBIDDEN, ProfileWriteOutcome.UNDECIDED})
+"""After one of these, no other profile of the namespace is written in the same cycle: it would fare no better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +114,6 @@ def _failure(error: KubeError, what: str, verb: str) -> ProfileWriteResult:
     if isinstance(error, Forbidden) and not isinstance(error, Denied):
         message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
         return ProfileWriteResult(ProfileWriteOutcome.FORBIDDEN, message)
-    return ProfileWriteResult(ProfileWriteOutcome.FAILED, f"{what}: {error}")
+    undecided = isinstance(error, Busy | Unreachable)
+    outcome = ProfileWriteOutcome.UNDECIDED if undecided else ProfileWriteOutcome.FAILED
+    return ProfileWriteResult(outcome, f"{what}: {error}")

@@ -708,6 +708,33 @@ def test_a_profile_that_admission_denies_does_not_keep_others_of_its_namespace_f
     assert "grant" not in bed.message("Ready", POLICIES, "team")
 
 
+def test_where_admission_cannot_be_asked_one_profile_a_namespace_and_cycle_is_tried() -> None:
+    """Each of thousands waited for four time limits of a webhook that hangs, and so did everything else in the cycle."""
+    bed = Bed()
+    for i in range(5):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    asked = []
+
+    def hang(method: str, path: str) -> None:
+        if method in ("POST", "PATCH") and "/workflowprofiles" in path and not path.endswith("/status"):
+            asked.append(method)
+            raise errors.Undecided('failed calling webhook "names": context deadline exceeded', status=500)
+
+    bed.client.on_request = hang
+    bed.run()
+    assert asked == ["POST"]
+    assert "context deadline exceeded" in bed.message("Ready", POLICIES, "team")
+    bed.client.on_request = lambda *_: None
+    bed.run(seconds=INTERVAL)
+    assert len(bed.objects(PROFILES)) == 5
+    for i in range(5):
+        bed.cronjob(f"job-{i}", team="data")
+    bed.client.on_request = hang
+    bed.run(seconds=INTERVAL)
+    assert asked == ["POST", "PATCH"]
+
+
 def test_a_policy_whose_pod_labels_are_not_looked_for_says_so() -> None:
     class Looking:
         def __init__(self) -> None:
