@@ -161,3 +161,24 @@ def test_admission_is_judged_as_for_an_operator_that_may_not_try_pods() -> None:
         "blocked pod-admission whether the operator may try a pod (apply.trialPods) is not known here"
     )
     assert found.endswith(f"{webhooks.kind} mesh too; without a trial it waits for a decision")
+
+
+def test_of_a_right_sizing_with_a_limit_the_plan_is_of_what_the_operator_may_set() -> None:
+    """It was none: a plan sets no limit, and of sizes the operator leaves out the requests whose limit must move."""
+    client, cronjob = MemoryClient(), target_resource("batch/v1", "CronJob")
+    assert cronjob is not None
+    sizes = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "resources": sizes}]}
+    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
+    client.put(NAMESPACES, None, "demo")
+    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
+    at = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
+    client.allows = lambda attributes: attributes["resource"] != "pods"  # type: ignore[method-assign]
+    moved = (("requests/cpu", "2", "1500m"), ("requests/memory", "1Gi", "2Gi"), ("limits/memory", "1Gi", "2Gi"))
+    edits = [{"pointer": f"{at}/{field}", "current": old, "proposed": new} for field, old, new in moved]
+    for rule, made in (("right-size", True), ("sidecar-overhead", False)):
+        item = {"id": f"{rule}.main", "action": "Right-size it", "edits": edits}
+        reported = "\n".join(PlanReader(client, profile).lines(item))
+        assert ("Plan: CPU request of container main from 2 to 1500m\n" in reported) is made
+        assert ("only parallelism and containers' requests are ever changed" in reported) is not made

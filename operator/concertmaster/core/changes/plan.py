@@ -26,6 +26,7 @@ from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
 
 _Z = 1.645  # predictions are 90% intervals
+_SIZES = frozenset({"right-size", "cpu-request", "memory-request"})  # rules whose edits do not depend on each other
 
 
 class Aim(StrEnum):
@@ -204,7 +205,7 @@ def _allowed(
     kind = kinds.get(target.kind)
     if kind is None:
         raise Refused(f"objects of kind {target.kind} are never changed")
-    edits = _settable(item.edits, kind) if bounds is not None and item.items else item.edits
+    edits = _settable(item.edits, kind) if bounds is not None and item.rule in _SIZES else item.edits
     for edit in edits or item.edits:
         if edit.holder != (target.name if target.kind == TASK else None):
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
