@@ -18,13 +18,16 @@ from tests.support.core.recommendation_history import lived
 ARGO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 PLACE = "demo"  # the statuses of the cases name it
 
+# A test runs a dozen commands one after the other, each with a limit of its own.
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture(scope="module")
 def shell(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a person, in a cluster with Argo's kinds and a namespace."""
     install_crds(cluster)
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ARGO_CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")
     cluster.kubectl("create", "namespace", PLACE)
     yield environment(cluster, tmp_path_factory.mktemp("bin"))
     cluster.kubectl("delete", "namespace", PLACE, "--wait=false")

@@ -14,6 +14,13 @@ from testbed.services.cluster import Cluster
 
 _PRINTED = re.compile(r"(?:^|: +| {3})(kubectl .+)$")
 _CHANGING = (" patch ", " edit ")
+LIMIT = 120.0  # seconds for one command
+_PRESENT = (
+    "kubectl get namespaces",
+    "kubectl get wfp,wfc,opol,copol -A -o wide",
+    "kubectl get workflowtemplates.argoproj.io,cronjobs -A",
+    "kubectl get events -A --sort-by=.lastTimestamp | tail -n 20",
+)
 _CHECKING = "kubectl concertmaster doctor"  # fails where a check does: no operator runs beside these tests
 
 
@@ -23,15 +30,46 @@ def environment(cluster: Cluster, tools: Path, **more: str) -> dict[str, str]:
     (tools / "kubectl-concertmaster").write_text(command)
     (tools / "kubectl-concertmaster").chmod(0o755)
     path = os.pathsep.join([str(tools), str(cluster.kubectl_path.parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig()), "KUBE_EDITOR": "true", **more}
+    own = {
+        "PATH": path,
+        "KUBECONFIG": str(cluster.kubeconfig()),
+        "KUBECACHEDIR": str(tools / "cache"),  # the default one is keyed by address and outlives the cluster
+        "KUBE_EDITOR": "true",
+    }
+    return os.environ | own | more
 
 
 def run(command: str, shell: dict[str, str]) -> str:
-    """The output of a command that must succeed, or find what is wrong."""
-    done = subprocess.run(["sh", "-c", command], env=shell, capture_output=True, text=True, timeout=120, check=False)
-    right = done.returncode == 0 or (command.startswith(_CHECKING) and done.returncode == 1 and " FAIL " in done.stdout)
-    assert right, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    """The output of a command that must succeed, or find what is wrong. A failure shows what the cluster had."""
+    status, out, errors = _done(command, shell)
+    right = status == 0 or (command.startswith(_CHECKING) and status == 1 and " FAIL " in out)
+    assert right, f"{command}: {_shown(status, out, errors)}\n{_present(shell)}"
+    return out
+
+
+def _done(command: str, shell: dict[str, str]) -> tuple[int | None, str, str]:
+    """Exit status, none where it did not end in time, and both outputs."""
+    words = ["sh", "-c", command]
+    try:
+        done = subprocess.run(words, env=shell, capture_output=True, timeout=LIMIT, check=False)
+        found: tuple[int | None, bytes | None, bytes | None] = (done.returncode, done.stdout, done.stderr)
+    except subprocess.TimeoutExpired as late:
+        found = (None, late.stdout, late.stderr)
+    return found[0], (found[1] or b"").decode(errors="replace"), (found[2] or b"").decode(errors="replace")
+
+
+def _shown(status: int | None, out: str, errors: str) -> str:
+    ended = f"not done after {LIMIT:.0f} s" if status is None else f"exit status {status}"
+    return f"{ended}\n--- stdout\n{out}\n--- stderr\n{errors}"
+
+
+def _present(shell: dict[str, str]) -> str:
+    """What the cluster has of all that the commands speak of; other tests may have objects there, too."""
+    parts = []
+    for command in _PRESENT:
+        _, out, errors = _done(command, shell)
+        parts.append(f"--- {command}\n{out}{errors}")
+    return "\n".join(parts)
 
 
 def printed(text: str) -> list[str]:
