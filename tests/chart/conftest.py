@@ -32,7 +32,7 @@ def bed() -> Iterator[Bed]:
         chosen = Options(controller_manager=True, scheduler=True, kwok=True, nodes=1, apiserver_args=audit.arguments())
         with ControlPlane(chosen) as plane:
             plane.cluster.apply(*OTHER_KINDS)
-            plane.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            plane.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
             helm = Helm(directory, plane.cluster.kubeconfig())
             yield Bed(plane, plane.cluster, helm, audit, directory)
 

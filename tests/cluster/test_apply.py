@@ -62,7 +62,7 @@ def client(cluster: Cluster) -> KubeClient:
     cluster.kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", "-", input="\n---\n".join(map(json.dumps, crds))
     )
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
     return KubeClient.connect(cluster.kubeconfig())
 
 

@@ -129,7 +129,7 @@ def test_pipeline_runs_whose_objects_are_gone_are_analysed_from_tekton_results(
     kinds = (("Pipeline", "pipelines"), ("Task", "tasks"))
     apply(cluster, *(minimal_crd("tekton.dev", "v1", kind, plural) for kind, plural in kinds))
     for _, plural in kinds:
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.tekton.dev", "--timeout=30s")
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.tekton.dev", "--timeout=240s")
     pipeline = {
         "apiVersion": TEKTON,
         "kind": "Pipeline",

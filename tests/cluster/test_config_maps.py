@@ -113,7 +113,7 @@ def test_the_operator_says_what_semaphores_and_caches_hold_where_it_may_read_the
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO_CRDS))
     apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
     kinds = ("workflows", "workflowtemplates", "cronworkflows")
-    cluster.kubectl("wait", "--for=condition=Established", *(f"crd/{k}.argoproj.io" for k in kinds), "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", *(f"crd/{k}.argoproj.io" for k in kinds), "--timeout=240s")
     template = dict(waiting_scenario(2).manifest)
     template["metadata"] = {"name": "nightly-etl", "namespace": namespace}
     next(t for t in template["spec"]["templates"] if t["name"] == "a")["memoize"] = MEMOIZE

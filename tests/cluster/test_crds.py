@@ -41,7 +41,7 @@ def api(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     schema.write(directory)
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(directory))
     names = [f"crd/{kind.crd}" for kind in KINDS]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=240s")
     return cluster
 
 
@@ -356,7 +356,7 @@ def test_a_status_of_an_earlier_release_is_taken_over(api: Cluster, namespace: s
 
     try:
         api.apply(earlier)
-        api.kubectl("wait", "--for=condition=Established", "crd/workflowprofiles.upgraded.example", "--timeout=30s")
+        api.kubectl("wait", "--for=condition=Established", "crd/workflowprofiles.upgraded.example", "--timeout=240s")
         until(create)
         ((manager, fields),) = write(70)
         assert manager == "concertmaster"

@@ -31,7 +31,7 @@ def test_the_object_of_a_run_says_how_it_ended_where_its_pods_do_not(
     for kind in (run.object for run in RUN_KINDS.values()):
         version = kind.api_version.rpartition("/")[2]
         apply(cluster, minimal_crd(kind.group, version, kind.kind, kind.plural))
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.plural}.{kind.group}", "--timeout=30s")
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.plural}.{kind.group}", "--timeout=240s")
     end = time.time() - 30.0
     pods, played = recorded(namespace, ["kubeflow-trainer", "kuberay"], RUNS, end)
     seen = [*spark(namespace, RUNS, end), *pods]

@@ -92,7 +92,7 @@ def test_time_suspended_in_kueue_is_measured_and_a_recommendation(
 ) -> None:
     install_crds(cluster)
     apply(cluster, minimal_crd("kueue.x-k8s.io", "v1", "Workload", "workloads"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io", "--timeout=240s")
     kept = cronjob(namespace, "train")
     kept["spec"] |= {"successfulJobsHistoryLimit": 10, "suspend": False}
     kept["spec"]["schedule"] = f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"

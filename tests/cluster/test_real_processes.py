@@ -111,7 +111,7 @@ def test_real_limits_real_kills_and_recommendations_from_real_usage(
     cluster = make_control_plane(options).cluster
     install_crds(cluster)
     cluster.kubectl("create", "namespace", SPACE)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=30s")
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=240s")
     names = ("roomy", "throttled", "killed")
     apply(
         cluster,

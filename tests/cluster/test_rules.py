@@ -31,7 +31,7 @@ def argo(cluster: Cluster) -> Cluster:
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     kinds = ("workflowtemplates", "clusterworkflowtemplates", "cronworkflows")
     names = [f"crd/{kind}.argoproj.io" for kind in kinds]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=240s")
     return cluster
 
 

@@ -65,7 +65,7 @@ def cluster() -> Iterator[Cluster]:
     options = Options(controller_manager=True, scheduler=True, kwok=True, argo=True, tekton=True, full_crds=True)
     with bed(options) as found:
         found.kubectl("create", "namespace", SPACE)
-        found.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=30s")
+        found.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=240s")
         yield found
 
 

@@ -31,5 +31,5 @@ def install_argo(cluster: Cluster) -> None:
     """Install the kinds of workflows, definitions and runs."""
     cluster.kubectl("apply", "--server-side", "-f", str(DEMO_CRDS))
     apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=240s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")

@@ -58,7 +58,7 @@ def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pau
 def install_crds(cluster: Cluster) -> None:
     """Apply the project's CustomResourceDefinitions and wait until they are served."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=240s")
 
 
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:

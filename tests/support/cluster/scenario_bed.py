@@ -39,7 +39,7 @@ def install_argo(cluster: Cluster) -> None:
     install_crds(cluster)
     crds = ROOT / "examples" / "demo" / "argo-crds.yaml"
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(crds))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=240s")
 
 
 @contextmanager

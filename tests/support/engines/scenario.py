@@ -205,7 +205,7 @@ def _full_schemas(cluster: Cluster) -> bool:
 
 def _prepare(cluster: Cluster) -> None:
     cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=30s")
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=240s")
 
 
 def _first_of(second: Object) -> str:
