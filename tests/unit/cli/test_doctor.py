@@ -88,13 +88,14 @@ def test_an_operator_that_is_gone_leaves_good_conditions_behind(client: MemoryCl
     well = [condition("Ready", "True", "Analyzed"), condition("MetricsAvailable", "True", "Complete")]
     young = [condition("Ready", "False", "TooFewRuns"), well[1]]
     down = [condition("Ready", "False", "Stale"), condition("MetricsAvailable", "False", "SourceUnreachable")]
+    now = datetime.now(UTC)
     for name, days, conditions in (("a", 3, well), ("b", 4, young), ("c", 1, well), ("d", 5, down)):
-        until = datetime.now(UTC) - timedelta(days=days)
+        until = now - timedelta(days=days)
         status = {"conditions": conditions, "dataUntil": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
         client.put(PROFILES, "demo", name, status=status)
     gone, _ = states(DiagnosticStatus.FAIL)
     assert gone.name == "WorkflowProfile demo/a and 1 more"
-    day = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%d")
+    day = (now - timedelta(days=3)).strftime("%Y-%m-%d")
     assert gone.result.startswith(f"not brought up to date since {day}")
     assert "kubectl get pods -A -l app.kubernetes.io/part-of=concertmaster" in gone.fix
 
