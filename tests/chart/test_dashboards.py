@@ -29,7 +29,6 @@ from concertmaster.report import result as results
 from concertmaster.report.workflow_series import samples
 from testbed.services.prometheus import PrometheusServer, Scrape
 from tests.support.chart.bed import promql_of
-from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.cases import Case, cases
 
 BOARDS = {"fleet": boards.FLEET, "workflow": boards.WORKFLOW, "changes": boards.CHANGES, "operator": boards.OPERATOR}
@@ -121,10 +120,9 @@ def test_every_panel_and_annotation_has_data(
     cycle(telemetry)
     with serving(telemetry) as port:
         store = make_prometheus([Scrape.of("concertmaster", f"http://127.0.0.1:{port}/metrics", "1s")])
-        wait_for("a scrape", lambda: store.query("concertmaster_build_info"))
         for _ in range(3):
             cycle(telemetry)
-            time.sleep(1.2)
+            store.wait_for_scrapes(1)
         for board, panels in BOARDS.items():
             for panel in panels:
                 for expression, legend in panel.queries:

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from concertmaster.controller.main import longest_silence
 from concertmaster.controller.reporting.server import LIMITS, Server
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.settings import Settings
+from tests.support.waiting import until, until_then
 
 QUICK = replace(LIMITS, seconds=0.4)
 
@@ -87,7 +89,8 @@ def get(port: int, path: str) -> tuple[int, str]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        with error:
+            return error.code, error.read().decode()
 
 
 def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
@@ -115,37 +118,38 @@ def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
             assert "silent" in text
             assert (await asyncio.to_thread(get, server.bound_port, "/readyz"))[0] == 503
             hang.set()
-            for _ in range(100):
-                if (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200:
-                    break
-                await asyncio.sleep(0.05)
-            assert (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200
-            assert (await asyncio.to_thread(get, server.bound_port, "/readyz"))[0] == 200
+            await asyncio.to_thread(until, lambda: get(server.bound_port, "/healthz")[0] == 200)
+            await asyncio.to_thread(until, lambda: get(server.bound_port, "/readyz")[0] == 200)
             status, text = await asyncio.to_thread(get, server.bound_port, "/metrics")
             assert status == 200
             assert "concertmaster_cycles_total" in text
         finally:
             task.cancel()
             await server.stop()
-            assert worker.close(5.0)
+            assert worker.close(30.0)
 
     asyncio.run(scenario())
 
 
-def run_loop(cycle: object, pace: CyclePace, seconds: float, wake_at: float | None = None) -> float:
-    """Runs the loop for ``seconds``; returns when it was woken, in seconds of the monotonic clock."""
+def run_loop(
+    cycle: Callable[[], bool], pace: CyclePace, calls: list[float], count: int, *, wake: bool = False
+) -> float:
+    """Runs the loop until ``calls``, of ``cycle``, are ``count``; it is woken after the first of them if ``wake`` says so.
+    Returns when, in seconds of the monotonic clock."""
     woken = 0.0
 
     async def scenario() -> None:
         nonlocal woken
         worker = Worker("test")
-        loop = Loop(cycle, worker, pace, Health(stall_after=60.0), fatal=(KeyboardInterrupt,))  # type: ignore[arg-type]
+        loop = Loop(cycle, worker, pace, Health(stall_after=60.0))
         task = asyncio.create_task(loop.run())
-        if wake_at is not None:
-            await asyncio.sleep(wake_at)
+        if wake:
+            await until_then(lambda: calls)
+            await asyncio.sleep(0.2)
             woken = time.monotonic()
             loop.wake()
-        await asyncio.wait({task}, timeout=seconds)
+        await until_then(lambda: len(calls) >= count)
+        await asyncio.sleep(0.3)
         task.cancel()
         worker.close(5.0)
 
@@ -160,8 +164,10 @@ def test_cycles_come_at_the_interval_and_a_failing_one_does_not_end_the_loop() -
         calls.append(time.monotonic())
         raise RuntimeError("broken")
 
-    run_loop(cycle, CyclePace(0.2, settle=0.0, gap=0.0), 0.75)
-    assert 2 <= len(calls) <= 5
+    begun = time.monotonic()
+    run_loop(cycle, CyclePace(0.2, settle=0.0, gap=0.0), calls, 3)
+    # From before the first, which a busy machine may let wait: the next one is counted from when it was due.
+    assert all(called - begun >= 0.19 * number for number, called in enumerate(calls))
 
 
 def test_a_cycle_that_fails_as_a_whole_is_counted_and_not_ready() -> None:
@@ -199,7 +205,7 @@ def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
         calls.append(time.monotonic())
         return False
 
-    woken = run_loop(cycle, CyclePace(60.0, settle=0.1, gap=0.0), 0.6, wake_at=0.2)
+    woken = run_loop(cycle, CyclePace(60.0, settle=0.1, gap=0.0), calls, 2, wake=True)
     assert len(calls) == 2
     assert calls[1] - woken >= 0.09
 
@@ -213,13 +219,13 @@ def test_a_cycle_hears_of_a_change_while_it_runs() -> None:
         def cycle() -> bool:
             before = loop.woken()
             going.set()
-            assert woken.wait(5.0)
+            assert woken.wait(30.0)
             heard.append([before, loop.woken()])
             return False
 
         loop = Loop(cycle, worker, CyclePace(60.0, settle=0.0, gap=0.0), Health(stall_after=60.0))
         task = asyncio.create_task(loop.run())
-        await asyncio.to_thread(going.wait, 5.0)
+        await asyncio.to_thread(going.wait, 30.0)
         loop.wake()
         woken.set()
         while len(heard) < 2:
@@ -227,7 +233,7 @@ def test_a_cycle_hears_of_a_change_while_it_runs() -> None:
         task.cancel()
         worker.close(5.0)
 
-    asyncio.run(asyncio.wait_for(scenario(), 10.0))
+    asyncio.run(asyncio.wait_for(scenario(), 60.0))
     assert heard == [[False, True], [False, False]]
 
 
@@ -239,7 +245,7 @@ def test_unfinished_work_waits_for_neither_the_interval_nor_a_burst_that_nobody_
         calls.append(time.monotonic())
         return len(calls) < 3
 
-    run_loop(cycle, pace, 0.5)
+    run_loop(cycle, pace, calls, 3)
     assert len(calls) == 3
 
 
@@ -270,7 +276,8 @@ def test_a_client_that_never_ends_its_request_is_disconnected() -> None:
             begun = time.monotonic()
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
             await writer.drain()
-            said = await asyncio.wait_for(reader.read(), 10)  # to the end of the connection
+            said = await asyncio.wait_for(reader.read(), 30)  # to the end of the connection
+            writer.close()
             assert (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200
             return said, time.monotonic() - begun
         finally:
@@ -278,7 +285,7 @@ def test_a_client_that_never_ends_its_request_is_disconnected() -> None:
 
     said, seconds = asyncio.run(scenario())
     assert said == b""
-    assert 0.3 <= seconds < 5.0
+    assert 0.3 <= seconds < 30.0
 
 
 class LargeTelemetry(Telemetry):
@@ -299,10 +306,9 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(trickle: int) ->
             await asyncio.to_thread(client.connect, ("127.0.0.1", server.bound_port))
             client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             begun = time.monotonic()
-            while not server.open_connections and time.monotonic() - begun < 5.0:
-                await asyncio.sleep(0.01)
-            assert server.open_connections  # with others, where a process still asks for what listened here before
-            while server.open_connections and time.monotonic() - begun < 15.0:
+            await until_then(lambda: server.open_connections)
+            # with others, where a process still asks for what listened here before
+            while server.open_connections and time.monotonic() - begun < 45.0:
                 await asyncio.sleep(0.05)
                 if trickle:
                     await asyncio.to_thread(client.recv, trickle)
@@ -313,7 +319,7 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(trickle: int) ->
             client.close()
             await server.stop()
 
-    assert asyncio.run(scenario()) < 10.0
+    assert asyncio.run(scenario()) < 40.0
 
 
 def test_a_client_that_takes_its_time_gets_its_whole_answer() -> None:

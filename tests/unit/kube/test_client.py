@@ -62,11 +62,11 @@ def test_attempts_are_bounded() -> None:
 
 def test_a_server_that_hangs_is_given_up_on() -> None:
     limits = ClientLimits(connect=0.5, read=0.2, deadline=1.0, attempts=2, first_pause=0.01, longest_pause=0.01)
-    with serving([Answer(hang=5.0)], limits=limits) as (_, client):
+    with serving([Answer(hang=60.0)], limits=limits) as (_, client):
         begun = time.monotonic()
         with pytest.raises(errors.Unreachable):
             client.get(PODS)
-        assert time.monotonic() - begun < 4.0
+        assert time.monotonic() - begun < 30.0
 
 
 def test_an_answer_that_comes_byte_by_byte_is_given_up_at_the_deadline() -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from testbed.install import build, toolchain
 from testbed.install.components import ARGO_RETRY, ARGO_V4, BY_NAME, COMPONENTS
 from testbed.locking import locked, shared, try_exclusive
+from tests.support.waiting import until
 
 GO_VERSION = "1.26.6"
 
@@ -198,9 +198,9 @@ def test_a_second_process_waits_for_the_lock_and_says_so(tmp_path: Path, monkeyp
     with locked(tmp_path / "lock", "etcd", lambda _: None):
         waiting = threading.Thread(target=second)
         waiting.start()
-        time.sleep(0.7)
+        until(lambda: lines)
         order.append("first")
-    waiting.join(5)
+    waiting.join(30)
     assert order == ["first", "second"]
     assert lines and all("waiting for etcd" in line for line in lines)
 

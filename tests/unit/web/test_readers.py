@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from concertmaster.report.workflows.coverage import scale_text
 from concertmaster.report.workflows.fleet import Filter
 from concertmaster.web.readers import CACHE_SECONDS, STALE, ClusterReader, NotAllowed, Unavailable
 from tests.support.controller.apiserver import Answer, Request, failure, serving
+from tests.support.waiting import until
 from tests.support.web.objects import change, profile, recommendation
 
 OPERATOR = ("concertmaster", "concertmaster")
@@ -48,10 +47,7 @@ def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
         assert len(server.requests) == 3  # profiles, changes, and the policies that say how to rank
         clock.now += CACHE_SECONDS + 1
         assert reader.fleet()[0] is first, "the page does not wait"
-        for _ in range(200):
-            if reader.fleet()[0] is not first:
-                break
-            time.sleep(0.02)
+        until(lambda: reader.fleet()[0] is not first)
         assert reader.fleet()[0].now == clock.now
 
 

@@ -19,6 +19,7 @@ from concertmaster.controller.collection.query_pool import (
     QueryPool,
 )
 from concertmaster.core.model import WorkflowKey
+from tests.support.waiting import until
 
 
 def author(namespace: str, name: str = "etl") -> QueryAuthor:
@@ -41,12 +42,13 @@ def ask(pool: QueryPool, who: QueryAuthor, call: Callable[[], object] = lambda: 
 
 def settle(pool: QueryPool, count: int) -> set[WorkflowKey]:
     found: set[WorkflowKey] = set()
-    for _ in range(200):
-        found |= pool.arrived()
-        if len(found) >= count:
-            return found
-        time.sleep(0.01)
-    raise AssertionError("no answer")
+
+    def answered() -> bool:
+        found.update(pool.arrived())
+        return len(found) >= count
+
+    until(answered, "an answer")
+    return found
 
 
 def be_slow(pool: QueryPool, who: QueryAuthor) -> None:

@@ -13,6 +13,7 @@ import pytest
 from concertmaster.controller.live import run_watch as module
 from concertmaster.controller.live.run_kinds import KINDS, ServedRunKind
 from concertmaster.controller.live.run_watch import RunWatch, WatchPlan
+from tests.support.waiting import until
 
 ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
 
@@ -61,14 +62,7 @@ def watch(stage: SnapshotBuilder, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
     monkeypatch.setattr(module, "_DEBOUNCE_SECONDS", 0.01)
     found = RunWatch(stage.body, stage.read, stage.lost.append)
     yield found
-    assert found.stop(5.0)
-
-
-def soon(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10.0
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert found.stop(60.0)
 
 
 def test_it_begins_with_the_first_kinds_and_goes_on_while_they_stay(stage: SnapshotBuilder, watch: RunWatch) -> None:
@@ -76,7 +70,7 @@ def test_it_begins_with_the_first_kinds_and_goes_on_while_they_stay(stage: Snaps
     assert stage.begun == []
     for _ in range(3):
         watch.follow(WatchPlan(ARGO))
-    soon(lambda: stage.begun == [ARGO])
+    until(lambda: stage.begun == [ARGO])
     assert stage.ended == []
     assert stage.threads == {"runs"}
 
@@ -84,7 +78,7 @@ def test_it_begins_with_the_first_kinds_and_goes_on_while_they_stay(stage: Snaps
 def test_other_kinds_and_another_edition_replace_it(stage: SnapshotBuilder, watch: RunWatch) -> None:
     for wanted, count in ((WatchPlan(ARGO), 1), (WatchPlan(JOBS), 2), (WatchPlan(JOBS, 1), 3)):
         watch.follow(wanted)
-        soon(lambda count=count: len(stage.begun) == count)  # type: ignore[misc]
+        until(lambda count=count: len(stage.begun) == count)  # type: ignore[misc]
     assert stage.begun == [ARGO, JOBS, JOBS]
     assert stage.ended == [ARGO, JOBS]
     watch.follow(WatchPlan())
@@ -95,32 +89,32 @@ def test_other_kinds_and_another_edition_replace_it(stage: SnapshotBuilder, watc
 def test_a_watch_that_ends_by_a_fault_is_reported_and_started_again(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.fault = PermissionError("may not watch workflows")
     watch.follow(WatchPlan(ARGO))
-    soon(lambda: len(stage.lost) == 1)
+    until(lambda: len(stage.lost) == 1)
     stage.fault = None
-    soon(lambda: not any(t.name == "runs" for t in threading.enumerate()))
+    until(lambda: not any(t.name == "runs" for t in threading.enumerate()))
     watch.follow(WatchPlan(ARGO))
-    soon(lambda: len(stage.begun) == 2)
+    until(lambda: len(stage.begun) == 2)
     assert [str(e) for e in stage.lost] == ["may not watch workflows"]
 
 
 def test_finished_runs_are_read_until_none_waits(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.arrive, stage.more = True, 2
     watch.follow(WatchPlan(ARGO))
-    soon(lambda: len(stage.reads) == 3)
+    until(lambda: len(stage.reads) == 3)
 
 
 def test_a_fault_while_reading_leaves_the_watch_alone(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.arrive, stage.read_fault = True, RuntimeError("the worker is gone")
     watch.follow(WatchPlan(ARGO))
-    soon(lambda: len(stage.lost) == 1)
+    until(lambda: len(stage.lost) == 1)
     assert stage.ended == []
 
 
 def test_stopping_is_quick_and_for_good(stage: SnapshotBuilder, watch: RunWatch) -> None:
     watch.follow(WatchPlan(ARGO))
-    soon(lambda: stage.begun == [ARGO])
+    until(lambda: stage.begun == [ARGO])
     begun = time.monotonic()
-    assert watch.stop(5.0)
-    assert time.monotonic() - begun < 4.5
+    assert watch.stop(60.0)
+    assert time.monotonic() - begun < 30.0
     watch.follow(WatchPlan(JOBS))
     assert stage.begun == [ARGO]

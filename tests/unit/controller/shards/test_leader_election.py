@@ -14,6 +14,7 @@ from concertmaster.controller.shards.leader_election import LeaderElection, Lead
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable
 from concertmaster.kube.lease import Lease, LeaseState
+from tests.support.waiting import until_then
 
 WHERE = LeaseIdentity("ops", "concertmaster", "pod-a")
 
@@ -25,6 +26,7 @@ class OneLease(KubeClient):
         self.lease: dict[str, Any] | None = None
         self.version = 0
         self.error: Exception | None = None
+        self.refused = 0
         self.between: Any = lambda: None
 
     def close(self) -> None:
@@ -53,6 +55,7 @@ class OneLease(KubeClient):
 
     def _fail(self) -> None:
         if self.error is not None:
+            self.refused += 1
             raise self.error
 
     def _store(self, lease: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -
 
 
 def turn(server: OneLease, reported: list[float], beats: list[str], where: LeaseIdentity = WHERE) -> LeaderElection:
-    return LeaderElection(server, where, active=reported.append, heartbeat=beats.append, every=0.02, lasts=1)
+    return LeaderElection(server, where, active=reported.append, heartbeat=beats.append, every=0.02, lasts=30)
 
 
 def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
@@ -183,10 +186,10 @@ def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
         holder = turn(server, first, [], LeaseIdentity("ops", "concertmaster", "pod-b"))
         await holder.acquire()
         waiting = asyncio.create_task(turn(server, second, beats).acquire())
-        await asyncio.sleep(0.1)
+        await until_then(lambda: len(beats) > 2)
         assert not waiting.done()
         await holder.release()
-        await asyncio.wait_for(waiting, 2)
+        await asyncio.wait_for(waiting, 30)
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(scenario())
@@ -205,7 +208,7 @@ def test_whoever_loses_the_lease_ends(server: OneLease) -> None:
         await mine.acquire()
         assert server.lease is not None
         server.lease["spec"]["holderIdentity"] = "pod-b"
-        await asyncio.wait_for(mine.renew(), 2)
+        await asyncio.wait_for(mine.renew(), 30)
 
     with pytest.raises(LeadershipLost, match="pod-b took over the lease ops/concertmaster"):
         asyncio.run(scenario())
@@ -218,9 +221,9 @@ def test_an_api_server_that_is_away_does_not_end_the_holder(server: OneLease) ->
         await mine.acquire()
         server.error = Unreachable("no answer")
         keeping = asyncio.create_task(mine.renew())
-        await asyncio.sleep(0.1)
-        server.error = None
-        await asyncio.sleep(0.1)
+        await until_then(lambda: server.refused > 2)
+        server.error, before = None, server.version
+        await until_then(lambda: server.version > before)
         still = not keeping.done()
         keeping.cancel()
         return still
@@ -240,12 +243,12 @@ def test_writing_ends_at_two_thirds_of_the_lease_and_the_process_with_it(server:
         server.error = Unreachable("no answer")
         renewing = asyncio.create_task(mine.renew())
         for after, holds in ((19.9, True), (20.0, False), (29.9, False)):
-            clock.now = 1000.0 + after
-            await asyncio.sleep(0.1)
+            clock.now, before = 1000.0 + after, server.refused
+            await until_then(lambda before=before: server.refused > before + 1)  # type: ignore[misc]
             assert mine.holds() is holds
             assert not renewing.done()
         clock.now = 1030.0
-        await asyncio.wait_for(renewing, 2)
+        await asyncio.wait_for(renewing, 30)
 
     with pytest.raises(LeadershipLost, match="was not renewed for 30 s: no answer"):
         asyncio.run(scenario())
@@ -283,7 +286,7 @@ def test_without_the_right_it_works_and_says_so(server: OneLease, caplog: pytest
     reported = list[float]()
     with caplog.at_level(logging.WARNING):
         mine = turn(server, reported, [])
-        asyncio.run(asyncio.wait_for(mine.acquire(), 2))
+        asyncio.run(asyncio.wait_for(mine.acquire(), 30))
     assert reported == [1]
     assert mine.holds()
     assert "a second operator would not be noticed: may not get leases" in caplog.text
@@ -297,9 +300,9 @@ def test_a_standby_that_loses_the_right_does_not_work_beside_the_leader(server: 
     async def scenario() -> None:
         mine = turn(server, reported, [])
         waiting = asyncio.create_task(mine.acquire())
-        await asyncio.sleep(0.05)
+        await until_then(lambda: reported)
         server.error = Forbidden("may not get leases", status=403)
-        await asyncio.sleep(0.05)
+        await until_then(lambda: server.refused > 1)
         assert not waiting.done()
         assert not mine.holds()
         waiting.cancel()
@@ -319,11 +322,11 @@ def test_a_leader_that_loses_the_right_stops_as_when_it_cannot_renew(server: One
         server.error = Forbidden("may not patch leases", status=403)
         clock.now += 25
         renewing = asyncio.create_task(mine.renew())
-        await asyncio.sleep(0.1)
+        await until_then(lambda: server.refused > 1)
         assert not mine.holds()
         assert not renewing.done()
         clock.now += 6
-        await asyncio.wait_for(renewing, 2)
+        await asyncio.wait_for(renewing, 30)
 
     with pytest.raises(LeadershipLost, match="was not renewed for 30 s: may not patch leases"):
         asyncio.run(scenario())
