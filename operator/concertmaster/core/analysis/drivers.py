@@ -143,7 +143,12 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
-    peaks, times = peaks[first:], np.array(container.where_known("memory_peak")["time"][first:])
+    return lasts_until(peaks[first:], container.where_known("memory_peak")["time"][first:], request)
+
+
+def lasts_until(peaks: Floats, at: Sequence[float], request: float) -> float | None:
+    """The same of ``peaks`` (bytes) ``at`` these times (unix seconds, ascending), of runs or of days."""
+    times = np.array(at)
     if times.size < MIN_RUNS:
         return None
     peaks_grow, last = growth(peaks, times, order_z(peaks), EXPLAINED_Z), float(times[-1])

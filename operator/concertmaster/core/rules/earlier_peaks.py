@@ -37,14 +37,24 @@ def earlier_peak(
 ) -> EarlierPeak | None:
     """The largest amount called ``name`` (see ``DailyPeaks``) of the days in the window, or later ``since`` (unix seconds);
     None where no day has more than the ``recent`` runs."""
-    analysis = evidence.analysis
-    begin = max(analysis.now - analysis.options.window_seconds, since)
-    by_day = evidence.peaks.of(steps, name, int(begin // DAY))
-    most = sorted(by_day.values(), reverse=True)
+    most = sorted(_by_day(evidence, steps, name, since).values(), reverse=True)
     if not most or most[0] <= recent:
         return None
     again = most[1] if len(most) > 1 else 0.0
     return EarlierPeak(most[0], again, recent, sum(amount > recent for amount in most), len(most))
+
+
+def earlier_days(evidence: Evidence, steps: Iterable[str], name: str, since: float = 0.0) -> dict[int, float]:
+    """The largest amount called ``name`` of each day (since 1970) in the window, or later ``since`` (unix seconds), oldest
+    first; empty where the runs that are analysed began on the first of them, and so show more."""
+    by_day, first = _by_day(evidence, steps, name, since), evidence.analysis.first_run
+    return dict(sorted(by_day.items())) if by_day and first is not None and min(by_day) < int(first // DAY) else {}
+
+
+def _by_day(evidence: Evidence, steps: Iterable[str], name: str, since: float) -> dict[int, float]:
+    analysis = evidence.analysis
+    begin = max(analysis.now - analysis.options.window_seconds, since)
+    return evidence.peaks.of(steps, name, int(begin // DAY))
 
 
 def known_for_a_day(evidence: Evidence) -> bool:

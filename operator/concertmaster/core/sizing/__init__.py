@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concertmaster.core.sizing.by_input import InputModel, levels
 from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, CpuUse, cpu_request, cpu_requests
+from concertmaster.core.sizing.expected_peaks import largest_ahead
 from concertmaster.core.sizing.memory import MemorySize, MemoryUse, memory_request, memory_requests
 from concertmaster.core.sizing.memory_options import MemoryOptions
 from concertmaster.core.sizing.quantities import MILLI, at_most, plain_memory, round_cpu, round_memory
@@ -20,6 +21,7 @@ __all__ = [
     "at_most",
     "cpu_request",
     "cpu_requests",
+    "largest_ahead",
     "levels",
     "memory_request",
     "memory_requests",

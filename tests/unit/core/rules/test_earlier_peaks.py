@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from concertmaster.core.analysis.daily.peaks import daily_peaks
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import DailyPeaks, Recommendation, VolumeUse
+from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
 from tests.support.builders import MI, NOW
@@ -20,10 +22,10 @@ GI = 1024 * MI
 EARLY = (4, 10)  # of 42 runs, on different days
 
 
-def recommended(of: Scenario, rule: str, *, peaks: bool = True) -> list[Recommendation]:
-    """Of the newest 20 runs, with the largest amounts of all days."""
+def recommended(of: Scenario, rule: str, *, peaks: bool = True, newest: int = 20) -> list[Recommendation]:
+    """Of the ``newest`` runs, with the largest amounts of all days."""
     rules = {r.name: RuleSettings(enabled=r.name == rule) for r in RULES}
-    policy = Policy(analysis=AnalysisSettings(max_runs=20), rules=rules)
+    policy = Policy(analysis=AnalysisSettings(max_runs=newest), rules=rules)
     known = daily_peaks(of.definition, of.runs) if peaks else DailyPeaks()
     return recommend(Evidence(analyze(of.definition, of.runs, now=NOW, policy=policy), "wfp", peaks=known))
 
@@ -108,3 +110,41 @@ def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:
     found = daily_peaks(of.definition, of.runs).of(["transform"], "memory/main")
     assert sorted(found.values())[-2:] == [4 * GI, 4 * GI]
     assert {amount for amount in found.values() if amount < 4 * GI} == {0.5 * GI}
+
+
+def grows(by: float, wave: float = 0.0) -> Scenario:
+    """Runs every two hours for two weeks, of which 24 are analysed; ``transform`` needs 1Gi at first, and more ``by`` a day
+    as a share, with a ``wave`` of the day."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        peak = value(GI * (1 + by) ** (i / 12) * (1 + wave * math.sin(math.pi * i / 6)))
+        pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=980 * MI)) for n, s in STEPS.items()}
+        own = measured(memory_request=8 * GI, memory_sampled_peak=int(peak))
+        return pods | {"transform": Pod(value(300), containers=own)}
+
+    manifest = etl(transform=resources(requests={"cpu": "1", "memory": "8Gi"}))
+    return scenario(manifest, 168, work, every=7200)
+
+
+def memory_of(items: list[Recommendation]) -> tuple[float, list[str]]:
+    """The request proposed for ``transform`` in GiB, and what is said of its growth."""
+    (item,) = items
+    (row,) = [i for i in item.items if (i.step, i.field) == ("transform", "requests.memory")]
+    return (quantity(row.new) or 0.0) / GI, [line for line in item.evidence if "grow" in line]
+
+
+def test_memory_that_grows_from_day_to_day_gets_room_for_weeks_not_for_the_hours_of_the_newest_runs() -> None:
+    of = grows(0.05)
+    alone, _ = memory_of(recommended(of, "right-size", peaks=False, newest=24))
+    size, (said,) = memory_of(recommended(of, "right-size", newest=24))
+    in_two_weeks = 1.05**28
+    assert alone < in_two_weeks < size < 1.05**40
+    assert said.startswith("peaks of transform grow from day to day: at this rate")
+
+
+@pytest.mark.parametrize("wave", [0.0, 0.3])
+def test_memory_that_does_not_grow_from_day_to_day_is_sized_as_before(wave: float) -> None:
+    of = grows(0.0, wave)
+    alone, _ = memory_of(recommended(of, "right-size", peaks=False, newest=24))
+    assert memory_of(recommended(of, "right-size", newest=24)) == (pytest.approx(alone, rel=0.1), [])

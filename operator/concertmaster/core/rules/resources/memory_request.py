@@ -167,7 +167,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         evidence=(
             *_evidence(container, need),
             *_rarer(need, _chance(alike, earlier), request),
-            *(memory_outlook(evidence, unit, request) if need.measured else ()),
+            *(memory_outlook(evidence, unit, request, release) if need.measured else ()),
         ),
     )
 

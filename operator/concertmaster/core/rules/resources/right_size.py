@@ -104,7 +104,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *_headroom(evidence, ordered),
-            *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.unit, r.new)),
+            *(x for r in ordered if r.resource == "memory" for x in memory_outlook(evidence, r.unit, r.new, r.release)),
             *_released(ordered),
             *_bound(evidence, ordered),
             *left_out,

@@ -27,9 +27,19 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, size_guard, unseen
+from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, memory_by_day, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
-from concertmaster.core.sizing import MILLI, CpuOptions, CpuSize, MemorySize, at_most, plain_memory, round_cpu
+from concertmaster.core.sizing import (
+    MILLI,
+    CpuOptions,
+    CpuSize,
+    MemoryOptions,
+    MemorySize,
+    at_most,
+    largest_ahead,
+    plain_memory,
+    round_cpu,
+)
 from concertmaster.core.units import MIB
 
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
@@ -103,7 +113,8 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         return None
     earlier = _earlier(evidence, unit, "memory", recent, release)
     peak = recent if earlier is None else earlier.amount
-    target = max(size.automatic_request, _enough(evidence, container, peak), _HEADROOM * peak)
+    grown = _grown(evidence, unit, release)
+    target = max(size.automatic_request, _enough(evidence, container, peak), _HEADROOM * peak, grown)
     if current is None:
         target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
     bounds = size_bounds(evidence, unit, "memory")
@@ -154,6 +165,12 @@ def _earlier(
     since = release.time if release is not None and moved else 0.0
     steps = (unit.step.step, *unit.others)
     return earlier_peak(evidence, steps, f"{resource}/{unit.container.name}", recent, since)
+
+
+def _grown(evidence: Evidence, unit: SizingUnit, release: Release | None) -> float:
+    """The largest memory peak (bytes) to expect if peaks grow on from day to day, 0 where they do not: the newest of many
+    runs, of which the size is, leave room for one and a half times the hours that they are of."""
+    return largest_ahead(memory_by_day(evidence, unit, release), MemoryOptions()) or 0.0
 
 
 def _since(unit: SizingUnit, release: Release | None) -> SizingUnit:

@@ -6,16 +6,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.drivers import memory_by_input, memory_lasts_until
+from concertmaster.core.analysis.drivers import MIN_RUNS, lasts_until, memory_by_input, memory_lasts_until
+from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.earlier_peaks import earlier_days
 from concertmaster.core.rules.resources.size_bounds import SizeBounds
 from concertmaster.core.rules.resources.sizing_units import SizingUnit
 from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
+from concertmaster.core.units import DAY
 
 
 def _floats(values: tuple[float | None, ...]) -> list[float] | None:
@@ -43,9 +47,10 @@ def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     )
 
 
-def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float) -> Iterator[str]:
+def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release: Release | None) -> Iterator[str]:
     """What a memory request (bytes) means for future inputs: requests by input size where memory depends on it, and how long
-    the proposed one lasts where peaks grow."""
+    the proposed one lasts where peaks grow: from run to run or, where the window has more than are analysed, from day to
+    day. ``release``: the one that changed them, if any."""
     step, container = unit.step.step, unit.container
     measure = evidence.analysis.policy.input_unit(step)
     if levels := memory_by_input(container, evidence.analysis.options):
@@ -56,11 +61,24 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float) -> Iter
             f"memory of {evidence.title(step)} follows its {text.input_name(measure)} ({text.count(known, 'run')}):"
             f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
-    if (until := memory_lasts_until(container, request, evidence.analysis.options)) is not None:
+    by_day = memory_by_day(evidence, unit, release)
+    if len(by_day) < MIN_RUNS:
+        until, each = memory_lasts_until(container, request, evidence.analysis.options), "run"
+    else:
+        ends = [(number + 1) * DAY for number in by_day]
+        until, each = lasts_until(np.array(list(by_day.values())), ends, request), "day"
+    if until is not None:
         yield (
-            f"peaks of {evidence.title(step)} grow from run to run: at this rate {text.memory_quantity(request)} lasts until"
-            f" about {day(until)}"
+            f"peaks of {evidence.title(step)} grow from {each} to {each}: at this rate {text.memory_quantity(request)}"
+            f" lasts until about {day(until)}"
         )
+
+
+def memory_by_day(evidence: Evidence, unit: SizingUnit, release: Release | None) -> dict[int, float]:
+    """The largest memory peak (bytes) of each day, of those after the day of a ``release``; empty unless the window has more
+    runs than are analysed."""
+    steps, since = (unit.step.step, *unit.others), release.time + DAY if release is not None else 0.0
+    return earlier_days(evidence, steps, f"memory/{unit.container.name}", since)
 
 
 def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | None:
