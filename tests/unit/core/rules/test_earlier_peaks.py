@@ -114,11 +114,11 @@ def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:
 
 def grows(by: float, wave: float = 0.0) -> Scenario:
     """Runs every two hours for two weeks, of which 24 are analysed; ``transform`` needs 1Gi at first, and more ``by`` a day
-    as a share, with a ``wave`` of the day."""
+    as a share, with a ``wave`` of the day, whose rise ends the history."""
     value = noise()
 
     def work(i: int) -> Work:
-        peak = value(GI * (1 + by) ** (i / 12) * (1 + wave * math.sin(math.pi * i / 6)))
+        peak = value(GI * (1 + by) ** (i / 12) * (1 + wave * math.sin(math.pi * (i - 8) / 6)))
         pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=980 * MI)) for n, s in STEPS.items()}
         own = measured(memory_request=8 * GI, memory_sampled_peak=int(peak))
         return pods | {"transform": Pod(value(300), containers=own)}
@@ -148,3 +148,10 @@ def test_memory_that_does_not_grow_from_day_to_day_is_sized_as_before(wave: floa
     of = grows(0.0, wave)
     alone, _ = memory_of(recommended(of, "right-size", peaks=False, newest=24))
     assert memory_of(recommended(of, "right-size", newest=24)) == (pytest.approx(alone, rel=0.1), [])
+
+
+def test_the_rising_half_of_a_day_is_not_said_to_grow() -> None:
+    """The newest runs are of an afternoon that needs ever more, as each afternoon does."""
+    of = grows(0.0, 0.3)
+    assert memory_of(recommended(of, "right-size", peaks=False, newest=8))[1]
+    assert memory_of(recommended(of, "right-size", newest=8))[1] == []

@@ -28,12 +28,19 @@ def test_the_order_of_the_days_decides_not_that_of_the_mapping() -> None:
     assert largest_ahead(dict(reversed(days.items())), MemoryOptions()) == largest_ahead(days, MemoryOptions())
 
 
-@pytest.mark.parametrize("days", [0, 1, 2, 6])
-def test_a_few_days_show_no_growth(days: int) -> None:
-    assert largest_ahead(by_day(np.random.default_rng(3), days, 0.3), MemoryOptions()) is None
+@pytest.mark.parametrize(("days", "shown"), [(0, False), (1, False), (2, False), (4, False), (5, True), (6, True)])
+def test_five_days_that_all_rise_are_the_fewest_that_show_growth(days: int, shown: bool) -> None:
+    rising = by_day(np.random.default_rng(3), days, 0.3, 0.01)
+    assert (largest_ahead(rising, MemoryOptions()) is not None) is shown
 
 
-@pytest.mark.parametrize("days", [7, 10, 14, 15])
+@pytest.mark.parametrize("days", [5, 6])
+def test_one_day_that_needs_less_ends_what_few_days_show(days: int) -> None:
+    rising = by_day(np.random.default_rng(3), days, 0.3, 0.01)
+    assert largest_ahead(rising | {FIRST + days - 1: GI}, MemoryOptions()) is None
+
+
+@pytest.mark.parametrize("days", [5, 6, 7, 10, 14, 15])
 def test_days_in_any_order_seldom_look_like_growth(days: int) -> None:
     rng = np.random.default_rng(4)
     found = [largest_ahead(by_day(rng, days, 0.0, 0.2), MemoryOptions()) for _ in range(500)]

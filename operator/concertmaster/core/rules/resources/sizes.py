@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.drivers import MIN_RUNS, lasts_until, memory_by_input, memory_lasts_until
+from concertmaster.core.analysis.drivers import lasts_until, memory_by_input, memory_lasts_until
 from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
@@ -61,12 +61,11 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
             f"memory of {evidence.title(step)} follows its {text.input_name(measure)} ({text.count(known, 'run')}):"
             f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
-    by_day = memory_by_day(evidence, unit, release)
-    if len(by_day) < MIN_RUNS:
-        until, each = memory_lasts_until(container, request, evidence.analysis.options), "run"
-    else:
+    if by_day := memory_by_day(evidence, unit, release):  # the newest runs alone may be of the rising half of a day
         ends = [(number + 1) * DAY for number in by_day]
         until, each = lasts_until(np.array(list(by_day.values())), ends, request), "day"
+    else:
+        until, each = memory_lasts_until(container, request, evidence.analysis.options), "run"
     if until is not None:
         yield (
             f"peaks of {evidence.title(step)} grow from {each} to {each}: at this rate {text.memory_quantity(request)}"
