@@ -174,7 +174,7 @@ def plan(
     gone = [(e.weight, progress(e, s)) for e, s in resolved if s.old is not None]
     weight = sum(e.weight for e in item.edits if e.current is not None)
     part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
-    shares = [e.share * progress(e, s) for e, s in resolved if e.share is not None]
+    shares = [e.share * progress(e, s) for e, s in changing if e.share is not None]
     return Plan(
         profile=profile,
         namespace=namespace,

@@ -434,3 +434,13 @@ def test_a_plan_promises_the_saving_of_the_fields_it_sets_alone() -> None:
     assert promised(lower).likely == pytest.approx(-0.06)
     dearer = promised(higher)
     assert 0 < dearer.low < dearer.likely < dearer.high and dearer.likely == pytest.approx(0.02)
+
+
+def test_a_first_value_that_is_left_to_a_person_is_not_part_of_the_saving() -> None:
+    """The request that a LimitRange gives where none is declared: what it reserves too much is the larger part."""
+    lower = replace(cpu("2", "1"), share=0.25)
+    first = replace(Edit(f"{TRAIN}/memory", None, "1Gi"), share=0.75)
+    item = replace(recommended(lower, first), gain_share=None, saving_per_month=Interval(8.0, 10.0, 13.0))
+    made = planned(item, template(resources={"requests": {"cpu": "2"}}), bounds=Bounds(), monthly_cost=100.0)
+    assert {s.resource for s in made.settings} == {"cpu"}
+    assert made.predicted is not None and made.predicted.likely == pytest.approx(-0.025)
