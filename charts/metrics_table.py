@@ -38,7 +38,8 @@ def rows() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Name in queries, type, labels, and meaning of each metric."""
     telemetry = Telemetry()
     declared: dict[str, tuple[str, ...]] = {}
-    for member in (*vars(telemetry).values(), *vars(telemetry.changes).values()):
+    holders = (telemetry, telemetry.changes, telemetry.sources)
+    for member in (member for holder in holders for member in vars(holder).values()):
         if hasattr(member, "_labelnames"):  # the client library has no public way to read the labels of a collector
             declared[member.describe()[0].name] = tuple(member._labelnames)
     for family in telemetry.registry.collect():
