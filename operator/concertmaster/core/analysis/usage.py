@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from concertmaster.core.analysis.pod_level import governed
+from concertmaster.core.analysis.runs.overrides import NAMES, Override, ResourceField, overrides
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
-from concertmaster.core.model.amounts import STORAGE
+from concertmaster.core.model.amounts import STORAGE, is_gpu
 
 T = TypeVar("T")
 
@@ -39,7 +40,8 @@ class ContainerUsage:
 
     ``coverage``: share of executions (0 to 1) with usable memory samples; ``ambiguous`` and ``unsampled`` count the others.
     ``unsampled_before``: those of the unsampled before the first run with samples, when nothing was collected yet or of
-    which the metrics have expired.
+    which the metrics have expired. ``overrides``: where requests and limits are those of the pods, since the definition
+    declares others.
     """
 
     name: str
@@ -59,6 +61,16 @@ class ContainerUsage:
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
     unsampled_before: int = 0
+    overrides: Mapping[ResourceField, Override] = field(default_factory=dict)
+
+    def overridden(self, section: str, resource: str) -> Override | None:
+        """What pods have in spite of another value that the definition declares; None where they have what it declares, or
+        it declares nothing. ``resource`` as in a manifest."""
+        if is_gpu(resource):
+            section, resource = "requests", "gpu"
+        found, request = (self.overrides.get((part, resource)) for part in (section, "requests"))
+        forced = request is not None and request.declared is not None  # what sets it also sets the limit beside it
+        return found if found is not None and (found.declared is not None or forced) else None
 
     @cached_property
     def columns(self) -> UsageColumns:
@@ -185,21 +197,25 @@ def _weighted(rows: Sequence[tuple[float | None, float, float | None]]) -> float
 
 
 def container_usage(
-    spec: StepSpec | None, containers: Mapping[str, Sequence[ContainerInRun]]
+    spec: StepSpec | None, containers: Mapping[str, Sequence[ContainerInRun]], template: str | None = None
 ) -> tuple[ContainerUsage, ...]:
-    """Usage of the ``containers`` of a step. Requests come from the definition if it declares the container, else from the
-    newest execution."""
+    """Usage of the ``containers`` of a step. Requests come from the definition, whose fingerprint is ``template``, if it
+    declares the container and its pods have what it declares, else from the newest executions."""
     declared = {c.name: c for c in spec.sized} if spec else {}
     of_pod = governed(spec.pod) if spec else frozenset[str]()
     return tuple(
-        _container(name, declared.get(name), runs_of, of_pod)
+        _container(name, declared.get(name), runs_of, of_pod, template)
         for name, runs_of in sorted(containers.items())
         if name == POD or len(of_pod) < 2
     )
 
 
 def _container(
-    name: str, declared: ContainerSpec | None, runs: Sequence[ContainerInRun], of_pod: frozenset[str] = frozenset()
+    name: str,
+    declared: ContainerSpec | None,
+    runs: Sequence[ContainerInRun],
+    of_pod: frozenset[str],
+    template: str | None,
 ) -> ContainerUsage:
     newest = runs[-1].newest
     executions, ambiguous = sum([run.executions for run in runs]), sum([run.ambiguous for run in runs])
@@ -207,7 +223,9 @@ def _container(
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
     covered = has["memory"]  # memory set at pod level needs no samples of this container
-    return ContainerUsage(
+    other = overrides(declared, runs, template) if declared is not None and name != POD else {}
+    other = {at: o for at, o in other.items() if has.get(at[1], True)}
+    usage = ContainerUsage(
         name=name,
         image=(declared.image if declared else None) or newest.image,
         cpu_request=now.cpu_request if has["cpu"] else None,
@@ -223,6 +241,8 @@ def _container(
         unsampled_before=_before(runs) if unsampled and covered else 0,
         **_extended(declared, newest),
     )
+    had: dict[str, Any] = {NAMES[at]: o.have for at, o in other.items()}
+    return replace(usage, overrides=other, **had) if other else usage
 
 
 def _before(runs: Sequence[ContainerInRun]) -> int:

@@ -209,7 +209,7 @@ def analyze(
     on_path = critical_share(executed, definition.graph)
     slow, factors, delayed = _slow_nodes(finished, executed, figures)
     makespans = _makespans(timed, delayed, figures)
-    steps, trend = analyze_steps(finished, definition.graph, on_path, options, pricing, figures, makespans, slow)
+    steps, trend = analyze_steps(finished, definition, on_path, options, pricing, figures, makespans, slow)
     costs = figures.costs(pricing)
     summary = WorkflowSummary(
         runs=finished,

@@ -67,6 +67,7 @@ class ContainerSpec:
     storage_limit: float | None = None
     # of a pod, by resource: the sum of its containers' requests, the API server's minimum for its own request
     least: Mapping[str, float] = field(default_factory=dict)
+    set_by: str | None = None  # what the definition itself applies after these resources: podSpecPatch
 
     @property
     def place(self) -> str | None:

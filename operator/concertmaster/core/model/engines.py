@@ -105,6 +105,8 @@ class EngineTraits:
     """Whether runs test changes of a program (CI): that one fails may be its result, which a retry only repeats."""
     caller: re.Pattern[str] | None = field(default=None, compare=False)
     """Matches pointers below the element that calls a step."""
+    sets_resources: tuple[str, ...] = field(default=(), compare=False)
+    """What may give pods other requests and limits than the definition declares, each with its article."""
     remedies: Callable[[Sizes], str | None] = field(default=lambda sizes: None, compare=False)
     """What to write where a workflow is defined, in the engine's own words, to set sizes; None where a patch does it."""
     retries: Callable[[str, int], str | None] = field(default=lambda step, limit: None, compare=False)

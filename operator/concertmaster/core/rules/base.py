@@ -240,9 +240,10 @@ def container_title(evidence: Evidence, step: StepAnalysis, container: Container
 def resource_edits(
     step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
 ) -> tuple[Edit, ...]:
-    """Edits that set requests or limits, keyed by (section, resource); empty without a definition to patch."""
+    """Edits that set requests or limits, keyed by (section, resource); empty without a definition to patch, and where pods
+    have something else than it declares: a change of it has no effect there."""
     spec = next((c for c in step.sized if c.name == container.name), None) if step else None
-    if spec is None:
+    if spec is None or any(container.overridden(*at) is not None for at in values):
         return ()
     edits = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())
     return tuple(e for e in edits if e is not None)

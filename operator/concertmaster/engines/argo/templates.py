@@ -250,7 +250,8 @@ def _pod_level(
 def _containers(called: ResolvedTemplate, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:
     """Containers of a leaf template. Only what is written in the template itself has a pointer."""
     body, problems = called.body, templates.problems
-    base = None if called.at is None or resources_patched(called, templates) else called.at
+    set_by = "podSpecPatch" if resources_patched(called, templates) else None
+    base = None if set_by else called.at
 
     def one(
         whole: object, *path: str | int, name: str | None = None, sidecar: bool = False, init: bool = False
@@ -260,8 +261,8 @@ def _containers(called: ResolvedTemplate, templates: Templates, where: str) -> t
         at = None if base is None or own is None else base + pointer(*path)
         declared = container(whole if own is None else own, here, problems, at=at,
                              defaults=None if whole is own else mapping(whole, here, problems))  # fmt: skip
-        if sidecar or init or (name and name != declared.name):
-            return fast_replace(declared, name=name or declared.name, sidecar=sidecar, init=init)
+        if sidecar or init or set_by or (name and name != declared.name):
+            return fast_replace(declared, name=name or declared.name, sidecar=sidecar, init=init, set_by=set_by)
         return declared
 
     out: list[ContainerSpec] = []

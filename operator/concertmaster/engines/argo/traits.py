@@ -46,6 +46,7 @@ ARGO = EngineTraits(
     memoize_field="memoize",
     exit_handler=True,
     clean_up_fields=("ttlStrategy", "podGC"),
+    sets_resources=("a podSpecPatch of the run or of workflowDefaults",),
 )
 
 

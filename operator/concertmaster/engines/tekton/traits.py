@@ -34,6 +34,7 @@ TEKTON = EngineTraits(
         ),
         ObjectKind(API, TASK, "tasks", fields=(re.compile(rf"/spec/{_TASK}"),), inherits=_INHERITS),
     ),
+    sets_resources=("taskRunSpecs of the PipelineRun",),
     container_name=_container_name,
     caller=re.compile(r"^/spec/(tasks|finally)/\d+(?=/)"),
 )

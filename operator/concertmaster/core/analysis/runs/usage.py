@@ -153,14 +153,20 @@ def _larger(known: float | None, value: float | None) -> float | None:
     return value if known is None or (value is not None and value > known) else known
 
 
+ResourceAmounts = tuple[float | None, float | None, float | None, float | None, float | None]
+"""CPU request and limit (cores), memory request and limit (bytes), and GPUs."""
+
+
 class ContainerInRun(NamedTuple):
-    """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage."""
+    """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage.
+    ``sizes``: their requests and limits, as in ``ResourceAmounts``, where these differ; else empty."""
 
     place: tuple[str, str]
     newest: ContainerFact
     executions: int
     ambiguous: int
     unsampled: int
+    sizes: tuple[ResourceAmounts, ...]
     usage: RunUsage
 
 
@@ -195,7 +201,10 @@ def _in_run(
     time = end if end is not None else execution.finished or 0.0
     if len(rows) == 1:
         usage = _only_usage(time, fact, execution, template)
-        return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, usage))
+        return _one((place, fact, 1, fact.ambiguous, usage.memory_peak is None and not fact.ambiguous, (), usage))
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
-    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, _run_usage(time, rows, template))
+    usage = _run_usage(time, rows, template)
+    sizes = {(f.cpu_request, f.cpu_limit, f.memory_request, f.memory_limit, f.gpu_request) for f, _ in rows}
+    several = tuple(sizes) if len(sizes) > 1 else ()
+    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, several, usage)

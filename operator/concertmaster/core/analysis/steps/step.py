@@ -20,7 +20,7 @@ from concertmaster.core.analysis.usage import (
 )
 from concertmaster.core.changepoint import Detection, Series, detect_many
 from concertmaster.core.known import known
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
@@ -65,7 +65,7 @@ class StepAnalysis:
 
 def analyze_steps(
     runs: Sequence[RunRecord],
-    graph: WorkflowGraph,
+    definition: WorkflowDefinition,
     paths: Mapping[str, CriticalShare],
     options: AnalysisSettings,
     pricing: Pricing,
@@ -76,6 +76,7 @@ def analyze_steps(
     """All steps of ``runs`` (finished, oldest first), those of the graph first, and the changes of the runs' ``makespans``:
     detected along with those of the steps, they take a fifth of the time. ``paths``: how each step delays the runs. What
     ``slow`` nodes add is no change of a step."""
+    graph = definition.graph
     usages: dict[str, dict[str, Sequence[ContainerInRun]]] = {}
     for (step, container), of_runs in figures.grouped(usage_of, runs).items():
         usages.setdefault(step, {})[container] = of_runs
@@ -88,7 +89,7 @@ def analyze_steps(
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
     for name, own, duration, trend in zip(names, columns, durations, trends, strict=True):
-        containers = container_usage(graph.declaring(name), usages.get(name, {}))
+        containers = container_usage(graph.declaring(name), usages.get(name, {}), definition.fingerprint)
         steps.append(
             StepAnalysis(
                 step=name,

@@ -23,6 +23,7 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level, S
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
 from concertmaster.core.rules.resources.sizes import size_guard
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
+from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 from concertmaster.core.stats.means import combined, mean_with_interval
 
@@ -72,7 +73,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         ),
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
-        expected=_after(expected, first),
+        expected=_after(expected, first) + change_there(evidence, step, container, "cpu", "limits"),
         confidence=_confidence(len(shares)),
         gain_seconds=gain[1],
         gain_share=gain[0],
@@ -92,6 +93,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
             "gain replayed with the throttled share of the step sped up; upper bound: no throttled time left; lower bound:"
             " half of the likely gain, since the CPU it would use above the limit is unknown",
+            *set_elsewhere(evidence, step, container, "cpu"),
         ),
     )
 
@@ -158,7 +160,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
-        expected=_after(gain_sentence(*gain), first),
+        expected=_after(gain_sentence(*gain), first) + change_there(evidence, step, container, "cpu", "requests"),
         confidence=_confidence(len(seen)),
         gain_seconds=gain[1],
         gain_share=gain[0],
@@ -177,6 +179,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         evidence=(
             "gain replayed without the time the step waited for CPU; lower bound: half of it, since one waiting thread"
             " counts as much as all",
+            *set_elsewhere(evidence, step, container, "cpu"),
         ),
         automatic=True,
     )

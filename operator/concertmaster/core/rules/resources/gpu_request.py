@@ -17,6 +17,7 @@ from concertmaster.core.rules.base import Evidence, Rule, container_id, containe
 from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.intervals import in_share, mean_interval
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
+from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR
 
@@ -129,12 +130,14 @@ def _common(evidence: Evidence, unit: SizingUnit, resource: str, freed: float, s
         category=Category.COST,
         current=f"{resource}: {unit.container.gpu_request:g}",
         proposed="",
-        expected=f"{text.number(freed, 2)} GPU-hours less reserved per run{money}; no impact on run duration",
+        expected=f"{text.number(freed, 2)} GPU-hours less reserved per run{money}; no impact on run duration"
+        + change_there(evidence, unit.step, unit.container, "gpu", "requests"),
         confidence=0.0,
         saving_per_month=saving,
         evidence=(
             "a GPU counts as used when its engine was busy for 5% of a sample at any time (DCGM)",
             f"price: {text.money(unit.step.pricing.gpu_hour, currency)} per GPU-hour (pricing.gpuHour)",
+            *set_elsewhere(evidence, unit.step, unit.container, "gpu"),
         ),
     )
 

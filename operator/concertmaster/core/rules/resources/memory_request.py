@@ -27,6 +27,7 @@ from concertmaster.core.rules.base import Evidence, Rule, container_id, containe
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
+from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.sizing import MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import MIN_VALUE
 from concertmaster.core.sizing.oom_kills import RAISES, ended, exceeding, raised
@@ -157,7 +158,9 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=old,
         proposed=proposed,
-        expected=_expected(need, proposed, enough_for) + (f"; {first}" if first is not None else ""),
+        expected=_expected(need, proposed, enough_for)
+        + (f"; {first}" if first is not None else "")
+        + change_there(evidence, step, container, "memory", "requests", "limits"),
         confidence=need.confidence,
         failures_avoided=_avoided(
             evidence, step, killed, earlier, (runs + earlier.of) / len(container.runs), enough_for
@@ -168,6 +171,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
             *_evidence(container, need),
             *_rarer(need, _chance(alike, earlier), request),
             *(memory_outlook(evidence, unit, request, release) if need.measured else ()),
+            *set_elsewhere(evidence, step, container, "memory"),
         ),
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from concertmaster.core import text
 from concertmaster.core.analysis.steps.releases import Release
-from concertmaster.core.model import Edit, Interval
+from concertmaster.core.model import Edit, Interval, SizeItem
+from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.earlier_peaks import EarlierPeak
 from concertmaster.core.rules.resources.sizing_units import SizingUnit
+from concertmaster.core.rules.set_elsewhere import declared_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class RequestRow:
         return self.old is not None and own is not None and getattr(own, f"{self.resource}_request", self.old) is None
 
     @property
+    def declared(self) -> str:
+        """`` (1Gi is declared)`` where that is not the request that pods have; empty where it is."""
+        return declared_beside(self.unit.container, self.resource)
+
+    @property
     def lowered(self) -> bool:
         """Whether less is requested than before."""
         return self.old is not None and self.new < self.old
@@ -74,3 +82,33 @@ class RequestRow:
     def limited(self) -> bool:
         """Whether the limit changes with the request."""
         return any("/limits/" in e.pointer for e in self.edits)
+
+
+def items(row: RequestRow) -> Iterator[SizeItem]:
+    """The row as lines of the table: the request, and the limit if it changes with it."""
+    container = row.unit.container
+    limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
+    tight = row.resource == STORAGE and limit is not None and limit < row.new
+    moved = row.new if row.limit is None else row.limit
+    fields = [("requests", row.old, row.new), *([("limits", limit, moved)] if row.limited or tight else [])]
+    for section, old, new in fields:
+        yield SizeItem(
+            row.unit.step.step,
+            row.unit.container.name,
+            f"{section}.{row.resource}",
+            amount(row, old) if old is not None else None,
+            amount(row, new),
+            used(row),
+            text.percent(new / row.peak - 1.0 if row.peak > 0 else 0.0),
+        )
+
+
+def amount(row: RequestRow, value: float | None) -> str:
+    """A value as the patch writes it: rounding would display a different one."""
+    if value is None:
+        return "not set"
+    return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)
+
+
+def used(row: RequestRow) -> str:
+    return text.cpu(row.peak) if row.resource == "cpu" else text.memory(row.peak)

@@ -11,17 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule, container_title
 from concertmaster.core.rules.earlier_peaks import known_for_a_day
 from concertmaster.core.rules.resources import cpu_request
-from concertmaster.core.rules.resources.request_row import RequestRow
+from concertmaster.core.rules.resources.request_row import RequestRow, amount, items, used
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, rows
 from concertmaster.core.rules.resources.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.sizing_units import sizing_units
 from concertmaster.core.rules.resources.storage_rows import storage_rows
+from concertmaster.core.rules.set_elsewhere import set_elsewhere
 
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
 _NAMED = 3  # rows written out as sentences; the table has all
@@ -92,8 +93,8 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         otherwise=_otherwise(ordered),
         category=Category.COST if saving is not None and saving.likely > 0 else Category.RELIABILITY,
         risk=Level.LOW if certain else Level.MEDIUM,
-        current=text.listing([f"{r.title} {r.resource} {_amount(r, r.old)}" for r in ordered]),
-        proposed=text.listing([f"{r.title} {r.resource} {_amount(r, r.new)}" for r in ordered]),
+        current=text.listing([f"{r.title} {r.resource} {amount(r, r.old)}" for r in ordered]),
+        proposed=text.listing([f"{r.title} {r.resource} {amount(r, r.new)}" for r in ordered]),
         expected=_expected(evidence, ordered, saving),
         confidence=min(r.confidence for r in ordered),
         saving_per_month=saving,
@@ -107,6 +108,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             *(x for r in ordered if r.resource == "memory" for x in memory_outlook(evidence, r.unit, r.new, r.release)),
             *_released(ordered),
             *_bound(evidence, ordered),
+            *(x for r in ordered for x in set_elsewhere(evidence, r.unit.step, r.unit.container, r.resource)),
             *left_out,
         ),
         automatic=any(r.edits and r.old is not None and not r.limited and not r.default for r in ordered),
@@ -168,42 +170,23 @@ def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     if any(r.lowered and r.resource == "memory" for r in sizes) and not known_for_a_day(evidence):
         yield "less than a day of runs is known: those at other hours may need more"
     for row in sizes:
-        if row.default:
+        if row.default and ("requests", row.resource) not in row.unit.container.overrides:
             title = evidence.title(row.unit.step.step)
-            yield f"{row.resource} of {title}: {_amount(row, row.old)} is the default of a LimitRange"
+            yield f"{row.resource} of {title}: {amount(row, row.old)} is the default of a LimitRange"
         if row.bound_by:
             title = evidence.title(row.unit.step.step)
-            yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
+            yield f"{row.resource} of {title}: {amount(row, row.new)} is limited by {row.bound_by}"
         if row.limit_by and row.limited:
             title = evidence.title(row.unit.step.step)
             yield f"{row.resource} of {title}: the limit is lowered with the request, by {row.limit_by}"
 
 
-def items(row: RequestRow) -> Iterator[SizeItem]:
-    """The row as lines of the table: the request, and the limit if it changes with it."""
-    container = row.unit.container
-    limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
-    tight = row.resource == STORAGE and limit is not None and limit < row.new
-    moved = row.new if row.limit is None else row.limit
-    fields = [("requests", row.old, row.new), *([("limits", limit, moved)] if row.limited or tight else [])]
-    for section, old, new in fields:
-        yield SizeItem(
-            row.unit.step.step,
-            row.unit.container.name,
-            f"{section}.{row.resource}",
-            _amount(row, old) if old is not None else None,
-            _amount(row, new),
-            _used(row),
-            text.percent(new / row.peak - 1.0 if row.peak > 0 else 0.0),
-        )
-
-
 def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
     if len(sizes) == 1:
         row, kind = sizes[0], _KINDS[sizes[0].resource]
-        old = _amount(row, row.old) if row.old is not None else "not set"
+        old = amount(row, row.old) if row.old is not None else "not set"
         name = container_title(evidence, row.unit.step, row.unit.container)
-        return f"Right-size {kind} request of {name}: {old} -> {_amount(row, row.new)}"
+        return f"Right-size {kind} request of {name}: {old} -> {amount(row, row.new)}"
     steps = list(dict.fromkeys(evidence.title(r.unit.step.step) for r in sizes))
     counts = [
         (sum(r.lowered for r in sizes), "lower"),
@@ -218,12 +201,12 @@ def _observed(evidence: Evidence, row: RequestRow) -> str:
     step = row.unit.step
     alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
     name = evidence.title(step.step) if alone else row.title
-    old = _amount(row, row.old)
-    request = f" of {old}" if row.old is not None else " (no request set)"
+    old = amount(row, row.old)
+    request = f" of {old}{row.declared}" if row.old is not None else " (no request set)"
     if row.resource == STORAGE:
-        return f"{name} peaked at {_used(row)} of ephemeral storage{_usual(row)}, requested: {old}"
-    verb, used = ("used at most", text.cores(row.peak)) if row.resource == "cpu" else ("peaked at", _used(row))
-    return f"{name} {verb} {used}{request}{_usual(row)}"
+        return f"{name} peaked at {used(row)} of ephemeral storage{_usual(row)}, requested: {old}"
+    most = f"used at most {text.cores(row.peak)}" if row.resource == "cpu" else f"peaked at {used(row)}"
+    return f"{name} {most}{request}{_usual(row)}"
 
 
 def _usual(row: RequestRow) -> str:
@@ -239,7 +222,8 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     first = "".join(f"; {r.first}" for r in sizes if r.first)
     reserved = _reserved(sizes, saving, evidence.analysis.pricing.currency)
     if reserved is None:
-        return f"requests cover the largest peak of all {text.count(min(r.runs for r in sizes), 'run')}{first}"
+        covered = text.count(min(r.runs for r in sizes), "run")
+        return f"requests cover the largest peak of all {covered}{first}{_left_to_people(sizes)}"
     slower = max(r.slower for r in sizes)
     effect = (
         f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
@@ -257,9 +241,15 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
 
 
 def _left_to_people(sizes: Sequence[RequestRow]) -> str:
-    """The rows that the printed command does not set, since their fields are in no object it may patch."""
-    others = [f"{r.resource} of {r.title}" for r in sizes if not r.edits and not r.first]
-    return f"; not set by the command: {text.listing(others)}" if others and len(others) < len(sizes) else ""
+    """The rows that the printed command does not set, since their fields are in no object it may patch, or have no effect
+    there."""
+    others = [r for r in sizes if not r.edits and not r.first]
+    left = [f"{r.resource} of {r.title}" for r in others if not r.declared]
+    said = f"; not set by the command: {text.listing(left)}" if left and len(others) < len(sizes) else ""
+    elsewhere = [f"{r.resource} of {r.title}" for r in others if r.declared]
+    if elsewhere:
+        said += f"; {text.listing(elsewhere)}: set elsewhere than in the definition, change it there"
+    return said
 
 
 def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: str) -> str | None:
@@ -280,17 +270,6 @@ def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: st
         " and ".join(f"{' and '.join(amounts)} {word}" for word, amounts in parts.items() if amounts)
         + f" reserved per run{money}"
     )
-
-
-def _amount(row: RequestRow, value: float | None) -> str:
-    """A value as the patch writes it: rounding would display a different one."""
-    if value is None:
-        return "not set"
-    return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)
-
-
-def _used(row: RequestRow) -> str:
-    return text.cpu(row.peak) if row.resource == "cpu" else text.memory(row.peak)
 
 
 RULE = Rule("right-size", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False)

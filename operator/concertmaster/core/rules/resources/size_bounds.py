@@ -74,7 +74,10 @@ def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[
     """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
     containers, beside native sidecars, which start before them. And the name of that container; 0 where there is none."""
     spec = unit.step.spec
-    asked = {c.name: _asked(evidence, c, resource) for c in spec.containers} if spec is not None else {}
+    had = {c.name: c for c in unit.step.containers if c.overrides}
+    asked = (
+        {c.name: _asked(evidence, had.get(c.name, c), resource) for c in spec.containers} if spec is not None else {}
+    )
     own = next((c for c in spec.containers if c.name == unit.container.name), None) if spec is not None else None
     if spec is None or spec.pod is not None or own is None or _is_native(own):
         return 0.0, ""
@@ -85,7 +88,7 @@ def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[
     return asked[own.name] - freed, f"the request of init container {pod.first_by}, which the pod keeps"
 
 
-def _asked(evidence: Evidence, container: ContainerSpec, resource: str) -> float:
+def _asked(evidence: Evidence, container: ContainerSpec | ContainerUsage, resource: str) -> float:
     """What a pod reserves for the container: its request, else its limit, else the default of the namespace."""
     declared = getattr(container, f"{resource}_request"), limit_of(container, resource), defaults(evidence, resource)[0]
     return next((amount for amount in declared if amount is not None), 0.0)

@@ -68,6 +68,8 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
         if size_guard(unit.container, evidence.analysis.options) is not None:
             continue
         for resource, of_resource in sized.items():
+            if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:
+                continue  # a size of its own for each pod of a run: none is the one to change
             name = (unit.step.step, unit.container.name, resource)
             if name not in held_back and evidence.sizing.excluded(*name) is None:
                 order.append((resource, len(of_resource)))

@@ -52,6 +52,8 @@ def sizing_units(analysis: Analysis) -> Iterator[SizingUnit]:
             continue
         for container in step.containers:
             key = container.place or f"{step.step} {container.name}"
+            if container.overrides:  # some steps may have what the template declares, others what their runs set
+                key += f" {sorted((at, other.have) for at, other in container.overrides.items())}"
             groups.setdefault(key, []).append((step, container))
     for members in groups.values():
         declared = [m for m in members if m[0].spec is not None] or members

@@ -1,0 +1,91 @@
+"""Requests and limits that pods have instead of those that the definition declares for them.
+
+The definition has not the last word: a podSpecPatch, ``taskRunSpecs`` of a PipelineRun, defaults of a controller or of the
+namespace, a mutating webhook or policy, and a VerticalPodAutoscaler set what a pod asks for after it. That pods had another
+request may as well mean that the definition was edited since, so that what counts are runs of the definition in force.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from concertmaster.core.analysis.runs.usage import ContainerInRun
+from concertmaster.core.model import ContainerSpec
+
+ResourceField = tuple[str, str]
+"""Section and resource, such as ``("requests", "memory")``; GPUs of any kind are ``("requests", "gpu")``."""
+
+NAMES: Mapping[ResourceField, str] = {
+    ("requests", "cpu"): "cpu_request",
+    ("limits", "cpu"): "cpu_limit",
+    ("requests", "memory"): "memory_request",
+    ("limits", "memory"): "memory_limit",
+    ("requests", "gpu"): "gpu_request",
+}
+_MIN_RUNS = 3  # fewest runs in a row that have something else: one may have been started with a value of its own
+# Relative and absolute difference of amounts that are equal but for rounding: the API server rounds CPU up to 1m.
+_TOLERANCE, _ROUNDED = 1e-3, 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What pods ``have`` (cores, bytes or GPUs) and the definition has ``declared`` (None: nothing), in the newest ``runs``.
+    ``varies``: whether pods of one run differ, of which ``have`` is the largest."""
+
+    have: float
+    declared: float | None
+    runs: int
+    varies: bool = False
+
+
+def overrides(
+    declared: ContainerSpec, runs: Sequence[ContainerInRun], template: str | None
+) -> dict[ResourceField, Override]:
+    """By field, where pods of the newest ``runs`` (oldest first) of the definition whose fingerprint is ``template`` have
+    something else than ``declared``. A limit that is not declared counts where no request is either, or another one."""
+    found = {field: o for field, name in NAMES.items() if (o := _of(declared, name, runs, template)) is not None}
+    for resource in ("cpu", "memory"):
+        limit = found.get(("limits", resource))
+        if limit is not None and limit.declared is None and ("requests", resource) not in found:
+            del found["limits", resource]
+    return found
+
+
+def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
+    own: float | None = getattr(declared, name)
+    newest = getattr(runs[-1].usage, name)
+    if not runs[-1].sizes and not runs[-1].ambiguous and (newest is None or _alike(newest, own)):
+        return None  # nearly always
+    had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
+    since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
+    known = [values for of, values in since if _is_own(declared, of, template)]
+    last = next((of for of, _ in since if of is not None), template)
+    if len(since) < _MIN_RUNS or not known or last != template:
+        return None
+    before = had[: len(had) - len(since)]
+    if any(of == template and not any(_alike(value, own) for value in values) for of, values in before):
+        return None  # some runs are started with values of their own, others are not
+    have, least = max(known[0]), min(known[0])
+    return Override(have, own, len(since), not _alike(least, have))
+
+
+def _is_own(declared: ContainerSpec, of: str | None, template: str | None) -> bool:
+    """Whether a run of the template ``of`` is one of the definition in force. Which it was matters less where the
+    definition itself says that something else comes after it."""
+    return (of is not None and of == template) or (of is None and declared.set_by is not None)
+
+
+def _values(run: ContainerInRun, name: str) -> list[float]:
+    """The known values of its executions in a run, once each."""
+    if run.sizes:
+        at = list(NAMES.values()).index(name)
+        return list({value for sizes in run.sizes if (value := sizes[at]) is not None})
+    value = getattr(run.usage, name)
+    return [] if value is None else [value]
+
+
+def _alike(had: float, own: float | None) -> bool:
+    return own is not None and math.isclose(had, own, rel_tol=_TOLERANCE, abs_tol=_ROUNDED)
