@@ -36,7 +36,8 @@ class Pages:
             with urllib.request.urlopen(request, timeout=60, context=self.trust) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def json(self, path: str, token: str) -> Any:
         """The JSON body of a response that must be 200."""

@@ -35,7 +35,8 @@ def dashboard(kubeconfig: Path, service: str, *arguments: str) -> Iterator[Calla
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return answer.status, answer.read().decode()
             except urllib.error.HTTPError as error:
-                return error.code, error.read().decode()
+                with error:
+                    return error.code, error.read().decode()
 
         yield get
     finally:

@@ -96,6 +96,11 @@ class _Session(socketserver.StreamRequestHandler):
             else:
                 self._say("500 what")
 
+    def finish(self) -> None:
+        """With TLS, the connection is another socket than the one that the server closes."""
+        super().finish()
+        self.connection.close()
+
     def _say(self, text: str) -> None:
         self.wfile.write(f"{text}\r\n".encode())
 
@@ -131,6 +136,8 @@ def relaying(directory: Path, *, implicit: bool = False, **options: bool) -> Ite
         relay.port = int(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield relay
-        server.shutdown()
-        thread.join()
+        try:
+            yield relay
+        finally:
+            server.shutdown()
+            thread.join()

@@ -58,7 +58,8 @@ def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None
                 with opener.open(request, timeout=60) as found:
                     code, headers, body = found.status, found.headers, found.read()
             except urllib.error.HTTPError as error:
-                code, headers, body = error.code, error.headers, error.read()
+                with error:
+                    code, headers, body = error.code, error.headers, error.read()
             return self._answer(code, {k: v for k, v in headers.items() if k.lower() in _KEPT}, body)
 
         def _answer(self, code: int, headers: Mapping[str, str], body: bytes = b"") -> None:

@@ -64,7 +64,8 @@ class Dashboard:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=240) as answer:
                 return Page(answer.status, dict(answer.headers), answer.read().decode())
         except urllib.error.HTTPError as error:
-            return Page(error.code, dict(error.headers), error.read().decode())
+            with error:
+                return Page(error.code, dict(error.headers), error.read().decode())
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,13 @@ def test_only_rows_of_the_cluster_the_instance_and_the_namespaces_are_seen(table
     tables.put(workflow("here"), elsewhere)
     tables.put(workflow("theirs"), cluster="prod-2")
     tables.put(workflow("canary"), instance="canary")
-    assert _names(tables.open()) == ["here"]
-    assert _names(tables.open(clusterName="prod-2")) == ["theirs"]
-    canary = tables.open(instanceId="canary")
-    assert _names(canary) == ["canary"]
-    (row,) = tables.open().page(["data"], 0.0, EVER).rows
-    assert canary.document(row) == (None, 0)
+    with closing(tables.open()) as here, closing(tables.open(instanceId="canary")) as canary:
+        assert _names(here) == ["here"]
+        assert _names(canary) == ["canary"]
+        (row,) = here.page(["data"], 0.0, EVER).rows
+        assert canary.document(row) == (None, 0)
+    with closing(tables.open(clusterName="prod-2")) as second:
+        assert _names(second) == ["theirs"]
 
 
 @pytest.mark.parametrize("before", ["3.6", "later"])
@@ -95,9 +97,9 @@ def test_a_document_is_the_object_as_the_controller_left_it(postgres: PostgresSe
     raw = workflow("etl-1", message="ends with \0 and \u00e9\u4e2d\U0001f600")
     tables = ArchiveTables.fresh(postgres, before=before)
     tables.put(raw)
-    archive = tables.open()
-    (row,) = archive.page(["data"], 0.0, EVER).rows
-    document, size = archive.document(row)
+    with closing(tables.open()) as archive:
+        (row,) = archive.page(["data"], 0.0, EVER).rows
+        document, size = archive.document(row)
     assert document is not None
     assert size == len(document.encode())
     found = archived_workflow(document)
@@ -112,11 +114,11 @@ def test_the_template_of_a_row_is_read_alone(postgres: PostgresServer, before: s
     adhoc = workflow("adhoc", 5000.0)
     adhoc["spec"] = {"entrypoint": "main"}
     tables.put(workflow("etl-1"), adhoc)
-    archive = tables.open()
-    rows = archive.page(["data"], 0.0, EVER).rows
-    assert [archive.reference(row) for row in rows] == [None, {"name": "etl"}]
-    tables.raw("DELETE FROM argo_archived_workflows")
-    assert archive.reference(rows[1]) is None
+    with closing(tables.open()) as archive:
+        rows = archive.page(["data"], 0.0, EVER).rows
+        assert [archive.reference(row) for row in rows] == [None, {"name": "etl"}]
+        tables.raw("DELETE FROM argo_archived_workflows")
+        assert archive.reference(rows[1]) is None
 
 
 def test_a_document_above_the_limit_stays_on_the_server(
@@ -138,8 +140,8 @@ def test_a_row_that_was_deleted_meanwhile_has_no_document(tables: ArchiveTables,
 
 def test_nothing_can_be_written(tables: ArchiveTables) -> None:
     """Not even with the rights of Argo's own user."""
-    archive = tables.open(url=tables.server.url)
-    with pytest.raises(ArchiveError, match="read-only"):
+    owned = tables.open(url=tables.server.url)
+    with closing(owned) as archive, pytest.raises(ArchiveError, match="read-only"):
         archive._session.execute(f"DELETE FROM {tables.schema}.argo_archived_workflows")
 
 
@@ -151,18 +153,18 @@ def test_listing_uses_the_index_of_the_ends(tables: ArchiveTables) -> None:
             "timestamp '2026-01-01' + n * interval '1 minute', 'default', '' FROM generate_series(1, 20000) AS n"
         )
         db.execute("ANALYZE argo_archived_workflows")
-    archive = tables.open(url=tables.server.url)
-    asked: list[tuple[str, tuple[object, ...]]] = []
-    session = archive._session
-    execute = session.execute
-    session.execute = lambda q, p=(): (asked.append((q, tuple(p))), execute(q, p))[1]  # type: ignore[method-assign]
-    page = archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS)
-    archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS, after=page.rows[-1])
-    archive.newest(["data"])
-    assert page.more
-    for query, parameters in asked:
-        plan = "\n".join(row[0] for row in execute(f"EXPLAIN {query}", parameters).fetchall())
-        assert "argo_archived_workflows_i2" in plan, plan
+    with closing(tables.open(url=tables.server.url)) as archive:
+        asked: list[tuple[str, tuple[object, ...]]] = []
+        session = archive._session
+        execute = session.execute
+        session.execute = lambda q, p=(): (asked.append((q, tuple(p))), execute(q, p))[1]  # type: ignore[method-assign]
+        page = archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS)
+        archive.page(["data"], 0.0, EVER, labels=ORIGIN_LABELS, after=page.rows[-1])
+        archive.newest(["data"])
+        assert page.more
+        for query, parameters in asked:
+            plan = "\n".join(row[0] for row in execute(f"EXPLAIN {query}", parameters).fetchall())
+            assert "argo_archived_workflows_i2" in plan, plan
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -179,11 +181,12 @@ def test_a_missing_right_names_what_to_grant(tables: ArchiveTables, archive: Arg
 
 
 def test_a_wrong_table_names_the_setting(tables: ArchiveTables) -> None:
-    with pytest.raises(ArchiveError, match=r"has no table workflows .*argoArchive\.table"):
-        tables.open(table="workflows").newest(["data"])
+    no_table = r"has no table workflows .*argoArchive\.table"
+    with closing(tables.open(table="workflows")) as missing, pytest.raises(ArchiveError, match=no_table):
+        missing.newest(["data"])
     tables.raw("ALTER TABLE argo_archived_workflows DROP COLUMN finishedat")
-    with pytest.raises(ArchiveError, match=r"argoArchive\.table"):
-        tables.open().newest(["data"])
+    with closing(tables.open()) as other, pytest.raises(ArchiveError, match=r"argoArchive\.table"):
+        other.newest(["data"])
 
 
 def test_wrong_credentials_are_named_and_in_no_message(tables: ArchiveTables, tmp_path: Path) -> None:
@@ -208,7 +211,8 @@ def test_user_and_password_of_the_history_are_not_used(
     user = tmp_path / "username"
     user.write_text(f"{tables.reader}\n")
     plain = tables.server.url.replace("concertmaster@", "")
-    assert tables.open(url=plain, usernameFile=str(user)).newest(["data"]) is None
+    with closing(tables.open(url=plain, usernameFile=str(user))) as archive:
+        assert archive.newest(["data"]) is None
 
 
 @pytest.mark.parametrize(
@@ -235,12 +239,12 @@ def test_a_row_that_the_server_cannot_read_is_a_fault_of_its_own(postgres: Postg
     tables.put(workflow("bad"), workflow("good", 5000.0))
     # As text this is JSON, and no value of it can be taken out: PostgreSQL has no NUL.
     tables.raw('UPDATE argo_archived_workflows SET workflow = \'{"spec": {"a": "\\u0000"}}\' WHERE name = \'bad\'')
-    archive = tables.open()
-    good, bad = archive.page(["data"], 0.0, EVER).rows
-    with pytest.raises(StatementFailed, match="22P05"):
-        archive.reference(bad)
-    assert archive.document(bad)[0] is not None
-    assert archive.reference(good) == {"name": "etl"}
+    with closing(tables.open()) as archive:
+        good, bad = archive.page(["data"], 0.0, EVER).rows
+        with pytest.raises(StatementFailed, match="22P05"):
+            archive.reference(bad)
+        assert archive.document(bad)[0] is not None
+        assert archive.reference(good) == {"name": "etl"}
 
 
 def test_a_password_file_of_the_process_is_not_used(
@@ -266,14 +270,14 @@ def test_a_server_that_is_away_is_named_and_read_again_when_it_is_back() -> None
     try:
         tables = ArchiveTables.fresh(server)
         tables.put(workflow())
-        archive = tables.open()
-        newest = archive.newest(["data"])
-        server.stop()
-        with pytest.raises(ArchiveError, match=r"cannot be reached .*network policies"):
-            archive.newest(["data"])
-        server.start()
-        archive._session._failed_at = float("-inf")  # type: ignore[attr-defined] # seconds later
-        assert archive.newest(["data"]) == newest
+        with closing(tables.open()) as archive:
+            newest = archive.newest(["data"])
+            server.stop()
+            with pytest.raises(ArchiveError, match=r"cannot be reached .*network policies"):
+                archive.newest(["data"])
+            server.start()
+            archive._session._failed_at = float("-inf")  # type: ignore[attr-defined] # seconds later
+            assert archive.newest(["data"]) == newest
     finally:
         server.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -208,13 +209,12 @@ def test_a_missing_right_names_what_to_grant(tables: ResultTables, results: Tekt
 
 
 def test_a_wrong_table_names_the_setting(tables: ResultTables) -> None:
-    with pytest.raises(
-        ArchiveError, match=r"no table runs as Tekton Results makes it .*Check tektonResults\.table and"
-    ):
-        tables.open(table="runs").newest(["ci"])
+    no_table = r"no table runs as Tekton Results makes it .*Check tektonResults\.table and"
+    with closing(tables.open(table="runs")) as missing, pytest.raises(ArchiveError, match=no_table):
+        missing.newest(["ci"])
     tables.raw("ALTER TABLE records DROP COLUMN updated_time")
-    with pytest.raises(ArchiveError, match=r"tektonResults\.table"):
-        tables.open().newest(["ci"])
+    with closing(tables.open()) as other, pytest.raises(ArchiveError, match=r"tektonResults\.table"):
+        other.newest(["ci"])
 
 
 def test_an_address_is_needed() -> None:

@@ -45,7 +45,8 @@ def status(url: str, token: str = "") -> int:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def test_it_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
@@ -76,6 +77,8 @@ def test_it_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait(10)
+            if process.stderr is not None:
+                process.stderr.close()
 
 
 def test_certificate_and_key_belong_together(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -277,8 +278,9 @@ def test_what_is_known_from_the_archive_is_what_is_known_live(
     live = live_history(tmp_path / "live", raws, definitions)
     tables = ArchiveTables.fresh(postgres, before=before)
     tables.put(*raws)
-    harness = Harness(tmp_path, tables.open(), definitions)
-    assert harness.to_the_end()[-1].notes == ()
+    with closing(tables.open()) as archive:
+        harness = Harness(tmp_path, archive, definitions)
+        assert harness.to_the_end()[-1].notes == ()
     for definition in definitions:
         names = {raw["metadata"]["name"] for raw in raws}
         ours = {n: r for n in names if (r := harness.keeper.store.live_record(definition.key, n)) is not None}
@@ -920,11 +922,12 @@ def test_a_server_and_a_real_clock(tmp_path: Path, postgres: PostgresServer) -> 
     """Paging, marks and restart on the tables of Argo itself."""
     tables = ArchiveTables.fresh(postgres)
     tables.put(*(ran(f"r{n:02}", n * 3600.0) for n in range(1, 21)))
-    harness = Harness(tmp_path, tables.open())
-    harness.cost = 3.0
-    assert len(harness.to_the_end()) > 2
-    assert len(harness.names()) == 20
-    harness.restart()
-    tables.put(ran("new", -60.0))
-    assert harness.to_the_end()[-1].notes == ()
-    assert harness.names()[-1] == "new"
+    with closing(tables.open()) as archive:
+        harness = Harness(tmp_path, archive)
+        harness.cost = 3.0
+        assert len(harness.to_the_end()) > 2
+        assert len(harness.names()) == 20
+        harness.restart()
+        tables.put(ran("new", -60.0))
+        assert harness.to_the_end()[-1].notes == ()
+        assert harness.names()[-1] == "new"

@@ -53,7 +53,8 @@ def get(url: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
         with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, dict(error.headers), error.read()
+        with error:
+            return error.code, dict(error.headers), error.read()
 
 
 def test_who_knows_the_uid_gets_all_recommendations() -> None:

@@ -7,7 +7,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -154,12 +154,12 @@ def test_without_an_accepted_token_there_is_nothing(bed: Bed, given: str) -> Non
 
 def test_two_tokens_at_once_are_none(bed: Bed) -> None:
     parts = urlsplit(bed.pages.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    connection.putrequest("GET", f"{ROOT}/summary")
-    connection.putheader("Authorization", "Bearer alice")
-    connection.putheader("Authorization", "Bearer bob")
-    connection.endheaders()
-    assert connection.getresponse().status == 401
+    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+        connection.putrequest("GET", f"{ROOT}/summary")
+        connection.putheader("Authorization", "Bearer alice")
+        connection.putheader("Authorization", "Bearer bob")
+        connection.endheaders()
+        assert connection.getresponse().status == 401
 
 
 def test_headers_that_name_somebody_are_not_believed(bed: Bed) -> None:
@@ -173,14 +173,14 @@ def test_headers_that_name_somebody_are_not_believed(bed: Bed) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_nothing_can_be_written_and_no_other_site_may_read(bed: Bed, method: str) -> None:
     parts = urlsplit(bed.pages.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    connection.request(
-        method, f"{ROOT}/changes", headers={"Authorization": "Bearer admin", "Origin": "https://evil.example"}
-    )
-    answer = connection.getresponse()
-    assert answer.status == 405
-    assert not [h for h in answer.headers if h.lower().startswith("access-control")]
-    assert answer.headers["Set-Cookie"] is None
+    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+        connection.request(
+            method, f"{ROOT}/changes", headers={"Authorization": "Bearer admin", "Origin": "https://evil.example"}
+        )
+        answer = connection.getresponse()
+        assert answer.status == 405
+        assert not [h for h in answer.headers if h.lower().startswith("access-control")]
+        assert answer.headers["Set-Cookie"] is None
 
 
 def test_whoever_may_list_profiles_but_not_changes_sees_no_change() -> None:
