@@ -37,6 +37,7 @@ def _begun(connection: HTTPConnection) -> Any:
     finally:
         timer.cancel()
     if late.is_set():  # what came until then was taken for the whole head
+        answer.close()  # or the socket stays open until the garbage collector finds it
         raise TimeoutError("no whole head of an answer in time")
     return answer
 
