@@ -59,7 +59,7 @@ def test_models_are_built_when_threads_first_use_them_at_once() -> None:
         env={"PYTHONPATH": str(OPERATOR)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert ran.stdout.split() == ["8", "1"], ran.stderr

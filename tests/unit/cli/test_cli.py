@@ -26,7 +26,7 @@ def call(*arguments: str | Path, **options: object) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         env=environment,
-        timeout=60,
+        timeout=240,
         check=False,
         **options,  # type: ignore[call-overload]
     )
@@ -273,7 +273,7 @@ def test_a_closed_pipe_is_no_error() -> None:
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert answer.stdout.startswith(first)
@@ -292,7 +292,7 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line() -> None:
     command = f"{sys.executable} -m concertmaster crds > /dev/full"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
     answer = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=60, check=False
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=240, check=False
     )
     assert answer.returncode == 1
     assert answer.stderr == "error: the output cannot be written: No space left on device. Write it elsewhere.\n"

@@ -101,7 +101,7 @@ def test_metrics_are_read_without_the_client_of_the_cluster() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert found.stdout.strip() == "False"
 

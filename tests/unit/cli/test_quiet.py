@@ -70,7 +70,7 @@ def kubeconfig(directory: Path, url: str) -> Path:
 
 def called(config: Path, program: tuple[str, ...] = ("-m", "concertmaster")) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *program, "top", "--kubeconfig", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_an_unchecked_certificate_and_a_busy_server_are_no_warnings(unverified: str, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_log_of_the_operator_has_its_own_lines_only(unverified: str, tmp_pat
     _Lists.refused = 0
     program = OPERATOR.format(before="" if quiet else "json_logging.silence_urllib3 = lambda: None")
     words = [sys.executable, "-c", program, str(kubeconfig(tmp_path, unverified))]
-    log = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stderr
+    log = subprocess.run(words, capture_output=True, text=True, timeout=240, check=True).stderr
     assert any(noise in log for noise in NOISE) is not quiet, log
     if quiet:
         assert [json.loads(line)["logger"] for line in log.splitlines()] == ["concertmaster"]

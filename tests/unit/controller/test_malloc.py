@@ -94,7 +94,7 @@ def test_threads_share_one_heap(shared: bool) -> None:
         env={"PYTHONPATH": str(OPERATOR), "PYTHONMALLOC": "malloc"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert (ran.stdout.count("<heap nr=") == 1) is shared, ran.stdout

@@ -168,7 +168,7 @@ def test_a_missing_or_broken_state_file_is_refused(tmp_path: Path, text: str | N
 def run_testbed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "testbed", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, env={**os.environ, **environment}, check=False
     )
 
 
