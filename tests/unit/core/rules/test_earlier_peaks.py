@@ -141,6 +141,9 @@ def test_memory_that_grows_from_day_to_day_gets_room_for_weeks_not_for_the_hours
     in_two_weeks = 1.05**28
     assert alone < in_two_weeks < size < 1.05**40
     assert said.startswith("peaks of transform grow from day to day: at this rate")
+    (item,) = recommended(of, "right-size", newest=24)
+    assert item.expected.endswith("at most 1% of later attempts run out of memory while growing peaks stay below it")
+    assert item.confidence == 0.0  # it is that of runs in any order
 
 
 @pytest.mark.parametrize("wave", [0.0, 0.3])

@@ -34,7 +34,8 @@ class RequestRow:
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
     nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
     it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail. ``release``: since which the runs
-    count, None where all do. ``earlier``: the peak where it is of a run that is not among these."""
+    count, None where all do. ``earlier``: the peak where it is of a run that is not among these. ``grows``: whether peaks
+    grow."""
 
     unit: SizingUnit
     resource: str
@@ -55,6 +56,7 @@ class RequestRow:
     avoided: Interval | None = None
     release: Release | None = None
     earlier: EarlierPeak | None = None
+    grows: bool = False
 
     @property
     def title(self) -> str:

@@ -236,7 +236,8 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
         )
     memory = [_kept_from_failing(r) for r in sizes if r.resource == "memory" and r.lowered]
     if memory and all(memory) and not marks:
-        effect += f"; at most {_failures(evidence)} of later attempts run out of memory"
+        until = " while growing peaks stay below it" if any(r.grows for r in sizes) else ""
+        effect += f"; at most {_failures(evidence)} of later attempts run out of memory{until}"
     return f"{reserved}; {effect}{first}{_left_to_people(sizes)}"
 
 

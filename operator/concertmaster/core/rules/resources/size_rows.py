@@ -115,7 +115,10 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         return None
     earlier = _earlier(evidence, unit, "memory", recent, release)
     peak = recent if earlier is None else earlier.amount
-    grown = _grown(evidence, unit, release)
+    by_day = memory_by_day(
+        evidence, unit, release
+    )  # the size leaves room for the growth of the hours of the newest runs
+    grown = largest_ahead(by_day, MemoryOptions()) or 0.0
     target = max(size.automatic_request, _enough(evidence, container, peak), _HEADROOM * peak, grown)
     if current is None:
         target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
@@ -140,7 +143,7 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         new,
         peak,
         len(container.runs),
-        size.coverage_confidence,
+        size.coverage_confidence if not grown else 0.0,
         () if first else _edits(unit, "memory", new, current, peak, lowered),
         clear=_clear(current, recent / (1 + least), peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
@@ -149,6 +152,7 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
         earlier=earlier,
+        grows=grown > 0.0 if by_day else size.drifting,
     )
 
 
@@ -167,12 +171,6 @@ def _earlier(
     since = release.time if release is not None and moved else 0.0
     steps = (unit.step.step, *unit.others)
     return earlier_peak(evidence, steps, f"{resource}/{unit.container.name}", recent, since)
-
-
-def _grown(evidence: Evidence, unit: SizingUnit, release: Release | None) -> float:
-    """The largest memory peak (bytes) to expect if peaks grow on from day to day, 0 where they do not: the newest of many
-    runs, of which the size is, leave room for one and a half times the hours that they are of."""
-    return largest_ahead(memory_by_day(evidence, unit, release), MemoryOptions()) or 0.0
 
 
 def _since(unit: SizingUnit, release: Release | None) -> SizingUnit:
