@@ -1,5 +1,6 @@
-"""Fingerprints of definitions, which are stored with runs and changes: another one for the same object would end every
-verification at the upgrade, and tell all runs before it from those since."""
+"""Fingerprints of definitions, which are stored with runs and changes: another one for the same object would tell all runs
+before an upgrade from those since. Where that has to be, ``FINGERPRINT_EDITION`` is counted up with it: otherwise every
+verification in progress would end, as that of an edited workflow."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.engines import FINGERPRINT_EDITION, define_all
 from concertmaster.engines.define import define
 
 CONTAINER = {"name": "main", "image": "busybox:1.36", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}
@@ -47,3 +49,42 @@ def test_an_upgrade_of_the_operator_changes_no_fingerprint(
     definition = define(raw, lambda kind, name: None, namespace="demo")
     assert definition is not None
     assert definition.fingerprint == pinned
+
+
+ARGO_API = "argoproj.io/v1alpha1"
+TEMPLATE = {
+    "apiVersion": ARGO_API,
+    "kind": "WorkflowTemplate",
+    "metadata": {"name": "w", "namespace": "demo"},
+    "spec": ARGO,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "body", "pinned"),
+    [
+        (
+            "CronWorkflow",
+            "demo",
+            {
+                "spec": {
+                    "schedule": "0 * * * *",
+                    "workflowSpec": {
+                        "workflowTemplateRef": {"name": "w"},
+                        "arguments": {"parameters": [{"name": "x", "value": "2"}]},
+                    },
+                }
+            },
+            "cfca7f4da274",
+        ),
+        ("ConfigMap", "argo", {"data": {"workflowDefaults": "spec: {activeDeadlineSeconds: 7200}"}}, "995f2d250552"),
+    ],
+)
+def test_nor_those_of_what_lies_over_a_template_and_below_it(
+    kind: str, namespace: str, body: dict[str, Any], pinned: str
+) -> None:
+    name = "workflow-controller-configmap" if kind == "ConfigMap" else "nightly"
+    version = "v1" if kind == "ConfigMap" else ARGO_API
+    other = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, **body}
+    (definition,) = define_all([TEMPLATE, other])
+    assert (FINGERPRINT_EDITION, definition.fingerprint) == (2, pinned)

@@ -100,6 +100,12 @@ class PlanTarget(ApiModel):
         description="Fingerprint of the workflow's definition right after the change was written.",
         examples=["9f2c41d07be3"],
     )
+    fingerprint_edition: int | None = Field(
+        default=None,
+        ge=0,
+        description="Edition of the rules by which the fingerprint was made. One of another edition is made anew.",
+        examples=[2],
+    )
     generation: int | None = Field(
         default=None, ge=0, description="Generation of the object before the change was written.", examples=[12]
     )

@@ -125,9 +125,7 @@ class InProgress:
             return self._conclude(context, change, unread, obstacle) if unread is not None else None
         if not context.read_since(applied):
             return None
-        if change.fingerprint is None and definition.fingerprint is not None:
-            step = written.fingerprinted(change.status, definition.fingerprint)
-            change = self._writer.carry_out(change, step, context.now) or change
+        change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
         result = self._verifier.verify(context, change, definition, applied, early=early)
         if result is None:
             self.waiting.add(change.uid)

@@ -64,6 +64,7 @@ class KeptChanges:
         definition = context.definition
         if self._left <= 0 or definition is None or not context.read_since(applied):
             return None
+        change = self._writer.fingerprinted(change, definition.fingerprint, context.now)
         decidable = not change.undecidable(context.scope)
         observed = ObservedState(
             decidable,

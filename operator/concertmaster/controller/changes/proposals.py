@@ -21,7 +21,6 @@ from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as transitions
 from concertmaster.core.changes.phases.replan import Planner, caution_of, concerns, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
-from concertmaster.core.changes.phases.written import fingerprinted
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
@@ -240,10 +239,7 @@ class Proposals:
             return target.unpack() if target is not None else None
 
         definition = define(raw, resolve, namespace=space)
-        if definition is None or definition.fingerprint is None:
-            return None
-        step = fingerprinted(change.status, definition.fingerprint)
-        return self._writer.carry_out(change, step, context.now)
+        return None if definition is None else self._writer.fingerprinted(change, definition.fingerprint, context.now)
 
     def _scope_now(self, context: WorkflowContext, change: WorkflowChangeView) -> Scope | None:
         """What ``change`` may be for, a Task by the workflow as the API server has it this moment."""

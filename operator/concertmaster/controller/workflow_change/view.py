@@ -25,7 +25,7 @@ from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Bounds
 from concertmaster.core.times import parse_time
-from concertmaster.engines import PATCHABLE
+from concertmaster.engines import FINGERPRINT_EDITION, PATCHABLE
 from concertmaster.kube.objects import CHANGES, ObjectRef
 
 
@@ -148,9 +148,10 @@ class WorkflowChangeView:
 
     @property
     def fingerprint(self) -> str | None:
-        """Fingerprint of the definition right after it was written."""
-        fingerprint = ((self.status.get("plan") or {}).get("target") or {}).get("fingerprint")
-        return str(fingerprint) if fingerprint else None
+        """Fingerprint of the definition right after it was written; None where another edition made it."""
+        target = (self.status.get("plan") or {}).get("target") or {}
+        made = target.get("fingerprint") if target.get("fingerprintEdition") == FINGERPRINT_EDITION else None
+        return str(made) if made else None
 
     def operations(self, which: str) -> list[Operation] | None:
         """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""

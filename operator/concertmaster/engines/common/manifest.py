@@ -285,6 +285,11 @@ def pod_containers(
     return tuple(out)
 
 
+FINGERPRINT_EDITION = 2
+"""Counted up whenever a definition gets another fingerprint from the same objects, so that no workflow counts as edited
+because the operator was upgraded."""
+
+
 def fingerprint(parts: Iterable[object]) -> str:
     """Short hash of ``parts`` as canonical JSON, independent of the order of keys."""
     written = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), default=str)

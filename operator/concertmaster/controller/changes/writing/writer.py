@@ -21,7 +21,9 @@ from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, ChangeEvent, JournalAction, Transition, closing
+from concertmaster.core.changes.phases.written import fingerprinted
 from concertmaster.core.changes.plan import Plan
+from concertmaster.engines import FINGERPRINT_EDITION
 from concertmaster.history import HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Rejected, Stopped
@@ -112,6 +114,13 @@ class ChangeWriter:
         if step.journal in (JournalAction.DROP, JournalAction.KEEP):
             self.noted(lambda: self.journal.drop(change.uid))
         return after
+
+    def fingerprinted(self, change: WorkflowChangeView, fingerprint: str | None, now: float) -> WorkflowChangeView:
+        """The change with the ``fingerprint`` of the changed definition (None: unknown), where none of this edition is
+        recorded."""
+        if change.fingerprint is not None or fingerprint is None:
+            return change
+        return self.carry_out(change, fingerprinted(change.status, fingerprint, FINGERPRINT_EDITION), now) or change
 
     def _write(self, change: WorkflowChangeView, status: Mapping[str, Any]) -> WorkflowChangeView | None:
         operations = [

@@ -51,10 +51,11 @@ def settled(
     return Transition(ChangePhase.VERIFYING, (done, next_), event=event)
 
 
-def fingerprinted(before: Mapping[str, Any], fingerprint: str) -> Transition:
-    """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status."""
+def fingerprinted(before: Mapping[str, Any], fingerprint: str, edition: int) -> Transition:
+    """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status;
+    ``edition``: of the rules that made the fingerprint."""
     plan = before.get("plan") or {}
-    target = {**(plan.get("target") or {}), "fingerprint": fingerprint}
+    target = {**(plan.get("target") or {}), "fingerprint": fingerprint, "fingerprintEdition": edition}
     return Transition(None, fields={"plan": {**plan, "target": target}})
 
 
