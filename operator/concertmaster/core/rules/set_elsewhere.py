@@ -8,7 +8,6 @@ from concertmaster.core import text
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.rules.base import Evidence, container_title
-from concertmaster.core.rules.resources.sizing_units import defaults
 
 _TOLERANCE = 1e-3  # relative difference of amounts that are equal but for rounding
 
@@ -33,7 +32,7 @@ def change_there(
 def set_elsewhere(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, resource: str) -> tuple[str, ...]:
     """What the definition declares of a resource, what pods have instead, and what may set it; empty where they have what
     is declared."""
-    default = defaults(evidence, resource)[0]
+    default = evidence.capacity.defaults(resource)[0]
     lines, of = [], f"{resource} of {container_title(evidence, step, container)}"
     for section, what in (("requests", "request"), ("limits", "limit")):
         found = container.overrides.get((section, resource))

@@ -70,6 +70,12 @@ class Capacity:
         most = min(self._most(resource, limit), default=(None, ""))
         return Bound(least[0], most[0], least[1], most[1])
 
+    def defaults(self, resource: str) -> tuple[float | None, float | None]:
+        """The request and the limit that LimitRanges give a container without either; None: none."""
+        ranges = [r for r in self.ranges if r.scope == "Container"]
+        most = next((r.default[resource] for r in ranges if resource in r.default), None)
+        return next((r.default_request[resource] for r in ranges if resource in r.default_request), most), most
+
     def ratio(self, resource: str) -> tuple[float, str] | None:
         """The most that a container's limit may be of its request, and what says so; None where nothing does."""
         ranges = (r for r in self.ranges if r.scope == "Container" and r.ratio.get(resource))

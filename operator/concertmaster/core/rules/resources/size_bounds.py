@@ -9,7 +9,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaults
+from concertmaster.core.rules.resources.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import MIB
 
@@ -90,7 +90,11 @@ def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[
 
 def _asked(evidence: Evidence, container: ContainerSpec | ContainerUsage, resource: str) -> float:
     """What a pod reserves for the container: its request, else its limit, else the default of the namespace."""
-    declared = getattr(container, f"{resource}_request"), limit_of(container, resource), defaults(evidence, resource)[0]
+    declared = (
+        getattr(container, f"{resource}_request"),
+        limit_of(container, resource),
+        evidence.capacity.defaults(resource)[0],
+    )
     return next((amount for amount in declared if amount is not None), 0.0)
 
 

@@ -74,17 +74,10 @@ def defaulted(evidence: Evidence, unit: SizingUnit, resource: str) -> SizingUnit
     container, request, limit = unit.container, f"{resource}_request", f"{resource}_limit"
     if getattr(container, request) is not None or getattr(container, limit) is not None or container.name == POD:
         return unit
-    asked, most = defaults(evidence, resource)
+    asked, most = evidence.capacity.defaults(resource)
     if asked is None:
         return unit
     return replace(unit, container=replace(container, **{request: asked, limit: most}))  # type: ignore[arg-type]
-
-
-def defaults(evidence: Evidence, resource: str) -> tuple[float | None, float | None]:
-    """The request and the limit that the namespace's LimitRanges give a container without either; None: none."""
-    ranges = [r for r in evidence.capacity.ranges if r.scope == "Container"]
-    most = next((r.default[resource] for r in ranges if resource in r.default), None)
-    return next((r.default_request[resource] for r in ranges if resource in r.default_request), most), most
 
 
 def shared(analysis: Analysis, spec: StepSpec) -> bool:
