@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concertmaster.core.model import Source
 from concertmaster.history import Store
+from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Place
 
@@ -63,3 +65,16 @@ def test_a_clock_that_ran_ahead_keeps_no_definition_in_force_that_was_replaced_s
         store.note_definitions({KEY: "d"}, 20_000.0)
         store.note_definitions({KEY: "d"}, 24_000.0)
         assert [mark for mark, _, _ in written(place)] == ["a", "c", "d"]
+
+
+def test_a_run_that_waited_while_its_definition_was_edited_may_be_of_either(place: Place) -> None:
+    """A Job that Kueue holds has the pod template of its creation, whatever its CronJob says when it is admitted."""
+    runs = [
+        run_record([ran(name, at)], workflow=KEY, run=name, start=at, end=at + 10, source=Source.LIVE, created=made)
+        for name, made, at in (("r1", 1010.0, 1100.0), ("r2", 1050.0, 1250.0), ("r3", 1210.0, 1260.0))
+    ]
+    with place.open() as store:
+        for at, mark in ((1000.0, "a"), (1140.0, "a"), (1200.0, "b"), (1300.0, "b")):
+            store.note_definitions({KEY: mark}, at)
+        store.add({}, records=runs)
+        assert in_force(store) == ["a", None, "b"]

@@ -112,13 +112,15 @@ class RunReader:
     def _completed(
         self, record: RunRecord, before: tuple[object, RunRecord] | None, selected: RunRows
     ) -> tuple[object, RunRecord]:
-        """The record with the fingerprint that was in force when it started, if that was observed, with what users' queries
-        say of it, and with the bytes its pods read where those stand in for its input; the same object as ``before`` where
-        they say the same."""
+        """The record with the fingerprint that was in force from its creation to its start, if that was observed, with what
+        users' queries say of it, and with the bytes its pods read where those stand in for its input; the same object as
+        ``before`` where they say the same. Some engines copy the template at the one, others at the other, and a queue may
+        lie between."""
         mark = record.fingerprint
         if mark is None and record.start is not None:
             start = record.start
-            mark = next((f for f, first, last in selected.marks if first <= start <= last), None)
+            begin = start if record.created is None else min(start, record.created)
+            mark = next((f for f, first, last in selected.marks if first <= begin and start <= last), None)
         observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in selected.values.items()]
         if before is not None and before[0] == observed:
             return before
