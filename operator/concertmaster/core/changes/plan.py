@@ -135,11 +135,6 @@ def digest_of(
     return hashlib.sha256(compact([namespace, profile, recommendation, identity, list(patch)]).encode()).hexdigest()
 
 
-def aim_of(item: Recommendation) -> Aim:
-    """The aim of one recommendation."""
-    return aim_for(item.category)
-
-
 def aim_for(category: Category) -> Aim:
     """Aim by category: Faster for saved time, Safer against failures, Cheaper otherwise."""
     if category is Category.RELIABILITY:
@@ -181,7 +176,7 @@ def plan(
         recommendation=item.id,
         rule=item.rule,
         step=item.step,
-        aim=aim_of(item),
+        aim=aim_for(item.category),
         risk=item.risk,
         automatic=item.automatic,
         target=target,
