@@ -18,7 +18,7 @@ from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import NoFreeSlot, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, SkippedSpan
-from concertmaster.prometheus.collect.shard import QueryShard
+from concertmaster.prometheus.collect.shard.shard import QueryShard
 from concertmaster.prometheus.collect.windows import latest_moment, window_of
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.core.model import JobFact
-from concertmaster.prometheus.collect import sparse
+from concertmaster.prometheus.collect.shard import sparse
 from concertmaster.prometheus.facts.drafts import ContainerDraft, PodDraft
 from concertmaster.prometheus.queries.bulk import pods_at
 from concertmaster.prometheus.queries.scope import SPARSE, QueryScope, TimeRange

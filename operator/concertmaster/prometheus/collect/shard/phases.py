@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from concertmaster.core.units import HOUR
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.questions import ShardQueries
+from concertmaster.prometheus.collect.shard.questions import ShardQueries
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from concertmaster.core.units import HOUR
-from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.collect.shard.source import ShardSource
 from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, read_targets
 from concertmaster.prometheus.queries import bulk as queries
-from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 
-def target_state(
-    ask: Callable[[str, str], Vector], client: PrometheusClient, scope: QueryScope, window: TimeRange, end: float
-) -> ScrapeTargets:
-    """The state at ``end`` (unix seconds); ``ask`` takes a query's name and text. Raises MetricsError."""
+def target_state(source: ShardSource) -> ScrapeTargets:
+    """The state at the end of the shard. Raises MetricsError."""
+    client, scope, window, end, ask = source.client, source.scope, source.window, source.end, source.questions.ask
 
     def state(within: str = "") -> ScrapeTargets:
         # Every container of the source is counted for it: it is asked once an hour, and the past goes by the present.
