@@ -115,9 +115,8 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         return None
     earlier = _earlier(evidence, unit, "memory", recent, release)
     peak = recent if earlier is None else earlier.amount
-    by_day = memory_by_day(
-        evidence, unit, release
-    )  # the size leaves room for the growth of the hours of the newest runs
+    # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
+    by_day = memory_by_day(evidence, unit, release)
     grown = largest_ahead(by_day, MemoryOptions()) or 0.0
     target = max(size.automatic_request, _enough(evidence, container, peak), _HEADROOM * peak, grown)
     if current is None:
