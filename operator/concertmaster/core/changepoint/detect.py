@@ -11,7 +11,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
-from concertmaster.core.changepoint.ramps import find_ramps
+from concertmaster.core.changepoint.ramps import find_ramps, worth_of_jump
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
     MAX_VALUES,
@@ -172,8 +172,18 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         before = before[previous[-1] if previous else 0 :]
         after = after[: (following[0] if following else y.size) - end]
         ratio = _exp(array_median(after) - array_median(before)) if series.is_log else math.nan
-        out.append(Ramp(int(series.indices[start]), int(series.indices[end]), ratio, explained))
+        indices, times = (tuple(of[[start, end]].tolist()) for of in (series.indices, series.time))
+        out.append(Ramp(*indices, ratio, explained, *times, _jumps(series, y, edges, explained)))
     return tuple(out)
+
+
+def _jumps(series: RunSeries, y: Floats, edges: list[int], explained: tuple[int, ...]) -> tuple[float, ...]:
+    """What a jump at each of the ``explained`` edges is worth, judged on the values since the edge before it and until the
+    one after it."""
+    x = series.time if math.isfinite(series.time[0]) else np.arange(y.size, dtype=np.float64)
+    bounds = [0, *edges, y.size]
+    around = [(slice(bounds[k], bounds[k + 2]), bounds[k + 1] - bounds[k]) for k in explained]
+    return tuple(worth_of_jump(x[part], y[part], place) for part, place in around)
 
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:

@@ -95,6 +95,33 @@ def _squares(y: Floats) -> float:
     return float(centred @ centred)
 
 
+def worth_of_jump(x: Floats, values: Floats, place: int) -> float:
+    """How many parameters it is worth, by the same criterion, to let the level of ``values`` at ``x`` (ascending, shape
+    (n,)) jump at index ``place`` between two lines that else meet there. A jump costs two, its size and the place, or one
+    where the place is known. Growth that is cut into levels has none; 0, too, for a jump against the change of the level."""
+    n, x = values.size, x - (x[place - 1] + x[place]) / 2.0
+    parts = slice(0, place), slice(place, n)
+    residuals = np.concatenate([_line(x[part], values[part])[2] for part in parts])
+    bound = 3.0 * mad_sigma(residuals)
+    if bound > 0:
+        values = values - residuals + np.clip(residuals, -bound, bound)
+    (old, apart, left), (new, further, right) = (_line(x[part], values[part]) for part in parts)
+    jump, squares = new - old, float(left @ left + right @ right)
+    if jump * (array_median(values[place:]) - array_median(values[:place])) <= 0.0:
+        return 0.0
+    return n * math.log1p(jump**2 / ((apart + further) * max(squares, 1e-300))) / math.log(n)
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float, Floats]:
+    """Least squares: the line's level at 0, its variance in units of that of a value, and the residuals."""
+    middle, level = float(x.mean()), float(y.mean())
+    away = x - middle
+    across = float(away @ away)
+    slope = float(away @ y) / across if across > 0.0 else 0.0
+    variance = 1.0 / y.size + (middle**2 / across if across > 0.0 else 0.0)
+    return level - slope * middle, variance, y - level - slope * away
+
+
 def goes_on(x: Floats, values: Floats, slope: float) -> bool:
     """Whether ``values`` at ``x`` (ascending, shape (n,)) grow all along by ``slope`` (per unit of ``x``), instead of by one
     step or until some place only, by the same criterion. Steps of the size of the noise are too small to be change points,

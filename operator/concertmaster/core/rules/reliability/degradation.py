@@ -67,6 +67,8 @@ def _factors(rise: Regression) -> tuple[float, Interval]:
     point, like = rise.point, rise.like
     alike = _truly(like.p_value, like.ratio, like.low, like.high)
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
+    if rise.gradual is not None:  # the trend compares two pieces of the growth only
+        return like.ratio, alike
     trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
     seen, likely = (
         (like.ratio, alike.likely) if point.ratio - like.ratio >= _MIN_DIFFERENCE else (point.ratio, trend.likely)
@@ -94,12 +96,11 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
     )
     return Finding(
         step=cause.step,
-        action=f"Investigate regression in {cause.step or 'this workflow'} since {to_minute(rise.point.time)}"
-        f" (+{text.percent(seen - 1)})",
+        action=_action(rise, cause.step or "this workflow", seen),
         because=(
-            f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(rise.after)} runs after against"
-            f" {len(rise.before)} before in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
-            f" since {to_minute(rise.point.time)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
+            f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {_sides(rise)}"
+            f" in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
+            f"{_when(rise)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
@@ -155,12 +156,11 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
     name, of_them = evidence.title(rise.step), f" with {rise.step}" if some else ""
     return Finding(
         step=rise.step,
-        action=f"Investigate regression in {name} since {to_minute(rise.point.time)} (+{text.percent(seen - 1)})",
+        action=_action(rise, name, seen),
         because=(
             f"{name} takes {text.duration(now)} instead of {text.duration(was)}{before_start(evidence, rise, rise.step)}"
-            " (median of its longest execution in"
-            f" {len(rise.after)} runs after against {len(rise.before)} before in {evidence.window()}"
-            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}) since {to_minute(rise.point.time)}"
+            f" (median of its longest execution in {_sides(rise)} in {evidence.window()}"
+            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}){_when(rise)}"
             f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"
         ),
         otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{_weekly(evidence, mean.likely)}",
@@ -175,6 +175,24 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         upper_bound=shorter is not None,
         evidence=(*_evidence(rise), "replayed with the step as long as before in the runs since then"),
     )
+
+
+def _action(rise: Regression, what: str, seen: float) -> str:
+    kind, since = ("gradual regression", "") if rise.gradual is not None else ("regression", _when(rise))
+    return f"Investigate {kind} in {what}{since} (+{text.percent(seen - 1)})"
+
+
+def _sides(rise: Regression) -> str:
+    """The runs that are compared."""
+    apart = "after" if rise.gradual is None else f"since {to_minute(rise.point.time)}"
+    return f"{len(rise.after)} runs {apart} against {len(rise.before)} before"
+
+
+def _when(rise: Regression) -> str:
+    growth = rise.gradual
+    if growth is None:
+        return f" since {to_minute(rise.point.time)}"
+    return f"; gradual increase between about {to_minute(growth.since)} and {to_minute(growth.until)}"
 
 
 def _before(likely: float, was: float) -> str:
@@ -224,8 +242,9 @@ def _weekly(evidence: Evidence, seconds: float) -> str:
 
 def _evidence(rise: Regression) -> tuple[str, ...]:
     point, like = rise.point, rise.like
+    change = f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}"
     return (
-        f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",
+        *([change] if rise.gradual is None else []),
         "beside earlier runs at comparable times a factor"
         f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
-from concertmaster.core.changepoint import ChangePoint
+from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
 from concertmaster.core.changepoint.clear import ends_dip, is_clear, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
@@ -21,18 +21,21 @@ from concertmaster.core.rules.reliability.comparable_times import Timed, as_ever
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 
 _NEWEST = 4  # runs
+_JUMP_PARAMETERS = 2.0  # a jump's size, and the place: one fewer where what was changed then says it
 
 
 @dataclass(frozen=True, slots=True)
 class Regression:
     """A regression at ``point``: the runs before and after it, their comparison at comparable times, and its cause.
-    ``step``: the one whose longest executions these are, instead of runs; empty for runs."""
+    ``gradual``: the growth it is cut out of, where nothing happened at that time; None for a jump. ``step``: the one whose
+    longest executions these are, instead of runs; empty for runs."""
 
     point: ChangePoint
     before: Sequence[Timed]
     after: Sequence[Timed]
     like: Comparison
     cause: PointCause
+    gradual: Ramp | None = None
     step: str = ""
 
     @property
@@ -57,7 +60,7 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Regression]:
     may vary run times by more than a step adds. ``least``: share by which seconds rise."""
     analysis = evidence.analysis
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
-    of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend.points, analysis.causes, least)
+    of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend, analysis.causes, least)
     if of_runs is not None and not _of_other_steps(evidence, of_runs, least):
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
@@ -69,7 +72,7 @@ def regressions(evidence: Evidence, least: float) -> Iterator[Regression]:
         known = {s.input_total is not None for s in spent}
         if len(known) > 1:
             continue  # inputs that are not known yet may be why
-        of_step = _regression(evidence, spent, step.trend.points, (), least, len(analysis.steps))
+        of_step = _regression(evidence, spent, step.trend, (), least, len(analysis.steps))
         if of_step is not None:
             yield replace(of_step, step=step.step)
 
@@ -97,14 +100,14 @@ def _spent(
 def _regression(
     evidence: Evidence,
     runs: Sequence[Timed],
-    points: Sequence[ChangePoint],
+    trend: Detection,
     causes: Sequence[PointCause],
     least: float,
     compared: int = 1,
 ) -> Regression | None:
-    """The rise of ``runs`` at the lasting increase among ``points``; None without it, or if something else explains it.
+    """The rise of ``runs`` at the lasting increase of their ``trend``; None without it, or if something else explains it.
     ``compared``: series that are examined, any of which may rise by chance."""
-    point = lasting_increase(points, least)
+    point = lasting_increase(trend.points, least)
     if point is None:
         return None
     before, after = ([r for r in runs if ((r.end or 0.0) >= point.time) is later] for later in (False, True))
@@ -116,17 +119,35 @@ def _regression(
     explained = (
         rise.medians[1] <= rise.medians[0]
         or _over(rise)
-        or (not cause.what and ends_dip(points, runs[0].end or 0.0, point, least))
+        or (not cause.what and ends_dip(trend.points, runs[0].end or 0.0, point, least))
         or as_every_week(before, after, least)
         or _explained_by_company(evidence, before, after, least)
     )
-    return None if explained else rise
+    if explained:
+        return None
+    growth = _growth(trend, point, known=bool(cause.what))
+    # The levels on both sides are pieces of the growth: which step grew shows among all runs.
+    return rise if growth is None else replace(rise, gradual=growth, cause=replace(_cause(evidence, point), what=""))
+
+
+def _growth(trend: Detection, point: ChangePoint, *, known: bool) -> Ramp | None:
+    """The gradual change that ``point`` is cut out of; None where the level jumps there. ``known``: something was changed in
+    the workflow at that time."""
+    place = trend.points.index(point)
+    ramp = next((r for r in trend.ramps if place in r.points), None)
+    cost = _JUMP_PARAMETERS - known
+    return ramp if ramp is not None and ramp.jumps[ramp.points.index(place)] < cost else None
 
 
 def _changed(evidence: Evidence, point: ChangePoint) -> PointCause:
     """What was changed in the workflow at that time."""
+    return replace(_cause(evidence, point), step=None, seconds=None)
+
+
+def _cause(evidence: Evidence, point: ChangePoint) -> PointCause:
+    """The cause of a change at that time alone, judged on all runs."""
     good = [r for r in evidence.analysis.runs if r.outcome.timed]
-    return replace(point_causes(good, [point], evidence.analysis.figures)[0], step=None, seconds=None)
+    return point_causes(good, [point], evidence.analysis.figures)[0]
 
 
 def _over(rise: Regression) -> bool:

@@ -1,9 +1,12 @@
-"""Which rises of the run time are no regressions: the end of a dip, what is over again, and the slope of a day."""
+"""Which rises of the run time are no regressions: the end of a dip, what is over again, and the slope of a day; and which
+have no time at which they happened."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from statistics import median
 
 import pytest
 
@@ -91,3 +94,51 @@ def _moved(run: RunRecord, start: float) -> RunRecord:
     times = ("ready", "created", "scheduled", "started", "finished")
     steps = tuple(replace(e, **{name: getattr(e, name) + by for name in times}) for e in run.steps)
     return replace(run, start=start, end=(run.end or 0.0) + by, steps=steps)
+
+
+def _grown(seed: int, growth: float, jump: float = 1.0, released: bool = False) -> Scenario:
+    """Every four hours for 14 days: so many times as long at the end, and ``jump`` times from the tenth day on, with a new
+    image if it is ``released``."""
+    value, count = noise(seed, spread=0.05), 84
+
+    def work(i: int) -> dict[str, Pod]:
+        new = i >= 60
+        name = f"registry.example/etl:{2 if released and new else 1}"
+        facts = (container(image=name, cpu_sampled_seconds=None, cpu_seconds=None),)
+        return {"load": Pod(value(600 * growth ** (i / count) * (jump if new else 1.0)), containers=facts)}
+
+    return scenario(_ONE, count, work, every=DAY / 6)
+
+
+def test_steady_growth_has_no_time_at_which_something_happened() -> None:
+    """The levels that it is cut into begin where chance has it."""
+    items = [item for seed in range(8) for item in _grown(seed, 1.6).recommended("degradation")]
+    assert len(items) > 4, "the cases must tempt the rule"
+    gradual = [item for item in items if item.action.startswith("Investigate gradual regression in load (+")]
+    assert len(gradual) >= 0.7 * len(items)
+    for item in gradual:
+        assert "; gradual increase between about 2025-" in item.because
+        assert "changed at the same time" not in item.because
+
+
+def test_gradual_growth_is_the_difference_of_the_newest_runs_to_those_before() -> None:
+    """Not that of two levels next to each other."""
+    made = _grown(1, 1.6)
+    (*_, newest), item = made.analysis().trend.points, made.one("degradation")
+    runs = [r.makespan or 0.0 for r in made.runs]
+    at = next(i for i, r in enumerate(made.runs) if (r.end or 0.0) >= newest.time)
+    rise = median(runs[at:]) / median(runs[:at]) - 1
+    said = re.search(r"\(\+(\d+)%\)", item.action)
+    assert said is not None
+    assert float(said[1]) / 100 == pytest.approx(rise, abs=0.04)
+    assert item.gain_share is not None
+    assert item.gain_share.likely == pytest.approx(1 - 1 / (1 + rise), abs=0.05)
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_a_jump_among_growth_has_its_time(released: bool) -> None:
+    for seed in range(8):
+        made = _grown(seed, 1.2, 1.4, released)
+        item = made.one("degradation")
+        assert item.action.startswith("Investigate regression in load since 2025-"), seed
+        assert ("changed at the same time: image of load" in item.because) is released
