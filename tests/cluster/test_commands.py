@@ -19,7 +19,7 @@ ARGO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-cr
 PLACE = "demo"  # the statuses of the cases name it
 
 # A test runs a dozen commands one after the other, each with a limit of its own.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from testbed.services.cluster import Cluster
 
 _PRINTED = re.compile(r"(?:^|: +| {3})(kubectl .+)$")
 _CHANGING = (" patch ", " edit ")
-LIMIT = 120.0  # seconds for one command
+LIMIT = 240.0  # seconds for one command
 _PRESENT = (
     "kubectl get namespaces",
     "kubectl get wfp,wfc,opol,copol -A -o wide",
