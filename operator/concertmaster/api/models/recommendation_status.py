@@ -228,6 +228,12 @@ class ResultStatus(ApiModel):
         description="Fingerprint of the workflow's definition after the change, while it is being measured.",
         examples=["9f2c41d07be3"],
     )
+    fingerprint_edition: int | None = Field(
+        default=None,
+        ge=0,
+        description="Edition of the rules by which the fingerprint was made. One of another edition is made anew.",
+        examples=[2],
+    )
     id: RecommendationId = Field(
         description="Id of the recommendation behind it.", examples=["memory-request.transform"]
     )

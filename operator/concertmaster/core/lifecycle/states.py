@@ -126,10 +126,11 @@ def _upheld(outcome: ImplementationResult, seen: Observation) -> ImplementationR
     at = seen.written if seen.written is not None and outcome.since < seen.written <= seen.now else seen.now
     if outcome.fields and not are_implemented(outcome.fields, seen.target):
         return None if outcome.verdict is None else replace(outcome, undone=True, until=outcome.until or at)
-    changed = None not in (outcome.fingerprint, seen.fingerprint) and outcome.fingerprint != seen.fingerprint
-    if outcome.verdict is None and outcome.until is None and changed:
-        return replace(outcome, until=at)
-    return outcome
+    if outcome.verdict is not None or outcome.until is not None or seen.fingerprint in (None, outcome.fingerprint):
+        return outcome
+    if outcome.fingerprint is None:  # not known when it was applied, or made by another version of the operator
+        return replace(outcome, fingerprint=seen.fingerprint)
+    return replace(outcome, until=at)
 
 
 def _judged_elsewhere(outcome: ImplementationResult, line: LedgerEntry) -> ImplementationResult:

@@ -308,6 +308,15 @@ def test_another_change_of_the_workflow_ends_the_measuring() -> None:
     assert again.outcomes[0].until == NOW + 2 * DAY
 
 
+def test_a_fingerprint_that_was_not_known_is_taken_from_the_next_analysis() -> None:
+    before = implemented()
+    unknown = replace(before, outcomes=tuple(replace(o, fingerprint=None) for o in before.outcomes))
+    memory = advance(unknown, look(now=NOW + 3 * DAY, memory="1Gi", fingerprint="other"))
+    assert (memory.outcomes[0].until, memory.outcomes[0].fingerprint) == (None, "other")
+    again = advance(memory, look(now=NOW + 4 * DAY, memory="1Gi", fingerprint="third"))
+    assert again.outcomes[0].until == NOW + 4 * DAY
+
+
 def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
     line = LedgerEntry(
         "demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3

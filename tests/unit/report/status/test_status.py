@@ -484,3 +484,14 @@ def test_durations_that_are_alike_to_the_second_have_no_exact_variance() -> None
     analysis = analyze(one, daily(one.graph, 6, lambda _: {"load": 3.0}), now=NOW)
     lines = document(_result([], analysis), _memory([]), data_until=NOW)["steps"]
     assert [line.rpartition("; ")[2] for line in lines] == ["variance below 0.2 s^2 (CV 0.00)"]
+
+
+def test_a_fingerprint_of_another_version_is_made_anew() -> None:
+    """Otherwise the upgrade would end the measuring of what was applied before it."""
+    done = ImplementationResult(
+        "a", "A", "kubectl", NOW, (), RelativeEffect("Duration", -0.1), fingerprint="9f2c41d07be3"
+    )
+    entry = remembered.outcome(done)
+    assert remembered.read({"results": [entry]}).outcomes[0].fingerprint == "9f2c41d07be3"
+    del entry["fingerprintEdition"]
+    assert remembered.read({"results": [entry]}).outcomes[0].fingerprint is None
