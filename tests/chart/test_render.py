@@ -104,6 +104,21 @@ def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str)
 
 
 @pytest.mark.parametrize(
+    "unknown",
+    [
+        {"argoArchive": None, "tektonResults": None},
+        {"history": {"url": DATABASE, "cacheSize": None}},
+        {"networkPolicy": {"enabled": True, "dnsPorts": None}},
+    ],
+    ids=["archives", "cacheSize", "dnsPorts"],
+)
+def test_values_that_an_earlier_version_did_not_have_are_the_default(helm: Helm, unknown: dict[str, Any]) -> None:
+    """``helm upgrade --reuse-values`` leaves them out."""
+    known = {"history": {"url": DATABASE}, "networkPolicy": {"enabled": True}}
+    assert helm.template(known | unknown) == helm.template(known)
+
+
+@pytest.mark.parametrize(
     ("values", "word"),
     [
         ({"apply": {"enabled": True}}, "apply.namespaces"),

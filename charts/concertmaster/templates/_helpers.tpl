@@ -173,15 +173,16 @@ interval: {{ .Values.config.interval | quote }}
 historyPath: /var/lib/concertmaster/history.db
 {{- with .Values.history }}
 {{- if .url }}
-history: {url: {{ .url | quote }}, schema: {{ .schema | quote }}, cacheSize: {{ .cacheSize | quote }}}
+{{- $size := .cacheSize | default "1Gi" }}
+history: {url: {{ .url | quote }}, schema: {{ .schema | quote }}, cacheSize: {{ $size | quote }}}
 {{- if .persistence.enabled }}
 {{- fail "history.persistence.enabled: the history is in the database of history.url; nothing would be kept in the claim" }}
 {{- end }}
-{{- $cache := include "concertmaster.bytes" .cacheSize }}
+{{- $cache := include "concertmaster.bytes" $size }}
 {{- $room := include "concertmaster.bytes" .sizeLimit }}
 {{- if and $cache $room }}
 {{- if gt (mulf 1.2 (float64 $cache)) (float64 $room) }}
-{{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, which has to be at least 20%% larger: the kubelet would evict the pod" .cacheSize .sizeLimit) }}
+{{- fail (printf "history.cacheSize: %s does not fit into the emptyDir of history.sizeLimit, %s, which has to be at least 20%% larger: the kubelet would evict the pod" $size .sizeLimit) }}
 {{- end }}
 {{- end }}
 {{- end }}
