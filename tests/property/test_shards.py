@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.shards import owner
+from concertmaster.core.shards import CLUSTER, owner
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 SHARDS = st.sets(NAMES, min_size=1, max_size=8)
@@ -51,3 +51,10 @@ def test_the_answer_is_that_of_every_version() -> None:
     shards = ["concertmaster-0", "concertmaster-1", "concertmaster-2"]
     found = [shards.index(owner(n, shards) or "") for n in ("", "default", "data", "team-a", "team-b")]
     assert found == [1, 0, 1, 2, 1]
+
+
+def test_shards_of_two_versions_share_namespaces_in_the_same_way() -> None:
+    """While shards are updated one after the other: otherwise two would write in a namespace."""
+    shards = ("cm-0", "cm-1", "cm-2")
+    pinned = {"etl": "cm-2", "ml": "cm-2", "reports": "cm-1", "demo": "cm-0", CLUSTER: "cm-2"}
+    assert {namespace: owner(namespace, shards) for namespace in pinned} == pinned
