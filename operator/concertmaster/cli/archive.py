@@ -12,8 +12,8 @@ from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.report import daily
 from concertmaster.report.costs.groups import PricedWorkflow
+from concertmaster.report.workflows.fields import full_name
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 _CONCURRENCY = 8

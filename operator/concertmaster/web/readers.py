@@ -17,8 +17,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, PROFILES
 from concertmaster.net.background import in_background
+from concertmaster.report.workflows.fields import full_name
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 CACHE_SECONDS = 15.0  # seconds a list is shown without asking again

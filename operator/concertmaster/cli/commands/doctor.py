@@ -27,7 +27,8 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examination import Diagnostic, DiagnosticStatus, Examination
-from concertmaster.report.workflows.rows import OLD, moment
+from concertmaster.report.workflows.fields import moment
+from concertmaster.report.workflows.rows import OLD
 
 
 @click.command("doctor")

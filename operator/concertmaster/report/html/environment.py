@@ -18,7 +18,7 @@ from concertmaster.core import text
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import HOUR
 from concertmaster.report import impact as impacts
-from concertmaster.report.workflows.rows import moment
+from concertmaster.report.workflows.fields import moment
 
 DIRECTORY = Path(__file__).resolve().parent
 

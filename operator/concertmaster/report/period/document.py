@@ -13,11 +13,10 @@ from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
 from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
-from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
 from concertmaster.report.workflows.coverage import none_text, scale_text, stale_text
+from concertmaster.report.workflows.fields import moment, workflow_name
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import moment
 
 TOP_RECOMMENDATIONS = 10
 MAX_WORKFLOWS = 10_000
@@ -129,7 +128,7 @@ def _demand(view: FleetView) -> Iterable[str]:
     """The busiest hours ahead, as the rule demand-forecast words them."""
     for profile in view.profiles:
         meta, status = profile["metadata"], profile.get("status") or {}
-        name = f"{meta.get('namespace')}/{rows.workflow_name(profile) or meta.get('name')}"
+        name = f"{meta.get('namespace')}/{workflow_name(profile) or meta.get('name')}"
         for line in status.get("insights") or ():
             sentence = str(line).removesuffix(" (demand-forecast)")
             if sentence != line:

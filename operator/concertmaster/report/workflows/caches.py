@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from concertmaster.api.views.fleet import WorkflowCacheRow
 from concertmaster.core import text
-from concertmaster.report.workflows.rows import Raw, full_name, workflow_name
+from concertmaster.report.workflows.fields import Raw, full_name, workflow_name
 
 MAX_ROWS = 50
 

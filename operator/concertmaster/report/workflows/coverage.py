@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concertmaster.api.views.fleet import WorkflowRow
 from concertmaster.core import text
 from concertmaster.core.times import to_minute
+from concertmaster.report.workflows.fields import moment
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import moment
 
 
 def stale_text(view: FleetView) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from concertmaster.api.views.fleet import RunningRow
-from concertmaster.report.workflows.rows import Raw, full_name, moment, seconds_of, workflow_name
+from concertmaster.report.workflows.fields import Raw, full_name, moment, seconds_of, workflow_name
 
 _TIMES = {
     "started": "startTime",

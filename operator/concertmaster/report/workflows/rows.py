@@ -1,22 +1,32 @@
-"""One profile or change as a row. Statuses are text for people and may have been edited by hand: a value that cannot be
-parsed is left out."""
+"""One profile or change as a row."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, ObjectiveRow, ResultRow, WorkflowRow
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
-from concertmaster.core.times import parse_duration, parse_time
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.report import fleet
-from concertmaster.report import impact as impacts
 from concertmaster.report.overview import INSUFFICIENT
+from concertmaster.report.workflows.fields import (
+    Raw,
+    condition,
+    currency,
+    entries,
+    integer,
+    mapping,
+    moment,
+    number,
+    seconds_of,
+    text_of,
+    verdict_of,
+    workflow_name,
+)
 
 _FIGURES = re.compile(r", (\S+)(?: [A-Z]{3})? \(target (<=|>=) (\S+?)(?: [A-Z]{3})?\)")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d{1,2})?)%?")
@@ -27,33 +37,14 @@ _SERIOUS = ("High", "Critical")
 OLD = 2 * DAY  # seconds: the operator renews dataUntil once a day
 # Not Ready, and nothing newer is to be had.
 _CURRENT = (Reason.BACKFILLING, Reason.TOO_FEW_RUNS, Reason.NO_RUNS, Reason.PENDING)
-Raw = Mapping[str, Any]
-
-
-def seconds_of(shown: object) -> float | None:
-    """``21m04s`` in seconds; None for anything else."""
-    return parse_duration(shown) if isinstance(shown, str) else None
-
-
-def full_name(profile: Raw) -> tuple[str, str]:
-    """Its namespace and name."""
-    meta = _map(profile, "metadata")
-    return str(meta.get("namespace") or ""), str(meta.get("name") or "")
-
-
-def workflow_name(profile: Raw) -> str | None:
-    """Its workflow's own name, as analysed or as its profile refers to it."""
-    target = str(_map(_map(profile, "status"), "summary").get("target") or "").partition("/")[2]
-    ref = _map(_map(profile, "spec"), "workflowRef")
-    return target or (str(ref["name"]) if ref.get("name") else None)
 
 
 def workflow_row(profile: Raw, now: float | None = None) -> WorkflowRow:
     """One profile. ``now`` in unix seconds; without it, only the operator says whether the figures are up to date."""
-    meta, status = _map(profile, "metadata"), _map(profile, "status")
-    summary, runs = _map(status, "summary"), _map(status, "runs")
+    meta, status = mapping(profile, "metadata"), mapping(profile, "status")
+    summary, runs = mapping(status, "summary"), mapping(status, "runs")
     kind = str(summary.get("target") or "").partition("/")[0]
-    ref = _map(_map(profile, "spec"), "workflowRef")
+    ref = mapping(mapping(profile, "spec"), "workflowRef")
     missed = sum(o.verdict == ObjectiveResult.MISSED for o in objective_rows(profile))
     # Read from the status as it is: entries of ten thousand workflows would be built for their severities alone.
     items = [i for i in _items(profile) if i.get("state", "Active") == "Active"]
@@ -65,28 +56,28 @@ def workflow_row(profile: Raw, now: float | None = None) -> WorkflowRow:
         profile=str(meta.get("name") or ""),
         kind=kind or (str(ref["kind"]) if ref.get("kind") else None),
         workflow=workflow_name(profile),
-        labels={str(k): str(v) for k, v in _map(meta, "labels").items()},
+        labels={str(k): str(v) for k, v in mapping(meta, "labels").items()},
         ready=condition(profile, "Ready"),
         healthy=False if serious else True if enough else None,
         stale=bool(summary) and _stale(profile, now),
-        score=_integer(status.get("score")),
-        runs=_integer(runs.get("observed")),
-        failed_runs=_integer(runs.get("failed")),
-        success_percent=_number(summary.get("successPercent")),
+        score=integer(status.get("score")),
+        runs=integer(runs.get("observed")),
+        failed_runs=integer(runs.get("failed")),
+        success_percent=number(summary.get("successPercent")),
         p50_seconds=seconds_of(summary.get("p50")),
         p95_seconds=seconds_of(summary.get("p95")),
         queueing_seconds=seconds_of(summary.get("queueing")),
         currency=currency(profile),
-        cost_per_run=_number(summary.get("costPerRun")),
-        cost_per_month=_number(summary.get("costPerMonth")),
-        runs_per_month=_number(summary.get("runsPerMonth")),
-        impact=_number(summary.get("impact")) or 0.0,
-        open=_integer(summary.get("open")) or 0,
+        cost_per_run=number(summary.get("costPerRun")),
+        cost_per_month=number(summary.get("costPerMonth")),
+        runs_per_month=number(summary.get("runsPerMonth")),
+        impact=number(summary.get("impact")) or 0.0,
+        open=integer(summary.get("open")) or 0,
         missed=missed,
         severity=max(severities, key=_SEVERITIES.index, default=None),
         top=_in_full(str(summary["top"]), items) if summary.get("top") else None,
-        last_run=_text(runs.get("lastEnd")),
-        data_until=_text(status.get("dataUntil")),
+        last_run=text_of(runs.get("lastEnd")),
+        data_until=text_of(status.get("dataUntil")),
     )
 
 
@@ -100,8 +91,8 @@ def _in_full(top: str, items: Iterable[Raw]) -> str:
 
 def _items(profile: Raw) -> list[Raw]:
     """The recommendations of its status, as they are."""
-    status = _map(profile, "status")
-    return [i for i in (*_list(status, "recommendations"), *_list(status, "remaining")) if i.get("id")]
+    status = mapping(profile, "status")
+    return [i for i in (*entries(status, "recommendations"), *entries(status, "remaining")) if i.get("id")]
 
 
 def recommendations(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
@@ -121,8 +112,8 @@ def active(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
 
 def objective_rows(profile: Raw) -> list[ObjectiveRow]:
     """Its objectives."""
-    meta, rows = _map(profile, "metadata"), []
-    for line in _map(profile, "status").get("objectives") or ():
+    meta, rows = mapping(profile, "metadata"), []
+    for line in mapping(profile, "status").get("objectives") or ():
         match = _OBJECTIVE.match(str(line))
         if match is not None:
             rows.append(
@@ -164,28 +155,28 @@ def degradations(profile: Raw) -> Iterator[Degradation]:
             recommendation=e.id,
             action=e.action,
             because=e.because,
-            impact=_text(impact.get(e.id)),
+            impact=text_of(impact.get(e.id)),
         )
 
 
 def result_rows(profile: Raw, row: WorkflowRow | None = None) -> list[ResultRow]:
     """Results of recommendations that were implemented, newest first. ``row``: its line, where that is made already."""
-    meta, row = _map(profile, "metadata"), row or workflow_row(profile)
+    meta, row = mapping(profile, "metadata"), row or workflow_row(profile)
     rows = []
-    for item in _list(_map(profile, "status"), "results"):
-        verdict, undone = _verdict(item.get("verdict")), item.get("undone") is True
-        measured = _text(item.get("measured"))
+    for item in entries(mapping(profile, "status"), "results"):
+        verdict, undone = verdict_of(item.get("verdict")), item.get("undone") is True
+        measured = text_of(item.get("measured"))
         rows.append(
             ResultRow(
                 namespace=str(meta.get("namespace") or ""),
                 profile=str(meta.get("name") or ""),
                 recommendation=str(item.get("id") or ""),
                 action=str(item.get("action") or item.get("id") or ""),
-                by=_text(item.get("by")),
-                since=_text(item.get("since")),
+                by=text_of(item.get("by")),
+                since=text_of(item.get("since")),
                 verdict=verdict,
                 undone=undone,
-                promised=_text(item.get("promised")),
+                promised=text_of(item.get("promised")),
                 measured=measured,
                 saving=saving(row, measured) if verdict is Verdict.IMPROVED and not undone else None,
             )
@@ -211,88 +202,34 @@ def saving(row: WorkflowRow, measured: str | None) -> Amounts | None:
 
 def change_row(change: Raw) -> ChangeRow:
     """One WorkflowChange."""
-    meta, spec, status = _map(change, "metadata"), _map(change, "spec"), _map(change, "status")
+    meta, spec, status = mapping(change, "metadata"), mapping(change, "spec"), mapping(change, "status")
     phase = str(status.get("phase") or "")
     known = ChangePhase(phase) if phase in set(ChangePhase) else None
-    with_message = [c for c in _list(status, "conditions") if c.get("message")]
+    with_message = [c for c in entries(status, "conditions") if c.get("message")]
     newest = max(with_message, key=lambda c: str(c.get("lastTransitionTime") or ""), default=None)
     return ChangeRow(
         namespace=str(meta.get("namespace") or ""),
         name=str(meta.get("name") or ""),
-        profile=str(_map(spec, "profileRef").get("name") or ""),
+        profile=str(mapping(spec, "profileRef").get("name") or ""),
         recommendation=str(spec.get("recommendation") or ""),
         phase=known,
-        decision=_text(spec.get("decision")),
-        decided_by=_text(spec.get("decidedBy")),
+        decision=text_of(spec.get("decision")),
+        decided_by=text_of(spec.get("decidedBy")),
         waiting=phase in ("", ChangePhase.PROPOSED) and not spec.get("decision"),
-        verdict=_verdict(status.get("verdict")),
+        verdict=verdict_of(status.get("verdict")),
         restored=status.get("restored") is True,
-        predicted=_text(_map(status, "predicted").get("text")),
-        measured=_text(_map(status, "measured").get("text")),
-        patch=_text(_map(status, "plan").get("patch")),
-        created=_text(meta.get("creationTimestamp")),
-        message=_text(newest.get("message")) if newest is not None else None,
+        predicted=text_of(mapping(status, "predicted").get("text")),
+        measured=text_of(mapping(status, "measured").get("text")),
+        patch=text_of(mapping(status, "plan").get("patch")),
+        created=text_of(meta.get("creationTimestamp")),
+        message=text_of(newest.get("message")) if newest is not None else None,
     )
 
 
 def _stale(profile: Raw, now: float | None) -> bool:
     """Whether the operator could not renew what a status says, or has not done so for longer than it takes."""
-    until = moment(_map(profile, "status").get("dataUntil"))
+    until = moment(mapping(profile, "status").get("dataUntil"))
     if now is not None and until is not None and now - until > OLD:
         return True
-    ready = next((c for c in _list(_map(profile, "status"), "conditions") if c.get("type") == "Ready"), None)
+    ready = next((c for c in entries(mapping(profile, "status"), "conditions") if c.get("type") == "Ready"), None)
     return ready is not None and ready.get("status") == "False" and ready.get("reason") not in _CURRENT
-
-
-def condition(raw: Raw, kind: str) -> bool | None:
-    """Whether a condition is True or False; None when it is Unknown or absent."""
-    for item in _list(_map(raw, "status"), "conditions"):
-        if item.get("type") == kind:
-            return {"True": True, "False": False}.get(str(item.get("status")))
-    return None
-
-
-def currency(profile: Raw) -> str | None:
-    """The currency of its amounts; of a status of an older version the one that its recommendations name."""
-    status = _map(profile, "status")
-    if (known := _text(_map(status, "summary").get("currency"))) is not None:
-        return known
-    lines = [i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))]
-    return next((code for line in lines if (code := impacts.currency(line))), None)
-
-
-def moment(value: object) -> float | None:
-    """A time of a status in unix seconds."""
-    try:
-        return parse_time(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _verdict(value: object) -> Verdict | None:
-    return Verdict(value) if isinstance(value, str) and value in set(Verdict) else None
-
-
-def _map(raw: Raw, key: str) -> Raw:
-    value = raw.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(raw: Raw, key: str) -> list[Raw]:
-    value = raw.get(key)
-    return [i for i in value if isinstance(i, Mapping)] if isinstance(value, list | tuple) else []
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value)) if value is not None else None
-    except ValueError:
-        return None
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value not in (None, "") else None

@@ -6,8 +6,9 @@ import pytest
 
 from concertmaster.core.times import parse_time
 from concertmaster.report.workflows.coverage import none_text, stale_text
+from concertmaster.report.workflows.fields import seconds_of
 from concertmaster.report.workflows.fleet import Filter, FleetView
-from concertmaster.report.workflows.rows import result_rows, seconds_of, workflow_row
+from concertmaster.report.workflows.rows import result_rows, workflow_row
 from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result, running
 
 NOW = parse_time("2027-01-31T01:00:00Z")

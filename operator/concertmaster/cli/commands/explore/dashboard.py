@@ -25,8 +25,8 @@ from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.runs.views import RunHistory, kept_runs
+from concertmaster.report.workflows.fields import full_name
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import full_name
 from concertmaster.web.app import application, interrupted, serve
 from concertmaster.web.auth.secret import Secret, SecretAuthenticator
 from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unavailable
