@@ -34,6 +34,7 @@ from concertmaster.prometheus.collect.reading import Collection, CollectOptions,
 from concertmaster.prometheus.facts import assemble, missing_series, vanished_pods
 from concertmaster.prometheus.facts.assemble import estimate_interval
 from concertmaster.prometheus.facts.cgroups import cgroup_uid
+from concertmaster.prometheus.facts.container_usage import Usage, read_usage
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, split
 from concertmaster.prometheus.queries import bulk as queries
@@ -784,8 +785,8 @@ def _facts(
     one = PodDraft("etl", "run-1-a", "0000-a", phases={"Succeeded"}, times={"kube_pod_completion_time": NOW - 200})
     one.container("main").started = NOW - 500
     change(one)
-    usage: assemble.Usage = {}
-    assemble.read_usage(_vector(usage_rows), PLAIN, usage, step=step)
+    usage: Usage = {}
+    read_usage(_vector(usage_rows), PLAIN, usage, step=step)
     (fact,) = assemble.facts([one], usage, interval=30.0, **fields)
     return fact
 
@@ -835,9 +836,9 @@ def test_a_step_of_the_subquery_does_not_make_a_short_life_busier(samples: int, 
 def test_windows_merge_by_maximum() -> None:
     """Two windows that overlap tell of the same samples; adding them up would count them twice."""
     rows_of = _usage("/kubepods/pod0000-a/c1", container_cpu_usage_seconds_total=10, samples=3)
-    usage: assemble.Usage = {}
+    usage: Usage = {}
     for found in (rows_of, _usage("/kubepods/pod0000-a/c1", container_cpu_usage_seconds_total=12, samples=2)):
-        assemble.read_usage(_vector(found), PLAIN, usage)
+        read_usage(_vector(found), PLAIN, usage)
     values_of = usage["etl", "run-1-a", "main"]["/kubepods/pod0000-a/c1"].values
     assert values_of == {"container_cpu_usage_seconds_total": 12.0, "samples": 3.0}
 
@@ -914,8 +915,8 @@ def test_a_container_end_is_known_when_it_is_the_only_one() -> None:
 def test_scrape_intervals_are_estimated(samples: int, span: float, seen: float | None, interval: float | None) -> None:
     one = PodDraft("etl", "run-1-a", "0000-a")
     one.container("main").started = NOW
-    usage: assemble.Usage = {}
-    assemble.read_usage(_vector(_usage(CGROUP, samples=samples, last=NOW + span)), PLAIN, usage)
+    usage: Usage = {}
+    read_usage(_vector(_usage(CGROUP, samples=samples, last=NOW + span)), PLAIN, usage)
     found = estimate_interval([one], usage, seen)
     assert found == (None if interval is None else pytest.approx(interval))
 
@@ -923,14 +924,12 @@ def test_scrape_intervals_are_estimated(samples: int, span: float, seen: float |
 @given(st.floats(2.0, 120.0), st.lists(st.tuples(st.integers(1, 60), st.floats(0.01, 1.0)), min_size=1, max_size=8))
 def test_no_two_samples_are_closer_than_the_least_interval(interval: float, lives: list[tuple[int, float]]) -> None:
     """``lives``: samples of a container, and the part of an interval from its start to the first of them."""
-    usage: assemble.Usage = {}
+    usage: Usage = {}
     pods = [PodDraft("etl", "run-1-a", "0000-a")]
     for number, (samples, first) in enumerate(lives):
         pods[0].container(f"c{number}").started = NOW
         rows_of = _usage(CGROUP, samples=samples, last=NOW + (samples - 1 + first) * interval)
-        assemble.read_usage(
-            _vector([({**labels, "container": f"c{number}"}, v) for labels, v in rows_of]), PLAIN, usage
-        )
+        read_usage(_vector([({**labels, "container": f"c{number}"}, v) for labels, v in rows_of]), PLAIN, usage)
     least = assemble.least_interval(pods, usage)
     if max(samples for samples, _ in lives) < 4:
         assert least is None

@@ -13,6 +13,7 @@ import pytest
 
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts import assemble
+from concertmaster.prometheus.facts.container_usage import Usage, read_usage
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries.scope import LabelScheme
 
@@ -42,8 +43,8 @@ def _read(begin: float, life: float, interval: float, step: float) -> tuple[floa
         "etl", "run-1-a", "0000-a", phases={"Succeeded"}, times={"kube_pod_completion_time": float(int(end))}
     )
     draft.container("main").started = float(int(begin))
-    usage: assemble.Usage = {}
-    assemble.read_usage(vector, LabelScheme(), usage, step=step)
+    usage: Usage = {}
+    read_usage(vector, LabelScheme(), usage, step=step)
     (fact,) = assemble.facts([draft], usage, interval=interval)
     sampled = fact.containers[0].cpu_sampled_seconds
     assert sampled is not None

@@ -9,7 +9,7 @@ from concertmaster.core.model import PodFact
 from concertmaster.prometheus.collect.shard.source import ShardSource
 from concertmaster.prometheus.collect.windows import by_life, twice
 from concertmaster.prometheus.facts import assemble, gpus, volumes
-from concertmaster.prometheus.facts.assemble import Usage
+from concertmaster.prometheus.facts.container_usage import Usage, join_tails, read_usage, unidentified
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets
 from concertmaster.prometheus.queries import bulk as queries
@@ -47,14 +47,14 @@ class UsageReader:
                 self._source.adopt()
                 records = False
                 self._live(at, window, names, usage)
-            if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
+            if records and not join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 covered = 0
                 self._live(at, window, names, usage, of_containers.usage)
             self.recorded += records and covered > 0
             self._storage(at, window, members, usage)
             self._volumes(at, window, members)
             self._least = self._least or assemble.least_interval(members, usage)
-        unclear = assemble.unidentified(usage)
+        unclear = unidentified(usage)
         for at, window, members in classes:
             reused |= self._reused(at, window, [d for d in members if _known_by_name(d, unclear)])
         known = self._source.client.scrape_interval
@@ -94,7 +94,7 @@ class UsageReader:
         step = finest if records else window.step(finest)
         text = partial(build, self._source.scope, window, sampling=of_containers.Sampling(finest, self._rate, records))
         for answer in self._questions.by_name("life", pods, text, at):
-            assemble.read_usage(answer, self._source.scope.usage, usage, step=step)
+            read_usage(answer, self._source.scope.usage, usage, step=step)
 
     def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> set[PodName]:
         """Names that several pods bore."""
@@ -112,7 +112,7 @@ class UsageReader:
         for answer in self._questions.by_name(
             "storage", names, partial(extended.storage, self._source.scope, window), at
         ):
-            assemble.read_usage(answer, self._source.scope.usage, usage)
+            read_usage(answer, self._source.scope.usage, usage)
 
     def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
         """Add what was used of the persistent volumes that the pods mounted."""
