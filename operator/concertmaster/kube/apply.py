@@ -48,12 +48,14 @@ class PatchOutcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class WriteResult:
     """Outcome of one write, with a sentence when it did not succeed; ``at``: when, by the API server's clock (unix seconds;
-    None: it does not say); ``stored``: the object as the API server stored it, or would have."""
+    None: it does not say); ``stored``: the object as the API server stored it, or would have; ``undecided``: admission could
+    not be asked."""
 
     outcome: PatchOutcome
     message: str = ""
     at: float | None = None
     stored: Mapping[str, Any] = field(default_factory=dict)
+    undecided: bool = False
 
 
 def last_write(managed: Any) -> tuple[str, float]:
@@ -97,7 +99,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
             return WriteResult(PatchOutcome.FORBIDDEN, f"the operator may not patch {ref}: {error}")
         return _rejected(client, ref, operations, error)
     except Undecided as error:
-        return WriteResult(PatchOutcome.FORBIDDEN, f"admission cannot decide about {ref}: {error}")
+        return WriteResult(PatchOutcome.FORBIDDEN, f"admission cannot decide about {ref}: {error}", undecided=True)
     except KubeError as error:
         return WriteResult(PatchOutcome.UNCERTAIN, str(error))
     return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, at=written_at(answer), stored=answer)

@@ -55,6 +55,7 @@ class Apply:
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
         self._denied: dict[str, tuple[float, str]] = {}  # by namespace: when none could be created there, and why
+        self._undecided: dict[tuple[str, str], float] = {}  # by namespace and kind: when admission could not be asked
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
@@ -92,7 +93,7 @@ class Apply:
 
     def _create(self, plan: Plan, name: str, now: float) -> dict[str, Any] | str | None:
         """The new object, or why there is none; None: it is there by now. What is denied, rejected or not decided is tried
-        again after a pause; where a right or quota is missing, one request a cycle tells."""
+        again after a pause; where a right or quota is missing, or admission cannot be asked, one request a cycle tells."""
         journal, write = self._writer.journal, (plan.namespace, plan.profile, plan.recommendation, "object")
         at, why = self._denied.get(plan.namespace, (now, ""))
         if at == now and why:
@@ -113,7 +114,7 @@ class Apply:
             if isinstance(error, Denied | Rejected | Undecided):
                 why = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
                 self._writer.noted(partial(journal.note_refused, write, now, MINUTE, MAX_PAUSE, why))
-            elif isinstance(error, Forbidden):
+            if isinstance(error, Undecided | Forbidden) and not isinstance(error, Denied):
                 self._denied = {k: v for k, v in self._denied.items() if v[0] == now} | {plan.namespace: (now, why)}
             return why
         self._writer.noted(partial(journal.forget_refused, write, now))
@@ -130,9 +131,14 @@ class Apply:
         self, change: WorkflowChangeView, plan: Plan, raw: Mapping[str, Any], now: float, may_write: Callable[[], bool]
     ) -> WorkflowChangeView | None:
         """Write a plan that passed every check, on the version of the target that was judged. ``may_write`` is asked again
-        when nothing but the write itself is left."""
-        operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
+        when nothing but the write itself is left. Where admission could not be asked about an object, none of its kind and
+        namespace is tried in the same cycle: each may take as long as the time limit of a webhook."""
+        operations, of = plan.operations(str(raw["metadata"]["resourceVersion"])), (plan.namespace, plan.target.kind)
+        if self._undecided.get(of) == now:
+            return None
         tried = as_planned(self._writer.target.patch(plan, operations, dry_run=True), raw, operations)
+        if tried.undecided:
+            self._undecided[of] = now
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         who = None if change.decision is None else str(change.spec.get("decidedBy") or "somebody")

@@ -192,25 +192,54 @@ def test_a_write_that_gets_no_answer_to_its_trial_is_a_problem_that_says_so() ->
     assert bed.cpu() == "1500m"
 
 
-def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle() -> None:
+def two() -> Bed:
+    """A bed with two recommendations that wait for a decision."""
     bed = Bed(mode="Approve")
     memory = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
     bed.items = [cheaper(), memory]
+    return bed
+
+
+def test_where_admission_cannot_be_asked_about_an_object_no_other_of_its_kind_is_tried_in_a_cycle() -> None:
+    """Each of the approved changes waited for the time limit of a webhook that hangs."""
+    bed, asked = two(), list[float]()
+    bed.run()
+    for change in bed.all():
+        bed.decide("Approve", change.name)
+
+    def hang(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            asked.append(bed.now)
+            raise DENIALS[-1]
+
+    bed.client.on_request = hang
+    for _ in range(4):
+        bed.run()
+    assert len(asked) == len(set(asked)) >= 3
+    assert [c.phase for c in bed.all()] == ["Proposed", "Proposed"]
+    assert {c.condition(C.APPLIED).get("reason") for c in bed.all()} == {"Denied"}
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden("exceeded quota", status=403), DENIALS[-1]])
+def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle(error: errors.KubeError) -> None:
+    bed = two()
     path, asked = CHANGES.path("demo"), []
 
     def deny(method: str, at: str) -> None:
         if (method, at) == ("POST", path):
             asked.append(at)
-            raise errors.Forbidden("exceeded quota", status=403)
+            raise error
 
     bed.client.on_request = deny
     bed.run()
     assert (len(asked), len(bed.problems)) == (1, 1)
-    assert list(bed.obstacles.values()) == [bed.problems]
+    ((said, *others),) = bed.obstacles.values()
+    assert (said.partition("; it is tried again")[0], others) == (bed.problems[0], [])
     bed.run()
     assert len(asked) == 2
     bed.client.on_request = lambda *_: None
-    bed.run()
+    for _ in range(2):
+        bed.run()
     assert len(bed.all()) == 2
 
 
