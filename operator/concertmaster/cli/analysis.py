@@ -13,14 +13,17 @@ from concertmaster.cli import answers, gather
 from concertmaster.cli.policies import Policies
 from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.daily.peaks import daily_peaks
+from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, capacity_by_namespace
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DailyPeaks, DailyRow
+from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.metrics import with_bytes_read, with_metrics
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps
 from concertmaster.history.rebuild import rebuild
 
@@ -103,9 +106,19 @@ class FactsAnalysis:
                 self._capacity.get(definition.key.namespace, UNBOUND),
                 self._facts.blind,
             ),
-            earlier=pipeline.EarlierAnalyses(peaks=daily_peaks(whole, completed) if limited else DailyPeaks()),
+            earlier=self._by_day(whole, completed, policy) if limited else pipeline.EarlierAnalyses(),
         )
         return AnalyzedWorkflow(result, tuple(runs))
+
+    def _by_day(
+        self, definition: WorkflowDefinition, runs: Sequence[RunRecord], policy: Policy
+    ) -> pipeline.EarlierAnalyses:
+        """What is known by day of all ``runs``, of which not all are analysed."""
+        until, figures = self._facts.until, RunFigures()
+        rows = daily_rows(
+            runs, policy.pricing, figures, covered=0.0, recorded=0.0, until=until, complete=None, score=None
+        )
+        return pipeline.EarlierAnalyses(peaks=daily_peaks(definition, runs), days=rows)
 
     def _records(
         self,

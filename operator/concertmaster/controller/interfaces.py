@@ -164,6 +164,10 @@ class History(Protocol):
     def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
         """The largest amounts of each day since that moment (unix seconds), of a workflow with more runs than are kept."""
 
+    def days(self, key: WorkflowKey, since: float) -> Sequence[DailyRow]:
+        """The daily rows of its runs and steps since that moment (unix seconds), oldest first, without metrics and largest
+        amounts."""
+
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
 
@@ -212,6 +216,7 @@ class AnalysisRequest:
     past: EarlierRecommendations = field(default_factory=EarlierRecommendations)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     peaks: DailyPeaks = field(default_factory=DailyPeaks)  # of days whose runs may be gone
+    days: Sequence[DailyRow] = ()  # of runs and steps, also of days whose runs may be gone
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
     provisional: bool = False

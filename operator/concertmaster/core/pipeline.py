@@ -23,7 +23,7 @@ from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
-from concertmaster.core.model.daily import DailyPeaks
+from concertmaster.core.model.daily import DailyPeaks, DailyRow
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Evidence, Fleet, assessed, member, recommend
 
@@ -77,13 +77,15 @@ class Environment:
 class EarlierAnalyses:
     """``published``: ids published by the last analysis (None: there was none); ``older``: runs of the days before the
     window, to reproduce earlier analyses; ``trust``: the ledger's factor for the predictions of a rule on this workflow;
-    ``sizing``: history of sizing decisions; ``peaks``: of days whose runs may be gone."""
+    ``sizing``: history of sizing decisions; ``peaks`` and ``days`` (rows of runs and steps): of days whose runs may be
+    gone."""
 
     published: Collection[str] | None = None
     older: Sequence[RunRecord] = ()
     trust: Callable[[str], float] = lambda _: 1.0
     sizing: SizingHistory = field(default_factory=SizingHistory)
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
+    days: Sequence[DailyRow] = ()
 
 
 def analyze_workflow(
@@ -117,7 +119,9 @@ def analyze_workflow(
         capacity=replace(environment.capacity, nodes=nodes),
         sizing=earlier.sizing,
         peaks=earlier.peaks,
+        days=earlier.days,
         published=(published or ()) if comparable else (),
+        last_published=published or (),
     )
 
     def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:

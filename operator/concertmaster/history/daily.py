@@ -56,11 +56,11 @@ class DailyReader:
             row = self._db.execute(query, (number,)).fetchone()
             return float(row[0]) if row is not None and row[0] is not None else 0.0
 
-    def rows(self, key: WorkflowKey, *, since: int = 0, step: str | None = RUN) -> list[DailyRow]:
-        """Rows from the day ``since`` on, oldest first: of the runs, of one step, or of all (None)."""
+    def rows(self, key: WorkflowKey, *, since: int = 0, step: str | None = RUN, amounts: bool = True) -> list[DailyRow]:
+        """Rows from the day ``since`` on, oldest first: of the runs, of one step, or all (None); with their ``amounts``."""
         with self._read():
             number = known_id(self._db, key)
-            return [] if number is None else self._select(number, since, step)
+            return [] if number is None else self._select(number, since, step, amounts)
 
     def largest(self, key: WorkflowKey, *, since: int) -> DailyPeaks:
         """The largest amounts of the days from ``since`` on."""
@@ -108,14 +108,14 @@ class DailyReader:
     def _db(self) -> Connection:
         return self._open()
 
-    def _select(self, number: int, since: int, step: str | None) -> list[DailyRow]:
+    def _select(self, number: int, since: int, step: str | None, amounts: bool = True) -> list[DailyRow]:
         names = dict(self._db.execute("SELECT step, name FROM step_names WHERE workflow = ?", (number,)))
         names[0] = RUN
         place = next((n for n, name in names.items() if name == step), -1) if step is not None else None
         only, args = ("", (number, since)) if place is None else (" AND step = ?", (number, since, place))
         metrics: dict[tuple[int, int], dict[str, float]] = {}
         query = f"SELECT step, day, metric, amount FROM daily_metrics WHERE workflow = ? AND day >= ?{only}"
-        for of, day, metric, amount in self._db.execute(query, args):
+        for of, day, metric, amount in self._db.execute(query, args) if amounts else ():
             metrics.setdefault((of, day), {})[metric] = amount
         query = f"SELECT step, {_COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
         rows = self._db.execute(query, args).fetchall()

@@ -77,6 +77,16 @@ def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Sto
     assert store.daily.rows(KEY, step="s39")[0].metrics == {"tokens": 1.0}
 
 
+def test_rows_can_be_read_without_amounts(store: Store) -> None:
+    rows = [
+        DailyRow(20, step, 3, 3, 0, 3, 30.0, 10.0, metrics={"tokens": 1.0}, largest={"seconds": 12.0})
+        for step in (RUN, "a")
+    ]
+    store.daily.record(KEY, rows)
+    found = store.daily.rows(KEY, step=None, amounts=False)
+    assert found == [replace(row, metrics={}, largest={}) for row in rows]
+
+
 def test_a_day_has_a_row_of_its_runs_and_one_of_each_step(store: Store) -> None:
     runs = [run_on(3, 0), run_on(3, 1, 200.0), run_on(3, 2, 50.0, Outcome.FAILED), run_on(4)]
     assert store.daily.record(KEY, rows_of(runs)) == 4

@@ -213,6 +213,10 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         return self.store.daily.largest(key, since=int(since // DAY))
 
+    def days(self, key: WorkflowKey, since: float) -> list[DailyRow]:
+        """See ``interfaces.History``."""
+        return self.store.daily.rows(key, since=int(since // DAY), step=None, amounts=False)
+
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """See ``interfaces.History``. What a slow or stopped process says of a namespace that moved counts runs twice."""
         if self._unwritable or not self.owns(key.namespace):

@@ -30,6 +30,7 @@ from concertmaster.controller.profiles.first_reading import FirstReading, compar
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalysis, Memory, packed
 from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.long_term import with_days
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.profiles.running import RunningForecasts
@@ -270,11 +271,10 @@ class Assessor:
         before = self.memory.get(subject.entry.uid)
         said = before.record.query_problem if before is not None else None
         declared = known.query_problem if known.query_problem != said else ""
-        notes, recorded = left_out(inputs[1].runs, runs), self._history.recorded(case.definition.key)
-        peaks = self._history.largest(case.definition.key, since) if len(runs) >= analysis.max_runs else case.peaks
-        case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject), peaks=peaks)
-        gaps = replace(case.environment.gaps, notes=(*case.environment.gaps.notes, *notes))
-        result = self._analyzer(replace(case, recorded=recorded, environment=replace(case.environment, gaps=gaps)))
+        case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
+        gaps = replace(case.environment.gaps, notes=(*case.environment.gaps.notes, *left_out(inputs[1].runs, runs)))
+        case = replace(case, environment=replace(case.environment, gaps=gaps))
+        result = self._analyzer(with_days(case, self._history))
         tally.analyzed += 1
         self._failures.forget(subject.entry.uid)
         self._outputs.keep(subject, result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.controller.interfaces import AnalysisRequest, LongTermFigures
+from concertmaster.controller.interfaces import AnalysisRequest, History, LongTermFigures
 from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.steps.earlier_kills import superseded
@@ -16,7 +16,21 @@ from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, Re
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.core.units import DAY
+from concertmaster.core.rules.earlier_rise import DAYS
+from concertmaster.core.units import DAY, WEEK
+
+
+def with_days(case: AnalysisRequest, history: History) -> AnalysisRequest:
+    """The request with what is recorded by day: of runs that may be gone, where some of the window may be."""
+    key, options = case.definition.key, case.policy.analysis
+    case = replace(case, recorded=history.recorded(key))
+    if len(case.runs) < options.max_runs:
+        return case
+    since = case.now - options.window_seconds
+    earliest = (
+        max(since, case.now - DAYS * DAY) - WEEK
+    )  # the days before a change are compared with the same of a week later
+    return replace(case, peaks=history.largest(key, since), days=history.days(key, earliest))
 
 
 def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:

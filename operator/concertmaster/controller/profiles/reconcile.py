@@ -55,6 +55,7 @@ def analyze_profile(case: AnalysisRequest) -> ProfileAnalysis:
             (lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
             sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
             case.peaks,
+            case.days,
         ),
         figures=case.figures,
     )

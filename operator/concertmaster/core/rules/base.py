@@ -24,6 +24,7 @@ from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, DailyPeaks, Edit, Finding, Interval, Level, Recommendation, StepSpec
+from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
@@ -44,8 +45,9 @@ class DataGaps:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
-    is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` are of days whose runs may be gone;
-    ``published`` are the ids that the last analysis published, of the same definition."""
+    is that of the namespace, ``sizing`` the history of sizing decisions; ``peaks`` and ``days`` (rows of runs and steps) are
+    of days whose runs may be gone; ``published`` are the ids that the last analysis published, of the same definition,
+    ``last_published`` those of any."""
 
     analysis: Analysis
     profile: str
@@ -56,11 +58,14 @@ class Evidence:
     shared: Rows | None = None
     sizing: SizingHistory = field(default_factory=SizingHistory)
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
+    days: Sequence[DailyRow] = ()
     published: Collection[str] = ()
+    last_published: Collection[str] = ()
 
-    def published_about(self, rule: str) -> frozenset[str]:
-        """What the rule's published recommendations are about: their ids without its name."""
-        parts = (id_.partition(".") for id_ in self.published)
+    def published_about(self, rule: str, *, changed: bool = False) -> frozenset[str]:
+        """What the rule's published recommendations are about: their ids without its name. ``changed``: also if their
+        definition has changed since."""
+        parts = (id_.partition(".") for id_ in (self.last_published if changed else self.published))
         return frozenset(about for name, _, about in parts if name == rule)
 
     @property

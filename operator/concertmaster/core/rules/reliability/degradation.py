@@ -20,6 +20,7 @@ from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.earlier_rise import earlier_rise
 from concertmaster.core.rules.intervals import in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
 from concertmaster.core.rules.reliability.rise_context import before_start, more_items, other_nodes, shorter_step
@@ -28,7 +29,8 @@ from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.selection_bias import corrected_for_selection
 from concertmaster.core.stats.summary import summarize
-from concertmaster.core.times import to_minute
+from concertmaster.core.times import day, to_minute
+from concertmaster.core.units import DAY
 
 _MIN_DIFFERENCE = 0.05  # of the former level
 _MIN_SHARE = 0.2  # of the runs since then: a step that is new in fewer of them explains little
@@ -250,6 +252,35 @@ def _evidence(rise: Regression) -> tuple[str, ...]:
     )
 
 
+def _of_days(evidence: Evidence, published: frozenset[str], least: float) -> Finding | None:
+    """The runs take longer since a day before all of them."""
+    found = earlier_rise(evidence, published, least)
+    if found is None:
+        return None
+    rise, (was, now) = found.rise, found.seconds
+    share = _lost(_truly(rise.chance, rise.factor.likely, rise.factor.low, rise.factor.high))
+    seconds = share.scaled(now)
+    return Finding(
+        step=found.step,
+        about=found.about,
+        action=f"Investigate regression in {found.step or 'this workflow'} since {day(found.since * DAY)}"
+        f" (+{text.percent(rise.factor.likely - 1)})",
+        because=(
+            f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of {len(rise.after)} days after"
+            f" against {len(rise.before)} before) since {day(found.since * DAY)}: {found.blame}; the"
+            f" {text.count(len(evidence.analysis.runs), 'run')} analysed began on {day(evidence.analysis.first_run or 0.0)}"
+        ),
+        otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}",
+        current=f"{text.duration(now)} median",
+        proposed=_before(now * (1.0 - share.likely), was),
+        expected=gain_sentence(share, seconds),
+        confidence=1.0 - rise.chance,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=found.compared,
+    )
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """The persistent slowdown of the workflow, else those of its steps."""
     if not evidence.analysis.enough:
@@ -260,6 +291,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if missing:  # near the threshold, single runs would make it come and go
         findings += [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in missing]
     yield from findings
+    seen = evidence.published_about(RULE.name, changed=True)  # a change of the definition may be why runs take longer
+    least = WITHDRAW_SHARE * least if seen else least
+    if not findings and (earlier := _of_days(evidence, seen, least)) is not None:
+        yield earlier
 
 
 def _findings(evidence: Evidence, least: float) -> Iterator[Finding]:

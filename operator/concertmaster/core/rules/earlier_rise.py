@@ -1,0 +1,168 @@
+"""A regression that all runs analysed come after: of frequent workflows the newest ``maxRuns`` runs are of some days.
+
+The medians of earlier days are known for longer (see ``DailyRow``). They say less than runs do: neither the hour of the
+change, nor inputs, nodes or retries. So a rise counts where what steps take explains it, and, where inputs or slow nodes
+might, only if the last analysis published the regression, which the runs showed then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.analysis.daily.levels import MIN_AFTER, DailyRise, lasting_rise
+from concertmaster.core.analysis.daily.rows import daily_rows
+from concertmaster.core.known import upper_median
+from concertmaster.core.model.daily import RUN, DailyRow
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.times import day as date
+from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY
+
+DAYS = 28
+"""Days of the window, the newest, that are compared with those before them."""
+_MIN_TIMED = 5  # runs of a day: the median of fewer says little of it
+_NEWEST = 4  # runs
+_FREQUENCY = 1.5  # times as many runs a day, or as few: others may be among them, or more overlap
+_MIN_EXPLAINED = 0.5  # share of the rise that steps take longer
+_MIN_STEP = 0.2  # share of the rise from which a step is named
+_BEGUN = 0.2  # share of the rise that the mean of a day shows when it changed on that day
+
+_ByDay = Mapping[int, DailyRow]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRise:
+    """``rise`` since the UTC day ``since``, of the median of a run from ``seconds[0]`` to ``seconds[1]``. ``step``: the one
+    that became longer most, by its ``step_seconds``; None where none explains enough. ``about``: the step under which it is
+    reported, that of the published one if there is one. ``inputs``: whether those of the runs analysed are known."""
+
+    rise: DailyRise
+    since: int
+    seconds: tuple[float, float]
+    step: str | None
+    step_seconds: tuple[float, float]
+    about: str
+    inputs: bool
+
+    @property
+    def blame(self) -> str:
+        """What took longer."""
+        if self.step is None:
+            return "no single step explains it"
+        was, now = self.step_seconds
+        return f"{self.step} went from {text.duration(was)} to {text.duration(now)}"
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Sentences on what was compared, and how."""
+        before, after = (f"{date(d[0] * DAY)} to {date(d[-1] * DAY)}" for d in (self.rise.before, self.rise.after))
+        known = self.rise.factor
+        sentences = (
+            f"daily medians of {after} against {before}, working days and weekends apart: a factor {known.likely:.2f}, 95%"
+            f" interval {known.low:.2f} to {known.high:.2f}; the change is known to the day",
+        )
+        if not self.inputs:
+            return sentences
+        return (
+            *sentences,
+            "inputs of those days are not recorded; at equal input when the runs still showed the change",
+        )
+
+
+def earlier_rise(evidence: Evidence, published: frozenset[str], least: float) -> EarlierRise | None:
+    """The rise of the run time by at least the share ``least`` that is only known by day. ``published``: the steps of the
+    regressions that were, empty for that of the runs."""
+    analysis = evidence.analysis
+    first = analysis.first_run
+    if not evidence.days or first is None:
+        return None
+    # Of some hours of today, and of a single day, only what was seen in the runs before is believed.
+    today = int(analysis.now // DAY)
+    until, enough = (today + 1, 1) if published else (today, MIN_AFTER)
+    begin = analysis.now - min(analysis.options.window_seconds, DAYS * DAY)
+    by_step = _by_step(evidence, until)
+    runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED}
+    rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=enough)
+    if rise is None or rise.after[0] < begin // DAY or first < (rise.after[0] - 2) * DAY:
+        return None  # of a change that the runs show, they say whether it is a regression
+    was, now = _sides(rise, runs)
+    if _has_passed(evidence, was, now) or _other_frequency(rise, runs, today):
+        return None
+    longer = _longer(rise, by_step, runs)
+    inputs = any(run.input_total is not None for run in analysis.runs)
+    explained = sum(longer.values()) >= _MIN_EXPLAINED * (now - was)
+    if not published and (inputs or analysis.slow_nodes is not None or not explained):
+        return None
+    named = {step: more for step, more in longer.items() if more >= _MIN_STEP * (now - was)}
+    known = [step for step in named if step in published]
+    step = max(known or named, key=lambda name: (named[name], name), default=None)
+    seconds = _sides(rise, by_step[step]) if step is not None else (0.0, 0.0)
+    about = "" if RUN in published and not known else step or ""
+    return EarlierRise(rise, _begun(rise, runs), (was, now), step, seconds, about, inputs)
+
+
+def _by_step(evidence: Evidence, until: int) -> dict[str, dict[int, DailyRow]]:
+    """Rows by step and day before the day ``until``; what is recorded may end with some hours of a day of which all runs are
+    analysed."""
+    analysis = evidence.analysis
+    covered = min((r.end for r in analysis.runs if r.end is not None), default=analysis.now)
+    whole = daily_rows(
+        analysis.runs,
+        analysis.pricing,
+        analysis.figures,
+        covered=covered,
+        recorded=math.inf,
+        until=analysis.now,
+        complete=None,
+        score=None,
+    )
+    found: dict[str, dict[int, DailyRow]] = {}
+    for row in (*evidence.days, *whole):
+        if row.day < until and row.timed and row.p50:
+            found.setdefault(row.step, {})[row.day] = row
+    return found
+
+
+def _sides(rise: DailyRise, rows: _ByDay) -> tuple[float, float]:
+    """Median seconds of a day before and after; NaN for a side without any."""
+    sides = ([rows[day].p50 or 0.0 for day in days if day in rows] for days in (rise.before, rise.after))
+    was, now = (upper_median(side) if side else math.nan for side in sides)
+    return was, now
+
+
+def _has_passed(evidence: Evidence, was: float, now: float) -> bool:
+    """Whether the newest runs are all nearer to the level before."""
+    newest = [r.makespan for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None][-_NEWEST:]
+    return not newest or max(newest) < math.sqrt(was * now)
+
+
+def _other_frequency(rise: DailyRise, runs: _ByDay, today: int) -> bool:
+    """Whether days have more runs than those of a kind before, or fewer; of ``today`` that is not known yet."""
+    usual: dict[bool, list[int]] = {}
+    for day in rise.before:
+        usual.setdefault(weekend(day * DAY), []).append(runs[day].timed)
+    over = [day for day in rise.after if day < today]
+    often = [runs[day].timed / upper_median(usual[kind]) for day in over if (kind := weekend(day * DAY)) in usual]
+    return bool(often) and not 1.0 / _FREQUENCY <= upper_median(often) <= _FREQUENCY
+
+
+def _longer(rise: DailyRise, steps: Mapping[str, _ByDay], runs: _ByDay) -> dict[str, float]:
+    """Seconds by which each step takes longer, for the share of the runs that take it."""
+    found = {}
+    for step, rows in steps.items():
+        was, now = _sides(rise, rows)
+        share = sum(rows[day].timed for day in rise.after if day in rows) / sum(runs[day].timed for day in rise.after)
+        if now > was:
+            found[step] = min(1.0, share) * (now - was)
+    return found
+
+
+def _begun(rise: DailyRise, runs: _ByDay) -> int:
+    """The day of the change: the first one of which most runs take longer, or that before it if some of its runs do."""
+    day = rise.after[0]
+    was, now = (upper_median([runs[d].mean or 0.0 for d in days]) for days in (rise.before[:-1], rise.after))
+    before = runs.get(day - 1)
+    return day - 1 if before is not None and (before.mean or 0.0) - was >= _BEGUN * (now - was) > 0.0 else day

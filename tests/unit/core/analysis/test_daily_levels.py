@@ -1,0 +1,102 @@
+"""Daily medians: a level that rose and stays, distinguished from noise, weekends, drift, and what has passed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.analysis.daily.levels import lasting_rise
+from concertmaster.core.times import weekend
+from concertmaster.core.units import DAY
+
+FIRST = 20_003  # a Sunday
+LEAST = 0.1
+
+
+def medians(factor: Callable[[int], float], days: int = 21, *, seed: int = 1, spread: float = 0.03) -> dict[int, float]:
+    """By day, with log-normal noise; ``factor`` of the number of the day."""
+    chance = random.Random(seed)
+    return {FIRST + n: 400.0 * factor(n) * chance.lognormvariate(0, spread) for n in range(days)}
+
+
+@pytest.mark.parametrize("at", [8, 10, 14, 17, 19])
+def test_a_lasting_rise_is_dated_and_sized(at: int) -> None:
+    found = lasting_rise(medians(lambda n: 1.4 if n >= at else 1.0), LEAST)
+    assert found is not None
+    assert (found.before[-1], found.after[0]) == (FIRST + at - 1, FIRST + at)
+    assert found.factor.low < 1.4 < found.factor.high
+    assert found.factor.high / found.factor.low < 1.2
+
+
+def test_days_are_compared_beside_the_effect_of_weekends() -> None:
+    """Two slow days before a weekend that is twice as fast."""
+    days = medians(lambda n: (0.5 if weekend((FIRST + n) * DAY) else 1.0) * (1.4 if n >= 11 else 1.0))
+    found = lasting_rise(days, LEAST)
+    assert found is not None
+    assert found.after[0] == FIRST + 11
+    assert found.factor.likely == pytest.approx(1.4, rel=0.05)
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 6),
+    st.lists(st.floats(0.7, 1.4), min_size=7, max_size=7),
+    st.sampled_from([0.0, 0.02, 0.05, 0.15]),
+    st.integers(2, 35),
+)
+def test_a_weekly_rhythm_is_no_rise(seed: int, shift: int, week: list[float], spread: float, days: int) -> None:
+    """Whatever the days of a week take, on any day of it, from the second week on; before, too few days are known."""
+    found = lasting_rise(medians(lambda n: week[(n + shift) % 7], days, seed=seed, spread=spread), LEAST)
+    assert found is None
+
+
+@pytest.mark.parametrize("spread", [0.03, 0.1, 0.2])
+def test_steady_days_hardly_ever_show_one(spread: float) -> None:
+    found = [
+        lasting_rise(medians(lambda _: 1.0, 8 + seed % 28, seed=seed, spread=spread), LEAST) for seed in range(400)
+    ]
+    assert sum(each is not None for each in found) <= 1
+
+
+def test_steady_growth_has_no_date() -> None:
+    found = [lasting_rise(medians(lambda n: 1.02**n, seed=seed), LEAST) for seed in range(50)]
+    assert found == [None] * 50
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        lambda n: 1.4 if 8 <= n < 19 else 1.0,  # has passed
+        lambda n: 0.7 if 8 <= n < 15 else 1.0,  # ends a holiday
+        lambda n: 0.7 if n >= 10 else 1.0,  # an improvement
+        lambda n: 1.4 if n >= 20 else 1.0,  # a single day
+        lambda n: 1.05 if n >= 10 else 1.0,  # small
+    ],
+)
+def test_what_is_no_lasting_rise(factor: Callable[[int], float]) -> None:
+    assert lasting_rise(medians(factor), LEAST) is None
+
+
+def without(days: Mapping[int, float], *gone: int) -> dict[int, float]:
+    return {day: seconds for day, seconds in days.items() if day - FIRST not in gone}
+
+
+def test_days_before_a_gap_say_nothing() -> None:
+    """Three days may be a long weekend without runs, four are missing."""
+    days = medians(lambda n: 1.4 if n >= 14 else 1.0)
+    assert lasting_rise(without(days, 12, 13), LEAST) is not None
+    assert lasting_rise(without(days, 11, 12, 13), LEAST) is None
+    assert lasting_rise(without(days, *range(12)), LEAST) is None  # two days before it are known
+
+
+def test_one_day_is_enough_where_runs_showed_it() -> None:
+    days = medians(lambda n: 1.4 if n >= 20 else 1.0)
+    found = lasting_rise(days, LEAST, after=1)
+    assert found is not None
+    assert math.isclose(found.factor.likely, 1.4, rel_tol=0.1)

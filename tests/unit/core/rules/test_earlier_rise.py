@@ -1,0 +1,121 @@
+"""``degradation`` where all runs analysed come after the change: the rows of earlier days still show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.daily.rows import daily_rows
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import Recommendation, RunRecord
+from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing, RuleSettings
+from concertmaster.core.rules import RULES, Evidence, recommend
+from concertmaster.core.times import day
+from concertmaster.core.units import DAY, HOUR
+from tests.support.builders import NOW
+from tests.support.core.scenario_builder import Scenario, Work, noise, scenario
+from tests.support.core.scenarios import STEPS, etl
+
+RUNS, KEPT = 19 * 24, 48
+MIDNIGHT = NOW // DAY * DAY
+
+
+def hourly(slower: Callable[[float], float], step: str = "transform") -> Scenario:
+    """Of 19 days; ``slower``: factor of the step, by days since the midnight before the last run (negative)."""
+    value = noise(spread=0.05)
+
+    def work(i: int) -> Work:
+        at = (NOW - (RUNS - i) * HOUR - MIDNIGHT) / DAY
+        return {name: value(s * (slower(at) if name == step else 1.0)) for name, s in STEPS.items()}
+
+    return scenario(etl(), RUNS, work, every=HOUR)
+
+
+def rows_of(runs: Sequence[RunRecord]) -> list[DailyRow]:
+    return daily_rows(runs, Pricing(), RunFigures(), covered=0.0, recorded=0.0, until=NOW, complete=None, score=None)
+
+
+def reported(
+    of: Scenario, *, published: Sequence[str] = (), days: Sequence[DailyRow] | None = None
+) -> list[Recommendation]:
+    """By the newest 48 runs and the rows of all days."""
+    rules = {r.name: RuleSettings(enabled=r.name == "degradation") for r in RULES}
+    policy = Policy(analysis=AnalysisSettings(max_runs=KEPT), rules=rules)
+    analysis = analyze(of.definition, of.runs, now=NOW, policy=policy)
+    known = rows_of(of.runs) if days is None else days
+    return recommend(Evidence(analysis, "wfp", days=known, last_published=published))
+
+
+def since(days_ago: float) -> Callable[[float], float]:
+    return lambda at: 1.4 if at >= -days_ago else 1.0
+
+
+@pytest.fixture(scope="module")
+def slower() -> Scenario:
+    """For a week, from six o'clock in the evening on."""
+    return hourly(since(6.25))
+
+
+def test_it_is_reported_with_its_date_its_step_and_what_was_compared(slower: Scenario) -> None:
+    assert reported(slower, days=()) == []
+    (item,) = reported(slower)
+    date = day(MIDNIGHT - 6.25 * DAY)
+    assert item.id == "degradation.transform"
+    assert item.action == f"Investigate regression in transform since {date} (+31%)"
+    assert "runs take 8m3" in item.because
+    assert "instead of 6m3" in item.because
+    assert "(medians of 6 days after against 13 before)" in item.because
+    assert "transform went from 5m" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low < 120 < item.gain_seconds.high
+    assert item.evidence[0].startswith("daily medians of 2025-10-03 to 2025-10-08 against 2025-09-")
+
+
+def test_it_keeps_the_id_under_which_it_was_published(slower: Scenario) -> None:
+    (item,) = reported(slower, published=["degradation"])
+    assert (item.id, "in transform since" in item.action) == ("degradation", True)
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        lambda _: 1.0,
+        since(15.0),  # before the window
+        lambda at: 1.4 if -6.25 <= at < 0.2 else 1.0,  # the newest four runs are back
+        lambda at: 1.4 if -9 <= at < -1 else 1.0,
+    ],
+)
+def test_it_is_not_reported(factor: Callable[[float], float]) -> None:
+    assert reported(hourly(factor), published=["degradation.transform"]) == []
+
+
+def test_what_steps_do_not_explain_is_not_reported_unless_the_runs_showed_it(slower: Scenario) -> None:
+    """More runs may take a step that others skip, or retry one."""
+    days = [row for row in rows_of(slower.runs) if row.step != "transform"]
+    assert reported(slower, days=days) == []
+    (item,) = reported(slower, days=days, published=["degradation"])
+    assert "no single step explains it" in item.because
+
+
+def test_inputs_may_be_why_unless_the_runs_showed_it_at_equal_input(slower: Scenario) -> None:
+    sized = replace(slower, runs=tuple(replace(run, input_size=1e9) for run in slower.runs))
+    assert reported(sized) == []
+    (item,) = reported(sized, published=["degradation.transform"])
+    assert "inputs of those days are not recorded" in item.evidence[1]
+
+
+def test_twice_as_many_runs_a_day_may_be_others(slower: Scenario) -> None:
+    fewer = [
+        row if row.start >= MIDNIGHT - 6 * DAY else replace(row, timed=row.timed // 2) for row in rows_of(slower.runs)
+    ]
+    assert reported(slower, days=fewer) == []
+
+
+def test_a_change_that_the_runs_show_is_theirs_to_judge() -> None:
+    of = hourly(since(0.5))
+    without_days, with_days = (reported(of, days=days) for days in ((), None))
+    assert without_days == with_days
