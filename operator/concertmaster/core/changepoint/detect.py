@@ -172,8 +172,9 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         before = before[previous[-1] if previous else 0 :]
         after = after[: (following[0] if following else y.size) - end]
         ratio = _exp(array_median(after) - array_median(before)) if series.is_log else math.nan
-        indices, times = (tuple(of[[start, end]].tolist()) for of in (series.indices, series.time))
-        out.append(Ramp(*indices, ratio, explained, *times, _jumps(series, y, edges, explained)))
+        first, last = int(series.indices[start]), int(series.indices[end])
+        since, until = float(series.time[start]), float(series.time[end])
+        out.append(Ramp(first, last, ratio, explained, since, until, _jumps(series, y, edges, explained)))
     return tuple(out)
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
-from concertmaster.core.changepoint.clear import CLEAR_Z, SIGNIFICANCE
 from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
@@ -24,31 +23,15 @@ from concertmaster.core.rules.earlier_rise import earlier_rise
 from concertmaster.core.rules.intervals import in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
 from concertmaster.core.rules.reliability.rise_context import before_start, more_items, other_nodes, shorter_step
+from concertmaster.core.rules.reliability.true_increase import share_of_present, true_factor
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.means import combined
-from concertmaster.core.stats.quantiles import normal_quantile
-from concertmaster.core.stats.selection_bias import corrected_for_selection
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import day, to_minute
 from concertmaster.core.units import DAY
 
 _MIN_DIFFERENCE = 0.05  # of the former level
 _MIN_SHARE = 0.2  # of the runs since then: a step that is new in fewer of them explains little
-
-
-def _truly(chance: float, ratio: float, low: float, high: float) -> Interval:
-    """The factor of an increase that is reported because it ``is_clear``, without what chance added to it."""
-    logs = Interval(*(math.log(max(r, 1e-9)) for r in (low, ratio, min(high, 1e9))))
-    # The smallest increase that would be clear: p-values of ranks hardly fall any more where there are few runs.
-    by_chance = logs.likely * _deviations(SIGNIFICANCE) / max(_deviations(chance), _deviations(SIGNIFICANCE))
-    by_size = CLEAR_Z * (logs.likely - logs.low) / 1.96
-    truly = corrected_for_selection(logs, min(by_chance, by_size, logs.likely))
-    return Interval(math.exp(truly.low), math.exp(truly.likely), math.exp(truly.high))
-
-
-def _deviations(chance: float) -> float:
-    """Standard deviations whose two-sided p-value is ``chance``."""
-    return -normal_quantile(max(chance, 1e-16) / 2.0)
 
 
 def _broken(objectives: Objectives, rise: Regression) -> str | None:
@@ -67,27 +50,22 @@ def _broken(objectives: Objectives, rise: Regression) -> str | None:
 def _factors(rise: Regression) -> tuple[float, Interval]:
     """By which factor seconds rose: as seen, and the true one with its interval."""
     point, like = rise.point, rise.like
-    alike = _truly(like.p_value, like.ratio, like.low, like.high)
+    alike = true_factor(like.p_value, like.ratio, like.low, like.high)
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
     if rise.gradual is not None:  # the trend compares two pieces of the growth only
         return like.ratio, alike
-    trend = _truly(1.0 - point.confidence, point.ratio, point.low, point.high)
+    trend = true_factor(1.0 - point.confidence, point.ratio, point.low, point.high)
     seen, likely = (
         (like.ratio, alike.likely) if point.ratio - like.ratio >= _MIN_DIFFERENCE else (point.ratio, trend.likely)
     )
     return seen, Interval(min(trend.low, alike.low), likely, max(trend.high, alike.high))
 
 
-def _lost(truly: Interval) -> Interval:
-    """The share (0 to 1) of the present time that a factor adds."""
-    return Interval(*(max(0.0, 1.0 - 1.0 / max(1.0, r)) for r in (truly.low, truly.likely, truly.high)))
-
-
 def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
     """The runs as a whole take longer."""
     cause, (was, now) = rise.cause, rise.medians
     seen, truly = _factors(rise)
-    share = _lost(truly)
+    share = share_of_present(truly)
     seconds = share.scaled(now * _stretched(evidence, rise))
     broken = _broken(evidence.objectives, rise)
     blame = (
@@ -140,7 +118,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
     often = share_interval(len(with_it), len(since))
     if not (likely.share and likely.seconds and low.seconds and high.seconds and often):
         return None
-    if likely.share.likely < _lost(Interval(*[1.0 + least] * 3)).likely or likely.seconds.low <= 0:
+    if likely.share.likely < share_of_present(Interval(*[1.0 + least] * 3)).likely or likely.seconds.low <= 0:
         return None
     middle = likely.seconds.likely
     seconds = combined(middle, [likely.seconds, Interval(low.seconds.likely, middle, high.seconds.likely)])
@@ -258,7 +236,7 @@ def _of_days(evidence: Evidence, published: frozenset[str], least: float) -> Fin
     if found is None:
         return None
     rise, (was, now) = found.rise, found.seconds
-    share = _lost(_truly(rise.chance, rise.factor.likely, rise.factor.low, rise.factor.high))
+    share = share_of_present(true_factor(rise.chance, rise.factor.likely, rise.factor.low, rise.factor.high))
     seconds = share.scaled(now)
     return Finding(
         step=found.step,
