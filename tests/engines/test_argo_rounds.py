@@ -64,7 +64,7 @@ def test_every_round_of_a_recursion_counts_for_the_size(history: Collection, def
     analysis = analyze(rounds, records, now=(records[0].end or 0.0) + 3600.0)
     peaks = [
         r.memory_peak
-        for place in sizing_units(analysis)
+        for place in sizing_units(analysis, "memory")
         for r in place.container.runs
         if place.container.name == "main"
     ]

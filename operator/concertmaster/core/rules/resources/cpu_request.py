@@ -253,7 +253,7 @@ def held_back(evidence: Evidence, unit: SizingUnit) -> Finding | None:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per container slowed by lack of CPU."""
-    yield from by_unit(evidence, held_back)
+    yield from by_unit(evidence, "cpu", held_back)
 
 
 RULE = Rule(

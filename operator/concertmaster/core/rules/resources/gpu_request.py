@@ -29,7 +29,7 @@ _SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or ti
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container with idle or little used GPUs."""
-    yield from by_unit(evidence, _finding)
+    yield from by_unit(evidence, "gpu", _finding)
 
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:

@@ -277,7 +277,7 @@ def _rarer(need: _Need, chance: float, request: float) -> Iterator[str]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container that was OOM-killed."""
-    yield from by_unit(evidence, _finding)
+    yield from by_unit(evidence, "memory", _finding)
 
 
 RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7)

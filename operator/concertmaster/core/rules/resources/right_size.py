@@ -36,7 +36,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     own = replace(evidence, settings=evidence.analysis.policy.rule("cpu-request"))
     held_back = frozenset(
         (p.step.step, p.container.name, "cpu")
-        for p in sizing_units(evidence.analysis)
+        for p in sizing_units(evidence.analysis, "cpu")
         if own.settings.enabled and cpu_request.held_back(own, p) is not None
     )
     groups: dict[str | None, list[RequestRow]] = {}
@@ -56,8 +56,8 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     """Containers excluded from the table because of earlier decisions, with the reason."""
     reasons = {
         p.title: why
-        for p in sizing_units(evidence.analysis)
         for resource in ("cpu", "memory")
+        for p in sizing_units(evidence.analysis, resource, ("requests",))
         if (why := evidence.sizing.excluded(p.step.step, p.container.name, resource)) is not None
     }
     return tuple(f"left out: {title}, {why}" for title, why in reasons.items())

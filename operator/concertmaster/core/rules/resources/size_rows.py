@@ -60,19 +60,11 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
     sized: dict[str, list[SizingUnit]] = {"cpu": [], "memory": []}
-    order: list[tuple[str, int]] = []
-    for unit in sizing_units(evidence.analysis):
-        spec = unit.step.spec
-        if spec is not None and spec.containers and all(c.name != unit.container.name for c in spec.sized):
-            continue  # injected into the pod: there is no field to set
-        if size_guard(unit.container, evidence.analysis.options) is not None:
-            continue
-        for resource, of_resource in sized.items():
-            if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:
-                continue  # a size of its own for each pod of a run: none is the one to change
-            name = (unit.step.step, unit.container.name, resource)
-            if name not in held_back and evidence.sizing.excluded(*name) is None:
-                order.append((resource, len(of_resource)))
+    order: list[tuple[int, str, int]] = []
+    for resource, of_resource in sized.items():
+        for place, unit in enumerate(sizing_units(evidence.analysis, resource, ("requests",))):
+            if _has_row(evidence, unit, resource, held_back):
+                order.append((place, resource, len(of_resource)))
                 of_resource.append(defaulted(evidence, unit, resource))
     released = [cpu_release(p.container, evidence.analysis.options.min_runs) for p in sized["cpu"]]
     sized["cpu"] = [_since(p, release) for p, release in zip(sized["cpu"], released, strict=True)]
@@ -80,7 +72,7 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
     waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
-    for resource, at in order:
+    for _, resource, at in sorted(order):
         unit = sized[resource][at]
         if resource == "cpu":
             row = _cpu(evidence, unit, cpu[at], least, released[at])
@@ -88,6 +80,20 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
             row = _memory(evidence, unit, memory[at], least)
         if row is not None and not (resource == "memory" and row.lowered and unit.title in waiting):
             yield row
+
+
+def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:
+    """Whether a size may be proposed, as far as that does not depend on the size."""
+    spec, name = unit.step.spec, unit.container.name
+    if spec is not None and spec.containers and all(c.name != name for c in spec.sized):
+        return False  # injected into the pod: there is no field to set
+    if size_guard(unit.container, evidence.analysis.options) is not None:
+        return False
+    if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:
+        return False  # a size of its own for each pod of a run: none is the one to change
+    if any((step, name, resource) in held_back for step in (unit.step.step, *unit.others)):
+        return False
+    return evidence.sizing.excluded(unit.step.step, name, resource) is None
 
 
 def _waits(evidence: Evidence, unit: SizingUnit) -> bool:

@@ -6,7 +6,7 @@ largest peak of a run counts, whichever step had it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
@@ -44,22 +44,28 @@ class SizingUnit:
         return replace(finding, because=finding.because + note)
 
 
-def sizing_units(analysis: Analysis) -> Iterator[SizingUnit]:
-    """Every container of every template, in the order of the graph, without steps that were removed."""
+def sizing_units(
+    analysis: Analysis, resource: str, sections: Sequence[str] = ("requests", "limits")
+) -> Iterator[SizingUnit]:
+    """Every container of every template, in the order of the graph, without steps that were removed. Steps whose pods have
+    another amount of the ``resource`` in one of the ``sections`` than the template declares are units of their own, as what
+    it declares has no effect on them; all others of the template are one, as a change of its field applies to all."""
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
         if step.spec is None and _removed(analysis, step):
             continue
         for container in step.containers:
             key = container.place or f"{step.step} {container.name}"
-            if container.overrides:  # some steps may have what the template declares, others what their runs set
-                key += f" {sorted((at, other.have) for at, other in container.overrides.items())}"
+            if container.overrides:
+                elsewhere = [container.overridden(section, resource) for section in sections]
+                key += "".join(f" {section} {o.have}" for section, o in zip(sections, elsewhere, strict=True) if o)
             groups.setdefault(key, []).append((step, container))
     for members in groups.values():
         declared = [m for m in members if m[0].spec is not None] or members
         first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
-        yield SizingUnit(first[0], _merged([c for _, c in members]) if others else first[1], others)
+        as_declared_first = sorted([c for _, c in members], key=lambda c: any(of == resource for _, of in c.overrides))
+        yield SizingUnit(first[0], _merged(as_declared_first) if others else first[1], others)
 
 
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
@@ -129,11 +135,13 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
     )
 
 
-def by_unit(evidence: Evidence, find: Callable[[Evidence, SizingUnit], Finding | None]) -> Iterator[Finding]:
-    """Findings of ``find`` for each unit, once there are enough runs."""
+def by_unit(
+    evidence: Evidence, resource: str, find: Callable[[Evidence, SizingUnit], Finding | None]
+) -> Iterator[Finding]:
+    """Findings of ``find`` for each unit of the ``resource``, once there are enough runs."""
     if not evidence.analysis.enough:
         return
-    for unit in sizing_units(evidence.analysis):
+    for unit in sizing_units(evidence.analysis, resource):
         finding = find(evidence, unit)
         if finding is not None:
             yield unit.described(finding)

@@ -37,7 +37,7 @@ _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?(
 
 def storage_rows(evidence: Evidence) -> Iterator[RequestRow]:
     """A row for each container whose ephemeral storage request is too small, or far too large."""
-    for unit in sizing_units(evidence.analysis):
+    for unit in sizing_units(evidence.analysis, STORAGE):
         row = _row(evidence, unit)
         if row is not None:
             yield row

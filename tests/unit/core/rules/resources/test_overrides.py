@@ -245,6 +245,39 @@ def test_a_task_is_sized_by_the_runs_that_have_its_requests() -> None:
     assert [e.holder for e in item.edits] == ["job"] and item.automatic
 
 
+def test_what_both_pipeline_tasks_have_from_their_task_is_sized_once() -> None:
+    """taskRunSpecs give one of them other memory, and no other CPU: of CPU, the Task has what the larger one needs."""
+
+    def work(_: int) -> Work:
+        small = has("step-main", cpu_request=4.0, cpu_seconds=300.0, memory_request=8 * GI)
+        large = replace(small, cpu_seconds=900.0, memory_request=16 * GI, memory_sampled_peak=12 * GI)
+        return {"small": Pod(600.0, containers=(small,)), "large": Pod(600.0, containers=(large,))}
+
+    found, body = _two_tasks()
+    body["spec"]["steps"][0]["computeResources"]["requests"]["cpu"] = "4"
+    item = Seen(found, work, body).one()
+    assert [(row.step, row.field) for row in item.items] == [("small", "requests.cpu"), ("small", "requests.memory")]
+    (cpu,) = (e for e in item.edits if e.pointer.endswith("/cpu"))
+    assert cpu.proposed == "1750m"
+
+
+@pytest.mark.parametrize("larger", ["work", "again"])
+def test_steps_of_one_template_with_other_amounts_than_none_declared_are_sized_once(larger: str) -> None:
+    """A VerticalPodAutoscaler gives each step its own: the template, which declares none, can have one alone."""
+    main = {"image": "i", "command": ["work"], "resources": {"requests": {"cpu": "1"}}}
+    manifest = argo(task("work"), {"name": "again", "template": "work"}, templates={"work": {"container": main}})
+
+    def work(_: int) -> Work:
+        peaks = {step: (3 if step == larger else 1) * GI for step in ("work", "again")}
+        return {
+            step: Pod(600.0, containers=(has(memory_request=8 * GI + peak, memory_sampled_peak=peak),))
+            for step, peak in peaks.items()
+        }
+
+    (edit,) = Seen(manifest, work).one().edits
+    assert edit.proposed == "3584Mi"
+
+
 def test_a_change_sets_only_what_has_an_effect() -> None:
     """CPU follows the template, memory does not: the change makes the part that it promises."""
     pod = has(cpu_request=4.0, memory_request=8 * GI)

@@ -75,7 +75,7 @@ def test_a_default_of_the_namespace_is_what_pods_reserve() -> None:
 
 
 def test_a_size_is_not_below_a_target_that_only_rounding_put_above_it() -> None:
-    unit = next(sizing_units(scenarios.right_size().analysis()))
+    unit = next(sizing_units(scenarios.right_size().analysis(), "memory"))
     unit = replace(unit, container=replace(unit.container, cpu_request=4.0))
     evidence = Evidence(scenarios.right_size().analysis(), "wfp")
     bounds = size_bounds(evidence, unit, "cpu")

@@ -103,7 +103,7 @@ def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
     assert of is not None
     containers = tuple(replace(c, name="step-go") for c in measured(memory_sampled_peak=100 * MI))
     runs = history(of, 10, lambda _: {n: Pod(60.0, containers=containers) for n in "abc"})
-    found = [(p.container.place, {p.step.step, *p.others}) for p in sizing_units(analyze(of, runs, now=NOW))]
+    found = [(p.container.place, {p.step.step, *p.others}) for p in sizing_units(analyze(of, runs, now=NOW), "memory")]
     pointer = "/spec/steps/0/computeResources"
     assert found == [(f"/Task/compile{pointer}", {"a", "b"}), (f"/Task/deploy{pointer}", {"c"})]
 
@@ -146,5 +146,5 @@ def test_a_step_that_was_removed_is_not_sized(until: int, left: list[str]) -> No
 
     before = scenario(argo(task("work"), task("old", "work")), 42, work)
     now = scenario(argo(task("work")), 42, lambda _: {"work": Pod(100)}).definition
-    found = sizing_units(analyze(now, before.runs, now=NOW))
+    found = sizing_units(analyze(now, before.runs, now=NOW), "memory")
     assert [p.step.step for p in found if p.step.step != "work"] == left
