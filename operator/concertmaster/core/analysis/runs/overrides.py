@@ -57,8 +57,8 @@ def overrides(
 def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
     own: float | None = getattr(declared, name)
     newest = getattr(runs[-1].usage, name)
-    if not runs[-1].sizes and not runs[-1].ambiguous and (newest is None or _alike(newest, own)):
-        return None  # nearly always
+    if not runs[-1].sizes and not runs[-1].ambiguous and ((newest is None and own is None) or _alike(newest, own)):
+        return None  # nearly always; a newest run without what is declared was not seen in full
     had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
     since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
     known = [values for of, values in since if _is_own(declared, of, template)]
@@ -87,5 +87,5 @@ def _values(run: ContainerInRun, name: str) -> list[float]:
     return [] if value is None else [value]
 
 
-def _alike(had: float, own: float | None) -> bool:
-    return own is not None and math.isclose(had, own, rel_tol=_TOLERANCE, abs_tol=_ROUNDED)
+def _alike(had: float | None, own: float | None) -> bool:
+    return had is not None and own is not None and math.isclose(had, own, rel_tol=_TOLERANCE, abs_tol=_ROUNDED)

@@ -54,8 +54,11 @@ def with_requests(
     newest = next((run for run, has in zip(reversed(runs), reversed(seen), strict=True) if has), None)
     if newest is None and not declared:
         return tuple(runs)
-    # The definition has no containers that are added to its pods, as by a service mesh.
-    known: _Amounts = {**(figures.of(_of_run, newest) if newest is not None else {}), **declared}
+    # The definition has no containers that are added to its pods, as by a service mesh. And what pods of the definition in
+    # force have may be set by something else after it.
+    had = figures.of(_of_run, newest) if newest is not None else {}
+    own = newest is not None and definition.fingerprint is not None and newest.fingerprint == definition.fingerprint
+    known: _Amounts = {**declared, **had} if own else {**had, **declared}
     template, completed = definition.fingerprint, list(runs)
     for i in range(len(runs) - 1, -1, -1):
         if seen[i]:

@@ -50,6 +50,13 @@ def test_unknown_requests_are_those_of_the_nearest_run_or_of_the_definition(
     assert completed(*seen) == found
 
 
+def test_newest_runs_have_what_others_of_the_definition_have() -> None:
+    """Something else may set it after the definition."""
+    assert cores(with_requests(ONE, runs(2.0, None, fingerprint="new"), RunFigures())) == [2.0, 2.0]
+    edited = [*runs(2.0, fingerprint="old"), *runs(None, fingerprint="new")]
+    assert cores(with_requests(ONE, edited, RunFigures())) == [2.0, 1.0]
+
+
 def test_complete_runs_and_those_without_any_requests_stay_the_same_records() -> None:
     free = definition(StepSpec("load", containers=(NONE,)))
     for of, given in ((ONE, runs(1.0, 2.0)), (free, runs(None, None, of=free))):

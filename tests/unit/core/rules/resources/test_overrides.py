@@ -278,6 +278,22 @@ def test_steps_of_one_template_with_other_amounts_than_none_declared_are_sized_o
     assert edit.proposed == "3584Mi"
 
 
+@pytest.mark.parametrize("missing", [1, 5])
+def test_newest_runs_of_which_the_metrics_miss_requests_end_nothing(missing: int) -> None:
+    """8Gi is declared, something else gives 700Mi: nothing is lowered when a short pod was not scraped in time."""
+    amounts = {"cpu_request": 1.0, "memory_request": 700 * MI, "memory_limit": 800 * MI}
+
+    def work(i: int) -> Work:
+        of = amounts if i < 24 - missing else dict.fromkeys(amounts)
+        return {"job": Pod(600.0, containers=(has("report", **of),))}
+
+    declared = {"requests": {"cpu": "1", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}
+    seen = Seen(cron_job(resources=declared), work)
+    (of,) = seen.analysis.steps[0].containers
+    assert (of.memory_request, of.memory_limit) == (700 * MI, 800 * MI)
+    assert seen.rule("right-size") == []
+
+
 def test_a_change_sets_only_what_has_an_effect() -> None:
     """CPU follows the template, memory does not: the change makes the part that it promises."""
     pod = has(cpu_request=4.0, memory_request=8 * GI)
