@@ -40,7 +40,7 @@ def set_elsewhere(evidence: Evidence, step: StepAnalysis, container: ContainerUs
             continue
         have, declared = _amount(resource, found.have), found.declared
         runs, by = text.count(found.runs, "run"), _by(evidence, step, container, declared)
-        had = f"but pods had {have} in the newest {runs}: {by}"
+        had = f"but pods had {'up to ' if found.varies else ''}{have} in the newest {runs}: {by}"
         if declared is not None:
             kind = _kind(evidence, step, container)
             lines.append(f"{of}: the {kind} declares a {what} of {_amount(resource, declared)}, {had}")

@@ -8,7 +8,7 @@ is known all the same. A request that is merely far from usage belongs to ``righ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from concertmaster.core import text
@@ -113,7 +113,7 @@ def _earlier(evidence: Evidence, unit: SizingUnit, release: Release | None) -> E
 
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
-    step, container, options = unit.step, unit.container, evidence.analysis.options
+    step, container, options = unit.step, _as_killed(unit.container), evidence.analysis.options
     before = evidence.peaks.of((step.step, *unit.others), f"{KILLED}/{container.name}")
     if not container.runs or (not before and True not in container.columns["oom_killed"]):
         return None
@@ -174,6 +174,16 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
             *set_elsewhere(evidence, step, container, "memory"),
         ),
     )
+
+
+def _as_killed(container: ContainerUsage) -> ContainerUsage:
+    """The container with the memory of its killed pods where those of one run differ, as with a ``podSpecPatch`` that gives
+    each retry more: the largest is that of a retry."""
+    varied = container.overrides.get(("limits", "memory"))
+    killed = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor]
+    if varied is None or not varied.varies or not killed:
+        return container
+    return replace(container, memory_request=killed[-1], memory_limit=killed[-1])
 
 
 def _said(earlier: EarlierKills) -> str:

@@ -340,6 +340,33 @@ def test_kills_below_the_declared_limit_are_reported() -> None:
     assert sum("declares a" in line for line in item.evidence) == 2
 
 
+@pytest.mark.parametrize("count", [23, 24])
+def test_memory_that_each_retry_doubles_is_raised_from_where_it_was_too_little(count: int) -> None:
+    """The first attempt of every other run is killed at 1Gi, its retry has 2Gi: of the newest run, or of the one before."""
+    main = {"image": "i", "command": ["work"], "resources": {"requests": {"cpu": "1"}}}
+    definition = define(patched(argo(task("work"), templates={"work": {"container": main}}), PATCH))
+
+    def work(i: int) -> Work:
+        return {"work": Pod(600.0, containers=(has(),), failures=((300.0, "OOMKilled"),) if i % 2 == 0 else ())}
+
+    def of(attempt: int, fact: ContainerFact) -> ContainerFact:
+        size, peak = (attempt + 1) * GI, (1200 if attempt else 1000) * MI
+        return replace(fact, memory_request=size, memory_limit=size, memory_sampled_peak=peak)
+
+    runs = [
+        replace(
+            run,
+            fingerprint=definition.fingerprint,
+            steps=tuple(replace(e, containers=tuple(of(e.attempt, c) for c in e.containers)) for e in run.steps),
+        )
+        for run in history(definition, count, work)
+    ]
+    found = recommend(Evidence(analyze(definition, runs, now=NOW), "wfp"))
+    (item,) = (r for r in found if r.rule == "memory-request")
+    assert (item.current, item.proposed) == ("1Gi", "1536Mi")
+    assert ("but pods had up to 2Gi in the newest" in " ".join(item.evidence)) is (count % 2 == 1)
+
+
 def test_throttling_by_a_limit_that_is_not_the_declared_one_is_reported() -> None:
     pod = has("report", cpu_request=0.5, cpu_limit=0.5, cpu_seconds=290.0, throttled_share=0.4)
     declared = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "4"}}
