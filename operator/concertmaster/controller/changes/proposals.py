@@ -28,7 +28,7 @@ from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import ApplyMode, ChangePhase, Decision
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
-from concertmaster.engines.registry import shared_by
+from concertmaster.engines.registry import shared_by, trigger
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import target_resource
@@ -225,20 +225,23 @@ class Proposals:
             context.put(self._fingerprinted(context, outcome))
 
     def _fingerprinted(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
-        """Record the fingerprint of the changed definition, to detect later edits by others."""
-        changed = self._writer.target.read(change)
+        """Record the fingerprint of the changed definition, to detect later edits by others. Where the listed one cannot be
+        read completely, neither can this."""
+        changed, ref = self._writer.target.read(change), context.workflow_ref
         raw = changed if change.task is None else context.listed()
-        if raw is None:
+        if raw is None or ref is None or context.definition is None or context.definition.fingerprint is None:
             return None
-        space = context.subject.entry.namespace
+        space, targets = context.subject.entry.namespace, context.snapshot.targets
 
         def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
             if (kind, name) == (TASK, change.task):
                 return changed
-            target = context.snapshot.targets.get(kind, space, name)
+            target = targets.get(kind, space, name)
             return target.unpack() if target is not None else None
 
-        definition = define(raw, resolve, namespace=space)
+        # What starts it may set fields of its runs, which are part of the definition as it is read in each cycle.
+        started = [t for t in (trigger(item.unpack()) for item in targets.triggers(space, ref.kind, ref.name)) if t]
+        definition = define(raw, resolve, namespace=space, triggers=started)
         return None if definition is None else self._writer.fingerprinted(change, definition.fingerprint, context.now)
 
     def _scope_now(self, context: WorkflowContext, change: WorkflowChangeView) -> Scope | None:

@@ -1,0 +1,69 @@
+"""Changes of a template that a CronWorkflow starts, which sets fields of the runs over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.model import Edit
+from concertmaster.kube.objects import target_resource
+from tests.support.controller.change_steps import later
+from tests.support.controller.changes_bed import PROFILES, Bed
+from tests.support.core.change_samples import recommended
+
+API = "argoproj.io/v1alpha1"
+TEMPLATE, CRON = (target_resource(API, kind) for kind in ("WorkflowTemplate", "CronWorkflow"))
+CPU = "/spec/templates/0/container/resources/requests/cpu"
+
+
+class Started(Bed):
+    """A bed whose workflow is a template, started by a CronWorkflow that sets ``over`` of its runs."""
+
+    def __init__(self, **over: Any) -> None:
+        super().__init__()
+        assert TEMPLATE is not None
+        assert CRON is not None
+        sizes = {"requests": {"cpu": "2", "memory": "1Gi"}}
+        steps = [{"name": "job", "container": {"name": "main", "image": "x", "resources": sizes}}]
+        self.client.put(TEMPLATE, "demo", "etl", spec={"entrypoint": "job", "templates": steps})
+        started = {"workflowTemplateRef": {"name": "etl"}, **over}
+        self.client.put(CRON, "demo", "hourly", spec={"schedule": "0 * * * *", "workflowSpec": started})
+        reference = {"apiVersion": API, "kind": "WorkflowTemplate", "name": "etl"}
+        self.client.objects[PROFILES.path("demo", "etl")]["spec"] = {"workflowRef": reference}
+        self.items = [recommended(Edit(CPU, "2", "1500m"), id="cpu-request.job", step="job")]
+
+    @property
+    def target(self) -> dict[str, Any]:
+        assert TEMPLATE is not None
+        return self.client.objects[TEMPLATE.path("demo", "etl")]
+
+    def cpu(self) -> Any:
+        return jsonpatch.find(self.target, CPU)[1]
+
+
+@pytest.mark.parametrize(
+    "over", [{}, {"arguments": {"parameters": [{"name": "day", "value": "2"}]}}, {"parallelism": 3}]
+)
+def test_a_verification_lasts_until_it_has_runs(over: dict[str, Any]) -> None:
+    bed = Started(**over)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.run()
+    bed.run()
+    assert bed.one().phase == "Verifying", bed.one().status["conditions"]
+    for _ in range(5):
+        later(bed, 6)
+    assert bed.one().verdict == "Same"
+
+
+def test_an_edit_of_what_starts_it_ends_a_verification() -> None:
+    bed = Started(parallelism=3)
+    bed.run()
+    assert CRON is not None
+    cron = bed.client.objects[CRON.path("demo", "hourly")]
+    cron["spec"]["workflowSpec"]["parallelism"] = 1
+    cron["metadata"]["resourceVersion"] = "foreign"
+    bed.run()
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", "Inconclusive")
