@@ -93,11 +93,13 @@ def earlier_rise(evidence: Evidence, published: frozenset[str], least: float) ->
         return None
     longer = _longer(rise, by_step, runs)
     inputs = any(run.input_total is not None for run in analysis.runs)
+    named = {step: more for step, more in longer.items() if more >= _MIN_STEP * (now - was)}
+    known = [step for step in named if step in published]
+    if published and not known and RUN not in published:  # of other steps: the runs did not show this one
+        return earlier_rise(evidence, frozenset(), least)
     explained = sum(longer.values()) >= _MIN_EXPLAINED * (now - was)
     if not published and (inputs or analysis.slow_nodes is not None or not explained):
         return None
-    named = {step: more for step, more in longer.items() if more >= _MIN_STEP * (now - was)}
-    known = [step for step in named if step in published]
     step = max(known or named, key=lambda name: (named[name], name), default=None)
     seconds = _sides(rise, by_step[step]) if step is not None else (0.0, 0.0)
     about = "" if RUN in published and not known else step or ""

@@ -106,6 +106,7 @@ def test_inputs_may_be_why_unless_the_runs_showed_it_at_equal_input(slower: Scen
     assert reported(sized) == []
     (item,) = reported(sized, published=["degradation.transform"])
     assert "inputs of those days are not recorded" in item.evidence[1]
+    assert reported(sized, published=["degradation.extract"]) == [], "the regression of another step says nothing of it"
 
 
 def test_twice_as_many_runs_a_day_may_be_others(slower: Scenario) -> None:
