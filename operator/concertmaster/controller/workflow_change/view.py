@@ -153,6 +153,12 @@ class WorkflowChangeView:
         made = target.get("fingerprint") if target.get("fingerprintEdition") == FINGERPRINT_EDITION else None
         return str(made) if made else None
 
+    def of_this_edition(self) -> WorkflowChangeView:
+        """With a fingerprint, if any, that counts as made by this edition."""
+        plan = self.status.get("plan") or {}
+        target = {**(plan.get("target") or {}), "fingerprintEdition": FINGERPRINT_EDITION}
+        return WorkflowChangeView({**self.raw, "status": {**self.status, "plan": {**plan, "target": target}}})
+
     def operations(self, which: str) -> list[Operation] | None:
         """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""
         try:
