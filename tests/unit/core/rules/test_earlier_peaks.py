@@ -112,9 +112,9 @@ def test_a_killed_run_counts_with_the_limit_it_was_killed_at() -> None:
     assert {amount for amount in found.values() if amount < 4 * GI} == {0.5 * GI}
 
 
-def grows(by: float, wave: float = 0.0) -> Scenario:
-    """Runs every two hours for two weeks, of which 24 are analysed; ``transform`` needs 1Gi at first, and more ``by`` a day
-    as a share, with a ``wave`` of the day, whose rise ends the history."""
+def grows(by: float, wave: float = 0.0, runs: int = 168) -> Scenario:
+    """So many ``runs``, one every two hours (two weeks), of which 24 are analysed; ``transform`` needs 1Gi at first, and
+    more ``by`` a day as a share, with a ``wave`` of the day, whose rise ends the history."""
     value = noise()
 
     def work(i: int) -> Work:
@@ -124,7 +124,7 @@ def grows(by: float, wave: float = 0.0) -> Scenario:
         return pods | {"transform": Pod(value(300), containers=own)}
 
     manifest = etl(transform=resources(requests={"cpu": "1", "memory": "8Gi"}))
-    return scenario(manifest, 168, work, every=7200)
+    return scenario(manifest, runs, work, every=7200)
 
 
 def memory_of(items: list[Recommendation]) -> tuple[float, list[str]]:
@@ -144,6 +144,13 @@ def test_memory_that_grows_from_day_to_day_gets_room_for_weeks_not_for_the_hours
     (item,) = recommended(of, "right-size", newest=24)
     assert item.expected.endswith("at most 1% of later attempts run out of memory while growing peaks stay below it")
     assert item.confidence == 0.0  # it is that of runs in any order
+
+
+def test_few_days_end_no_promise_of_peaks_that_grow_from_run_to_run() -> None:
+    """Four days cannot show growth, nor that there is none: what the newest runs show counts."""
+    (item,) = recommended(grows(0.1, runs=36), "right-size", newest=24)
+    assert item.confidence == 0.0
+    assert item.expected.endswith("at most 1% of later attempts run out of memory while growing peaks stay below it")
 
 
 @pytest.mark.parametrize("wave", [0.0, 0.3])

@@ -31,6 +31,7 @@ from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, memor
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
 from concertmaster.core.sizing import (
     MILLI,
+    RISING_DAYS,
     CpuOptions,
     CpuSize,
     MemoryOptions,
@@ -157,7 +158,7 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
         earlier=earlier,
-        grows=grown > 0.0 if by_day else size.drifting,
+        grows=grown > 0.0 or (size.drifting and len(by_day) < RISING_DAYS),
     )
 
 
