@@ -181,7 +181,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             " counts as much as all",
             *set_elsewhere(evidence, step, container, "cpu"),
         ),
-        automatic=True,
+        automatic=("requests", "cpu") not in container.overrides,  # a first value may have no effect: a person decides
     )
 
 

@@ -376,6 +376,16 @@ def test_throttling_by_a_limit_that_is_not_the_declared_one_is_reported() -> Non
     assert "declares a limit of 4, but pods had 500m" in " ".join(item.evidence)
 
 
+def test_a_first_request_of_a_starved_step_is_left_to_a_person() -> None:
+    """No CPU is declared, and a webhook gives 500m: what gives it may replace a declared one as well."""
+    pod = has("report", cpu_request=0.5, cpu_seconds=400.0, cpu_waiting_seconds=300.0)
+    item = Seen(cron_job(resources={"requests": {"memory": "1Gi"}}), pods("job", pod)).one("cpu-request")
+    assert item.action.startswith("Raise CPU request of report: 500m -> ") and "patch cronjob" in item.how
+    assert not item.automatic
+    declared = Seen(cron_job(resources={"requests": {"cpu": "500m", "memory": "1Gi"}}), pods("job", pod))
+    assert declared.one("cpu-request").automatic
+
+
 def test_gpus_that_pods_have_in_spite_of_another_number_are_not_set() -> None:
     gpus = {"limits": {"nvidia.com/gpu": 2}, **DECLARED}
     pod = has("report", gpu_resource="nvidia.com/gpu", gpu_request=4.0, gpu_used=0.5, gpus_active=1.0)
