@@ -14,7 +14,7 @@ from concertmaster.core.analysis.daily.levels import lasting_rise
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY
 
-FIRST = 20_003  # a Sunday
+FIRST = 20_003  # a Monday
 LEAST = 0.1
 
 
@@ -34,7 +34,7 @@ def test_a_lasting_rise_is_dated_and_sized(at: int) -> None:
 
 
 def test_days_are_compared_beside_the_effect_of_weekends() -> None:
-    """Two slow days before a weekend that is twice as fast."""
+    """A slow day before a weekend that is twice as fast."""
     days = medians(lambda n: (0.5 if weekend((FIRST + n) * DAY) else 1.0) * (1.4 if n >= 11 else 1.0))
     found = lasting_rise(days, LEAST)
     assert found is not None
@@ -100,3 +100,15 @@ def test_one_day_is_enough_where_runs_showed_it() -> None:
     found = lasting_rise(days, LEAST, after=1)
     assert found is not None
     assert math.isclose(found.factor.likely, 1.4, rel_tol=0.1)
+
+
+def test_a_rise_between_working_days_and_a_weekend_is_sized_by_all_days() -> None:
+    """Without the two days beside it, a step is no other than the effect of weekends: dividing by what is left of it failed
+    the analysis of the workflow."""
+    # From a Monday to a Friday and a Sunday; then a Wednesday and a weekend.
+    days = [FIRST + n for n in (0, 1, 2, 3, 4, 6, 9, 12, 13)]
+    seconds = {day: 400.0 * (1.4 if day >= FIRST + 9 else 1.0) * (1.01 if day % 2 else 1.0) for day in days}
+    found = lasting_rise(seconds, LEAST)
+    assert found is not None
+    assert found.after == tuple(days[6:])
+    assert found.factor.likely == pytest.approx(1.4, rel=0.05)

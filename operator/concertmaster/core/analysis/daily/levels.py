@@ -70,19 +70,21 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     if not _stays(levels, days[:cut], days[cut:], size) or _as_every_week(levels, days[:cut], days[cut:], least):
         return None
     if cut > MIN_BEFORE and len(days) - cut > MIN_AFTER:
-        size, error, degrees = _without_change(days, known, cut)
+        size, error, degrees = _without_change(days, known, cut) or (size, error, degrees)
     half = student_quantile(0.975, degrees) * error
     factor = Interval(math.exp(size - half), math.exp(size), math.exp(size + half))
     return DailyRise(tuple(days[:cut]), tuple(days[cut:]), factor, chance)
 
 
-def _without_change(days: list[int], logs: Floats, cut: int) -> tuple[float, float, int]:
+def _without_change(days: list[int], logs: Floats, cut: int) -> tuple[float, float, int] | None:
     """Size of the step before position ``cut`` with its standard error and degrees of freedom, without the two days beside
-    it: only some runs of one of them took longer."""
+    it: only some runs of one of them took longer. None where working days are left before it and weekends after it."""
     rest = [i for i in range(len(days)) if i not in (cut - 1, cut)]
     free = _Beside([days[i] for i in rest])
     step, value = free.rest(np.asarray([[float(i >= cut) for i in rest], [logs[i] for i in rest]]))
     total = float(step @ step)
+    if total <= _TINY:
+        return None
     size, degrees = float(step @ value) / total, len(rest) - free.number - 1
     left = value - size * step
     return size, _error(left, max(float(left @ left), _TINY) / degrees / total), degrees
