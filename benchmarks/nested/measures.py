@@ -19,7 +19,16 @@ from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import recorded_series, simulated_series
 from benchmarks.nested.traces import traces
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import MemoryOptions, authored_request, by_input, cpu, memory, tail, trend
+from concertmaster.core.sizing import (
+    MemoryOptions,
+    authored_request,
+    by_input,
+    cpu,
+    expected_peaks,
+    memory,
+    tail,
+    trend,
+)
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.stats import regression
 from concertmaster.core.stats.alternatives import LINE
@@ -57,7 +66,7 @@ _SIZES: dict[str, Variant] = {
     "inputs' growth for 1.5": _memory(driven_horizon=1.5),
     "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
     "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
-    "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
+    "own growth only": {(expected_peaks, "driven_growth"): lambda *_: 0.0},
     "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
 }
 _INPUTS: dict[str, Variant] = {

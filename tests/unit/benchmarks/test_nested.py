@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 
+from benchmarks.nested import measures
 from benchmarks.nested.__main__ import replaced
 from benchmarks.nested.cases import Step
 from benchmarks.nested.choose import Figure, Rows, choose, nested
@@ -142,3 +144,12 @@ def test_executions_of_tools_are_what_a_cluster_could_record() -> None:
             ratios.append(runs.preset / runs.peaks.max())
     assert 0.7 <= min(ratios) < 1.0 and max(ratios) <= 32.0
     assert 2.5 < float(np.median(ratios)) < 5.0
+
+
+@pytest.mark.parametrize("variants", [measures._SIZES, measures._INPUTS, measures._PRICES])
+def test_each_variant_replaces_what_the_product_has(variants: dict[str, measures.Variant]) -> None:
+    for variant in variants.values():
+        before = {(module, name): getattr(module, name) for module, name in variant}
+        with measures.constants(variant):
+            assert all(getattr(module, name) is value for (module, name), value in variant.items())
+        assert before == {(module, name): getattr(module, name) for module, name in variant}
