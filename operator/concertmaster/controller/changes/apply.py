@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,26 @@ def _ended_lately(change: WorkflowChangeView, now: float) -> bool:
     return any(now - (change.since(kind) or 0.0) < DAY for kind in conditions.ConditionType)
 
 
+@dataclass(slots=True)
+class _Unanswered:
+    """Admission could not be asked about objects of a kind and namespace in the cycle ``at``. ``left_out``: changes, by uid,
+    that were not tried for it, and go first. ``yielded``: the cycle in which others waited for them."""
+
+    at: float
+    left_out: set[str]
+    yielded: float | None = None
+
+    def allows(self, uid: str, now: float) -> bool:
+        """Whether a change may be tried in the cycle ``now``."""
+        if self.at == now:
+            self.left_out.add(uid)
+            return False
+        if uid in self.left_out or not self.left_out or self.yielded not in (None, now):
+            return True
+        self.yielded = now
+        return False
+
+
 class Apply:
     """Proposes and applies plans. ``per_minute``: maximum writes of users' objects per namespace and minute."""
 
@@ -55,7 +76,7 @@ class Apply:
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
         self._denied: dict[str, tuple[float, str]] = {}  # by namespace: when none could be created there, and why
-        self._undecided: dict[tuple[str, str], float] = {}  # by namespace and kind: when admission could not be asked
+        self._unanswered: dict[tuple[str, str], _Unanswered] = {}  # by namespace and kind
 
     def writes_left(self, namespace: str, now: float) -> int:
         """How many objects of the namespace may still be written in this minute."""
@@ -132,13 +153,16 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Write a plan that passed every check, on the version of the target that was judged. ``may_write`` is asked again
         when nothing but the write itself is left. Where admission could not be asked about an object, none of its kind and
-        namespace is tried in the same cycle: each may take as long as the time limit of a webhook."""
+        namespace is tried in the same cycle: each may take as long as the time limit of a webhook. Those left out go first
+        in the next one."""
         operations, of = plan.operations(str(raw["metadata"]["resourceVersion"])), (plan.namespace, plan.target.kind)
-        if self._undecided.get(of) == now:
+        before = self._unanswered.get(of)
+        if before is not None and not before.allows(change.uid, now):
             return None
         tried = as_planned(self._writer.target.patch(plan, operations, dry_run=True), raw, operations)
+        self._unanswered.pop(of, None)
         if tried.undecided:
-            self._undecided[of] = now
+            self._unanswered[of] = _Unanswered(now, before.left_out - {change.uid} if before is not None else set())
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         who = None if change.decision is None else str(change.spec.get("decidedBy") or "somebody")

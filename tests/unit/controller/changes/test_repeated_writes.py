@@ -220,6 +220,30 @@ def test_where_admission_cannot_be_asked_about_an_object_no_other_of_its_kind_is
     assert {c.condition(C.APPLIED).get("reason") for c in bed.all()} == {"Denied"}
 
 
+@pytest.mark.parametrize("interval", [60.0, 300.0, 600.0])
+def test_where_admission_cannot_be_asked_each_change_has_its_turn(interval: float) -> None:
+    """The first ones were due again before the last ones were tried at all."""
+    bed = Bed(mode="Approve")
+    edits = [Edit(MEMORY, "1Gi", f"{768 + 8 * i}Mi") for i in range(5)]
+    bed.items = [
+        recommended(edit, id=f"memory-request.s{i}", rule="memory-request", step=f"s{i}")
+        for i, edit in enumerate(edits)
+    ]
+    for _ in range(2):
+        bed.run()
+    for change in bed.all():
+        bed.decide("Approve", change.name)
+
+    def hang(method: str, path: str) -> None:
+        if (method, path) == ("DRY", TARGET):
+            raise DENIALS[-1]
+
+    bed.client.on_request = hang
+    for _ in range(12):
+        bed.run(interval)
+    assert [c.condition(C.APPLIED).get("reason") for c in bed.all()] == ["Denied"] * 5
+
+
 @pytest.mark.parametrize("error", [errors.Forbidden("exceeded quota", status=403), DENIALS[-1]])
 def test_where_no_change_may_be_created_one_refusal_is_enough_for_a_cycle(error: errors.KubeError) -> None:
     bed = two()
