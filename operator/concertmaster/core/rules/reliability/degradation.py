@@ -244,8 +244,9 @@ def _of_days(evidence: Evidence, published: frozenset[str], least: float) -> Fin
         action=f"Investigate regression in {found.step or 'this workflow'} since {day(found.since * DAY)}"
         f" (+{text.percent(rise.factor.likely - 1)})",
         because=(
-            f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of {text.count(len(rise.after), 'day')} after"
-            f" against {len(rise.before)} before) since {day(found.since * DAY)}: {found.blame}; the"
+            f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of"
+            f" {text.count(len(rise.after), 'day')} after against {len(rise.before)} before)"
+            f" since {day(found.since * DAY)}: {found.blame}; the"
             f" {text.count(len(evidence.analysis.runs), 'run')} analysed began on {day(evidence.analysis.first_run or 0.0)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}",
