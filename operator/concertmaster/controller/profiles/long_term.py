@@ -27,9 +27,7 @@ def with_days(case: AnalysisRequest, history: History) -> AnalysisRequest:
     if len(case.runs) < options.max_runs:
         return case
     since = case.now - options.window_seconds
-    earliest = (
-        max(since, case.now - DAYS * DAY) - WEEK
-    )  # the days before a change are compared with the same of a week later
+    earliest = max(since, case.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
     return replace(case, peaks=history.largest(key, since), days=history.days(key, earliest))
 
 

@@ -60,13 +60,10 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     unexplained = max(float(left @ left), _TINY)
     error = _error(left, unexplained / degrees / float(sums[best]))
     chance = min(1.0, 2.0 * len(cuts) * student_tail(size / error, degrees))
-    if chance >= SIGNIFICANCE or unexplained > _AS_DRIFT * _left_by_drift(
-        free.rest(np.asarray([days], float))[0], logs
-    ):
+    drift = _left_by_drift(free.rest(np.asarray([days], float))[0], logs)
+    if chance >= SIGNIFICANCE or unexplained > _AS_DRIFT * drift:
         return None
-    levels = {
-        day: float(rest) + (size if i >= cut else 0.0) for i, (day, rest) in enumerate(zip(days, left, strict=True))
-    }
+    levels = dict(zip(days, (left + size * (np.arange(len(days)) >= cut)).tolist(), strict=True))
     if not _stays(levels, days[:cut], days[cut:], size) or _as_every_week(levels, days[:cut], days[cut:], least):
         return None
     if cut > MIN_BEFORE and len(days) - cut > MIN_AFTER:
