@@ -9,7 +9,6 @@ from concertmaster.core.model import UNKNOWN_STEP
 from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions, with_merged_containers
-from concertmaster.engines.common.manifest import FINGERPRINT_EDITION
 from concertmaster.engines.common.placing import Assignment, UnassignedPods
 from concertmaster.engines.define import define, define_all
 from concertmaster.engines.graph.steps import Answers, from_queries
@@ -24,7 +23,6 @@ from concertmaster.engines.runs import RunBuilder, build_run, build_runs, decide
 
 __all__ = [
     "ENGINES",
-    "FINGERPRINT_EDITION",
     "LOST_SECONDS",
     "PATCHABLE",
     "QUIET_SECONDS",

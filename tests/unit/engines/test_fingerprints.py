@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.engines import FINGERPRINT_EDITION, define_all
+from concertmaster.core.model.fingerprints import FINGERPRINT_EDITION
+from concertmaster.engines import define_all
 from concertmaster.engines.define import define
 
 CONTAINER = {"name": "main", "image": "busybox:1.36", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}

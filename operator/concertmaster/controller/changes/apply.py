@@ -57,8 +57,8 @@ class _Unanswered:
     left_out: set[str]
     yielded: float | None = None
 
-    def allows(self, uid: str, now: float) -> bool:
-        """Whether a change may be tried in the cycle ``now``."""
+    def give_turn(self, uid: str, now: float) -> bool:
+        """Whether a change is tried in the cycle ``now``; notes who is not."""
         if self.at == now:
             self.left_out.add(uid)
             return False
@@ -157,7 +157,7 @@ class Apply:
         in the next one."""
         operations, of = plan.operations(str(raw["metadata"]["resourceVersion"])), (plan.namespace, plan.target.kind)
         before = self._unanswered.get(of)
-        if before is not None and not before.allows(change.uid, now):
+        if before is not None and not before.give_turn(change.uid, now):
             return None
         tried = as_planned(self._writer.target.patch(plan, operations, dry_run=True), raw, operations)
         self._unanswered.pop(of, None)

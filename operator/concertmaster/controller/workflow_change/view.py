@@ -23,9 +23,10 @@ from concertmaster.core.changes.reconcile import ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.fingerprints import FINGERPRINT_EDITION, known_fingerprint
 from concertmaster.core.model.policy import Bounds
 from concertmaster.core.times import parse_time
-from concertmaster.engines import FINGERPRINT_EDITION, PATCHABLE
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, ObjectRef
 
 
@@ -149,9 +150,7 @@ class WorkflowChangeView:
     @property
     def fingerprint(self) -> str | None:
         """Fingerprint of the definition right after it was written; None where another edition made it."""
-        target = (self.status.get("plan") or {}).get("target") or {}
-        made = target.get("fingerprint") if target.get("fingerprintEdition") == FINGERPRINT_EDITION else None
-        return str(made) if made else None
+        return known_fingerprint((self.status.get("plan") or {}).get("target") or {})
 
     def of_this_edition(self) -> WorkflowChangeView:
         """With a fingerprint, if any, that counts as made by this edition."""

@@ -285,12 +285,8 @@ def pod_containers(
     return tuple(out)
 
 
-FINGERPRINT_EDITION = 2
-"""Counted up whenever a definition gets another fingerprint from the same objects, so that no workflow counts as edited
-because the operator was upgraded."""
-
-
 def fingerprint(parts: Iterable[object]) -> str:
-    """Short hash of ``parts`` as canonical JSON, independent of the order of keys."""
+    """Short hash of ``parts`` as canonical JSON, independent of the order of keys. Where a definition gets
+    another one from the same objects, ``FINGERPRINT_EDITION`` is counted up."""
     written = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -22,8 +22,8 @@ from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.fingerprints import known_fingerprint, stored_fingerprint
 from concertmaster.core.times import iso, parse_time
-from concertmaster.engines import FINGERPRINT_EDITION
 
 _READ = ("recommendations", "remaining", "results")
 _NOTHING = "(nothing)"
@@ -109,8 +109,7 @@ def outcome(result: ImplementationResult) -> Document:
         "baselineRuns": result.before,
         "by": clip(result.by, 160),
         "effect": clip(describe_result(result), 400),
-        "fingerprint": result.fingerprint if result.verdict is None else None,
-        "fingerprintEdition": FINGERPRINT_EDITION if result.fingerprint and result.verdict is None else None,
+        **(stored_fingerprint(result.fingerprint) if result.fingerprint and result.verdict is None else {}),
         "id": result.id,
         "judged": iso(result.judged),
         "measured": effect(result.measured) if result.measured is not None else None,
@@ -222,9 +221,7 @@ def _outcome(entry: Mapping[str, Any]) -> ImplementationResult:
         since=parse_time(str(entry["since"])),
         fields=_fields(entry.get("sets")),
         promised=_effect(entry["promised"]),
-        fingerprint=str(entry["fingerprint"])
-        if entry.get("fingerprint") and entry.get("fingerprintEdition") == FINGERPRINT_EDITION
-        else None,
+        fingerprint=known_fingerprint(entry),
         measured=_effect(entry["measured"]) if entry.get("measured") else None,
         verdict=Verdict(entry["verdict"]) if entry.get("verdict") else None,
         judged=parse_time(str(entry["judged"])) if entry.get("judged") else None,

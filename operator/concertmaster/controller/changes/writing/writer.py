@@ -23,7 +23,6 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, ChangeEvent, JournalAction, Transition, closing
 from concertmaster.core.changes.phases.written import fingerprinted
 from concertmaster.core.changes.plan import Plan
-from concertmaster.engines import FINGERPRINT_EDITION
 from concertmaster.history import HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Rejected, Stopped
@@ -128,7 +127,7 @@ class ChangeWriter:
             change = change.of_this_edition()
         if change.fingerprint is not None or fingerprint is None:
             return change
-        after = self.carry_out(change, fingerprinted(change.status, fingerprint, FINGERPRINT_EDITION), now)
+        after = self.carry_out(change, fingerprinted(change.status, fingerprint), now)
         if after is None or after.fingerprint is not None:
             return after or change
         self._drops_edition = True  # else each cycle would take the definition for the one that was written

@@ -11,6 +11,7 @@ from concertmaster.core.changes.reconcile import TargetState
 from concertmaster.core.changes.verification.verify import Verification
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
+from concertmaster.core.model.fingerprints import stored_fingerprint
 
 _INTENT = "about to be rolled back: "
 _REFUSED = "; not yet, as the API server refuses it: "
@@ -51,11 +52,10 @@ def settled(
     return Transition(ChangePhase.VERIFYING, (done, next_), event=event)
 
 
-def fingerprinted(before: Mapping[str, Any], fingerprint: str, edition: int) -> Transition:
-    """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status;
-    ``edition``: of the rules that made the fingerprint."""
+def fingerprinted(before: Mapping[str, Any], fingerprint: str) -> Transition:
+    """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status."""
     plan = before.get("plan") or {}
-    target = {**(plan.get("target") or {}), "fingerprint": fingerprint, "fingerprintEdition": edition}
+    target = {**(plan.get("target") or {}), **stored_fingerprint(fingerprint)}
     return Transition(None, fields={"plan": {**plan, "target": target}})
 
 
