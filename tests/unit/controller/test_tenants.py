@@ -12,7 +12,7 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
 from concertmaster.prometheus.client.refusals import refusal
-from concertmaster.prometheus.client.vector import Envelope
+from concertmaster.prometheus.client.response import Envelope
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, run
 
 TENANTS = ("tenant-red", "tenant-blue")

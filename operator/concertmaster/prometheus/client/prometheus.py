@@ -12,9 +12,10 @@ from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, PartialAnswer, TooLarge, Truncated
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
+from concertmaster.prometheus.client.response import Envelope, Malformed, Wide, vector_of
 from concertmaster.prometheus.client.server_clock import ServerClock
 from concertmaster.prometheus.client.transport import Transport
-from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, Wide, vector
+from concertmaster.prometheus.client.vector import Vector
 from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
@@ -121,7 +122,7 @@ class PrometheusClient:
         bound = self.source.max_elements if limit is None else limit
         params = {"query": query, **self._params(), "time": f"{at:.3f}", "limit": str(bound)}
         envelope = self._ask(name, "POST", "/api/v1/query", params, counts=not of_user)
-        answer = self._read(lambda: vector(envelope))
+        answer = self._read(lambda: vector_of(envelope))
         self._check(envelope, len(answer) + answer.dropped, bound, whole)
         return answer
 

@@ -17,7 +17,7 @@ from concertmaster.prometheus.client.errors import (
     TimedOut,
     TooLarge,
 )
-from concertmaster.prometheus.client.vector import Envelope
+from concertmaster.prometheus.client.response import Envelope
 
 CHECK_URL = "Check url, auth and headers of the source in the operator's configuration; the URL has no /api/v1"
 _OF_A_STORE = r"limit \d+ violated|message larger than max"  # one of several behind Thanos, which warns of it

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import quote, quote_plus
 
-from concertmaster.prometheus.client.vector import Envelope
+from concertmaster.prometheus.client.response import Envelope
 
 MASK = "***"
 # C0 and C1 controls, line and paragraph separators, and marks that turn the direction of text.

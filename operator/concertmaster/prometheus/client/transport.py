@@ -36,8 +36,8 @@ from concertmaster.prometheus.client.errors import (
 from concertmaster.prometheus.client.form_body import FORM, form
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal, untrusted
 from concertmaster.prometheus.client.request_limit import RequestLimit
+from concertmaster.prometheus.client.response import Envelope, IncompleteBody, Malformed, decode
 from concertmaster.prometheus.client.server_clock import ServerClock
-from concertmaster.prometheus.client.vector import Envelope, IncompleteBody, Malformed, decode
 from concertmaster.settings import MetricsSource
 
 _CONNECT_SECONDS = 5.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.client import scrub
-from concertmaster.prometheus.client.vector import Envelope
+from concertmaster.prometheus.client.response import Envelope
 
 BASIC = {"Authorization": "Basic " + base64.b64encode(b"reader:s3/cr+et").decode(), "X-Scope-OrgID": "team"}
 

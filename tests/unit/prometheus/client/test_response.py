@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.prometheus.client import vector as reader
-from concertmaster.prometheus.client.vector import IncompleteBody, Malformed, Vector, Wide, decode, vector
+from concertmaster.prometheus.client import response
+from concertmaster.prometheus.client.response import IncompleteBody, Malformed, Wide, decode, vector_of
+from concertmaster.prometheus.client.vector import Vector
 
 NAMES = st.sampled_from(["a", "b", "c", "pod", "id", "", "k8s.pod", 'a"b', "a\\b", "a\nb", "a\0b"])  # UTF-8 is allowed
 LABELS = st.dictionaries(NAMES, st.text(max_size=5), max_size=4)
@@ -29,7 +30,7 @@ def body(result: object, **more: object) -> bytes:
 def reported(content: bytes, way: Any) -> tuple[Any, ...]:
     try:
         envelope = way(content)
-        found = vector(envelope)
+        found = vector_of(envelope)
     except Malformed as error:
         return (type(error), str(error))
     flags = (envelope.status, envelope.warnings, envelope.infos, envelope.partial)
@@ -39,7 +40,7 @@ def reported(content: bytes, way: Any) -> tuple[Any, ...]:
 @given(st.lists(ELEMENTS, max_size=8), st.lists(st.text(max_size=5), max_size=2), st.booleans())
 def test_both_ways_read_the_same(result: list[Any], warnings: list[str], partial: bool) -> None:
     content = body(result, warnings=warnings, isPartial=partial)
-    assert reported(content, decode) == reported(content, reader._decode_any)
+    assert reported(content, decode) == reported(content, response._decode_any)
 
 
 def test_a_plain_vector_takes_the_faster_way() -> None:
@@ -72,7 +73,7 @@ def test_a_plain_vector_takes_the_faster_way() -> None:
     ],
 )
 def test_what_is_odd_is_said_as_the_standard_library_finds_it(content: bytes) -> None:
-    assert reported(content, decode) == reported(content, reader._decode_any)
+    assert reported(content, decode) == reported(content, response._decode_any)
 
 
 def test_a_body_that_was_cut_off_is_distinguished_from_another_service() -> None:
@@ -84,11 +85,11 @@ def test_a_body_that_was_cut_off_is_distinguished_from_another_service() -> None
 
 def test_an_answer_with_hundreds_of_labels_is_read_the_same() -> None:
     many = body([{"metric": {f"label_{n}": str(n)}, "value": [1.5, "1"]} for n in range(300)])
-    assert reported(many, decode) == reported(many, reader._decode_any)
+    assert reported(many, decode) == reported(many, response._decode_any)
 
 
 def test_label_sets_of_different_size_fill_the_same_columns() -> None:
-    found = vector(
+    found = vector_of(
         decode(
             body(
                 [
@@ -114,5 +115,5 @@ def test_series_that_share_no_label_are_refused_before_they_make_a_table_of_thei
     """Each of a user's series may have labels of its own."""
     rows = [{"metric": {f"l{i}-{n}": "x" for n in range(10)}, "value": [1, "1"]} for i in range(1_000)]
     with pytest.raises(Wide, match="1000 series of the answer have 10000 different labels"):
-        vector(decode(body(rows)))
-    assert len(vector(decode(body(rows[:500])))) == 500
+        vector_of(decode(body(rows)))
+    assert len(vector_of(decode(body(rows[:500])))) == 500
