@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.collection.collector import Collector
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
-from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy
-from concertmaster.controller.discovery.write_access import write_access
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.health import Health
+from concertmaster.controller.policies.facts import PolicyFacts, PolicyTally, tally_by_policy
+from concertmaster.controller.policies.status import policy_status
+from concertmaster.controller.policies.write_access import write_access
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot
@@ -50,7 +52,7 @@ class PolicyStatuses:
         if changed.tally is not None:
             self._changed = changed
         changes = self._changed.tally or Tally()
-        tallies = facts_by_policy(subjects, collector.reports)
+        tallies = tally_by_policy(subjects, collector.reports)
         updates: list[StatusUpdate] = []
         known: list[tuple[PolicyView, PolicyFacts]] = []
         for view in snapshot.policies.views:

@@ -27,7 +27,7 @@ from concertmaster.cli.plans.recommendations import edits_from, recommendation_o
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import by_target, in_the_way, of_same_object
-from concertmaster.controller.discovery.write_access import granted
+from concertmaster.controller.policies.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused

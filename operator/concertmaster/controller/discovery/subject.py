@@ -1,9 +1,9 @@
-"""A profile with everything the cycle knows of it before the metrics are read, and counts over many of them."""
+"""A profile with everything the cycle knows of it before the metrics are read, and how much of its past is read and kept."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -13,15 +13,14 @@ from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Definitions, ResolvedDefinition
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, as_document, unknown_source
+from concertmaster.controller.discovery.policies import PolicyIndex, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import changing, reference
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.interfaces import CollectionRequest, SourceReport
+from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.controller.registry import Entry
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, watched_until
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.fleet.materiality import value
-from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
 from concertmaster.core.units import DAY
@@ -199,68 +198,6 @@ def _worth(subject: Subject) -> float:
 
 def _metrics(reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)
-
-
-def facts_by_policy(subjects: Iterable[Subject], reports: Mapping[str, SourceReport]) -> dict[PolicyRef, PolicyTally]:
-    """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
-    ``reports`` have on pods in their namespaces that fit no single workflow."""
-    tallies: dict[PolicyRef, PolicyTally] = {}
-    for s in subjects:
-        if s.policy is None:
-            continue
-        for other in s.overridden:
-            tallies.setdefault(other, PolicyTally()).overridden += 1
-        if s.policy.source is None:
-            continue
-        tally = tallies.setdefault(s.policy.source, PolicyTally())
-        tally.matched += 1
-        tally.headlines += s.entry.status.headlines
-        tally.minor += s.entry.status.minor
-        tally.problems.update(dict.fromkeys(s.policy.problems))
-        report = reports.get(s.source)
-        if report is not None and s.resolved.definition is not None:
-            place = (s.entry.namespace, s.resolved.definition.engine)
-            tally.unplaced.update(dict.fromkeys(report.namespace_unplaced.get(place, ())))
-        if (ref := reference(s.entry)) is not None:
-            tally.targets.add((ref[0], ref[1], s.entry.namespace))
-        tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
-    return tallies
-
-
-@dataclass(slots=True)
-class PolicyTally:
-    """The counts of one policy over the subjects."""
-
-    matched: int = 0
-    overridden: int = 0
-    targets: set[tuple[str, str, str]] = field(default_factory=set)
-    problems: dict[str, None] = field(default_factory=dict)
-    headlines: list[Headline] = field(default_factory=list)
-    minor: int = 0
-    unplaced: dict[str, None] = field(default_factory=dict)
-
-    def facts(
-        self,
-        *,
-        notes: Sequence[str],
-        discovered: int,
-        in_flight: int,
-        blocked: Mapping[str, int],
-        obstacles: Sequence[str],
-    ) -> PolicyFacts:
-        """The facts with those of the other stages of the cycle; ``notes``: further problems of the policy."""
-        return PolicyFacts(
-            matched=self.matched,
-            overridden=self.overridden,
-            targets=frozenset(self.targets),
-            problems=(*self.problems, *notes),
-            headlines=self.headlines,
-            minor=self.minor,
-            discovered=discovered,
-            changes_in_flight=in_flight,
-            blocked=blocked,
-            obstacles=(*obstacles, *self.unplaced),
-        )
 
 
 def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, part, put_together
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
 from concertmaster.controller.shards.ownership import Ownership
 from concertmaster.controller.shards.summaries import Summaries
 from concertmaster.core.shards import CLUSTER
@@ -33,7 +34,7 @@ class Shard:
         others.
         """
         mine = [(view, facts) for view, facts in known if view.ref.namespace]
-        parts = {view.entry.name: (view, part(view, facts)) for view, facts in known if not view.ref.namespace}
+        parts = {view.entry.name: (view, summarized(view, facts)) for view, facts in known if not view.ref.namespace}
         alive = self.ownership.alive
         try:
             self.summaries.publish(alive, {name: facts for name, (_, facts) in parts.items()})
@@ -46,5 +47,5 @@ class Shard:
         if others is None:
             return mine
         for name, (view, own) in parts.items():
-            mine.append((view, put_together([own, *(one[name] for one in others if name in one)])))
+            mine.append((view, merged([own, *(one[name] for one in others if name in one)])))
         return mine

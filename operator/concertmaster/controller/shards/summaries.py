@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from concertmaster.controller.discovery.policies import PolicyFacts
+from concertmaster.controller.policies.facts import PolicyFacts
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource

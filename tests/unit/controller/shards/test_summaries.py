@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, part, policy_status, put_together
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
+from concertmaster.controller.policies.status import policy_status
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
@@ -104,8 +106,8 @@ def mine(name: str, alive: list[str]) -> list[str]:
 
 def test_the_parts_of_all_shards_say_what_one_process_would() -> None:
     whole, cluster = facts(*SPACES), view("all")
-    parts = [part(cluster, facts(*mine(name, SHARDS))) for name in SHARDS]
-    together = put_together(parts)
+    parts = [summarized(cluster, facts(*mine(name, SHARDS))) for name in SHARDS]
+    together = merged(parts)
     assert status(cluster, together) == status(cluster, whole)
     assert (together.blocked, together.targets) == (whole.blocked, whole.targets)
     assert together.overridden == 3, "each shard sees a policy lose against others in its own namespaces"
@@ -143,7 +145,7 @@ def test_a_part_is_written_where_it_changed_and_its_arrival_is_noticed() -> None
     assert not waiting.arrived(), "nobody waits"
     assert waiting.others(["cm-0", "cm-1"]) is None
     assert not waiting.arrived()
-    known = {"all": part(view("all"), facts("team-0"))}
+    known = {"all": summarized(view("all"), facts("team-0"))}
     for _ in range(3):
         other.publish(["cm-1", "cm-0"], known)
     assert server.writes == 1
@@ -161,7 +163,7 @@ def test_a_part_that_somebody_deleted_or_changed_is_written_again(how: str) -> N
     """Else the cluster's policies would have no new status until something changes in that shard's namespaces."""
     server = ConfigMaps()
     waiting, other = (Summaries(server, "ops", name) for name in ("cm-0", "cm-1"))
-    known = {"all": part(view("all"), facts("team-0"))}
+    known = {"all": summarized(view("all"), facts("team-0"))}
     other.publish(["cm-0", "cm-1"], known)
     path = "/api/v1/namespaces/ops/configmaps/cm-1-summary"
     if how == "deleted":

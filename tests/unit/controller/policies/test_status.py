@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, policy_status
+from concertmaster.controller.discovery.policies import PolicyIndex
+from concertmaster.controller.policies.facts import PolicyFacts
+from concertmaster.controller.policies.status import policy_status
 from concertmaster.controller.registry import Registry
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval

@@ -11,7 +11,7 @@ import re
 
 from concertmaster.api.conditions import ConditionDocument, ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
-from concertmaster.controller.discovery.policies import MAX_REVIEWS, PolicyFacts
+from concertmaster.controller.policies.facts import MAX_REVIEWS, PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.text import listing
 from concertmaster.kube.access import AccessChecker, Right

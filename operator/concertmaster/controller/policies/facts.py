@@ -1,0 +1,130 @@
+"""What one cycle knows of each policy: counted over the profiles it governs, and added up over several shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from concertmaster.api.resolve import resolve
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import SourceReport
+from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked_copies, totals
+from concertmaster.core.model.policy import PolicyRef
+
+TOP_RECOMMENDATIONS = 10  # recommendations named in a policy's status
+MAX_REVIEWS = 50  # rights asked for a policy and cycle; answers are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What a cycle knows about one policy."""
+
+    matched: int = 0
+    discovered: int = 0
+    changes_in_flight: int = 0
+    obstacles: tuple[str, ...] = ()
+    blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that blocks them
+    overridden: int = 0  # profiles it selects and another policy governs
+    targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
+    problems: tuple[str, ...] = ()
+    headlines: Sequence[Headline] = ()  # published recommendations of the profiles it governs
+    minor: int = 0
+    totals: Totals | None = None  # of more than ``headlines``; None: of these
+
+
+@dataclass(slots=True)
+class PolicyTally:
+    """The counts of one policy over the subjects."""
+
+    matched: int = 0
+    overridden: int = 0
+    targets: set[tuple[str, str, str]] = field(default_factory=set)
+    problems: dict[str, None] = field(default_factory=dict)
+    headlines: list[Headline] = field(default_factory=list)
+    minor: int = 0
+    unplaced: dict[str, None] = field(default_factory=dict)
+
+    def facts(
+        self,
+        *,
+        notes: Sequence[str],
+        discovered: int,
+        in_flight: int,
+        blocked: Mapping[str, int],
+        obstacles: Sequence[str],
+    ) -> PolicyFacts:
+        """The facts with those of the other stages of the cycle; ``notes``: further problems of the policy."""
+        return PolicyFacts(
+            matched=self.matched,
+            overridden=self.overridden,
+            targets=frozenset(self.targets),
+            problems=(*self.problems, *notes),
+            headlines=self.headlines,
+            minor=self.minor,
+            discovered=discovered,
+            changes_in_flight=in_flight,
+            blocked=blocked,
+            obstacles=(*obstacles, *self.unplaced),
+        )
+
+
+def tally_by_policy(subjects: Iterable[Subject], reports: Mapping[str, SourceReport]) -> dict[PolicyRef, PolicyTally]:
+    """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
+    ``reports`` have on pods in their namespaces that fit no single workflow."""
+    tallies: dict[PolicyRef, PolicyTally] = {}
+    for s in subjects:
+        if s.policy is None:
+            continue
+        for other in s.overridden:
+            tallies.setdefault(other, PolicyTally()).overridden += 1
+        if s.policy.source is None:
+            continue
+        tally = tallies.setdefault(s.policy.source, PolicyTally())
+        tally.matched += 1
+        tally.headlines += s.entry.status.headlines
+        tally.minor += s.entry.status.minor
+        tally.problems.update(dict.fromkeys(s.policy.problems))
+        report = reports.get(s.source)
+        if report is not None and s.resolved.definition is not None:
+            place = (s.entry.namespace, s.resolved.definition.engine)
+            tally.unplaced.update(dict.fromkeys(report.namespace_unplaced.get(place, ())))
+        if (ref := reference(s.entry)) is not None:
+            tally.targets.add((ref[0], ref[1], s.entry.namespace))
+        tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
+    return tallies
+
+
+def summarized(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
+    """As much of ``facts`` as a status shows, for another shard to write it."""
+    pricing = resolve(None, view.policy).pricing
+    return replace(
+        facts,
+        headlines=tuple(ranked_copies(facts.headlines, pricing)[:TOP_RECOMMENDATIONS]),
+        totals=totals(facts.headlines),
+        targets=frozenset(sorted(facts.targets)[:MAX_REVIEWS]),
+        problems=facts.problems[:TOP_RECOMMENDATIONS],
+        obstacles=facts.obstacles[:TOP_RECOMMENDATIONS],
+    )
+
+
+def merged(parts: Sequence[PolicyFacts]) -> PolicyFacts:
+    """What several shards know of one policy."""
+    blocked: Counter[str] = Counter()
+    for one in parts:
+        blocked.update(one.blocked)
+    return PolicyFacts(
+        matched=sum(p.matched for p in parts),
+        discovered=sum(p.discovered for p in parts),
+        changes_in_flight=sum(p.changes_in_flight for p in parts),
+        obstacles=tuple(dict.fromkeys(text for p in parts for text in p.obstacles)),
+        blocked=blocked,
+        overridden=sum(p.overridden for p in parts),
+        targets=frozenset().union(*(p.targets for p in parts)),
+        problems=tuple(dict.fromkeys(text for p in parts for text in p.problems)),
+        headlines=tuple(h for p in parts for h in p.headlines),
+        minor=sum(p.minor for p in parts),
+        totals=added(p.totals or totals(p.headlines) for p in parts),
+    )

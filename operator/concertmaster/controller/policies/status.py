@@ -1,0 +1,131 @@
+"""The status of one policy, given what the cycle knows of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.api.policy import AnyPolicy
+from concertmaster.api.resolve import resolve
+from concertmaster.controller.discovery.policies import PolicyView, unknown_source
+from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.policies.facts import TOP_RECOMMENDATIONS, PolicyFacts
+from concertmaster.core.changes.checks import REMEDIES
+from concertmaster.core.fleet.ranking import ranked_copies, totals
+from concertmaster.core.model.policy import Policy, PolicyRef
+from concertmaster.core.rules import settings_problems
+from concertmaster.core.schedule import WindowUnusable, next_opening
+from concertmaster.core.text import count
+from concertmaster.report.fleet import top_line, totals_document
+from concertmaster.report.status.recommendation_log import clip
+
+
+def policy_status(
+    view: PolicyView,
+    facts: PolicyFacts,
+    *,
+    sources: Sequence[str],
+    reports: Mapping[str, SourceReport],
+    write_access: Callable[[AnyPolicy, PolicyFacts], ConditionUpdate],
+    now: float,
+) -> dict[str, Any]:
+    """The whole status of one policy. ``write_access`` answers that condition."""
+    policy, resolved = view.policy, resolve(None, view.policy)
+    if policy is None:
+        findings = [
+            ConditionUpdate(
+                ConditionType.READY, False, Reason.INVALID_SPEC, f"{view.problem}; the policy is not in force"
+            ),
+        ]
+    else:
+        findings = [
+            _ready(view.ref, policy, resolved, facts, now),
+            _metrics(policy, sources, reports),
+            write_access(policy, facts),
+        ]
+    return {
+        "changesInFlight": facts.changes_in_flight,
+        "conditions": conditions.update(
+            view.entry.status.conditions, findings, generation=view.entry.generation, now=now
+        ),
+        "discoveredProfiles": facts.discovered,
+        "matchedProfiles": facts.matched,
+        "observedGeneration": view.entry.generation,
+        "top": [clip(top_line(h), 400) for h in ranked_copies(facts.headlines, resolved.pricing)[:TOP_RECOMMENDATIONS]],
+        "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
+    }
+
+
+def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFacts, now: float) -> ConditionUpdate:
+    profiles = count(facts.matched, "profile")
+    if policy.spec.suspend:
+        return _is(
+            False, Reason.SUSPENDED, f"suspended: {profiles} analysed, nothing is discovered or changed; "
+            "set spec.suspend to false to go on"
+        )  # fmt: skip
+    if rules := settings_problems(resolved):
+        more = f" (and {len(rules) - 3} more)" if len(rules) > 3 else ""
+        return _is(False, Reason.UNKNOWN_RULE, f"{'; '.join(rules[:3])}{more}; everything else is in force")
+    if windows := _windows(resolved, now):
+        return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
+    if facts.problems:
+        return _is(False, Reason.INVALID_SPEC, f"{'; '.join(facts.problems[:3])}; everything else is in force")
+    if facts.blocked or facts.obstacles:
+        held = [_blocked_plans(facts.blocked)] if facts.blocked else []
+        more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
+        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}")
+    if facts.matched == 0:
+        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
+    return _is(True, Reason.ACTIVE, f"in force for {profiles}")
+
+
+def _blocked_plans(blocked: Mapping[str, int]) -> str:
+    """How many plans which checks hold back, most first, each with what to do."""
+    most = sorted(blocked.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{n} by {check}{f' ({REMEDIES[check]})' if check in REMEDIES else ''}" for check, n in most[:4]]
+    return f"{count(sum(blocked.values()), 'planned change')} blocked: {'; '.join(parts)}"
+
+
+def _windows(policy: Policy, now: float) -> str:
+    """Which windows of apply can never open, as a sentence; empty when all can."""
+    problems = []
+    for place, window in enumerate(policy.apply.windows):
+        try:
+            next_opening(window, now)
+        except WindowUnusable as error:
+            problems.append(f"apply.windows[{place}] never opens: {error}")
+    return "; ".join(problems)
+
+
+def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
+    if facts.overridden:
+        return (
+            f"other policies win for all {facts.overridden} profiles {name} selects; raise spec.priority to change that"
+        )
+    where = f"in namespace {name.namespace}" if name.namespace else "in the namespaces it reaches"
+    scope = f"-n {name.namespace}" if name.namespace else "-A"
+    against = f"check spec.selector against: kubectl get wfp {scope} --show-labels"
+    if facts.discovered:
+        return f"discovery found {count(facts.discovered, 'target')}, but no profile {where} is selected; {against}"
+    if policy.spec.discover:
+        return (
+            f"no profile {where} is selected and discovery found no target; check the selectors and the targets' labels"
+        )
+    return f"no profile {where} is selected; {against}"
+
+
+def _metrics(policy: AnyPolicy, sources: Sequence[str], reports: Mapping[str, SourceReport]) -> ConditionUpdate:
+    name = policy.spec.metrics_source
+    kind = ConditionType.METRICS_AVAILABLE
+    if name not in sources:
+        return ConditionUpdate(kind, False, Reason.SOURCE_UNKNOWN, unknown_source(name, sources))
+    report = reports.get(name)
+    if report is None:
+        return ConditionUpdate(kind, None, Reason.PENDING, f"source {name} is configured; no profile asked for it yet")
+    return ConditionUpdate(kind, report.ok, report.reason, report.message)
+
+
+def _is(status: bool, reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.READY, status, reason, message)
