@@ -26,6 +26,8 @@ from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.jobs.definition import job_step
 from concertmaster.engines.jobset.traits import JOBSET
 
+_CONDITIONS = ("onJobFailureReasons", "onJobFailureMessagePatterns")  # of a rule of the failure policy
+
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     """The definition that a JobSet declares: one step per replicated Job. Never raises, whatever the object
@@ -54,8 +56,6 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     served = {other for row in waits.values() for other, ready in row.items() if ready} - needed
     served |= set(waits) - targets - awaited
     policy = mapping(spec.get("failurePolicy"), "spec.failurePolicy", problems)
-    restarts = max(0, whole(policy.get("maxRestarts"), "spec.failurePolicy.maxRestarts", problems) or 0)
-    endless = _restarted_beyond(policy, problems)
     steps: dict[str, StepSpec] = {}
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
@@ -76,6 +76,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
         count = 1 if replicas is None else replicas
         inner = step.width if step.fan_out else 1
         width = None if inner is None else inner * count
+        restarts = _restarts(policy, name, problems)
         steps[name] = replace(
             step,
             fan_out=step.fan_out or count != 1,
@@ -83,17 +84,30 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
             parallelism=step.parallelism * count if step.parallelism is not None else None,  # of each of its Jobs
             daemon=name in served,
             # A Job that has used up its own retries fails the set, which then creates it anew as often as it may restart.
-            retry_limit=None if endless else ((step.retry_limit or 0) + 1) * (restarts + 1) - 1,
+            retry_limit=None if restarts is None else ((step.retry_limit or 0) + 1) * (restarts + 1) - 1,
         )
     return ordered_steps(steps, problems)
 
 
-def _restarted_beyond(policy: Mapping[str, Any], problems: Problems) -> bool:
-    """Whether a rule of the failure policy restarts Jobs without counting it towards ``maxRestarts``, for example when their
-    node is drained."""
-    rows = sequence(policy.get("rules"), "spec.failurePolicy.rules", problems)
-    actions = (mapping(row, "spec.failurePolicy.rules[]", problems).get("action") for row in rows)
-    return any(str(action).endswith("IgnoreMaxRestarts") for action in actions)
+def _restarts(policy: Mapping[str, Any], name: str, problems: Problems) -> int | None:
+    """How often the set may be created anew because the replicated Job ``name`` failed: by the first rule of the failure
+    policy that applies to the failure, else by ``maxRestarts``. None where a rule restarts it without counting, for example
+    when a node is drained. Which failures a rule with reasons or messages applies to is only known at run time: the most
+    that any of them allows counts."""
+    where = "spec.failurePolicy.rules"
+    most = max(0, whole(policy.get("maxRestarts"), "spec.failurePolicy.maxRestarts", problems) or 0)
+    allowed = 0
+    for raw in sequence(policy.get("rules"), where, problems):
+        rule = mapping(raw, f"{where}[]", problems)
+        targets = sequence(rule.get("targetReplicatedJobs"), f"{where}[].targetReplicatedJobs", problems)
+        if targets and name not in targets:
+            continue
+        if str(rule.get("action")).endswith("IgnoreMaxRestarts"):
+            return None
+        allowed = max(allowed, 0 if rule.get("action") == "FailJobSet" else most)
+        if not any(rule.get(key) for key in _CONDITIONS):
+            return allowed
+    return most
 
 
 def dependencies(spec: Mapping[str, Any], problems: Problems) -> dict[str, dict[str, bool]]:

@@ -74,9 +74,32 @@ def test_restarts_of_the_set_are_retries_of_its_jobs() -> None:
     [("RestartJobSet", 1), ("RestartJobSetAndIgnoreMaxRestarts", None), ("RestartJobAndIgnoreMaxRestarts", None)],
 )
 def test_restarts_that_a_rule_does_not_count_have_no_limit(action: str, limit: int | None) -> None:
-    rules = [{"action": "FailJobSet"}, {"action": action, "onJobFailureReasons": ["PodFailurePolicy"]}]
+    rules = [{"action": action, "onJobFailureReasons": ["PodFailurePolicy"]}, {"action": "FailJobSet"}]
     d = job_set(replicated("a", backoffLimit=0), failurePolicy={"maxRestarts": 1, "rules": rules})
     assert d.graph.steps[0].retry_limit == limit
+
+
+def test_the_first_rule_that_applies_to_a_job_decides_whether_its_failure_restarts_the_set() -> None:
+    """A failed leader ends the set, failed workers restart it, and drained nodes do not count."""
+    rules = [
+        {"action": "FailJobSet", "targetReplicatedJobs": ["leader"]},
+        {
+            "action": "RestartJobSetAndIgnoreMaxRestarts",
+            "onJobFailureReasons": ["PodFailurePolicy"],
+            "targetReplicatedJobs": ["buckets"],
+        },
+        {"action": "FailJobSet", "onJobFailureReasons": ["DeadlineExceeded"]},
+    ]
+    jobs = [replicated(name, backoffLimit=0) for name in ("leader", "buckets", "workers")]
+    d = job_set(*jobs, failurePolicy={"maxRestarts": 3, "rules": rules})
+    assert {s.name: s.retry_limit for s in d.graph.steps} == {"leader": 0, "buckets": None, "workers": 3}
+    facts = [
+        replace(pod("train-leader-0", "1", labels=labels("leader", 0, 0)), phase="Failed", finished=20.0),
+        pod("train-buckets-0", "2", 2.0, labels("buckets", 0, 0)),
+        pod("train-workers-0", "3", 2.0, labels("workers", 0, 0)),
+    ]
+    record = build_run(d.key, "train", assign(facts, [d]).executions[d.key]["train"], d, as_of=30.0)
+    assert record.outcome is Outcome.FAILED  # nothing is awaited, although the set may be restarted three times
 
 
 @pytest.mark.parametrize("operator", ["Any", "All"])
