@@ -113,8 +113,9 @@ def _with_triggers(
 
 
 def _schedules(timed: Sequence[Trigger]) -> tuple[str, str | None]:
-    """The schedules of several triggers as one, and their time zone; where they have different ones, each names its own."""
-    if len({t.time_zone or "UTC" for t in timed}) <= 1:
+    """The schedules of several triggers as one, and their time zone; where they have different ones, or a line names its
+    own, each line does."""
+    if len({t.time_zone or "UTC" for t in timed}) <= 1 and not any("TZ=" in (t.schedule or "") for t in timed):
         zone = next((t.time_zone for t in timed if t.time_zone), None)
         return "; ".join(t.schedule for t in timed if t.schedule), zone
     lines = [(line.strip(), t.time_zone) for t in timed for line in (t.schedule or "").split(";")]

@@ -95,6 +95,9 @@ def test_schedules_in_different_time_zones_start_the_template_each_in_its_own() 
     assert hours(plain, started("utc", "UTC", "0 3 * * *")) == [2.0, 3.0]
     assert hours(plain, started("own", None, "CRON_TZ=Asia/Tokyo 0 2 * * *")) == [2.0, 17.0]
     assert hours(tokyo, started("own", None, "TZ=Asia/Tokyo 0 3 * * *")) == [0.0, 17.0, 18.0]
+    utc = [started(f"utc-{hour}", "UTC", f"0 {hour} * * *") for hour in (3, 4)]
+    assert hours(*utc, started("own", None, "TZ=Asia/Tokyo 0 2 * * *")) == [3.0, 4.0, 17.0]
+    assert hours(*utc, started("neither", "UTC", "TZ=Asia/Tokyo 0 2 * * *")) == [3.0, 4.0], "no controller takes both"
 
 
 def test_runs_that_begin_paused_do_not_suspend_the_schedule() -> None:
