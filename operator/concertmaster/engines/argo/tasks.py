@@ -7,7 +7,7 @@ its groups in sequence. Cycles and unknown or duplicate names are reported as pr
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from concertmaster.engines.common.ordering import in_order
 
 # Follows workflow/common/ancestry.go.
 _NAME = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*)(?:\.([A-Z][a-zA-Z]+))?")
-_PLAIN_RESULTS = {None, "Succeeded", "Skipped", "Daemoned"}
+_PLAIN_RESULTS = {None, "Succeeded", "Daemoned"}
 _RESULTS = {"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
 
 
@@ -32,15 +32,16 @@ class Depends:
     unknown_results: tuple[str, ...] = ()
 
 
-def parse_depends(expression: str) -> Depends:
-    """Parse ``A && (B.Failed || C)``. Names are in order of first occurrence."""
+def parse_depends(expression: str, skippable: Collection[str] = ()) -> Depends:
+    """Parse ``A && (B.Failed || C)``. Names are in order of first occurrence. Success of one that is ``skippable`` is a
+    particular result: a task behind its plain name also follows where it was skipped."""
     names: dict[str, None] = {}
     chosen: set[str] = set()
     unknown: list[str] = []
     either = "||" in expression or "!" in expression
     for name, result in _NAME.findall(expression):
         names.setdefault(name)
-        if either or (result or None) not in _PLAIN_RESULTS:
+        if either or (result or None) not in _PLAIN_RESULTS or (result == "Succeeded" and name in skippable):
             chosen.add(name)
         if result and result not in _RESULTS:
             unknown.append(f"{name}.{result}")
@@ -92,7 +93,7 @@ def _dag(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]
 def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Problems) -> None:
     expression = text(task.raw.get("depends"), f"{task.where}.depends", problems)
     if expression:
-        read = parse_depends(expression)
+        read = parse_depends(expression, {name for name, other in tasks.items() if other.raw.get("when")})
         names = {n: n in read.chosen for n in read.names}
         for unknown in read.unknown_results:
             problems.add(f"task {task.name!r} of template {template!r} depends on {unknown}, which is no known result")

@@ -242,6 +242,21 @@ def test_depends_expressions(expression: str, after: tuple[str, ...], conditiona
     assert step(d, "c").ordering_only == (() if conditional else after)
 
 
+def test_whether_a_task_was_skipped_is_a_condition() -> None:
+    """A deployment behind ``build.Succeeded`` does not start where the build's ``when`` left it out: the edge is no order
+    alone, even if no data is passed. Behind ``build`` it would."""
+    guarded = {**task("build"), "when": "{{workflow.parameters.changed}} == true"}
+
+    def behind(expression: str, *tasks: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
+        found = step(dag(*tasks, task("deploy", depends=expression)), "deploy")
+        return found.ordering_only, found.conditional
+
+    assert behind("build.Succeeded", guarded) == ((), True)
+    assert behind("build.Skipped", guarded) == ((), True)
+    assert behind("build", guarded) == (("build",), False)
+    assert behind("build.Succeeded", task("build")) == (("build",), False)
+
+
 def test_depends_on_a_result_argo_does_not_know() -> None:
     d = dag(task("a"), task("c", depends="a.Done"))
     assert d.graph.problems == ("task 'c' of template 'main' depends on a.Done, which is no known result",)
