@@ -7,7 +7,7 @@ unknown item.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
@@ -17,7 +17,7 @@ from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_befor
 
 MAX_ATTEMPTS = 64  # maximum attempt number searched for at the end of a node name
 _USUAL_ATTEMPTS = 16  # the same if the limit is open or only known at run time
-_INNER_ATTEMPTS = 4  # maximum attempt number of an enclosing retry (a retried dag around the step)
+_FEW_ROUNDS = 4  # attempts of each enclosing retry (a retried dag around the step) that are searched for in any case
 _MAX_NAMES = 50_000  # maximum number of node names computed per run
 _MAX_HASHED = 2_000_000  # maximum number of their characters that are hashed: one item may have a million
 
@@ -45,25 +45,40 @@ class NodeNames:
     stems: dict[int, NodeMatch] = field(default_factory=dict)
     plain: dict[int, NodeMatch] = field(default_factory=dict)
     attempts: int = 1
+    late: bool = False  # whether late rounds of templates that are retried as a whole are among them
+    left: int = _MAX_NAMES
 
     def __post_init__(self) -> None:
         self.attempts = max((attempts_of(s) for s in self.definition.graph.steps), default=1)
+        self._compute({s.name: min(_FEW_ROUNDS, rounds_of(s)) for s in self.definition.graph.steps})
+
+    def _compute(self, rounds: Mapping[str, int]) -> None:
+        """Compute the names of the steps in ``rounds``, up to so many of each retried template around them."""
         hashing = _Hashing()
         start = fnv32a(self.run)
-        left = _MAX_NAMES
         try:
             for step in self.definition.graph.steps:
-                if not step.path or any(p.items is None and not p.whole for p in step.path):
+                if step.name not in rounds or not step.path or any(p.items is None and not p.whole for p in step.path):
                     continue
                 table = self.stems if step.path[-1].attempts else self.plain
-                for state, items, attempt in islice(hashing.names(step.path, start), left):
+                for state, items, attempt in islice(hashing.names(step.path, start, rounds[step.name]), self.left):
                     table.setdefault(state, NodeMatch(step, ITEM_JOIN.join(items) or None, attempt))
-                    left -= 1
+                    self.left -= 1
         except _Enough:
             return
 
     def find(self, name: ArgoPodName) -> NodeMatch | None:
         """The step that has a node with this hash; None if there is none."""
+        match = self._known(name)
+        if match is None and not self.late:  # rounds after the first few are rare
+            self.late = True
+            rounds = {s.name: rounds_of(s) for s in self.definition.graph.steps}
+            if later := {step: most for step, most in rounds.items() if most > _FEW_ROUNDS}:
+                self._compute(later)
+                match = self._known(name)
+        return match
+
+    def _known(self, name: ArgoPodName) -> NodeMatch | None:
         if name.hash is None:
             return None
         match = self.plain.get(name.hash)
@@ -88,6 +103,14 @@ def attempts_of(step: StepSpec) -> int:
     return _USUAL_ATTEMPTS if step.retry_limit is None else max(1, min(MAX_ATTEMPTS, step.retry_limit + 1))
 
 
+def rounds_of(step: StepSpec) -> int:
+    """How many attempts of each retried template around a step are searched for: as many as are declared of one, and fewer
+    of several within one another, which have the product of their names."""
+    retried = sum(piece.attempts for piece in step.path[:-1])
+    declared = _USUAL_ATTEMPTS if step.outer_retries is None else step.outer_retries + 1
+    return min(declared, max(_FEW_ROUNDS, int(MAX_ATTEMPTS ** (1 / max(1, retried)))))
+
+
 @dataclass(slots=True)
 class _Hashing:
     """Hashes of names, until ``_MAX_HASHED`` characters were hashed: then it raises _Enough. The part that the names of
@@ -106,9 +129,10 @@ class _Hashing:
         return self.known[place]
 
     def names(
-        self, path: Sequence[NameSegment], state: int, items: tuple[str, ...] = (), attempt: int = 0
+        self, path: Sequence[NameSegment], state: int, rounds: int, items: tuple[str, ...] = (), attempt: int = 0
     ) -> Iterator[tuple[int, tuple[str, ...], int]]:
-        """The node names of a path, one after the other: hash without the last attempt suffix, items, outer attempts.
+        """The node names of a path, one after the other: hash without the last attempt suffix, items, outer attempts, of
+        each of which there are so many ``rounds``.
         Fan-outs inside one another have the product of their items, so that nobody makes a list of them."""
         if not path:
             yield state, items, attempt
@@ -119,10 +143,10 @@ class _Hashing:
             here = base if item is None else self.of(f"({item})", base)
             labels = items if item is None else (*items, item)
             if segment.attempts and inner:
-                for n in range(_INNER_ATTEMPTS):
-                    yield from self.names(inner, self.of(f"({n})", here), labels, attempt * _INNER_ATTEMPTS + n)
+                for n in range(rounds):
+                    yield from self.names(inner, self.of(f"({n})", here), rounds, labels, attempt * MAX_ATTEMPTS + n)
             else:
-                yield from self.names(inner, here, labels, attempt)
+                yield from self.names(inner, here, rounds, labels, attempt)
 
 
 def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:

@@ -146,6 +146,47 @@ def test_a_retried_root_template() -> None:
     assert [e.attempt for e in placed(facts, the_definition(spec)).values()] == [0, 1, 2]
 
 
+def rounds(limits: tuple[object, ...], names: list[str]) -> list[tuple[str, str | None, int]]:
+    """Step, item and attempt of the pods of these nodes of one step, in templates within one another that are retried."""
+    leaf_of = {
+        "name": "leaf",
+        "dag": {"tasks": [{"name": "work", "template": "run"}, {"name": "end", "template": "run"}]},
+    }
+    blocks = [
+        {
+            "name": f"b{i}",
+            "dag": {"tasks": [{"name": "in", "template": f"b{i + 1}"}]},
+            "retryStrategy": {"limit": limit},
+        }
+        for i, limit in enumerate(limits)
+    ]
+    blocks[-1]["dag"] = {"tasks": [{"name": "in", "template": "leaf"}]}
+    definition = the_definition(
+        spec_of({"dag": {"tasks": [{"name": "block", "template": "b0"}]}}, *blocks, leaf_of, leaf("run"))
+    )
+    facts = [
+        PodFact(
+            "data", f"{RUN}-run-{fnv(RUN + name)}", f"u{i}", owner_kind="Workflow", owner_name=RUN, created=float(i)
+        )
+        for i, name in enumerate(names)
+    ]
+    found = placed(facts, definition)
+    return [(e.step, e.item, e.attempt) for e in (found[f.uid] for f in facts)]
+
+
+@pytest.mark.parametrize("limit", [9, "9", None, "{{workflow.parameters.limit}}"])
+def test_all_rounds_of_a_template_that_is_retried_as_a_whole_are_recognised(limit: object) -> None:
+    """Another step runs the same template, so that only the name of the node tells them apart."""
+    found = rounds((limit,), [f".block({n}).in.work" for n in range(10)])
+    assert found == [("block.in.work", None, n) for n in range(10)]
+
+
+def test_rounds_within_rounds_are_numbered_as_their_objects_tell() -> None:
+    names = [f".block({outer}).in({inner}).in.work" for outer in range(6) for inner in range(2)]
+    found = rounds((5, 1), names)
+    assert found == [("block.in.in.work", None, n) for n in range(12)]
+
+
 def dag(*names: str) -> dict[str, Any]:
     return spec_of({"dag": {"tasks": [{"name": n, "template": "run"} for n in names]}}, leaf("run"))
 
