@@ -127,7 +127,7 @@ class Cycle:
         self._tidy(subjects, now, record)
         self._finish(record, tally, snapshot, subjects, begun)
         give_back(worked=tally.analyzed > 0)
-        return self._collector.more or (self._assessor.again and not _in_vain(record.writes))
+        return self._collector.more or snapshot.more or (self._assessor.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,16 +17,23 @@ from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
 from concertmaster.controller.discovery.policies import PolicyIndex
-from concertmaster.controller.discovery.profile_writes import create, each
+from concertmaster.controller.discovery.profile_writes import ProfileWrites
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.discovery.transient_faults import TransientFaults
-from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.controller.registry import Entry, Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
 from concertmaster.kube.objects import NAMESPACES, PROFILES
-from concertmaster.kube.profiles import ProfileWriteOutcome, relabel_profile, withdraw_profile
+from concertmaster.kube.profiles import (
+    ProfileWriteOutcome,
+    ProfileWriteResult,
+    create_profile,
+    discovered_profile,
+    relabel_profile,
+    withdraw_profile,
+)
 
 log = logging.getLogger("concertmaster.discovery")
 
@@ -43,6 +50,7 @@ class ClusterSnapshot:
     obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
     created: int = 0
     withdrawn: int = 0
+    more: bool = False  # whether discovery had no time for all of them: the next cycle goes on
     notes: tuple[str, ...] = ()
     held: frozenset[str] = frozenset()  # uids of profiles that are withdrawn once their changes in progress are decided
     labels_old: bool = False  # those of the namespaces are of an earlier cycle: nothing new is written on them
@@ -105,6 +113,7 @@ class SnapshotBuilder:
         self._owners = cluster_template_owners
         self._owns = owns
         self._targets = NO_TARGETS
+        self._clock = clock
         self._capacities = Capacities(client, namespaces, clock)
         self._passing = TransientFaults(clock=clock)
         self._denials = TransientFaults(namespaces, clock=clock)  # of targets
@@ -210,9 +219,8 @@ class SnapshotBuilder:
     ) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
-        made = 0
-        for desired, result in create(self._client, plan.create):
-            beat()
+        made, writes = 0, ProfileWrites(self._clock, beat)
+        for desired, result in writes.each(plan.create, self._create):
             if result is not None and result.outcome is ProfileWriteOutcome.DONE:
                 self._registry.created(PROFILES, result.created)
                 made += 1
@@ -222,9 +230,11 @@ class SnapshotBuilder:
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
         labels = {change.entry.uid: change.labels for change in plan.relabel}
-        each([c.entry for c in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]), beat)
-        withdrawn = each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version), beat)
-        gone, shot = {e.uid for e in withdrawn}, self._registry.snapshot() if made else snapshot.snapshot
+        relabelled = _written(
+            writes.each([c.entry for c in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]))
+        )
+        gone = _written(writes.each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version)))
+        shot = self._registry.snapshot() if made else snapshot.snapshot
         return replace(
             snapshot,
             snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
@@ -232,8 +242,24 @@ class SnapshotBuilder:
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             created=made,
             withdrawn=len(gone),
+            more=writes.left and bool(made or relabelled or gone),
             held=frozenset(e.uid for e in plan.held),
         )
+
+    def _create(self, desired: discovery.DesiredProfile) -> ProfileWriteResult:
+        body = discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
+        return create_profile(self._client, body)
+
+
+def _written(results: Iterable[tuple[Entry, ProfileWriteResult | None]]) -> set[str]:
+    """The uids of the profiles that were written, or are gone; the others are in the log with the reason."""
+    written: set[str] = set()
+    for entry, result in results:
+        if result is not None and result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
+            written.add(entry.uid)
+        elif result is not None:
+            log.warning("%s", result.message)
+    return written
 
 
 def _by_label(policy: AnyPolicy) -> bool:

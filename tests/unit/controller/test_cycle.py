@@ -1094,3 +1094,64 @@ def test_each_profile_that_discovery_writes_is_a_sign_of_life() -> None:
     bed.policy(discover=[])
     assert min(made, beats()) >= usual + 20
     assert bed.objects(PROFILES) == []
+
+
+def test_thousands_of_profiles_are_written_over_several_cycles_each_of_which_verifies_changes_first() -> None:
+    """They took minutes, in which no change was rolled back."""
+    bed = Bed()
+    followed: list[float] = []
+
+    class Following:
+        def follow(self, *_: object, **__: object) -> list[str]:
+            followed.append(bed.now)
+            return []
+
+        def __call__(self, *_: object, **__: object) -> ChangesOutcome:
+            return ChangesOutcome()
+
+    bed.cycle._changes = Following()  # type: ignore[assignment]
+
+    def slow(method: str, path: str) -> None:
+        if method in ("POST", "PATCH", "DELETE") and "/workflowprofiles" in path and not path.endswith("/status"):
+            bed.now += 3.0
+
+    def cycles() -> int:
+        """How many follow one another at once."""
+        made, again = 0, True
+        while again:
+            again, made = bed.run(seconds=0.0), made + 1
+        return made
+
+    bed.client.on_request = slow
+    bed.policy(discover=DISCOVER)
+    for number in range(40):
+        bed.cronjob(f"etl-{number}")
+    begun = bed.now
+    assert 3 <= cycles() <= 5
+    assert bed.status(POLICIES, "team")["discoveredProfiles"] == len(bed.objects(PROFILES)) == 40
+    for number in range(40):
+        bed.cronjob(f"etl-{number}", team="data")
+    bed.now += INTERVAL
+    assert 3 <= cycles() <= 5
+    assert {o["metadata"]["labels"].get("team") for o in bed.objects(PROFILES)} == {"data"}
+    bed.policy(discover=[])
+    bed.now += INTERVAL
+    assert 3 <= cycles() <= 5
+    assert bed.objects(PROFILES) == []
+    pauses = [b - a for a, b in zip([begun, *followed], followed, strict=False)]
+    assert max(p for p in pauses if p < INTERVAL) <= 45.0
+
+
+def test_writes_of_profiles_that_all_take_long_and_fail_do_not_make_cycles_follow_at_once() -> None:
+    bed = Bed()
+    bed.policy(discover=DISCOVER)
+    for number in range(9):
+        bed.cronjob(f"etl-{number}")
+
+    def fail(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("/workflowprofiles"):
+            bed.now += 20.0
+            raise errors.Conflict("taken", status=409)
+
+    bed.client.on_request = fail
+    assert not bed.run()

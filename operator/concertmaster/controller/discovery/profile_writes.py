@@ -1,70 +1,61 @@
-"""Profiles of discovery: made, relabelled and withdrawn.
+"""Profiles of discovery: made, relabelled and withdrawn, several at a time, and for so long in a cycle.
 
-Thousands of them take minutes, in which each is a sign of life.
+Thousands of them take minutes, in which each is a sign of life. What is left then is the next cycle's: between two cycles'
+writes, changes in progress are verified and rolled back.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
-from concertmaster.controller.discovery.profiles import DesiredProfile
-from concertmaster.controller.registry import Entry
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.profiles import (
-    NO_FURTHER,
-    ProfileWriteOutcome,
-    ProfileWriteResult,
-    create_profile,
-    discovered_profile,
-)
+from concertmaster.kube.profiles import NO_FURTHER, ProfileWriteResult
 
-log = logging.getLogger("concertmaster.discovery")
-
-_CONCURRENCY = 4  # profiles created at a time
+_CONCURRENCY = 4  # profiles written at a time
+_SECONDS = 30.0  # of them in a cycle
 
 
-def create(
-    client: KubeClient, discovered: Sequence[DesiredProfile]
-) -> Iterator[tuple[DesiredProfile, ProfileWriteResult | None]]:
-    """Create profiles, several at a time; None for those in a namespace that refused another one, or did not say. The first
-    of each namespace is created before the others, because one refusal is enough."""
-    closed: set[str] = set()
-    first = {desired.namespace: desired for desired in reversed(discovered)}
-    rest = [desired for desired in discovered if desired is not first[desired.namespace]]
-
-    def made(desired: DesiredProfile) -> tuple[DesiredProfile, ProfileWriteResult | None]:
-        if desired.namespace in closed:
-            return desired, None
-        result = create_profile(
-            client, discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
-        )
-        if result.outcome in NO_FURTHER:
-            closed.add(desired.namespace)
-        return desired, result
-
-    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery") as pool:
-        yield from pool.map(made, first.values())
-        yield from pool.map(made, rest)
+class _InNamespace(Protocol):
+    @property
+    def namespace(self) -> str: ...
 
 
-def each(
-    entries: Iterable[Entry], write: Callable[[Entry], ProfileWriteResult], beat: Callable[[], None]
-) -> list[Entry]:
-    """Write profiles that discovery made, with a ``beat`` before each; those that were written, or are gone. Where the
-    operator may not, or gets no answer, it asks once for each namespace and cycle."""
-    closed: set[str] = set()
-    written: list[Entry] = []
-    for entry in entries:
-        if entry.namespace in closed:
-            continue
-        beat()
-        result = write(entry)
-        if result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
-            written.append(entry)
-            continue
-        log.warning("%s", result.message)
-        if result.outcome in NO_FURTHER:
-            closed.add(entry.namespace)
-    return written
+_T = TypeVar("_T", bound=_InNamespace)
+
+
+class ProfileWrites:
+    """The writes of one cycle, which begins with it. ``left``: whether the next one has to go on."""
+
+    def __init__(self, clock: Callable[[], float], heartbeat: Callable[[], None]) -> None:
+        """``clock``: seconds."""
+        self._clock = clock
+        self._beat = heartbeat
+        self._until = clock() + _SECONDS
+        self.left = False
+
+    def each(
+        self, items: Sequence[_T], write: Callable[[_T], ProfileWriteResult]
+    ) -> Iterator[tuple[_T, ProfileWriteResult | None]]:
+        """Write profiles; None for those that are left, and those in a namespace that refused another one, or did not say.
+        The first of each namespace is written before the others, because one refusal is enough."""
+        closed: set[str] = set()
+        first = {item.namespace: item for item in reversed(items)}
+        rest = [item for item in items if item is not first[item.namespace]]
+
+        def one(item: _T) -> tuple[_T, ProfileWriteResult | None]:
+            if item.namespace in closed:
+                return item, None
+            if self._clock() >= self._until:
+                self.left = True
+                return item, None
+            result = write(item)
+            if result.outcome in NO_FURTHER:
+                closed.add(item.namespace)
+            return item, result
+
+        with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery") as pool:
+            for batch in (list(first.values()), rest):
+                for written in pool.map(one, batch):
+                    self._beat()
+                    yield written
