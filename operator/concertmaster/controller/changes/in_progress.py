@@ -37,6 +37,7 @@ class InProgress:
         self._rollback = rollback
         self._verifier = verifier
         self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are requested later in this cycle
+        self._unknown: set[str] = set()  # changes, by uid, that were orphaned because the journal does not hold them
 
     def follow(
         self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool, *, early: bool = False
@@ -65,6 +66,8 @@ class InProgress:
             case Step.SETTLE_AND_ORPHAN:
                 return self.orphan(change, Reason.POLICY_GONE, decision.reason, now)
             case Step.ORPHAN:
+                if decision.because is Reason.NOT_IN_JOURNAL and self._of_another_operator(change):
+                    return None
                 state = context.target_state(change, self._writer.target)
                 return self.orphan(change, decision.because, decision.reason, now, state)
             case Step.CONTINUE_ROLL_BACK:
@@ -74,6 +77,18 @@ class InProgress:
             case Step.VERIFY:
                 return self._verify(context, change, observed.out_of_bounds, early)
         return None  # the next cycle reads again
+
+    def _of_another_operator(self, change: WorkflowChangeView) -> bool:
+        """Whether a change that the journal does not hold was resumed since this process orphaned it. Both would go on
+        contradicting each other in its status."""
+        if change.state.orphaned or change.uid not in self._unknown:
+            self._unknown.add(change.uid)
+            return False
+        self._writer.problems.append(
+            f"{change.ref} is managed by another operator, whose journal holds it: give each release namespaces of its own,"
+            " or uninstall one"
+        )
+        return True
 
     def without_profile(self, change: WorkflowChangeView, invalid: str | None, now: float) -> WorkflowChangeView | None:
         """Leave a change that is not finished as it is, as its profile does not exist, or (``invalid``: why) cannot be
