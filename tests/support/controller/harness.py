@@ -15,6 +15,7 @@ from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
     AnalysisRequest,
+    Analyzer,
     CollectionRequest,
     Heartbeat,
     LongTermFigures,
@@ -264,14 +265,16 @@ class Bed:
         namespaces: Sequence[str] = (),
         patient: bool = True,
         client: MemoryClient | None = None,
+        history: FakeHistory | None = None,
         seconds_per_write: float = 0.0,
     ) -> None:
-        """``client``: the cluster of an earlier process. ``seconds_per_write``: what a status counts as."""
+        """``client`` and ``history``: those of an earlier process. ``seconds_per_write``: what a status counts as."""
         self.client = client or MemoryClient()
         self.registry = Registry()
         self.sources = FakeSources({"default": report()})
-        self.history = FakeHistory()
+        self.history = history or FakeHistory()
         self.analyzer = FakeAnalyzer()
+        self.analyze: Analyzer = lambda case: self.analyzer(case)
         self.live = FakeLive()
         self.archive = FakeArchive()
         self.health = Health(stall_after=3600.0)
@@ -284,7 +287,7 @@ class Bed:
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
         self.outputs = Outputs(self.history)
-        assessor = Assessor(self.sources, self.history, self.analyzer, self.outputs, shares)
+        assessor = Assessor(self.sources, self.history, lambda case: self.analyze(case), self.outputs, shares)
         stages = Stages(
             Watchdog(self.client, self.registry, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),
@@ -303,7 +306,7 @@ class Bed:
                 self.registry,
                 self.telemetry,
                 self.health,
-                written=assessor.memory.published,
+                written=assessor.last.published,
                 transitions=status_events,
             ),
             PolicyStatuses(access, self.health),

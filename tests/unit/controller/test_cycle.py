@@ -11,7 +11,7 @@ from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
 from concertmaster.controller.profiles import assessor
-from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
+from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import KindsLost
@@ -1047,7 +1047,7 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
 
     bed.cycle._changes = Changes()  # type: ignore[assignment]
     analyze = bed.analyzer
-    bed.cycle._assessor._analyzer = lambda case: (order.append("analyze"), analyze(case))[1]
+    bed.analyze = lambda case: (order.append("analyze"), analyze(case))[1]
     bed.run()
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
 

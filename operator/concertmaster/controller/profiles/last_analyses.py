@@ -122,7 +122,7 @@ class _Row(msgspec.Struct):
 _DECODER = msgspec.msgpack.Decoder(_Row)
 
 
-class Memory:
+class LastAnalyses:
     """The last analysis of each profile, by its uid."""
 
     def __init__(self, history: History, fleet: FleetIndex, outputs: Outputs) -> None:

@@ -14,7 +14,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.controller.profiles.fleet_index import FleetIndex
-from concertmaster.controller.profiles.last_analyses import AnalysisRecord, Memory
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
@@ -70,7 +70,7 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     with pytest.raises(HistoryReadOnly):
         keeper.store.write_journal("change/2", "{}", 1.0)
     outputs = Outputs(keeper, details := Details())
-    memory = Memory(keeper, FleetIndex(), outputs)
+    memory = LastAnalyses(keeper, FleetIndex(), outputs)
     entry = Entry(ObjectRef(PROFILES, KEY.namespace, "etl", "u-1"), 1, "1", 0.0, {}, "{}")
     details.put(KEY.namespace, "etl", "u-1", b"{}", KEY)
     said = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "")

@@ -25,7 +25,6 @@ class Saying(FakeAnalyzer):
 
 def connected(bed: Bed) -> Bed:
     bed.analyzer = Saying(more={"recommendations": [{"id": "right-size"}]})
-    bed.cycle._assessor._analyzer = bed.analyzer
     return bed
 
 
@@ -105,9 +104,7 @@ def test_another_policy_is_followed_while_the_past_is_read(bed: Bed) -> None:
 
 def test_a_restart_goes_on_where_the_last_process_was(bed: Bed) -> None:
     bed.run()
-    after = connected(Bed(client=bed.client))
-    after.history = bed.history
-    after.cycle._assessor._history = after.cycle._assessor.memory._history = bed.history
+    after = connected(Bed(client=bed.client, history=bed.history))
     after.sources.reports["default"] = reading()
     after.now = bed.now + INTERVAL
     after.run()

@@ -50,7 +50,6 @@ def bed() -> Bed:
     """Three CronJobs; ``busy`` makes the peak, ``etl`` waits."""
     made = Bed()
     made.analyzer = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
-    made.cycle._assessor._analyzer = made.analyzer
     for name in ("etl", "busy", "calm"):
         made.cronjob(name)
         made.profile(name, name)
@@ -104,7 +103,6 @@ def test_a_restart_does_not_take_back_what_rests_on_the_others(bed: Bed) -> None
     fresh = Bed()
     fresh.client.objects.update(bed.client.objects)
     fresh.analyzer = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
-    fresh.cycle._assessor._analyzer = fresh.analyzer
     fresh.history.runs_of = bed.history.runs_of
     fresh.run()
     assert fresh.status(name="etl") == before

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
+from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
 from concertmaster.controller.profiles.last_analyses import LARGE
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
@@ -127,9 +127,7 @@ def test_runs_beside_a_late_one_do_not_wait(bed: Bed) -> None:
 def test_runs_that_were_too_few_count_after_a_restart(bed: Bed) -> None:
     for _ in range(DUE - 2):
         more(bed)
-    after = Bed()
-    after.client.objects, after.history = bed.client.objects, bed.history
-    assessor = after.cycle._assessor
-    assessor._history = assessor.memory._history = after.cycle._history = bed.history
+    after = Bed(history=bed.history)
+    after.client.objects = bed.client.objects
     after.now = bed.now
     assert [more(after) for _ in range(2)] == [0, 1]

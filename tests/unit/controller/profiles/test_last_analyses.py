@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -47,10 +48,9 @@ class Telling(FakeAnalyzer):
         return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
 
 
-def bed() -> Bed:
-    made = Bed()
+def bed(**earlier: Any) -> Bed:
+    made = Bed(**earlier)
     made.analyzer = Telling()
-    made.cycle._assessor._analyzer = made.analyzer
     return made
 
 
@@ -68,11 +68,8 @@ def before() -> Bed:
 
 def restarted(before: Bed) -> Bed:
     """The next process on the same cluster and history."""
-    fresh = bed()
+    fresh = bed(history=before.history)
     fresh.client.objects = before.client.objects
-    fresh.history = before.history
-    assessor = fresh.cycle._assessor
-    assessor._history = assessor.memory._history = fresh.cycle._history = before.history
     fresh.now = before.now
     return fresh
 

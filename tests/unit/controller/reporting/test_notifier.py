@@ -127,7 +127,7 @@ def test_a_regression_and_a_missed_objective_are_reported_once_they_are_in_the_s
         missed = ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "duration p95 is 2h, target 1h")
         return replace(found, document={**found.document, "recommendations": slower}, objectives=missed)
 
-    harness.bed.cycle._assessor._analyzer = worse
+    harness.bed.analyze = worse
     harness.bed.history.runs_of["etl"] += [ended(-n) for n in (2, 3, 4)]
     harness.bed.sources.changed.add(KEY)
     harness.bed.run(seconds=4 * 3600.0)

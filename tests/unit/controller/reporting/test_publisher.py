@@ -42,7 +42,7 @@ def test_the_next_batch_is_analysed_while_the_last_one_is_written(monkeypatch: p
         return type(bed.analyzer).__call__(bed.analyzer, case)
 
     monkeypatch.setattr(bed.writer, "write", write)
-    monkeypatch.setattr(bed.cycle._assessor, "_analyzer", analyze)
+    bed.analyze = analyze
     bed.run()
     assert [n for n in seen if n > 1] == [50, 50, 20]
     assert all(bed.status(name=f"w{k:03}")["advice"] for k in range(120))

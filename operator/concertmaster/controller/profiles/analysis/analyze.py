@@ -10,8 +10,8 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import AnalysisRequest, Candidate, LongTermFigures, ProfileAnalysis
+from concertmaster.controller.profiles.analysis.long_term import long_term_figures
 from concertmaster.controller.profiles.fleet_index import compares_workflows
-from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification.verify import scheduled

@@ -1,0 +1,106 @@
+"""How an analysis is run: read the runs, call the analyzer, keep what it said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import AnalysisRequest, Analyzer, History, Sources
+from concertmaster.controller.malloc import collect_afterwards
+from concertmaster.controller.profiles.analysis.long_term import with_days
+from concertmaster.controller.profiles.fleet_index import FleetIndex
+from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses, packed
+from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.status_update import ProfileOutcome
+from concertmaster.core.damping import LAGS, split_at
+from concertmaster.core.units import HOUR
+from concertmaster.history import RunsEvidence, left_out
+
+REANALYZE_AFTER = 6 * HOUR  # seconds: runs leave the window even when none arrive
+
+
+class AnalysisRunner:
+    """Runs analyses; ``last`` keeps what each said, ``fleet`` and ``outputs`` what others need of it."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        history: History,
+        analyzer: Analyzer,
+        last: LastAnalyses,
+        fleet: FleetIndex,
+        outputs: Outputs,
+    ) -> None:
+        self._sources = sources
+        self._history = history
+        self._analyzer = analyzer
+        self._last = last
+        self._fleet = fleet
+        self._outputs = outputs
+
+    @collect_afterwards()
+    def run(
+        self,
+        subject: Subject,
+        request: AnalysisRequest,
+        inputs: str,
+        evidence: RunsEvidence,
+        revision: int,
+        known: ProfileOutcome,
+    ) -> ProfileOutcome:
+        """A fresh analysis of the ``request``, whose runs are read here. ``inputs``, ``evidence`` and ``revision``: what it
+        rests on. Returns what is ``known`` with an empty history and a source that is down."""
+        analysis, uid, key = request.policy.analysis, subject.entry.uid, request.definition.key
+        since = request.now - analysis.window_seconds
+        past, figures = self._history.runs_with_figures(
+            request.definition, analysis.max_runs, since - max(LAGS), request.as_of
+        )
+        older, runs = split_at(past, since)
+        available, problem = known.metrics.status is True, ""
+        if not runs and not available:
+            return known
+        if request.policy.extra_metrics and available:
+            runs, problem = self._sources.extras(
+                subject.source,
+                request.definition,
+                request.policy.extra_metrics,
+                runs,
+                now=request.now,
+                window=analysis.window_seconds,
+            )
+        before = self._last.get(uid)
+        said = before.record.query_problem if before is not None else None
+        declared = known.query_problem if known.query_problem != said else ""
+        gaps = request.environment.gaps
+        gaps = replace(gaps, notes=(*gaps.notes, *left_out(evidence.runs, runs)))
+        request = replace(
+            request,
+            runs=runs,
+            older=older,
+            figures=figures,
+            environment=replace(request.environment, gaps=gaps),
+        )
+        result = self._analyzer(with_days(request, self._history))
+        self._outputs.keep(subject, result)
+        if result.member is not None:
+            self._fleet.learn(result.member, waits=result.waits)
+        record = AnalysisRecord(
+            inputs,
+            evidence,
+            result.ready,
+            result.objectives,
+            at=request.now,
+            lasts=REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts),
+            applicable=packed(result.candidates),
+            query_problem=problem,
+            edition=self._fleet.edition_for(key),
+            provisional=request.provisional,
+        )
+        self._last.put(uid, record, key, revision)
+        return replace(
+            known,
+            ready=result.ready,
+            objectives=result.objectives,
+            document=result.document,
+            query_problem=declared or problem,
+        )
