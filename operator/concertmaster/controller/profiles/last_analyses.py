@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from concertmaster import __version__
 from concertmaster.api.conditions import ConditionUpdate
+from concertmaster.controller.code_digest import code_digest
 from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
@@ -106,7 +106,7 @@ class LastAnalysis:
 class _Row(msgspec.Struct):
     """What the history keeps of one analysis."""
 
-    version: str
+    version: str  # of the code, see ``code_digest``
     body: str
     record: AnalysisRecord
     detail: bytes | None
@@ -153,7 +153,7 @@ class LastAnalyses:
         if kept is None:
             return
         row = _DECODER.decode(kept.content)
-        if row.version != __version__ or row.body != entry.status.body:
+        if row.version != code_digest() or row.body != entry.status.body:
             return
         _ = row.record.candidates  # a damaged row is noticed here, where the analysis can still be made anew
         if row.runs is not None:
@@ -217,7 +217,7 @@ class LastAnalyses:
     def _row(self, entry: Entry, known: LastAnalysis) -> _Row:
         member, waits = self._fleet.member(known.key)
         return _Row(
-            __version__,
+            code_digest(),
             known.body or "",
             known.record,
             self._outputs.details.packed(entry.namespace, entry.name),

@@ -152,8 +152,8 @@ def test_whatever_else_changed_is_analysed(before: Bed, change: Callable[[Bed], 
     assert after.status()["advice"] == ["3 runs"]
 
 
-def test_another_version_analyses_anew(before: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_analyses, "__version__", "99")
+def test_another_build_of_the_same_version_analyses_anew(before: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_analyses, "code_digest", lambda: "another")
     after = restarted(before)
     after.run(seconds=INTERVAL)
     assert len(after.analyzer.cases) == 1
