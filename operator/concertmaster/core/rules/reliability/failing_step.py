@@ -31,8 +31,8 @@ from concertmaster.core.model import (
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried_failures
-from concertmaster.core.rules.reliability.attempts import ELSEWHERE, collect, usual_reason
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
+from concertmaster.core.rules.reliability.retry.attempts import ELSEWHERE, collect, usual_reason
 from concertmaster.core.stats.rate_increase import increase
 from concertmaster.core.times import to_minute
 

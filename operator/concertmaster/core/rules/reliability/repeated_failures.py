@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.runs.executions import unseen_at
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
-from concertmaster.core.rules.reliability.retries import MAX_RETRIES, LikeRetry, like_retry
+from concertmaster.core.rules.reliability.retry.attempts import MIN_ATTEMPTS, Attempts, RetryOutcomes, goes_on
+from concertmaster.core.rules.reliability.retry.limit import MAX_RETRIES, LikeRetry, like_retry
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import DAY
 

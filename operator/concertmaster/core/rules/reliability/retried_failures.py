@@ -9,7 +9,8 @@ from concertmaster.core.analysis.failures import classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Category, Finding, Outcome, StepExecution
 from concertmaster.core.rules.base import Evidence, gain_sentence
-from concertmaster.core.rules.reliability.attempts import (
+from concertmaster.core.rules.reliability.repeated_failures import rise
+from concertmaster.core.rules.reliability.retry.attempts import (
     ELSEWHERE,
     MIN_ATTEMPTS,
     Attempts,
@@ -17,7 +18,6 @@ from concertmaster.core.rules.reliability.attempts import (
     goes_on,
     usual_reason,
 )
-from concertmaster.core.rules.reliability.repeated_failures import rise
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.times import to_minute
 

@@ -8,8 +8,7 @@ Limits are raised only where further attempts are known, or can be expected, to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
@@ -23,20 +22,19 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share
-from concertmaster.core.rules.reliability.attempts import PASSING, Attempts, collect, episodes, lost_by
 from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
-from concertmaster.core.rules.reliability.retries import RetryLimit, like_retry, rescued_runs, retry_limit
+from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempts, collect, lost_by
+from concertmaster.core.rules.reliability.retry.goals import Goal, goals, limit_for
+from concertmaster.core.rules.reliability.retry.limit import RetryLimit, rescued_runs
 from concertmaster.core.rules.reliability.run_limit import ends_runs
 from concertmaster.core.rules.resources.sizing_units import shared
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.stats.exact import is_over
-from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.units import HOUR
 
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
 _ENDED_SIGNIFICANCE = 0.01  # probability of no failure in as many of the newest runs, if failures continued
-_SIGNIFICANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
 def _passing(own: Attempts) -> bool:
@@ -48,15 +46,7 @@ def _why(classes: Counter[FailureClass]) -> str:
     return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
 
 
-@dataclass(frozen=True, slots=True)
-class _Goal:
-    """``executions``: share of the step's executions that must succeed; ``why``: what requires it."""
-
-    executions: float
-    why: str
-
-
-def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit, goal: _Goal, now: int) -> Finding:
+def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit, goal: Goal, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
     around = spec.outer_retries or 0 if spec is not None else 0
@@ -218,30 +208,6 @@ def _saving(evidence: Evidence, step: str, own: Attempts, failed: int) -> Interv
     return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
 
 
-def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> Iterator[_Goal]:
-    """What the limit must reach, strictest first: fewer failed runs a month than are material, then the objective. Failed
-    runs matter beside a met objective too (5% of hourly runs are 36 a month), but only where they are too frequent and too
-    far apart to be the few, or the one outage, that any workflow has."""
-    given = evidence.settings.number("targetPercent", 0.0)
-    least = given / 100 or evidence.analysis.policy.objectives.min_success
-    rate = evidence.analysis.cost.runs_per_month
-    few = evidence.analysis.options.materiality.failed_runs
-    goals = [(least, f"{text.percent(least)} of runs to succeed")]
-    if not given and rate is not None and 0 < few < rate * (1 - least):
-        runs = len(own.runs)
-        failures = episodes(own.failed)
-        if failures and beta_cdf(few / rate, failures, runs - failures + 1.0) <= _SIGNIFICANCE:
-            goals.insert(0, (1 - few / rate, f"failed runs to be immaterial (at most {few:g} a month)"))
-    for share, why in goals:
-        yield _Goal(_target(share, attempts, own), why)
-
-
-def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> float:
-    """Success each execution must reach, so that all failing steps together reach ``success`` per run."""
-    failing = sum(a.lasting > 0 for a in attempts.values())
-    return float(success ** (1.0 / max(1.0, own.width * failing)))
-
-
 def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
     """Whether a retry can be expected to help, if none was seen to: not where most runs are lost to what is likely to fail
     again. Failures of unknown reason may be ones of memory or of a time limit; such a limit may be too tight for all
@@ -252,22 +218,13 @@ def _may_help(evidence: Evidence, step: str, own: Attempts) -> bool:
     return own.helped > 0 or 2 * own.lost_to(lasting) <= own.lost
 
 
-def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:
-    """The strictest goal that is missed and that some limit reaches, with that limit."""
-    for goal in goals:
-        recommended = retry_limit(own.chains, goal.executions, like_retry(own.runs))
-        reached = recommended.success_now is not None and recommended.success_now >= goal.executions
-        if recommended.limit is not None and not reached:
-            return goal, recommended
-    return None
-
-
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per step that fails."""
     analysis = evidence.analysis
     if not analysis.enough or not evidence.rows.failing:
         return
     attempts = collect(evidence.rows.undisturbed, evidence.rows.failing)
+    target = evidence.settings.number("targetPercent", 0.0) / 100
     lost = lost_by(evidence.rows.undisturbed, attempts)
     for name, own in attempts.items():
         spec = analysis.definition.graph.step(name)
@@ -284,7 +241,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue  # also if no run fails with the step
         if spec.outer_retries is None or (not own.retried.tried and not covers(evidence, spec)):
             continue  # more of them would never come
-        enough, most = _enough(_goals(evidence, lost, own), own), (now + 1) * (spec.outer_retries + 1) - 1
+        most = (now + 1) * (spec.outer_retries + 1) - 1
+        enough = limit_for(goals(evidence, lost.values(), own, target), own)
         if enough is not None and (enough[1].limit or 0) > most and _may_help(evidence, name, own):
             goal, recommended = enough
             yield _more(evidence, name, own, recommended, goal, now)

@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.model import Level, Outcome, Recommendation
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.reliability.attempts import collect
+from concertmaster.core.rules.reliability.retry.attempts import collect
 from concertmaster.core.rules.reliability.retry_policy import evaluate
 from concertmaster.engines.labels.definition import TRAITS
 from tests.support.builders import DAY, MI, container

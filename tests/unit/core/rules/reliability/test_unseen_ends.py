@@ -12,8 +12,8 @@ from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.intervals import failed_share, share_interval
-from concertmaster.core.rules.reliability.attempts import episodes
 from concertmaster.core.rules.reliability.repeated_failures import rise
+from concertmaster.core.rules.reliability.retry.attempts import episodes
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 

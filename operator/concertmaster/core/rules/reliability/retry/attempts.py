@@ -13,7 +13,7 @@ from concertmaster.core.analysis.failures import FailureClass, classify, reasons
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retries import AttemptChain, RunItems
+from concertmaster.core.rules.reliability.retry.limit import AttemptChain, RunItems
 
 MIN_ATTEMPTS = 4
 """Runs with failures before these are called frequent."""

@@ -1,0 +1,1 @@
+"""How often steps failed and were tried again, and how many retries they need."""
