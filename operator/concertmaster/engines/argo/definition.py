@@ -12,8 +12,8 @@ from typing import Any
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.schedule import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER, read_locks, workflow_defaults
-from concertmaster.engines.argo.expand import Expansion
-from concertmaster.engines.argo.templates import Templates, resources_patched
+from concertmaster.engines.argo.expansion.expand import Expansion
+from concertmaster.engines.argo.expansion.templates import Templates, resources_patched
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import (

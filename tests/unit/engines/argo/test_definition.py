@@ -11,7 +11,7 @@ from concertmaster.core.model import GroupLimit, StepSpec, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.engines.argo.engine import patches_pods
-from concertmaster.engines.argo.items import item_name
+from concertmaster.engines.argo.expansion.items import item_name
 from concertmaster.engines.argo.traits import sets_resources
 from concertmaster.engines.common.manifest import Unreadable
 from tests.support.counting import all_calls

@@ -8,52 +8,33 @@ do not change it, so that the executions of all runs share it. The path also tel
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from concertmaster.core.fast_init import fast_init, fast_replace
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.engines.argo.config_maps import read_locks
-from concertmaster.engines.argo.items import FanOut, fan_out, widened
-from concertmaster.engines.argo.references import DataFlow, Siblings
-from concertmaster.engines.argo.tasks import Task
-from concertmaster.engines.argo.templates import LeafTemplate, ResolvedTemplate, Templates, declared, read_leaf
-from concertmaster.engines.common.bounds import MAX_EDGES, MAX_LOCKS, MAX_STEPS
+from concertmaster.engines.argo.expansion.budget import Budget
+from concertmaster.engines.argo.expansion.call_place import CallPlace, retried_within
+from concertmaster.engines.argo.expansion.items import FanOut, widened
+from concertmaster.engines.argo.expansion.references import DataFlow, Siblings
+from concertmaster.engines.argo.expansion.tasks import Task
+from concertmaster.engines.argo.expansion.templates import (
+    LeafTemplate,
+    ResolvedTemplate,
+    Templates,
+    declared,
+    read_leaf,
+)
+from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
-MAX_CALLS = 10_000
-MAX_PASSED = 10 * MAX_EDGES  # ends that tasks hand on to those behind them, also through templates without steps
 MAX_DEPTH = 40
-MAX_NAMES = 4_000_000  # total characters of the item names of all fan-outs
-_BEYOND = (
-    f"the graph has more than {MAX_STEPS:,} steps, {MAX_EDGES:,} edges or {MAX_CALLS:,} calls of templates: "
-    "the rest is left out; split the workflow"
-)
 _EDGES = ("dependencies", "depends")
 
 Waits = dict[str, bool]
 """Dependencies of a step; the value is True if the edge may transfer data."""
 Ends = tuple[str, ...]
 """The steps that dependents wait for."""
-
-
-@fast_init
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Position in the flattened graph at which a template is expanded, and what it inherits from its callers."""
-
-    key: tuple[str, ...] = ()
-    path: tuple[NameSegment, ...] = ()
-    stack: tuple[tuple[str, str], ...] = ()
-    fan_out: bool = False
-    width: int | None = 1
-    conditional: bool = False
-    memoized: bool = False
-    on_exit: bool = False
-    tolerated: str | None = None  # name of the innermost task around it whose failure does not fail its caller
-    locks: tuple[str, ...] = ()
-    limit: int | None = None  # parallelism of the enclosing template, if it limits this fan-out
-    outer_retries: int | None = 0  # of the enclosing templates, as in StepSpec
-    task: Task | None = None  # the task that calls the template to expand
 
 
 class Expansion:
@@ -71,23 +52,20 @@ class Expansion:
         self._leaves: dict[tuple[int, str | None], tuple[ResolvedTemplate, LeafTemplate]] = {}  # by body (id) and place
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
         self._fan_outs: dict[Task, FanOut | None] = {}
-        self._edge_count = 0
-        self._passed = 0
-        self._names = 0
-        self._calls = 0
+        self._budget = Budget(self.problems)
 
     def root(self, called: ResolvedTemplate) -> Ends:
         """Expand the entrypoint; returns the steps it ends with."""
         attempts = self.templates.retries(called.body) is not None
-        place = _Place(path=(NameSegment("", (), attempts),))
+        place = CallPlace(path=(NameSegment("", (), attempts),))
         return self._call(called, place, {}, called.name)
 
-    def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: _Place | None = None,
+    def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: CallPlace | None = None,
                 conditional: bool = False) -> Ends:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
         name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
         attempts = self.templates.retries(called.body) is not None
-        base = place or _Place()
+        base = place or CallPlace()
         above = base.path[:-1]
         for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
@@ -97,14 +75,14 @@ class Expansion:
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, where)
 
-    def _call(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str) -> Ends:
+    def _call(self, called: ResolvedTemplate, place: CallPlace, waits: Waits, where: str) -> Ends:
         """Expand ``called`` at ``place`` after the steps in ``waits``; returns the steps that its dependents wait
         for."""
         kind = called.kind
         frame = (called.scope, called.name)
         if kind not in ("dag", "steps"):
             return self._leaf(called, place, waits, where)
-        if self._too_much():
+        if self._budget.called():
             return tuple(waits)
         if called.name and frame in place.stack:
             loop = " > ".join([*(n for _, n in place.stack[place.stack.index(frame) :]), called.name])
@@ -119,7 +97,7 @@ class Expansion:
             memoized=place.memoized or called.body.get("memoize") is not None,
             locks=self._held(place, called, where),
             limit=None,
-            outer_retries=_within(place.outer_retries, self.templates.retry_limit(called.body, where)),
+            outer_retries=retried_within(place.outer_retries, self.templates.retry_limit(called.body, where)),
         )
         siblings = self._handed.siblings(called, where)
         first = len(self.steps)
@@ -127,15 +105,14 @@ class Expansion:
         self._limit(called, siblings.tasks, inner, first, where)
         return exits
 
-    def _compose(self, siblings: Siblings, place: _Place, waits: Waits, where: str) -> Ends:
+    def _compose(self, siblings: Siblings, place: CallPlace, waits: Waits, where: str) -> Ends:
         """Expand the tasks of one template in order and connect them."""
         called, tasks = siblings.called, siblings.tasks
         ends: dict[str, Ends] = {}
         awaited: set[str] = set()
         inside = fast_replace(place, limit=whole(called.body.get("parallelism"), f"{where} parallelism", self.problems))
         for task in tasks:
-            if self._full:
-                self.problems.add(_BEYOND)
+            if self._budget.spent():
                 break
             before = siblings.before(task)
             awaited |= set(before)
@@ -143,7 +120,7 @@ class Expansion:
             for name, data in before.items():
                 for end in ends.get(name, ()):
                     behind[end] = behind.get(end, False) or data
-                self._passed += len(ends.get(name, ()))
+                self._budget.passed += len(ends.get(name, ()))
             ends[task.name] = self._task(task, siblings.callees[task.name], inside, behind, called.scope)
         last = {t.group for t in tasks if t.group is not None}
         if last:  # a steps template ends with its last group
@@ -152,19 +129,7 @@ class Expansion:
             open_ends = [t.name for t in tasks if t.name not in awaited]
         return tuple(dict.fromkeys(e for name in open_ends for e in ends.get(name, ()))) if tasks else tuple(waits)
 
-    @property
-    def _full(self) -> bool:
-        counts = ((self._edge_count, MAX_EDGES), (self._passed, MAX_PASSED), (self._calls, MAX_CALLS))
-        return len(self.steps) >= MAX_STEPS or any(count > most for count, most in counts)
-
-    def _too_much(self) -> bool:
-        """Count one more call of a template, whatever comes of it: whether there were too many."""
-        self._calls += 1
-        if self._full:
-            self.problems.add(_BEYOND)
-        return self._full
-
-    def _held(self, place: _Place, called: ResolvedTemplate, where: str) -> tuple[str, ...]:
+    def _held(self, place: CallPlace, called: ResolvedTemplate, where: str) -> tuple[str, ...]:
         """The locks of a template and of those around it."""
         key = id(called.written)
         if key not in self._locks:
@@ -172,7 +137,7 @@ class Expansion:
         own = self._locks[key][1]
         return tuple(dict.fromkeys((*place.locks, *own)))[:MAX_LOCKS] if own else place.locks
 
-    def _task(self, task: Task, callee: ResolvedTemplate | None, place: _Place, behind: Waits, scope: str) -> Ends:
+    def _task(self, task: Task, callee: ResolvedTemplate | None, place: CallPlace, behind: Waits, scope: str) -> Ends:
         """Expand one task with its fan-out, exit handler and hooks."""
         spread = self._spread(task)
         retried = callee is not None and self.templates.retries(callee.body) is not None
@@ -199,23 +164,18 @@ class Expansion:
         return (*ends, *self._hooks(task, here, ends, scope))
 
     def _spread(self, task: Task) -> FanOut | None:
-        """The fan-out of a task; beyond MAX_NAMES its item names count as unknown."""
+        """The fan-out of a task."""
         if task not in self._fan_outs:
-            named = self._names <= MAX_NAMES
-            spread = fan_out(task.raw, task.where, self.parameters, self.problems, named=named)
-            self._names += spread.size if spread is not None else 0
-            if spread is not None and spread.items and self._names > MAX_NAMES:
-                spread = replace(spread, items=None)
-            self._fan_outs[task] = spread
+            self._fan_outs[task] = self._budget.names_of(task, self.parameters)
         return self._fan_outs[task]
 
-    def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
+    def _hooks(self, task: Task, here: CallPlace, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
         if task.raw.get("onExit"):  # it comes before a hook "exit", as in the workflow's own spec
             hooks["exit"] = {"template": task.raw["onExit"]}
         out: list[str] = []
         for name, raw in hooks.items():
-            if self._too_much():
+            if self._budget.called():
                 break
             holder = mapping(raw, f"{task.where}.hooks.{name}", self.problems)
             called = self.templates.called(holder, scope, f"{task.where}.hooks.{name}", None)
@@ -226,9 +186,9 @@ class Expansion:
             out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
         return out
 
-    def _leaf(self, called: ResolvedTemplate, place: _Place, waits: Waits, where: str, known: bool = True) -> Ends:
+    def _leaf(self, called: ResolvedTemplate, place: CallPlace, waits: Waits, where: str, known: bool = True) -> Ends:
         """Add the step of a template without further steps; ``known``: whether the template was found."""
-        if self._too_much():
+        if self._budget.called():
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"
         if name in self.steps:
@@ -239,7 +199,8 @@ class Expansion:
             self.notes.setdefault(
                 f"Step {name} runs template {called.name} of {called.scope}: change its resources there."
             )
-        self._edge_count += len(waits)
+        self._budget.steps += 1
+        self._budget.edges += len(waits)
         ordering_only = tuple(w for w, data in waits.items() if not data)
         self.steps[name] = StepSpec(
             name=name,
@@ -278,7 +239,7 @@ class Expansion:
             self._leaves[key] = called, read_leaf(called, self.templates, where)
         return self._leaves[key][1]
 
-    def _limit(self, called: ResolvedTemplate, tasks: Sequence[Task], place: _Place, first: int, where: str) -> None:
+    def _limit(self, called: ResolvedTemplate, tasks: Sequence[Task], place: CallPlace, first: int, where: str) -> None:
         limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
         if limit is None or limit <= 0:
             return
@@ -292,8 +253,3 @@ class Expansion:
         own = called.at is not None and called.written.get("parallelism") is not None
         at = f"{called.at}/parallelism" if own else None  # a limit of templateDefaults applies to other templates too
         self.limits.append(GroupLimit(tuple(names), limit, at, called.name or None))
-
-
-def _within(outer: int | None, inner: int | None) -> int | None:
-    """How often something is retried within what is retried itself: every attempt of it may use up all retries."""
-    return None if outer is None or inner is None else (outer + 1) * (max(0, inner) + 1) - 1

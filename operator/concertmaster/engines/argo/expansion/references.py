@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
-from concertmaster.engines.argo.tasks import Task, read_tasks
-from concertmaster.engines.argo.templates import ResolvedTemplate, Templates
+from concertmaster.engines.argo.expansion.tasks import Task, read_tasks
+from concertmaster.engines.argo.expansion.templates import ResolvedTemplate, Templates
 
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(

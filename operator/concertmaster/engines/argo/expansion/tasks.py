@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.engines.argo.templates import ResolvedTemplate
+from concertmaster.engines.argo.expansion.templates import ResolvedTemplate
 from concertmaster.engines.common.bounds import MAX_NAME, MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
 from concertmaster.engines.common.ordering import in_order

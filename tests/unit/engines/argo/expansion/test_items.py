@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.engines.argo.items import FanOut, fan_out
+from concertmaster.engines.argo.expansion.items import FanOut, fan_out
 from concertmaster.engines.common.manifest import Problems
 
 

@@ -1,0 +1,1 @@
+"""Templates of Argo, and the flat graph of steps that they expand into."""
