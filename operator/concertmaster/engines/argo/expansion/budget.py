@@ -3,11 +3,11 @@ pass on ends and fan out in products."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.engines.argo.expansion.items import FanOut, fan_out
 from concertmaster.engines.argo.expansion.tasks import Task
+from concertmaster.engines.argo.expansion.values import KnownValues
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
 from concertmaster.engines.common.manifest import Problems
 
@@ -44,9 +44,9 @@ class Budget:
             self.problems.add(_BEYOND)
         return beyond
 
-    def names_of(self, task: Task, parameters: Mapping[str, str]) -> FanOut | None:
+    def names_of(self, task: Task, values: KnownValues) -> FanOut | None:
         """The fan-out of a task, None without one; beyond ``MAX_NAMES`` its item names count as unknown."""
-        spread = fan_out(task.raw, task.where, parameters, self.problems, named=self.names <= MAX_NAMES)
+        spread = fan_out(task.raw, task.where, values, self.problems, named=self.names <= MAX_NAMES)
         self.names += spread.size if spread is not None else 0
         if spread is not None and spread.items and self.names > MAX_NAMES:
             return replace(spread, items=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import NameSegment
 from concertmaster.engines.argo.expansion.tasks import Task
+from concertmaster.engines.argo.expansion.values import NO_VALUES, KnownValues
 
 
 @fast_init
@@ -27,6 +28,8 @@ class CallPlace:
     limit: int | None = None  # parallelism of the enclosing template, if it limits this fan-out
     outer_retries: int | None = 0  # of the enclosing templates, as in StepSpec
     task: Task | None = None  # the task that calls the template to expand
+    arguments: object = None  # what it is called with
+    values: KnownValues = NO_VALUES  # of the parameters where it is called; inside a template, those there
 
 
 def retried_within(outer: int | None, inner: int | None) -> int | None:

@@ -7,6 +7,7 @@ do not change it, so that the executions of all runs share it. The path also tel
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.engines.argo.config_maps import read_locks
 from concertmaster.engines.argo.expansion.budget import Budget
 from concertmaster.engines.argo.expansion.call_place import CallPlace, retried_within
-from concertmaster.engines.argo.expansion.items import FanOut, widened
+from concertmaster.engines.argo.expansion.items import FAN_OUTS, FanOut, widened
 from concertmaster.engines.argo.expansion.references import DataFlow, Siblings
 from concertmaster.engines.argo.expansion.tasks import Task
 from concertmaster.engines.argo.expansion.templates import (
@@ -25,6 +26,7 @@ from concertmaster.engines.argo.expansion.templates import (
     declared,
     read_leaf,
 )
+from concertmaster.engines.argo.expansion.values import KnownValues, of_workflow, references_in
 from concertmaster.engines.common.bounds import MAX_LOCKS
 from concertmaster.engines.common.manifest import flag, mapping, text, whole
 
@@ -43,7 +45,7 @@ class Expansion:
     def __init__(self, templates: Templates, parameters: Mapping[str, str]) -> None:
         self.templates = templates
         self.problems = templates.problems
-        self.parameters = parameters
+        self._of_workflow = CallPlace(arguments=templates.spec.get("arguments"), values=of_workflow(parameters))
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}
@@ -51,28 +53,30 @@ class Expansion:
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
         self._leaves: dict[tuple[int, str | None], tuple[ResolvedTemplate, LeafTemplate]] = {}  # by body (id) and place
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
-        self._fan_outs: dict[Task, FanOut | None] = {}
+        self._fan_outs: dict[tuple[Task, tuple[str | None, ...]], FanOut | None] = {}
+        self._references: dict[Task, tuple[str, ...]] = {}  # of fan-outs to values
         self._budget = Budget(self.problems)
 
     def root(self, called: ResolvedTemplate) -> Ends:
         """Expand the entrypoint; returns the steps it ends with."""
         attempts = self.templates.retries(called.body) is not None
-        place = CallPlace(path=(NameSegment("", (), attempts),))
+        place = fast_replace(self._of_workflow, path=(NameSegment("", (), attempts),))
         return self._call(called, place, {}, called.name)
 
     def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: CallPlace | None = None,
-                conditional: bool = False) -> Ends:  # fmt: skip
+                conditional: bool = False, arguments: object = None) -> Ends:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
         name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
         attempts = self.templates.retries(called.body) is not None
-        base = place or CallPlace()
+        base = place or self._of_workflow
         above = base.path[:-1]
         for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
         where = ".".join((*base.key, name))
         here = fast_replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        tolerated=None if place is None and name == "onExit" else where,
-                       conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
+                       conditional=base.conditional or conditional, limit=None, task=None,
+                       arguments=arguments if arguments is not None else base.arguments)  # fmt: skip
         return self._call(called, here, waits, where)
 
     def _call(self, called: ResolvedTemplate, place: CallPlace, waits: Waits, where: str) -> Ends:
@@ -98,6 +102,7 @@ class Expansion:
             locks=self._held(place, called, where),
             limit=None,
             outer_retries=retried_within(place.outer_retries, self.templates.retry_limit(called.body, where)),
+            values=place.values.passed(called, place.arguments, where, self.problems, of_run=not place.stack),
         )
         siblings = self._handed.siblings(called, where)
         first = len(self.steps)
@@ -139,7 +144,7 @@ class Expansion:
 
     def _task(self, task: Task, callee: ResolvedTemplate | None, place: CallPlace, behind: Waits, scope: str) -> Ends:
         """Expand one task with its fan-out, exit handler and hooks."""
-        spread = self._spread(task)
+        spread = self._spread(task, place.values)
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
         items = () if spread is None else spread.items
@@ -154,6 +159,7 @@ class Expansion:
             tolerated=".".join((*place.key, task.name)) if goes_on else place.tolerated,
             limit=place.limit if spread is not None else None,
             task=task,
+            arguments=task.raw.get("arguments"),
         )
         if callee is None:
             name = text(task.raw.get("template"), "", self.problems) or ""
@@ -163,11 +169,15 @@ class Expansion:
             ends = self._call(callee, here, behind, task.where)
         return (*ends, *self._hooks(task, here, ends, scope))
 
-    def _spread(self, task: Task) -> FanOut | None:
-        """The fan-out of a task."""
-        if task not in self._fan_outs:
-            self._fan_outs[task] = self._budget.names_of(task, self.parameters)
-        return self._fan_outs[task]
+    def _spread(self, task: Task, values: KnownValues) -> FanOut | None:
+        """The fan-out of a task, which is the same with the same values of what it refers to."""
+        if task not in self._references:
+            fields = json.dumps([task.raw.get(field) for field in FAN_OUTS], default=str)
+            self._references[task] = tuple(references_in(fields))
+        key = task, tuple(values.known.get(reference) for reference in self._references[task])
+        if key not in self._fan_outs:
+            self._fan_outs[key] = self._budget.names_of(task, values)
+        return self._fan_outs[key]
 
     def _hooks(self, task: Task, here: CallPlace, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
@@ -183,7 +193,8 @@ class Expansion:
                 continue
             label, node = ("onExit", ".onExit") if name == "exit" else (f"hooks.{name}", f".hooks.{name}")
             waits = dict.fromkeys(ends, True)  # a handler always depends on its task: never an unnecessary edge
-            out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
+            given, conditional = holder.get("arguments"), bool(holder.get("expression"))
+            out += self.handler(called, label, node, waits, here, conditional=conditional, arguments=given)
         return out
 
     def _leaf(self, called: ResolvedTemplate, place: CallPlace, waits: Waits, where: str, known: bool = True) -> Ends:

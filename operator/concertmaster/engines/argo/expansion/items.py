@@ -16,14 +16,13 @@ from json.decoder import py_scanstring  # type: ignore[attr-defined]
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import Any
 
+from concertmaster.engines.argo.expansion.values import MAX_TEXT, KnownValues
 from concertmaster.engines.common.bounds import possible_width
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
-# Characters of a task's items, and that defaults of parameters may add; beyond, they are not put in.
-MAX_TEXT = 1_000_000
+FAN_OUTS = ("withItems", "withParam", "withSequence")
 MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out counts as one with unknown names
 
-_PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
 _TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # expressions that Argo may substitute; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
 _HTML = (("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&"))  # Argo undoes these escapes, as Go's encoder adds them
@@ -77,38 +76,31 @@ class FanOut:
 
 
 def fan_out(
-    task: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems, *, named: bool = True
+    task: Mapping[str, Any], where: str, values: KnownValues, problems: Problems, *, named: bool = True
 ) -> FanOut | None:
-    """The fan-out of ``task``; None if it runs once. ``parameters`` are defaults of ``workflow.parameters``. If
+    """The fan-out of ``task``; None if it runs once. ``values`` are those of parameters as far as they are known. If
     ``named`` is False, no names are computed, because other tasks used up the limit."""
     if task.get("withItems") is not None:
         items = sequence(task["withItems"], f"{where}.withItems", problems)
         if items:
-            return _listed(items, parameters) if named else FanOut(None, len(items))
+            return _listed(items, values) if named else FanOut(None, len(items))
     if task.get("withParam") not in (None, ""):
         if not named:
             return FanOut(None, None)
-        return _param(text(task["withParam"], f"{where}.withParam", problems) or "", where, parameters, problems)
+        return _param(text(task["withParam"], f"{where}.withParam", problems) or "", where, values, problems)
     if task.get("withSequence") is not None:
         spec = mapping(task["withSequence"], f"{where}.withSequence", problems)
-        return _sequence(spec, where, parameters, problems, named)
+        return _sequence(spec, where, values, problems, named)
     return None
 
 
-def substitute(value: str, parameters: Mapping[str, str]) -> str:
-    """``value`` with every ``{{workflow.parameters.x}}`` replaced by its default, if it has one."""
-    if "{{" not in value or sum(len(parameters.get(n, "")) for n in _PARAMETER.findall(value)) > MAX_TEXT:
-        return value
-    return _PARAMETER.sub(lambda m: parameters.get(m.group(1), m.group(0)), value)
-
-
-def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
+def _listed(items: Any, values: KnownValues) -> FanOut:
     if len(items) > MAX_ITEMS:
         return FanOut(None, len(items))
     names: list[str] = []
     size = 0
     for i, item in enumerate(items):
-        name = item_name(i, _substituted(item, parameters))
+        name = item_name(i, _substituted(item, values))
         size += len(name)
         if size > MAX_TEXT or _tagged(name):
             return FanOut(None, len(items), size=size)
@@ -116,8 +108,8 @@ def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
     return FanOut(tuple(names), len(items), size)
 
 
-def _param(value: str, where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut:
-    filled = substitute(value, parameters)
+def _param(value: str, where: str, values: KnownValues, problems: Problems) -> FanOut:
+    filled = values.put_in(value)
     if "{{" in filled:
         return FanOut(None, None)
     try:
@@ -127,21 +119,19 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
     if not isinstance(items, list):
         problems.add(f"{where}.withParam is {shown(value)}, which is no JSON list")
         return FanOut(None, None)
-    assumed = filled != value  # a default of the workflow, which a run may override
+    assumed = values.assumes(value)
     if assumed and not items:  # a run that has nodes was started with others
         return FanOut(None, None)
     names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
     return FanOut(names, None if assumed else len(items), len(filled))
 
 
-def _sequence(
-    spec: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems, named: bool
-) -> FanOut:
+def _sequence(spec: Mapping[str, Any], where: str, values: KnownValues, problems: Problems, named: bool) -> FanOut:
     written = {k: text(spec.get(k), f"{where}.withSequence.{k}", problems) for k in ("count", "start", "end", "format")}
-    filled = {k: substitute(v, parameters) for k, v in written.items() if v is not None}
+    filled = {k: values.put_in(v) for k, v in written.items() if v is not None}
     if any("{{" in v for k, v in filled.items() if k != "format"):
         return FanOut(None, None)
-    assumed = any(filled[k] != written[k] for k in filled)
+    assumed = any(values.assumes(v) for v in written.values() if v is not None)
     try:
         start = int(filled.get("start", "0"))
         if "end" in filled:
@@ -206,13 +196,13 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _substituted(item: object, parameters: Mapping[str, str]) -> object:
+def _substituted(item: object, values: KnownValues) -> object:
     if isinstance(item, str):
-        return substitute(item, parameters)
+        return values.put_in(item)
     if isinstance(item, Mapping):
-        return {k: _substituted(v, parameters) for k, v in item.items()}
+        return {k: _substituted(v, values) for k, v in item.items()}
     if isinstance(item, list | tuple):
-        return [_substituted(v, parameters) for v in item]
+        return [_substituted(v, values) for v in item]
     return item
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.engines.argo.expansion.items import FanOut, fan_out
+from concertmaster.engines.argo.expansion.values import NO_VALUES
 from concertmaster.engines.common.manifest import Problems
 
 
 def named(text: str) -> tuple[str, ...] | None:
     problems = Problems()
-    found = fan_out({"withParam": text}, "task", {}, problems)
+    found = fan_out({"withParam": text}, "task", NO_VALUES, problems)
     assert isinstance(found, FanOut)
     assert not problems.all()
     return found.items
@@ -36,7 +37,7 @@ def test_escapes_of_a_json_text_stay_in_the_names(text: str, names: tuple[str, .
 def test_a_text_that_is_nested_too_deep_to_be_read_has_no_names() -> None:
     for sign in ("", r"\u00e9"):
         problems = Problems()
-        found = fan_out({"withParam": "[" * 40_000 + f'"{sign}"' + "]" * 40_000}, "task", {}, problems)
+        found = fan_out({"withParam": "[" * 40_000 + f'"{sign}"' + "]" * 40_000}, "task", NO_VALUES, problems)
         assert found == FanOut(None, None)
         assert problems.all()
     assert named("[" * 200 + r'"\u00e9"' + "]" * 200) == ("0:[" + "[" * 198 + r'"\u00e9"' + "]" * 198 + "]",)

@@ -1,0 +1,80 @@
+"""Values of parameters that are known before a run: defaults of the workflow, and what tasks pass on to the templates they
+call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.engines.argo.expansion.templates import ResolvedTemplate
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
+
+# Characters that values may add to a text; beyond, they are not put in.
+MAX_TEXT = 1_000_000
+_MAX_PASSED = 2_000  # characters of a value that is passed on: it may be to thousands of calls
+_PARAMETER = re.compile(r"\{\{\s*((?:workflow|inputs)\.parameters\.[\w.-]+)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownValues:
+    """``known``: values by reference (``workflow.parameters.x``, ``inputs.parameters.x``); ``assumed``: the references of
+    those that a run may override."""
+
+    known: Mapping[str, str]
+    assumed: frozenset[str] = frozenset()
+
+    def put_in(self, value: str) -> str:
+        """``value`` with every reference replaced by its value, if it has one."""
+        if "{{" not in value or sum(len(self.known.get(r, "")) for r in references_in(value)) > MAX_TEXT:
+            return value
+        return _PARAMETER.sub(lambda m: self.known.get(m.group(1), m.group(0)), value)
+
+    def assumes(self, value: str) -> bool:
+        """Whether what ``value`` becomes may be another in a run."""
+        return "{{" in value and not self.assumed.isdisjoint(references_in(value))
+
+    def passed(
+        self, called: ResolvedTemplate, arguments: object, where: str, problems: Problems, *, of_run: bool = False
+    ) -> KnownValues:
+        """The values inside a template that is called with these ``arguments``. ``of_run``: they are those of the workflow
+        itself, which a run may override. One without a name is written where it is called, and reads the inputs there."""
+        rows = _parameters(called.body.get("inputs"), f"{where} inputs", problems)
+        if not rows and (not called.name or not any(r.startswith("inputs.") for r in self.known)):
+            return self
+        given = _parameters(arguments, f"{where} arguments", problems)
+        known = {r: v for r, v in self.known.items() if not called.name or r.startswith("workflow.")}
+        assumed = set(self.assumed.intersection(known))
+        for name, row in rows.items():
+            own = given.get(name, row)
+            value = own.get("value", own.get("default"))
+            written = text(value, f"{where} {name}", problems) if not isinstance(value, dict | list) else None
+            filled = self.put_in(written) if written is not None else "{{"
+            if "{{" in filled or len(filled) > _MAX_PASSED:
+                continue
+            reference = f"inputs.parameters.{name}"
+            known[reference] = filled
+            if (of_run and name in given) or self.assumes(written or ""):
+                assumed.add(reference)
+        return KnownValues(known, frozenset(assumed))
+
+
+NO_VALUES = KnownValues({})
+
+
+def of_workflow(parameters: Mapping[str, str]) -> KnownValues:
+    """The default values of a workflow's parameters."""
+    known = {f"workflow.parameters.{name}": value for name, value in parameters.items()}
+    return KnownValues(known, frozenset(known))
+
+
+def references_in(value: str) -> list[str]:
+    """The parameters that ``value`` refers to."""
+    return _PARAMETER.findall(value)
+
+
+def _parameters(holder: object, where: str, problems: Problems) -> dict[str, Mapping[str, Any]]:
+    listed = sequence(mapping(holder, where, problems).get("parameters"), f"{where}.parameters", problems)
+    rows = [mapping(raw, f"{where}.parameters[]", problems) for raw in listed]
+    return {str(row["name"]): row for row in rows if row.get("name")}
