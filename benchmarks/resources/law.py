@@ -65,15 +65,17 @@ class Memory:
 @dataclass(frozen=True, slots=True)
 class Cpu:
     """``phases``: share of the time without any limit, and the cores used in it; the cores vary by ``spread`` from run to
-    run."""
+    run. Runs but a share of ``in_runs`` are like the last phase all the time."""
 
     phases: tuple[tuple[float, float], ...] = ((1.0, 0.4),)
     spread: float = 0.05
+    in_runs: float = 1.0
 
     @property
     def mean(self) -> float:
         """Cores on average without any limit."""
-        return sum(share * cores for share, cores in self.phases)
+        busy = sum(share * cores for share, cores in self.phases)
+        return self.in_runs * busy + (1.0 - self.in_runs) * self.phases[-1][1]
 
 
 @dataclass(frozen=True, slots=True)

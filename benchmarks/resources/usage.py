@@ -101,8 +101,11 @@ def _cpu(run: RunState, step: Step, container: Container, events: Rng) -> tuple[
     if container.role is not Role.INIT:
         limit = min(limit, step.limits.get(CPU, math.inf))
         request = (step.requests or {}).get(CPU, request)
+    phases = container.cpu.phases
+    if container.cpu.in_runs < 1.0 and float(events.random()) >= container.cpu.in_runs:
+        phases = ((1.0, phases[-1][1]),)
     total = throttled = waited = work = highest = 0.0
-    for part, cores in container.cpu.phases:
+    for part, cores in phases:
         cores *= pace
         shared = max(_STARVED, request + idle)
         got = min(cores, limit, shared)

@@ -142,6 +142,19 @@ def busy_nodes_fixed(rng: Rng, name: str) -> Plant:
     return healthy(replace(now, before=(Step("load"), small), changed=float(rng.uniform(3, 9))))
 
 
+def seldom_busy(rng: Rng, name: str) -> Plant:
+    """A step that is idle in most of six to 60 runs, and uses a multiple of that for a part of the others, requests many
+    times what it usually needs; nodes have nothing beyond requests. That it waits for something may be said too."""
+    cores, request = between(rng, 0.03, 0.3), float(rng.choice([1, 2, 4, 8]))
+    part, often = float(rng.uniform(0.02, 0.5)), float(rng.choice([0.05, 0.1, 0.2, 0.5]))
+    busy = Cpu(((part, between(rng, 0.5, request)), (1.0 - part, cores)), spread=0.2, in_runs=often)
+    own = Container(cpu=busy, requests={CPU: request, MEMORY: 420 * MI})
+    steps = (Step("load"), Step("work", (own,), seconds=between(rng, 300, 3000)))
+    now = replace(flow(rng, name, steps, least=6, most=60), idle=(0.0, 0.0))
+    made = excess(now, "work", "main", {CPU: round(1.2 * busy.mean, 3)}, note=f"busy in {often:.0%}")
+    return replace(made, also=("io-bound",))
+
+
 def bursts_on_busy_nodes(rng: Rng, name: str) -> Plant:
     """A step uses four cores for a fifth of the time and little for the rest, and requests six; nodes have little beyond
     requests. What it needs lies between its mean and its bursts."""
@@ -164,5 +177,5 @@ def throttled_phases(rng: Rng, name: str) -> Plant:
 KINDS: tuple[Kind, ...] = (
     heavy_tail, two_modes, sundays, growing, with_the_input, long_steps, few_runs, missing_samples, guaranteed_cpu_bursts,
     guaranteed_spiky, guaranteed_short_peak, short_pods, busy_nodes, busy_nodes_fixed, bursts_on_busy_nodes,
-    throttled_phases,
+    seldom_busy, throttled_phases,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concertmaster.core.sizing.by_input import InputModel, levels
-from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, CpuUse, cpu_request, cpu_requests
+from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, CpuUse, cpu_request, cpu_requests, unseen_slowdown
 from concertmaster.core.sizing.expected_peaks import RISING_DAYS, largest_ahead
 from concertmaster.core.sizing.memory import MemorySize, MemoryUse, memory_request, memory_requests
 from concertmaster.core.sizing.memory_options import MemoryOptions
@@ -29,4 +29,5 @@ __all__ = [
     "plain_memory",
     "round_cpu",
     "round_memory",
+    "unseen_slowdown",
 ]

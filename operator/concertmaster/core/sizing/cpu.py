@@ -133,6 +133,19 @@ def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> l
     return [found[at] for at in range(len(uses))]
 
 
+def unseen_slowdown(used: Sequence[float], request: float, current: float) -> float:
+    """Expected longer run time (share) on a full node, by runs that need more than all those seen, when the ``current``
+    request becomes ``request``. ``used``: mean cores of each run seen, at most ``request``.
+
+    Of exchangeable runs one in n + 1 exceeds all n seen, whatever the law. How far, idle runs do not say: it is taken as
+    Pareto's law of index one from the largest on, up to the current request, which is what a full node leaves today.
+    """
+    largest = min(max(used), request)
+    if not 0.0 < request < current:
+        return 0.0
+    return largest / request * math.log(current / request) / (len(used) + 1.0)
+
+
 def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
     """Mean cores and durations of usable executions; None when their numbers differ."""
     used = np.asarray(use.mean_cores, dtype=np.float64).ravel()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from concertmaster.core.sizing import CpuOptions, cpu_request
+from concertmaster.core.sizing import CpuOptions, cpu_request, unseen_slowdown
 
 
 def cores(n: int = 60, mean: float = 2.0, spread: float = 0.2, seed: int = 1) -> np.ndarray:
@@ -101,3 +101,16 @@ def test_idle_steps_get_the_floor() -> None:
 
 def test_unknown_throttling_is_unknown() -> None:
     assert cpu_request(cores(), None, [math.nan] * 60, TIME).throttled_share is None
+
+
+def test_a_run_that_needs_more_than_all_seen_is_slowed_up_to_the_request_it_had() -> None:
+    """The largest of ten runs, exceeded by Pareto's law of index one: the mean of 100,000 draws."""
+    used, request, current = [0.2] * 9 + [0.5], 0.6, 8.0
+    needed = np.minimum(0.5 / np.random.default_rng(3).uniform(size=100_000), current)
+    slower = np.maximum(needed / request - 1.0, 0.0).mean() / 11
+    assert unseen_slowdown(used, request, current) == pytest.approx(slower, rel=0.02)
+
+
+def test_a_request_that_is_not_lowered_slows_nothing() -> None:
+    assert unseen_slowdown([0.5] * 10, 2.0, 2.0) == 0.0
+    assert unseen_slowdown([0.5] * 10, 2.0, 1.0) == 0.0

@@ -30,12 +30,12 @@ class RowSaving:
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: None when
-    nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
-    the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
-    nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
-    it, and ``limit_by`` why. ``avoided``: share of the runs (0 to 1) that no longer fail. ``release``: since which the runs
-    count, None where all do. ``earlier``: the peak where it is of a run that is not among these. ``grows``: whether peaks
-    grow."""
+    nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of the
+    step on a full node in runs like those seen, 0 to 1, and ``unseen``: what one that needs more adds. ``clear``: justifies
+    a change by itself. ``bound_by``: what limited the value, empty if nothing did; ``first``: what must be raised before it
+    is admitted. ``limit``: the limit that moves to another value with it, and ``limit_by`` why. ``avoided``: share of the
+    runs (0 to 1) that no longer fail. ``release``: since which the runs count, None where all do. ``earlier``: the peak
+    where it is of a run that is not among these. ``grows``: whether peaks grow."""
 
     unit: SizingUnit
     resource: str
@@ -48,6 +48,7 @@ class RequestRow:
     saving: RowSaving | None = None
     freed: float = 0.0
     slower: float = 0.0
+    unseen: float = 0.0
     clear: bool = True
     bound_by: str = ""
     first: str = ""

@@ -105,6 +105,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
             f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *_headroom(evidence, ordered),
+            *_unlike_seen(evidence, ordered),
             *(x for r in ordered if r.resource == "memory" for x in memory_outlook(evidence, r.unit, r.new, r.release)),
             *_released(ordered),
             *_bound(evidence, ordered),
@@ -224,10 +225,7 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     if reserved is None:
         covered = text.count(min(r.runs for r in sizes), "run")
         return f"requests cover the largest peak of all {covered}{first}{_left_to_people(sizes)}"
-    slower = max(r.slower for r in sizes)
-    effect = (
-        f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
-    )
+    effect = _longer(sizes)
     marks = [(r.title, most) for r in sizes if (most := _above_limit(r)) is not None]
     for title, most in marks:
         effect += (
@@ -239,6 +237,32 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
         until = " while growing peaks stay below it" if any(r.grows for r in sizes) else ""
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory{until}"
     return f"{reserved}; {effect}{first}{_left_to_people(sizes)}"
+
+
+def _longer(sizes: Sequence[RequestRow]) -> str:
+    """How much longer a step takes on a full node, with runs that need more than those seen."""
+    slower = max(r.slower + r.unseen for r in sizes)
+    return (
+        f"at most {text.percent(slower, 1)} longer on a full node"
+        if _is_visible(slower)
+        else "no impact on run duration"
+    )
+
+
+def _unlike_seen(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
+    """How much of the longer run time is of runs that need more CPU than any so far."""
+    for row in sizes:
+        if _is_visible(row.unseen):
+            seen = f"at most {text.percent(row.slower, 1)} longer" if _is_visible(row.slower) else "no longer"
+            yield (
+                f"CPU of {evidence.title(row.unit.step.step)} on a full node: {seen} in runs like the {row.runs} seen, and"
+                f" {text.percent(row.unseen, 1)} by one run in {row.runs + 1} that needs more than any so far"
+            )
+
+
+def _is_visible(share: float) -> bool:
+    """Whether this share is printed as more than zero."""
+    return share >= 5e-4
 
 
 def _left_to_people(sizes: Sequence[RequestRow]) -> str:

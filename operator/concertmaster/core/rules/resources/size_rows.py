@@ -27,7 +27,14 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import cpu_sizes, kept_size, memory_by_day, size_guard, unseen
+from concertmaster.core.rules.resources.sizes import (
+    bursts_slowed,
+    cpu_sizes,
+    kept_size,
+    memory_by_day,
+    size_guard,
+    unseen,
+)
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
 from concertmaster.core.sizing import (
     MILLI,
@@ -40,6 +47,7 @@ from concertmaster.core.sizing import (
     largest_ahead,
     plain_memory,
     round_cpu,
+    unseen_slowdown,
 )
 from concertmaster.core.units import MIB
 
@@ -232,19 +240,11 @@ def _cpu(
         first=first,
         limit=lowered_limit,
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
-        slower=max(size.expected_slowdown_share or 0.0, _bursts(container, new)) if lowered else 0.0,
+        slower=max(size.expected_slowdown_share or 0.0, bursts_slowed(container, new)) if lowered else 0.0,
+        unseen=unseen_slowdown(means, new, current or 0.0),
         release=release,
         earlier=earlier,
     )
-
-
-def _bursts(container: ContainerUsage, request: float) -> float:
-    """How much longer (share) it takes at the most where a full node leaves it its ``request`` (cores): all that a run used
-    may have been used at the highest rate, mean over the runs."""
-    used = [
-        (r.mean_cores, r.peak_cores) for r in container.runs if r.mean_cores is not None and r.peak_cores is not None
-    ]
-    return sum(mean * (1.0 / request - 1.0 / peak) for mean, peak in used if peak > request) / max(1, len(used))
 
 
 def _held_back(container: ContainerUsage) -> bool:

@@ -47,6 +47,15 @@ def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     )
 
 
+def bursts_slowed(container: ContainerUsage, request: float) -> float:
+    """How much longer (share) it takes at the most where a full node leaves it its ``request`` (cores): all that a run used
+    may have been used at the highest rate, mean over the runs."""
+    used = [
+        (r.mean_cores, r.peak_cores) for r in container.runs if r.mean_cores is not None and r.peak_cores is not None
+    ]
+    return sum(mean * (1.0 / request - 1.0 / peak) for mean, peak in used if peak > request) / max(1, len(used))
+
+
 def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release: Release | None) -> Iterator[str]:
     """What a memory request (bytes) means for future inputs: requests by input size where memory depends on it, and how long
     the proposed one lasts where peaks grow: from run to run or, where the window has more than are analysed, from day to
