@@ -13,6 +13,7 @@ from concertmaster.core.analysis.runs import clocks
 from concertmaster.core.analysis.runs.coverage import Span, missed_seconds
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
+from concertmaster.core.analysis.runs.starts import starts_without_run
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.units import DAY, HOUR
@@ -41,6 +42,7 @@ def data_warnings(
         _unjudged(definition, runs),
         _unrequested(definition, runs, figures),
         _missed(definition, runs, blind),
+        _unstarted(definition, runs, blind),
     )
     return tuple(sentence for sentence in groups if sentence)
 
@@ -110,6 +112,17 @@ def _missed(definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Se
     return (
         f"the metrics source or the operator was down, or there were no pods, for {text.window(seconds)}: runs of that"
         " time are missing, and monthly figures leave it out; keep Prometheus, kube-state-metrics and the operator up"
+    )
+
+
+def _unstarted(definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Sequence[Span]) -> str:
+    """Scheduled starts of which no run was seen, all along. Whether there was one, nobody knows who has metrics only."""
+    lacking, due = starts_without_run(definition, runs, blind)
+    if not lacking:
+        return ""
+    return (
+        f"{lacking} of {due} scheduled starts have no run, although none was in progress then: monthly figures and gains"
+        " count only runs that were seen; check that kube-state-metrics exposes the pods of every run"
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.replay import prepare
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from tests.support.builders import DAY, NOW, definition, run, step
 
 CHAIN = definition(step("extract"), step("load", ["extract"]))
@@ -63,6 +63,33 @@ def test_an_outage_whose_runs_are_missing() -> None:
         said([r for r in hourly if not 3 <= (NOW - (r.start or 0.0)) / 3600 <= 7], (NOW - 7 * 3600, NOW - 3 * 3600))
         == ()
     )
+
+
+def test_scheduled_starts_whose_runs_are_never_seen() -> None:
+    """A third of the runs, all along. Not where the rest waits for a run in progress, nor of days without any, nor where the
+    schedule was another one before, nor beside runs that no schedule starts."""
+    hourly = replace(CHAIN, schedule="0 * * * *")
+    newest = NOW - NOW % 3600.0
+    every = [
+        replace(RUN, run=f"r{k}", start=newest - k * 3600.0 + 2.0, end=newest - k * 3600.0 + 92.0)
+        for k in range(24 * 14)
+    ]
+
+    def said(runs: list[RunRecord], of: WorkflowDefinition = hourly, *blind: tuple[float, float]) -> tuple[str, ...]:
+        return data_warnings(of, runs, NOW, RunFigures(), blind=blind)
+
+    seen = [r for k, r in enumerate(every) if k % 7 in (0, 3)]
+    (found,) = said(seen)
+    assert found.startswith("237 of 333 scheduled starts have no run")
+    assert "monthly figures and gains count only runs that were seen" in found
+    assert said(every) == ()
+    assert said(seen, replace(hourly, suspended=True)) == said(seen, CHAIN) == ()
+    long = [replace(r, end=(r.start or 0.0) + 3.5 * 3600.0) for r in every[::4]]
+    assert said(long) == ()
+    assert said(every[:200] + every[200::4]) == ()  # it was started every four hours before
+    assert said(every[:100] + every[240:]) == ()  # or suspended meanwhile
+    by_hand = [replace(r, start=(r.start or 0.0) + 900.0, end=(r.end or 0.0) + 900.0) for r in seen]
+    assert said(by_hand) == ()
 
 
 def test_no_outage_where_no_run_was_due() -> None:

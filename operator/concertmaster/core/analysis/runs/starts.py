@@ -7,7 +7,7 @@ progress has another cause (suspended schedule, controller outage) and is not co
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
-from concertmaster.core.schedule import due, least_interval
+from concertmaster.core.schedule import due, least_interval, readable
 from concertmaster.core.units import DAY
 
 MAX_STARTS = 3000  # scheduled starts that are examined
@@ -24,6 +24,8 @@ _SECOND = 1.0  # s: clock tolerance between controllers
 _HANDOVER = 5.0  # s: a run that begins this shortly before the end of another counts as its successor
 _MAX_START_DELAY = 30.0  # s: a controller creates the pods of a run within this time
 _YEAR = 366 * DAY
+_PARTS = 3  # of the time, each of which lacks runs where that lasts
+_MIN_LACKING, _MIN_LACKING_SHARE = 5, 0.2  # scheduled starts without a run, and their share in each part
 _MAX_REPLACE_GAP = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 
@@ -200,6 +202,40 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         replaced=_replaced(spans, moments, gaps[0]),
         interval=gaps[len(gaps) // 2],
     )
+
+
+def starts_without_run(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Sequence[tuple[float, float]] = ()
+) -> tuple[int, int]:
+    """How many scheduled starts between the first and the last run have none although no run was in progress then, and of
+    how many; (0, 0) unless that is a lasting state. A schedule that was another one, or suspended, lacks them in a part of
+    that time only. ``blind``: spans (unix seconds) in which nothing was seen; starts of that time do not count."""
+    spans = spans_of(runs)
+    if definition.suspended or not readable(definition) or not _are_few(definition, spans):
+        return 0, 0
+    if not by_schedule(definition, runs):
+        return 0, 0
+    moments = [m for m in _moments(definition, spans) if not any(low <= m <= high for low, high in blind)]
+    begun = sorted(s.begin for s in spans)
+    lacking = []
+    for moment, following in pairwise(moments):
+        had = bisect_left(begun, moment - _SECOND) < bisect_left(begun, following - _SECOND)
+        lacking.append(not had and not any(s.begin < moment < s.end for s in spans))
+    part = len(lacking) // _PARTS
+    shares = [sum(lacking[at * part : (at + 1) * part]) for at in range(_PARTS)]
+    if sum(lacking) < _MIN_LACKING or min(shares) < _MIN_LACKING_SHARE * part:
+        return 0, 0
+    return sum(lacking), len(moments)
+
+
+def _are_few(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> bool:
+    """Whether there are fewer runs than starts at the interval of the next two: a cheap check."""
+    if definition.schedule is None or len(spans) < 2:
+        return False
+    last = spans[-1].begin
+    near = due(definition, last, last + _YEAR, most=2)
+    seconds = last - spans[0].begin
+    return len(near) == 2 and len(spans) * (near[1] - near[0]) < (1.0 - _MIN_LACKING_SHARE) * seconds
 
 
 def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[float, ...]:
