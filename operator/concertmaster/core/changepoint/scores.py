@@ -48,8 +48,8 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     at_once = max(1, MAX_BATCH // (n * min(n, REFERENCE_POINTS)))
     k, scale = _places(n, minimum)
     splits: list[tuple[int, float]] = []
-    # Large arrays come fresh from the system, page by page, which takes longer than filling them: all chunks share three.
-    scratch = np.empty((3, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
+    # Large arrays come fresh from the system, page by page, which takes longer than filling them: all chunks share two.
+    scratch = np.empty((2, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
     for first in range(0, rows, at_once):
         part = slice(first, first + at_once)
         scores = _standardised(values[part], ranked[part], scratch)
@@ -95,7 +95,7 @@ def independent_places(n: int, minimum: int) -> float:
 
 def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     """Scores of shape (rows, number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary).
-    ``scratch``: three arrays of at least (rows, n, points) to work in."""
+    ``scratch``: two arrays of at least (rows, n, points) to work in."""
     ordered = np.sort(values, axis=1)
     far = np.sort(np.abs(values - _middle(ordered)), axis=1)
     sigma, spread = MAD_TO_SIGMA * _middle(far), deviations(values)[1]
@@ -104,12 +104,12 @@ def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
     n = values.shape[1]
     if n > REFERENCE_POINTS:
         ordered = ordered.take(_reference_points(n), axis=1)
-    apart, kernel, product = scratch[:, : len(values)]
+    apart, kernel = scratch[:, : len(values)]
     np.subtract(values[:, :, None], ordered[:, None, :], out=apart)
     apart /= sigma[:, :, None]
     scores = np.empty((len(values), 1 + HALVINGS, n))
     scores[:, 0] = ranked
-    _density_scores(apart, kernel, product, scores[:, 1:])
+    _density_scores(apart, kernel, scores[:, 1:])
     bounded, spread = deviations(unit(scores).clip(-BOUND, BOUND))
     bounded /= np.maximum(spread, MIN_SPREAD)
     return bounded
@@ -144,16 +144,16 @@ def unit(scores: Floats) -> Floats:
     return centred
 
 
-def _density_scores(apart: Floats, kernel: Floats, product: Floats, scores: Floats) -> None:
+def _density_scores(apart: Floats, kernel: Floats, scores: Floats) -> None:
     """Minus the derivative of log Gaussian kernel densities, into ``scores`` (rows, HALVINGS, n). ``apart`` (rows, n,
-    points) in widest bandwidths. ``kernel`` and ``product``: arrays of that shape to work in."""
-    np.multiply(apart, -0.5, out=product)
-    product *= apart
-    np.exp(product, out=kernel)
+    points) in widest bandwidths. ``kernel``: an array of that shape to work in."""
+    ones = np.ones(apart.shape[-1])
+    np.square(apart, out=kernel)
+    kernel *= -0.5
+    np.exp(kernel, out=kernel)
     for halving in range(HALVINGS):
         if halving:  # the same Gaussian at half the bandwidth
             for _ in range(2):
                 np.square(kernel, out=kernel)
-        weight = np.maximum(np.add.reduce(kernel, axis=-1), 1e-300)
-        np.multiply(apart, kernel, out=product)
-        np.divide(np.add.reduce(product, axis=-1), weight, out=scores[:, halving])
+        weight = np.maximum(np.vecdot(kernel, ones), 1e-300)  # in half of the time of a sum along the last axis
+        np.divide(np.vecdot(apart, kernel), weight, out=scores[:, halving])

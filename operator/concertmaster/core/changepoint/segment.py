@@ -29,6 +29,7 @@ DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
 TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
 INSIGNIFICANT_P = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
 MAX_VALUES = 2000  # longer series are analysed by medians of blocks
+CLEAR = 5.0  # standard errors with which a split of so many values, and of fewer, is significant by the ranks alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def splits(
         return _long_series(values, minimum, significance, most)
     dependence = serial_dependence(values) if seen is None else seen.dependence
     drifting = dependence > DRIFT
-    bar = math.sqrt((1.0 + dependence) / (1.0 - dependence))
+    bar = _bar(dependence)
     breaks: list[Split] = []
     todo = [(0, n)]
     while todo:
@@ -88,6 +89,11 @@ def splits(
                 todo += pairwise(ends)
     breaks.sort(key=lambda split: split.index)
     return breaks if drifting else _placed(values, breaks, minimum)
+
+
+def _bar(dependence: float) -> float:
+    """The factor by which a change must be more significant than among independent values."""
+    return math.sqrt((1.0 + dependence) / (1.0 - dependence))
 
 
 def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
@@ -149,18 +155,23 @@ def _most_with(holds: Callable[[float], bool], n: int) -> float:
 
 class FirstTests(NamedTuple):
     """First tests of a series: serial dependence of its values, its best split (index and z; see ``best_split``), and its
-    best stretch."""
+    best stretch (None where it is not needed: beside a clear split, and in a drifting series)."""
 
     dependence: float
     split: tuple[int, float]
-    arc: Arc
+    arc: Arc | None
 
 
 def first_tests(values: Floats) -> list[FirstTests]:
     """``FirstTests`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
-    best = best_splits(values, ranked, MIN_SEGMENT)
-    return list(map(FirstTests, _dependences(ranked), best, best_arcs(ranked, MIN_SEGMENT)))
+    best, dependences = best_splits(values, ranked, MIN_SEGMENT), _dependences(ranked)
+    rows = list(zip(dependences, best, strict=True))
+    unclear = [
+        row for row, (dependence, (_, z)) in enumerate(rows) if dependence <= DRIFT and z <= CLEAR * _bar(dependence)
+    ]
+    arcs = dict(zip(unclear, best_arcs(ranked[unclear], MIN_SEGMENT), strict=True))
+    return [FirstTests(dependence, split, arcs.get(row)) for row, (dependence, split) in enumerate(rows)]
 
 
 def serial_dependence(values: Floats) -> float:

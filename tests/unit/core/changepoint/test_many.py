@@ -21,8 +21,11 @@ from concertmaster.core.changepoint.scores import (
     split_p_value,
 )
 from concertmaster.core.changepoint.segment import (
+    CLEAR,
     INSIGNIFICANT_P,
     MIN_SEGMENT,
+    SIGNIFICANCE,
+    TWO_VIEWS,
     _insignificant_split,
     first_tests,
     serial_dependence,
@@ -119,6 +122,18 @@ def test_splits_of_many_are_those_of_the_plain_form(seed: int, n: int, rows: int
     assert [(look.dependence, look.split) for look in looks] == [
         (serial_dependence(row), split) for row, split in zip(values, found, strict=True)
     ]
+
+
+@pytest.mark.parametrize("n", [30, 97, 2000])
+def test_no_stretch_is_looked_for_beside_a_clear_split(n: int) -> None:
+    assert split_p_value(CLEAR, n, MIN_SEGMENT) ** TWO_VIEWS < SIGNIFICANCE
+    values = np.random.default_rng(5).normal(size=(3, n))
+    values[1, n // 2 :] += 20.0
+    values[2] = np.sin(0.4 * np.arange(n))
+    quiet, clear, drifting = first_tests(values)
+    assert quiet.arc is not None
+    assert clear.arc is None
+    assert drifting.arc is None
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 8, 30, 97, 200]), st.booleans())
