@@ -64,8 +64,8 @@ def sizing_units(
         declared = [m for m in members if m[0].spec is not None] or members
         first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
-        as_declared_first = sorted([c for _, c in members], key=lambda c: any(of == resource for _, of in c.overrides))
-        yield SizingUnit(first[0], _merged(as_declared_first) if others else first[1], others)
+        members.sort(key=lambda member: any(of == resource for _, of in member[1].overrides))  # as declared first
+        yield SizingUnit(first[0], _together(members) if others else first[1], others)
 
 
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
@@ -91,7 +91,14 @@ def shared(analysis: Analysis, spec: StepSpec) -> bool:
     return spec.pointer is not None and sum(s.pointer == spec.pointer for s in analysis.definition.graph.steps) > 1
 
 
-def _merged(rows: list[ContainerUsage]) -> ContainerUsage:
+def _together(members: Sequence[tuple[StepAnalysis, ContainerUsage]]) -> ContainerUsage:
+    """The container of several steps as one, worked out once for all rules that ask for it."""
+    containers = [container for _, container in members]
+    key = "together", *(step.step for step, _ in members)
+    return containers[0].remembered(key, lambda: _merged(containers))
+
+
+def _merged(rows: Sequence[ContainerUsage]) -> ContainerUsage:
     executions, ambiguous = sum(c.executions for c in rows), sum(c.ambiguous for c in rows)
     unsampled = sum(c.unsampled for c in rows)
     by_time: dict[float, list[RunUsage]] = {}

@@ -92,6 +92,21 @@ def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
     assert sometimes.likely == pytest.approx(always.likely * (100 + 1600 / 4) / (100 + 1600), rel=0.05)
 
 
+def test_what_the_steps_of_a_template_used_is_put_together_once_for_all_resources() -> None:
+    value = noise()
+    pods = {"small": 100.0, "large": 440.0}
+    found = scenario(
+        _twice(),
+        20,
+        lambda _: {n: Pod(value(60), containers=measured(memory_sampled_peak=mi * MI)) for n, mi in pods.items()},
+    )
+    analysis = analyze(found.definition, found.runs, now=NOW)
+    (of_cpu,), (of_memory,) = (list(sizing_units(analysis, resource)) for resource in ("cpu", "memory"))
+    assert of_cpu.container is of_memory.container
+    assert of_cpu.container.executions == 40
+    assert {run.memory_peak for run in of_cpu.container.runs} == {440.0 * MI}
+
+
 def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
     """Steps of different Tasks have the same JSON pointer."""
     requests = {"requests": {"cpu": "1", "memory": "1Gi"}}
