@@ -134,10 +134,10 @@ def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
     return len(body) + ROW
 
 
-def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: float) -> None:
-    """Extend the span of the current fingerprint to ``at``, or begin a new one."""
+def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, since: float, at: float) -> None:
+    """Extend the span of the current fingerprint to ``at``, or begin one at ``since``, unless another was seen later."""
     number = make_id(db, key)
-    query = "SELECT fingerprint, first_seen FROM fingerprints WHERE workflow = ? ORDER BY first_seen DESC LIMIT 1"
+    query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ? ORDER BY first_seen DESC LIMIT 1"
     last = db.execute(query, (number,)).fetchone()
     if last is not None and last[0] == fingerprint:
         change = "UPDATE fingerprints SET last_seen = ? WHERE workflow = ? AND first_seen = ? AND last_seen < ?"
@@ -146,7 +146,7 @@ def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: flo
         db.execute(
             "INSERT INTO fingerprints VALUES (?, ?, ?, ?) ON CONFLICT (workflow, first_seen) DO UPDATE "
             "SET fingerprint = excluded.fingerprint, last_seen = excluded.last_seen",
-            (number, fingerprint, at, at),
+            (number, fingerprint, since if last is None or since > last[2] else at, at),
         )
 
 

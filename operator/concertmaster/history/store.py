@@ -111,25 +111,28 @@ class Store(Analyses):
         if cut:
             self._engine.shrink()
 
-    def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
-        """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it."""
-        fresh: list[tuple[WorkflowKey, str, float]] = []
+    def note_definitions(
+        self, fingerprints: Mapping[WorkflowKey, str], at: float, written: Mapping[WorkflowKey, float] = {}
+    ) -> None:
+        """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it. It has
+        it since it was ``written`` (unix seconds) where that is known, unless another one was seen after that."""
+        fresh: list[tuple[WorkflowKey, str, float, float]] = []
         for key, fingerprint in fingerprints.items():
             known = self._noted.get(key)
             if known is not None and known[0] == fingerprint and 0.0 <= at - known[2] < _NOTED_EVERY:
                 self._noted[key] = (fingerprint, at, known[2])
                 continue
             if known is not None and known[0] != fingerprint and known[1] <= at:
-                fresh.append((key, known[0], known[1]))  # up to here the earlier one was in force
-            fresh.append((key, fingerprint, at))
+                fresh.append((key, known[0], known[1], known[1]))  # up to here the earlier one was in force
+            fresh.append((key, fingerprint, min(at, written.get(key, at)), at))
         if not fresh:
             return
         with self._transaction():
-            ahead = [key for key, _, _ in fresh if (known := self._noted.get(key)) is None or at < known[1]]
+            ahead = [key for key, *_ in fresh if (known := self._noted.get(key)) is None or at < known[1]]
             rows.end_fingerprints(self._db, ahead, at)
-            for key, fingerprint, seen in fresh:
-                rows.note_fingerprint(self._db, key, fingerprint, seen)
-        self._noted.update({key: (fingerprint, seen, seen) for key, fingerprint, seen in fresh})
+            for key, fingerprint, since, seen in fresh:
+                rows.note_fingerprint(self._db, key, fingerprint, since, seen)
+        self._noted.update({key: (fingerprint, seen, seen) for key, fingerprint, _, seen in fresh})
 
     def forget(self, key: WorkflowKey) -> int:
         """Delete the runs of a workflow; returns the number of pods deleted. Its daily rows stay their 400 days: they

@@ -58,12 +58,13 @@ class WriteResult:
     undecided: bool = False
 
 
-def last_write(managed: Any) -> tuple[str, float]:
-    """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
+def last_write(managed: Any, part: str | None = "f:spec") -> tuple[str, float]:
+    """The manager that wrote that ``part`` of an object last (None: any of it but the status), and when (unix seconds; 0:
+    not known), by its ``managedFields``."""
     writes = [
         (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
         for entry in managed or ()
-        if entry.get("time") and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
+        if entry.get("time") and not entry.get("subresource") and part in (None, *(entry.get("fieldsV1") or ()))
     ]
     at, manager = max(writes, default=(0.0, ""))
     return manager, at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from concertmaster.core.model import Source
 from concertmaster.history import Store
 from tests.support.builders import run_record
@@ -78,3 +80,25 @@ def test_a_run_that_waited_while_its_definition_was_edited_may_be_of_either(plac
             store.note_definitions({KEY: mark}, at)
         store.add({}, records=runs)
         assert in_force(store) == ["a", None, "b"]
+
+
+def test_runs_since_the_last_write_of_a_definition_are_of_it_also_those_before_it_was_noted(place: Place) -> None:
+    with place.open() as store:
+        store.add({KEY: {f"r{at}": [ran(str(at), float(at))] for at in (400, 600, 1100, 1600)}})
+        store.note_definitions({KEY: "a"}, 1000.0, {KEY: 500.0})
+        assert in_force(store) == [None, "a", None, None]
+        store.note_definitions({KEY: "a"}, 1200.0, {KEY: 500.0})
+        store.note_definitions({KEY: "b"}, 2000.0, {KEY: 1500.0})
+        assert in_force(store) == [None, "a", "a", "b"]
+
+
+@pytest.mark.parametrize("at", [900.0, 1200.0, 2500.0])
+def test_a_write_begins_no_definition_while_another_one_was_seen_nor_later_than_it_is_noted(
+    place: Place, at: float
+) -> None:
+    """What it was made of may be read otherwise than before, as after an upgrade; and clocks differ."""
+    with place.open() as store:
+        store.note_definitions({KEY: "a"}, 1000.0)
+        store.note_definitions({KEY: "a"}, 1200.0)
+        store.note_definitions({KEY: "b"}, 2000.0, {KEY: at})
+        assert written(place) == [("a", 1000.0, 1200.0), ("b", 2000.0, 2000.0)]

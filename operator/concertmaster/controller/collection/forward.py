@@ -53,7 +53,12 @@ class ForwardReader:
                 store.drop_watermarks(name, [s for s in store.watermarks(name) if namespace_of(s) == namespace])
                 continue
             groups.setdefault(gaps.start(namespace, until, horizon), []).append(namespace)
-        store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
+        known = [d for d in reading.demand.workflows if d.fingerprint]
+        store.note_definitions(
+            {d.key: d.fingerprint for d in known if d.fingerprint},
+            now,
+            {d.key: d.written for d in known if d.written is not None},
+        )
         for (since, again), namespaces in (
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):

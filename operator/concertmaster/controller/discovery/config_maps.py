@@ -33,6 +33,7 @@ from concertmaster.engines.argo.config_maps import (
     workflow_defaults,
 )
 from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
@@ -163,15 +164,16 @@ class ArgoController:
                 text = f"ConfigMap {self._namespace}/{CONTROLLER} cannot be read; the next cycle tries again"
                 return Problem(ProblemKind.UNAVAILABLE, text)
         else:
-            self._known = self._kept(workflow_defaults(raw))
+            self._known = self._kept(workflow_defaults(raw), (raw.get("metadata") or {}).get("managedFields"))
         self._answered = True
         return self._known
 
-    def _kept(self, spec: Mapping[str, Any]) -> Target:
+    def _kept(self, spec: Mapping[str, Any], managed: Any) -> Target:
         kept = {"data": {"workflowDefaults": json.dumps({"spec": spec}, sort_keys=True, default=str)}}  # JSON is YAML
         text = json.dumps(kept)
         ref = ObjectRef(CONFIG_MAPS, None, CONTROLLER)
-        return Target(ref, {}, sha256(text.encode()).hexdigest(), zlib.compress(text.encode()))
+        version, written = sha256(text.encode()).hexdigest(), last_write(managed, None)
+        return Target(ref, {}, version, zlib.compress(text.encode()), written=written)
 
 
 class WithConfigMaps:

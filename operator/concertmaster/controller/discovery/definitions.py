@@ -26,6 +26,7 @@ from concertmaster.engines.define import define
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import CLUSTER_KINDS, trigger
 from concertmaster.kube.discover import Problem, ProblemKind
+from concertmaster.kube.objects import CONFIG_MAPS
 
 log = logging.getLogger("concertmaster.discovery")
 
@@ -146,7 +147,7 @@ class Definitions:
         if definition is None:
             resolved = _undefined(raw, kind, name)
         else:
-            definition = self._steps.share(definition)
+            definition = self._steps.share(replace(definition, written=_written(targets, parts, triggers)))
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
             resolved = ResolvedDefinition(definition, _judge(definition, f"{kind} {name}", hidden))
@@ -190,6 +191,14 @@ class Definitions:
 
 def _parts(objects: Sequence[Target]) -> tuple[Part, ...]:
     return tuple((*t.id, t.version) for t in objects)
+
+
+def _written(targets: Targets, parts: Sequence[Part], triggers: Sequence[Target]) -> float | None:
+    """When one of these objects was last written (unix seconds); None where that is not known of each."""
+    found = {part: targets.get(*part[:3]) for part in parts}
+    lacking = any(target is None and part[0] != CONFIG_MAPS.kind for part, target in found.items())
+    times = [target.written[1] for target in (*found.values(), *triggers) if target is not None]
+    return max(times) if all(times) and not lacking else None
 
 
 def _version(targets: Targets, part: Part) -> str:

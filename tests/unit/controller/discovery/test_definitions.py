@@ -13,6 +13,7 @@ from concertmaster.controller.discovery.config_maps import ArgoController
 from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.targets import NO_TARGETS, refresh
 from concertmaster.controller.registry import Entry
+from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.discover import ProblemKind
@@ -117,6 +118,41 @@ def test_defaults_that_are_denied_hold_nothing_up() -> None:
     client = MemoryClient()
     client.faults["GET", CONTROLLER] = [errors.Forbidden("no", status=403)]
     assert ArgoController(client, AccessChecker(client), "argo").defaults() is None
+
+
+def wrote(at: str, part: str = "f:spec") -> list[dict[str, Any]]:
+    return [
+        {"manager": "kubectl", "time": at, "fieldsV1": {part: {}}},
+        {"manager": "argo", "time": "2025-10-09T00:00:00Z", "fieldsV1": {"f:status": {}}, "subresource": "status"},
+    ]
+
+
+def test_a_definition_is_as_it_is_since_the_last_write_of_what_it_is_made_of() -> None:
+    client, controller, profile = with_defaults()
+    template = TEMPLATES.path("demo", "etl")
+    ref = {"name": "late", "templateRef": {"name": "shared", "template": "work"}}
+    client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"), ref)["spec"])
+
+    def since() -> float | None:
+        targets = refresh(client, [TEMPLATES], (), NO_TARGETS, also=controller.defaults())
+        definition = Definitions().resolve(profile, targets).definition
+        assert definition is not None
+        return definition.written
+
+    def write(path: str, at: str, part: str = "f:spec") -> None:
+        client.objects[path]["metadata"]["managedFields"] = wrote(at, part)
+
+    write(template, "2025-09-01T00:00:00Z")
+    write(CONTROLLER, "2025-08-01T00:00:00Z", "f:metadata")
+    assert since() is None  # a template that it refers to is not there
+    client.put(TEMPLATES, "demo", "shared", spec=argo(task("work"))["spec"])
+    assert since() is None  # nor says this one when it was written
+    write(TEMPLATES.path("demo", "shared"), "2025-09-03T00:00:00Z")
+    assert since() == parse_time("2025-09-03T00:00:00Z")
+    write(CONTROLLER, "2025-09-04T00:00:00Z", "f:data")
+    assert since() == parse_time("2025-09-04T00:00:00Z")
+    del client.objects[CONTROLLER]
+    assert since() == parse_time("2025-09-03T00:00:00Z")
 
 
 def test_the_argo_controller_is_read_where_that_is_allowed() -> None:
