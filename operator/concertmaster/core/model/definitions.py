@@ -243,6 +243,7 @@ class WorkflowDefinition:
     engine: EngineTraits
     graph: WorkflowGraph
     fingerprint: str | None = None  # hash of the parts of the spec that affect the behaviour of runs
+    complete: bool = True  # whether the fingerprint is of all that its engine's controller adds to a spec
     written: float | None = None  # since when its objects are as they are (unix seconds); None: not known
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: str | None = None

@@ -59,7 +59,8 @@ def define(
     cron = kind == "CronWorkflow"
     spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems) if cron else outer
     at = "/spec/workflowSpec" if cron else "/spec"
-    defaults = _defaults(resolve)
+    read = _defaults(resolve)
+    defaults = read or {}
     inherited = [k for k, v in defaults.items() if not _omitted(v) and _omitted(spec.get(k))]
     spec = merged(spec, defaults) if defaults else spec
     templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems, namespace or obj.namespace)
@@ -85,6 +86,7 @@ def define(
         engine=ARGO,
         graph=graph,
         fingerprint=fingerprint([material(spec), sorted(templates.foreign.items())]),
+        complete=read is not None,
         labels=obj.labels,
         schedule=schedule,
         schedule_time_zone=zone,
@@ -96,11 +98,13 @@ def define(
     )
 
 
-def _defaults(resolve: Resolve | None) -> Mapping[str, Any]:
+def _defaults(resolve: Resolve | None) -> Mapping[str, Any] | None:
+    """The controller's defaults for workflows; None where these are not known."""
     try:
-        return workflow_defaults(resolve(CONFIG_MAP, CONTROLLER)) if resolve is not None else {}
+        found = resolve(CONFIG_MAP, CONTROLLER) if resolve is not None else None
     except Unreadable:
-        return {}
+        return None
+    return workflow_defaults(found) if found is not None else None
 
 
 def _omitted(value: object) -> bool:

@@ -129,9 +129,18 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         outcome,
         started="startedAt",
         finished="finishedAt",
-        fingerprint=None if refers_to_others(obj.spec) else fingerprint([material(obj.spec), []]),
+        fingerprint=_fingerprint(obj.spec, definition),
         complete=bool(nodes),
     )
+
+
+def _fingerprint(spec: Mapping[str, Any], definition: WorkflowDefinition | None) -> str | None:
+    """That of the definition a run is of, by its own spec; None where this does not say. The controller writes its
+    ``workflowDefaults`` into it: where these are not known, a spec that differs may be of the definition all the same."""
+    if refers_to_others(spec):
+        return None
+    own = fingerprint([material(spec), []])
+    return own if definition is None or definition.complete or own == definition.fingerprint else None
 
 
 def run_values(raw: Mapping[str, Any]) -> RunValues:

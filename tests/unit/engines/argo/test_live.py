@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.failures import FailureClass, classify
-from concertmaster.core.model import ContainerFact, Outcome, Source, StepExecution, WorkflowKey
+from concertmaster.core.model import ContainerFact, Outcome, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun
+from concertmaster.engines.argo.definition import define
 from concertmaster.engines.argo.live import archived_workflow, names_its_template, origins, read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
 from concertmaster.engines.common import archived
@@ -449,6 +450,23 @@ def test_runs_without_a_template_have_a_fingerprint_of_their_own_spec() -> None:
     step = {"name": "b", "templateRef": {"name": "shared", "template": "b"}}
     calling = {**raw, "spec": {"entrypoint": "a", "templates": [{"name": "a", "steps": [[step]]}]}}
     assert read_run(calling, KEY).record.fingerprint is None  # another object may have changed
+
+
+def test_a_run_with_defaults_that_are_not_read_is_of_no_other_definition() -> None:
+    """The controller writes its workflowDefaults into the spec of a run: it differs from that of its CronWorkflow."""
+    own = {"entrypoint": "a", "templates": [leaf("a")]}
+    cron = {"kind": "CronWorkflow", "metadata": {"name": "etl"}, "spec": {"schedule": "@daily", "workflowSpec": own}}
+    config = {"data": {"workflowDefaults": "spec: {parallelism: 3}"}}
+    unread, known = define(cron, lambda kind, name: None), define(cron, lambda kind, name: config)
+    plain, filled = ({**one_node(), "spec": spec} for spec in (own, {**own, "parallelism": 3}))
+
+    def mark(run: dict[str, Any], definition: WorkflowDefinition) -> str | None:
+        return read_run(run, KEY, definition).record.fingerprint
+
+    assert mark(filled, unread) is None
+    assert mark(plain, unread) == unread.fingerprint is not None
+    assert mark(filled, known) == known.fingerprint is not None
+    assert mark(plain, known) not in (None, known.fingerprint)  # started before there were defaults
 
 
 @pytest.mark.parametrize(
