@@ -181,6 +181,10 @@ bench-series: $(READY) ## series of other laws: change points, comparisons, degr
 	@nice -n 5 $(BIN)/python -m benchmarks.series
 	@$(BIN)/python -m benchmarks.page
 
+bench-rises: $(READY) ## workflows that become slower: is it reported, with the right date, day after day (about 4 minutes on one core)
+	@nice -n 5 $(BIN)/python -m benchmarks.series.rises
+	@$(BIN)/python -m benchmarks.page
+
 bench-lives: $(READY) ## workflows followed over weeks: verdicts on changes, and what is published day by day (about 9 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.lives
 	@$(BIN)/python -m benchmarks.page
@@ -222,4 +226,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-series bench-lives
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-series bench-rises bench-lives

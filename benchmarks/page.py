@@ -26,6 +26,7 @@ from benchmarks.resources import report as resources
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
 from benchmarks.series import report as series
+from benchmarks.series.rises import report as rises
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +54,7 @@ _PARTS = (
     clusters,
     resources,
     series,
+    rises,
     lives,
     chaos,
     torture,
