@@ -174,17 +174,21 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         ratio = _exp(array_median(after) - array_median(before)) if series.is_log else math.nan
         first, last = int(series.indices[start]), int(series.indices[end])
         since, until = float(series.time[start]), float(series.time[end])
-        out.append(Ramp(first, last, ratio, explained, since, until, _jumps(series, y, edges, explained)))
+        out.append(Ramp(first, last, ratio, explained, since, until, _jumps(series, y, edges, (start, end, explained))))
     return tuple(out)
 
 
-def _jumps(series: RunSeries, y: Floats, edges: list[int], explained: tuple[int, ...]) -> tuple[float, ...]:
-    """What a jump at each of the ``explained`` edges is worth, judged on the values since the edge before it and until the
-    one after it."""
+def _jumps(series: RunSeries, y: Floats, edges: list[int], ramp: tuple[int, int, tuple[int, ...]]) -> tuple[float, ...]:
+    """What a jump at each of the edges that the ``ramp`` explains is worth, judged on the values since the edge before it
+    and until the one after it."""
     x = series.time if math.isfinite(series.time[0]) else np.arange(y.size, dtype=np.float64)
-    bounds = [0, *edges, y.size]
-    around = [(slice(bounds[k], bounds[k + 2]), bounds[k + 1] - bounds[k]) for k in explained]
-    return tuple(worth_of_jump(x[part], y[part], place) for part, place in around)
+    (start, end, explained), bounds = ramp, [0, *edges, y.size]
+    found = []
+    for k in explained:
+        first, place, last = bounds[k : k + 3]
+        within = start - first, end - first
+        found.append(worth_of_jump(x[first:last], y[first:last], place - first, within))
+    return tuple(found)
 
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:

@@ -95,9 +95,10 @@ def _squares(y: Floats) -> float:
     return float(centred @ centred)
 
 
-def worth_of_jump(x: Floats, values: Floats, place: int) -> float:
+def worth_of_jump(x: Floats, values: Floats, place: int, ramp: tuple[int, int]) -> float:
     """How many parameters it is worth, by the same criterion, to let the level of ``values`` at ``x`` (ascending, shape
-    (n,)) jump at index ``place`` between two lines that else meet there. A jump costs two, its size and the place, or one
+    (n,)) jump at index ``place`` between two lines, instead of lines that meet there, or of the ``ramp`` (indices of its
+    start and end, which may lie beside ``values``), whichever fits better. A jump costs two, its size and the place, or one
     where the place is known. Growth that is cut into levels has none; 0, too, for a jump against the change of the level."""
     n, x = values.size, x - (x[place - 1] + x[place]) / 2.0
     parts = slice(0, place), slice(place, n)
@@ -106,10 +107,13 @@ def worth_of_jump(x: Floats, values: Floats, place: int) -> float:
     if bound > 0:
         values = values - residuals + np.clip(residuals, -bound, bound)
     (old, apart, left), (new, further, right) = (_line(x[part], values[part]) for part in parts)
-    jump, squares = new - old, float(left @ left + right @ right)
+    jump, squares = new - old, max(float(left @ left + right @ right), 1e-300)
     if jump * (array_median(values[place:]) - array_median(values[:place])) <= 0.0:
         return 0.0
-    return n * math.log1p(jump**2 / ((apart + further) * max(squares, 1e-300))) / math.log(n)
+    start, end = ramp
+    gradual = _line(np.clip(np.arange(n, dtype=np.float64), start, end), values)[2]
+    joined = squares + jump**2 / (apart + further)
+    return n * math.log(max(1.0, min(joined, float(gradual @ gradual)) / squares)) / math.log(n)
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, Floats]:

@@ -16,7 +16,7 @@ def _worth(growth: float, jump: float, seed: int, n: int = 60, outlier: float = 
     x = np.arange(n) / n
     values = growth * x + jump * (x >= 0.5) + rng.normal(0.0, 0.05, n)
     values[n // 2 + 1] += outlier
-    return worth_of_jump(x * 1e6 + 1.7e9, values, n // 2)
+    return worth_of_jump(x * 1e6 + 1.7e9, values, n // 2, (0, n))
 
 
 @pytest.mark.parametrize("growth", [0.0, 0.4, -0.4])
@@ -33,11 +33,21 @@ def test_a_fall_within_growth_is_no_jump_up() -> None:
     assert _worth(1.0, -0.2, 1) == 0.0
 
 
+def test_a_ramp_between_two_levels_has_no_jump() -> None:
+    """Two lines with a jump fit it better than two that meet, which turn only once."""
+    x = np.arange(90.0)
+    level = 0.4 * np.clip((x - 30.0) / 30.0, 0.0, 1.0)
+    rows = [level + np.random.default_rng(seed).normal(0.0, 0.05, 90) for seed in range(20)]
+    assert sorted(worth_of_jump(x, values, 45, (0, 90)) for values in rows)[2] > 2.0
+    assert sorted(worth_of_jump(x, values, 45, (30, 60)) for values in rows)[17] < 2.0
+    assert worth_of_jump(x, np.where(x >= 45.0, 0.4, 0.0) + rows[0] - level, 45, (30, 60)) > 10.0
+
+
 def test_levels_without_any_noise_and_runs_at_one_time() -> None:
     x = np.arange(12.0)
-    assert worth_of_jump(x, np.repeat([1.0, 2.0], 6), 6) > 100.0
-    assert worth_of_jump(x, np.ones(12), 6) == 0.0
-    assert math.isfinite(worth_of_jump(np.zeros(12), np.sin(x) + (x >= 6), 6))
+    assert worth_of_jump(x, np.repeat([1.0, 2.0], 6), 6, (0, 12)) > 100.0
+    assert worth_of_jump(x, np.ones(12), 6, (0, 12)) == 0.0
+    assert math.isfinite(worth_of_jump(np.zeros(12), np.sin(x) + (x >= 6), 6, (0, 12)))
 
 
 @pytest.mark.parametrize("timed", [True, False])
