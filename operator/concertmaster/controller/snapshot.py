@@ -165,7 +165,8 @@ class SnapshotBuilder:
         plan = discovery.plan(wanted, self._targets, profiles, complete=complete, changing=changing)
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
         left_out = {policy: (text,) for policy, text in seen.left_out.items()}
-        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, left_out, selecting)
+        unlisted = discovery.unlisted(policies.parsed, self._targets, plan.discovered)
+        problems = (plan.obstacles, unlisted, undisclosed(policies.parsed, self._owners), crowded, left_out, selecting)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
             for p in {p for texts in problems for p in texts}

@@ -805,6 +805,35 @@ def test_an_outage_is_one_event_however_many_profiles_and_policies_there_are(bed
     assert new == ["SourceUnreachable"]
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.Forbidden("no", status=403), "Forbidden"),
+        (errors.NotFound("no such kind", status=404), "KindMissing"),
+    ],
+)
+def test_a_kind_that_cannot_be_listed_is_one_event_however_many_profiles_refer_to_it(
+    bed: Bed, error: errors.KubeError, reason: str
+) -> None:
+    """It was two about each of them, which used up what Events about changes need."""
+    for number in range(20):
+        bed.profile(f"more-{number}", f"more-{number}")
+        bed.cronjob(f"more-{number}")
+        bed.history.runs_of[f"more-{number}"] = [run(f"more-{number}", i) for i in range(3)]
+    bed.run()
+    before = len(bed.objects(EVENTS))
+    bed.client.lists = {CRONJOB.path(): error}
+    bed.run(seconds=INTERVAL)
+    bed.run(seconds=INTERVAL)
+    assert {bed.state(name=f"more-{number}")["Ready"][0] for number in range(20)} == {"False"}
+    assert [o["reason"] for o in bed.objects(EVENTS)][before:] == [reason]
+    bed.client.lists = {}
+    bed.run(seconds=INTERVAL)
+    assert {bed.state(name=f"more-{number}")["Ready"][0] for number in range(20)} == {"True"}
+    (back,) = bed.objects(EVENTS)[before + 1 :]
+    assert back["note"] == "TargetResolved is True: objects of its kind can be listed again"
+
+
 def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) -> None:
     bed.profile("lost", "gone")
     bed.run()
@@ -1155,3 +1184,43 @@ def test_writes_of_profiles_that_all_take_long_and_fail_do_not_make_cycles_follo
 
     bed.client.on_request = fail
     assert not bed.run()
+
+
+def test_a_policy_whose_discovery_found_nothing_says_which_kinds_could_not_be_listed() -> None:
+    """It named the selectors, which were right."""
+    workflows = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}
+    bed = Bed()
+    bed.client.put(NAMESPACES, None, "other")
+    bed.cronjob()
+    bed.policy(discover=[*DISCOVER, workflows])
+    template = resource("argoproj.io/v1alpha1", "WorkflowTemplate")
+    bed.client.lists = {
+        CRONJOB.path(): errors.Forbidden("no", status=403),
+        template.path(): errors.NotFound("no such kind", status=404),
+    }
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "NoMatches")
+    said = bed.message("Ready", POLICIES, "team")
+    assert "the operator may not list cronjobs.batch in the cluster; grant its service account" in said
+    assert "the cluster does not serve WorkflowTemplate" in said
+    bed.client.lists.pop(CRONJOB.path())
+    bed.run(seconds=INTERVAL)
+    bed.run(seconds=INTERVAL)
+    assert bed.state(POLICIES, "team")["Ready"] == ("True", "Active")
+    assert bed.message("Ready", POLICIES, "team") == "in force for 1 profile"
+    bed.client.lists[CRONJOB.path()] = errors.Forbidden("no", status=403)
+    bed.run(seconds=INTERVAL)
+    assert bed.message("Ready", POLICIES, "team").startswith(
+        "in force for 1 profile; the operator may not list cronjobs"
+    )
+
+
+def test_a_policy_that_other_policies_outdo_says_that_first() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.policy(discover=[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}])
+    bed.policy("first", priority=5)
+    bed.client.lists = {resource("argoproj.io/v1alpha1", "WorkflowTemplate").path(): errors.Forbidden("no", status=403)}
+    bed.run()
+    assert "other policies win for all 1 profiles" in bed.message("Ready", POLICIES, "team")

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.api.discovery import Discovered
+from concertmaster.api.discovery import Discovered, discovered_kinds
 from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, identity, labels_of
+from concertmaster.api.policy import AnyPolicy
+from concertmaster.api.policy import ref as ref_of
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.registry import Entry
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.kube.discover import ProblemKind
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
 DesiredProfile = Discovered | LabelledDiscovery
@@ -127,6 +130,25 @@ def plan(
     held = tuple([e for e in withdraw if (e.namespace, e.name) in changing])
     gone = tuple([e for e in withdraw if (e.namespace, e.name) not in changing])
     return DiscoveryPlan(tuple(create), tuple(relabel), gone, held, counts, {k: tuple(v) for k, v in obstacles.items()})
+
+
+def unlisted(
+    policies: Iterable[AnyPolicy], targets: Targets, discovered: Mapping[PolicyRef, int]
+) -> dict[PolicyRef, tuple[str, ...]]:
+    """Policies whose discovery found nothing (``discovered``: how many targets it found) and could not see all, with the
+    reasons. Where it found something, a kind that is not installed or not granted is rather one that nobody uses."""
+    reasons: dict[PolicyRef, tuple[str, ...]] = {}
+    for policy in policies:
+        ref = ref_of(policy)
+        if discovered.get(ref):
+            continue
+        problems = [p for kind in discovered_kinds([policy]) for p in targets.unlisted(*kind, ref.namespace)]
+        if problems:
+            missing_last = sorted(
+                problems, key=lambda p: p.kind is ProblemKind.KIND_MISSING
+            )  # often not meant to be there
+            reasons[ref] = tuple(dict.fromkeys(p.message for p in missing_last))
+    return reasons
 
 
 def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entry]], set[tuple[str, str]]]:

@@ -98,6 +98,13 @@ class Targets:
         target = self._scans.get(resource)
         return target.problem_for(namespace if resource.namespaced else None, name) if target else None
 
+    def unlisted(self, api_version: str, kind: str, namespace: str | None) -> tuple[Problem, ...]:
+        """Why not all objects of that kind in ``namespace`` (None: anywhere) were listed; empty when they were."""
+        resource = target_resource(api_version, kind)
+        scan_of_kind = self._scans.get(resource) if resource else None
+        hidden = scan_of_kind.problems if scan_of_kind is not None else ()
+        return tuple(p for p in hidden if p.name is None and (namespace is None or p.namespace in (None, namespace)))
+
     def unseen(self, kind: str, namespace: str) -> Problem | None:
         """Why an object of a companion's ``kind`` may exist although it was not listed; None when all were listed."""
         scan_of_kind = next((s for r, s in self._scans.items() if r.kind == kind), None)

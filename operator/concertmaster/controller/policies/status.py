@@ -72,12 +72,13 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, f"{'; '.join(facts.problems[:3])}; everything else is in force")
+    if facts.matched == 0 and (facts.overridden or not facts.obstacles):
+        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
     if facts.blocked or facts.obstacles:
         held = [_blocked_plans(facts.blocked)] if facts.blocked else []
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
-        return _is(True, Reason.ACTIVE, f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}")
-    if facts.matched == 0:
-        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
+        text = f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}"
+        return _is(facts.matched > 0, Reason.ACTIVE if facts.matched else Reason.NO_MATCHES, text)
     return _is(True, Reason.ACTIVE, f"in force for {profiles}")
 
 
@@ -104,15 +105,13 @@ def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
         return (
             f"other policies win for all {facts.overridden} profiles {name} selects; raise spec.priority to change that"
         )
-    where = f"in namespace {name.namespace}" if name.namespace else "in the namespaces it reaches"
-    scope = f"-n {name.namespace}" if name.namespace else "-A"
+    space = name.namespace
+    where, scope = (f"in namespace {space}", f"-n {space}") if space else ("in the namespaces it reaches", "-A")
     against = f"check spec.selector against: kubectl get wfp {scope} --show-labels"
     if facts.discovered:
         return f"discovery found {count(facts.discovered, 'target')}, but no profile {where} is selected; {against}"
     if policy.spec.discover:
-        return (
-            f"no profile {where} is selected and discovery found no target; check the selectors and the targets' labels"
-        )
+        return f"no profile {where} is selected and discovery found no target; check the selectors and target labels"
     return f"no profile {where} is selected; {against}"
 
 

@@ -11,6 +11,8 @@ from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.kube.events import EventType, Note
 from concertmaster.report.running import late_sentence
 
+_OF_KIND = frozenset({Reason.FORBIDDEN, Reason.KIND_MISSING, Reason.TARGET_UNAVAILABLE})
+"""Why a target is not resolved although nothing is wrong with it: its kind cannot be listed."""
 _WARNINGS = frozenset(
     {ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED, ConditionType.WRITE_ACCESS}
 )
@@ -19,12 +21,13 @@ _WARNINGS = frozenset(
 def status_events(entry: Entry, after: StatusView) -> list[Note]:
     """Events about a status just written: transitions of conditions, and recommendations that are new.
 
-    A metrics source at fault is one Event about one of the objects that depend on it, not one about each of them."""
+    A metrics source at fault, or a kind that cannot be listed, is one Event about one of the objects that depend on it, not
+    one or two about each of them."""
     before = entry.status
     made = [
         _note(entry, t)
         for t in conditions.transitions(before.conditions, after.conditions)
-        if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
+        if _worth_reporting(t) and not (t.type == ConditionType.READY and (_of_source(t) or _of_kind(t)))
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
     ready = conditions.find(before.conditions, ConditionType.READY)
@@ -76,8 +79,15 @@ def _of_source(transition: ConditionTransition) -> bool:
     return (transition.because if transition.after == "True" else transition.reason) in SOURCE_FAULTS
 
 
+def _of_kind(transition: ConditionTransition) -> bool:
+    """Whether the objects of a kind cannot be listed, or can be again."""
+    return (transition.because if transition.after == "True" else transition.reason) in _OF_KIND
+
+
 def _note(entry: Entry, transition: ConditionTransition) -> Note:
     bad = transition.after == "False" and transition.type in _WARNINGS
     severity = EventType.WARNING if bad else EventType.NORMAL
     text = f"{transition.type} is {transition.after}: {transition.message}"
-    return Note(entry.ref, severity, transition.reason, text, shared=_of_source(transition))
+    if (of_kind := _of_kind(transition)) and transition.after == "True":
+        text = f"{transition.type} is {transition.after}: objects of its kind can be listed again"
+    return Note(entry.ref, severity, transition.reason, text, shared=of_kind or _of_source(transition))
