@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -66,7 +66,8 @@ class FactsAnalysis:
     ) -> None:
         self._facts, self._window, self._min_runs = facts, window, min_runs
         self._policies = Policies(facts.objects)
-        declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods})
+        found = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods})
+        declared = [replace(d, fingerprint=None) for d in found]  # files do not say which runs are of them
         known = list(declared)
         job_owners = owners_of_jobs(facts.jobs)
         assignment = engines.assign(facts.pods, known, job_owners=job_owners)

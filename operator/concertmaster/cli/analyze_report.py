@@ -21,6 +21,7 @@ from concertmaster.cli.processes import in_processes
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
 from concertmaster.core.model import PodFact, WorkflowDefinition
+from concertmaster.core.rules.set_elsewhere import ELSEWHERE
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.registry import ENGINES
 from concertmaster.history import HistoryDamaged, HistoryError
@@ -117,7 +118,8 @@ def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str,
         what_if = f"concertmaster what-if {workflow['name']} with --scale {step}=0.5 and the source of this call"
         return {**item, "how": "", "why": f"replay the runs with the step at half its duration: {what_if}"}
     if item["items"]:  # below it, one line each
-        return {**item, "how": "", "why": "set these values where the workflow is defined"}
+        where = "at what sets them for the pods" if ELSEWHERE in item["expected"] else "where the workflow is defined"
+        return {**item, "how": "", "why": f"set these values {where}"}
     described = {"kind": workflow["kind"], "name": workflow["name"]}
     known = workflow["kind"] != "WorkflowProfile"
     why, command = next_step(item, {"metadata": workflow, "spec": {"workflowRef": described} if known else {}})

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import details, profiles
 from concertmaster.cli.commands.explain import command, demand_table, describe
+from concertmaster.core.rules.set_elsewhere import ELSEWHERE
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PODS, PROFILES
 from tests.support.controller.fakes import MemoryClient
@@ -57,6 +58,14 @@ def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, obje
     text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())
+
+
+def test_sizes_that_the_definition_does_not_decide_are_not_to_be_set_there() -> None:
+    item = _item("memory-request.load", "kubectl concertmaster explain -n demo x memory-request.load")
+    text = " ".join(
+        describe(item | {"expected": f"enough; it is set {ELSEWHERE} CronJob: change it there"}, PROFILE).split()
+    )
+    assert "Set 832Mi at what sets it for the pods; what workflowtemplate etl declares has no effect" in text
 
 
 @pytest.mark.parametrize("there", [True, False, None], ids=["there", "deleted", "not readable"])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.overrides import Override
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.model import ContainerSpec
 from concertmaster.core.rules.base import Evidence, container_title
 
+ELSEWHERE = "elsewhere than in the"
+"""Said in what is expected of a recommendation whose sizes have no effect in the definition."""
 _TOLERANCE = 1e-3  # relative difference of amounts that are equal but for rounding
 
 
@@ -24,49 +28,66 @@ def change_there(
 ) -> str:
     """``; it is set elsewhere than in the WorkflowTemplate: change it there``, of what a recommendation sets in the
     ``sections``; empty where the definition has an effect."""
-    if all(container.overridden(section, resource) is None for section in sections):
+    found = [other for section in sections if (other := container.overridden(section, resource)) is not None]
+    if not found:
         return ""
-    return f"; it is set elsewhere than in the {_kind(evidence, step, container)}: change it there"
+    kind = _kind(evidence, step, container)
+    unless = f", unless the {kind} was edited since" if any(other.edited for other in found) else ""
+    return f"; it is set {ELSEWHERE} {kind}: change it there{unless}"
 
 
 def set_elsewhere(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, resource: str) -> tuple[str, ...]:
     """What the definition declares of a resource, what pods have instead, and what may set it; empty where they have what
     is declared."""
-    default = evidence.capacity.defaults(resource)[0]
     lines, of = [], f"{resource} of {container_title(evidence, step, container)}"
+    default = _default(evidence, step, container, resource)
+    if default is not None:
+        lines.append(f"{of}: {_amount(resource, default)} is the default of a LimitRange")
     for section, what in (("requests", "request"), ("limits", "limit")):
         found = container.overrides.get((section, resource))
-        if found is None or (section == "limits" and found.declared is None):
+        if found is None or (found.declared is None and (default is not None or section == "limits")):
             continue
         have, declared = _amount(resource, found.have), found.declared
-        runs, by = text.count(found.runs, "run"), _by(evidence, step, container, declared)
+        runs, by = text.count(found.runs, "run"), _by(evidence, step, container, found)
         had = f"but pods had {'up to ' if found.varies else ''}{have} in the newest {runs}: {by}"
         if declared is not None:
             kind = _kind(evidence, step, container)
             lines.append(f"{of}: the {kind} declares a {what} of {_amount(resource, declared)}, {had}")
-        elif default is not None and math.isclose(found.have, default, rel_tol=_TOLERANCE):
-            lines.append(f"{of}: {have} is the default of a LimitRange")
         else:
             lines.append(f"{of}: no {what} is declared, {had}")
     return tuple(lines)
 
 
+def _default(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, resource: str) -> float | None:
+    """The present request, where none is declared and a LimitRange gives it."""
+    own, name = _declared(step, container), f"{resource}_request"
+    have, default = getattr(container, name, None), evidence.capacity.defaults(resource)[0]
+    if own is None or getattr(own, name, None) is not None or have is None or default is None:
+        return None
+    return default if math.isclose(have, default, rel_tol=_TOLERANCE) else None
+
+
+def _declared(step: StepAnalysis, container: ContainerUsage) -> ContainerSpec | None:
+    """The container as the definition declares it."""
+    return next((c for c in step.spec.sized if c.name == container.name), None) if step.spec is not None else None
+
+
 def _kind(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> str:
     """The kind of the object that declares the container."""
-    declared = step.spec.sized if step.spec is not None else ()
-    holder = next((c.holder for c in declared if c.name == container.name), None)
-    return evidence.analysis.definition.key.kind if holder is None else "Task"
+    own = _declared(step, container)
+    return evidence.analysis.definition.key.kind if own is None or own.holder is None else "Task"
 
 
-def _by(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, declared: float | None) -> str:
+def _by(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, found: Override) -> str:
     """What sets it, or what may where that is not known."""
-    specs = step.spec.sized if step.spec is not None else ()
-    if (known := next((c.set_by for c in specs if c.name == container.name), None)) is not None:
-        return f"{known} sets it"
+    own = _declared(step, container)
+    if own is not None and own.set_by is not None:
+        return f"{own.set_by} sets it"
     may = [*evidence.analysis.definition.engine.sets_resources, "a mutating webhook or policy"]
-    if declared is not None:
-        return f"something else sets it, such as {', '.join(may)}, or a VerticalPodAutoscaler"
-    some = f"something else sets it, such as a LimitRange, {', '.join(may)}, or a VerticalPodAutoscaler"
+    first = "the definition was edited since, or something else" if found.edited else "something else"
+    if found.declared is not None:
+        return f"{first} sets it, such as {', '.join(may)}, or a VerticalPodAutoscaler"
+    some = f"{first} sets it, such as a LimitRange, {', '.join(may)}, or a VerticalPodAutoscaler"
     return f"{some}; where that replaces what is declared, the command has no effect"
 
 

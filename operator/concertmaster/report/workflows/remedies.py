@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.api.labelled import labels_of
+from concertmaster.core.rules.set_elsewhere import ELSEWHERE
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
 
@@ -63,6 +64,9 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
     if rule in ("cpu-request", "memory-request", "right-size"):
         if snippet(item, profile):
             return f"Set {item['proposed']} where the workflow is defined", ""
+        if ELSEWHERE in str(item.get("expected")):
+            declared = target or "the definition"
+            return f"Set {item['proposed']} at what sets it for the pods; what {declared} declares has no effect", ""
         pods = f"the pods of {step or 'its steps'} are defined"
         return f"Set {item['proposed']} where {pods}; the operator cannot see that place", ""
     if rule == "failing-step":

@@ -33,19 +33,23 @@ _TOLERANCE, _ROUNDED = 1e-3, 1e-3
 @dataclass(frozen=True, slots=True)
 class Override:
     """What pods ``have`` (cores, bytes or GPUs) and the definition has ``declared`` (None: nothing), in the newest ``runs``.
-    ``varies``: whether pods of one run differ, of which ``have`` is the largest."""
+    ``varies``: whether pods of one run differ, of which ``have`` is the largest. ``edited``: whether the definition may have
+    been edited since, as nothing shows that any of the runs is of the one at hand."""
 
     have: float
     declared: float | None
     runs: int
     varies: bool = False
+    edited: bool = False
 
 
 def overrides(
     declared: ContainerSpec, runs: Sequence[ContainerInRun], template: str | None
 ) -> dict[ResourceField, Override]:
     """By field, where pods of the newest ``runs`` (oldest first) of the definition whose fingerprint is ``template`` have
-    something else than ``declared``. A limit that is not declared counts where no request is either, or another one."""
+    something else than ``declared``. Without a fingerprint (None) all of them may be of the definition, as far as none is
+    known to be of another one than the newest. A limit that is not declared counts where no request is either, or another
+    one."""
     found = {field: o for field, name in NAMES.items() if (o := _of(declared, name, runs, template)) is not None}
     for resource in ("cpu", "memory"):
         limit = found.get(("limits", resource))
@@ -61,21 +65,22 @@ def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], temp
         return None  # nearly always; a newest run without what is declared was not seen in full
     had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
     since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
-    known = [values for of, values in since if _is_own(declared, of, template)]
     last = next((of for of, _ in since if of is not None), template)
-    if len(since) < _MIN_RUNS or not known or last != template:
+    current = last if template is None else template
+    known = [values for of, values in since if _is_own(declared, of, current)]
+    if len(since) < _MIN_RUNS or not known or last != current:
         return None
     before = had[: len(had) - len(since)]
-    if any(of == template and not any(_alike(value, own) for value in values) for of, values in before):
+    if any(of == current and not any(_alike(value, own) for value in values) for of, values in before):
         return None  # some runs are started with values of their own, others are not
     have, least = max(known[0]), min(known[0])
-    return Override(have, own, len(since), not _alike(least, have))
+    return Override(have, own, len(since), not _alike(least, have), template is None and declared.set_by is None)
 
 
 def _is_own(declared: ContainerSpec, of: str | None, template: str | None) -> bool:
     """Whether a run of the template ``of`` is one of the definition in force. Which it was matters less where the
     definition itself says that something else comes after it."""
-    return (of is not None and of == template) or (of is None and declared.set_by is not None)
+    return of == template or (of is None and declared.set_by is not None)
 
 
 def _values(run: ContainerInRun, name: str) -> list[float]:

@@ -77,6 +77,12 @@ class RequestRow:
         return declared_beside(self.unit.container, self.resource)
 
     @property
+    def edited(self) -> bool:
+        """Whether the declared request may be of a later edit than the pods."""
+        found = self.unit.container.overridden("requests", self.resource)
+        return found is not None and found.edited
+
+    @property
     def lowered(self) -> bool:
         """Whether less is requested than before."""
         return self.old is not None and self.new < self.old

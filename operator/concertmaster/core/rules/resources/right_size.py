@@ -22,7 +22,7 @@ from concertmaster.core.rules.resources.size_savings import priced, shared, tota
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.sizing_units import sizing_units
 from concertmaster.core.rules.resources.storage_rows import storage_rows
-from concertmaster.core.rules.set_elsewhere import set_elsewhere
+from concertmaster.core.rules.set_elsewhere import ELSEWHERE, set_elsewhere
 
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
 _NAMED = 3  # rows written out as sentences; the table has all
@@ -167,13 +167,10 @@ def _failures(evidence: Evidence) -> str:
 
 
 def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """What limited a size from below or above, requests that the namespace sets, and what is not known."""
+    """What limited a size from below or above, and what is not known."""
     if any(r.lowered and r.resource == "memory" for r in sizes) and not known_for_a_day(evidence):
         yield "less than a day of runs is known: those at other hours may need more"
     for row in sizes:
-        if row.default and ("requests", row.resource) not in row.unit.container.overrides:
-            title = evidence.title(row.unit.step.step)
-            yield f"{row.resource} of {title}: {amount(row, row.old)} is the default of a LimitRange"
         if row.bound_by:
             title = evidence.title(row.unit.step.step)
             yield f"{row.resource} of {title}: {amount(row, row.new)} is limited by {row.bound_by}"
@@ -224,7 +221,7 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     reserved = _reserved(sizes, saving, evidence.analysis.pricing.currency)
     if reserved is None:
         covered = text.count(min(r.runs for r in sizes), "run")
-        return f"requests cover the largest peak of all {covered}{first}{_left_to_people(sizes)}"
+        return f"requests cover the largest peak of all {covered}{_elsewhere(sizes)}{first}{_left_to_people(sizes)}"
     effect = _longer(sizes)
     marks = [(r.title, most) for r in sizes if (most := _above_limit(r)) is not None]
     for title, most in marks:
@@ -236,7 +233,7 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
     if memory and all(memory) and not marks:
         until = " while growing peaks stay below it" if any(r.grows for r in sizes) else ""
         effect += f"; at most {_failures(evidence)} of later attempts run out of memory{until}"
-    return f"{reserved}; {effect}{first}{_left_to_people(sizes)}"
+    return f"{reserved}{_elsewhere(sizes)}; {effect}{first}{_left_to_people(sizes)}"
 
 
 def _longer(sizes: Sequence[RequestRow]) -> str:
@@ -266,15 +263,20 @@ def _is_visible(share: float) -> bool:
 
 
 def _left_to_people(sizes: Sequence[RequestRow]) -> str:
-    """The rows that the printed command does not set, since their fields are in no object it may patch, or have no effect
-    there."""
+    """The rows that the printed command does not set, since their fields are in no object it may patch."""
     others = [r for r in sizes if not r.edits and not r.first]
     left = [f"{r.resource} of {r.title}" for r in others if not r.declared]
-    said = f"; not set by the command: {text.listing(left)}" if left and len(others) < len(sizes) else ""
-    elsewhere = [f"{r.resource} of {r.title}" for r in others if r.declared]
-    if elsewhere:
-        said += f"; {text.listing(elsewhere)}: set elsewhere than in the definition, change it there"
-    return said
+    return f"; not set by the command: {text.listing(left)}" if left and len(others) < len(sizes) else ""
+
+
+def _elsewhere(sizes: Sequence[RequestRow]) -> str:
+    """The rows whose fields have no effect in the definition: a status is cut to some length, and this is needed most."""
+    rows = [r for r in sizes if r.declared and not r.edits and not r.first]
+    if not rows:
+        return ""
+    unless = ", unless that was edited since" if any(r.edited for r in rows) else ""
+    of = text.listing([f"{r.resource} of {r.title}" for r in rows])
+    return f"; {of}: set {ELSEWHERE} definition, change it there{unless}"
 
 
 def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: str) -> str | None:

@@ -175,6 +175,43 @@ def test_runs_of_unknown_templates_do_not_tell() -> None:
     assert known.memory_request == 8 * GI
 
 
+def unmarked(manifest: Manifest, work: Callable[[int], Work]) -> Evidence:
+    """A manifest of a file, and runs of which nothing shows that they are of it."""
+    definition = replace(define(manifest), fingerprint=None)
+    runs = [replace(run, fingerprint=None) for run in history(definition, 24, work)]
+    return Evidence(analyze(definition, runs, now=NOW, policy=Policy()), "wfp")
+
+
+def test_without_a_cluster_the_requests_of_pods_count_and_an_edit_since_is_named() -> None:
+    (item,) = (r for r in recommend(unmarked(ARGO, pods("work", has(memory_request=8 * GI)))) if r.rule == "right-size")
+    assert [(row.field, row.old) for row in item.items] == [("requests.memory", "8Gi")] and not item.edits
+    said = "the WorkflowTemplate declares a request of 1Gi, but pods had 8Gi in the newest 24 runs: the definition was"
+    assert f"memory of work: {said} edited since, or something else sets it, such as a podSpecPatch" in str(
+        item.evidence
+    )
+    assert "change it there, unless that was edited since" in item.expected
+    known = Seen(ARGO, pods("work", has(memory_request=8 * GI))).one()
+    assert "edited since" not in f"{item.because} {known.expected} {known.evidence}"
+    killed = has(memory_request=GI, memory_limit=GI, memory_sampled_peak=1000 * MI)
+
+    def work(i: int) -> Work:
+        return {"work": Pod(600.0, containers=(killed,), failures=((300.0, "OOMKilled"),) if i % 4 == 0 else ())}
+
+    main = {"image": "i", "command": ["work"], "resources": {"limits": {"memory": "4Gi"}}}
+    raised = unmarked(argo(task("work"), templates={"work": {"container": main}}), work)
+    (item,) = (r for r in recommend(raised) if r.rule == "memory-request")
+    assert item.expected.endswith("change it there, unless the WorkflowTemplate was edited since")
+
+
+@pytest.mark.parametrize("newest", [GI, 2 * GI])
+def test_without_a_cluster_what_some_runs_have_leaves_what_is_declared(newest: float) -> None:
+    def work(i: int) -> Work:
+        return {"work": Pod(600.0, containers=(has(memory_request=8 * GI if i < 22 else newest),))}
+
+    (of,) = unmarked(ARGO, work).analysis.steps[0].containers
+    assert of.memory_request == (GI if newest == GI else 2 * GI)
+
+
 def test_a_change_under_verification_is_no_override() -> None:
     """The operator has lowered 8Gi to 1Gi: runs before it had 8Gi, those since have what is declared."""
     own = define(ARGO).fingerprint

@@ -497,7 +497,10 @@ def test_the_policy_says_how_much_a_size_must_change_to_be_recommended(least: fl
 @pytest.mark.parametrize(("share", "trimmed"), [(0.19, False), (0.21, True)])
 def test_nothing_is_trimmed_by_less_than_a_fifth(share: float, trimmed: bool) -> None:
     """Beside a container that is far off, of a team that wants its memory to be full."""
-    facts = {"a": fact(memory_request=8 * GI, memory_sampled_peak=600 * MI), "b": fact(memory_sampled_peak=700 * MI)}
+    facts = {
+        "a": fact(memory_request=8 * GI, memory_sampled_peak=600 * MI),
+        "b": fact(memory_request=None, memory_sampled_peak=700 * MI),
+    }
     full = Objectives(target_memory_utilization=0.95)
     unset = [spec("a", 0, memory="8Gi"), spec("b", 1, memory="2Gi")]
     new = next(i.new for r in sized(unset, facts, objectives=full) for i in r.items if i.step == "b")
