@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from concertmaster.core.analysis.pod_level import governed
-from concertmaster.core.analysis.runs.overrides import NAMES, Override, ResourceField, overrides
+from concertmaster.core.analysis.runs.overrides import NAMES, Override, ResourceField, as_declared, overrides
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
@@ -41,7 +41,8 @@ class ContainerUsage:
     ``coverage``: share of executions (0 to 1) with usable memory samples; ``ambiguous`` and ``unsampled`` count the others.
     ``unsampled_before``: those of the unsampled before the first run with samples, when nothing was collected yet or of
     which the metrics have expired. ``overrides``: where requests and limits are those of the pods, since the definition
-    declares others.
+    declares others. ``declared_runs``: by resource, the usage of pods that have what is declared, where others of the
+    definition have something else; ``partial``: whether ``runs`` are these.
     """
 
     name: str
@@ -62,6 +63,13 @@ class ContainerUsage:
     storage_limit: float | None = None
     unsampled_before: int = 0
     overrides: Mapping[ResourceField, Override] = field(default_factory=dict)
+    declared_runs: Mapping[str, tuple[RunUsage, ...]] = field(default_factory=dict)
+    partial: bool = False
+
+    def as_declared(self, resource: str) -> ContainerUsage:
+        """Only of pods that have what is declared of the ``resource``, where there are others; else itself."""
+        runs = self.declared_runs.get(resource)
+        return self if runs is None or self.partial else replace(self, runs=runs, partial=True)
 
     def overridden(self, section: str, resource: str) -> Override | None:
         """What pods have in spite of another value that the definition declares; None where they have what it declares, or
@@ -120,12 +128,12 @@ class ContainerUsage:
     @cached_property
     def memory_utilization(self) -> float | None:
         """Median per-run peak divided by the request; None when either is unknown."""
-        return _share(self.known("memory_peak"), self.memory_request)
+        return _share(self.as_declared("memory").known("memory_peak"), self.memory_request)
 
     @cached_property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU divided by the request; None when either is unknown."""
-        return _share(self.known("mean_cores"), self.cpu_request)
+        return _share(self.as_declared("cpu").known("mean_cores"), self.cpu_request)
 
     @cached_property
     def gpu_utilization(self) -> float | None:
@@ -223,7 +231,8 @@ def _container(
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
     covered = has["memory"]  # memory set at pod level needs no samples of this container
-    other = overrides(declared, runs, template) if declared is not None and name != POD else {}
+    own = declared if name != POD else None
+    other = overrides(own, runs, template) if own is not None else {}
     other = {at: o for at, o in other.items() if has.get(at[1], True)}
     usage = ContainerUsage(
         name=name,
@@ -237,12 +246,22 @@ def _container(
         ambiguous=ambiguous,
         unsampled=unsampled if covered else 0,
         coverage=(executions - ambiguous - unsampled) / executions if covered else None,
-        runs=tuple(sorted([run.usage for run in runs], key=itemgetter(0))),
+        runs=_in_order([run.usage for run in runs]),
         unsampled_before=_before(runs) if unsampled and covered else 0,
         **_extended(declared, newest),
     )
     had: dict[str, Any] = {NAMES[at]: o.have for at, o in other.items()}
-    return replace(usage, overrides=other, **had) if other else usage
+    forced = {resource for _, resource in other}
+    kept = {
+        r: _in_order(rows)
+        for r in has
+        if own is not None and r not in forced and (rows := as_declared(own, runs, template, r))
+    }
+    return replace(usage, overrides=other, declared_runs=kept, **had) if other or kept else usage
+
+
+def _in_order(runs: Sequence[RunUsage]) -> tuple[RunUsage, ...]:
+    return tuple(sorted(runs, key=itemgetter(0)))
 
 
 def _before(runs: Sequence[ContainerInRun]) -> int:

@@ -135,10 +135,13 @@ class Analysis:
 
     def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
         """Share of the runs (0 to 1) in which ``container`` ran: those with the step and, where other steps share its
-        resource settings, those with these steps. Runs of which some steps were not seen do not tell about a step."""
+        resource settings, those with these steps; of the pods that have what is declared, those with any. Runs of which some
+        steps were not seen do not tell about a step."""
         if not self.runs:
             return 0.0
         runs = self.since_added(container.columns["time"])
+        if container.partial:
+            return min(1.0, len(container.runs) / len(runs))
         lacking = self.figures.of_each(steps_unseen, runs)
         some = any(lacking) or len(runs) < len(self.runs)  # the step may have run before these, too
         whole = [run for run, lacks in zip(runs, lacking, strict=True) if not lacks] if some else ()

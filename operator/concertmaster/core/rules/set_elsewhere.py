@@ -41,6 +41,8 @@ def set_elsewhere(evidence: Evidence, step: StepAnalysis, container: ContainerUs
     is declared."""
     lines, of = [], f"{resource} of {container_title(evidence, step, container)}"
     default = _default(evidence, step, container, resource)
+    if resource in container.declared_runs:
+        lines.append(f"{of}: sized by the pods with what is declared; some are given something else")
     if default is not None:
         lines.append(f"{of}: {_amount(resource, default)} is the default of a LimitRange")
     for section, what in (("requests", "request"), ("limits", "limit")):

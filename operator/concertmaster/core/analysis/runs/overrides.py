@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from concertmaster.core.analysis.runs.usage import ContainerInRun
-from concertmaster.core.model import ContainerSpec
+from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
+from concertmaster.core.model import ContainerFact, ContainerSpec
 
 ResourceField = tuple[str, str]
 """Section and resource, such as ``("requests", "memory")``; GPUs of any kind are ``("requests", "gpu")``."""
@@ -58,10 +58,42 @@ def overrides(
     return found
 
 
+def as_declared(
+    declared: ContainerSpec, runs: Sequence[ContainerInRun], template: str | None, resource: str
+) -> tuple[RunUsage, ...] | None:
+    """The usage in ``runs`` (oldest first) without pods that have something else of the ``resource`` than is declared, where
+    others of the same definition have that; None where there are none of either. What some are given beside it, as items or
+    retries that need more, says nothing about what is declared."""
+    names = NAMES["requests", resource], NAMES["limits", resource]
+    own = [getattr(declared, name) for name in names]
+    if own[0] is None or not (any(run.unlike for run in runs) or len({_had(run.usage, names) for run in runs}) > 1):
+        return None
+
+    def fits(of: ContainerFact | RunUsage) -> bool:
+        return all(
+            had is None or value is None or _alike(had, value) for had, value in zip(_had(of, names), own, strict=True)
+        )
+
+    kept: list[RunUsage] = []
+    begun, left_out = template is not None, False  # without a fingerprint, earlier ones may be of an earlier definition
+    for run in runs:
+        found = run.usage_where(fits) if run.usage.template == template else run.usage
+        begun = begun or found is not None
+        left_out = left_out or (begun and found is not run.usage)
+        if found is not None or not begun:
+            kept.append(found or run.usage)
+    owned = any(usage.template == template and fits(usage) for usage in kept)
+    return tuple(kept) if left_out and owned else None
+
+
+def _had(of: ContainerFact | RunUsage, names: Sequence[str]) -> tuple[float | None, ...]:
+    return tuple([getattr(of, name) for name in names])
+
+
 def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
     own: float | None = getattr(declared, name)
     newest = getattr(runs[-1].usage, name)
-    if not runs[-1].sizes and not runs[-1].ambiguous and ((newest is None and own is None) or _alike(newest, own)):
+    if not runs[-1].unlike and not runs[-1].ambiguous and ((newest is None and own is None) or _alike(newest, own)):
         return None  # nearly always; a newest run without what is declared was not seen in full
     had = [(run.usage.template, values) for run in runs if (values := _values(run, name))]
     since = list(takewhile(lambda row: not any(_alike(value, own) for value in row[1]), reversed(had)))
@@ -85,9 +117,8 @@ def _is_own(declared: ContainerSpec, of: str | None, template: str | None) -> bo
 
 def _values(run: ContainerInRun, name: str) -> list[float]:
     """The known values of its executions in a run, once each."""
-    if run.sizes:
-        at = list(NAMES.values()).index(name)
-        return list({value for sizes in run.sizes if (value := sizes[at]) is not None})
+    if run.unlike:
+        return list({value for fact, _ in run.unlike if (value := getattr(fact, name)) is not None})
     value = getattr(run.usage, name)
     return [] if value is None else [value]
 

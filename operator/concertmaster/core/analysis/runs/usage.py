@@ -6,7 +6,7 @@ samples are left out and counted, never taken as zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,9 @@ from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExec
 
 # Containers that engines add to every pod; users do not size them.
 _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
+
+
+_Rows = Sequence[tuple[ContainerFact, StepExecution]]
 
 
 class RunUsage(NamedTuple):
@@ -65,7 +68,7 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
     return spent / seconds if seconds and seconds > 0.0 else None
 
 
-def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]], template: str | None) -> RunUsage:
+def _run_usage(time: float, rows: _Rows, template: str | None) -> RunUsage:
     """All executions of one container in one run as one: seconds add up, of everything else the largest counts. Of an
     ambiguous fact only the input size and OOM kills do."""
     seconds = reserved = 0.0
@@ -153,21 +156,26 @@ def _larger(known: float | None, value: float | None) -> float | None:
     return value if known is None or (value is not None and value > known) else known
 
 
-ResourceAmounts = tuple[float | None, float | None, float | None, float | None, float | None]
-"""CPU request and limit (cores), memory request and limit (bytes), and GPUs."""
-
-
 class ContainerInRun(NamedTuple):
     """A container (``place``: step and name) in one run: its newest execution, the number of executions, and their usage.
-    ``sizes``: their requests and limits, as in ``ResourceAmounts``, where these differ; else empty."""
+    ``unlike``: the executions where their requests or limits differ; else empty."""
 
     place: tuple[str, str]
     newest: ContainerFact
     executions: int
     ambiguous: int
     unsampled: int
-    sizes: tuple[ResourceAmounts, ...]
+    unlike: _Rows
     usage: RunUsage
+
+    def usage_where(self, fits: Callable[[ContainerFact | RunUsage], bool]) -> RunUsage | None:
+        """The usage of the executions whose requests and limits fit; None where those of none do."""
+        if not self.unlike:
+            return self.usage if fits(self.usage) else None
+        rows = [row for row in self.unlike if fits(row[0])]
+        if len(rows) == len(self.unlike):
+            return self.usage
+        return _run_usage(self.usage.time, rows, self.usage.template) if rows else None
 
 
 _one = partial(tuple.__new__, ContainerInRun)
@@ -194,7 +202,7 @@ def usage_of(run: RunRecord) -> list[ContainerInRun]:
 def _in_run(
     end: float | None,
     place: tuple[str, str],
-    rows: Sequence[tuple[ContainerFact, StepExecution]],
+    rows: _Rows,
     template: str | None,
 ) -> ContainerInRun:
     fact, execution = rows[0]
@@ -206,5 +214,5 @@ def _in_run(
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
     usage = _run_usage(time, rows, template)
     sizes = {(f.cpu_request, f.cpu_limit, f.memory_request, f.memory_limit, f.gpu_request) for f, _ in rows}
-    several = tuple(sizes) if len(sizes) > 1 else ()
-    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, several, usage)
+    unlike = tuple(rows) if len(sizes) > 1 else ()
+    return ContainerInRun(place, rows[-1][0], len(rows), ambiguous, unsampled, unlike, usage)

@@ -54,7 +54,7 @@ def sizing_units(
     for step in analysis.steps:
         if step.spec is None and _removed(analysis, step):
             continue
-        for container in step.containers:
+        for container in (c.as_declared(resource) for c in step.containers):
             key = container.place or f"{step.step} {container.name}"
             if container.overrides:
                 elsewhere = [container.overridden(section, resource) for section in sections]

@@ -259,6 +259,55 @@ def test_pods_of_one_run_that_differ_have_no_row() -> None:
     assert seen.rule("right-size") == []
 
 
+SMALL = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+LIMITED = argo(task("work"), templates={"work": {"container": {"image": "i", "command": ["work"], "resources": SMALL}}})
+
+
+def of_size(size: float, peak: float) -> Pod:
+    return Pod(600.0, containers=(has(memory_request=size, memory_limit=size, memory_sampled_peak=peak),))
+
+
+def test_what_is_declared_is_not_raised_for_pods_that_are_given_more() -> None:
+    """One item in three has 8Gi of its own, or every third run is started with it, and uses 6Gi: a limit of 1Gi suits the
+    others, and no pod that has it could have peaked at 6Gi."""
+    usual, large = of_size(GI, 700 * MI), of_size(8 * GI, 6 * GI)
+    items = Seen(LIMITED, lambda _: {"work": [usual, usual, large]})
+    runs = Seen(LIMITED, lambda i: {"work": large if i % 3 == 0 else usual})
+    for seen in (items, runs, Seen(LIMITED, lambda i: {"work": large if i == 20 else usual})):
+        assert seen.rule("right-size") == []
+        (of,) = seen.analysis.steps[0].containers
+        assert of.memory_utilization == pytest.approx(700 / 1024)
+
+
+def test_what_is_declared_saves_nothing_in_runs_that_are_given_something_else() -> None:
+    large, small = has(memory_request=8 * GI), has(memory_request=4 * GI)
+    declared = cron_job(resources={"requests": {"cpu": "1", "memory": "8Gi"}})
+
+    def seen(other: int) -> Recommendation:
+        pod = [replace(of, name="report") for of in (large, small)]
+        return Seen(declared, lambda i: {"job": Pod(600.0, containers=(pod[i % 4 == other],))}).one()
+
+    whole, part = (seen(other).saving_per_month for other in (-1, 0))
+    assert whole is not None and part is not None
+    assert part.likely == pytest.approx(0.75 * whole.likely, rel=0.05)
+    assert "memory of report: sized by the pods with what is declared" in " ".join(seen(0).evidence)
+
+
+def test_kills_of_pods_that_are_given_less_ask_for_no_more_than_is_declared() -> None:
+    """Small items have 512Mi of their own and are killed there; those with the declared 1Gi are not."""
+    lean = has(memory_request=512 * MI, memory_limit=512 * MI, memory_sampled_peak=500 * MI)
+    killed = Pod(600.0, containers=(lean,), failures=((300.0, "OOMKilled"),))
+    assert Seen(LIMITED, lambda _: {"work": [killed, of_size(GI, 600 * MI)]}).rule("memory-request") == []
+
+
+@pytest.mark.parametrize("since", [3, 8])
+def test_without_a_cluster_runs_before_the_first_as_declared_count(since: int) -> None:
+    """Nothing shows whether they were given something else, or the definition was edited after them."""
+    work = [of_size(8 * GI, 6 * GI), of_size(GI, 700 * MI)]
+    evidence = unmarked(LIMITED, lambda i: {"work": work[i >= 24 - since]})
+    assert evidence.analysis.steps[0].containers[0].declared_runs == {}
+
+
 def _two_tasks() -> Sequence[Manifest]:
     """A Pipeline that runs one Task twice."""
     found, body = shared_task("job", {"requests": {"cpu": "1", "memory": "8Gi"}})
