@@ -50,40 +50,20 @@ class AnalysisRunner:
     ) -> ProfileOutcome:
         """A fresh analysis of the ``request``, whose runs are read here. ``inputs``, ``evidence`` and ``revision``: what it
         rests on. Returns what is ``known`` with an empty history and a source that is down."""
-        analysis, uid, key = request.policy.analysis, subject.entry.uid, request.definition.key
-        since = request.now - analysis.window_seconds
-        past, figures = self._history.runs_with_figures(
-            request.definition, analysis.max_runs, since - max(LAGS), request.as_of
-        )
-        older, runs = split_at(past, since)
-        available, problem = known.metrics.status is True, ""
-        if not runs and not available:
+        available = known.metrics.status is True
+        request = self._with_runs(request, evidence)
+        if not request.runs and not available:
             return known
+        problem = ""
         if request.policy.extra_metrics and available:
-            runs, problem = self._sources.extras(
-                subject.source,
-                request.definition,
-                request.policy.extra_metrics,
-                runs,
-                now=request.now,
-                window=analysis.window_seconds,
-            )
-        before = self._last.get(uid)
-        said = before.record.query_problem if before is not None else None
-        declared = known.query_problem if known.query_problem != said else ""
-        gaps = request.environment.gaps
-        gaps = replace(gaps, notes=(*gaps.notes, *left_out(evidence.runs, runs)))
-        request = replace(
-            request,
-            runs=runs,
-            older=older,
-            figures=figures,
-            environment=replace(request.environment, gaps=gaps),
-        )
+            request, problem = self._with_extra_metrics(subject, request)
         result = self._analyzer(with_days(request, self._history))
         self._outputs.keep(subject, result)
         if result.member is not None:
             self._fleet.learn(result.member, waits=result.waits)
+        before, key = self._last.get(subject.entry.uid), request.definition.key
+        said = before.record.query_problem if before is not None else None
+        declared = known.query_problem if known.query_problem != said else ""
         record = AnalysisRecord(
             inputs,
             evidence,
@@ -96,7 +76,7 @@ class AnalysisRunner:
             edition=self._fleet.edition_for(key),
             provisional=request.provisional,
         )
-        self._last.put(uid, record, key, revision)
+        self._last.put(subject.entry.uid, record, key, revision)
         return replace(
             known,
             ready=result.ready,
@@ -104,3 +84,28 @@ class AnalysisRunner:
             document=result.document,
             query_problem=declared or problem,
         )
+
+    def _with_runs(self, request: AnalysisRequest, evidence: RunsEvidence) -> AnalysisRequest:
+        """The request with the runs of its window, and with those of the days before, which earlier analyses saw."""
+        analysis = request.policy.analysis
+        since = request.now - analysis.window_seconds
+        past, figures = self._history.runs_with_figures(
+            request.definition, analysis.max_runs, since - max(LAGS), request.as_of
+        )
+        older, runs = split_at(past, since)
+        gaps = request.environment.gaps
+        gaps = replace(gaps, notes=(*gaps.notes, *left_out(evidence.runs, runs)))
+        environment = replace(request.environment, gaps=gaps)
+        return replace(request, runs=runs, older=older, figures=figures, environment=environment)
+
+    def _with_extra_metrics(self, subject: Subject, request: AnalysisRequest) -> tuple[AnalysisRequest, str]:
+        """The request with the values of users' metrics, and what is wrong with their queries (empty: nothing)."""
+        runs, problem = self._sources.extras(
+            subject.source,
+            request.definition,
+            request.policy.extra_metrics,
+            request.runs,
+            now=request.now,
+            window=request.policy.analysis.window_seconds,
+        )
+        return replace(request, runs=runs), problem
