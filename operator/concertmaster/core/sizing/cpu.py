@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.quantities import round_cpu
-from concertmaster.core.sizing.tail import fit_tails, picked, places
+from concertmaster.core.sizing.quantities import MILLI, round_cpu
+from concertmaster.core.sizing.tail import fit_tails, mean_log_excess, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
 from concertmaster.core.sizing.waste import middle, sums
 
@@ -137,13 +137,16 @@ def unseen_slowdown(used: Sequence[float], request: float, current: float) -> fl
     """Expected longer run time (share) on a full node, by runs that need more than all those seen, when the ``current``
     request becomes ``request``. ``used``: mean cores of each run seen, at most ``request``.
 
-    Of exchangeable runs one in n + 1 exceeds all n seen, whatever the law. How far, idle runs do not say: it is taken as
-    Pareto's law of index one from the largest on, up to the current request, which is what a full node leaves today.
+    Of exchangeable runs one in n + 1 exceeds all n seen, whatever the law. How far is taken as Pareto's law from the largest
+    on, up to the current request, which is what a full node leaves today. Its index is that of the runs seen, and one before
+    any was, because few runs, or idle ones, do not say how far it may be.
     """
-    largest = min(max(used), request)
     if not 0.0 < request < current:
         return 0.0
-    return largest / request * math.log(current / request) / (len(used) + 1.0)
+    index = 1.0 / min(1.0, mean_log_excess(np.maximum(np.asarray(used, dtype=np.float64), MILLI), expected=1.0))
+    beyond = math.log(current / request)
+    mean = -math.expm1(-(index - 1.0) * beyond) / (index - 1.0) if index > 1.0 else beyond
+    return float((min(max(used), request) / request) ** index * mean / (len(used) + 1.0))
 
 
 def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:

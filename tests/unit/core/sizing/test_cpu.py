@@ -104,11 +104,19 @@ def test_unknown_throttling_is_unknown() -> None:
 
 
 def test_a_run_that_needs_more_than_all_seen_is_slowed_up_to_the_request_it_had() -> None:
-    """The largest of ten runs, exceeded by Pareto's law of index one: the mean of 100,000 draws."""
+    """The largest of ten runs, exceeded by Pareto's law: the mean of 400,000 draws. Its index is seven (the six values of
+    the tail, and one of index one) over the sum of the logarithms of how far they exceed the median."""
     used, request, current = [0.2] * 9 + [0.5], 0.6, 8.0
-    needed = np.minimum(0.5 / np.random.default_rng(3).uniform(size=100_000), current)
+    index = 7.0 / (math.log(0.5 / 0.2) + 1.0)
+    needed = np.minimum(0.5 * np.random.default_rng(3).uniform(size=400_000) ** (-1.0 / index), current)
     slower = np.maximum(needed / request - 1.0, 0.0).mean() / 11
     assert unseen_slowdown(used, request, current) == pytest.approx(slower, rel=0.02)
+
+
+def test_runs_that_differ_say_that_later_ones_may_need_more() -> None:
+    alike, wide = [0.5] * 12, [0.1] * 6 + [0.2, 0.3, 0.5, 0.5, 0.5, 0.5]
+    assert unseen_slowdown(alike, 0.6, 8.0) < 0.005 < unseen_slowdown(wide, 0.6, 8.0)
+    assert unseen_slowdown([0.0] * 12, 0.1, 8.0) < 0.001
 
 
 def test_a_request_that_is_not_lowered_slows_nothing() -> None:

@@ -27,6 +27,7 @@ from concertmaster.core.rules.set_elsewhere import ELSEWHERE, set_elsewhere
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
 _NAMED = 3  # rows written out as sentences; the table has all
 _CPU_RUNS = 10  # enough for a CPU request: too little CPU slows a step and kills nothing
+_SHOWN, _WORTH_SAYING = 5e-4, 5e-3  # of the run time: printed as more than zero; the least that unseen runs must add
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -238,28 +239,25 @@ def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval 
 
 def _longer(sizes: Sequence[RequestRow]) -> str:
     """How much longer a step takes on a full node, with runs that need more than those seen."""
-    slower = max(r.slower + r.unseen for r in sizes)
+    slower = max(r.slower + _beyond(r) for r in sizes)
     return (
-        f"at most {text.percent(slower, 1)} longer on a full node"
-        if _is_visible(slower)
-        else "no impact on run duration"
+        f"at most {text.percent(slower, 1)} longer on a full node" if slower >= _SHOWN else "no impact on run duration"
     )
 
 
+def _beyond(row: RequestRow) -> float:
+    """What runs that need more CPU than those seen add to the run time, where it is worth a sentence."""
+    return row.unseen if row.unseen >= _WORTH_SAYING else 0.0
+
+
 def _unlike_seen(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """How much of the longer run time is of runs that need more CPU than any so far."""
     for row in sizes:
-        if _is_visible(row.unseen):
-            seen = f"at most {text.percent(row.slower, 1)} longer" if _is_visible(row.slower) else "no longer"
+        if more := _beyond(row):
+            seen = f"at most {text.percent(row.slower, 1)} longer" if row.slower >= _SHOWN else "no longer"
             yield (
                 f"CPU of {evidence.title(row.unit.step.step)} on a full node: {seen} in runs like the {row.runs} seen, and"
-                f" {text.percent(row.unseen, 1)} by one run in {row.runs + 1} that needs more than any so far"
+                f" {text.percent(more, 1)} by one run in {row.runs + 1} that needs more than any so far"
             )
-
-
-def _is_visible(share: float) -> bool:
-    """Whether this share is printed as more than zero."""
-    return share >= 5e-4
 
 
 def _left_to_people(sizes: Sequence[RequestRow]) -> str:

@@ -25,19 +25,22 @@ def lowered(peak: float | None, runs: int = 42) -> Recommendation:
 
 
 @pytest.mark.parametrize("peak", [None, 1.0, 1.1])
-@pytest.mark.parametrize(("runs", "unseen"), [(12, "11.1%"), (42, "3.3%")])
-def test_few_runs_do_not_show_all_that_a_step_may_use(peak: float | None, runs: int, unseen: str) -> None:
-    """One in n + 1 needs more than n runs show: by Pareto's law 1 / 1.15 x log(6 / 1.15) longer."""
-    item = lowered(peak, runs)
-    assert f"at most {unseen} longer on a full node" in item.expected
+def test_a_request_above_all_that_many_runs_use_makes_nothing_longer(peak: float | None) -> None:
+    item = lowered(peak)
+    assert "no impact on run duration" in item.expected
+    assert not [said for said in item.evidence if "on a full node" in said]
+
+
+def test_few_runs_do_not_show_all_that_a_step_may_use() -> None:
+    """One in n + 1 needs more than n runs show."""
+    item = lowered(None, runs=8)
+    assert "at most 0.7% longer on a full node" in item.expected
     assert (
-        f"CPU of a on a full node: no longer in runs like the {runs} seen, and {unseen} by one run in {runs + 1} that"
-        " needs more than any so far"
+        "CPU of a on a full node: no longer in runs like the 8 seen, and 0.7% by one run in 9 that needs more than any so"
+        " far"
     ) in item.evidence
 
 
 def test_bursts_above_the_request_get_less() -> None:
     """A quarter of the time at four cores, and nothing else: 25 seconds of 100 become 87."""
-    item = lowered(4.0)
-    assert "at most 65.3% longer on a full node" in item.expected
-    assert "at most 62.0% longer in runs like the 42 seen, and 3.3% by one run in 43" in " ".join(item.evidence)
+    assert "at most 62.0% longer on a full node" in lowered(4.0).expected
