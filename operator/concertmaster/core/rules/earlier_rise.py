@@ -72,38 +72,74 @@ class EarlierRise:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A ``rise`` of the median seconds of a run, ``was`` and ``now``, with the rows it is of. ``longer``: seconds by which
+    each step takes longer."""
+
+    rise: DailyRise
+    runs: _ByDay
+    by_step: Mapping[str, _ByDay]
+    was: float
+    now: float
+    longer: Mapping[str, float]
+
+    @property
+    def explained(self) -> bool:
+        """Whether steps that take longer are enough of the rise."""
+        return sum(self.longer.values()) >= _MIN_EXPLAINED * (self.now - self.was)
+
+    @property
+    def named(self) -> list[str]:
+        """The steps that are enough of the rise to be named, the largest part first."""
+        enough = [step for step, more in self.longer.items() if more >= _MIN_STEP * (self.now - self.was)]
+        return sorted(enough, key=lambda step: (self.longer[step], step), reverse=True)
+
+    def reported(self, step: str | None, about: str, *, inputs: bool) -> EarlierRise:
+        """The rise, explained by the ``step``."""
+        seconds = _sides(self.rise, self.by_step[step]) if step is not None else (0.0, 0.0)
+        since = _begun(self.rise, self.runs)
+        return EarlierRise(self.rise, since, (self.was, self.now), step, seconds, about, inputs)
+
+
 def earlier_rise(evidence: Evidence, published: frozenset[str], least: float) -> EarlierRise | None:
     """The rise of the run time by at least the share ``least`` that is only known by day. ``published``: the steps of the
     regressions that were, empty for that of the runs."""
     analysis = evidence.analysis
-    first = analysis.first_run
-    if not evidence.days or first is None:
-        return None
-    # Of some hours of today, and of a single day, only what was seen in the runs before is believed.
     today = int(analysis.now // DAY)
-    until, enough = (today + 1, 1) if published else (today, MIN_AFTER)
+    inputs = any(run.input_total is not None for run in analysis.runs)
+    if published:
+        found = _compared(evidence, least, today + 1, 1)  # the runs have shown it: a day is enough, and today counts
+        if found is None:
+            return None
+        known = [step for step in found.named if step in published]
+        if known or RUN in published:
+            step = next(iter(known or found.named), None)
+            return found.reported(step, (step or "") if known else "", inputs=inputs)
+        # else the regressions published are of other steps, and the runs did not show this one
+    found = _compared(evidence, least, today, MIN_AFTER)
+    if found is None or inputs or analysis.slow_nodes is not None or not found.explained:
+        return None
+    step = next(iter(found.named), None)
+    return found.reported(step, step or "", inputs=inputs)
+
+
+def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compared | None:
+    """A rise that lasts for so many ``days`` before the day ``until``; None where there is none, where the runs show it
+    themselves, or where it is over."""
+    analysis = evidence.analysis
+    if not evidence.days or analysis.first_run is None:
+        return None
     begin = analysis.now - min(analysis.options.window_seconds, DAYS * DAY)
     by_step = _by_step(evidence, until)
     runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED}
-    rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=enough)
-    if rise is None or rise.after[0] < begin // DAY or first < (rise.after[0] - 2) * DAY:
+    rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days)
+    if rise is None or rise.after[0] < begin // DAY or analysis.first_run < (rise.after[0] - 2) * DAY:
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
-    if _has_passed(evidence, was, now) or _other_frequency(rise, runs, today):
+    if _has_passed(evidence, was, now) or _other_frequency(rise, runs, int(analysis.now // DAY)):
         return None
-    longer = _longer(rise, by_step, runs)
-    inputs = any(run.input_total is not None for run in analysis.runs)
-    named = {step: more for step, more in longer.items() if more >= _MIN_STEP * (now - was)}
-    known = [step for step in named if step in published]
-    if published and not known and RUN not in published:  # of other steps: the runs did not show this one
-        return earlier_rise(evidence, frozenset(), least)
-    explained = sum(longer.values()) >= _MIN_EXPLAINED * (now - was)
-    if not published and (inputs or analysis.slow_nodes is not None or not explained):
-        return None
-    step = max(known or named, key=lambda name: (named[name], name), default=None)
-    seconds = _sides(rise, by_step[step]) if step is not None else (0.0, 0.0)
-    about = "" if RUN in published and not known else step or ""
-    return EarlierRise(rise, _begun(rise, runs), (was, now), step, seconds, about, inputs)
+    return _Compared(rise, runs, by_step, was, now, _longer(rise, by_step, runs))
 
 
 def _by_step(evidence: Evidence, until: int) -> dict[str, dict[int, DailyRow]]:
