@@ -5,7 +5,6 @@ The unit is the run, not the sample; usage within one run is computed in ``runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,11 +17,9 @@ from concertmaster.core.analysis.runs.overrides import NAMES, Override, Resource
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.known import known, upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
-from concertmaster.core.model.amounts import STORAGE, is_gpu
+from concertmaster.core.model.amounts import STORAGE, is_gpu, same_amount
 
 T = TypeVar("T")
-
-_TOLERANCE = 1e-3  # relative difference of amounts that are equal but for rounding
 
 UsageColumns = Mapping[str, tuple[Any, ...]]
 """By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
@@ -161,7 +158,7 @@ class ContainerUsage:
 
 
 def _alike(had: float | None, now: float | None) -> bool:
-    return had is None or (now is not None and math.isclose(had, now, rel_tol=_TOLERANCE))
+    return had is None or (now is not None and same_amount(had, now))
 
 
 def unsampled(containers: Sequence[ContainerUsage]) -> bool:

@@ -1,14 +1,18 @@
-"""Strict parsing of numbers in manifests: a change is never based on a guess of what was meant."""
+"""Amounts of resources: their names, strict parsing (a change is never based on a guess of what was meant), equality."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from concertmaster.core.model.scalars import Quantity, ScalarError
 
 STORAGE = "ephemeral-storage"
-RESOURCES = ("cpu", "memory", STORAGE)  # requested by containers and limited by namespaces
 """Local disk of a pod, as manifests call it."""
+RESOURCES = ("cpu", "memory", STORAGE)
+"""Requested by containers and limited by namespaces."""
+ROUNDING = 1e-6
+"""Relative difference of amounts that are equal but for what their way through metrics and computations leaves."""
 
 _GPU = re.compile(r"(nvidia|amd|gpu\.intel)\.com/(gpu|mig|i915|xe).*")
 
@@ -16,6 +20,11 @@ _GPU = re.compile(r"(nvidia|amd|gpu\.intel)\.com/(gpu|mig|i915|xe).*")
 def is_gpu(resource: str) -> bool:
     """Whether an extended resource is a GPU or a part of one: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu ..."""
     return _GPU.fullmatch(resource) is not None
+
+
+def same_amount(one: float, other: float) -> bool:
+    """Whether two requests, limits or sizes are equal, wherever they were read."""
+    return math.isclose(one, other, rel_tol=ROUNDING)
 
 
 def quantity(literal: object) -> float | None:

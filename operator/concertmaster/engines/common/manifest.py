@@ -167,11 +167,12 @@ def timestamp(value: object) -> float | None:
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:
-    """A resource quantity in cores or bytes; None if missing, only known at run time, or invalid."""
+    """A container's request or limit in cores or bytes, as its pods have it (see ``rounded``). None if missing, only
+    known at run time, or invalid."""
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return finite(value)
+        return None if finite(value) is None else _amount(str(value))
     if isinstance(value, str):
         if "{{" in value:
             return None

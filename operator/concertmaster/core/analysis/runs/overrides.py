@@ -7,13 +7,13 @@ request may as well mean that the definition was edited since, so that what coun
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.model import ContainerFact, ContainerSpec
+from concertmaster.core.model.amounts import same_amount
 
 ResourceField = tuple[str, str]
 """Section and resource, such as ``("requests", "memory")``; GPUs of any kind are ``("requests", "gpu")``."""
@@ -26,8 +26,6 @@ NAMES: Mapping[ResourceField, str] = {
     ("requests", "gpu"): "gpu_request",
 }
 _MIN_RUNS = 3  # fewest runs in a row that have something else: one may have been started with a value of its own
-# Relative and absolute difference of amounts that are equal but for rounding: the API server rounds CPU up to 1m.
-_TOLERANCE, _ROUNDED = 1e-3, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +122,4 @@ def _values(run: ContainerInRun, name: str) -> list[float]:
 
 
 def _alike(had: float | None, own: float | None) -> bool:
-    return had is not None and own is not None and math.isclose(had, own, rel_tol=_TOLERANCE, abs_tol=_ROUNDED)
+    return had is not None and own is not None and same_amount(had, own)

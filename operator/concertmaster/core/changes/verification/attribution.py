@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.amounts import same_amount
 from concertmaster.core.model.policy import Policy
 
-_TOLERANCE = 1e-6  # relative difference of amounts that are equal
 _MIN_SLOWDOWN = 1.1  # times its mean before; less is no slowdown of a step
 _BLAMED_SHARE = 0.5  # of the largest slowdown in seconds: steps with at least that much are blamed too
 
@@ -41,7 +40,7 @@ class LoweredMemory:
                 peak, request = c.memory_peak, c.memory_request
                 if peak is None or request is None or peak <= (1.0 + self.room) * request:
                     continue
-                if any(math.isclose(request, new, rel_tol=_TOLERANCE) for new in self.requests):
+                if any(same_amount(request, new) for new in self.requests):
                     found[e.step, c.name] = max((peak, request), found.get((e.step, c.name), (0.0, 0.0)))
         return found
 

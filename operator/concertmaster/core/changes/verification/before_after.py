@@ -12,7 +12,7 @@ from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.amounts import quantity, same_amount
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 
 BASELINE = 60  # runs: the newest before a change
@@ -23,7 +23,6 @@ _CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
 )
-_TOLERANCE = 1e-6  # relative difference of amounts that are equal
 STUCK_FACTOR = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 InputSizes = dict[str, float]
@@ -102,9 +101,9 @@ def requested(
                     amount = getattr(c, name, None)
                     if amount is None:
                         continue
-                    if old is not None and math.isclose(amount, old, rel_tol=_TOLERANCE):
+                    if old is not None and same_amount(amount, old):
                         return False
-                    matches = matches or math.isclose(amount, new, rel_tol=_TOLERANCE) or None
+                    matches = matches or same_amount(amount, new) or None
         return matches
 
     return of

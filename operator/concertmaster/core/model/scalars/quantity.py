@@ -11,7 +11,7 @@ from decimal import ROUND_UP, Decimal, localcontext
 from concertmaster.core.model.scalars.scalar import EXACT, Scalar, ScalarError
 
 _MAX_QUANTITY = Decimal(2**63 - 1)
-_NANO = Decimal("1e-9")
+_NANO, _MILLI = Decimal("1e-9"), Decimal("1e-3")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([KMGTPE]i)|([eE][+-]?[0-9]+)|([numkMGTPE]?))")
@@ -23,8 +23,8 @@ MAX_LENGTH = 64
 
 
 def rounded(text: str) -> Decimal | None:
-    """What the API server takes any quantity for: it rounds up to 1n and caps at 2**63 - 1. None for what is no quantity.
-    Generated manifests contain such text, for example ``0.30000000000000004``."""
+    """What the API server makes of any quantity in a pod's requests and limits: it rounds up to 1m and caps at 2**63 - 1.
+    None for what is no quantity. A definition has what was written, for example ``0.30000000000000004`` or ``0.3333``."""
     match = _QUANTITY.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
         return None
@@ -34,7 +34,7 @@ def rounded(text: str) -> Decimal | None:
         power = max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(exponent[1:]))) if exponent else _DECIMAL[decimal or ""]
         value = Decimal(number) * (1024 ** _BINARY.index(binary) if binary else Decimal(10) ** power)
         value = max(-_MAX_QUANTITY, min(_MAX_QUANTITY, value))
-        return value.quantize(_NANO, rounding=ROUND_UP)
+        return value.quantize(_MILLI, rounding=ROUND_UP)
 
 
 class Quantity(Scalar):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
+from concertmaster.core.model.amounts import ROUNDING
 from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.sizing_units import SizingUnit
@@ -15,7 +16,6 @@ from concertmaster.core.units import MIB
 
 LIMIT_HEADROOM = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
 _LIMIT_UNIT = {"cpu": 10 * MILLI, "memory": MIB}  # to which a moved limit is rounded down
-_TOLERANCE = 1e-6  # relative difference of amounts that are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class SizeBounds:
 
     def lowered_limit(self, resource: str, request: float) -> float | None:
         """The limit to which ``request`` lowers the current one; None where that stays allowed."""
-        if self.ratio is None or self.limit is None or self.limit <= self.ratio * request * (1 + _TOLERANCE):
+        if self.ratio is None or self.limit is None or self.limit <= self.ratio * request * (1 + ROUNDING):
             return None
         unit = _LIMIT_UNIT[resource]
-        return max(request, math.floor(self.ratio * request / unit * (1 + _TOLERANCE)) * unit)
+        return max(request, math.floor(self.ratio * request / unit * (1 + ROUNDING)) * unit)
 
 
 def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBounds:
@@ -110,7 +110,7 @@ def bounded(
     lowers no request below what is needed: the size is then what is needed, and waits for a larger maximum."""
     new, bound_by = bounds.inside(size)
     current = getattr(unit.container, f"{resource}_request")
-    if new is None or size is None or current is None or new >= min(target, current) * (1 - _TOLERANCE):
+    if new is None or size is None or current is None or new >= min(target, current) * (1 - ROUNDING):
         return new, bound_by, ""
     first = evidence.above_bounds(resource, size) or evidence.above_capacity(resource, size, bounds.limit)
     return (size, "", first) if size < current and first is not None else (None, "", "")

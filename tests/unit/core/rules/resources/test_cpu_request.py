@@ -76,6 +76,18 @@ def test_throttling_under_an_earlier_limit_is_not_one_of_today() -> None:
     assert made(28).recommended("cpu-request") == []
 
 
+def test_a_limit_finer_than_a_millicore_is_the_one_that_pods_have() -> None:
+    """A definition keeps what was written, and the API server rounds it up for the pods."""
+
+    def work(_: int) -> Work:
+        own = measured(cpu_limit=0.334, throttled_share=0.4, cpu_seconds=90.0, cpu_sampled_seconds=300.0)
+        return {n: Pod(s, containers=own) if n == "transform" else s for n, s in STEPS.items()}
+
+    declared = resources(requests={"cpu": "0.3333", "memory": "1Gi"}, limits={"cpu": "0.3333"})
+    item = scenario(etl(transform=declared), 40, work).one("cpu-request")
+    assert item.action.startswith("Raise CPU limit of transform: 334m -> ")
+
+
 @pytest.mark.parametrize("limit", ["4", None])
 def test_waiting_under_an_earlier_limit_is_not_one_of_today(limit: str | None) -> None:
     """Time that is throttled counts as waited for CPU, too: from run 28 on the limit is higher, or none."""
