@@ -152,6 +152,8 @@ class Analysis:
         """The runs that tell how often something runs that did in those that ended at ``times``: where it is hardly chance
         that no earlier one has it, the definition gained it then, and the runs since then count; else all."""
         first = min(times, default=-math.inf)
+        if not self.runs or (self.runs[0].end or 0.0) >= first:
+            return self.runs  # as mostly: it ran in the oldest
         later = tuple([run for run in self.runs if run.end is not None and run.end >= first])
         if len(times) < self.options.min_runs or all_within(len(later), len(times), len(self.runs)) >= _SIGNIFICANCE:
             return self.runs

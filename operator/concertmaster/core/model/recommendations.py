@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model.definitions import place
 from concertmaster.core.model.enums import Category, Level, Severity
 
@@ -55,6 +56,7 @@ class SizeItem:
         return f"{where}: {old} -> {self.new} (peak {self.peak}, headroom {self.headroom})"
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Edit:
     """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and ``proposed``:

@@ -46,6 +46,11 @@ def spans(run: RunRecord) -> list[DeadlineSpan]:
     ]
 
 
+def spans_on_node(run: RunRecord) -> list[DeadlineSpan]:
+    """The same, ``seconds`` without those pending: what the kubelet limits."""
+    return [span._replace(seconds=span.seconds - span.pending) for span in spans(run)]
+
+
 def _pending(e: StepExecution, seconds: float) -> float:
     """All of it, if the pod is not known to have had a node."""
     begin = e.scheduled if e.scheduled is not None else e.started

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
@@ -19,7 +20,7 @@ from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.intervals import failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.fields.time_limit import from_creation, time_limit_edits
-from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans
+from concertmaster.core.rules.reliability.hangs import LONG_FACTOR, DeadlineSpan, hung, spans, spans_on_node
 from concertmaster.core.rules.reliability.timeouts import RecommendedTimeout, recommended_timeout, round_up
 
 _MIN_MARGIN = 60.0  # seconds: a slow image pull must not time out a two-second step
@@ -51,7 +52,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
     is unknown where only its pods are known."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
-    spans_of = analysis.figures.grouped(spans, analysis.runs)
+    grouped = cache(lambda made: analysis.figures.grouped(made, analysis.runs))
     for step in analysis.steps:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon:
@@ -64,9 +65,8 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
                 if r.run_time is not None
             ]
         else:
-            rows = list(spans_of.get(step.step, ()))
-            if not from_creation(evidence, spec):
-                rows = [row._replace(seconds=row.seconds - row.pending) for row in rows]
+            limited = spans if from_creation(evidence, spec) else spans_on_node
+            rows = list(grouped(limited).get(step.step, ()))
         items: dict[str, list[float]] = {}
         for row in rows:
             if row.item is not None:

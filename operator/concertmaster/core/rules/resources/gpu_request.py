@@ -34,12 +34,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     container, analysis = unit.container, evidence.analysis
+    held, resource = container.gpu_request, container.gpu_resource
+    if not held or resource is None:
+        return None
     known = [r for r in container.runs if r.gpus_active is not None]
     latest = _latest(known)
     present = set(container.runs_with("gpu_request"))
     seen = [r for r in latest if r in present and r.gpus_used is not None]
-    held, resource = container.gpu_request, container.gpu_resource
-    if not held or resource is None or len(seen) < analysis.options.min_runs:
+    if len(seen) < analysis.options.min_runs:
         return None
     needed = max(r.gpus_active or 0.0 for r in latest)  # also with more GPUs than today
     since = latest[0].time if len(latest) < len(known) else 0.0

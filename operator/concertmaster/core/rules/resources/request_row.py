@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.releases import Release
+from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.earlier_peaks import EarlierPeak
@@ -27,6 +28,7 @@ class RowSaving:
     of_runs: Sequence[float]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: None when

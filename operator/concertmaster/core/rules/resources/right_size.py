@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule, container_title
@@ -50,7 +51,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         holder = row.edits[0].holder if row.edits else None
         groups.setdefault(holder, []).append(row)
     for holder, group in groups.items():
-        yield _finding(evidence, holder, [replace(r, edits=_verified(evidence, holder, r)) for r in group], left_out)
+        yield _finding(
+            evidence, holder, [fast_replace(r, edits=_verified(evidence, holder, r)) for r in group], left_out
+        )
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
 def _verified(evidence: Evidence, holder: str | None, row: RequestRow) -> tuple[Edit, ...]:
     """The row's edits; after a verified intermediate step, the next change goes to the final value."""
     return tuple(
-        replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
+        fast_replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
     )
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
+from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.intervals import in_share
@@ -25,7 +25,7 @@ from concertmaster.core.units import GIB, HOUR
 def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     """The row with its savings per month and per run; none without a request to compare with."""
     if row.old is None:
-        return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
+        return fast_replace(row, edits=tuple(fast_replace(e, weight=0.0) for e in row.edits))
     container, analysis = row.unit.container, evidence.analysis
     pricing, rate = row.unit.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
@@ -45,8 +45,8 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             [less * price * seconds / HOUR for seconds in reserved],
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
-    edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
-    return replace(row, saving=saving, edits=edits, freed=less * hours * present)
+    edits = tuple(fast_replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
+    return fast_replace(row, saving=saving, edits=edits, freed=less * hours * present)
 
 
 def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, float]:
@@ -99,10 +99,11 @@ def shared(rows: Sequence[RequestRow], saving: Interval | None) -> list[RequestR
     if saving is None or not saving.likely:
         return list(rows)
     return [
-        replace(
+        fast_replace(
             r,
             edits=tuple(
-                replace(e, share=r.saving.likely / saving.likely) if "/requests/" in e.pointer else e for e in r.edits
+                fast_replace(e, share=r.saving.likely / saving.likely) if "/requests/" in e.pointer else e
+                for e in r.edits
             ),
         )
         if r.saving is not None

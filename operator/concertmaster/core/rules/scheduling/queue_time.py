@@ -125,9 +125,8 @@ def _words(field: str, most: bool) -> _Words:
 def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
     analysis = evidence.analysis
     least = evidence.settings.number("minSharePercent", 10.0) / 100
-    runs = lasting(
-        evidence, runs, [own >= least * run.makespan for run, own in zip(runs, _spent(runs, field)[1], strict=True)]
-    )
+    much = [own >= least * run.makespan for run, own in zip(runs, _spent(runs, field)[1], strict=True)]
+    runs = lasting(evidence, runs, much) if any(much) else ()
     if not runs:
         return None
     steps, totals = _spent(runs, field)
