@@ -60,6 +60,13 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
     return starts[1] - starts[0] if len(starts) == 2 else None
 
 
+def span(definition: WorkflowDefinition, now: float, runs: int) -> float | None:
+    """Seconds from the next scheduled start to the one that comes so many runs later; None where the schedule is not
+    known."""
+    starts = upcoming(definition, now, math.inf, most=runs + 1) if readable(definition) else ()
+    return starts[-1] - starts[0] if len(starts) > runs else None
+
+
 def least_interval(definition: WorkflowDefinition) -> float:
     """Seconds that lie between any two starts, as far as the text of the schedule tells without playing it forward. Where
     clocks are changed, by half an hour at least, the same time of day comes twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from concertmaster.core import text
@@ -10,9 +11,13 @@ from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.model import Recommendation, WorkflowGraph
+from concertmaster.core.schedule import span
 from concertmaster.core.times import iso
+from concertmaster.core.units import DAY
 from concertmaster.report import impact as impacts
 
+MAX_WINDOW = 400 * DAY
+"""The longest window that a policy may have, in seconds."""
 INSUFFICIENT = "Insufficient data: "  # how the first line begins where recommendations have to wait for more runs
 _LEVELS, _PARALLEL = 12, 6  # levels of the graph that are shown, and steps of each
 
@@ -30,6 +35,19 @@ def graph_line(graph: WorkflowGraph) -> str | None:
     return f"{name.value}: {' | '.join([*groups[:_LEVELS], *more])}"
 
 
+def too_rare(analysis: Analysis) -> str:
+    """Why the required runs never come together, and what to set; empty where they may."""
+    options = analysis.options
+    fewest, needed = (span(analysis.definition, analysis.now, options.min_runs - less) for less in (1, 0))
+    if fewest is None or needed is None or fewest <= options.window_seconds:
+        return ""
+    longer = f"spec.analysis.window of the policy to {text.window(math.ceil(needed / DAY) * DAY)}, or "
+    return (
+        f"the schedule starts fewer than {options.min_runs} runs in {text.window(options.window_seconds)}: set"
+        f" {longer if needed <= MAX_WINDOW else ''}a smaller spec.analysis.minRuns"
+    )
+
+
 def overview(
     analysis: Analysis,
     published: Sequence[Recommendation],
@@ -43,7 +61,12 @@ def overview(
     window = text.window(analysis.covered_seconds)
     if known < analysis.options.min_runs:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
-        return [f"{INSUFFICIENT}{known} of {analysis.options.min_runs} required runs in {window}{due}."]
+        lines = [f"{INSUFFICIENT}{known} of {analysis.options.min_runs} required runs in {window}{due}."]
+        lines += [f"{why[:1].upper()}{why[1:]}." for why in [too_rare(analysis)] if why]
+        if analysis.failed:
+            where = text.listing([s.step for s in analysis.steps if s.failures.lost_runs])
+            lines.append(f"{analysis.failed} of {known} failed{f', at {where}' if where else ''}.")
+        return lines
     runs = f"{text.count(known, 'run')} in {window}"
     lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analysed."]
     if missed := [o for o in analysis.objectives if o.verdict is ObjectiveResult.MISSED]:

@@ -144,6 +144,36 @@ def test_too_few_runs_say_how_many_and_when_the_next_is_due() -> None:
     assert status["recommendations"] == []
 
 
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        ("0 4 * * 0", "set spec.analysis.window of the policy to 35d, or a smaller spec.analysis.minRuns."),
+        ("0 4 1 * *", "set spec.analysis.window of the policy to 151d, or a smaller spec.analysis.minRuns."),
+        ("0 4 1 1 *", "the policy"),
+        ("0 4 */3 * *", None),
+        ("0 4 * * *", None),
+    ],
+)
+def test_a_schedule_with_too_few_runs_for_the_window_says_what_to_set(schedule: str, says: str | None) -> None:
+    """Otherwise a weekly workflow would wait for its fifth run for ever."""
+    _, *more = _status(2, of=replace(CHAIN, schedule=schedule))["advice"]
+    if says is None:
+        assert more == []
+    elif says == "the policy":
+        assert more == ["The schedule starts fewer than 5 runs in 14d: set a smaller spec.analysis.minRuns."]
+    else:
+        assert more == [f"The schedule starts fewer than 5 runs in 14d: {says}"]
+
+
+def test_too_few_runs_say_how_many_of_them_failed() -> None:
+    runs = [
+        replace(run, outcome=Outcome.FAILED, steps=tuple(replace(e, outcome=Outcome.FAILED) for e in run.steps[:1]))
+        for run in _runs(3)
+    ]
+    advice = document(_result([], analyze(CHAIN, runs, now=NOW)), _memory([]), data_until=NOW)["advice"]
+    assert advice == ["Insufficient data: 3 of 5 required runs in 14d.", "3 of 3 failed, at extract."]
+
+
 def test_dismissed_ones_go_last_and_do_not_count_as_open() -> None:
     first = _status(14)["recommendations"][0]["id"]
     status = _status(14, {first: "no"})

@@ -30,6 +30,7 @@ from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
 from concertmaster.report.fleet import item_of
+from concertmaster.report.overview import too_rare
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.status import document as status_document
 from concertmaster.report.status.recommendation_log import decision
@@ -195,16 +196,16 @@ def ready(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
     rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)
+    rare = f"; {why}" if not analysis.enough and (why := too_rare(analysis)) else ""
     if not analysis.runs:
-        message = (
-            f"no finished run in {window}{_due(result, case.now)}{_noted(result)}; if there were runs, see why with:"
-        )
+        message = f"no finished run in {window}{_due(result, case.now)}{rare}{_noted(result)}"
+        message += "; if there were runs, see why with:"
         namespace = shlex.quote(analysis.definition.key.namespace)
         command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, f"{message} {command}")
     if not analysis.enough:
         known = sum(r.outcome.over for r in analysis.runs)
-        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}"
+        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}{rare}"
         return ConditionUpdate(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
     if rules or wrong:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL

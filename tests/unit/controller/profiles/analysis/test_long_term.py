@@ -91,6 +91,14 @@ def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why(
     assert message.startswith("no finished run in 14d; it is suspended; if")
 
 
+@pytest.mark.parametrize(("schedule", "rare"), [("0 4 * * 0", True), ("0 4 * * *", False)])
+@pytest.mark.parametrize("runs", [0, 2])
+def test_a_schedule_that_never_has_enough_runs_is_said_to(schedule: str, rare: bool, runs: int) -> None:
+    seldom = replace(CASE.definition, schedule=schedule)
+    message = analyze_profile(replace(case(runs=CASE.runs[:runs]), definition=seldom)).ready.message
+    assert ("; the schedule starts fewer than 5 runs in 14d: set spec.analysis.window of" in message) is rare
+
+
 def test_too_few_runs_make_no_baseline() -> None:
     assert analyzed(runs=CASE.runs[:2]).figures.baseline is None
 
