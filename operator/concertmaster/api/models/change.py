@@ -97,14 +97,9 @@ class PlanTarget(ApiModel):
     api_version: Line160 = Field(description="API group and version of the object.", examples=["argoproj.io/v1alpha1"])
     fingerprint: Line160 | None = Field(
         default=None,
-        description="Fingerprint of the workflow's definition right after the change was written.",
-        examples=["9f2c41d07be3"],
-    )
-    fingerprint_edition: int | None = Field(
-        default=None,
-        ge=0,
-        description="Edition of the rules by which the fingerprint was made. One of another edition is made anew.",
-        examples=[2],
+        description="Fingerprint of the workflow's definition right after the change was written, behind the edition of the"
+        " rules that made it. One of another edition is made anew.",
+        examples=["2-9f2c41d07be3"],
     )
     generation: int | None = Field(
         default=None, ge=0, description="Generation of the object before the change was written.", examples=[12]

@@ -225,14 +225,9 @@ class ResultStatus(ApiModel):
     )
     fingerprint: Line160 | None = Field(
         default=None,
-        description="Fingerprint of the workflow's definition after the change, while it is being measured.",
-        examples=["9f2c41d07be3"],
-    )
-    fingerprint_edition: int | None = Field(
-        default=None,
-        ge=0,
-        description="Edition of the rules by which the fingerprint was made. One of another edition is made anew.",
-        examples=[2],
+        description="Fingerprint of the workflow's definition after the change, while it is being measured, behind the"
+        " edition of the rules that made it. One of another edition is made anew.",
+        examples=["2-9f2c41d07be3"],
     )
     id: RecommendationId = Field(
         description="Id of the recommendation behind it.", examples=["memory-request.transform"]

@@ -23,7 +23,7 @@ from concertmaster.core.changes.reconcile import ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.fingerprints import FINGERPRINT_EDITION, known_fingerprint
+from concertmaster.core.model.fingerprints import known_fingerprint
 from concertmaster.core.model.policy import Bounds
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
@@ -150,13 +150,7 @@ class WorkflowChangeView:
     @property
     def fingerprint(self) -> str | None:
         """Fingerprint of the definition right after it was written; None where another edition made it."""
-        return known_fingerprint((self.status.get("plan") or {}).get("target") or {})
-
-    def of_this_edition(self) -> WorkflowChangeView:
-        """With a fingerprint, if any, that counts as made by this edition."""
-        plan = self.status.get("plan") or {}
-        target = {**(plan.get("target") or {}), "fingerprintEdition": FINGERPRINT_EDITION}
-        return WorkflowChangeView({**self.raw, "status": {**self.status, "plan": {**plan, "target": target}}})
+        return known_fingerprint(((self.status.get("plan") or {}).get("target") or {}).get("fingerprint"))
 
     def operations(self, which: str) -> list[Operation] | None:
         """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""

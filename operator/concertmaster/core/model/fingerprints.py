@@ -1,21 +1,19 @@
-"""Fingerprints of definitions as objects of ours keep them: with the edition of the rules that made them."""
+"""Fingerprints of definitions as objects of ours keep them: with the edition of the rules that made them, in one field, as a
+CustomResourceDefinition of an earlier version drops a field that it does not know."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 FINGERPRINT_EDITION = 2
 """Counted up whenever a definition gets another fingerprint from the same objects, so that no workflow counts as edited
 because the operator was upgraded."""
 
 
-def stored_fingerprint(fingerprint: str) -> dict[str, Any]:
-    """The fields that keep a fingerprint made now."""
-    return {"fingerprint": fingerprint, "fingerprintEdition": FINGERPRINT_EDITION}
+def stored_fingerprint(fingerprint: str) -> str:
+    """What a field keeps of a fingerprint made now: ``2-9f2c41d07be3``."""
+    return f"{FINGERPRINT_EDITION}-{fingerprint}"
 
 
-def known_fingerprint(stored: Mapping[str, Any]) -> str | None:
-    """The fingerprint in ``stored`` fields; None without one, or where another edition made it."""
-    made = stored.get("fingerprint") if stored.get("fingerprintEdition") == FINGERPRINT_EDITION else None
-    return str(made) if made else None
+def known_fingerprint(stored: object) -> str | None:
+    """The fingerprint that a field keeps; None without one, or where another edition made it."""
+    edition, _, made = str(stored or "").partition("-")
+    return made if made and edition == str(FINGERPRINT_EDITION) else None

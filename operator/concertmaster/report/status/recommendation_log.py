@@ -109,7 +109,9 @@ def outcome(result: ImplementationResult) -> Document:
         "baselineRuns": result.before,
         "by": clip(result.by, 160),
         "effect": clip(describe_result(result), 400),
-        **(stored_fingerprint(result.fingerprint) if result.fingerprint and result.verdict is None else {}),
+        "fingerprint": stored_fingerprint(result.fingerprint)
+        if result.fingerprint and result.verdict is None
+        else None,
         "id": result.id,
         "judged": iso(result.judged),
         "measured": effect(result.measured) if result.measured is not None else None,
@@ -221,7 +223,7 @@ def _outcome(entry: Mapping[str, Any]) -> ImplementationResult:
         since=parse_time(str(entry["since"])),
         fields=_fields(entry.get("sets")),
         promised=_effect(entry["promised"]),
-        fingerprint=known_fingerprint(entry),
+        fingerprint=known_fingerprint(entry.get("fingerprint")),
         measured=_effect(entry["measured"]) if entry.get("measured") else None,
         verdict=Verdict(entry["verdict"]) if entry.get("verdict") else None,
         judged=parse_time(str(entry["judged"])) if entry.get("judged") else None,

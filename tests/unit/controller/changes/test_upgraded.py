@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.controller.change_steps import later
-from tests.support.controller.changes_bed import CHANGES, CRONJOB, NOW, Bed, Memory
+from tests.support.controller.changes_bed import CHANGES, CRONJOB, NOW, Bed
 
 RECORDED = {
     case["phase"]: case
@@ -59,30 +59,6 @@ def test_a_verification_goes_on(target: dict[str, str], seconds: float, end: tup
 
 def test_an_edit_after_the_upgrade_ends_a_verification() -> None:
     bed = upgraded("verifying", fingerprint=OTHER)
-    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
-    bed.run()
-    assert outcome(bed) == ("Completed", "Inconclusive", "1500m")
-
-
-def test_an_edit_ends_a_verification_where_the_edition_of_fingerprints_is_not_stored(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A CustomResourceDefinition of an earlier version drops the field."""
-    written, patches = Memory.patch, list[str]()
-
-    def pruned(client: Memory, path: str, *args: Any, **more: Any) -> dict[str, Any]:
-        answer = written(client, path, *args, **more)
-        for obj in (answer, client.objects.get(path.removesuffix("/status"), {})):
-            obj.get("status", {}).get("plan", {}).get("target", {}).pop("fingerprintEdition", None)
-        patches.append(path)
-        return answer
-
-    monkeypatch.setattr(Memory, "patch", pruned)
-    bed = upgraded("verifying", fingerprint=OTHER)
-    assert "workflowchanges.concertmaster.dev is older than this operator" in bed.problems[0]
-    patches.clear()
-    bed.run()
-    assert (bed.problems, patches) == ([], [])
     bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
     bed.run()
     assert outcome(bed) == ("Completed", "Inconclusive", "1500m")

@@ -31,11 +31,6 @@ from concertmaster.kube.objects import ObjectRef
 
 log = logging.getLogger("concertmaster.changes")
 
-_OLDER_SCHEMA = (
-    "the CustomResourceDefinition workflowchanges.concertmaster.dev is older than this operator and drops"
-    " status.plan.target.fingerprintEdition: install that of this version"
-)
-
 
 class ChangeWriter:
     """Carries transitions out, and collects what is reported. ``target`` reads and patches the objects changes are for."""
@@ -46,7 +41,6 @@ class ChangeWriter:
         self.journal = journal
         self.problems: list[str] = []
         self.tally = Tally()
-        self._drops_edition = False  # whether the API server does not store the edition of fingerprints
         self._events: list[tuple[WorkflowChangeView, ChangeEvent]] = []
 
     def begin(self) -> None:
@@ -123,16 +117,9 @@ class ChangeWriter:
     def fingerprinted(self, change: WorkflowChangeView, fingerprint: str | None, now: float) -> WorkflowChangeView:
         """The change with the ``fingerprint`` of the changed definition (None: unknown), where none of this edition is
         recorded."""
-        if self._drops_edition:
-            change = change.of_this_edition()
         if change.fingerprint is not None or fingerprint is None:
             return change
-        after = self.carry_out(change, fingerprinted(change.status, fingerprint), now)
-        if after is None or after.fingerprint is not None:
-            return after or change
-        self._drops_edition = True  # else each cycle would take the definition for the one that was written
-        self.problems.append(_OLDER_SCHEMA)
-        return after.of_this_edition()
+        return self.carry_out(change, fingerprinted(change.status, fingerprint), now) or change
 
     def _write(self, change: WorkflowChangeView, status: Mapping[str, Any]) -> WorkflowChangeView | None:
         operations = [

@@ -55,7 +55,7 @@ def settled(
 def fingerprinted(before: Mapping[str, Any], fingerprint: str) -> Transition:
     """Records the fingerprint of the changed definition, to detect later edits by others; ``before``: the current status."""
     plan = before.get("plan") or {}
-    target = {**(plan.get("target") or {}), **stored_fingerprint(fingerprint)}
+    target = {**(plan.get("target") or {}), "fingerprint": stored_fingerprint(fingerprint)}
     return Transition(None, fields={"plan": {**plan, "target": target}})
 
 
