@@ -13,10 +13,15 @@ _RESOURCES = (CPU, MEMORY, DISK)
 _ROUNDED = 1 + 1e-6
 
 
-def admitted(step: Step, flow: Flow) -> Step:
-    """The step with what the API server fills in: defaults of LimitRanges, and requests equal to limits."""
-    rows = list(_rows(flow, "Container"))
-    return replace(step, containers=tuple(_filled(c, rows) for c in step.containers))
+def admitted(step: Step, flow: Flow, elsewhere: bool = True) -> Step:
+    """The step with what the API server fills in: defaults of LimitRanges, requests equal to limits, and what something else
+    sets, if it does so in this run (``elsewhere``)."""
+    rows, other = list(_rows(flow, "Container")), flow.elsewhere
+    filled = replace(step, containers=tuple(_filled(c, rows) for c in step.containers))
+    if other is None or other.step != step.name or not elsewhere:
+        return filled
+    main = filled.container("main")
+    return filled.having("main", main.asking(**other.requests).limited(**other.limits))
 
 
 def _filled(container: Container, rows: Sequence[Mapping[str, Any]]) -> Container:

@@ -162,6 +162,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What something else than the object of the workflow, such as a webhook, sets for the container ``main`` of a step, in
+    place of what is declared, in a share ``often`` of the runs."""
+
+    step: str
+    requests: Amounts = field(default_factory=dict)
+    limits: Amounts = field(default_factory=dict)
+    often: float = 1.0
+
+    def with_row(self, section: str, resource: str, amount: float) -> Elsewhere:
+        """With another amount of what it sets."""
+        own: Amounts = getattr(self, section)
+        return replace(self, **{section: {**own, resource: amount}}) if resource in own else self  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """One workflow, started every ``every`` seconds. ``before``: its steps until ``changed`` days before the end (None: the
     same).
@@ -169,7 +185,7 @@ class Flow:
     The input of a run is log-normal with ``input_spread`` and, if ``inputs_known``, recorded. ``idle``: cores that nodes
     have for a pod beyond its request, between the two (None: enough). ``gaps``: share of the pods without samples.
     ``namespace``: LimitRanges and ResourceQuotas, as objects. ``node``: allocatable of each node. ``live``: run objects are
-    read, and with them the messages of evictions.
+    read, and with them the messages of evictions. ``marked``: it is known which runs are of the object as it is today.
     """
 
     name: str
@@ -186,6 +202,8 @@ class Flow:
     node: Amounts = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     live: bool = False
+    elsewhere: Elsewhere | None = None
+    marked: bool = True
     seed: int = 1
 
     @property

@@ -25,7 +25,7 @@ def record(run: Run, definition: WorkflowDefinition) -> RunRecord:
     return RunRecord(
         definition.key, f"{flow.name}-{run.state.number}", run.state.start, run.end,
         Outcome.FAILED if run.failed else Outcome.SUCCEEDED, Source.LIVE if flow.live else Source.HISTORY,
-        tuple(_execution(run, pod) for pod in run.pods), fingerprint=definition.fingerprint,
+        tuple(_execution(run, pod) for pod in run.pods), fingerprint=definition.fingerprint if flow.marked else None,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.resources.law import GPU, Flow, Step
+from benchmarks.resources.law import GPU, Elsewhere, Flow, Step
 from benchmarks.resources.manifests import manifest, places
 from concertmaster.core.changes.json_patch import parts
 from concertmaster.core.model import Edit, Recommendation
@@ -27,7 +27,17 @@ def applied(flow: Flow, item: Recommendation) -> Flow | None:
         _edit(changed, edit)
     if not item.edits and not _tabled(flow, item, changed):
         return None
-    return _read_all(flow, changed)
+    made = _read_all(flow, changed)
+    return made if item.edits or flow.elsewhere is None else replace(made, elsewhere=_there(flow.elsewhere, item))
+
+
+def _there(other: Elsewhere, item: Recommendation) -> Elsewhere:
+    """What is set elsewhere, with the rows of the table."""
+    for row in item.items:
+        section, _, resource = row.field.partition(".")
+        if (row.step, row.container) == (other.step, "main"):
+            other = other.with_row(section, resource, quantity(row.new.replace(" ", "")) or 0.0)
+    return other
 
 
 def written(flow: Flow) -> Flow:

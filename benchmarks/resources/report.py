@@ -25,8 +25,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "",
         f"{every['cases']:,} workflows of {len(kinds)} kinds over {result['seeds']} seeds: requests raised or lowered within"
         " the window, limits, sidecars and steps added or removed, Guaranteed pods with bursts, init containers and native"
-        " sidecars, pod-level resources, LimitRange and ResourceQuota, bounds of the policy, retries after OOM kills, heavy"
-        " tails, missing samples, GPUs, ephemeral storage and volumes. Each recommendation is written into the object and"
+        " sidecars, pod-level resources, LimitRange and ResourceQuota, bounds of the policy, pods with other"
+        " requests and limits than declared, retries after OOM kills, heavy tails, missing samples, GPUs, ephemeral storage"
+        " and volumes. Each recommendation is written into the object and"
         f" later runs are simulated with it. {every['found']:,} of {due:,} problems that are material and in the window are"
         f" found, by rule and container{found}; {sum(row['cases_wrong'] for row in nothing)} of"
         f" {sum(row['cases'] for row in nothing)} workflows without any have a recommendation.",

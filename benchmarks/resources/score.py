@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from statistics import fmean, median
 from typing import Any
 
 from benchmarks.advice.fresh import Kept, summary
-from benchmarks.resources.admission import problem
+from benchmarks.resources.admission import admitted, problem
 from benchmarks.resources.kinds import KINDS, planted
 from benchmarks.resources.law import CPU, DISK, GPU, MEMORY, NOW, Flow
 from benchmarks.resources.manifests import definition
@@ -23,9 +24,11 @@ from benchmarks.resources.truth import Effect, effect
 from concertmaster.core.changes.admission.capacity import Capacity, capacity_by_namespace
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.model.amounts import quantity
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow
 
 _CLEARLY = 2.0  # times what is material, from which on a minor item does not count
+_ROUNDED = 0.02  # relative difference of a request that a table rounds
 LONGER = 0.05  # share by which runs may take longer than a recommendation says
 _STATED = re.compile(r"at most ([0-9.]+)% longer on a full node")
 _WARNINGS = ("check ", "of them probably more than")  # what is not promised to be enough
@@ -149,9 +152,27 @@ def assessed(kind: str, plant: Plant, item: Recommendation, later_runs: int | No
         return Item(item.id, needless, None, 0.0, _kept(kind, item, fixed), words)
     found = effect(plant.flow, new, later_runs)
     rejected = problem(new) if item.edits else ""  # without a patch it says what to raise first
-    wrong = (*needless, *_wrong(plant, item, found), *([f"{item.rule} rejected ({rejected})"] if rejected else []))
+    wrong = (
+        *needless,
+        *_begun(plant.flow, item),
+        *_wrong(plant, item, found),
+        *([f"{item.rule} rejected ({rejected})"] if rejected else []),
+    )
     short = [share for what, share in found.short.items() if what.endswith(MEMORY)]
     return Item(item.id, wrong, max(short, default=None), found.longer, _kept(kind, item, found), words)
+
+
+def _begun(flow: Flow, item: Recommendation) -> Iterator[str]:
+    """Rows that begin with another request than pods have."""
+    always = flow.elsewhere is not None and flow.elsewhere.often == 1.0
+    for row in item.items:
+        section, _, resource = row.field.partition(".")
+        step = next((admitted(s, flow, always) for s in flow.steps if s.name == row.step), None)
+        of = [c.requests.get(resource) for c in step.containers if c.name == row.container] if step is not None else []
+        if section == "requests" and of and resource in (CPU, MEMORY):
+            have, old = of[0], quantity(row.old.replace(" ", "")) if row.old else None
+            if not math.isclose(have or 0.0, old or 0.0, rel_tol=_ROUNDED):
+                yield f"{item.rule} begins with a request of no pod"
 
 
 def _wrong(plant: Plant, item: Recommendation, found: Effect) -> Iterator[str]:

@@ -75,10 +75,11 @@ def play(flow: Flow, number: int, start: float, sample: int) -> Run:
     state = RunState(flow, sample, number, start, 1.0)
     events = state.events("run")
     run = Run(RunState(flow, sample, number, start, varied(events, flow.input_spread)), start)
+    other = flow.elsewhere is not None and float(state.events("elsewhere").random()) < flow.elsewhere.often
     for step in flow.at(run.state.days_ago):
         chance = float(events.random())
         if chance < step.in_runs and not run.failed:
-            _play(run, admitted(step, flow))
+            _play(run, admitted(step, flow, other))
     return run
 
 

@@ -3,13 +3,21 @@
 from dataclasses import replace
 
 from benchmarks.graphs.draws import stream
-from benchmarks.resources.kinds import changed, devices, killed, namespaces, pods, usage
+from benchmarks.resources.kinds import changed, devices, elsewhere, killed, namespaces, pods, usage
 from benchmarks.resources.plant import Kind, Plant
 from benchmarks.resources.remedies import written
 
 KINDS: dict[str, Kind] = {
     kind.__name__.replace("_", "-"): kind
-    for kind in (*changed.KINDS, *pods.KINDS, *usage.KINDS, *killed.KINDS, *namespaces.KINDS, *devices.KINDS)
+    for kind in (
+        *changed.KINDS,
+        *pods.KINDS,
+        *usage.KINDS,
+        *killed.KINDS,
+        *namespaces.KINDS,
+        *devices.KINDS,
+        *elsewhere.KINDS,
+    )
 }
 
 
