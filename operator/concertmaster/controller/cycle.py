@@ -106,7 +106,7 @@ class Cycle:
             return False
         self._policies.route(subjects, snapshot)
         self._telemetry.learned(self._assessor.learned.ledger)
-        record.problems += snapshot.notes
+        record.note(*snapshot.notes)
         with record.stage("collect", self._telemetry):
             self._collect(subjects, now, record)
         # Changes in progress are verified first, because other stages may take long.
@@ -155,14 +155,14 @@ class Cycle:
             self._assessor.record_changes(report.changed)
         definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
         seen = self._collector.live_runs(definitions)
-        if isinstance(seen, str):
-            record.problem(seen)
+        if seen.problem:
+            record.problem(seen.problem)
         else:
             self._assessor.record_live(seen)
-            record.problems += seen.notes  # the metrics have what live objects lack: no failure of the cycle
+            record.note(*seen.notes)  # the metrics have what live objects lack
         archived = self._collector.archived_runs(definitions, reach(subjects), now)
         self._assessor.record_changes(archived.changed)
-        record.problems += archived.notes  # which holds for archives as well
+        record.note(*archived.notes)  # the metrics have what archives lack
 
     def _ask_users(self, record: CycleLog) -> None:
         """Run users' own queries, whose faults affect their authors alone. Afterwards the reports of the sources are
@@ -181,7 +181,7 @@ class Cycle:
         ready = Counter(entry.status.ready for entry in self._registry.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
-        record.problems += self._assessor.shares.waiting  # their own doing, no failure of the cycle
+        record.note(*self._assessor.shares.waiting)
         self._telemetry.analyzed.inc(tally.analyzed)
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0
@@ -215,7 +215,7 @@ class Cycle:
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
-            record.problems += outcome.tally.notes  # of what namespaces do not let it write, no failure of the cycle
+            record.note(*outcome.tally.notes)  # on what namespaces do not let it write
             self._telemetry.changes.observe(outcome.tally)
         return outcome
 

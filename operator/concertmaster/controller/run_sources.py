@@ -15,13 +15,15 @@ from concertmaster.core.model.config_maps import NamedConfigMaps
 class LiveRunsReport:
     """Live runs since the last cycle: workflows with new records, and sentences about what live objects lack and why:
     ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs in progress as
-    they are now. ``config_maps``: those that workflows name; None where they could not be read yet."""
+    they are now. ``config_maps``: those that workflows name; None where they could not be read yet. ``problem``: why nothing
+    of it was read (empty: it was)."""
 
     changed: frozenset[WorkflowKey] = frozenset()
     notes: tuple[str, ...] = ()
     by_workflow: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
     running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = field(default_factory=dict)
     config_maps: Mapping[WorkflowKey, NamedConfigMaps | None] = field(default_factory=dict)
+    problem: str = ""
 
 
 class LiveRunSource(Protocol):

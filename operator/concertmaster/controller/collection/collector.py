@@ -170,8 +170,8 @@ class Collector:
                 settled[name] = steady
         return settled
 
-    def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport | str:
-        """Finished runs from the engines' own objects; a sentence when reading them failed."""
+    def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport:
+        """Finished runs from the engines' own objects. Faults are in the report."""
         if self._live is None:
             return LiveRunsReport()
         try:
@@ -180,7 +180,8 @@ class Collector:
             raise
         except Exception as error:
             log.exception("reading live runs failed in an unexpected way")
-            return f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
+            problem = f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
+            return LiveRunsReport(problem=problem)
 
     def archived_runs(
         self, definitions: Sequence[WorkflowDefinition], reach: Mapping[WorkflowKey, Reach], now: float

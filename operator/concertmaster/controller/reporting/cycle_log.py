@@ -40,6 +40,10 @@ class CycleLog:
         self.failed = True
         self.problems.append(text)
 
+    def note(self, *texts: str) -> None:
+        """Add what an operator should know and no part of the cycle failed by."""
+        self.problems += texts
+
     def log(self, seconds: float, **counts: int) -> None:
         """Write the line, as a warning when something failed."""
         fields: dict[str, object] = {
