@@ -181,7 +181,7 @@ class Cycle:
         ready = Counter(entry.status.ready for entry in self._registry.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
-        record.note(*self._assessor.shares.waiting)
+        record.note(*self._assessor.shares.notes)
         self._telemetry.analyzed.inc(tally.analyzed)
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0

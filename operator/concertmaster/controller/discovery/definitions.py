@@ -105,7 +105,7 @@ class Definitions:
             and all(_version(targets, p) == p[3] for p in cached.parts)
         ):
             return cached.resolved
-        if self._shares.must_wait(entry):
+        if self._shares.defer_work(entry):
             return cached.resolved if cached is not None and cached.spec_text == entry.spec_text else _WAITS
         with self._shares.taking(entry):
             return self._build(entry, target, triggers, targets)

@@ -31,24 +31,24 @@ class TimeShares:
         self._seconds_per_write = seconds_per_write
         self._taken: defaultdict[str, float] = defaultdict(float)
         self._writing: defaultdict[str, float] = defaultdict(float)  # beside the above: others are analysed meanwhile
-        self._first: dict[str, int] = {}  # in how many cycles each that waited has done so, by uid
-        self._waiting: dict[str, str] = {}  # namespace by uid
+        self._waited: dict[str, int] = {}  # in how many cycles each that waited has done so, by uid
+        self._deferred: dict[str, str] = {}  # namespace by uid of the profile
 
     def begin(self) -> None:
         """A cycle begins. Those that have waited for longest come first."""
         self._taken.clear()
         self._writing.clear()
-        self._first, self._waiting = {uid: self._first.get(uid, 0) + 1 for uid in self._waiting}, {}
+        self._waited, self._deferred = {uid: self._waited.get(uid, 0) + 1 for uid in self._deferred}, {}
 
     @property
-    def resumes(self) -> bool:
-        """Whether some waited in the last cycle."""
-        return bool(self._first)
+    def resumed(self) -> bool:
+        """Whether something was deferred in the last cycle."""
+        return bool(self._waited)
 
     def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
         """Subjects whose profile has waited for longest first: statuses that the server refuses are tried again and again,
         and others must not wait for them. Those that waited alike keep their order."""
-        return sorted(items, key=lambda item: -self._first.get(of(item).uid, 0))
+        return sorted(items, key=lambda item: -self._waited.get(of(item).uid, 0))
 
     @contextmanager
     def taking(self, profile: Entry) -> Iterator[None]:
@@ -59,34 +59,33 @@ class TimeShares:
         finally:
             self._taken[profile.namespace] += self._clock() - begun
 
-    def must_wait(self, profile: Entry) -> bool:
-        """Whether work for a profile is left to the next cycle because its namespace has used its share. It is then first
-        in the next cycle."""
-        return self._must_wait(profile, self._taken)
+    def defer_work(self, profile: Entry) -> bool:
+        """Leave work for a profile to the next cycle, where it comes first, if its namespace has used its share of this one.
+        Returns whether it is left."""
+        return self._defer(profile, self._taken)
 
     def written(self, profile: Entry) -> None:
         """Count the status of a profile that is written in this cycle."""
         self._writing[profile.namespace] += self._seconds_per_write
 
-    def must_not_write(self, profile: Entry) -> bool:
-        """Whether the status of a profile is left to the next cycle because those of its namespace took its share of the
-        writes. It is then first in the next cycle."""
-        return self._must_wait(profile, self._writing)
+    def defer_write(self, profile: Entry) -> bool:
+        """The same for the status of a profile, if those of its namespace have used the share of the writes."""
+        return self._defer(profile, self._writing)
 
-    def _must_wait(self, profile: Entry, taken: Mapping[str, float]) -> bool:
+    def _defer(self, profile: Entry, taken: Mapping[str, float]) -> bool:
         if taken.get(profile.namespace, 0.0) < SHARE:
             return False
-        self._waiting[profile.uid] = profile.namespace
+        self._deferred[profile.uid] = profile.namespace
         return True
 
-    def waits(self, profile: Entry) -> bool:
-        """Whether a profile waits for the next cycle."""
-        return profile.uid in self._waiting
+    def deferred(self, profile: Entry) -> bool:
+        """Whether something of a profile is left to the next cycle."""
+        return profile.uid in self._deferred
 
     @property
-    def waiting(self) -> Sequence[str]:
+    def notes(self) -> Sequence[str]:
         """A sentence for each namespace with profiles that wait."""
-        counts = Counter(self._waiting.values())
+        counts = Counter(self._deferred.values())
         return [
             f"{count} workflows of namespace {name} wait for the next cycle: its others took"
             f" {max(self._taken[name], self._writing[name]):.0f} s of this one (each namespace has {SHARE:g} s)"

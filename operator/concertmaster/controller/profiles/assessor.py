@@ -26,7 +26,7 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.analysis.runner import AnalysisRunner
 from concertmaster.controller.profiles.failures import Failures
-from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, kept
+from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, must_stay
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import LastAnalyses, LastAnalysis
 from concertmaster.controller.profiles.learning import Learned
@@ -134,7 +134,7 @@ class Assessor:
             heartbeat("analyze")
             report = reports.get(subject.source)
             before = self._recalled(subject)
-            if kept(subject, report, before) or self.shares.must_not_write(subject.entry):
+            if must_stay(subject, report, before) or self.shares.defer_write(subject.entry):
                 tally.held += 1
                 continue
             with self.shares.taking(subject.entry):
@@ -155,12 +155,12 @@ class Assessor:
                 self.last.published(subject.entry, subject.entry.status)
         self._control = None  # with the runs that it read
         heartbeat("fleet")
-        early = reading or any(self.shares.waits(s.entry) and self.last.get(s.entry.uid) is None for s in subjects)
-        self.again = (not early and self._fleet.settle(now)) or bool(self.shares.waiting)
+        early = reading or any(self.shares.deferred(s.entry) and self.last.get(s.entry.uid) is None for s in subjects)
+        self.again = (not early and self._fleet.settle(now)) or bool(self.shares.notes)
 
     def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
         """Whether its turn comes in one of the next cycles; its status stays until then."""
-        late = subject.entry.namespace in unread or self.shares.waits(subject.entry)
+        late = subject.entry.namespace in unread or self.shares.deferred(subject.entry)
         return late and bool(subject.entry.status.conditions)
 
     def _outcome(
@@ -182,7 +182,7 @@ class Assessor:
         try:
             settled = early and before is not None and before.said(subject.entry, inputs.fingerprint)
             evidence = None if settled else self._new.evidence(subject, policy, inputs, now, until)
-            if evidence is None or self.shares.must_wait(subject.entry):
+            if evidence is None or self.shares.defer_work(subject.entry):
                 return known
             if early and evidence.runs < policy.analysis.min_runs:
                 self._first.too_few(subject, self._new.revisions)

@@ -12,7 +12,7 @@ from concertmaster.controller.profiles.last_analyses import LastAnalysis
 from concertmaster.core.model import WorkflowKey
 
 
-def kept(subject: Subject, report: SourceReport | None, known: LastAnalysis | None) -> bool:
+def must_stay(subject: Subject, report: SourceReport | None, known: LastAnalysis | None) -> bool:
     """Whether its status must stay: an analysis of the whole past is not replaced by one of a part of it."""
     reading = report is not None and report.more
     return reading and subject.entry.status.data_until is not None and known is None

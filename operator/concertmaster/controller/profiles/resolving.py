@@ -31,7 +31,7 @@ class ProfileResolver:
         """The profiles; not examined anew when all they are made of is as in the cycle before, and none of them waited."""
         rests_on = (snapshot.snapshot.profiles, snapshot.policies.edition, snapshot.namespaces)
         same = self._targets is snapshot.targets and self._rests_on == rests_on
-        if same and not self._shares.resumes and not any(s.resolved.waits for s in self._resolved):
+        if same and not self._shares.resumed and not any(s.resolved.waits for s in self._resolved):
             return self._resolved
         self._resolved = elect_leaders(
             [
