@@ -232,7 +232,7 @@ class AnalysisRequest:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Recommendations that set fields, best first. ``coverage`` is the share of the step's executions with samples,
+    """A recommendation that sets fields. ``coverage`` is the share of the step's executions with samples,
     ``monthly_cost`` what the requests of a month cost in the policy's currency; None: unknown. ``spread`` is the
     relative standard error with which an effect on the run time can be measured."""
 

@@ -142,10 +142,10 @@ def analyze_workflow(
         profile,
         replace(analysis, score=score),
         insights(analysis),
-        tuple(r for r in recommendations if not r.minor),
-        tuple(r for r in recommendations if r.minor),
-        warnings,
-        reserved_per_month(analysis),
+        recommendations=tuple(r for r in recommendations if not r.minor),
+        minor=tuple(r for r in recommendations if r.minor),
+        notes=warnings,
+        monthly_cost=reserved_per_month(analysis),
     )
 
 
