@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.overrides import Override
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import ContainerSpec
+from concertmaster.core.model.amounts import same_amount
 from concertmaster.core.rules.base import Evidence, container_title
 
 ELSEWHERE = "elsewhere than in the"
 """Said in what is expected of a recommendation whose sizes have no effect in the definition."""
-_TOLERANCE = 1e-3  # relative difference of amounts that are equal but for rounding
 
 
 def declared_beside(container: ContainerUsage, resource: str) -> str:
@@ -66,7 +64,7 @@ def _default(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, 
     have, default = getattr(container, name, None), evidence.capacity.defaults(resource)[0]
     if own is None or getattr(own, name, None) is not None or have is None or default is None:
         return None
-    return default if math.isclose(have, default, rel_tol=_TOLERANCE) else None
+    return default if same_amount(have, default) else None
 
 
 def _declared(step: StepAnalysis, container: ContainerUsage) -> ContainerSpec | None:
