@@ -3,7 +3,8 @@
 kopf's own poster has no aggregation, no deduplication and no rate limit, so it stays off. Here the same note about the
 same object is posted once an hour, a token bucket bounds the whole operator, and a failure to post is
 counted and forgotten: an Event is a courtesy, the status is the record. No namespace takes more of the bucket than it leaves
-to the others.
+to the others, and Normal Events leave a fifth of it to Warnings: when automatic changes are switched on for thousands of
+workflows, those that are rolled back are reported.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ MAX_NOTE = 1000  # the API allows 1,024 bytes
 _CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace live
 _MAX_REMEMBERED = 10_000
 _REPEAT_AFTER = HOUR  # seconds
+_NORMAL_SHARE = 0.8  # of the bucket
 
 
 class EventType(StrEnum):
@@ -95,7 +97,7 @@ class EventRecorder:
         key = hashlib.blake2b(f"{about}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
         if self._recent(self._reported.get(key), now):
             return PostOutcome.REPEATED
-        if not self._take(namespace, now):
+        if not self._take(namespace, now, self._burst * (_NORMAL_SHARE if note.severity is EventType.NORMAL else 1.0)):
             return PostOutcome.LIMITED
         try:
             self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now))
@@ -120,14 +122,14 @@ class EventRecorder:
         """Whether a moment lies within ``_REPEAT_AFTER``; a future moment does not: the clock was set back since."""
         return moment is not None and 0.0 <= now - moment < _REPEAT_AFTER
 
-    def _take(self, namespace: str, now: float) -> bool:
-        """Take a token, if the bucket holds more than the namespace has taken: a single namespace gets half of it, and
-        there is always one left for a namespace that has taken none."""
+    def _take(self, namespace: str, now: float, most: float) -> bool:
+        """Take one of ``most`` tokens, if more are left than the namespace has taken: a single namespace gets half of them,
+        and there is always one left for a namespace that has taken none."""
         taken = sum(self._taken.values())
         left = max(0.0, taken - max(0.0, now - self._filled) * self._rate)
         self._taken = {name: part * left / taken for name, part in self._taken.items()} if left else {}
         self._filled = now
-        own, free = self._taken.get(namespace, 0.0), self._burst - left
+        own, free = self._taken.get(namespace, 0.0), most - left
         if free < 1.0 or own >= free:
             return False
         self._taken[namespace] = own + 1.0

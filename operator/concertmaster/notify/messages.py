@@ -25,7 +25,7 @@ _TITLES = {
     NotifyEvent.ORPHANED: "Change left to people",
     NotifyEvent.WEEKLY_DIGEST: "Weekly digest",
 }
-_CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.APPLIED, NotifyEvent.KEPT, NotifyEvent.WEEKLY_DIGEST)
+CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.APPLIED, NotifyEvent.KEPT, NotifyEvent.WEEKLY_DIGEST)
 _ALERT_LASTS = HOUR  # seconds: nothing tells Alertmanager that it is resolved
 MAX_TEXT = 3000
 
@@ -95,7 +95,7 @@ def _alert(message: Message) -> dict[str, Any]:
 
 
 def _severity(message: Message) -> str:
-    return "info" if message.event in _CALM else "warning"
+    return "info" if message.event in CALM else "warning"
 
 
 def _slack(text: str) -> str:

@@ -32,7 +32,7 @@ from concertmaster.core.units import DAY, HOUR
 from concertmaster.net.background import in_background
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.notify.mail import mail, send
-from concertmaster.notify.messages import Message, body
+from concertmaster.notify.messages import CALM, Message, body
 from concertmaster.notify.undeliverable import Undeliverable
 from concertmaster.settings import Receiver
 
@@ -41,6 +41,7 @@ log = logging.getLogger("concertmaster.notify")
 REPEAT_AFTER = DAY  # seconds in which the same news is reported once
 MAX_QUEUED = 1000
 MAX_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
+CALM_SHARE = 2 / 3  # of these for good news, which come by the thousand when automatic changes are switched on
 DEADLINE = 300.0  # seconds in which a message is tried again
 _MAX_REMEMBERED = 10_000
 _MAX_FILE_BYTES = 65_536
@@ -49,20 +50,29 @@ DELIVERY = "X-Concertmaster-Delivery"
 
 
 class _Outbox:
-    """The messages to one receiver: those that wait, and when the last hour's were sent for which namespace."""
+    """The messages to one receiver: those that wait, and when the last hour's were sent, for which namespace, and whether
+    they were calm."""
 
     def __init__(self) -> None:
         self.waiting: queue.Queue[Message | None] = queue.Queue(MAX_QUEUED)
-        self.sent: deque[tuple[float, str]] = deque()
+        self.sent: deque[tuple[float, str, bool]] = deque()
         self.delivery: Future[None] | None = None
 
-    def has_room(self, namespace: str, now: float) -> bool:
-        """Whether one more message may be sent for the namespace: each has an even share, whatever the others send."""
+    def has_room(self, message: Message, now: float) -> bool:
+        """Whether one more message may be sent for its namespace: each has an even share, whatever the others send, of what
+        calm messages leave to the rest or may have themselves."""
         while self.sent and not 0.0 <= now - self.sent[0][0] < HOUR:
             self.sent.popleft()
-        by_namespace = Counter(sender for _, sender in self.sent)
-        share = MAX_PER_HOUR / len({*by_namespace, namespace})
-        return len(self.sent) < MAX_PER_HOUR or by_namespace[namespace] < share
+        calm, most = message.event in CALM, MAX_PER_HOUR * CALM_SHARE
+        alike = Counter(namespace for _, namespace, was_calm in self.sent if was_calm is calm)
+        others = len(self.sent) - alike.total()
+        most = min(most, MAX_PER_HOUR - others) if calm else MAX_PER_HOUR - min(most, others)
+        return alike.total() < most or alike[message.namespace] < most / len({*alike, message.namespace})
+
+    def add(self, message: Message, now: float) -> None:
+        """Queue a message. Raises queue.Full."""
+        self.waiting.put_nowait(message)
+        self.sent.append((now, message.namespace, message.event in CALM))
 
 
 class Sender:
@@ -95,15 +105,14 @@ class Sender:
             self._count(name, "repeated")
             return
         outbox = self._outboxes[name]
-        if not outbox.has_room(message.namespace, now):
+        if not outbox.has_room(message, now):
             self._count(name, "limited")
             return
         try:
-            outbox.waiting.put_nowait(message)
+            outbox.add(message, now)
         except queue.Full:
             self._count(name, "dropped")
             return
-        outbox.sent.append((now, message.namespace))
         self._reported[key] = now
         self._reported.move_to_end(key)
         while len(self._reported) > _MAX_REMEMBERED:

@@ -60,7 +60,7 @@ def test_a_flood_is_cut_off_and_flows_again() -> None:
 
 def test_a_flood_of_one_namespace_leaves_tokens_to_the_others() -> None:
     client, clock = MemoryClient(), Clock()
-    recorder = EventRecorder(client, instance="x", burst=12, per_second=0.5, clock=clock)
+    recorder = EventRecorder(client, instance="x", burst=15, per_second=0.5, clock=clock)
 
     def post(namespace: str, count: int) -> int:
         notes = [
@@ -71,6 +71,21 @@ def test_a_flood_of_one_namespace_leaves_tokens_to_the_others() -> None:
     assert [post(name, 100) for name in ("flood", "another", "quiet")] == [6, 3, 2]
     clock.now += 10.0
     assert [post(name, 100) for name in ("flood", "late")] == [2, 2], "of five more tokens"
+
+
+@pytest.mark.parametrize("spaces", [1, 500])
+def test_a_flood_of_good_news_leaves_tokens_to_warnings(spaces: int) -> None:
+    """Automatic changes are switched on for thousands of workflows, and some are rolled back."""
+    recorder = EventRecorder(MemoryClient(), instance="x", clock=Clock())
+
+    def post(severity: EventType, count: int) -> int:
+        notes = [
+            Note(ref(uid=f"{severity}-{i}", namespace=f"team-{i % spaces}"), severity, "New", "") for i in range(count)
+        ]
+        return [recorder.post(note) for note in notes].count(PostOutcome.POSTED)
+
+    assert post(EventType.NORMAL, 500) in (20, 40)
+    assert post(EventType.WARNING, 5) == 5
 
 
 def test_a_note_is_one_bounded_line() -> None:

@@ -234,6 +234,28 @@ def test_a_flood_of_one_namespace_leaves_the_others_their_share(bed: Bed, monkey
     assert bed.outcomes() == {"sent": 8 + 4 + 1, "limited": 2 + 6}
 
 
+@pytest.mark.parametrize("spaces", [1, 5, 200])
+def test_thousands_of_applied_changes_leave_room_for_those_that_are_rolled_back(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, spaces: int
+) -> None:
+    """They had taken the hour's messages, and a namespace with one of them had had its share of it."""
+    sent: Counter[NotifyEvent] = Counter()
+    monkeypatch.setattr(Sender, "_deliver", lambda _, __, found: sent.update([found.event]))
+    for event, count in ((NotifyEvent.APPLIED, 1000), (NotifyEvent.ROLLED_BACK, 15)):
+        for n in range(count):
+            bed.sender.offer("team", message(f"etl-{n}", namespace=f"team-{n % spaces}", event=event))
+    bed.outcomes()
+    assert sent == {NotifyEvent.APPLIED: max(40, spaces), NotifyEvent.ROLLED_BACK: 15}
+
+
+def test_good_news_have_no_room_where_others_have_taken_all(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sender, "_deliver", lambda *_: None)
+    for event in (NotifyEvent.RUN_LATE, NotifyEvent.KEPT):
+        for n in range(module.MAX_PER_HOUR):
+            bed.sender.offer("team", message(f"etl-{n}", event=event))
+    assert bed.outcomes() == {"sent": module.MAX_PER_HOUR, "limited": module.MAX_PER_HOUR}
+
+
 def test_an_hour_later_there_is_room_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_PER_HOUR", 2)
     for n in range(4):
