@@ -2,7 +2,7 @@
 
 A published one stays while the runs up to some days ago still justify it; a new one is held as minor until the runs up to a
 day ago justified it too, unless its severity is high. Not applied once the workflow's definition has changed, since older
-runs belong to another definition, nor to rules that report a state, which end with the state.
+runs belong to another definition. Which rules are damped less, or not at all, says each of them (``Rule.damping``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Recommendation, RunRecord, Severity, WorkflowDefinition
+from concertmaster.core.rules import RULES
+from concertmaster.core.rules.base import Damping
 from concertmaster.core.units import DAY
 
 LAGS = (DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
-_STATES = ("failing-step", "data-quality", "best-practices")
-# Say that something lasts, and test whether it has ended, so that what ended a day ago is not held for longer.
-_ENDING = ("degradation", "memory-request")
+_DAMPING = {rule.name: rule.damping for rule in RULES}
 _UNDAMPED = (Severity.CRITICAL, Severity.HIGH)
 _MAX_SHARED_RUNS = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 
@@ -55,8 +55,13 @@ def has_enough_runs(now: Sequence[RunRecord], then: Sequence[RunRecord]) -> bool
     return len(then) >= _MAX_SHARED_RUNS * len(now)
 
 
+def _damping(recommendation: str) -> Damping:
+    """That of the rule with this id; of one that is no rule any more, the usual one."""
+    return _DAMPING.get(recommendation.partition(".")[0], Damping.DAYS)
+
+
 def _waits(item: Recommendation) -> bool:
-    return not item.minor and item.severity not in _UNDAMPED and item.rule not in _STATES
+    return not item.minor and item.severity not in _UNDAMPED and _damping(item.id) is not Damping.NONE
 
 
 def _small(item: Recommendation) -> Recommendation:
@@ -65,13 +70,13 @@ def _small(item: Recommendation) -> Recommendation:
 
 def _held(published: Collection[str], recommendations: Collection[Recommendation], at: Earlier) -> list[Recommendation]:
     given = {r.id for r in recommendations if not r.minor}
-    missing = {i for i in published if i not in given and i.partition(".")[0] not in _STATES}
+    missing = {i for i in published if i not in given and _damping(i) is not Damping.NONE}
     kept: list[Recommendation] = []
     for lag in LAGS:
         if not missing:
             break
         if lag > LAGS[0]:
-            missing = {i for i in missing if i.partition(".")[0] not in _ENDING}
+            missing = {i for i in missing if _damping(i) is not Damping.DAY}
         again = [r for r in at(lag, missing) if r.id in missing and not r.minor]
         kept += again
         missing -= {r.id for r in again}

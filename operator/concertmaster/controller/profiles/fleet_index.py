@@ -12,12 +12,12 @@ from collections.abc import Collection
 
 from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.core.rules import RULES, Fleet, FleetMember
 from concertmaster.core.units import HOUR
 
 REBUILD_EVERY = HOUR  # seconds between two editions
 HOURS = 72  # ahead, in which the peak is looked for: the default of demand-forecast
-RULES = frozenset({"schedule-clash", "demand-forecast"})
+_COMPARING = frozenset(rule.name for rule in RULES if rule.compares)
 
 
 class FleetIndex:
@@ -81,4 +81,4 @@ class FleetIndex:
 
 def compares_workflows(recommendations: Collection[str]) -> bool:
     """Whether any of the ids is a recommendation that compares workflows."""
-    return any(r.partition(".")[0] in RULES for r in recommendations)
+    return any(r.partition(".")[0] in _COMPARING for r in recommendations)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any, TypeVar
 
 from concertmaster.core import text
@@ -172,11 +173,23 @@ class Evidence:
         return f"in {text.count(count, 'run')} ({self.recent_window()})"
 
 
+class Damping(Enum):
+    """How long a published recommendation of a rule is kept after an analysis without it (see ``core.damping``)."""
+
+    DAYS = "days"
+    """While the runs up to some days ago still justify it."""
+    DAY = "day"
+    """The same for a day at most: the rule says that something lasts, and tests itself whether it has ended."""
+    NONE = "none"
+    """Not at all, and a new one is published at once: the rule reports a state, and ends with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """``category`` and ``effort`` are defaults for its findings. ``tie_break`` orders recommendations of equal expected gain
     (higher first); ``settings``: names of the settings it accepts. ``steps``: whether the part of an id after the rule's
-    name is a step (and container) rather than a metric, an objective or the like."""
+    name is a step (and container) rather than a metric, an objective or the like. ``compares``: whether it compares
+    workflows, so that what others do is a reason to analyse a workflow again."""
 
     name: str
     find: Callable[[Evidence], Iterable[Finding]]
@@ -185,6 +198,8 @@ class Rule:
     tie_break: int
     settings: tuple[str, ...] = ()
     steps: bool = True
+    damping: Damping = Damping.DAYS
+    compares: bool = False
 
     def recommend(self, evidence: Evidence) -> Iterator[Recommendation]:
         """The rule's findings as recommendations."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import steps_unseen
 from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Damping, Evidence, Rule
 
 _MIN_SCRAPE_INTERVAL = 15.0  # seconds
 _REASONS = "kube_pod_container_status_terminated_reason"
@@ -117,4 +117,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-RULE = Rule("data-quality", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1)
+RULE = Rule("data-quality", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1, damping=Damping.NONE)

@@ -18,7 +18,7 @@ from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Damping, Evidence, Rule, gain_sentence
 from concertmaster.core.rules.earlier_rise import earlier_rise
 from concertmaster.core.rules.intervals import in_share, share_interval
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
@@ -283,4 +283,12 @@ def _findings(evidence: Evidence, least: float) -> Iterator[Finding]:
             yield finding
 
 
-RULE = Rule("degradation", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=10, settings=("minIncreasePercent",))
+RULE = Rule(
+    "degradation",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=10,
+    settings=("minIncreasePercent",),
+    damping=Damping.DAY,
+)

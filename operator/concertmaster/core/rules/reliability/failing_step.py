@@ -28,7 +28,7 @@ from concertmaster.core.model import (
     Severity,
     StepExecution,
 )
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Damping, Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried_failures
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
@@ -277,4 +277,5 @@ RULE = Rule(
     Level.MEDIUM,
     tie_break=10,
     settings=("minFailures", "minGainPercent"),
+    damping=Damping.NONE,
 )

@@ -23,7 +23,7 @@ from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.daily import KILLED
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
+from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
@@ -290,4 +290,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield from by_unit(evidence, "memory", _finding)
 
 
-RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7)
+RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, damping=Damping.DAY)

@@ -97,4 +97,5 @@ RULE = Rule(
     Level.MEDIUM,
     tie_break=2,
     settings=("hours", "minPeakPercent", "minPeakCores"),
+    compares=True,
 )

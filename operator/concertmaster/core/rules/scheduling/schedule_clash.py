@@ -181,4 +181,5 @@ RULE = Rule(
     Level.LOW,
     tie_break=5,
     settings=("minGainPercent", "minLessPercent", "minWaitSeconds"),
+    compares=True,
 )
