@@ -14,7 +14,8 @@ import pytest
 
 from concertmaster.core.model import PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign
-from concertmaster.engines.argo import expand, items, nodes
+from concertmaster.engines.argo import nodes
+from concertmaster.engines.argo.expansion import budget, items
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.names import fnv32a
@@ -156,7 +157,7 @@ def test_a_short_text_does_not_become_a_long_one_nor_take_long(raw: dict[str, An
 
 
 def test_items_of_many_tasks_are_not_named_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expand, "MAX_NAMES", 20_000)
+    monkeypatch.setattr(budget, "MAX_NAMES", 20_000)
     made = 0
 
     def counted(index: int, item: object) -> str:
