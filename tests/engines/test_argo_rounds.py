@@ -10,7 +10,7 @@ import pytest
 from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.rules.resources.sizing_units import sizing_units
+from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.assign import assign
 from concertmaster.engines.runs import build_runs

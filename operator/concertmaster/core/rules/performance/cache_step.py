@@ -29,7 +29,7 @@ from concertmaster.core.model import (
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
-from concertmaster.core.rules.resources.sizing_units import shared
+from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 

@@ -27,7 +27,7 @@ from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempt
 from concertmaster.core.rules.reliability.retry.goals import Goal, goals, limit_for
 from concertmaster.core.rules.reliability.retry.limit import RetryLimit, rescued_runs
 from concertmaster.core.rules.reliability.run_limit import ends_runs
-from concertmaster.core.rules.resources.sizing_units import shared
+from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR

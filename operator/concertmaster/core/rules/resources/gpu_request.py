@@ -16,7 +16,7 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.intervals import in_share, mean_interval
-from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.units import HOUR

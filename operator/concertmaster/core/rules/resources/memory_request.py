@@ -25,8 +25,8 @@ from concertmaster.core.model.daily import KILLED
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
-from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard, unseen
-from concertmaster.core.rules.resources.sizing_units import SizingUnit, by_unit
+from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard, unseen
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
 from concertmaster.core.sizing import MemoryOptions, at_most, plain_memory
 from concertmaster.core.sizing.executions import MIN_VALUE

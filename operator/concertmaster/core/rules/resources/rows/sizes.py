@@ -15,8 +15,8 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.earlier_peaks import earlier_days
-from concertmaster.core.rules.resources.size_bounds import SizeBounds
-from concertmaster.core.rules.resources.sizing_units import SizingUnit
+from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
 from concertmaster.core.units import DAY

@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.changes.admission.capacity import LARGEST_NODE, Capacity
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
-from concertmaster.core.rules.resources.storage_rows import evicted_at
+from concertmaster.core.rules.resources.rows.storage_rows import evicted_at
 from tests.support.builders import MI, container
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
-from concertmaster.core.rules.resources.sizing_units import sizing_units
+from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW, definition, step
 from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, history, noise, scenario, task

@@ -18,8 +18,8 @@ from concertmaster.core.model.amounts import STORAGE, quantity
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.intervals import failed_share
-from concertmaster.core.rules.resources.request_row import RequestRow
-from concertmaster.core.rules.resources.sizing_units import SizingUnit, sizing_units
+from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, sizing_units
 from concertmaster.core.sizing import plain_memory
 from concertmaster.core.sizing.oom_kills import ended
 from concertmaster.core.stats.means import combined

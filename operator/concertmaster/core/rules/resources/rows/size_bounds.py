@@ -10,7 +10,7 @@ from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.model.amounts import ROUNDING
 from concertmaster.core.reserved import reservation
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.sizing_units import SizingUnit
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import MIB
 

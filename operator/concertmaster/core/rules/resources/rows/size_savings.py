@@ -16,8 +16,8 @@ from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.intervals import in_share
-from concertmaster.core.rules.resources.request_row import RequestRow, RowSaving
-from concertmaster.core.rules.resources.size_rows import MIN_HEADROOM
+from concertmaster.core.rules.resources.rows.request_row import RequestRow, RowSaving
+from concertmaster.core.rules.resources.rows.size_rows import MIN_HEADROOM
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.units import GIB, HOUR
 

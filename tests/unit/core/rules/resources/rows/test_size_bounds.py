@@ -10,8 +10,8 @@ from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.model import Recommendation
 from concertmaster.core.rules.base import Evidence
-from concertmaster.core.rules.resources.size_bounds import bounded, size_bounds
-from concertmaster.core.rules.resources.sizing_units import sizing_units
+from concertmaster.core.rules.resources.rows.size_bounds import bounded, size_bounds
+from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from tests.support.builders import MI
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, argo, scenario, task

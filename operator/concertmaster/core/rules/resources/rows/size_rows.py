@@ -18,8 +18,8 @@ from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
-from concertmaster.core.rules.resources.request_row import RequestRow
-from concertmaster.core.rules.resources.size_bounds import (
+from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.size_bounds import (
     LIMIT_HEADROOM,
     bounded,
     is_guaranteed,
@@ -27,7 +27,7 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import (
+from concertmaster.core.rules.resources.rows.sizes import (
     bursts_slowed,
     cpu_sizes,
     kept_size,
@@ -35,7 +35,7 @@ from concertmaster.core.rules.resources.sizes import (
     size_guard,
     unseen,
 )
-from concertmaster.core.rules.resources.sizing_units import SizingUnit, defaulted, sizing_units
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
 from concertmaster.core.sizing import (
     MILLI,
     RISING_DAYS,

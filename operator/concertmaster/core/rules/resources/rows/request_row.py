@@ -11,7 +11,7 @@ from concertmaster.core.fast_init import fast_init
 from concertmaster.core.model import Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.earlier_peaks import EarlierPeak
-from concertmaster.core.rules.resources.sizing_units import SizingUnit
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.rules.set_elsewhere import declared_beside
 
 
