@@ -162,8 +162,9 @@ class Flow:
     """One workflow: its steps, each behind those it depends on, and ``every``, the seconds between starts.
 
     The input of a run is log-normal with ``input_spread`` and, if ``inputs_known``, recorded; ``run_spread`` is common to
-    all pods of a run. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long. ``group_items``: items of each group.
-    ``limit``: seconds after which a run is stopped.
+    all pods of a run; of a share ``others`` of the runs, the work takes ``others_factor`` times as long. ``slow_nodes`` of
+    ``nodes`` take ``slow_factor`` times as long. ``group_items``: items of each group. ``limit``: seconds after which a run
+    is stopped.
     """
 
     name: str
@@ -172,6 +173,8 @@ class Flow:
     input_spread: float = 0.0
     inputs_known: bool = False
     run_spread: float = 0.03
+    others: float = 0.0
+    others_factor: float = 1.0
     nodes: int = 8
     slow_nodes: int = 0
     slow_factor: float = 1.0

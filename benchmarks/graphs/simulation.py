@@ -99,6 +99,8 @@ def play(flow: Flow, number: int, start: float, sample: int = 0) -> Played:
     events = stream(flow.seed, sample, number, "run")
     size = math.exp(flow.input_spread * float(events.standard_normal()))
     pace = math.exp(flow.run_spread * float(events.standard_normal()))
+    if flow.others and stream(flow.seed, sample, number, "others").random() < flow.others:
+        pace *= flow.others_factor
     run = _Run(RunState(flow, sample, number, start, size, pace), float(events.random()))
     return run.play()
 

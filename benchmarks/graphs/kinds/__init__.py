@@ -1,7 +1,7 @@
 """The kinds of planted problems, by what they are about."""
 
 from benchmarks.graphs.draws import Rng, stream
-from benchmarks.graphs.kinds import conditional, cost, pairs, regressions, reliability, speed
+from benchmarks.graphs.kinds import conditional, cost, pairs, regressions, reliability, speed, unlike
 from benchmarks.graphs.plant import Kind, Plant
 from benchmarks.graphs.shapes import any_of, flow
 
@@ -23,6 +23,7 @@ KINDS: dict[str, Kind] = {
         *reliability.KINDS,
         *conditional.KINDS,
         *pairs.KINDS,
+        *unlike.KINDS,
         healthy,
     )
 }

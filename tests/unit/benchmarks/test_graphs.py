@@ -70,6 +70,14 @@ def test_each_kind_says_what_is_wrong_and_planting_is_repeatable(kind: str) -> N
     assert {e.step for r in runs for e in r.steps} <= {s.name for s in read.graph.steps}
 
 
+def test_a_share_of_the_runs_takes_a_multiple_of_the_time_with_the_problem_and_without_it() -> None:
+    flow = exact(Step("a", seconds=100.0), others=0.2, others_factor=3.0)
+    lengths = [round(run.makespan, -1) for run in fresh(flow, 300)]
+    assert set(lengths) == {100.0, 300.0} and 40 < lengths.count(300.0) < 80
+    faster = flow.having("a", seconds=50.0)
+    assert [round(run.makespan, -1) == 150.0 for run in fresh(faster, 300)] == [n == 300.0 for n in lengths]
+
+
 def test_equal_events_whatever_else_differs() -> None:
     drawn = planted("oversized", 1).flow
     other = drawn.having(drawn.steps[-1].name, containers=(Container(cpu_request=2.0),))

@@ -18,8 +18,9 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
 
     Times and bytes are skewed, and mean plus or minus standard error then covers the true mean too rarely (three quarters
     instead of nine tenths for five values). If all values are positive, the interval is a factor: Student's t times the
-    standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise; its upper end starts at the
-    log-normal mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's.
+    standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise, or the relative one of the
+    values if larger, as logarithms hide what a few large values among many weigh; its upper end starts at the log-normal
+    mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's.
     """
     n = len(values)
     if not n:
@@ -33,11 +34,20 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
         logs = np.log(rows)
         middle = float(np.add.reduce(logs)) / n
         variance = float(np.add.reduce((logs - middle) ** 2)) / (n - 1)
-        off = min(_WIDEST, quantile * math.sqrt(variance / n + variance**2 / (2.0 * (n - 1))))
+        of_logs = variance / n + variance**2 / (2.0 * (n - 1))
+        off = min(_WIDEST, quantile * math.sqrt(max(of_logs, float(np.var(rows / mean, ddof=1)) / n)))
         lacking = min(_WIDEST, max(0.0, middle + variance / 2.0 - math.log(mean)))
         return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)
+
+
+def widened(interval: Interval, factor: float) -> Interval:
+    """``interval`` with its ends so many times as far from its likely value: on logarithms while both have its sign."""
+    low, likely, high = interval.low, interval.likely, interval.high
+    if likely and low / likely > 0.0 and high / likely > 0.0:
+        return Interval(likely * (low / likely) ** factor, likely, likely * (high / likely) ** factor)
+    return Interval(likely + factor * (low - likely), likely, likely + factor * (high - likely))
 
 
 def combined(likely: float, errors: Iterable[Interval]) -> Interval:

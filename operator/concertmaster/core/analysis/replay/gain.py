@@ -1,8 +1,9 @@
 """Gain of a change: the same runs with and without it, compared run by run.
 
 Pairing removes the variation between runs (inputs, day, cluster) from the difference, which makes an interval from five
-runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993), which assumes no distribution, combined with
-the error of the replay itself, which is the same in all runs and grows with the size of the change.
+runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993), which assumes no distribution, widened for
+few runs as Student's quantile is (Hesterberg 2015): resamples vary less than runs do. It is combined with the error of the
+replay itself, which is the same in all runs and grows with the size of the change.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
-from concertmaster.core.stats.means import combined
+from concertmaster.core.stats.means import combined, widened
+from concertmaster.core.stats.quantiles import student_quantile
 
 DRAWS = 1000  # resamples; between seeds the ends of a 90% interval then vary by about 1% of its width
 LEVEL = 0.90
@@ -73,11 +75,23 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     np.divide(total, runs, out=means[0])
     np.divide(total, _resampled(np.asarray(base, dtype=float).tobytes()), out=means[1])
     means.sort(axis=1)  # of a thousand values faster than partitions at the four places
+    few = _of_few(runs)
     seconds, share = (
-        with_replay_error(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), likely[1])
-        for row, middle in zip(means, likely, strict=True)
+        _at_most(most, with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few), likely[1]))
+        for row, middle, most in zip(means, likely, (whole / runs, 1.0), strict=True)
     )
     return seconds, share
+
+
+def _of_few(runs: int) -> float:
+    """How many times as wide as its percentiles a bootstrap interval must be: Student's quantile with the standard deviation
+    of a sample, over the normal one with that of resamples."""
+    return student_quantile(0.5 + LEVEL / 2.0, runs - 1.0) / _Z * math.sqrt(runs / (runs - 1.0)) if runs > 1 else 1.0
+
+
+def _at_most(most: float, found: Interval) -> Interval:
+    """The interval of a gain, which is no more than the run itself."""
+    return Interval(found.low, found.likely, max(found.likely, min(most, found.high)))
 
 
 def with_replay_error(found: Interval, share: float) -> Interval:
