@@ -12,6 +12,7 @@ SIGNIFICANCE = 0.0005
 CLEAR_Z = 6.0
 """Standard errors, for few runs: ranks of a dozen values cannot reach lower p-values."""
 _SMALL_INCREASE = 0.25  # of an increase, on logarithms
+_MAX_FALLEN = 0.5  # of an increase, on logarithms: one of which more was undone is over
 
 
 def is_clear(chance: float, ratio: float, low: float) -> bool:
@@ -36,18 +37,27 @@ def last_clear(points: Sequence[ChangePoint], least: float, compared: int = 1) -
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
-    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
-    not significant, such as a weekend, as long as the increase stands with it."""
-    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
+    """The last significant increase of at least ``least`` (a share), if so much of it, and at least half, is left, else
+    None. A change that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so
+    may one that is not significant, such as a weekend, as long as the increase stands with it."""
+    bar, after, fallen, largest = math.log1p(least), 0.0, 0.0, 0.0  # of later changes: sums, the largest small one
     for point in reversed(points):
         size, direction = math.log(point.ratio), direction_if_clear(point, least)
-        if direction:
-            return point if direction > 0 and size + after >= bar and largest <= _SMALL_INCREASE * size else None
+        if direction > 0:
+            stands = size + after >= bar and fallen <= _MAX_FALLEN * size and largest <= _SMALL_INCREASE * size
+            return point if stands else None
         after += size
-        if abs(size) < bar:
+        if direction < 0:
+            fallen -= size
+        elif abs(size) < bar:
             largest = max(largest, abs(size))
     return None
+
+
+def last_fall(points: Sequence[ChangePoint], since: ChangePoint, least: float) -> ChangePoint | None:
+    """The last clear decrease after the point ``since``; None without any."""
+    later = (point for point in reversed(points) if point.time > since.time)
+    return next((point for point in later if direction_if_clear(point, least) < 0), None)
 
 
 def ends_dip(points: Sequence[ChangePoint], begin: float, at: ChangePoint, least: float) -> bool:

@@ -52,7 +52,7 @@ def _factors(rise: Regression) -> tuple[float, Interval]:
     point, like = rise.point, rise.like
     alike = true_factor(like.p_value, like.ratio, like.low, like.high)
     # As the trend says, unless hours or days add to it. It takes the season for known, so the interval spans both.
-    if rise.gradual is not None:  # the trend compares two pieces of the growth only
+    if rise.gradual is not None or rise.fall is not None:  # the trend compares two neighbouring levels only
         return like.ratio, alike
     trend = true_factor(1.0 - point.confidence, point.ratio, point.low, point.high)
     seen, likely = (
@@ -80,7 +80,7 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {_sides(rise)}"
             f" in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
-            f"{_when(rise)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
+            f"{_when(rise)}{_partly(rise)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
@@ -110,7 +110,7 @@ def _added(evidence: Evidence, rise: Regression) -> str:
 
 def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | None:
     """A step takes longer, which does not show in the runs as a whole; None where its runs lose less than ``least``."""
-    later = {r.run for r in evidence.analysis.runs if (r.end or 0.0) >= rise.point.time}
+    later = {r.run for r in evidence.analysis.runs if (r.end or 0.0) >= rise.since}
     since = [run for run in evidence.analysis.executed if run.usable and run.run in later]
     with_it = [run for run in since if rise.step in run.pods]
     (was, now), (seen, truly) = rise.medians, _factors(rise)
@@ -140,7 +140,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
         because=(
             f"{name} takes {text.duration(now)} instead of {text.duration(was)}{before_start(evidence, rise, rise.step)}"
             f" (median of its longest execution in {_sides(rise)} in {evidence.window()}"
-            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}){_when(rise)}"
+            f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}){_when(rise)}{_partly(rise)}"
             f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"
         ),
         otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{_weekly(evidence, mean.likely)}",
@@ -164,8 +164,11 @@ def _action(rise: Regression, what: str, seen: float) -> str:
 
 def _sides(rise: Regression) -> str:
     """The runs that are compared."""
+    old, new = len(rise.before), f"{len(rise.after)} runs"
+    if rise.fall is not None:
+        return f"{new} since {to_minute(rise.fall.time)} against {old} before {to_minute(rise.point.time)}"
     apart = "after" if rise.gradual is None else f"since {to_minute(rise.point.time)}"
-    return f"{len(rise.after)} runs {apart} against {len(rise.before)} before"
+    return f"{new} {apart} against {old} before"
 
 
 def _when(rise: Regression) -> str:
@@ -173,6 +176,11 @@ def _when(rise: Regression) -> str:
     if growth is None:
         return f" since {to_minute(rise.point.time)}"
     return f"; gradual increase between about {to_minute(growth.since)} and {to_minute(growth.until)}"
+
+
+def _partly(rise: Regression) -> str:
+    """That a part of it is gone."""
+    return "" if rise.fall is None else f", partly reverted around {to_minute(rise.fall.time)}"
 
 
 def _before(likely: float, was: float) -> str:
@@ -224,7 +232,7 @@ def _evidence(rise: Regression) -> tuple[str, ...]:
     point, like = rise.point, rise.like
     change = f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}"
     return (
-        *([change] if rise.gradual is None else []),
+        *([change] if rise.gradual is None and rise.fall is None else []),
         "beside earlier runs at comparable times a factor"
         f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
     )

@@ -12,7 +12,7 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
-from concertmaster.core.changepoint.clear import ends_dip, is_clear, lasting_increase
+from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.base import Evidence
@@ -27,8 +27,9 @@ _JUMP_PARAMETERS = 2.0  # a jump's size, and the place: one fewer where what was
 @dataclass(frozen=True, slots=True)
 class Regression:
     """A regression at ``point``: the runs before and after it, their comparison at comparable times, and its cause.
-    ``gradual``: the growth it is cut out of, where nothing happened at that time; None for a jump. ``step``: the one whose
-    longest executions these are, instead of runs; empty for runs."""
+    ``gradual``: the growth it is cut out of, where nothing happened at that time; None for a jump. ``fall``: the last one
+    since, which reverted a part of it; runs between the two are on neither side. ``step``: the one whose longest executions
+    these are, instead of runs; empty for runs."""
 
     point: ChangePoint
     before: Sequence[Timed]
@@ -36,7 +37,13 @@ class Regression:
     like: Comparison
     cause: PointCause
     gradual: Ramp | None = None
+    fall: ChangePoint | None = None
     step: str = ""
+
+    @property
+    def since(self) -> float:
+        """When the level of the runs after it began (unix seconds)."""
+        return (self.fall or self.point).time
 
     @property
     def medians(self) -> tuple[float, float]:
@@ -110,12 +117,16 @@ def _regression(
     point = lasting_increase(trend.points, least)
     if point is None:
         return None
-    before, after = ([r for r in runs if ((r.end or 0.0) >= point.time) is later] for later in (False, True))
+    fall = last_fall(trend.points, point, least)
+    before = [r for r in runs if (r.end or 0.0) < point.time]
+    after = [r for r in runs if (r.end or 0.0) >= (fall or point).time]
     like = like_for_like(before, after) if before and after else None
     if like is None or like.ratio - 1 < least or not is_clear(compared * like.p_value, like.ratio, like.low):
         return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
     cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
-    rise = Regression(point, before, after, like, cause)
+    if fall is not None:  # which step takes longer now
+        cause = replace(_cause(evidence, point, fall), what=cause.what)
+    rise = Regression(point, before, after, like, cause, fall=fall)
     explained = (
         rise.medians[1] <= rise.medians[0]
         or _over(rise)
@@ -127,7 +138,9 @@ def _regression(
         return None
     growth = _growth(trend, point, known=bool(cause.what))
     # The levels on both sides are pieces of the growth: which step grew shows among all runs.
-    return rise if growth is None else replace(rise, gradual=growth, cause=replace(_cause(evidence, point), what=""))
+    return (
+        rise if growth is None else replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what=""))
+    )
 
 
 def _growth(trend: Detection, point: ChangePoint, *, known: bool) -> Ramp | None:
@@ -144,9 +157,10 @@ def _changed(evidence: Evidence, point: ChangePoint) -> PointCause:
     return replace(_cause(evidence, point), step=None, seconds=None)
 
 
-def _cause(evidence: Evidence, point: ChangePoint) -> PointCause:
-    """The cause of a change at that time alone, judged on all runs."""
-    good = [r for r in evidence.analysis.runs if r.outcome.timed]
+def _cause(evidence: Evidence, point: ChangePoint, fall: ChangePoint | None = None) -> PointCause:
+    """The cause of a change at that time alone, judged on all runs but those until a ``fall`` after it."""
+    until = point.time if fall is None else fall.time
+    good = [r for r in evidence.analysis.runs if r.outcome.timed and not point.time <= (r.end or 0.0) < until]
     return point_causes(good, [point], evidence.analysis.figures)[0]
 
 

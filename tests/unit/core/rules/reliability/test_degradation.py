@@ -18,7 +18,7 @@ from concertmaster.core.changepoint.clear import lasting_increase
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.comparable_times import like_for_like
 from concertmaster.core.rules.reliability.degradation import _before
-from concertmaster.core.times import weekend
+from concertmaster.core.times import to_minute, weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, define, noise, scenario, simulate, task
@@ -63,8 +63,8 @@ def test_step_seconds_and_increase_are_those_of_the_trend() -> None:
     assert item.action.endswith(f"(+{text.percent(point.ratio - 1)})")
 
 
-@pytest.mark.parametrize(("then", "found"), [(1.0, 1), (0.96, 1), (0.75, 0)])
-def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: int) -> None:
+@pytest.mark.parametrize(("then", "found"), [(1.0, 1), (0.96, 1), (0.75, 1), (0.6, 0)])
+def test_a_regression_is_reported_as_long_as_at_least_half_of_it_is_left(then: float, found: int) -> None:
     """Up by two thirds after half of the runs, and for the last fifth to ``then`` of that."""
     value = noise(spread=0.01)
 
@@ -77,6 +77,24 @@ def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: 
     assert len(made.recommended("degradation")) == found
 
 
+def test_of_a_regression_that_was_partly_reverted_the_rest_is_reported() -> None:
+    """A step of five minutes takes ten for a third of the runs, and seven and a half since."""
+    value = noise(spread=0.03)
+    level = [1.0] * 30 + [2.0] * 15 + [1.5] * 15
+    made = scenario(etl(), 60, lambda i: {"extract": value(60), "transform": value(300 * level[i]), "load": value(60)})
+    item, (rise, fall) = made.one("degradation"), made.analysis().trend.points
+    assert (
+        f"since {to_minute(rise.time)}, partly reverted around {to_minute(fall.time)}: transform went from 4m5"
+        in item.because
+    )
+    assert f"15 runs since {to_minute(fall.time)} against 12 before {to_minute(rise.time)} in 14d" in item.because
+    assert re.search(r"to 7m[23]\ds$", item.because)
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low < 150 < item.gain_seconds.high
+    assert item.gain_seconds.likely == pytest.approx(150, rel=0.15)
+    assert len(item.evidence) == 1
+
+
 @pytest.mark.parametrize(
     ("sizes", "found"),
     [
@@ -84,7 +102,12 @@ def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: 
         pytest.param([(1.4, 1e-9, 1.3), (1.2, 1e-9, 1.15)], 1, id="a further one that is"),
         pytest.param([(1.4, 1e-9, 1.3), (0.87, 2e-3, 0.81)], 0, id="a fall that is not significant"),
         pytest.param([(1.4, 1e-9, 1.3), (0.72, 2e-3, 0.6)], None, id="one that leaves nothing of it"),
-        pytest.param([(1.4, 1e-9, 1.3), (0.87, 1e-9, 0.81)], None, id="a fall that is"),
+        pytest.param([(1.4, 1e-9, 1.3), (0.87, 1e-9, 0.81)], 0, id="a clear fall that leaves more than half of it"),
+        pytest.param([(1.4, 1e-9, 1.3), (0.82, 1e-9, 0.78)], None, id="one that leaves less"),
+        pytest.param([(1.15, 1e-9, 1.1), (0.94, 1e-9, 0.93)], None, id="one that leaves less than is reported"),
+        pytest.param(
+            [(1.6, 1e-9, 1.5), (0.87, 1e-9, 0.81), (0.87, 1e-9, 0.81)], None, id="two that leave less than half"
+        ),
         pytest.param([(1.4, 1e-9, 1.3), (1.11, 9e-4, 1.06), (0.7, 1e-9, 0.6)], None, id="reverted since"),
         pytest.param([(0.7, 1e-9, 0.6), (1.11, 9e-4, 1.06)], None, id="none but the one that is not significant"),
     ],

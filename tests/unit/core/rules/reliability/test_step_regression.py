@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from concertmaster.core.model import Recommendation
+from concertmaster.core.times import to_minute
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 
 _FLOW = argo(task("scan"), task("rebuild", "scan"), task("publish", "rebuild"))
@@ -56,6 +57,28 @@ def test_its_gain_is_that_of_a_run_on_average(seed: int) -> None:
     assert seconds.low < truth < seconds.high
     assert seconds.likely == pytest.approx(truth, rel=0.15)
     assert share.likely == pytest.approx(seconds.likely / mean)
+
+
+def test_of_a_step_that_became_faster_again_what_is_left_counts() -> None:
+    """Twice as long for a third of the runs, and since then half as long again as before."""
+    value, chance = noise(1, spread=0.05), random.Random(1)
+
+    def work(i: int) -> Work:
+        steps = {"scan": value(100), "publish": value(50)}
+        if chance.random() < _FULL:
+            steps["rebuild"] = value(600 * (1.0 if i < 40 else 2.0 if i < 80 else 1.5))
+        return steps
+
+    made = scenario(_FLOW, _COUNT, work, every=3 * 3600.0)
+    item, (_, fall) = (
+        made.one("degradation"),
+        next(s for s in made.analysis().steps if s.step == "rebuild").trend.points,
+    )
+    assert f", partly reverted around {to_minute(fall.time)}" in item.because
+    later = [run for run in made.runs if (run.end or 0.0) >= fall.time]
+    truth = 300 * sum(any(e.step == "rebuild" for e in run.steps) for run in later) / len(later)
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(truth, rel=0.15)
 
 
 @pytest.mark.parametrize("share_later", [0.2, 0.7])
