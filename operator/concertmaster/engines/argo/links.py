@@ -101,11 +101,13 @@ class Links:
             if node.hooked:
                 if _began_during(node, parent):
                     yield parent
-            # Dependents of a failed retry and of a handler are its children too, but did wait for it.
-            elif parent.composite and (
-                (parent.kind != "Retry" and not parent.hooked) or _inside(node.name, parent.name)
-            ):
+            elif parent.composite and (_inside(node.name, parent.name) or self._passes_on(parent)):
                 yield parent
+
+    def _passes_on(self, composite: Node) -> bool:
+        """Whether dependents of a composite waited for nothing in it, as it is empty. Those of a failed retry and of a
+        handler are its children too, and those of a retried template in a fan-out are children of its last attempt."""
+        return composite.kind != "Retry" and not composite.hooked and not self._exits(composite)
 
     def _join(self, identity: str) -> _Waited:
         """What a node waited for: the attempt before it, or its parents; where it inherits their dependencies, these."""

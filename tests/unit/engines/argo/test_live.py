@@ -281,6 +281,26 @@ def test_a_hook_that_begins_while_its_task_runs_waited_for_what_the_task_did(
     assert (hook.step, hook.ready, hook.after) == ("a.hooks.told", ready, after)
 
 
+@pytest.mark.parametrize("kind", ["Steps", "DAG"])
+def test_what_follows_a_fan_out_over_a_retried_template_waits_for_its_last_steps(kind: str) -> None:
+    """The controller (3.7.3) links it to the last attempt of each item, a composite that does not contain it."""
+    table = {
+        **node(RUN, "DAG", 0.0, 40.0, "get", outboundNodes=["put"]),
+        **node("get", "Pod", 0.0, 5.0, "fan"),
+        **node("fan", "TaskGroup", 5.0, 22.0, "fan(0:x)", "fan(1:y)"),
+        **node("put", "Pod", 22.0, 40.0),
+    }
+    for item, end in (("fan(0:x)", 16.0), ("fan(1:y)", 20.0)):
+        table |= node(item, "Retry", 5.0, end + 1, f"{item}(0)")
+        table |= node(f"{item}(0)", kind, 5.0, end + 1, f"{item}(0).load", "put", outboundNodes=[f"{item}(0).store"])
+        table |= node(f"{item}(0).load", "Pod", 5.0, 10.0, f"{item}(0).store")
+        table |= node(f"{item}(0).store", "Pod", 10.0, end)
+    steps = {e.step: e for e in read(Controller(NESTED, RUN).workflow(nodes=table)).record.steps}
+    assert (steps["fan.load"].ready, steps["fan.load"].after) == (5.0, ("get",))
+    assert steps["put"].after == ("fan.store",)
+    assert steps["put"].ready == pytest.approx(20.0, abs=1.0)
+
+
 def test_what_follows_a_failed_retry_and_the_exit_of_a_workflow_wait_for_the_steps_of_a_handler() -> None:
     """Controllers link what follows to the handler of a failed retry alone, whose template may have several steps."""
     hooked = {"nodeFlag": {"hooked": True}}
