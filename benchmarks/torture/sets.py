@@ -22,22 +22,34 @@ from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED
 from benchmarks.torture.workflows.argo_nested import NESTED
 from benchmarks.torture.workflows.argo_practice import PRACTICE
 from benchmarks.torture.workflows.argo_retried import RETRIED
+from benchmarks.torture.workflows.argo_teams import CLUSTER_LIBRARY, TEAMS
 from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
 from benchmarks.torture.workflows.parts import ARGO, SMALL, Object
-from benchmarks.torture.workflows.pipelines import PIPELINES
+from benchmarks.torture.workflows.pipelines import OF_RUN, PIPELINES
 from testbed.install.components import ARGO_V4
 from testbed.services.controlplane import argo_version
 
 NEWER = argo_version() == ARGO_V4
-ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED, *PRACTICE, *FURTHER, *AGENT, *RETRIED, *(POD_SIZED if NEWER else ()))
+ARGO_SET = (
+    *GRAPHS,
+    *BEHAVIOUR,
+    *MIXED,
+    *NESTED,
+    *PRACTICE,
+    *FURTHER,
+    *AGENT,
+    *RETRIED,
+    *TEAMS,
+    *(POD_SIZED if NEWER else ()),
+)
 TEKTON_SET = (*PIPELINES, *REFERRING)
 LARGE = {"requests": {"cpu": "200m", "memory": "1Gi"}}  # what memory saves is worth a recommendation
-NOT_RUN = {"library"}  # only contains templates for others
+NOT_RUN = {"library", "cluster-library"}  # only contain templates for others
 
 
 def defined(*, large: bool = False) -> list[Object]:
     """All definitions; ``large``: with large requests instead of small ones."""
-    found = [*map(_as_served, ARGO_SET), *CLUSTER, *SCHEDULED, *TASKS, *TEKTON_SET]
+    found = [*map(_as_served, ARGO_SET), *CLUSTER, *CLUSTER_LIBRARY, *SCHEDULED, *TASKS, *TEKTON_SET]
     return [_enlarged(each) for each in found] if large else found
 
 
@@ -67,7 +79,7 @@ def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
                 "apiVersion": "tekton.dev/v1",
                 "kind": "PipelineRun",
                 "metadata": {"name": f"{name}{tail}"},
-                "spec": {"pipelineRef": {"name": name}},
+                "spec": {"pipelineRef": {"name": name}, **OF_RUN.get(name, {})},
             }
     for thing in (*JOBS, *JOBSETS, *WITHOUT):
         name = thing["metadata"]["name"]

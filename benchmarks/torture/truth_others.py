@@ -131,12 +131,15 @@ def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     outcome = done.get(over.get("type", ""), "Running")
     found = Truth(workflow, raw["metadata"]["name"], outcome)
     indexed = raw["spec"].get("completionMode") == "Indexed"
+    several = (
+        raw["spec"].get("completions") or raw["spec"].get("parallelism") or 1
+    ) > 1  # without completions: a queue
     found.alike = not indexed
     for position, pod in enumerate(_pods_of_job(found.run, pods)):
         index = (
             pod["metadata"].get("annotations", {}).get("batch.kubernetes.io/job-completion-index") if indexed else None
         )
-        item = index if indexed else (str(position) if (raw["spec"].get("completions") or 1) > 1 else None)
+        item = index if indexed else (str(position) if several else None)
         attempt = sum(1 for k in found.leaves if k[1] == item)
         before = frozenset({("job", item, attempt - 1)}) if attempt else frozenset[Key]()
         leaf = _pod_leaf(pod, "job", item, attempt, before)

@@ -22,6 +22,11 @@ def _pod(seconds: int, **sim: str) -> Object:
     }
 
 
+def _again(template: Object) -> Object:
+    """The pod with its containers restarted in place."""
+    return {**template, "spec": {**template["spec"], "restartPolicy": "OnFailure"}}
+
+
 def _job(name: str, template: Object, **spec: Any) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": template, **spec}}
 
@@ -103,6 +108,32 @@ JOBS: tuple[Object, ...] = (
         backoffLimit=3,
         successPolicy={"rules": [{"succeededIndexes": "0-1", "succeededCount": 1}]},
     ),
+    _job("jb-wide", _pod(2), completions=2, parallelism=5),
+    _job("jb-work-queue", _pod(3), parallelism=3),
+    _job(
+        "jb-replaced",
+        _pod(2, exit_code="9", fail_until="1"),
+        completions=3,
+        parallelism=3,
+        completionMode="Indexed",
+        backoffLimit=4,
+        podReplacementPolicy="Failed",
+        podFailurePolicy={
+            "rules": [
+                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}},
+            ]
+        },
+    ),
+    _job("jb-restarted", _again(_pod(1, exit_code="1", fail_until="2")), completions=2, parallelism=2, backoffLimit=6),
+    _job(
+        "jb-some-indexes",
+        _pod(2, fail_percent="50"),
+        completions=6,
+        parallelism=3,
+        completionMode="Indexed",
+        backoffLimitPerIndex=1,
+    ),
 )
 
 
@@ -164,5 +195,15 @@ JOBSETS: tuple[Object, ...] = (
             "dependsOn": [{"name": "left", "status": "Complete"}, {"name": "right", "status": "Complete"}],
         },
         _part("end", _pod(1), "join"),
+    ),
+    _set(
+        "js-leader",
+        _part("leader", _pod(2, exit_code="1"), None, 1, backoffLimit=0),
+        _part("workers", _pod(1), None, 2, backoffLimit=0),
+        successPolicy={"operator": "All", "targetReplicatedJobs": ["leader"]},
+        failurePolicy={
+            "maxRestarts": 2,
+            "rules": [{"name": "leader", "action": "FailJobSet", "targetReplicatedJobs": ["leader"]}],
+        },
     ),
 )

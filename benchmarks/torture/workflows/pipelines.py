@@ -225,4 +225,67 @@ PIPELINES: tuple[Object, ...] = (
         _task("announce", "publish"),
         **{"finally": [_task("sweep", retries=1, sim={"fail-step": "0", "fail-until": "1"})]},
     ),
+    _pipeline(
+        "tk-skips",
+        _task("a", **_RESULT),
+        _task("no", "a", when=[{"input": "x", "operator": "in", "values": ["y"]}], **_RESULT),
+        _task("reads", params=[{"name": "n", "value": "$(tasks.no.results.count)"}], spec={"params": [{"name": "n"}]}),
+        _task("order", "no"),
+        _task("behind", "reads"),
+        _task("far", "behind", "order", seconds="1"),
+        **{
+            "finally": [
+                _task(
+                    "tell",
+                    params=[{"name": "n", "value": "$(tasks.no.results.count)"}],
+                    spec={"params": [{"name": "n"}]},
+                ),
+                _task("sweep", seconds="1"),
+            ]
+        },
+    ),
+    _pipeline(
+        "tk-parts",
+        _task(
+            "test",
+            seconds="1,2,1",
+            spec={
+                "workspaces": [{"name": "src"}],
+                "sidecars": [{"name": "db", "image": "sim/db:1", "computeResources": SMALL}],
+                "stepTemplate": {"computeResources": SMALL},
+            },
+            workspaces=[{"name": "src", "workspace": "shared"}],
+            retries=1,
+            sim={"fail-step": "1", "fail-until": "1"},
+        ),
+        _task(
+            "pack", "test", spec={"workspaces": [{"name": "src"}]}, workspaces=[{"name": "src", "workspace": "shared"}]
+        ),
+        _task(
+            "each",
+            "pack",
+            matrix={"params": [{"name": "os", "value": "$(params.platforms[*])"}]},
+            retries=1,
+            sim={"fail-step": "0", "fail-until": "1"},
+            spec={"params": [{"name": "os"}]},
+        ),
+        params=[{"name": "platforms", "type": "array", "default": ["l", "m"]}],
+        workspaces=[{"name": "shared"}],
+    ),
+    _pipeline(
+        "tk-limited",
+        _task("a", seconds="1"),
+        _task("slow", "a", seconds="2,30", retries=1),
+        _task("never", "slow"),
+        **{"finally": [_task("sweep", seconds="1")]},
+    ),
 )
+
+OF_RUN: dict[str, Object] = {
+    "tk-parts": {"workspaces": [{"name": "shared", "emptyDir": {}}]},
+    "tk-limited": {
+        "timeouts": {"pipeline": "60s", "tasks": "10s"},
+        "taskRunSpecs": [{"pipelineTaskName": "a", "computeResources": {"requests": {"cpu": "120m"}}}],
+    },
+}
+"""What the PipelineRuns of a pipeline set besides its name."""
