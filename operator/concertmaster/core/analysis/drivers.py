@@ -19,7 +19,15 @@ from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
 from concertmaster.core.arrays import Floats
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
+from concertmaster.core.sizing import (
+    MIN_DAYS,
+    MemoryOptions,
+    MemorySize,
+    MemoryUse,
+    daily_growth,
+    levels,
+    memory_requests,
+)
 from concertmaster.core.sizing.trend import growth, order_z
 from concertmaster.core.stats.least_squares import slope
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
@@ -143,20 +151,31 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
-    return lasts_until(peaks[first:], container.where_known("memory_peak")["time"][first:], request)
-
-
-def lasts_until(peaks: Floats, at: Sequence[float], request: float) -> float | None:
-    """The same of ``peaks`` (bytes) ``at`` these times (unix seconds, ascending), of runs or of days."""
-    times = np.array(at)
+    peaks, times = peaks[first:], np.array(container.where_known("memory_peak")["time"][first:])
     if times.size < MIN_RUNS:
         return None
     peaks_grow, last = growth(peaks, times, order_z(peaks), EXPLAINED_Z), float(times[-1])
     seconds = (last - float(times[0])) / (times.size - 1)
-    if peaks_grow.per_run <= 0.0 or seconds <= 0.0:
-        return None
     recent = peaks[times > last - WEEK] if peaks_grow.by_week else peaks[-max(MIN_RUNS // 2, times.size // 4) :]
-    left = max(0.0, request - float(recent.max())) / peaks_grow.per_run * seconds
+    return _reached(request, last, float(recent.max()), peaks_grow.per_run / seconds if seconds > 0.0 else 0.0)
+
+
+def days_last_until(by_day: Mapping[int, float], request: float) -> float | None:
+    """The same of the largest peaks (bytes) ``by_day`` (since 1970)."""
+    if len(by_day) < MIN_DAYS:
+        return None
+    days, peaks = (np.array(column, dtype=np.float64) for column in zip(*sorted(by_day.items()), strict=True))
+    per_day, last = daily_growth(peaks, days, EXPLAINED_Z), float(days[-1])
+    recent = float(peaks[days > last - WEEK / DAY].max())
+    return _reached(request, (last + 1.0) * DAY, recent, (per_day or 0.0) / DAY)
+
+
+def _reached(request: float, last: float, recent: float, growth: float) -> float | None:
+    """When what is ``recent`` at the ``last`` time reaches the request with this ``growth`` a second; None without growth,
+    or more than a year later."""
+    if growth <= 0.0:
+        return None
+    left = max(0.0, request - recent) / growth
     return last + left if left <= _YEAR else None
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.memory_options import MemoryOptions
-from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth, order_z, unexplained_growth
-from concertmaster.core.units import DAY
+from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth, unexplained_growth
 
 # Growth is extrapolated to at most this multiple of the largest peak.
 MAX_RAISE = 4.0
-# So many days are in ascending order in 1 of 120 cases by chance, which the normal quantile of a test by order cannot say.
-RISING_DAYS = 5
 
 
 class PeaksAhead(NamedTuple):
@@ -36,21 +32,6 @@ def peaks_ahead(
     own = growth(logs, times, order, options.drift_z)
     horizon = options.driven_horizon if driven else options.horizon
     return PeaksAhead(_continued(peaks, logs, driven or own.per_run, horizon), own.significant, driven)
-
-
-def largest_ahead(by_day: Mapping[int, float], options: MemoryOptions) -> float | None:
-    """The largest of the peaks (bytes, > 0) ``by_day`` (since 1970) as they will be where they grow from day to day; None
-    where they do not. Of five and six days each has to need more than the one before.
-
-    Of frequent workflows the runs at hand are of some hours, and one and a half times these hours are soon over.
-    """
-    if not by_day:
-        return None
-    days, peaks = (np.array(column, dtype=np.float64) for column in zip(*sorted(by_day.items()), strict=True))
-    logs = np.log(peaks)
-    each = peaks.size >= RISING_DAYS and bool((np.diff(peaks) > 0.0).all())
-    ahead = peaks_ahead(peaks, logs, None, days * DAY, math.inf if each else order_z(logs), options)
-    return float(ahead.peaks.max()) if ahead.drifting else None
 
 
 def at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:

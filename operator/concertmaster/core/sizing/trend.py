@@ -111,7 +111,7 @@ def weekly_growth(values: Floats, times: Floats, z: float) -> float | None:
     differences = values[last:][near] - y[nearest[near]]
     if differences.size < MIN_PAIRS:
         return None
-    off = _off_line(y)
+    off = off_line(y)
     if float(np.var(differences)) >= float(off @ off) / (y.size - 2.0):
         return None
     if not _signed_rank_z(differences) > z:
@@ -192,7 +192,7 @@ def _records_by_chance(n: int) -> tuple[float, float]:
 def _independent(values: Floats) -> float:
     """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
     share of independent runs, from the first autocorrelation of the residuals around a line."""
-    off = _off_line(values)
+    off = off_line(values)
     whole = float(off @ off)
     if not whole:
         return 1.0
@@ -200,7 +200,7 @@ def _independent(values: Floats) -> float:
     return math.sqrt((1.0 - carried) / (1.0 + carried))
 
 
-def _off_line(values: Floats) -> Floats:
+def off_line(values: Floats) -> Floats:
     """Residuals around the least-squares line over the order of the values; zeros where rounding leaves nothing else."""
     place = _places(values.size)
     centred = values - np.add.reduce(values) / values.size

@@ -146,6 +146,15 @@ def test_memory_that_grows_from_day_to_day_gets_room_for_weeks_not_for_the_hours
     assert item.confidence == 0.0  # it is that of runs in any order
 
 
+def test_the_hours_of_today_hide_no_growth() -> None:
+    """Days need most in the evening; the analysis is of the morning."""
+    of = grows(0.04, 0.3, runs=90)
+    today = dict(daily_peaks(of.definition, of.runs).of(["transform"], "memory/main"))
+    assert today.pop(max(today)) < max(today.values())
+    _, said = memory_of(recommended(of, "right-size", newest=24))
+    assert said[0].startswith("peaks of transform grow from day to day: at this rate")
+
+
 def test_few_days_end_no_promise_of_peaks_that_grow_from_run_to_run() -> None:
     """Four days cannot show growth, nor that there is none: what the newest runs show counts."""
     (item,) = recommended(grows(0.1, runs=36), "right-size", newest=24)

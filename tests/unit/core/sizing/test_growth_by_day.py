@@ -34,10 +34,32 @@ def test_five_days_that_all_rise_are_the_fewest_that_show_growth(days: int, show
     assert (largest_ahead(rising, MemoryOptions()) is not None) is shown
 
 
-@pytest.mark.parametrize("days", [5, 6])
-def test_one_day_that_needs_less_ends_what_few_days_show(days: int) -> None:
+@pytest.mark.parametrize(("days", "shown"), [(5, False), (6, False), (10, True)])
+def test_one_day_that_needs_less_ends_what_few_days_show(days: int, shown: bool) -> None:
     rising = by_day(np.random.default_rng(3), days, 0.3, 0.01)
-    assert largest_ahead(rising | {FIRST + days - 1: GI}, MemoryOptions()) is None
+    assert (largest_ahead(rising | {FIRST + days - 1: GI}, MemoryOptions()) is not None) is shown
+
+
+def test_light_weekends_hide_no_growth() -> None:
+    """Ten days from a Friday on, whose two weekends need half: in their order days show nothing."""
+    growing = by_day(np.random.default_rng(6), 10, 0.04, 0.01)
+    light = {day: peak / 2 if (day + 3) % 7 >= 5 else peak for day, peak in growing.items()}
+    found = largest_ahead(light, MemoryOptions())
+    assert found == pytest.approx(max(light.values()) * math.exp(0.04 * 1.5 * 10), rel=0.2)
+
+
+@pytest.mark.parametrize(("known", "since"), [(12, 4), (12, 8), (14, 7), (14, 9)])
+def test_one_step_up_is_no_growth(known: int, since: int) -> None:
+    """Nor from week to week, where it was a week ago."""
+    days = by_day(np.random.default_rng(7), known, 0.0)
+    doubled = {day: 2 * peak if day >= FIRST + since else peak for day, peak in days.items()}
+    assert largest_ahead(doubled, MemoryOptions()) is None
+
+
+def test_two_steps_up_are_growth() -> None:
+    days = by_day(np.random.default_rng(8), 12, 0.0)
+    found = {day: peak * 1.6 ** ((day - FIRST) // 4) for day, peak in days.items()}
+    assert largest_ahead(found, MemoryOptions()) is not None
 
 
 @pytest.mark.parametrize("days", [5, 6, 7, 10, 14, 15])

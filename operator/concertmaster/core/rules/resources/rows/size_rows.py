@@ -38,7 +38,7 @@ from concertmaster.core.rules.resources.rows.sizes import (
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, defaulted, sizing_units
 from concertmaster.core.sizing import (
     MILLI,
-    RISING_DAYS,
+    MIN_DAYS,
     CpuOptions,
     CpuSize,
     MemoryOptions,
@@ -166,7 +166,7 @@ def _memory(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float
         limit_by=bounds.ratio_by if lowered is not None else "",
         release=release,
         earlier=earlier,
-        grows=grown > 0.0 or (size.drifting and len(by_day) < RISING_DAYS),
+        grows=grown > 0.0 or (size.drifting and len(by_day) < MIN_DAYS),
     )
 
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from concertmaster.core import arrays as np
 from concertmaster.core import text
-from concertmaster.core.analysis.drivers import lasts_until, memory_by_input, memory_lasts_until
+from concertmaster.core.analysis.drivers import days_last_until, memory_by_input, memory_lasts_until
 from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
@@ -71,8 +70,7 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
             f" {memory} up to {size}{'' if measure == text.BYTES_READ else ' of input'}{others}"
         )
     if by_day := memory_by_day(evidence, unit, release):  # the newest runs alone may be of the rising half of a day
-        ends = [(number + 1) * DAY for number in by_day]
-        until, each = lasts_until(np.array(list(by_day.values())), ends, request), "day"
+        until, each = days_last_until(by_day, request), "day"
     else:
         until, each = memory_lasts_until(container, request, evidence.analysis.options), "run"
     if until is not None:
@@ -84,9 +82,12 @@ def memory_outlook(evidence: Evidence, unit: SizingUnit, request: float, release
 
 def memory_by_day(evidence: Evidence, unit: SizingUnit, release: Release | None) -> dict[int, float]:
     """The largest memory peak (bytes) of each day, of those after the day of a ``release``; empty unless the window has more
-    runs than are analysed."""
+    runs than are analysed. Without the day in progress, unless that has needed most already: it may still need more."""
     steps, since = (unit.step.step, *unit.others), release.time + DAY if release is not None else 0.0
-    return earlier_days(evidence, steps, f"memory/{unit.container.name}", since)
+    by_day = earlier_days(evidence, steps, f"memory/{unit.container.name}", since)
+    today = int(evidence.analysis.now // DAY)
+    so_far = by_day.pop(today, None)
+    return by_day | {today: so_far} if so_far is not None and so_far >= max(by_day.values(), default=0.0) else by_day
 
 
 def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | None:
