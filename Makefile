@@ -177,6 +177,10 @@ bench-resources: $(READY) ## requests, limits, GPUs, disks and volumes: are reco
 	@nice -n 5 $(BIN)/python -m benchmarks.resources $(if $(SEEDS),--seeds $(SEEDS))
 	@$(BIN)/python -m benchmarks.page
 
+bench-days: $(READY) ## memory that changes from day to day: what recommended requests leave to later runs (about 2 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.days
+	@$(BIN)/python -m benchmarks.page
+
 bench-series: $(READY) ## series of other laws: change points, comparisons, degraded runs, forecasts (about 7 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.series
 	@$(BIN)/python -m benchmarks.page
@@ -226,4 +230,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-series bench-rises bench-lives
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-fresh bench-gaps bench-graphs bench-clusters bench-healthy bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed bench-resources bench-days bench-series bench-rises bench-lives

@@ -17,6 +17,7 @@ from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.clusters import report as clusters
+from benchmarks.days import report as days
 from benchmarks.gaps import report as gaps
 from benchmarks.graphs import report as graphs
 from benchmarks.healthy import report as healthy
@@ -53,6 +54,7 @@ _PARTS = (
     graphs,
     clusters,
     resources,
+    days,
     series,
     rises,
     lives,
