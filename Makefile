@@ -185,7 +185,7 @@ bench-series: $(READY) ## series of other laws: change points, comparisons, degr
 	@nice -n 5 $(BIN)/python -m benchmarks.series
 	@$(BIN)/python -m benchmarks.page
 
-bench-rises: $(READY) ## workflows that become slower: is it reported, with the right date, day after day (about 4 minutes on one core)
+bench-rises: $(READY) ## workflows that become slower: is it reported, with the right date, day after day (about a minute)
 	@nice -n 5 $(BIN)/python -m benchmarks.series.rises
 	@$(BIN)/python -m benchmarks.page
 
