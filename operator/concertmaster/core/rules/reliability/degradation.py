@@ -19,16 +19,22 @@ from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Damping, Evidence, Rule, gain_sentence
-from concertmaster.core.rules.earlier_rise import earlier_rise
 from concertmaster.core.rules.intervals import in_share, share_interval
+from concertmaster.core.rules.reliability.regression_by_day import regression_by_day
 from concertmaster.core.rules.reliability.regressions import Regression, regressions
-from concertmaster.core.rules.reliability.rise_context import before_start, more_items, other_nodes, shorter_step
+from concertmaster.core.rules.reliability.rise_context import (
+    before_start,
+    median_before,
+    more_items,
+    other_nodes,
+    shorter_step,
+    weekly,
+)
 from concertmaster.core.rules.reliability.true_increase import share_of_present, true_factor
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.means import combined
 from concertmaster.core.stats.summary import summarize
-from concertmaster.core.times import day, to_minute
-from concertmaster.core.units import DAY
+from concertmaster.core.times import to_minute
 
 _MIN_DIFFERENCE = 0.05  # of the former level
 _MIN_SHARE = 0.2  # of the runs since then: a step that is new in fewer of them explains little
@@ -82,10 +88,10 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
             f" in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
             f"{_when(rise)}{_partly(rise)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
         ),
-        otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}"
+        otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
-        proposed=_before(now * (1.0 - share.likely), was),
+        proposed=median_before(now * (1.0 - share.likely), was),
         expected=gain_sentence(share, seconds),
         confidence=rise.point.confidence,
         objective=f"duration {broken}" if broken else None,
@@ -143,9 +149,9 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
             f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}){_when(rise)}{_partly(rise)}"
             f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"
         ),
-        otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{_weekly(evidence, mean.likely)}",
+        otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
-        proposed=_before(now / truly.likely, was),
+        proposed=median_before(now / truly.likely, was),
         expected=gain_sentence(share, seconds, f"each run{of_them}")
         + (f", at most if no work came from {evidence.title(shorter[0])}" if shorter is not None else "")
         + (f", {text.percent(often.likely)} of all" if some else ""),
@@ -183,12 +189,6 @@ def _partly(rise: Regression) -> str:
     return "" if rise.fall is None else f", partly reverted around {to_minute(rise.fall.time)}"
 
 
-def _before(likely: float, was: float) -> str:
-    """The median without the rise; ``was``: that of the runs before, which may be of other hours, or inputs."""
-    shown = text.duration(likely)
-    return f"{shown} median, as before" if shown == text.duration(was) else f"about {shown} median"
-
-
 def _undone(evidence: Evidence, runs: Sequence[ExecutedRun], step: str, ratio: float) -> Gain:
     return gain(runs, evidence.analysis.definition.graph, WhatIf.scale_step(step, 1.0 / max(1.0, ratio)))
 
@@ -223,11 +223,6 @@ def _changed(rise: Regression) -> str:
     return f"; changed at the same time: {rise.cause.what}" if rise.cause.what else ""
 
 
-def _weekly(evidence: Evidence, seconds: float) -> str:
-    rate = evidence.analysis.cost.runs_per_month
-    return f" ({text.duration(seconds * rate * 7 / 30)} a week at the present rate)" if rate else ""
-
-
 def _evidence(rise: Regression) -> tuple[str, ...]:
     point, like = rise.point, rise.like
     change = f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}"
@@ -235,36 +230,6 @@ def _evidence(rise: Regression) -> tuple[str, ...]:
         *([change] if rise.gradual is None and rise.fall is None else []),
         "beside earlier runs at comparable times a factor"
         f" {like.ratio:.2f}, 95% interval {like.low:.2f} to {like.high:.2f}",
-    )
-
-
-def _of_days(evidence: Evidence, published: frozenset[str], least: float) -> Finding | None:
-    """The runs take longer since a day before all of them."""
-    found = earlier_rise(evidence, published, least)
-    if found is None:
-        return None
-    rise, (was, now) = found.rise, found.seconds
-    share = share_of_present(true_factor(rise.chance, rise.factor.likely, rise.factor.low, rise.factor.high))
-    seconds = share.scaled(now)
-    return Finding(
-        step=found.step,
-        about=found.about,
-        action=f"Investigate regression in {found.step or 'this workflow'} since {day(found.since * DAY)}"
-        f" (+{text.percent(rise.factor.likely - 1)})",
-        because=(
-            f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of"
-            f" {text.count(len(rise.after), 'day')} after against {len(rise.before)} before)"
-            f" since {day(found.since * DAY)}: {found.blame}; the"
-            f" {text.count(len(evidence.analysis.runs), 'run')} analysed began on {day(evidence.analysis.first_run or 0.0)}"
-        ),
-        otherwise=f"every run stays {text.duration(seconds.likely)} longer{_weekly(evidence, seconds.likely)}",
-        current=f"{text.duration(now)} median",
-        proposed=_before(now * (1.0 - share.likely), was),
-        expected=gain_sentence(share, seconds),
-        confidence=1.0 - rise.chance,
-        gain_seconds=seconds,
-        gain_share=share,
-        evidence=found.compared,
     )
 
 
@@ -280,7 +245,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield from findings
     seen = evidence.published_about(RULE.name, changed=True)  # a change of the definition may be why runs take longer
     least = WITHDRAW_SHARE * least if seen else least
-    if not findings and (earlier := _of_days(evidence, seen, least)) is not None:
+    if not findings and (earlier := regression_by_day(evidence, seen, least)) is not None:
         yield earlier
 
 

@@ -1,5 +1,5 @@
 """What else changed with a rise of run times, and may be why: the number of items, the nodes, or the step that work was
-taken from."""
+taken from. And how its consequences are worded."""
 
 from __future__ import annotations
 
@@ -107,3 +107,15 @@ def _pools(executions: Sequence[StepExecution]) -> set[str]:
     nodes = {e.node for e in executions if e.node}
     pools = {node.rpartition("-")[0] for node in nodes}
     return {f"{pool}-*" for pool in pools} if "" not in pools and len(pools) < len(nodes) else set()
+
+
+def median_before(likely: float, was: float) -> str:
+    """The median without the rise; ``was``: that of the runs before, which may be of other hours, or inputs."""
+    shown = text.duration(likely)
+    return f"{shown} median, as before" if shown == text.duration(was) else f"about {shown} median"
+
+
+def weekly(evidence: Evidence, seconds: float) -> str:
+    """`` (2h10m a week at the present rate)``, of so many seconds in each run; empty where the rate is unknown."""
+    rate = evidence.analysis.cost.runs_per_month
+    return f" ({text.duration(seconds * rate * 7 / 30)} a week at the present rate)" if rate else ""

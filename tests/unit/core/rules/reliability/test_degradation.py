@@ -17,7 +17,7 @@ from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.changepoint.clear import lasting_increase
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.comparable_times import like_for_like
-from concertmaster.core.rules.reliability.degradation import _before
+from concertmaster.core.rules.reliability.rise_context import median_before
 from concertmaster.core.times import to_minute, weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
@@ -400,4 +400,4 @@ def test_a_clear_step_is_found_within_the_first_day(every: float, count: int, la
 )
 def test_what_differs_from_the_median_before_is_not_said_to_be_as_before(likely: float, was: float, shown: str) -> None:
     """Runs of other hours or inputs, or a rise that chance has added to."""
-    assert _before(likely, was) == shown
+    assert median_before(likely, was) == shown
