@@ -13,7 +13,7 @@ from benchmarks.days.levels import FAMILIES, GROUPS, Rows
 from benchmarks.days.score import BOUND, Judged
 from benchmarks.nested.choose import DRAWS, SEED, Figure, nested
 from benchmarks.nested.measures import Variant
-from concertmaster.core.rules.resources import size_rows
+from concertmaster.core.rules.resources.rows import size_rows
 from concertmaster.core.sizing import MemoryOptions, growth_by_day
 
 VARIANTS: dict[str, Variant] = {

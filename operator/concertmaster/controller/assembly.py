@@ -38,9 +38,9 @@ from concertmaster.controller.live.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.prerequisites import Prerequisites
-from concertmaster.controller.profiles.analysis.analyze import analyze_profile
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details

@@ -16,8 +16,8 @@ from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.writing.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
-from concertmaster.controller.profiles.analysis.analyze import analyze_profile
 from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.telemetry import Telemetry

@@ -16,8 +16,8 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.definitions import ResolvedDefinition
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
-from concertmaster.controller.profiles.analysis.analyze import analyze_profile
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
