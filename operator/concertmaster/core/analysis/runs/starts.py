@@ -26,6 +26,7 @@ _MAX_START_DELAY = 30.0  # s: a controller creates the pods of a run within this
 _YEAR = 366 * DAY
 _PARTS = 3  # of the time, each of which lacks runs where that lasts
 _MIN_LACKING, _MIN_LACKING_SHARE = 5, 0.2  # scheduled starts without a run, and their share in each part
+_NEWEST = 200  # runs that are examined for that
 _MAX_REPLACE_GAP = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 
@@ -75,12 +76,21 @@ class Starts:
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[RunSpan, ...]:
     """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
+    return tuple([s for s in _seen(runs) if s.run.start is not None and s.run.start < s.end < math.inf])
+
+
+def _seen(runs: Sequence[RunRecord]) -> list[RunSpan]:
+    """All runs with known begin, in order of it. One without an end has not released its slot, as far as is known."""
     spans = [
-        RunSpan(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
+        RunSpan(
+            r.start - (r.suspension.seconds if r.suspension is not None else 0.0),
+            r.end if r.end is not None else math.inf,
+            r,
+        )
         for r in runs
-        if r.start is not None and r.end is not None and r.end > r.start
+        if r.start is not None
     ]
-    return tuple(sorted(spans, key=lambda s: (s.begin, s.end)))
+    return sorted(spans, key=lambda s: (s.begin, s.end))
 
 
 def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> bool:
@@ -143,6 +153,11 @@ def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bo
         return False
     spans = spans_of(runs)
     moments = _moments(definition, spans) if spans else ()
+    return not moments or _follow(spans, moments)
+
+
+def _follow(spans: Sequence[RunSpan], moments: Sequence[float]) -> bool:
+    """Whether most of the ``spans`` begin when they are due, or as the run in progress then ends."""
     begun = 0
     for span in spans:
         at = bisect_right(moments, span.begin + _SECOND) - 1
@@ -151,7 +166,7 @@ def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bo
             ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
             due = max(ended, default=due)
         begun += span.begin - due <= _MAX_START_DELAY
-    return not moments or 2 * begun > len(spans)
+    return 2 * begun > len(spans)
 
 
 def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> frozenset[str]:
@@ -207,25 +222,32 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
 def starts_without_run(
     definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Sequence[tuple[float, float]] = ()
 ) -> tuple[int, int]:
-    """How many scheduled starts between the first and the last run have none although no run was in progress then, and of
-    how many; (0, 0) unless that is a lasting state. A schedule that was another one, or suspended, lacks them in a part of
-    that time only. ``blind``: spans (unix seconds) in which nothing was seen; starts of that time do not count."""
-    spans = spans_of(runs)
+    """How many scheduled starts until the newest run have none although no run was in progress then, and of how many; (0, 0)
+    unless that is a lasting state. Only those since the definition was last written count, as it may have been suspended, or
+    have had another schedule; where that is not known, such a schedule mostly lacks runs in a part of the time only.
+    ``blind``: spans (unix seconds) in which nothing was seen; starts of that time do not count."""
+    spans = _seen(runs)[-_NEWEST:]
     if definition.suspended or not readable(definition) or not _are_few(definition, spans):
         return 0, 0
-    if not by_schedule(definition, runs):
+    moments = [m for m in _moments(definition, spans) if m > (definition.written or 0.0)]
+    spans = [s for s in spans if moments and s.begin >= moments[0] - _SECOND]
+    # Where as many runs began as were due, they are late, or go by the clock of another time zone.
+    if len(spans) > (1.0 - _MIN_LACKING_SHARE) * len(moments) or not _follow(spans, moments):
         return 0, 0
-    moments = [m for m in _moments(definition, spans) if not any(low <= m <= high for low, high in blind)]
-    begun = sorted(s.begin for s in spans)
-    lacking = []
-    for moment, following in pairwise(moments):
-        had = bisect_left(begun, moment - _SECOND) < bisect_left(begun, following - _SECOND)
-        lacking.append(not had and not any(s.begin < moment < s.end for s in spans))
+    lacking = [_lacks(m, until, spans) for m, until in pairwise(moments) if not any(a <= m <= b for a, b in blind)]
     part = len(lacking) // _PARTS
     shares = [sum(lacking[at * part : (at + 1) * part]) for at in range(_PARTS)]
     if sum(lacking) < _MIN_LACKING or min(shares) < _MIN_LACKING_SHARE * part:
         return 0, 0
-    return sum(lacking), len(moments)
+    return sum(lacking), len(lacking)
+
+
+def _lacks(moment: float, following: float, spans: Sequence[RunSpan]) -> bool:
+    """Whether no run began between two scheduled starts, nor held its slot at the first: until some seconds after its last
+    pod ended."""
+    begun = bisect_left(spans, moment - _SECOND, key=lambda s: s.begin)
+    had = begun < len(spans) and spans[begun].begin < following - _SECOND
+    return not had and not any(s.end + _MAX_START_DELAY > moment for s in spans[:begun])
 
 
 def _are_few(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> bool:
