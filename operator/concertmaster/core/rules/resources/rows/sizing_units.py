@@ -65,7 +65,7 @@ def sizing_units(
         first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
         members.sort(key=lambda member: any(of == resource for _, of in member[1].overrides))  # as declared first
-        yield SizingUnit(first[0], _together(members) if others else first[1], others)
+        yield SizingUnit(first[0], _together(members, resource) if others else first[1], others)
 
 
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:
@@ -91,10 +91,11 @@ def shared(analysis: Analysis, spec: StepSpec) -> bool:
     return spec.pointer is not None and sum(s.pointer == spec.pointer for s in analysis.definition.graph.steps) > 1
 
 
-def _together(members: Sequence[tuple[StepAnalysis, ContainerUsage]]) -> ContainerUsage:
-    """The container of several steps as one, worked out once for all rules that ask for it."""
+def _together(members: Sequence[tuple[StepAnalysis, ContainerUsage]], resource: str) -> ContainerUsage:
+    """The container of several steps as one, worked out once for all rules that ask for it: for all resources, unless only
+    the pods count that have what is declared of the ``resource``."""
     containers = [container for _, container in members]
-    key = "together", *(step.step for step, _ in members)
+    key = "together", any(c.partial for c in containers) and resource, *(step.step for step, _ in members)
     return containers[0].remembered(key, lambda: _merged(containers))
 
 
@@ -112,6 +113,8 @@ def _merged(rows: Sequence[ContainerUsage]) -> ContainerUsage:
         unsampled_before=sum(c.unsampled_before for c in rows),
         coverage=(executions - ambiguous - unsampled) / executions if executions else None,
         runs=tuple(_one_run(time, of_time) for time, of_time in sorted(by_time.items())),
+        declared_runs={resource: runs for c in rows for resource, runs in c.declared_runs.items()},
+        partial=any(c.partial for c in rows),
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
+from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
+from concertmaster.core.rules.set_elsewhere import set_elsewhere
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW, definition, step
 from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, history, noise, scenario, task
@@ -105,6 +107,25 @@ def test_what_the_steps_of_a_template_used_is_put_together_once_for_all_resource
     assert of_cpu.container is of_memory.container
     assert of_cpu.container.executions == 40
     assert {run.memory_peak for run in of_cpu.container.runs} == {440.0 * MI}
+
+
+def test_steps_of_a_template_are_sized_by_the_pods_with_what_it_declares_whichever_resource_is_first() -> None:
+    """Some pods of the second step are given more memory."""
+
+    def work(i: int) -> Work:
+        (usual,) = measured(memory_sampled_peak=100 * MI)
+        given = replace(usual, memory_sampled_peak=3000 * MI, memory_request=4096 * MI, memory_limit=4096 * MI)
+        return {"small": Pod(60, containers=(usual,)), "large": Pod(60, containers=(usual if i % 4 else given,))}
+
+    of = scenario(_twice(), 1, work).definition
+    runs = [replace(run, fingerprint=of.fingerprint) for run in history(of, 24, work)]
+    analysis = analyze(of, runs, now=NOW)
+    (of_cpu,), (of_memory,) = (list(sizing_units(analysis, resource)) for resource in ("cpu", "memory"))
+    assert max(of_cpu.container.known("memory_peak")) == 3000 * MI
+    assert max(of_memory.container.known("memory_peak")) == 100 * MI
+    evidence = Evidence(analysis, "wfp")
+    (said,) = set_elsewhere(evidence, of_memory.step, of_memory.container, "memory")
+    assert said.endswith("sized by the pods with what is declared; some are given something else")
 
 
 def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
