@@ -60,6 +60,7 @@ class PolicyStatuses:
             facts = (tally or PolicyTally()).facts(
                 notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
                 discovered=snapshot.discovered.get(view.ref, 0),
+                pending=snapshot.pending.get(view.ref, 0),
                 in_flight=self._changed.in_flight.get(view.ref, 0),
                 blocked=changes.blocked.get(view.ref, {}),
                 obstacles=(*snapshot.obstacles.get(view.ref, ()), *changes.obstacles.get(view.ref, ())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,6 +49,7 @@ class ClusterSnapshot:
     targets: Targets
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
     obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
+    pending: Mapping[PolicyRef, int] = field(default_factory=dict)  # profiles to create in the next cycles
     created: int = 0
     withdrawn: int = 0
     more: bool = False  # whether discovery had no time for all of them: the next cycle goes on
@@ -220,13 +222,14 @@ class SnapshotBuilder:
     ) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
-        made, writes = 0, ProfileWrites(self._clock, beat)
+        made, writes, pending = 0, ProfileWrites(self._clock, beat), Counter[PolicyRef]()
         for desired, result in writes.each(plan.create, self._create):
             if result is not None and result.outcome is ProfileWriteOutcome.DONE:
                 self._registry.created(PROFILES, result.created)
                 made += 1
                 continue
             discovered[desired.policy] -= 1
+            pending[desired.policy] += (desired.namespace, desired.name) in writes.left
             # A name taken since the plan was made: the next plan sees it.
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
@@ -241,9 +244,10 @@ class SnapshotBuilder:
             snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
             discovered=discovered,
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
+            pending=pending,
             created=made,
             withdrawn=len(gone),
-            more=writes.left and bool(made or relabelled or gone),
+            more=bool(writes.left and (made or relabelled or gone)),
             held=frozenset(e.uid for e in plan.held),
         )
 

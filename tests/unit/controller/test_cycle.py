@@ -1171,6 +1171,31 @@ def test_thousands_of_profiles_are_written_over_several_cycles_each_of_which_ver
     assert max(p for p in pauses if p < INTERVAL) <= 45.0
 
 
+def test_a_policy_whose_profiles_are_not_created_yet_says_so() -> None:
+    """It said that discovery found no target, in an Event as well."""
+    bed = Bed()
+    for team, number in (("first", 14), ("second", 2)):
+        select = {"matchLabels": {"team": team}}
+        bed.policy(team, selector=select, discover=[{**DISCOVER[0], "selector": select}])
+        for n in range(number):
+            bed.cronjob(f"{team}-{n:02}", team=team)
+
+    def slow(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("/workflowprofiles"):
+            bed.now += 3.0
+
+    bed.client.on_request = slow
+    assert bed.run(seconds=0.0)
+    assert bed.state(POLICIES, "first")["Ready"] == ("True", "Active")
+    assert bed.message("Ready", POLICIES, "first") == "in force for 10 profiles; the next cycles create 4 more"
+    assert bed.state(POLICIES, "second")["Ready"] == ("Unknown", "Pending")
+    assert bed.message("Ready", POLICIES, "second") == "the next cycles create 2 profiles for the targets found"
+    assert not bed.run(seconds=0.0)
+    said = [bed.message("Ready", POLICIES, name) for name in ("first", "second")]
+    assert said == ["in force for 14 profiles", "in force for 2 profiles"]
+    assert "NoMatches" not in [event["reason"] for event in bed.objects(EVENTS)]
+
+
 def test_writes_of_profiles_that_all_take_long_and_fail_do_not_make_cycles_follow_at_once() -> None:
     bed = Bed()
     bed.policy(discover=DISCOVER)

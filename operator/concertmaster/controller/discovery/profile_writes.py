@@ -16,23 +16,25 @@ _CONCURRENCY = 4  # profiles written at a time
 _SECONDS = 30.0  # of them in a cycle
 
 
-class _InNamespace(Protocol):
+class _Named(Protocol):
     @property
     def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
 
 
-_T = TypeVar("_T", bound=_InNamespace)
+_T = TypeVar("_T", bound=_Named)
 
 
 class ProfileWrites:
-    """The writes of one cycle, which begins with it. ``left``: whether the next one has to go on."""
+    """The writes of one cycle, which begins with it. ``left``: namespaces and names of those that are the next one's."""
 
     def __init__(self, clock: Callable[[], float], heartbeat: Callable[[], None]) -> None:
         """``clock``: seconds."""
         self._clock = clock
         self._beat = heartbeat
         self._until = clock() + _SECONDS
-        self.left = False
+        self.left: set[tuple[str, str]] = set()
 
     def each(
         self, items: Sequence[_T], write: Callable[[_T], ProfileWriteResult]
@@ -47,7 +49,7 @@ class ProfileWrites:
             if item.namespace in closed:
                 return item, None
             if self._clock() >= self._until:
-                self.left = True
+                self.left.add((item.namespace, item.name))
                 return item, None
             result = write(item)
             if result.outcome in NO_FURTHER:

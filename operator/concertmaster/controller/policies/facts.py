@@ -24,6 +24,7 @@ class PolicyFacts:
 
     matched: int = 0
     discovered: int = 0
+    pending: int = 0  # profiles that discovery creates in the next cycles
     changes_in_flight: int = 0
     obstacles: tuple[str, ...] = ()
     blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that blocks them
@@ -52,6 +53,7 @@ class PolicyTally:
         *,
         notes: Sequence[str],
         discovered: int,
+        pending: int,
         in_flight: int,
         blocked: Mapping[str, int],
         obstacles: Sequence[str],
@@ -65,6 +67,7 @@ class PolicyTally:
             headlines=self.headlines,
             minor=self.minor,
             discovered=discovered,
+            pending=pending,
             changes_in_flight=in_flight,
             blocked=blocked,
             obstacles=(*obstacles, *self.unplaced),
@@ -118,6 +121,7 @@ def merged(parts: Sequence[PolicyFacts]) -> PolicyFacts:
     return PolicyFacts(
         matched=sum(p.matched for p in parts),
         discovered=sum(p.discovered for p in parts),
+        pending=sum(p.pending for p in parts),
         changes_in_flight=sum(p.changes_in_flight for p in parts),
         obstacles=tuple(dict.fromkeys(text for p in parts for text in p.obstacles)),
         blocked=blocked,

@@ -72,10 +72,15 @@ def _ready(name: PolicyRef, policy: AnyPolicy, resolved: Policy, facts: PolicyFa
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, f"{'; '.join(facts.problems[:3])}; everything else is in force")
+    if facts.matched == 0 and facts.pending:
+        return _is(
+            None, Reason.PENDING, f"the next cycles create {count(facts.pending, 'profile')} for the targets found"
+        )
     if facts.matched == 0 and (facts.overridden or not facts.obstacles):
         return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
-    if facts.blocked or facts.obstacles:
+    if facts.blocked or facts.obstacles or facts.pending:
         held = [_blocked_plans(facts.blocked)] if facts.blocked else []
+        held += [f"the next cycles create {facts.pending} more"] if facts.pending else []
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
         text = f"in force for {profiles}; {'; '.join([*held, *facts.obstacles[:2]])}{more}"
         return _is(facts.matched > 0, Reason.ACTIVE if facts.matched else Reason.NO_MATCHES, text)
@@ -126,5 +131,5 @@ def _metrics(policy: AnyPolicy, sources: Sequence[str], reports: Mapping[str, So
     return ConditionUpdate(kind, report.ok, report.reason, report.message)
 
 
-def _is(status: bool, reason: Reason, message: str) -> ConditionUpdate:
+def _is(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.READY, status, reason, message)
