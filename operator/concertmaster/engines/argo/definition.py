@@ -189,10 +189,11 @@ def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion)
         handler = templates.called(holder, templates.scope, f"spec.hooks.{name}", None)
         if handler is None:
             continue
+        given = holder.get("arguments")
         if name == "exit":
-            expansion.handler(handler, "onExit", ".onExit", dict.fromkeys(ends, True))
+            expansion.handler(handler, "onExit", ".onExit", dict.fromkeys(ends, True), arguments=given)
         else:
-            expansion.handler(handler, f"hooks.{name}", f".hooks.{name}", {}, conditional=True)
+            expansion.handler(handler, f"hooks.{name}", f".hooks.{name}", {}, conditional=True, arguments=given)
     locks = read_locks(spec, "spec", problems, templates.namespace)
     if locks:
         notes.append(f"Runs take turns: the whole workflow needs {', '.join(locks)}.")

@@ -45,7 +45,7 @@ class Expansion:
     def __init__(self, templates: Templates, parameters: Mapping[str, str]) -> None:
         self.templates = templates
         self.problems = templates.problems
-        self._of_workflow = CallPlace(arguments=templates.spec.get("arguments"), values=of_workflow(parameters))
+        self._of_workflow = CallPlace(arguments=templates.spec.get("arguments") or {}, values=of_workflow(parameters))
         self.steps: dict[str, StepSpec] = {}
         self.limits: list[GroupLimit] = []
         self.notes: dict[str, None] = {}
@@ -53,7 +53,7 @@ class Expansion:
         self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
         self._leaves: dict[tuple[int, str | None], tuple[ResolvedTemplate, LeafTemplate]] = {}  # by body (id) and place
         self._locks: dict[int, tuple[ResolvedTemplate, tuple[str, ...]]] = {}
-        self._fan_outs: dict[tuple[Task, tuple[str | None, ...]], FanOut | None] = {}
+        self._fan_outs: dict[tuple[Task, tuple[tuple[str | None, bool], ...]], FanOut | None] = {}
         self._references: dict[Task, tuple[str, ...]] = {}  # of fan-outs to values
         self._budget = Budget(self.problems)
 
@@ -66,7 +66,8 @@ class Expansion:
     def handler(self, called: ResolvedTemplate, name: str, node: str, waits: Waits, place: CallPlace | None = None,
                 conditional: bool = False, arguments: object = None) -> Ends:  # fmt: skip
         """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
-        name. Of all of them only the failure of the workflow's own exit handler fails the workflow."""
+        name. Of all of them only the failure of the workflow's own exit handler fails the workflow. An exit handler without
+        ``arguments``, also one of a step, gets those of the workflow."""
         attempts = self.templates.retries(called.body) is not None
         base = place or self._of_workflow
         above = base.path[:-1]
@@ -76,7 +77,7 @@ class Expansion:
         here = fast_replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        tolerated=None if place is None and name == "onExit" else where,
                        conditional=base.conditional or conditional, limit=None, task=None,
-                       arguments=arguments if arguments is not None else base.arguments)  # fmt: skip
+                       arguments=arguments or (self._of_workflow.arguments if name == "onExit" else None))  # fmt: skip
         return self._call(called, here, waits, where)
 
     def _call(self, called: ResolvedTemplate, place: CallPlace, waits: Waits, where: str) -> Ends:
@@ -102,7 +103,9 @@ class Expansion:
             locks=self._held(place, called, where),
             limit=None,
             outer_retries=retried_within(place.outer_retries, self.templates.retry_limit(called.body, where)),
-            values=place.values.passed(called, place.arguments, where, self.problems, of_run=not place.stack),
+            values=place.values.passed(
+                called, place.arguments, where, self.problems, of_run=place.arguments is self._of_workflow.arguments
+            ),
         )
         siblings = self._handed.siblings(called, where)
         first = len(self.steps)
@@ -174,7 +177,7 @@ class Expansion:
         if task not in self._references:
             fields = json.dumps([task.raw.get(field) for field in FAN_OUTS], default=str)
             self._references[task] = tuple(references_in(fields))
-        key = task, tuple(values.known.get(reference) for reference in self._references[task])
+        key = task, tuple((values.known.get(r), r in values.assumed) for r in self._references[task])
         if key not in self._fan_outs:
             self._fan_outs[key] = self._budget.names_of(task, values)
         return self._fan_outs[key]

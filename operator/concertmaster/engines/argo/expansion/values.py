@@ -39,7 +39,8 @@ class KnownValues:
         self, called: ResolvedTemplate, arguments: object, where: str, problems: Problems, *, of_run: bool = False
     ) -> KnownValues:
         """The values inside a template that is called with these ``arguments``. ``of_run``: they are those of the workflow
-        itself, which a run may override. One without a name is written where it is called, and reads the inputs there."""
+        itself, which a run may override and add to. One without a name is written where it is called, and reads the inputs
+        there: Argo puts in what the caller knows before it looks at the inputs of the template itself."""
         rows = _parameters(called.body.get("inputs"), f"{where} inputs", problems)
         if not rows and (not called.name or not any(r.startswith("inputs.") for r in self.known)):
             return self
@@ -47,15 +48,17 @@ class KnownValues:
         known = {r: v for r, v in self.known.items() if not called.name or r.startswith("workflow.")}
         assumed = set(self.assumed.intersection(known))
         for name, row in rows.items():
-            own = given.get(name, row)
-            value = own.get("value", own.get("default"))
-            written = text(value, f"{where} {name}", problems) if not isinstance(value, dict | list) else None
-            filled = self.put_in(written) if written is not None else "{{"
+            reference = f"inputs.parameters.{name}"
+            if (
+                reference in known
+            ):  # Argo puts in what the caller knows before it reads the inputs of a template written there
+                continue
+            written = text(_supplied(row, given.get(name)), f"{where} {name}", problems) or "{{"
+            filled = self.put_in(written)
             if "{{" in filled or len(filled) > _MAX_PASSED:
                 continue
-            reference = f"inputs.parameters.{name}"
             known[reference] = filled
-            if (of_run and name in given) or self.assumes(written or ""):
+            if of_run or self.assumes(written):
                 assumed.add(reference)
         return KnownValues(known, frozenset(assumed))
 
@@ -72,6 +75,18 @@ def of_workflow(parameters: Mapping[str, str]) -> KnownValues:
 def references_in(value: str) -> list[str]:
     """The parameters that ``value`` refers to."""
     return _PARAMETER.findall(value)
+
+
+def _supplied(declared: Mapping[str, Any], argument: Mapping[str, Any] | None) -> object:
+    """The value of an input, as ProcessArgs in workflow/common/util.go takes it. None where it is only known at run time,
+    for example from a ConfigMap: an argument without a value replaces what the template declares all the same."""
+    if argument is not None:
+        value = argument.get("value")
+    elif declared.get("valueFrom"):
+        value = None
+    else:
+        value = declared.get("value", declared.get("default"))
+    return None if isinstance(value, dict | list) else value
 
 
 def _parameters(holder: object, where: str, problems: Problems) -> dict[str, Mapping[str, Any]]:

@@ -96,3 +96,71 @@ def test_the_entrypoint_gets_the_arguments_of_the_workflow() -> None:
     assert definition is not None
     (step,) = definition.graph.steps
     assert (items(step), step.width) == (("0:x",), None), "a run may be submitted with others"
+
+
+def test_the_width_is_open_only_for_the_caller_whose_value_a_run_may_override() -> None:
+    tasks = [
+        {"name": n, "template": "inner", **given(v)} for n, v in (("a", "{{workflow.parameters.all}}"), ("b", '["x"]'))
+    ]
+    spec = spec_of({"dag": {"tasks": tasks}}, INNER, leaf("run"), **given('["x"]', "all"))
+    definition = define(template("etl", spec))
+    assert definition is not None
+    assert [(items(s), s.width) for s in definition.graph.steps] == [(("0:x",), None), (("0:x",), 1)]
+
+
+def test_a_run_may_add_an_argument_for_a_default_of_the_entrypoint() -> None:
+    spec = spec_of({"dag": {"tasks": [{"name": "each", "template": "run", **LIST}]}}, leaf("run"))
+    spec["templates"][0]["inputs"] = {"parameters": [{"name": "files", "default": '["x"]'}]}
+    definition = define(template("etl", spec))
+    assert definition is not None
+    assert [(items(s), s.width) for s in definition.graph.steps] == [(("0:x",), None)]
+
+
+KEY = {"configMapKeyRef": {"name": "lists", "key": "files"}}
+
+
+@pytest.mark.parametrize(
+    ("declared", "argument"),
+    [({"default": '["d"]', "valueFrom": KEY}, None), ({"default": '["d"]'}, {"name": "files", "valueFrom": KEY})],
+)
+def test_a_value_from_a_config_map_is_not_known_whatever_the_default(
+    declared: dict[str, Any], argument: dict[str, Any] | None
+) -> None:
+    inner = block("inner", {"name": "each", "template": "run", **LIST}, **declared)
+    passed = {"arguments": {"parameters": [argument]}} if argument else {}
+    assert items(fan({"name": "a", "template": "inner", **passed}, inner)) is None
+
+
+def test_an_inline_template_reads_what_its_caller_knows_before_its_own_inputs() -> None:
+    inline = {
+        "inputs": {"parameters": [{"name": "files", "default": '["own"]'}]},
+        "dag": {"tasks": [{"name": "in", "template": "run", **LIST}]},
+    }
+    inner = block("inner", {"name": "each", "inline": inline})
+    assert items(fan({"name": "a", "template": "inner", **given('["x"]')}, inner)) == ("0:x",)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "names", "width"),
+    [
+        ({"onExit": "inner"}, ("0:w",), None),
+        ({"hooks": {"exit": {"template": "inner"}}}, ("0:w",), None),
+        ({"hooks": {"exit": {"template": "inner", **given('["h"]')}}}, ("0:h",), 1),
+        ({"hooks": {"late": {"template": "inner", "expression": "true"}}}, ("0:d",), 1),
+    ],
+)
+@pytest.mark.parametrize("of_workflow", [False, True])
+def test_an_exit_handler_without_arguments_gets_those_of_the_workflow(
+    hooks: dict[str, Any], names: tuple[str, ...], width: int | None, of_workflow: bool
+) -> None:
+    inner = block("inner", {"name": "each", "template": "run", **LIST}, default='["d"]')
+    task = {"name": "a", "template": "run", **given('["t"]'), **({} if of_workflow else hooks)}
+    spec = {
+        **spec_of({"dag": {"tasks": [task]}}, inner, leaf("run")),
+        **given('["w"]'),
+        **(hooks if of_workflow else {}),
+    }
+    definition = define(template("etl", spec))
+    assert definition is not None and not definition.graph.problems
+    (step,) = [s for s in definition.graph.steps if s.name.endswith(".each")]
+    assert (items(step), step.width) == (names, width)
