@@ -75,9 +75,11 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     np.divide(total, runs, out=means[0])
     np.divide(total, _resampled(np.asarray(base, dtype=float).tobytes()), out=means[1])
     means.sort(axis=1)  # of a thousand values faster than partitions at the four places
-    few = _of_few(runs)
+    few, least = _of_few(runs), 0.0 if saved.min() >= 0.0 else -math.inf
     seconds, share = (
-        _at_most(most, with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few), likely[1]))
+        _within(
+            least, with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few), likely[1]), most
+        )
         for row, middle, most in zip(means, likely, (whole / runs, 1.0), strict=True)
     )
     return seconds, share
@@ -89,9 +91,9 @@ def _of_few(runs: int) -> float:
     return student_quantile(0.5 + LEVEL / 2.0, runs - 1.0) / _Z * math.sqrt(runs / (runs - 1.0)) if runs > 1 else 1.0
 
 
-def _at_most(most: float, found: Interval) -> Interval:
-    """The interval of a gain, which is no more than the run itself."""
-    return Interval(found.low, found.likely, max(found.likely, min(most, found.high)))
+def _within(least: float, found: Interval, most: float) -> Interval:
+    """The interval of a gain: no more than the run itself, and no loss where no run is longer."""
+    return Interval(max(found.low, least), found.likely, max(found.likely, min(most, found.high)))
 
 
 def with_replay_error(found: Interval, share: float) -> Interval:

@@ -49,6 +49,14 @@ def test_no_gain_is_more_than_the_run_itself() -> None:
     assert seconds.high == 175.0
 
 
+def test_a_change_that_makes_no_run_longer_loses_nothing_at_the_worst() -> None:
+    base = np.full(5, 100.0)
+    seconds, share = paired_interval(np.array([0.0, 0.0, 0.0, 0.0, 50.0]), base)
+    assert (seconds.low, share.low) == (0.0, 0.0) and share.high > 0.3
+    seconds, _ = paired_interval(np.array([0.0, 0.0, 0.0, -1.0, 50.0]), base)
+    assert seconds.low < 0.0
+
+
 def test_spread_between_runs_does_not_blur_the_gain_of_a_constant_step() -> None:
     alike = [e.run(f"run-{i}") for i, e in enumerate(runs([23] * 6))]
     for records in (RECORDS, alike):
