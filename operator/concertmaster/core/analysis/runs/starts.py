@@ -226,8 +226,10 @@ def starts_without_run(
     unless that is a lasting state. Only those since the definition was last written count, as it may have been suspended, or
     have had another schedule; where that is not known, such a schedule mostly lacks runs in a part of the time only.
     ``blind``: spans (unix seconds) in which nothing was seen; starts of that time do not count."""
+    if definition.schedule is None or definition.suspended or not readable(definition):
+        return 0, 0
     spans = _seen(runs)[-_NEWEST:]
-    if definition.suspended or not readable(definition) or not _are_few(definition, spans):
+    if not _are_few(definition, spans):
         return 0, 0
     moments = [m for m in _moments(definition, spans) if m > (definition.written or 0.0)]
     spans = [s for s in spans if moments and s.begin >= moments[0] - _SECOND]
@@ -252,7 +254,7 @@ def _lacks(moment: float, following: float, spans: Sequence[RunSpan]) -> bool:
 
 def _are_few(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> bool:
     """Whether there are fewer runs than starts at the interval of the next two: a cheap check."""
-    if definition.schedule is None or len(spans) < 2:
+    if len(spans) < 2:
         return False
     last = spans[-1].begin
     near = due(definition, last, last + _YEAR, most=2)
