@@ -118,8 +118,8 @@ def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str,
         what_if = f"concertmaster what-if {workflow['name']} with --scale {step}=0.5 and the source of this call"
         return {**item, "how": "", "why": f"replay the runs with the step at half its duration: {what_if}"}
     if item["items"]:  # below it, one line each
-        where = "at what sets them for the pods" if ELSEWHERE in item["expected"] else "where the workflow is defined"
-        return {**item, "how": "", "why": f"set these values {where}"}
+        beside = ", or where that is overridden for its pods" if ELSEWHERE in item["expected"] else ""
+        return {**item, "how": "", "why": f"set these values where the workflow is defined{beside}"}
     described = {"kind": workflow["kind"], "name": workflow["name"]}
     known = workflow["kind"] != "WorkflowProfile"
     why, command = next_step(item, {"metadata": workflow, "spec": {"workflowRef": described} if known else {}})

@@ -65,7 +65,7 @@ def test_sizes_that_the_definition_does_not_decide_are_not_to_be_set_there() -> 
     text = " ".join(
         describe(item | {"expected": f"enough; it is set {ELSEWHERE} CronJob: change it there"}, PROFILE).split()
     )
-    assert "Set 832Mi at what sets it for the pods; what workflowtemplate etl declares has no effect" in text
+    assert "Set 832Mi in what overrides workflowtemplate etl for the pods: its own value has no effect" in text
 
 
 @pytest.mark.parametrize("there", [True, False, None], ids=["there", "deleted", "not readable"])

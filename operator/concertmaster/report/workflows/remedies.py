@@ -66,7 +66,7 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
             return f"Set {item['proposed']} where the workflow is defined", ""
         if ELSEWHERE in str(item.get("expected")):
             declared = target or "the definition"
-            return f"Set {item['proposed']} at what sets it for the pods; what {declared} declares has no effect", ""
+            return f"Set {item['proposed']} in what overrides {declared} for the pods: its own value has no effect", ""
         pods = f"the pods of {step or 'its steps'} are defined"
         return f"Set {item['proposed']} where {pods}; the operator cannot see that place", ""
     if rule == "failing-step":
