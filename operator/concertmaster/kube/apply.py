@@ -60,7 +60,8 @@ class WriteResult:
 
 def last_write(managed: Any, part: str | None = "f:spec") -> tuple[str, float]:
     """The manager that wrote that ``part`` of an object last (None: any of it but the status), and when (unix seconds; 0:
-    not known), by its ``managedFields``."""
+    not known), by its ``managedFields``. The API server does not date a patch or update that only removes fields; a
+    server-side apply that does so is dated."""
     writes = [
         (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
         for entry in managed or ()

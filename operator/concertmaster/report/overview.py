@@ -39,7 +39,7 @@ def too_rare(analysis: Analysis) -> str:
     """Why the required runs never come together, and what to set; empty where they may."""
     options = analysis.options
     fewest, needed = (span(analysis.definition, analysis.now, options.min_runs - less) for less in (1, 0))
-    if fewest is None or needed is None or fewest <= options.window_seconds:
+    if fewest is None or needed is None or fewest < options.window_seconds:  # the first leaves it as the last one ends
         return ""
     longer = f"spec.analysis.window of the policy to {text.window(math.ceil(needed / DAY) * DAY)}, or "
     return (

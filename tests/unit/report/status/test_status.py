@@ -46,10 +46,11 @@ from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
+from concertmaster.core.units import DAY
 from concertmaster.report import fleet, markdown, tables
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.costs.components import view as cost_rows
-from concertmaster.report.overview import graph_line
+from concertmaster.report.overview import graph_line, too_rare
 from concertmaster.report.result import view as result_view
 from concertmaster.report.status import recommendation_log as remembered
 from concertmaster.report.status.document import clip, document, words
@@ -163,6 +164,13 @@ def test_a_schedule_with_too_few_runs_for_the_window_says_what_to_set(schedule: 
         assert more == ["The schedule starts fewer than 5 runs in 14d: set a smaller spec.analysis.minRuns."]
     else:
         assert more == [f"The schedule starts fewer than 5 runs in 14d: {says}"]
+
+
+@pytest.mark.parametrize(("days", "rare"), [(28, True), (29, False)])
+def test_the_first_of_five_weekly_runs_leaves_a_window_of_four_weeks_as_the_fifth_ends(days: int, rare: bool) -> None:
+    policy = Policy(analysis=replace(Policy().analysis, window_seconds=days * DAY))
+    weekly = analyze(replace(CHAIN, schedule="0 4 * * 0"), _runs(4), now=NOW, policy=policy)
+    assert bool(too_rare(weekly)) is rare
 
 
 def test_too_few_runs_say_how_many_of_them_failed() -> None:
