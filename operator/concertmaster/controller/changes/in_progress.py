@@ -56,6 +56,8 @@ class InProgress:
             change.out_of_bounds(context.policy.apply.bounds),
         )
         decision = in_flight(change.state, observed)
+        if observed.journaled:
+            self._unknown.discard(change.uid)
         if decision.resume:
             change = self._writer.carry_out(change, resumed(), now) or change
         match decision.step:

@@ -56,3 +56,18 @@ def test_the_one_that_knows_a_change_still_rolls_it_back() -> None:
     assert bed.cpu() == "1500m"
     bed.turn(0)
     assert (bed.cpu(), bed.one().status["restored"]) == ("2", True)
+
+
+def test_a_journal_that_comes_back_and_is_lost_again_is_no_other_operator() -> None:
+    """Where the history cannot be opened, it is kept in memory meanwhile."""
+    bed = Bed()
+    for _ in range(2):
+        bed.run()
+    for _ in range(2):
+        kept, bed.pages.rows = bed.pages.rows, {}
+        bed.run()
+        assert bed.state(C.ORPHANED) == ("True", "NotInJournal")
+        bed.pages.rows = kept
+        bed.run()
+        assert bed.state(C.ORPHANED) == ("False", "Active")
+    assert bed.problems == []
