@@ -13,7 +13,7 @@ from concertmaster.controller.changes.control_group import WorkflowControl
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
@@ -91,17 +91,26 @@ class WorkflowContext:
         spans that were ``idle``, nor what is not read yet, nor what the operator's clock is ahead."""
         return seconds_outside((*self.outages, *idle), moment, (self.data_until or moment) - self.ahead)
 
+    def edited(self, change: WorkflowChangeView) -> float:
+        """When somebody else last edited the object that ``change`` was written to, or later (unix seconds; 0: nobody has,
+        or it is not known). Whoever owns its spec may write an annotation every minute, which dates it as well."""
+        target = self._target(change.task)
+        planned = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
+        present = _generation(target.unpack()) if target is not None else None
+        if target is None or (isinstance(planned, int) and present is not None and present <= planned + 1):
+            return 0.0
+        return target.written[1]
+
     def start_times(
         self, before: StartTimes | None, change: WorkflowChangeView, definition: WorkflowDefinition
     ) -> StartTimes:
         """When the workflow could be started since ``change``, by its own object and those that start it."""
-        target, ref = self.subject.target, self.workflow_ref
+        ref, own = self.workflow_ref, self.subject.target
         starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
-        present = _generation(self.listed())
-        planned = ((change.status.get("plan") or {}).get("target") or {}).get("generation")
-        if change.task is None and isinstance(planned, int) and present is not None and present <= planned + 1:
-            target = None  # whoever owns its spec may write an annotation every minute, which dates it as well
-        edited = max([t.written[1] for t in (target, *starters) if t is not None], default=0.0)
+        dated = [t.written[1] for t in (own, *starters) if t is not None]
+        if change.task is None:
+            dated = [self.edited(change), *(t.written[1] for t in starters)]
+        edited, present = max(dated, default=0.0), _generation(self.listed())
         edition = (present, *(_generation(t.unpack()) for t in starters))
         return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
 
@@ -156,12 +165,16 @@ class WorkflowContext:
 
     def listed(self, task: str | None = None) -> dict[str, Any] | None:
         """The workflow's object, or the ``task`` it refers to, as listed in this cycle; None when it is not there."""
+        target = self._target(task)
+        return target.unpack() if target is not None else None
+
+    def _target(self, task: str | None) -> Target | None:
+        """That object, packed."""
         ref = self.workflow_ref
         if ref is None:
             return None
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
-        target = self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
-        return target.unpack() if target is not None else None
+        return self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
 
     def certainly_gone(self, task: str | None) -> bool:
         """Whether that object, which is not listed, is known not to exist."""

@@ -54,16 +54,19 @@ class Verifier:
         settings = scheduled(context.policy.apply.verify, definition, context.now)
         # A new process reads first, and days of an absence one after the other.
         behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
-        touched = not behind and self.touched(context, change, definition)
+        until, otherwise = context.data_until or applied, self.touched(context, change, definition)
+        if otherwise and (edited := context.edited(change)) > applied:
+            until = min(until, edited)  # what runs since then show is not the change's alone
+        touched = otherwise and not behind
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
-        runs = self.split_runs(context, applied, window, change)
+        runs = self.split_runs(context, applied, window, change, until)
         steps = changed_steps(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
         times = self._start_times(context, change, definition)
-        until, alike = context.data_until or applied, max(applied, times.since)
-        silence = silent(runs, definition, applied=alike, until=until, blind=(*context.outages, *times.gaps))
+        alike, blind = max(applied, times.since), (*context.outages, *times.gaps)
+        silence = silent(runs, definition, applied=alike, until=until - context.ahead, blind=blind)
         # Runs that a person starts count while the schedule is suspended.
         idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
         age = context.seconds_read(alike, idle)
@@ -97,24 +100,26 @@ class Verifier:
         return times
 
     def split_runs(
-        self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None
-    ) -> BeforeAfter:
-        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only planned."""
+        self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None,
+        until: float | None = None,
+    ) -> BeforeAfter:  # fmt: skip
+        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only planned, of those begun
+        before ``until`` (None: all)."""
         definition = context.definition
         if definition is None:
             return BeforeAfter((), ())
-        until = context.data_until or context.now
+        now = context.data_until or context.now
         limit = _MAX_RUNS + max(context.policy.apply.verify.max_runs, MAX_RUNS)
-        known = self._history.runs(definition, limit=limit, since=applied - window, as_of=until)
-        runs = with_pods(definition, known)[1]
+        known = self._history.runs(definition, limit=limit, since=applied - window, as_of=now)
+        runs = with_pods(definition, [r for r in known if until is None or (r.start or 0.0) < until])[1]
         others = [(c, at) for c in context.changes if (at := c.applied) and (change is None or c.uid != change.uid)]
         stayed = [at for c, at in others if c.phase in FINISHED and c.restored is None and at < applied]
         undone = [(at, c.restored) for c, at in others if c.restored is not None]
         since = max(stayed, default=None)
         if change is None:
-            return split_runs_at(runs, applied=applied, since=since, now=until, without=undone)
+            return split_runs_at(runs, applied=applied, since=since, now=now, without=undone)
         shown = requested(definition, change.task, change.operations("patch") or ())
-        return split_runs_at(runs, applied=applied, since=since, now=until, without=undone, changed=shown)
+        return split_runs_at(runs, applied=applied, since=since, now=now, without=undone, changed=shown)
 
     @staticmethod
     def touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model.enums import Verdict
 from tests.support.controller.change_steps import HOUR, applied, later
@@ -77,8 +79,21 @@ def test_an_edit_ends_no_verification_before_all_of_a_long_absence_is_read() -> 
     assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Completed", 6)
 
 
-def test_a_clock_that_is_ahead_ends_no_verification() -> None:
-    bed, _ = three_runs_after()
+@pytest.mark.parametrize("runs", [0, 3])
+def test_a_clock_that_is_ahead_ends_no_verification(runs: int) -> None:
+    bed = applied(verify={"maxAge": "2d", "onInconclusive": "Restore"})
+    later(bed, runs)
     bed.clock_ahead = 30 * DAY
     bed.run(30 * DAY)
     assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+
+
+def test_a_clock_that_jumps_an_hour_forward_and_back_disturbs_no_verification() -> None:
+    bed, _ = three_runs_after()
+    bed.clock_ahead = HOUR
+    bed.run(HOUR)
+    bed.clock_ahead = 0.0
+    bed.run(60.0 - HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    later(bed, 12, cpu=0.75)
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.IMPROVED)

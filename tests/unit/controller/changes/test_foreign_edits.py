@@ -1,0 +1,57 @@
+"""Workflows that a person edits otherwise while a change of them is verified, and whose runs then take another time."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import DAY, Bed
+
+PARALLELISM = "/spec/jobTemplate/spec/parallelism"
+
+
+def scaled(bed: Bed) -> None:
+    """A person sets the CronJob's parallelism."""
+    bed.edit(PARALLELISM, 1)
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:jobTemplate": {}}}}
+    bed.target["metadata"]["managedFields"] = [{**entry, "time": format_time(bed.now)}]
+
+
+@pytest.mark.parametrize("runs", [0, 3])
+def test_runs_after_an_edit_of_another_field_are_not_blamed_on_the_change(runs: int) -> None:
+    """The operator was away when the person edited and the slow runs ended."""
+    bed = applied()
+    later(bed, runs)
+    bed.start()
+    scaled(bed)
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    bed.run(60.0)
+    done = bed.one()
+    assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
+    assert done.status["verifiedRuns"] == runs
+
+
+def test_runs_after_an_edit_are_not_blamed_while_a_long_absence_is_read() -> None:
+    bed = applied()
+    later(bed, 3)
+    bed.start()
+    scaled(bed)
+    bed.now += DAY
+    bed.runs(20, 1500.0, seed=9)
+    bed.data_until = bed.now - 15 * HOUR
+    bed.run(60.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+
+
+def test_slow_runs_before_the_edit_are_harm_all_the_same() -> None:
+    bed = applied()
+    bed.start()
+    bed.now += 3 * HOUR
+    bed.runs(3, 1500.0, seed=9)
+    bed.now += 60.0
+    scaled(bed)
+    bed.run(60.0)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
