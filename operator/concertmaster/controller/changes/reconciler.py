@@ -110,7 +110,7 @@ class Changes:
         self._client = client
         self._writer = writer
         self._history = history
-        rollback, verifier = Rollback(writer), Verifier(history)
+        rollback, verifier = Rollback(writer), Verifier(history, writer)
         self._in_progress = InProgress(writer, apply, rollback, verifier)
         self._kept = KeptChanges(writer, verifier, rollback)
         self._proposals = Proposals(client, writer, apply, verifier)

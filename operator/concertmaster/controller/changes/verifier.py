@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.kept_start_times import KeptStartTimes
+from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
@@ -17,7 +19,6 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, re
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
-from concertmaster.core.changes.verification.start_times import StartTimes, still_known
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
@@ -36,9 +37,9 @@ _BEHIND = 6 * HOUR  # seconds: runs of so long ago are still being read
 class Verifier:
     """Reads the runs of changes and compares them."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, writer: ChangeWriter) -> None:
         self._history = history
-        self._times: dict[str, StartTimes] = {}  # of changes, by uid
+        self._times = KeptStartTimes(writer)
 
     def verify(
         self,
@@ -64,7 +65,7 @@ class Verifier:
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
-        times = self._start_times(context, change, definition)
+        times = self._times.of(context, change, definition)
         alike, blind = max(applied, times.since), (*context.outages, *times.gaps)
         silence = silent(runs, definition, applied=alike, until=until - context.ahead, blind=blind)
         # Runs that a person starts count while the schedule is suspended.
@@ -90,14 +91,6 @@ class Verifier:
             text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
             result = replace(result, reason=text)
         return result
-
-    def _start_times(
-        self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition
-    ) -> StartTimes:
-        if change.uid not in self._times:
-            self._times = still_known(self._times, context.now)
-        times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
-        return times
 
     def split_runs(
         self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None,

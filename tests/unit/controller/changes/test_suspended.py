@@ -71,32 +71,49 @@ def test_a_suspended_workflow_that_people_start_is_verified_for_no_longer_than_o
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
 
 
-def a_day_suspended_at_night(bed: Bed) -> None:
-    """A day, in whose second half the workflow is suspended."""
-    bed.run(12 * HOUR)
+def a_day_suspended_at_night(bed: Bed, *, restarts: bool = False) -> None:
+    """A day, in whose second half the workflow is suspended. The operator ``restarts`` in its first half."""
+    bed.run(5 * HOUR)
+    if restarts:
+        bed.start()
+    bed.run(7 * HOUR)
     edit(bed, "suspend", True)
     bed.run(12 * HOUR)
     edit(bed, "suspend", False)
 
 
-def test_refused_pods_of_a_workflow_that_is_suspended_every_night_are_noticed() -> None:
-    """No span between two edits holds two starts of its schedule, but all of them together do."""
+@pytest.mark.parametrize("restarts", [False, True])
+def test_refused_pods_of_a_workflow_that_is_suspended_every_night_are_noticed(restarts: bool) -> None:
+    """No span between two edits holds two starts of its schedule, nor does the life of a process, but all of them together
+    do."""
     bed = applied()
     at = datetime.fromtimestamp(bed.now + 6 * HOUR, UTC)
     edit(bed, "schedule", f"{at.minute} {at.hour} * * *")
     bed.run(60)
     for _ in range(4):
-        a_day_suspended_at_night(bed)
+        a_day_suspended_at_night(bed, restarts=restarts)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
 
 
-def test_a_verification_ends_although_its_workflow_is_suspended_now_and_then() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_verification_ends_although_its_workflow_is_suspended_now_and_then(restarts: bool) -> None:
     bed = applied(verify={"maxAge": "2d", "onInconclusive": "Restore"})
     later(bed, 3)
     for day in range(5):
         assert (bed.one().phase == "Verifying") is (day < 4)
-        a_day_suspended_at_night(bed)
+        a_day_suspended_at_night(bed, restarts=restarts)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "2")
+
+
+def test_what_is_noted_of_start_times_and_cannot_be_read_counts_as_nothing() -> None:
+    bed = applied()
+    bed.run()
+    (noted,) = bed.pages.journal("times/")
+    for damaged in ("{", "[]", '{"at": 1}', '{"at": "x", "since": 0, "schedule": 1, "edition": 2, "gaps": 3}'):
+        bed.pages.rows[noted] = damaged
+        bed.start()
+        bed.run()
+        assert (bed.one().phase, bed.problems) == ("Verifying", [])
 
 
 def test_an_annotation_renewed_after_an_edit_hides_no_refused_pods() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from concertmaster.core.changes.plan import ChangeTarget
+from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.model import TASK
 from concertmaster.core.units import DAY
 
@@ -21,6 +22,7 @@ _MADE = "made/"
 _DELETED = "deleted/"
 _KEPT = "kept/"
 _REFUSED = "refused/"
+_TIMES = "times/"
 _KEEP_SECONDS = 30 * DAY
 _KEEP_REFUSAL_SECONDS = 2 * DAY  # later ones are not in a row with it
 _KEEP_PROPOSAL_SECONDS = 90 * DAY  # a proposal that is decided later must be the same plan exactly
@@ -94,6 +96,7 @@ class Journal:
 
     def drop(self, uid: str) -> None:
         """Remove a finished change."""
+        self._pages().drop_journal(_TIMES + uid)
         self._pages().drop_journal(_IN_PROGRESS + uid)
 
     def keep(self, change: Mapping[str, Any], at: float) -> None:
@@ -147,6 +150,15 @@ class Journal:
                 at = _read(body)
                 known[recommendation] = max(known.get(recommendation, 0.0), at if isinstance(at, int | float) else now)
         return {key: at for key, at in known.items() if now - at < _KEEP_SECONDS}
+
+    def note_start_times(self, uid: str, times: StartTimes, at: float) -> None:
+        """Note when the workflow of a change in progress could be started since; forgotten 30 days after the last time."""
+        self._pages().write_journal(_TIMES + uid, json.dumps(times.document()), at)
+        self._pages().prune_journal(_TIMES, at - _KEEP_SECONDS)
+
+    def start_times(self, uid: str) -> StartTimes | None:
+        """What was noted last; None for nothing that can be read."""
+        return StartTimes.read(self._entries(_TIMES, uid).get(uid))
 
     def paused(self, write: WriteKey, now: float, most: float) -> bool:
         """Whether the API server did not take a write, so recently (``most`` seconds) that it is not tried again yet."""

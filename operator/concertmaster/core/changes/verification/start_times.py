@@ -1,14 +1,15 @@
 """When a workflow could be started since a change: not while it was suspended, nor before its schedule was written.
 
 An edit alone does not tell: the date of an object's spec is also that of an annotation by its owner, and what suspends a
-workflow every night would let its verification begin anew every day. So its state is compared from cycle to cycle; a new
-process, which has seen none, begins with the last edit.
+workflow every night would let its verification begin anew every day. So its state is compared from cycle to cycle, and noted
+for the next process; one that finds none begins with the last edit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.units import DAY
@@ -28,6 +29,24 @@ class StartTimes:
     schedule: tuple[str | None, str | None]
     edition: tuple[object, ...]
     gaps: tuple[Span, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, found: Any) -> StartTimes | None:
+        """From ``document``; None where ``found`` is something else."""
+        try:
+            at, since, gaps = (
+                float(found["at"]),
+                float(found["since"]),
+                [(float(a), float(b)) for a, b in found["gaps"]],
+            )
+            schedule, zone = found["schedule"]
+            return cls(at, since, (schedule, zone), tuple(found["edition"]), tuple(gaps))
+        except (KeyError, TypeError, ValueError):
+            return None
 
 
 def observed(

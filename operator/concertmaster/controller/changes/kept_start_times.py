@@ -1,0 +1,45 @@
+"""When workflows could be started since a change of them, kept in the journal as well: a process that restarts every day
+would otherwise never see two starts of a schedule, nor the age at which a verification ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.writing.writer import ChangeWriter
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.verification.start_times import StartTimes, still_known
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.units import HOUR
+
+_NOTED_EVERY = HOUR  # seconds after which the journal has them anew, although nothing was edited
+
+
+class KeptStartTimes:
+    """Those of the changes in progress, by uid."""
+
+    def __init__(self, writer: ChangeWriter) -> None:
+        self._writer = writer
+        self._times: dict[str, StartTimes] = {}
+        self._noted: dict[str, StartTimes] = {}  # in the journal
+
+    def of(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> StartTimes:
+        """When the workflow could be started since ``change``. Raises HistoryError."""
+        if change.uid not in self._times:
+            self._times, self._noted = still_known(self._times, context.now), still_known(self._noted, context.now)
+            noted = self._writer.journal.start_times(change.uid)
+            if noted is not None:
+                self._times[change.uid] = self._noted[change.uid] = noted
+        times = self._times[change.uid] = context.start_times(self._times.get(change.uid), change, definition)
+        noted = self._noted.get(change.uid)
+        if noted is None or times.at - noted.at >= _NOTED_EVERY or not _alike(times, noted):
+            note = partial(self._writer.journal.note_start_times, change.uid, times, context.now)
+            if self._writer.noted(note):
+                self._noted[change.uid] = times
+        return times
+
+
+def _alike(times: StartTimes, noted: StartTimes) -> bool:
+    """Whether both differ in how long they have lasted at most."""
+    return len(times.gaps) == len(noted.gaps) and replace(times, at=noted.at, gaps=noted.gaps) == noted
