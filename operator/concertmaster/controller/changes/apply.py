@@ -209,7 +209,7 @@ class Apply:
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
         """The server did not take it: final when it never will; else it is tried again after a pause."""
         if result.outcome in _PAUSES:
-            self._writer.note_refused(change, now, *_PAUSES[result.outcome])
+            self._writer.note_refused(change, now, *_PAUSES[result.outcome], result.message)
         elif result.outcome is PatchOutcome.UNCERTAIN:
             self._writer.problems.append(f"{change.ref} is not written yet: {result.message}")
         steps = {

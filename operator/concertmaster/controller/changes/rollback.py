@@ -36,11 +36,12 @@ def write_back(
     if wrong is not None:
         return WriteResult(PatchOutcome.REFUSED, wrong)
     if writer.paused(change, now):
-        text = f"the API server refused it; it is tried again at least every {duration(MAX_PAUSE)}"
+        why = writer.why_refused(change, now) or "the API server refused it"
+        text = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
         return WriteResult(PatchOutcome.UNCERTAIN, text)
     result = _write_inverse(writer.target, change, raw, may_write)
     if result.outcome in NOT_TAKEN:
-        writer.note_refused(change, now, MINUTE, MAX_PAUSE)
+        writer.note_refused(change, now, MINUTE, MAX_PAUSE, result.message)
     elif result.outcome is PatchOutcome.DONE:
         writer.forget_refused(change, now)
     return result

@@ -438,7 +438,7 @@ def test_a_rollback_that_admission_denies_is_tried_with_pauses_and_soon_after_th
     for _ in range(55):
         bed.run()
     assert [round((b - a) / 60.0) for a, b in pairwise(answers)] == [1, 2, 4, 8, 15, 15]
-    assert any("it is tried again at least every 15m" in p for p in bed.problems)
+    assert any(f"{denial}; it is tried again at least every 15m" in p for p in bed.problems)
     bed.client.on_request = lambda *_: None
     for _ in range(15):
         bed.run()

@@ -175,9 +175,13 @@ class ChangeWriter:
         """Whether no write of the recommendation is tried again yet (see ``Journal.paused``). Raises HistoryError."""
         return self.journal.paused(_key(plan), now, most)
 
-    def note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float) -> None:
-        """Begin the pause after a write that the server did not take."""
-        self.noted(partial(self.journal.note_refused, _key(change), now, first, most))
+    def why_refused(self, change: WorkflowChangeView, now: float) -> str:
+        """Why the last one was refused; empty where that is not known. Raises HistoryError."""
+        return self.journal.why_refused(_key(change), now)
+
+    def note_refused(self, change: WorkflowChangeView, now: float, first: float, most: float, why: str) -> None:
+        """Begin the pause after a write that the server did not take, for the reason ``why``."""
+        self.noted(partial(self.journal.note_refused, _key(change), now, first, most, why))
 
     def forget_refused(self, change: WorkflowChangeView, now: float) -> None:
         """The server took it: a later refusal is a first one."""
