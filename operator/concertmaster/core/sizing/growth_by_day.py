@@ -37,13 +37,15 @@ def largest_ahead(by_day: Mapping[int, float], options: MemoryOptions) -> float 
 
 def daily_growth(values: Floats, days: Floats, z: float) -> float | None:
     """Growth per day, never negative, of the ``values`` of ``days`` (since 1970, ascending); None where they do not grow
-    beyond ``z``, or rose once, by a step.
+    beyond ``z``. Where they rose once by a step, those since count.
 
     From week to week where they repeat. Otherwise by Kendall's test of their order, of all days and, since weekends are
     mostly light, within working days and weekends (Hirsch, Slack and Smith 1982); its variance is exact, so that five days
     can show growth.
     """
-    if _rose_once(values):
+    since = _single_step(values)
+    values, days = values[since:], days[since:]
+    if values.size < MIN_DAYS:
         return None
     weekly = weekly_growth(values, days * DAY, z)
     if weekly is not None:
@@ -55,17 +57,19 @@ def daily_growth(values: Floats, days: Floats, z: float) -> float | None:
     return _slope_within(values, days, kinds) if rises > z else None
 
 
-def _rose_once(values: Floats) -> bool:
-    """Whether a single step up explains the ``values``, oldest first, clearly better than a line over their order does."""
+def _single_step(values: Floats) -> int:
+    """The place of a single step up that explains the ``values``, oldest first, clearly better than a line over their order
+    does; 0 without one."""
     n = values.size
     if n < 2 * _BESIDE_STEP:
-        return False
+        return 0
     before = np.arange(_BESIDE_STEP, n - _BESIDE_STEP + 1)
     centred = values - np.add.reduce(values) / n
     below = np.maximum(-centred.cumsum()[before - 1], 0.0)  # sums of what is missing to the mean before each step
-    explained = float((below**2 * n / (before * (n - before))).max())
-    off = off_line(values)
-    return float(centred @ centred) - explained < ONE_STEP * float(off @ off)
+    explained = below**2 * n / (before * (n - before))
+    off, best = off_line(values), int(explained.argmax())
+    clear = float(centred @ centred) - float(explained[best]) < ONE_STEP * float(off @ off)
+    return int(before[best]) if clear else 0
 
 
 def _order_within(values: Floats, kinds: Floats) -> float:

@@ -56,6 +56,17 @@ def test_one_step_up_is_no_growth(known: int, since: int) -> None:
     assert largest_ahead(doubled, MemoryOptions()) is None
 
 
+@pytest.mark.parametrize("growth", [0.02, 0.05])
+def test_growth_after_one_step_up_is_seen_among_the_days_since(growth: float) -> None:
+    """The step explains these days better than a line does, but not what they have grown by since."""
+    days = by_day(np.random.default_rng(9), 14, 0.0, 0.001)
+    found = {
+        day: 2 * peak * math.exp(growth * (day - FIRST - 5)) if day >= FIRST + 5 else peak for day, peak in days.items()
+    }
+    largest = largest_ahead(found, MemoryOptions())
+    assert largest == pytest.approx(max(found.values()) * math.exp(growth * 1.5 * 14), rel=0.15)
+
+
 def test_two_steps_up_are_growth() -> None:
     days = by_day(np.random.default_rng(8), 12, 0.0)
     found = {day: peak * 1.6 ** ((day - FIRST) // 4) for day, peak in days.items()}
