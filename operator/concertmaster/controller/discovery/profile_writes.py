@@ -1,7 +1,7 @@
-"""Profiles of discovery: made, relabelled and withdrawn, several at a time, and for so long in a cycle.
+"""Writes of discovered profiles (created, relabelled, withdrawn): several at a time, and for a limited time per cycle.
 
-Thousands of them take minutes, in which each is a sign of life. What is left then is the next cycle's: between two cycles'
-writes, changes in progress are verified and rolled back.
+Thousands take minutes; each write counts as a sign of life. The rest is left to the next cycle, so that changes in progress
+are verified and rolled back in between.
 """
 
 from __future__ import annotations

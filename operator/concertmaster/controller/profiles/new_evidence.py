@@ -16,7 +16,7 @@ from concertmaster.history import RunsEvidence
 
 
 class NewEvidence:
-    """Counts what comes of each workflow. ``urgent``: whether each run of a profile is waited for, so that one alone is a
+    """Counts what is new of each workflow. ``urgent``: whether each run of a profile is waited for, so that one alone is a
     reason for an analysis."""
 
     def __init__(self, history: History, last: LastAnalyses, urgent: Callable[[Entry], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What an analysis rests on beside the runs, with the fingerprint by which a difference is noticed."""
+"""What an analysis rests on besides the runs, with the fingerprint by which a difference is noticed."""
 
 from __future__ import annotations
 
