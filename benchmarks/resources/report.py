@@ -18,6 +18,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     nothing = [row for row in kinds if row["nothing"] == row["cases"]]
     share, intervals = share_that_holds(result["rules"])
     due = every["found"] + every["missed"]
+    set_there = any(str(row["kind"]).endswith("-elsewhere") for row in kinds)
+    elsewhere = " pods with other requests and limits than declared," if set_there else ""
     found = f" ({every['found'] / due:.1%})" if due else ""
     return [
         "",
@@ -25,9 +27,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "",
         f"{every['cases']:,} workflows of {len(kinds)} kinds over {result['seeds']} seeds: requests raised or lowered within"
         " the window, limits, sidecars and steps added or removed, Guaranteed pods with bursts, init containers and native"
-        " sidecars, pod-level resources, LimitRange and ResourceQuota, bounds of the policy, pods with other"
-        " requests and limits than declared, retries after OOM kills, heavy tails, missing samples, GPUs, ephemeral storage"
-        " and volumes. Each recommendation is written into the object and"
+        f" sidecars, pod-level resources, LimitRange and ResourceQuota, bounds of the policy,{elsewhere} retries after OOM"
+        " kills, heavy tails, missing samples, GPUs, ephemeral storage and volumes. Each recommendation is written into the"
+        " object and"
         f" later runs are simulated with it. {every['found']:,} of {due:,} problems that are material and in the window are"
         f" found, by rule and container{found}; {sum(row['cases_wrong'] for row in nothing)} of"
         f" {sum(row['cases'] for row in nothing)} workflows without any have a recommendation.",
