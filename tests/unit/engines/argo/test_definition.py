@@ -255,6 +255,10 @@ def test_whether_a_task_was_skipped_is_a_condition() -> None:
     assert behind("build.Skipped", guarded) == ((), True)
     assert behind("build", guarded) == (("build",), False)
     assert behind("build.Succeeded", task("build")) == (("build",), False)
+    fan = {**task("build"), "withParam": "{{workflow.parameters.changed}}"}  # an empty list skips it
+    assert behind("build.Succeeded", fan) == ((), True)
+    assert behind("build", fan) == (("build",), False)
+    assert behind("build.Succeeded", {**task("build"), "withParam": "[1]"}) == (("build",), False)
 
 
 def test_depends_on_a_result_argo_does_not_know() -> None:

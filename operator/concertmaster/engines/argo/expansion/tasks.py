@@ -93,7 +93,7 @@ def _dag(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]
 def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Problems) -> None:
     expression = text(task.raw.get("depends"), f"{task.where}.depends", problems)
     if expression:
-        read = parse_depends(expression, {name for name, other in tasks.items() if other.raw.get("when")})
+        read = parse_depends(expression, {name for name, other in tasks.items() if _skippable(other)})
         names = {n: n in read.chosen for n in read.names}
         for unknown in read.unknown_results:
             problems.add(f"task {task.name!r} of template {template!r} depends on {unknown}, which is no known result")
@@ -107,6 +107,13 @@ def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Pr
             problems.add(f"task {task.name!r} of template {template!r} depends on unknown task {name!r}")
         else:
             task.before[name] = chosen
+
+
+def _skippable(task: Task) -> bool:
+    """Whether a task may be skipped: by its condition, or because a run has no items for it."""
+    return bool(task.raw.get("when")) or any(
+        "{{" in str(task.raw.get(field)) for field in ("withParam", "withSequence")
+    )
 
 
 def _targeted(tasks: dict[str, Task], target: str | None, template: str, problems: Problems) -> dict[str, Task]:
