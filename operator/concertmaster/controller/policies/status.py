@@ -127,7 +127,9 @@ def _metrics(policy: AnyPolicy, sources: Sequence[str], reports: Mapping[str, So
         return ConditionUpdate(kind, False, Reason.SOURCE_UNKNOWN, unknown_source(name, sources))
     report = reports.get(name)
     if report is None:
-        return ConditionUpdate(kind, None, Reason.PENDING, f"source {name} is configured; no profile asked for it yet")
+        return ConditionUpdate(
+            kind, None, Reason.PENDING, f"source {name} is configured; no workflow that can be read uses it at present"
+        )
     return ConditionUpdate(kind, report.ok, report.reason, report.message)
 
 

@@ -91,3 +91,11 @@ def test_a_receiver_that_does_not_exist_takes_nothing_else_out_of_force() -> Non
     condition = ready({}, PolicyFacts(matched=3, problems=("notify: nobody is no receiver",)))
     assert (condition["status"], condition["reason"]) == ("False", "InvalidSpec")
     assert condition["message"] == "notify: nobody is no receiver; everything else is in force"
+
+
+def test_a_source_that_is_asked_nothing_is_not_said_to_have_been_asked_never() -> None:
+    """While no target can be listed, its profiles ask nothing, although they did before."""
+    found = status_of({}, PolicyFacts(matched=3))["conditions"]
+    condition = next(c for c in found if c["type"] == "MetricsAvailable")
+    assert (condition["status"], condition["reason"]) == ("Unknown", "Pending")
+    assert condition["message"] == "source default is configured; no workflow that can be read uses it at present"
