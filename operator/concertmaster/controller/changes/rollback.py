@@ -9,6 +9,9 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.admission.capacity import ranges_of
+from concertmaster.core.changes.admission.limits import LimitRange
+from concertmaster.core.changes.admission.rolled_back import outside_ranges
 from concertmaster.core.changes.operations import above_limit, version_test
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
@@ -16,6 +19,8 @@ from concertmaster.core.text import duration
 from concertmaster.core.units import MINUTE
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult
+from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.objects import LIMIT_RANGES
 
 NOT_TAKEN = (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED)
 """Rights, admission or a limit of the namespace keep it from being written."""
@@ -29,10 +34,11 @@ def write_back(
     may_write: Callable[[], bool] = lambda: True,
 ) -> WriteResult:
     """Roll the target back from the version ``raw`` that was judged, tried first, unless somebody lowered a limit below
-    what it would request. ``may_write`` is asked when nothing but the write itself is left. After a refusal it is not tried
-    for a while."""
+    what it would request, or a LimitRange would refuse its pods. ``may_write`` is asked when nothing but the write itself is
+    left. After a refusal it is not tried for a while."""
     kind = PATCHABLE.get(change.target.kind) if change.target is not None else None
-    wrong = above_limit(kind, change.operations("inverse") or (), raw)
+    inverse = change.operations("inverse") or ()
+    wrong = above_limit(kind, inverse, raw) or outside_ranges(kind, inverse, _ranges(writer, change.namespace))
     if wrong is not None:
         return WriteResult(PatchOutcome.REFUSED, wrong)
     if writer.paused(change, now):
@@ -45,6 +51,16 @@ def write_back(
     elif result.outcome is PatchOutcome.DONE:
         writer.forget_refused(change, now)
     return result
+
+
+def _ranges(writer: ChangeWriter, namespace: str) -> list[LimitRange]:
+    """The LimitRanges of a namespace; none where they cannot be read, which keeps no harm from being rolled back."""
+    try:
+        return [r for raw in writer.client.items(LIMIT_RANGES.path(namespace)) for r in ranges_of(raw)]
+    except Stopped:
+        raise
+    except KubeError:
+        return []
 
 
 def _write_inverse(

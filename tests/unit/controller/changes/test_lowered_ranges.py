@@ -1,0 +1,58 @@
+"""LimitRanges that are changed while a change is verified: pods with the old values, or with the new ones, are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model.enums import Verdict
+from concertmaster.kube import errors
+from concertmaster.kube.objects import LIMIT_RANGES
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import Bed
+
+
+def limited(bed: Bed, **bounds: str) -> None:
+    """Somebody bounds the CPU of the namespace's containers."""
+    entry = {"type": "Container", **{side: {"cpu": amount} for side, amount in bounds.items()}}
+    bed.client.put(LIMIT_RANGES, "demo", "r", spec={"limits": [entry]})
+
+
+def test_a_change_whose_pods_a_new_minimum_refuses_is_rolled_back() -> None:
+    bed = applied()
+    limited(bed, min="1800m")
+    bed.run(3 * HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+    assert "are its pods refused?" in bed.message(C.VERIFIED)
+
+
+def test_no_rollback_writes_what_a_new_maximum_refuses_until_it_is_gone() -> None:
+    """Slow runs are better than none."""
+    bed = applied()
+    limited(bed, max="1800m")
+    later(bed, 2, 1500.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    assert bed.state(C.RESTORED) == ("Unknown", "WriteFailed")
+    refused = "cpu request 2 would be above the maximum 1800m that LimitRange r sets"
+    assert refused in bed.message(C.RESTORED)
+    assert any(refused in p for p in bed.problems)
+    bed.delete(LIMIT_RANGES, "r")
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
+
+
+@pytest.mark.parametrize("bounds", [{"max": "1"}, {"max": "2"}, {"min": "1"}, {"min": "3"}])
+def test_a_range_that_does_not_tell_both_values_apart_keeps_nothing_from_being_rolled_back(
+    bounds: dict[str, str],
+) -> None:
+    bed = applied()
+    limited(bed, **bounds)
+    later(bed, 2, 1500.0)
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
+
+
+def test_ranges_that_cannot_be_read_keep_no_harm_from_being_rolled_back() -> None:
+    bed = applied()
+    bed.client.lists[LIMIT_RANGES.path("demo")] = errors.Forbidden("no", status=403)
+    later(bed, 2, 1500.0)
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
