@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from operator import attrgetter
 
 from concertmaster.core.analysis.runs.usage import ContainerInRun, RunUsage
 from concertmaster.core.model import ContainerFact, ContainerSpec
@@ -62,14 +63,14 @@ def as_declared(
     """The usage in ``runs`` (oldest first) without pods that have something else of the ``resource`` than is declared, where
     others of the same definition have that; None where there are none of either. What some are given beside it, as items or
     retries that need more, says nothing about what is declared."""
-    names = NAMES["requests", resource], NAMES["limits", resource]
-    own = [getattr(declared, name) for name in names]
-    if own[0] is None or not (any(run.unlike for run in runs) or len({_had(run.usage, names) for run in runs}) > 1):
+    amounts = attrgetter(NAMES["requests", resource], NAMES["limits", resource])
+    own = amounts(declared)
+    if own[0] is None or not (any(run.unlike for run in runs) or len({amounts(run.usage) for run in runs}) > 1):
         return None
 
     def fits(of: ContainerFact | RunUsage) -> bool:
         return all(
-            had is None or value is None or _alike(had, value) for had, value in zip(_had(of, names), own, strict=True)
+            had is None or value is None or _alike(had, value) for had, value in zip(amounts(of), own, strict=True)
         )
 
     kept: list[RunUsage] = []
@@ -82,10 +83,6 @@ def as_declared(
             kept.append(found or run.usage)
     owned = any(usage.template == template and fits(usage) for usage in kept)
     return tuple(kept) if left_out and owned else None
-
-
-def _had(of: ContainerFact | RunUsage, names: Sequence[str]) -> tuple[float | None, ...]:
-    return tuple([getattr(of, name) for name in names])
 
 
 def _of(declared: ContainerSpec, name: str, runs: Sequence[ContainerInRun], template: str | None) -> Override | None:
