@@ -11,7 +11,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
-from concertmaster.core.changepoint.ramps import find_ramps, worth_of_jump
+from concertmaster.core.changepoint.ramps import find_ramps, size_of_ramp, worth_of_jump
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
     MAX_VALUES,
@@ -24,7 +24,7 @@ from concertmaster.core.changepoint.segment import (
 )
 from concertmaster.core.changepoint.series import Numbers, RunSeries, Series, prepare_many
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.robust import array_median, median_difference, theil_sen, theil_sens
+from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
 from concertmaster.core.units import WEEK
 
 MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
@@ -164,18 +164,23 @@ def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePo
 
 
 def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
+    bounds = [0, *edges, y.size]
     out = []
     for start, end, explained in find_ramps(y, edges):
-        before, after = y[: start + 1], y[end:]
-        previous = [e for e in edges[: explained[0]] if e < start]
-        following = [e for e in edges[explained[-1] + 1 :] if e > end]
-        before = before[previous[-1] if previous else 0 :]
-        after = after[: (following[0] if following else y.size) - end]
-        ratio = _exp(array_median(after) - array_median(before)) if series.is_log else math.nan
-        first, last = int(series.indices[start]), int(series.indices[end])
-        since, until = float(series.time[start]), float(series.time[end])
-        out.append(Ramp(first, last, ratio, explained, since, until, _jumps(series, y, edges, (start, end, explained))))
+        first, last = bounds[explained[0]], bounds[explained[-1] + 2]
+        ratios = _ratios(y[first:last], start - first, end - first) if series.is_log else (math.nan,) * 3
+        begin, until = float(series.time[start]), float(series.time[end])
+        jumps = _jumps(series, y, edges, (start, end, explained))
+        at = int(series.indices[start]), int(series.indices[end])
+        out.append(Ramp(*at, *ratios, explained, begin, until, jumps))
     return tuple(out)
+
+
+def _ratios(logs: Floats, start: int, end: int) -> tuple[float, float, float]:
+    """Ratio of the levels after and before a ramp with its 95% interval, wider as a deviation carries over."""
+    size, error, left = size_of_ramp(logs, start, end)
+    half = 1.96 * error * _wider(serial_dependence(left))
+    return _exp(size), _exp(size - half), _exp(size + half)
 
 
 def _jumps(series: RunSeries, y: Floats, edges: list[int], ramp: tuple[int, int, tuple[int, ...]]) -> tuple[float, ...]:

@@ -39,13 +39,16 @@ class Ramp:
     """A gradual change: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
 
     ``points``: positions among the change points of those explained by the ramp; ``ratio``: level at the end divided by
-    level at the start (NaN where ratios are meaningless). ``since``, ``until``: their times (NaN without times). ``jumps``:
-    by how many parameters a jump at each of the points is worth it nevertheless (``ramps.worth_of_jump``).
+    level at the start, with its 95% interval ``low``..``high`` (NaN where ratios are meaningless). ``since``, ``until``:
+    their times (NaN without times). ``jumps``: by how many parameters a jump at each of the points is worth it nevertheless
+    (``ramps.worth_of_jump``).
     """
 
     start: int
     end: int
     ratio: float
+    low: float
+    high: float
     points: tuple[int, ...]
     since: float
     until: float

@@ -116,6 +116,20 @@ def worth_of_jump(x: Floats, values: Floats, place: int, ramp: tuple[int, int]) 
     return n * math.log(max(1.0, min(joined, float(gradual @ gradual)) / squares)) / math.log(n)
 
 
+def size_of_ramp(values: Floats, start: int, end: int) -> tuple[float, float, Floats]:
+    """By how much the level of ``values`` (shape (n,)) differs after a ramp from index ``start`` to ``end``: least squares
+    of the whole line, with its standard error for independent values, and what is left. Residuals are clipped as above."""
+    shape = np.clip((np.arange(values.size, dtype=np.float64) - start) / (end - start), 0.0, 1.0)
+    away = shape - shape.mean()
+    across = float(away @ away)
+    residuals = values - values.mean() - float(away @ values) / across * away
+    bound = 3.0 * mad_sigma(residuals)
+    y = values - residuals + np.clip(residuals, -bound, bound) if bound > 0 else values
+    size = float(away @ y) / across
+    left = y - y.mean() - size * away
+    return size, math.sqrt(float(left @ left) / max(1, values.size - 2) / across), left
+
+
 def _line(x: Floats, y: Floats) -> tuple[float, float, Floats]:
     """Least squares: the line's level at 0, its variance in units of that of a value, and the residuals."""
     middle, level = float(x.mean()), float(y.mean())

@@ -111,7 +111,17 @@ def test_a_ramp_is_distinguished_from_a_step() -> None:
     assert abs(ramp.start - 40) <= 10
     assert abs(ramp.end - 80) <= 10
     assert ramp.ratio == pytest.approx(1.8, abs=0.15)
+    assert ramp.low < 1.8 < ramp.high
     assert ramp.points == tuple(range(len(changes.points)))
+
+
+def test_the_size_of_growth_all_along_is_that_of_its_line() -> None:
+    """Not that of its first and its last value."""
+    for seed in range(20):
+        values = 1.8 ** (np.arange(120) / 119) * lognormal(np.random.default_rng(seed), 120, 0.2)
+        for ramp in detect(days(120), values).ramps:
+            assert ramp.ratio == pytest.approx(1.8, abs=0.5)
+            assert math.log(ramp.high / ramp.low) < 0.5
 
 
 def test_trend_per_week() -> None:
