@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from concertmaster.core.changepoint.model import ChangePoint
+from concertmaster.core.changepoint.model import ChangePoint, Detection, Ramp
 
 SIGNIFICANCE = 0.0005
 """Highest p-value to report: nobody should investigate a chance finding."""
@@ -52,6 +53,24 @@ def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint
         elif abs(size) < bar:
             largest = max(largest, abs(size))
     return None
+
+
+def lasting_growth(trend: Detection, least: float) -> tuple[ChangePoint, Ramp] | None:
+    """The ramp that as a whole is such an increase, and the last of its points: levels that growth is cut into may each
+    differ by less, and less clearly."""
+    ramps = {trend.points[ramp.points[-1]].index: ramp for ramp in trend.ramps}
+    joined = {place for ramp in trend.ramps for place in ramp.points[:-1]}
+    wholes = [_whole(trend, p, ramps.get(p.index)) for k, p in enumerate(trend.points) if k not in joined]
+    found = lasting_increase(wholes, least)
+    ramp = None if found is None else ramps.get(found.index)
+    return None if ramp is None else (trend.points[ramp.points[-1]], ramp)
+
+
+def _whole(trend: Detection, point: ChangePoint, ramp: Ramp | None) -> ChangePoint:
+    if ramp is None:
+        return point
+    sure = max(trend.points[place].confidence for place in ramp.points)
+    return replace(point, ratio=ramp.ratio, low=ramp.low, high=ramp.high, confidence=sure)
 
 
 def last_fall(points: Sequence[ChangePoint], since: ChangePoint, least: float) -> ChangePoint | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.changepoint.clear import direction_if_clear, last_clear
+from concertmaster.core.changepoint import ChangePoint, Detection, Direction, Ramp
+from concertmaster.core.changepoint.clear import direction_if_clear, last_clear, lasting_growth, lasting_increase
 
 
 def point(ratio: float, chance: float, low: float, high: float, index: int = 0) -> ChangePoint:
@@ -35,3 +35,28 @@ def test_the_newest_clear_change_is_the_last() -> None:
     assert last_clear([up, down, chance], 0.1) is down
     assert last_clear([up, chance], 0.1) is up
     assert last_clear([chance], 0.1) is None
+
+
+def _growth(*more: ChangePoint, low: float = 1.2) -> Detection:
+    """Two pieces of 8% each, that a ramp of 25% explains, and what came after it."""
+    pieces = point(1.08, 1e-2, 1.02, 1.14, 20), point(1.08, 1e-2, 1.02, 1.14, 40)
+    ramp = Ramp(5, 50, 1.25, low, 1.25**2 / low, (0, 1), 5.0, 50.0, (0.0, 0.0))
+    return Detection((*pieces, *more), None, True, ramps=(ramp,))
+
+
+def test_growth_may_be_clear_as_a_whole_where_none_of_its_pieces_is() -> None:
+    trend = _growth()
+    assert lasting_increase(trend.points, 0.1) is None
+    assert lasting_growth(trend, 0.1) == (trend.points[1], trend.ramps[0])
+
+
+def test_growth_is_not_clear_if_its_interval_is_wide_and_its_pieces_may_be_chance() -> None:
+    assert lasting_growth(_growth(low=1.1), 0.1) is None
+
+
+def test_growth_that_is_over_is_none() -> None:
+    assert lasting_growth(_growth(point(0.8, 1e-6, 0.75, 0.85, 60)), 0.1) is None
+
+
+def test_a_step_after_growth_is_no_growth() -> None:
+    assert lasting_growth(_growth(point(1.4, 1e-6, 1.35, 1.45, 60)), 0.1) is None

@@ -238,7 +238,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
-    findings = list(_findings(evidence, least))
+    findings = _findings(evidence, least)
     missing = evidence.published_about(RULE.name) - {f.step or "" for f in findings}
     if missing:  # near the threshold, single runs would make it come and go
         findings += [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in missing]
@@ -249,11 +249,15 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         yield earlier
 
 
-def _findings(evidence: Evidence, least: float) -> Iterator[Finding]:
-    for rise in regressions(evidence, least):
-        finding = _of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least)
-        if finding is not None:
-            yield finding
+def _findings(evidence: Evidence, least: float) -> list[Finding]:
+    """Of rises at a change point; without any, of growth as a whole."""
+    for whole in (False, True):
+        rises = regressions(evidence, least, whole=whole)
+        found = [_of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least) for rise in rises]
+        findings = [finding for finding in found if finding is not None]
+        if findings:
+            break
+    return findings
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause, inputs, longest, point_causes
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
-from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_increase
+from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_growth, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.base import Evidence
@@ -22,6 +22,9 @@ from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 
 _NEWEST = 4  # runs
 _JUMP_PARAMETERS = 2.0  # a jump's size, and the place: one fewer where what was changed then says it
+
+_Found = tuple[ChangePoint, Ramp | None]
+"""Since when a series is longer, and the growth that is so only as a whole (None: the point is clear by itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +65,35 @@ class _Spent(NamedTuple):
     input_total: float | None
 
 
-def regressions(evidence: Evidence, least: float) -> Iterator[Regression]:
+def regressions(evidence: Evidence, least: float, *, whole: bool = False) -> Iterator[Regression]:
     """That of the runs, else those of their steps: inputs or nodes that concern other steps, and steps that some runs skip,
-    may vary run times by more than a step adds. ``least``: share by which seconds rise."""
+    may vary run times by more than a step adds. ``least``: share by which seconds rise. ``whole``: those that are growth
+    which is clear as a whole, instead of at one of its change points."""
+    find = lasting_growth if whole else _at_point
     analysis = evidence.analysis
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
-    of_runs = _regression(evidence, _undelayed(evidence, good), analysis.trend, analysis.causes, least)
+    of_runs = _regression(
+        evidence, _undelayed(evidence, good), analysis.trend, analysis.causes, find(analysis.trend, least), least
+    )
     if of_runs is not None and not _of_other_steps(evidence, of_runs, least):
         if not _retries_alone(evidence, of_runs, least):
             yield of_runs
         return
-    changed = [step for step in analysis.steps if lasting_increase(step.trend.points, least) is not None]
+    changed = [(step, rise) for step in analysis.steps if (rise := find(step.trend, least)) is not None]
     seconds = _longest(evidence, good) if changed else []
-    for step in changed:
+    for step, rise in changed:
         spent = _spent(evidence, good, seconds, step.step)
         known = {s.input_total is not None for s in spent}
         if len(known) > 1:
             continue  # inputs that are not known yet may be why
-        of_step = _regression(evidence, spent, step.trend, (), least, len(analysis.steps))
+        of_step = _regression(evidence, spent, step.trend, (), rise, least, len(analysis.steps))
         if of_step is not None:
             yield replace(of_step, step=step.step)
+
+
+def _at_point(trend: Detection, least: float) -> _Found | None:
+    point = lasting_increase(trend.points, least)
+    return None if point is None else (point, None)
 
 
 def _undelayed(evidence: Evidence, runs: Sequence[RunRecord]) -> Sequence[Timed]:
@@ -109,14 +121,15 @@ def _regression(
     runs: Sequence[Timed],
     trend: Detection,
     causes: Sequence[PointCause],
+    found: _Found | None,
     least: float,
     compared: int = 1,
 ) -> Regression | None:
-    """The rise of ``runs`` at the lasting increase of their ``trend``; None without it, or if something else explains it.
+    """The rise of ``runs`` as ``found`` in their ``trend``; None without it, or if something else explains it.
     ``compared``: series that are examined, any of which may rise by chance."""
-    point = lasting_increase(trend.points, least)
-    if point is None:
+    if found is None:
         return None
+    point, whole = found
     fall = last_fall(trend.points, point, least)
     before = [r for r in runs if (r.end or 0.0) < point.time]
     after = [r for r in runs if (r.end or 0.0) >= (fall or point).time]
@@ -136,7 +149,7 @@ def _regression(
     )
     if explained:
         return None
-    growth = _growth(trend, point, known=bool(cause.what))
+    growth = whole or _growth(trend, point, known=bool(cause.what))
     # The levels on both sides are pieces of the growth: which step grew shows among all runs.
     return (
         rise if growth is None else replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what=""))

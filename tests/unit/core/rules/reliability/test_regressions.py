@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 
+from concertmaster.core.changepoint.clear import lasting_increase
 from concertmaster.core.model import RunRecord
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, container
@@ -133,6 +134,16 @@ def test_gradual_growth_is_the_difference_of_the_newest_runs_to_those_before() -
     assert float(said[1]) / 100 == pytest.approx(rise, abs=0.04)
     assert item.gain_share is not None
     assert item.gain_share.likely == pytest.approx(1 - 1 / (1 + rise), abs=0.05)
+
+
+@pytest.mark.parametrize(("seed", "growth"), [(1, 1.3), (3, 1.35), (0, 1.4), (2, 1.5)])
+def test_growth_in_pieces_that_are_too_small_each_is_gradual_as_a_whole(seed: int, growth: float) -> None:
+    made = _grown(seed, growth)
+    trend = made.analysis().trend
+    assert lasting_increase(trend.points, 0.1) is None, "the case must tempt the rule"
+    item = made.one("degradation")
+    assert item.id == "degradation.load"
+    assert item.action.startswith("Investigate gradual regression in load (+")
 
 
 @pytest.mark.parametrize("released", [False, True])
