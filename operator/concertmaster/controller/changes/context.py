@@ -91,7 +91,15 @@ class WorkflowContext:
         spans that were ``idle``, nor what is not read yet, nor what the operator's clock is ahead."""
         return seconds_outside((*self.outages, *idle), moment, (self.data_until or moment) - self.ahead)
 
-    def edited(self, change: WorkflowChangeView) -> float:
+    def edited(self, change: WorkflowChangeView, applied: float) -> float | None:
+        """When somebody else edited the workflow since ``change`` was ``applied``, or later (unix seconds; None: not known):
+        the first of the dates of its objects."""
+        own, others = self._target(change.task), (self.subject.target, *self.subject.held)
+        dated = [self._own_edited(change)]
+        dated += [t.written[1] for t in others if t is not None and (own is None or t.ref != own.ref)]
+        return min((at for at in dated if at > applied), default=None)
+
+    def _own_edited(self, change: WorkflowChangeView) -> float:
         """When somebody else last edited the object that ``change`` was written to, or later (unix seconds; 0: nobody has,
         or it is not known). Whoever owns its spec may write an annotation every minute, which dates it as well."""
         target = self._target(change.task)
@@ -109,7 +117,7 @@ class WorkflowContext:
         starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
         dated = [t.written[1] for t in (own, *starters) if t is not None]
         if change.task is None:
-            dated = [self.edited(change), *(t.written[1] for t in starters)]
+            dated = [self._own_edited(change), *(t.written[1] for t in starters)]
         edited, present = max(dated, default=0.0), _generation(self.listed())
         edition = (present, *(_generation(t.unpack()) for t in starters))
         return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)

@@ -55,19 +55,21 @@ class Verifier:
         settings = scheduled(context.policy.apply.verify, definition, context.now)
         # A new process reads first, and days of an absence one after the other.
         behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
-        until, otherwise = context.data_until or applied, self.touched(context, change, definition)
-        if otherwise and (edited := context.edited(change)) > applied:
-            until = min(until, edited)  # what runs since then show is not the change's alone
+        otherwise = self.touched(context, change, definition)
+        # What runs since then show is not the change's alone.
+        edited = context.edited(change, applied) if otherwise else None
         touched = otherwise and not behind
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
-        runs = self.split_runs(context, applied, window, change, until)
+        runs = self.split_runs(context, applied, window, change, edited)
         steps = changed_steps(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
         times = self._times.of(context, change, definition)
         alike, blind = max(applied, times.since), (*context.outages, *times.gaps)
-        silence = silent(runs, definition, applied=alike, until=until - context.ahead, blind=blind)
+        seen = (context.data_until or applied) - context.ahead
+        until = seen if edited is None else min(seen, edited)
+        silence = silent(runs, definition, applied=alike, until=until, blind=blind)
         # Runs that a person starts count while the schedule is suspended.
         idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
         age = context.seconds_read(alike, idle)

@@ -16,6 +16,7 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
 from concertmaster.kube import errors
 from tests.support.controller.changes_bed import CHANGES, NOW, PROFILES, Bed
 from tests.support.controller.harness import resource
@@ -106,6 +107,21 @@ def test_auto_changes_the_task_verifies_it_and_keeps_it() -> None:
     bed.runs(12, seed=3, cpu=0.75)
     bed.run()
     assert (bed.one().phase, bed.one().verdict, bed.cpu()) == ("Completed", Verdict.IMPROVED, "1500m")
+
+
+def test_runs_after_an_edit_of_the_pipeline_are_not_blamed_on_the_change_of_its_task() -> None:
+    """The operator was away when a person edited and the slow runs ended."""
+    bed = TaskBed()
+    bed.run()
+    bed.start()
+    bed.now += 60.0
+    edited = bed.pipeline("ci", {**refers(), "retries": 2})
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:tasks": {}}}}
+    edited["metadata"]["managedFields"] = [{**entry, "time": format_time(bed.now)}]
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    bed.run(60.0)
+    assert (bed.one().phase, bed.one().verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
 
 
 @pytest.mark.parametrize("deleted", [False, True])
