@@ -238,10 +238,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
-    findings = _findings(evidence, least)
-    missing = evidence.published_about(RULE.name) - {f.step or "" for f in findings}
-    if missing:  # near the threshold, single runs would make it come and go
-        findings += [f for f in _findings(evidence, WITHDRAW_SHARE * least) if (f.step or "") in missing]
+    findings = _findings(evidence, least, whole=False) or _findings(evidence, least, whole=True)
+    published = evidence.published_about(RULE.name)
+    for whole in (False, True):  # near the threshold, single runs would make it come and go
+        if missing := published - {f.step or "" for f in findings}:
+            found = _findings(evidence, WITHDRAW_SHARE * least, whole=whole)
+            findings += [f for f in found if (f.step or "") in missing]
     yield from findings
     seen = evidence.published_about(RULE.name, changed=True)  # a change of the definition may be why runs take longer
     least = WITHDRAW_SHARE * least if seen else least
@@ -249,15 +251,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         yield earlier
 
 
-def _findings(evidence: Evidence, least: float) -> list[Finding]:
-    """Of rises at a change point; without any, of growth as a whole."""
-    for whole in (False, True):
-        rises = regressions(evidence, least, whole=whole)
-        found = [_of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least) for rise in rises]
-        findings = [finding for finding in found if finding is not None]
-        if findings:
-            break
-    return findings
+def _findings(evidence: Evidence, least: float, *, whole: bool) -> list[Finding]:
+    """Of rises at a change point, or of growth that is clear as a ``whole``."""
+    rises = regressions(evidence, least, whole=whole)
+    found = [_of_step(evidence, rise, least) if rise.step else _of_runs(evidence, rise, least) for rise in rises]
+    return [finding for finding in found if finding is not None]
 
 
 RULE = Rule(

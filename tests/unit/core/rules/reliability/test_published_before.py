@@ -104,3 +104,20 @@ def test_a_published_regression_of_a_step_stays_beside_a_greater_one() -> None:
     assert recommended(of, "degradation", ()) == ["degradation.rebuild"]
     both = {"degradation.rebuild", "degradation.audit"}
     assert set(recommended(of, "degradation", both)) == both
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1.0, {"audit"}), (1.5, {"audit", "rebuild"})])
+def test_published_growth_of_a_step_stays_beside_a_regression_that_has_a_date(factor: float, found: set[str]) -> None:
+    """Every other run audits, which takes longer and longer, in pieces that are too small each; the others rebuild, which
+    takes ``factor`` times as long since the 121st run."""
+    slow, value = noise(0, spread=0.05), noise(50, spread=0.02)
+    flow = argo(task("scan"), task("rebuild", "scan"), task("audit", "scan"), task("publish", "rebuild", "audit"))
+
+    def work(i: int) -> Work:
+        own = (
+            {"audit": slow(600 * 1.3 ** (i / 168))} if i % 2 else {"rebuild": value(600 * (factor if i >= 120 else 1))}
+        )
+        return {"scan": value(100), **own, "publish": value(50)}
+
+    of = scenario(flow, 168, work, every=2 * 3600.0)
+    assert set(recommended(of, "degradation", ("degradation.audit",))) == {f"degradation.{step}" for step in found}
