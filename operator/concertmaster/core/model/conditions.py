@@ -47,7 +47,7 @@ class Reason(StrEnum):
     NO_RUNS = "NoRuns", "No finished run of this workflow was found in the window."
     STALE = "Stale", "The data could not be updated; the recommendations are based on data up to status.dataUntil."
     ANALYSIS_FAILED = "AnalysisFailed", "The analysis failed with an internal error; earlier recommendations stay."
-    PENDING = "Pending", "The object is new and was not looked at yet."
+    PENDING = "Pending", "Not known yet; the message says why."
     # Ready of a policy, and of anything a person wrote
     ACTIVE = "Active", "The policy is in force as written."
     SUSPENDED = "Suspended", "The policy is suspended: it analyses, but discovers and changes nothing."
