@@ -49,9 +49,7 @@ class KnownValues:
         assumed = set(self.assumed.intersection(known))
         for name, row in rows.items():
             reference = f"inputs.parameters.{name}"
-            if (
-                reference in known
-            ):  # Argo puts in what the caller knows before it reads the inputs of a template written there
+            if reference in known:  # of a template written where it is called
                 continue
             written = text(_supplied(row, given.get(name)), f"{where} {name}", problems) or "{{"
             filled = self.put_in(written)
