@@ -25,8 +25,16 @@ def record(run: Run, definition: WorkflowDefinition) -> RunRecord:
     return RunRecord(
         definition.key, f"{flow.name}-{run.state.number}", run.state.start, run.end,
         Outcome.FAILED if run.failed else Outcome.SUCCEEDED, Source.LIVE if flow.live else Source.HISTORY,
-        tuple(_execution(run, pod) for pod in run.pods), fingerprint=definition.fingerprint if flow.marked else None,
+        tuple(_execution(run, pod) for pod in run.pods), fingerprint=_fingerprint(run, definition),
     )  # fmt: skip
+
+
+def _fingerprint(run: Run, definition: WorkflowDefinition) -> str | None:
+    """That of the object of today, or of the one before."""
+    flow = run.state.flow
+    if not flow.marked:
+        return None
+    return "before" if flow.at(run.state.days_ago) is flow.before else definition.fingerprint
 
 
 def _execution(run: Run, pod: Pod) -> StepExecution:

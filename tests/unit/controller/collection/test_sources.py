@@ -1315,6 +1315,16 @@ def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, 
     assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.FAILED]
 
 
+def test_runs_before_the_first_reading_are_of_the_definition_since_its_last_write(
+    reader: Reader, harness: Harness
+) -> None:
+    harness.pods = hourly("etl", 10)
+    definition = replace(cronjob("etl"), written=NOW - 600.0 - 3.5 * 3600.0)
+    reader.sources.collect(CollectionRequest("default", (definition,), DAY, NOW, True), lambda _: None)
+    runs = sorted(reader.store.runs(definition.key), key=lambda run: run.start or 0.0)
+    assert [run.fingerprint for run in runs] == [None] * 6 + [definition.fingerprint] * 4
+
+
 def _written(reader: Reader) -> int:
     """Rows that the history has taken or changed so far."""
     return int(reader.store._db.total_changes)
