@@ -41,5 +41,5 @@ class KeptStartTimes:
 
 
 def _alike(times: StartTimes, noted: StartTimes) -> bool:
-    """Whether both differ in how long they have lasted at most."""
+    """Whether they differ at most in how long they have lasted."""
     return len(times.gaps) == len(noted.gaps) and replace(times, at=noted.at, gaps=noted.gaps) == noted

@@ -55,10 +55,10 @@ class Verifier:
         settings = scheduled(context.policy.apply.verify, definition, context.now)
         # A new process reads first, and days of an absence one after the other.
         behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
-        otherwise = self.touched(context, change, definition)
+        foreign = self.touched(context, change, definition)
         # What runs since then show is not the change's alone.
-        edited = context.edited(change, applied) if otherwise else None
-        touched = otherwise and not behind
+        edited = context.edited(change, applied) if foreign else None
+        touched = foreign and not behind
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change, edited)
         steps = changed_steps(change, definition, runs)
