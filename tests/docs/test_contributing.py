@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 
 
@@ -36,7 +37,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-RULE = Rule("first-step", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0)
+RULE = Rule(RuleName.FIRST_STEP, evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0)
 '''
 SCENARIO = '''
 
@@ -59,7 +60,9 @@ PAGE = """# first-step
 
 def add_rule(root: Path, *, page: bool) -> None:
     """The steps of the page, in its order; the rule's own test is left out here."""
-    rules = root / "operator" / "concertmaster" / "core" / "rules"
+    core = root / "operator" / "concertmaster" / "core"
+    names, rules = core / "model" / "enums.py", core / "rules"
+    edit(names, '    GPU_REQUEST = "gpu-request"\n', '    FIRST_STEP = "first-step"\n    GPU_REQUEST = "gpu-request"\n')
     (rules / "hygiene" / "first_step.py").write_text(RULE)
     edit(
         rules / "__init__.py", "import best_practices, data_quality", "import best_practices, data_quality, first_step"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.core.model.enums import RuleName
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "concertmaster"
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -100,3 +102,16 @@ def test_bounds_have_one_prefix() -> None:
     }
     allowed = {"operator/concertmaster/core/changes/admission/capacity.py: LARGEST_NODE"}  # a text
     assert found <= allowed, "an upper bound is MAX_..., a lower one MIN_..., a level _SIGNIFICANCE"
+
+
+def test_names_of_rules_are_written_once() -> None:
+    names = {name for name in RuleName if "-" in name}  # others are names of fields and figures too
+    home = PACKAGE / "core" / "model" / "enums.py"
+    literals = {
+        f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value}"
+        for path in PACKAGE.rglob("*.py")
+        if path != home
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert not literals, "RuleName has it"

@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Recommendation, RunRecord, Severity, WorkflowDefinition
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules import RULES
 from concertmaster.core.rules.base import Damping
 from concertmaster.core.units import DAY
 
 LAGS = (DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
-_DAMPING = {rule.name: rule.damping for rule in RULES}
+_DAMPING: dict[str, Damping] = {rule.name: rule.damping for rule in RULES}
 _UNDAMPED = (Severity.CRITICAL, Severity.HIGH)
 _MAX_SHARED_RUNS = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 
@@ -57,7 +58,7 @@ def has_enough_runs(now: Sequence[RunRecord], then: Sequence[RunRecord]) -> bool
 
 def _damping(recommendation: str) -> Damping:
     """That of the rule with this id; of one that is no rule any more, the usual one."""
-    return _DAMPING.get(recommendation.partition(".")[0], Damping.DAYS)
+    return _DAMPING.get(rule_of(recommendation), Damping.DAYS)
 
 
 def _waits(item: Recommendation) -> bool:

@@ -10,7 +10,7 @@ import click
 from concertmaster.cli import cluster_options, dismissals, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
-from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
@@ -105,9 +105,9 @@ def _one(
     anew: an earlier dismissal of the same call is in it."""
     raw = profiles.read(client, place, profile)
     known = profiles.entry(raw, recommendation)
-    row = known is None and recommendation.startswith(f"{SIZING}.")
+    row = known is None and recommendation.startswith(f"{RuleName.RIGHT_SIZE}.")
     if row:  # one step of the table; Ready names a step that does not exist
-        known = profiles.entry(raw, SIZING)
+        known = profiles.entry(raw, RuleName.RIGHT_SIZE)
     if known is None:
         ids = ", ".join(profiles.ids(raw)) or "none"
         raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {ids}")

@@ -15,6 +15,8 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans.reader import PlanReader
 from concertmaster.core import text
+from concertmaster.core.model.enums import RuleName
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PODS
@@ -213,14 +215,14 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         "sure": text.percent(fleet.confidence(item.get("confidence"))) if item.get("confidence") is not None else "",
         "impact": item["impact"] if isinstance(item.get("impact"), str) else "",
     }
-    if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
+    if rule_of(item["id"]) == RuleName.DEMAND_FORECAST and isinstance(evidence, list):
         described["evidence"] = ""
-    sizes = size_table(map(str, item.get("items") or ())) if item["id"].partition(".")[0] == "right-size" else ""
+    sizes = size_table(map(str, item.get("items") or ())) if rule_of(item["id"]) == RuleName.RIGHT_SIZE else ""
     for key, label in _LABELS:
         if described.get(key) and not (sizes and key in ("current", "proposed")):
             body = f"{label + ':':<11} {described[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
-    if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
+    if rule_of(item["id"]) == RuleName.DEMAND_FORECAST and isinstance(evidence, list):
         lines += ["", textwrap.indent(demand_table(evidence), "  ")]
     if sizes:
         lines += ["", textwrap.indent(sizes, "  ")]

@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
+from concertmaster.core.model.enums import RuleName
 
-_AUTOMATIC = frozenset({"right-size", "cpu-request", "parallelism"})
+_AUTOMATIC = frozenset({RuleName.RIGHT_SIZE, RuleName.CPU_REQUEST, RuleName.PARALLELISM})
 _EDIT = frozenset(field.name for field in fields(Edit))
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules import RULES, Fleet, FleetMember
 from concertmaster.core.units import HOUR
 
@@ -81,4 +82,4 @@ class FleetIndex:
 
 def compares_workflows(recommendations: Collection[str]) -> bool:
     """Whether any of the ids is a recommendation that compares workflows."""
-    return any(r.partition(".")[0] in _COMPARING for r in recommendations)
+    return any(rule_of(r) in _COMPARING for r in recommendations)

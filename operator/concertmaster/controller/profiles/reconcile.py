@@ -17,11 +17,11 @@ from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
-from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.model.enums import RecommendationState, RuleName
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
 from concertmaster.core.rules import RULES, member, settings_problems
 from concertmaster.core.schedule import next_run
@@ -64,7 +64,7 @@ def analyze_profile(case: AnalysisRequest) -> ProfileAnalysis:
     memory = remembered(case, result)
     learning = case.policy.analysis.learning
     records = {
-        r.name: str(known if learning else replace(known, factor=1.0))
+        r.name.value: str(known if learning else replace(known, factor=1.0))
         for r in RULES
         if (known := ledger.record(r.name, name)) is not None
     }
@@ -105,7 +105,7 @@ def _published(case: AnalysisRequest) -> frozenset[str] | None:
 def _proposed(case: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
     """The rows of the right-sizings that the last analysis published."""
     for tracked in case.past.memory.tracked:
-        if tracked.state is RecommendationState.ACTIVE and tracked.id.partition(".")[0] == SIZING:
+        if tracked.state is RecommendationState.ACTIVE and rule_of(tracked.id) == RuleName.RIGHT_SIZE:
             for line in tracked.words.get("items") or ():
                 row = item_of(str(line))
                 if row is not None:
@@ -234,7 +234,7 @@ def _dismissal_problems(case: AnalysisRequest, result: AnalysisResult) -> list[s
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
             problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
-        elif rule in _STEPLESS and (rule != SIZING or step in result.analysis.definition.holders):
+        elif rule in _STEPLESS and (rule != RuleName.RIGHT_SIZE or step in result.analysis.definition.holders):
             continue
         elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
             problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")

@@ -8,6 +8,8 @@ from concertmaster.controller.profiles.status_update import QUIET_REASONS
 from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model.conditions import SOURCE_FAULTS
+from concertmaster.core.model.enums import RuleName
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.kube.events import EventType, Note
 from concertmaster.report.running import late_sentence
 
@@ -36,7 +38,7 @@ def status_events(entry: Entry, after: StatusView) -> list[Note]:
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         made.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
-        if degraded := [i for i in fresh if i.partition(".")[0] == "degradation"]:
+        if degraded := [i for i in fresh if rule_of(i) == RuleName.DEGRADATION]:
             text = f"runs take longer than before: {', '.join(degraded)}; to read it: {how}"
             made.append(Note(entry.ref, EventType.WARNING, "Degraded", text))
     return [*made, *_outcomes(entry, before, after), *_late(entry, before, after)]

@@ -25,6 +25,7 @@ from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.fingerprints import known_fingerprint
 from concertmaster.core.model.policy import Bounds
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, ObjectRef
@@ -86,7 +87,7 @@ class WorkflowChangeView:
     @property
     def rule(self) -> str:
         """The rule behind it."""
-        return self.recommendation.partition(".")[0]
+        return rule_of(self.recommendation)
 
     @property
     def digest(self) -> str:

@@ -22,11 +22,12 @@ from concertmaster.core.changes.fields import Refused, Setting, describe, progre
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
 from concertmaster.core.changes.operations import of_manifest, operations, version_test
 from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, PatchableKinds, Recommendation
-from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.enums import ChangeKind, RuleName
 from concertmaster.core.model.policy import Bounds
 
 _Z = 1.645  # predictions are 90% intervals
-_SIZES = frozenset({"right-size", "cpu-request", "memory-request"})  # rules whose edits do not depend on each other
+# Rules whose edits do not depend on each other.
+_SIZES = frozenset({RuleName.RIGHT_SIZE, RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST})
 
 
 class Aim(StrEnum):

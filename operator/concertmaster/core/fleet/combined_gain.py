@@ -11,19 +11,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from concertmaster.core.model import Impact, Interval
+from concertmaster.core.model.enums import RuleName
+from concertmaster.core.model.recommendations import rule_of
 
 _WAITING, _STARTUP, _SUSPENDED, _RUN = "waiting", "startup", "suspended", "run"
 # Part of the run's time gained by recommendations for the whole run, by id; others apply to all of the run.
 _WHOLES = {
-    "parallelism": _WAITING,
-    "queue-time": _WAITING,
-    "queue-time.lock": _WAITING,
-    "queue-time.start": _STARTUP,
-    "queue-time.suspended": _SUSPENDED,  # before the run, so no step's time
-    "schedule-clash": _WAITING,
+    RuleName.PARALLELISM: _WAITING,
+    RuleName.QUEUE_TIME: _WAITING,
+    f"{RuleName.QUEUE_TIME}.lock": _WAITING,
+    f"{RuleName.QUEUE_TIME}.start": _STARTUP,
+    f"{RuleName.QUEUE_TIME}.suspended": _SUSPENDED,  # before the run, so no step's time
+    RuleName.SCHEDULE_CLASH: _WAITING,
 }
 # Part gained by a rule's recommendations for one step, if it is not the step's work.
-_PARTS = {"batch-small-steps": _STARTUP, "parallelism": _WAITING}
+_PARTS: dict[str, str] = {RuleName.BATCH_SMALL_STEPS: _STARTUP, RuleName.PARALLELISM: _WAITING}
 
 
 def precedes(identifier: str) -> bool:
@@ -47,7 +49,7 @@ def contributions(gains: Iterable[tuple[str, float]]) -> list[float]:
             continue
         root = min((p for p in places.values() if p and f"{place}.".startswith(f"{p}.")), key=len)
         steps[root] = max(steps[root], gain)
-        for kind in (_RUN, *([_PARTS[rule]] if (rule := identifier.partition(".")[0]) in _PARTS else ())):
+        for kind in (_RUN, *([_PARTS[rule]] if (rule := rule_of(identifier)) in _PARTS else ())):
             parts[kind, root] = max(parts[kind, root], gain)
     beyond = {kind: gain - sum(v for (of, _), v in parts.items() if of == kind) for kind, gain in wholes.items()}
     if _RUN in beyond:  # whatever made the run longer may have made it wait

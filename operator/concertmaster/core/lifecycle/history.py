@@ -9,6 +9,7 @@ from typing import Any
 from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.recommendations import rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class ImplementationResult:
     @property
     def rule(self) -> str:
         """The rule that recommended it."""
-        return self.id.partition(".")[0]
+        return rule_of(self.id)
 
     def line(self, workflow: str) -> LedgerEntry | None:
         """Its ledger line; None before a verdict."""

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from concertmaster.core.changes.ledger import LedgerEntry, same_change
 from concertmaster.core.lifecycle.history import ImplementationResult
-from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import RuleName, Verdict
 from concertmaster.core.times import iso
 
 _EVIDENCE = (Verdict.WORSE, Verdict.SAME)  # what could not be measured is no evidence against a change
@@ -28,10 +27,17 @@ def rolled_back(
     others = [
         line
         for o in outcomes
-        if o.id == recommendation and o.rule != SIZING and not any(same_change(x, o.id, o.since) for x in own)
+        if o.id == recommendation
+        and o.rule != RuleName.RIGHT_SIZE
+        and not any(same_change(x, o.id, o.since) for x in own)
         if (line := o.line("")) is not None
     ]
     last = max((*own, *others), key=lambda line: line.finished, default=None)
-    if last is None or not last.restored or last.verdict not in _EVIDENCE or (last.rule == SIZING and last.harmed):
+    if (
+        last is None
+        or not last.restored
+        or last.verdict not in _EVIDENCE
+        or (last.rule == RuleName.RIGHT_SIZE and last.harmed)
+    ):
         return None
     return f"a change of it was measured as {last.verdict.value} and rolled back at {iso(last.finished)}"

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.times import iso
 
-RULE = "right-size"
 # Rules that proposed sizes formerly: a dismissal of one still excludes that resource of the step.
-_RESOURCES = {RULE: None, "memory-request": "memory", "cpu-request": "cpu"}
+_RESOURCES: dict[str, str | None] = {
+    RuleName.RIGHT_SIZE: None,
+    RuleName.MEMORY_REQUEST: "memory",
+    RuleName.CPU_REQUEST: "cpu",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class SizingHistory:
 
     def is_own(self, holder: str | None, pointer: str, present: str | None) -> bool:
         """Whether a verified right-sizing of the object (``holder``; None: the workflow's own) set the current value."""
-        return present is not None and self.verified.get((f"{RULE}.{holder}" if holder else RULE, pointer)) == present
+        rule = RuleName.RIGHT_SIZE.value
+        return present is not None and self.verified.get((f"{rule}.{holder}" if holder else rule, pointer)) == present
 
 
 def sizing_history(
@@ -48,13 +53,13 @@ def sizing_history(
     container, field (``requests.cpu``) and new value of the right-sizings published by the last analysis."""
     left_out: dict[tuple[str, str | None], str] = {}
     verified: dict[tuple[str, str], str] = {}
-    for line in sorted((x for x in lines if x.rule == RULE), key=lambda x: x.finished):
+    for line in sorted((x for x in lines if x.rule == RuleName.RIGHT_SIZE), key=lambda x: x.finished):
         verified.update(((line.recommendation, pointer), value) for pointer, value in line.stayed)
         for step in line.harmed:
             left_out[step, None] = f"a change of it was rolled back on {(iso(line.finished) or '')[:10]}"
     for recommendation, words in dismissals.items():
         rule, _, name = recommendation.partition(".")
-        if name and rule in _RESOURCES and not (rule == RULE and name in tasks):
+        if name and rule in _RESOURCES and not (rule == RuleName.RIGHT_SIZE and name in tasks):
             left_out[name, _RESOURCES[rule]] = f"dismissed ({words})"
     proposed = {}
     for step, container, name, new in published:

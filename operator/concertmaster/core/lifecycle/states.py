@@ -24,10 +24,9 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import are_implemented, implemented_share, implements, value
 from concertmaster.core.lifecycle.rollbacks import rolled_back
-from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.enums import RecommendationState, RuleName, Verdict
 from concertmaster.core.text import percent
 from concertmaster.core.units import DAY, WEEK
 
@@ -266,7 +265,9 @@ def _gone(tracked: TrackedRecommendation, seen: Observation) -> str:
             return f"the template changed: there is no {f.path} any more"
         if now != f.old and not implements(f, now):
             return f"the template changed: {f.path} is {now or 'not set'} now and was {f.old or 'not set'}"
-    if decided := sorted(d for d in seen.dismissals if d.startswith(f"{SIZING}.") and tracked.id == SIZING):
+    if decided := sorted(
+        d for d in seen.dismissals if d.startswith(f"{RuleName.RIGHT_SIZE}.") and tracked.id == RuleName.RIGHT_SIZE
+    ):
         return f"nothing is left of it without the dismissed steps ({', '.join(decided[:3])})"
     return "condition cleared in recent runs"
 

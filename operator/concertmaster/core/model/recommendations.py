@@ -151,3 +151,8 @@ class Recommendation(ProposedChange):
     def holder(self) -> str | None:
         """The Tekton Task whose fields it sets; None: the workflow's own object, or no fields at all."""
         return next((e.holder for e in self.edits), None)
+
+
+def rule_of(identifier: str) -> str:
+    """The name of the rule in the id of a recommendation."""
+    return identifier.partition(".")[0]

@@ -94,7 +94,7 @@ RULES: tuple[Rule, ...] = (
 def settings_problems(policy: Policy) -> list[str]:
     """Invalid rule entries of ``policy``: unknown rules, unknown settings, and values that are not numbers. The rest of the
     policy stays in force."""
-    known = {rule.name: rule.settings for rule in RULES}
+    known: dict[str, tuple[str, ...]] = {rule.name: rule.settings for rule in RULES}
     problems = []
     for name, chosen in policy.rules.items():
         if name not in known:
@@ -121,7 +121,7 @@ def rank(
     by id, so that the order is stable. While runs are ``failing``, recommendations that only save money come after the
     others: cost is secondary for a workflow that does not work. ``trust``: the ledger's factor for the predictions of a
     rule, from how its earlier ones were verified."""
-    order = {rule.name: rule.tie_break for rule in RULES}
+    order: dict[str, int] = {rule.name: rule.tie_break for rule in RULES}
 
     def key(item: Recommendation) -> tuple[int, float, float, int, str]:
         group = 0 if item.severity is Severity.CRITICAL else 3 if item.minor else 1

@@ -26,6 +26,7 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, DailyPeaks, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
@@ -191,7 +192,7 @@ class Rule:
     name is a step (and container) rather than a metric, an objective or the like. ``compares``: whether it compares
     workflows, so that what others do is a reason to analyse a workflow again."""
 
-    name: str
+    name: RuleName
     find: Callable[[Evidence], Iterable[Finding]]
     category: Category
     effort: Level
@@ -207,7 +208,7 @@ class Rule:
 
     def _complete(self, finding: Finding, evidence: Evidence) -> Recommendation:
         about = finding.step if finding.about is None else finding.about
-        identifier = f"{self.name}.{about}" if about else self.name
+        identifier = f"{self.name}.{about}" if about else self.name.value
         definition = evidence.analysis.definition
         proposed: dict[str, Any] = {f.name: getattr(finding, f.name) for f in fields(ProposedChange)}
         if finding.items:
@@ -215,7 +216,7 @@ class Rule:
         return Recommendation(
             **proposed,
             id=identifier,
-            rule=self.name,
+            rule=self.name.value,
             category=finding.category or self.category,
             effort=finding.effort or self.effort,
             how=finding.how or commands.patch(definition, finding.edits) or evidence.explain(identifier),

@@ -11,35 +11,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Category, Recommendation, Severity
+from concertmaster.core.model.enums import RuleName
 
 # Rules that only describe; a rule with a remedy for the same step takes precedence.
-_DESCRIBE = ("bottleneck",)
+_DESCRIBE = (RuleName.BOTTLENECK,)
 # The left rule explains the cause of what the right one reports as a symptom of the same step.
 _CAUSES = (
-    ("memory-request", "retry-policy"),
-    ("node-skew", "straggler"),
-    ("node-skew", "variance"),
-    ("straggler", "variance"),
-    ("cpu-request", "variance"),
-    ("cpu-request", "split-long-step"),
-    ("cpu-request", "io-bound"),
-    ("degradation", "variance"),
-    ("degradation", "objective-at-risk"),
-    ("parallelism", "queue-time"),
-    ("batch-small-steps", "queue-time"),
-    ("schedule-clash", "queue-time"),
+    (RuleName.MEMORY_REQUEST, RuleName.RETRY_POLICY),
+    (RuleName.NODE_SKEW, RuleName.STRAGGLER),
+    (RuleName.NODE_SKEW, RuleName.VARIANCE),
+    (RuleName.STRAGGLER, RuleName.VARIANCE),
+    (RuleName.CPU_REQUEST, RuleName.VARIANCE),
+    (RuleName.CPU_REQUEST, RuleName.SPLIT_LONG_STEP),
+    (RuleName.CPU_REQUEST, RuleName.IO_BOUND),
+    (RuleName.DEGRADATION, RuleName.VARIANCE),
+    (RuleName.DEGRADATION, RuleName.OBJECTIVE_AT_RISK),
+    (RuleName.PARALLELISM, RuleName.QUEUE_TIME),
+    (RuleName.BATCH_SMALL_STEPS, RuleName.QUEUE_TIME),
+    (RuleName.SCHEDULE_CLASH, RuleName.QUEUE_TIME),
 )
 # The left rule covers everything the right one would say about the same step: the right one is merged into it.
 _SAME = (
-    ("timeout", "variance"),
-    ("timeout", "retry-policy"),
-    ("node-skew", "variance"),
-    ("straggler", "variance"),
-    ("straggler", "timeout"),
-    ("cpu-request", "variance"),
-    ("degradation", "variance"),
+    (RuleName.TIMEOUT, RuleName.VARIANCE),
+    (RuleName.TIMEOUT, RuleName.RETRY_POLICY),
+    (RuleName.NODE_SKEW, RuleName.VARIANCE),
+    (RuleName.STRAGGLER, RuleName.VARIANCE),
+    (RuleName.STRAGGLER, RuleName.TIMEOUT),
+    (RuleName.CPU_REQUEST, RuleName.VARIANCE),
+    (RuleName.DEGRADATION, RuleName.VARIANCE),
 )
-_SIZES = ("cpu-request", "memory-request")
+_SIZES = (RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST)
 
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
@@ -49,13 +50,13 @@ def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 def _retries_of_failing_steps(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """Drops retry recommendations for steps at which every run fails: a retry only repeats the failure."""
-    failing = {r.step for r in ranked if r.rule == "failing-step" and r.severity is Severity.CRITICAL}
-    return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]
+    failing = {r.step for r in ranked if r.rule == RuleName.FAILING_STEP and r.severity is Severity.CRITICAL}
+    return [r for r in ranked if not (r.rule == RuleName.RETRY_POLICY and r.step in failing)]
 
 
 def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """One recommendation per injected container instead of one per step: its definition is not part of the workflow."""
-    names = tuple(f".{r.id.partition('.')[2]}" for r in ranked if r.rule == "sidecar-overhead")
+    names = tuple(f".{r.id.partition('.')[2]}" for r in ranked if r.rule == RuleName.SIDECAR_OVERHEAD)
     return [r for r in ranked if not (r.rule in _SIZES and not r.edits and names and r.id.endswith(names))]
 
 
@@ -90,7 +91,7 @@ def _merged(items: Sequence[Recommendation]) -> list[Recommendation]:
 
 def _causes(cause: Recommendation, symptom: Recommendation) -> bool:
     """Whether the cause explains the symptom: failures by fewer failures, lost time by a gain in time."""
-    if symptom.rule == "retry-policy":
+    if symptom.rule == RuleName.RETRY_POLICY:
         return cause.failures_avoided is not None
     return cause.gain_share is not None and symptom.failures_avoided is None
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from concertmaster.api.views.fleet import AdoptionInPeriod, CostGroup, PeriodReport, WorkflowRow
 from concertmaster.core.model.daily import ROLLED_BACK, RecommendationOutcome
-from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.enums import RecommendationState, RuleName, Verdict
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
 from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_component, by_step
@@ -130,9 +131,9 @@ def _demand(view: FleetView) -> Iterable[str]:
         meta, status = profile["metadata"], profile.get("status") or {}
         name = f"{meta.get('namespace')}/{workflow_name(profile) or meta.get('name')}"
         for line in status.get("insights") or ():
-            sentence = str(line).removesuffix(" (demand-forecast)")
+            sentence = str(line).removesuffix(f" ({RuleName.DEMAND_FORECAST})")
             if sentence != line:
                 yield f"{name}: {sentence}"
         for item in status.get("recommendations") or ():
-            if str(item.get("id", "")).partition(".")[0] == "demand-forecast":
+            if rule_of(str(item.get("id", ""))) == RuleName.DEMAND_FORECAST:
                 yield f"{name}: {item.get('action')}: {item.get('because')}"

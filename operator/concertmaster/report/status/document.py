@@ -19,7 +19,8 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.history import RecommendationHistory, TrackedRecommendation
 from concertmaster.core.model import Recommendation
-from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.model.enums import RecommendationState, RuleName
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.schedule import next_run
 from concertmaster.core.times import iso
@@ -208,7 +209,7 @@ _ORDER = (
 
 
 def _in_full(tracked: TrackedRecommendation, result: AnalysisResult, records: Mapping[str, str]) -> Document:
-    entry = remembered.entry_of(tracked, records.get(tracked.id.partition(".")[0]))
+    entry = remembered.entry_of(tracked, records.get(rule_of(tracked.id)))
     if tracked.state is not RecommendationState.ACTIVE:  # its command was for another state of things
         entry["how"] = commands.explain(result.profile, result.analysis.definition.key.namespace, tracked.id)
     return entry
@@ -219,7 +220,7 @@ def _score_parts(result: AnalysisResult) -> list[str]:
     parts += [
         f"best practices: {item.current}; missing: {item.proposed.removeprefix('set ')}"
         for item in result.minor
-        if item.rule == "best-practices"
+        if item.rule == RuleName.BEST_PRACTICES
     ]
     return [clip(part, 160) for part in parts]
 

@@ -14,14 +14,14 @@ from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insi
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.shared.volumes import VolumeFill
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import RuleName, Verdict
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report.status import caches
 from concertmaster.report.view import number
 
 _MORE = 1.1  # times the usual: less is no difference that people would notice
-_SHOWN_RULES = ("data-quality", "demand-forecast")
+_SHOWN_RULES = (RuleName.DATA_QUALITY, RuleName.DEMAND_FORECAST)
 
 
 def _slow(slow: SlowRuns, total: int) -> str:

@@ -8,12 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.api.labelled import labels_of
+from concertmaster.core.model.enums import RuleName
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules.set_elsewhere import ELSEWHERE
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
 
 # Rules that recommend to optimize a step: what-if shows the gain beforehand.
-TRIED = frozenset({"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"})
+TRIED = frozenset(
+    {
+        RuleName.BOTTLENECK,
+        RuleName.IO_BOUND,
+        RuleName.NODE_SKEW,
+        RuleName.OVERLAP_STAGES,
+        RuleName.SPLIT_LONG_STEP,
+        RuleName.STRAGGLER,
+        RuleName.VARIANCE,
+    }
+)
 _LEADING = re.compile(r"\d+")
 
 
@@ -26,9 +38,9 @@ def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
     rule, _, step = str(item["id"]).partition(".")
     traits = TRAITS[preset_of(labels).name]
     count = _LEADING.match(str(item.get("proposed") or ""))
-    if rule == "retry-policy" and count:
+    if rule == RuleName.RETRY_POLICY and count:
         return traits.retries(step, int(count[0]))
-    if rule == "parallelism" and count:
+    if rule == RuleName.PARALLELISM and count:
         return traits.concurrency(labels.value, int(count[0]))
     sizes: dict[tuple[str, str], dict[str, str]] = {}
     for line in item.get("items") or ():
@@ -41,7 +53,7 @@ def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
 def failed_pod(item: Mapping[str, Any]) -> str:
     """The pod that an item about a failing step names; empty for none."""
     named = re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))
-    return next(iter(named), "") if str(item["id"]).startswith("failing-step") else ""
+    return next(iter(named), "") if rule_of(str(item["id"])) == RuleName.FAILING_STEP else ""
 
 
 def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str, str]:
@@ -51,7 +63,7 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
     meta = profile.get("metadata") or {}
     namespace, name = meta.get("namespace", "default"), meta.get("name", "")
     target = f"{reference['kind'].lower()} {reference['name']}" if reference else ""
-    if rule == "degradation":
+    if rule == RuleName.DEGRADATION:
         if not target:
             return (
                 f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment",
@@ -61,7 +73,7 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
             "See which field of the definition was changed by whom, and when",
             f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
         )
-    if rule in ("cpu-request", "memory-request", "right-size"):
+    if rule in (RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST, RuleName.RIGHT_SIZE):
         if snippet(item, profile):
             return f"Set {item['proposed']} where the workflow is defined", ""
         if ELSEWHERE in str(item.get("expected")):
@@ -69,7 +81,7 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
             return f"Set {item['proposed']} in what overrides {declared} for the pods: its own value has no effect", ""
         pods = f"the pods of {step or 'its steps'} are defined"
         return f"Set {item['proposed']} where {pods}; the operator cannot see that place", ""
-    if rule == "failing-step":
+    if rule == RuleName.FAILING_STEP:
         pod = failed_pod(item)
         if pod and item.get("deleted"):
             return (

@@ -9,7 +9,8 @@ from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, ObjectiveRow, ResultRow, WorkflowRow
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.model.conditions import Reason
-from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
+from concertmaster.core.model.enums import ChangePhase, RuleName, Severity, Verdict
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.report import fleet
 from concertmaster.report.overview import INSUFFICIENT
@@ -98,7 +99,7 @@ def _items(profile: Raw) -> list[Raw]:
 def recommendations(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
     """All recommendations of its status, or those of one rule."""
     for item in _items(profile):
-        if not rule or str(item["id"]).partition(".")[0] == rule:
+        if not rule or rule_of(str(item["id"])) == rule:
             try:
                 yield fleet.entry_model(profile, item)
             except ValueError:
@@ -147,7 +148,7 @@ def _amount(shown: str) -> float | None:
 def degradations(profile: Raw) -> Iterator[Degradation]:
     """What takes longer than before, by its recommendations."""
     impact = {str(i["id"]): i.get("impact") for i in _items(profile)}
-    for e in active(profile, "degradation"):
+    for e in active(profile, RuleName.DEGRADATION):
         yield Degradation(
             namespace=e.namespace,
             profile=e.profile,

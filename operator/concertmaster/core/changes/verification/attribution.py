@@ -9,6 +9,7 @@ from statistics import fmean
 from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.amounts import same_amount
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Policy
 
 _MIN_SLOWDOWN = 1.1  # times its mean before; less is no slowdown of a step
@@ -27,7 +28,7 @@ class LoweredMemory:
     @classmethod
     def of(cls, requests: Iterable[float], policy: Policy) -> LoweredMemory | None:
         """None without requests. The room is what ``right-size`` leaves alone."""
-        room = policy.rule("right-size").number("minChangePercent", 100 * policy.apply.min_change) / 100
+        room = policy.rule(RuleName.RIGHT_SIZE).number("minChangePercent", 100 * policy.apply.min_change) / 100
         found = frozenset(requests)
         return cls(found, room, policy.analysis.max_failure) if found else None
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Evidence, Rule
 from concertmaster.core.rules.performance.caching import CacheLookup, recommended_cache
 
@@ -241,4 +242,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-RULE = Rule("best-practices", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0, damping=Damping.NONE)
+RULE = Rule(RuleName.BEST_PRACTICES, evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0, damping=Damping.NONE)

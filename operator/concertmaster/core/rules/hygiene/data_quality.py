@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import steps_unseen
 from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Evidence, Rule
 
 _MIN_SCRAPE_INTERVAL = 15.0  # seconds
@@ -117,4 +118,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-RULE = Rule("data-quality", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1, damping=Damping.NONE)
+RULE = Rule(RuleName.DATA_QUALITY, evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1, damping=Damping.NONE)

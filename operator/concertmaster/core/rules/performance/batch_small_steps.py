@@ -17,7 +17,7 @@ from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import median, upper_median
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
-from concertmaster.core.model.enums import MetricRole, Per
+from concertmaster.core.model.enums import MetricRole, Per, RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.intervals import mean_interval
 
@@ -265,7 +265,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "batch-small-steps",
+    RuleName.BATCH_SMALL_STEPS,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -15,6 +15,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.daemons import serving
 
@@ -108,5 +109,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "bottleneck", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=9, settings=("maxSteps", "minDragPercent")
+    RuleName.BOTTLENECK,
+    evaluate,
+    Category.PERFORMANCE,
+    Level.HIGH,
+    tie_break=9,
+    settings=("maxSteps", "minDragPercent"),
 )

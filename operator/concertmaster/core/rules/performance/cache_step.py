@@ -26,6 +26,7 @@ from concertmaster.core.model import (
     StepSpec,
     WorkflowGraph,
 )
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
@@ -200,5 +201,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "cache-step", evaluate, Category.PERFORMANCE, Level.LOW, tie_break=8, settings=("minGainPercent", "minHitPercent")
+    RuleName.CACHE_STEP,
+    evaluate,
+    Category.PERFORMANCE,
+    Level.LOW,
+    tie_break=8,
+    settings=("minGainPercent", "minHitPercent"),
 )

@@ -15,6 +15,7 @@ from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.daemons import serving
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
@@ -192,5 +193,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "io-bound", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=4, settings=("maxCpuPercent", "minGainPercent")
+    RuleName.IO_BOUND,
+    evaluate,
+    Category.PERFORMANCE,
+    Level.HIGH,
+    tie_break=4,
+    settings=("maxCpuPercent", "minGainPercent"),
 )

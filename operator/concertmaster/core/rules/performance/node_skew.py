@@ -8,6 +8,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.nodes.delays import elsewhere
 from concertmaster.core.analysis.nodes.slow import MIN_SLOWDOWN, comparable, slow_nodes
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 
@@ -58,7 +59,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "node-skew",
+    RuleName.NODE_SKEW,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import Attempt, ExecutedRun
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 
@@ -87,4 +88,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-RULE = Rule("overlap-stages", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=6, settings=("minGainPercent",))
+RULE = Rule(
+    RuleName.OVERLAP_STAGES, evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=6, settings=("minGainPercent",)
+)

@@ -15,6 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
@@ -98,5 +99,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "parallel-steps", evaluate, Category.PERFORMANCE, Level.LOW, tie_break=9, settings=("maxEdges", "minGainPercent")
+    RuleName.PARALLEL_STEPS,
+    evaluate,
+    Category.PERFORMANCE,
+    Level.LOW,
+    tie_break=9,
+    settings=("maxEdges", "minGainPercent"),
 )

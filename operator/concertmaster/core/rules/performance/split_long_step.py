@@ -14,6 +14,7 @@ from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 
 _PARTS = (2, 4, 8)
@@ -99,7 +100,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "split-long-step",
+    RuleName.SPLIT_LONG_STEP,
     evaluate,
     Category.SCALABILITY,
     Level.HIGH,

@@ -14,6 +14,7 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution, in_group
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ExecutionsByRun
@@ -140,7 +141,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "straggler",
+    RuleName.STRAGGLER,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -18,6 +18,7 @@ from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ExecutionsByRun
@@ -279,5 +280,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "variance", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=4, settings=("minCvPercent", "minGainPercent")
+    RuleName.VARIANCE,
+    evaluate,
+    Category.PERFORMANCE,
+    Level.HIGH,
+    tie_break=4,
+    settings=("minCvPercent", "minGainPercent"),
 )

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Damping, Evidence, Rule, gain_sentence
 from concertmaster.core.rules.intervals import in_share, share_interval
@@ -259,7 +260,7 @@ def _findings(evidence: Evidence, least: float, *, whole: bool) -> list[Finding]
 
 
 RULE = Rule(
-    "degradation",
+    RuleName.DEGRADATION,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -28,6 +28,7 @@ from concertmaster.core.model import (
     Severity,
     StepExecution,
 )
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried_failures
@@ -271,7 +272,7 @@ def _finding(
 
 
 RULE = Rule(
-    "failing-step",
+    RuleName.FAILING_STEP,
     evaluate,
     Category.RELIABILITY,
     Level.MEDIUM,

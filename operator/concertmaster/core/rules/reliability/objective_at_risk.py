@@ -14,6 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Finding, Level, Outcome
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.stats.exact import binomial_tail
 from concertmaster.core.times import day
@@ -161,4 +162,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         yield success
 
 
-RULE = Rule("objective-at-risk", evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=9, steps=False)
+RULE = Rule(RuleName.OBJECTIVE_AT_RISK, evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=9, steps=False)

@@ -20,6 +20,7 @@ from concertmaster.core.model import (
     Level,
     Outcome,
 )
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
@@ -249,7 +250,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "retry-policy",
+    RuleName.RETRY_POLICY,
     evaluate,
     Category.RELIABILITY,
     Level.LOW,

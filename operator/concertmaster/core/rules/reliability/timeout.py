@@ -15,6 +15,7 @@ from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.model.daily import RUN
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
 from concertmaster.core.rules.intervals import failed_share, share_interval
@@ -270,4 +271,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         yield missing
 
 
-RULE = Rule("timeout", evaluate, Category.RELIABILITY, Level.LOW, tie_break=3, settings=("headroomPercent",))
+RULE = Rule(RuleName.TIMEOUT, evaluate, Category.RELIABILITY, Level.LOW, tie_break=3, settings=("headroomPercent",))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
-from concertmaster.core.model.enums import MetricRole
+from concertmaster.core.model.enums import MetricRole, RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.resources import model_choice
@@ -225,4 +225,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield finding
 
 
-RULE = Rule("budget", evaluate, Category.COST, Level.MEDIUM, tie_break=6, steps=False)
+RULE = Rule(RuleName.BUDGET, evaluate, Category.COST, Level.MEDIUM, tie_break=6, steps=False)

@@ -20,6 +20,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
 from concertmaster.core.rules.resources.rows.sizes import size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
@@ -257,7 +258,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "cpu-request",
+    RuleName.CPU_REQUEST,
     evaluate,
     Category.PERFORMANCE,
     Level.LOW,

@@ -13,6 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.intervals import in_share, mean_interval
@@ -165,4 +166,4 @@ def _gpus(count: float) -> str:
     return "GPU" if count == 1 else f"{count:g} GPUs"
 
 
-RULE = Rule("gpu-request", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minUsePercent",))
+RULE = Rule(RuleName.GPU_REQUEST, evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minUsePercent",))

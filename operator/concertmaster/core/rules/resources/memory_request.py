@@ -22,6 +22,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.daily import KILLED
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
@@ -290,4 +291,4 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield from by_unit(evidence, "memory", _finding)
 
 
-RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, damping=Damping.DAY)
+RULE = Rule(RuleName.MEMORY_REQUEST, evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, damping=Damping.DAY)

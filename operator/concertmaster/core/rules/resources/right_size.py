@@ -13,6 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import STORAGE
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, container_title
 from concertmaster.core.rules.earlier_peaks import known_for_a_day
 from concertmaster.core.rules.resources import cpu_request
@@ -34,7 +35,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the workflow's own object, and one for each other object (Tekton Task) with requests."""
     if not evidence.analysis.enough:
         return
-    own = replace(evidence, settings=evidence.analysis.policy.rule("cpu-request"))
+    own = replace(evidence, settings=evidence.analysis.policy.rule(RuleName.CPU_REQUEST))
     held_back = frozenset(
         (p.step.step, p.container.name, "cpu")
         for p in sizing_units(evidence.analysis, "cpu")
@@ -192,4 +193,6 @@ def _usual(row: RequestRow) -> str:
     return f" {row.earlier.when} ({shown} in the newest runs)"
 
 
-RULE = Rule("right-size", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False)
+RULE = Rule(
+    RuleName.RIGHT_SIZE, evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False
+)

@@ -15,6 +15,7 @@ from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.analysis.replay.gain import with_replay_error
 from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import in_share, mean_interval
@@ -203,7 +204,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "sidecar-overhead",
+    RuleName.SIDECAR_OVERHEAD,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.earlier_peaks import earlier_peak
 from concertmaster.core.rules.intervals import mean_interval
@@ -182,7 +183,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "volume-size",
+    RuleName.VOLUME_SIZE,
     evaluate,
     Category.RELIABILITY,
     Level.LOW,

@@ -13,6 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.fleet.demand import HourDemand
 from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import HOUR
@@ -91,7 +92,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "demand-forecast",
+    RuleName.DEMAND_FORECAST,
     evaluate,
     Category.SCALABILITY,
     Level.MEDIUM,

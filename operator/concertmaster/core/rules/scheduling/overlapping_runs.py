@@ -11,6 +11,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_range
 from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
@@ -238,7 +239,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "overlapping-runs",
+    RuleName.OVERLAPPING_RUNS,
     evaluate,
     Category.RELIABILITY,
     Level.LOW,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from concertmaster.core.analysis.replay import enough_parallelism
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.scheduling.higher_limit import higher_limit
 from concertmaster.core.rules.scheduling.limit_scopes import limit_scopes
@@ -36,7 +37,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "parallelism",
+    RuleName.PARALLELISM,
     evaluate,
     Category.PERFORMANCE,
     Level.LOW,

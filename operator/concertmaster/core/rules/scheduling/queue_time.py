@@ -17,6 +17,7 @@ from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling import locks, suspension
 from concertmaster.core.rules.scheduling.waits import (
@@ -204,7 +205,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "queue-time",
+    RuleName.QUEUE_TIME,
     evaluate,
     Category.PERFORMANCE,
     Level.MEDIUM,

@@ -23,6 +23,7 @@ from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
+from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.free_capacity import begins
 from concertmaster.core.rules.scheduling.queue_time import without
@@ -175,7 +176,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 RULE = Rule(
-    "schedule-clash",
+    RuleName.SCHEDULE_CLASH,
     evaluate,
     Category.PERFORMANCE,
     Level.LOW,
