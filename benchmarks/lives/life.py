@@ -116,7 +116,7 @@ class Life:
         past = EarlierRecommendations(
             StatusView.of(self.document).memory, manifest(self.flow), "kustomize-controller", self.written
         )
-        case = AnalysisRequest(
+        request = AnalysisRequest(
             _PROFILE,
             policy,
             known(self.flow).definition,
@@ -126,7 +126,7 @@ class Life:
             past=past,
             older=[r for r in ended if (r.end or 0.0) < since],
         )
-        self.document = json.loads(json.dumps(analyze_profile(case).document))
+        self.document = json.loads(json.dumps(analyze_profile(request).document))
         self.days.append(_day(now, self.document or {}))
 
     def sets(self, id_: str) -> str | None:

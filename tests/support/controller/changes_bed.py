@@ -236,7 +236,7 @@ class Bed:
         sources = FakeSources({"default": report()})
         self.registry = Registry()
         self.stage = SnapshotBuilder(self.client, self.registry, (), {}, clock=lambda: self.now)
-        self.assessor = Assessor(sources, self.history, lambda case: 1 / 0)
+        self.assessor = Assessor(sources, self.history, lambda request: 1 / 0)
         self.hand = ChangeWriter(self.client, Journal(lambda: self.pages), clock=lambda: self.now)
         self.steps = Apply(self.hand)
         events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)

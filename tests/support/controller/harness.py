@@ -232,18 +232,18 @@ class FakeAnalyzer:
     """Returns a recommendation that contains the number of runs. ``failing`` workflows raise; ``takes`` are the seconds
     of one analysis, counted by ``clock``; ``more``: further fields of the status."""
 
-    cases: list[AnalysisRequest] = field(default_factory=list)
+    requests: list[AnalysisRequest] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     takes: float = 0.0
     clock: float = 0.0
     more: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
-        self.cases.append(case)
+    def __call__(self, request: AnalysisRequest) -> ProfileAnalysis:
+        self.requests.append(request)
         self.clock += self.takes
-        if case.definition.key.name in self.failing:
+        if request.definition.key.name in self.failing:
             raise ZeroDivisionError("division by zero at secret=hunter22")
-        count = len(case.runs)
+        count = len(request.runs)
         ready = ConditionUpdate(
             ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs"
         )
@@ -274,7 +274,7 @@ class Bed:
         self.sources = FakeSources({"default": report()})
         self.history = history or FakeHistory()
         self.analyzer = FakeAnalyzer()
-        self.analyze: Analyzer = lambda case: self.analyzer(case)
+        self.analyze: Analyzer = lambda request: self.analyzer(request)
         self.live = FakeLive()
         self.archive = FakeArchive()
         self.health = Health(stall_after=3600.0)
@@ -287,7 +287,7 @@ class Bed:
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
         self.outputs = Outputs(self.history)
-        assessor = Assessor(self.sources, self.history, lambda case: self.analyze(case), self.outputs, shares)
+        assessor = Assessor(self.sources, self.history, lambda request: self.analyze(request), self.outputs, shares)
         stages = Stages(
             Watchdog(self.client, self.registry, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),

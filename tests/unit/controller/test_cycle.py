@@ -49,7 +49,7 @@ def test_the_first_cycle_gives_recommendations_and_the_second_does_nothing(bed: 
     bed.writes()
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
 
 
 def test_each_cycle_says_with_what_the_runs_of_a_workflow_are_read(bed: Bed) -> None:
@@ -110,12 +110,12 @@ def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
     bed.cronjob("other")
     bed.profile("other", "other")
     bed.run()
-    bed.analyzer.cases.clear()
+    bed.analyzer.requests.clear()
     bed.history.runs_of["etl"].append(run("etl", 9))
     bed.sources.changed.add(ETL)
     bed.writes()
     bed.run(seconds=INTERVAL)
-    assert [c.definition.key for c in bed.analyzer.cases] == [ETL]
+    assert [c.definition.key for c in bed.analyzer.requests] == [ETL]
     assert [p for _, p in bed.writes()] == [f"{PROFILES.path('demo', 'etl')}/status"]
     assert bed.status()["advice"] == ["4 runs"]
 
@@ -123,11 +123,11 @@ def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
 def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
     bed.profile("second")
     bed.run()
-    bed.analyzer.cases.clear()
+    bed.analyzer.requests.clear()
     bed.history.runs_of["etl"].append(run("etl", 9))
     bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
-    assert {c.profile.metadata.name for c in bed.analyzer.cases} == {"etl", "second"}
+    assert {c.profile.metadata.name for c in bed.analyzer.requests} == {"etl", "second"}
 
 
 def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_say_so(bed: Bed) -> None:
@@ -140,12 +140,12 @@ def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_
         assert bed.state(name=name)["TargetResolved"] == ("True", "SharedTarget")
     assert "this one, the oldest, is used for changes" in bed.message("TargetResolved")
     assert "etl, the oldest, is used for changes" in bed.message("TargetResolved", name="a-later")
-    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.cases}
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.requests}
     assert modes == {"etl": "Auto", "a-later": "Recommend"}
     del bed.client.objects[PROFILES.path("demo", "etl")]
     bed.run(seconds=INTERVAL)
     assert bed.state(name="a-later")["TargetResolved"] == ("True", "Found")
-    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.cases}
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.requests}
     assert modes["a-later"] == "Auto"
 
 
@@ -156,7 +156,7 @@ def test_the_profile_that_fills_daily_rows_knows_of_one_that_analyzes_fewer_runs
     bed.history.runs_of["etl"].append(run("etl", 9))
     bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
-    assert [c.fewest_runs for c in bed.analyzer.cases] == [None, 20, 20]
+    assert [c.fewest_runs for c in bed.analyzer.requests] == [None, 20, 20]
 
 
 def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(bed: Bed) -> None:
@@ -169,7 +169,7 @@ def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(
 @pytest.mark.parametrize("change", ["profile", "policy", "definition", "missing", "time"])
 def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) -> None:
     bed.run()
-    bed.analyzer.cases.clear()
+    bed.analyzer.requests.clear()
     seconds = INTERVAL
     if change == "profile":
         obj = bed.client.objects[PROFILES.path("demo", "etl")]
@@ -185,9 +185,9 @@ def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) ->
     else:
         seconds = REANALYZE_AFTER + 1
     bed.run(seconds=seconds)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
 
 
 def test_clocks_that_differ_are_reported_and_stop_nothing(bed: Bed) -> None:
@@ -220,13 +220,13 @@ def test_a_finished_run_is_analysed_once_however_many_pods_came_before(bed: Bed)
     for _ in range(3):  # pods of the run that is going on
         bed.sources.changed.add(ETL)
         bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
     bed.history.runs_of["etl"][-1] = run("etl", 9)
     bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 2
+    assert len(bed.analyzer.requests) == 2
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 2
+    assert len(bed.analyzer.requests) == 2
 
 
 def test_a_pod_without_a_trace_does_not_have_its_workflow_analysed_in_every_cycle(bed: Bed) -> None:
@@ -236,15 +236,15 @@ def test_a_pod_without_a_trace_does_not_have_its_workflow_analysed_in_every_cycl
     for number in range(4):
         bed.sources.reports["default"] = report(data_until=NOW + number * INTERVAL)
         bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
     for _ in range(4):
         bed.run(seconds=hours)
-    analyses = len(bed.analyzer.cases)
+    analyses = len(bed.analyzer.requests)
     assert analyses <= 4  # the hours that pass have it made anew, the run does not
     bed.sources.reports["default"] = report(data_until=NOW + 86_400.0)
     bed.history.runs_of["etl"][-1] = run("etl", 9, Outcome.UNKNOWN)
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == analyses + 1
+    assert len(bed.analyzer.requests) == analyses + 1
 
 
 def test_a_source_that_is_down_stops_nobody_else(bed: Bed) -> None:
@@ -394,7 +394,7 @@ def test_tasks_that_may_not_be_read_are_distinguished_from_one_that_is_not_there
     bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
     bed.run(seconds=INTERVAL)
     assert bed.message("TargetResolved", name="ci") == "Pipeline ci with 1 step"
-    assert [c.name for c in bed.analyzer.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
+    assert [c.name for c in bed.analyzer.requests[-1].definition.graph.steps[0].containers] == ["step-run"]
 
 
 def test_old_recommendations_waits_while_the_past_is_read_again(bed: Bed) -> None:
@@ -594,7 +594,7 @@ def test_priority_and_losers(bed: Bed) -> None:
     bed.policy("high", priority=2)
     bed.client.put(CLUSTER_POLICIES, None, "all", spec={"priority": 100})
     bed.run()
-    assert str(bed.analyzer.cases[0].policy.source) == "OptimizationPolicy/high"
+    assert str(bed.analyzer.requests[0].policy.source) == "OptimizationPolicy/high"
     assert bed.status(POLICIES, "high")["matchedProfiles"] == 1
     assert bed.state(POLICIES, "low")["Ready"] == ("False", "NoMatches")
     assert "win" in bed.message("Ready", POLICIES, "low")
@@ -649,7 +649,7 @@ def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
     bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
     bed.history.runs_of["ci"] = [run("ci", 1)]
     bed.run()
-    past = next(c.past for c in bed.analyzer.cases if c.definition.key.name == "ci")
+    past = next(c.past for c in bed.analyzer.requests if c.definition.key.name == "ci")
     assert past.target is not None
     assert (past.by, past.target["kind"], list(past.target["Task"])) == ("kubectl-edit", "Pipeline", ["compile"])
     assert past.target["Task"]["compile"]["spec"] == spec
@@ -891,7 +891,7 @@ def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
     for _ in range(3):
         bed.run(seconds=INTERVAL)
     assert bed.writes() == []
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
 
 
 def test_an_outage_whose_wording_moves_is_written_once(bed: Bed) -> None:
@@ -1076,7 +1076,7 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
 
     bed.cycle._changes = Changes()  # type: ignore[assignment]
     analyze = bed.analyzer
-    bed.analyze = lambda case: (order.append("analyze"), analyze(case))[1]
+    bed.analyze = lambda request: (order.append("analyze"), analyze(request))[1]
     bed.run()
     assert order == ["collect", "follow", "queries", "analyze", "changes"]
 

@@ -31,9 +31,9 @@ def bed() -> Bed:
         made.policy(namespace=namespace, discover=[{"apiVersion": "batch/v1", "kind": "CronJob"}])
     made.run()
     made.run(seconds=INTERVAL)
-    assert len(made.analyzer.cases) == WORKFLOWS
+    assert len(made.analyzer.requests) == WORKFLOWS
     made.client.calls.clear()
-    made.analyzer.cases.clear()
+    made.analyzer.requests.clear()
     return made
 
 
@@ -60,7 +60,7 @@ def test_nothing_is_parsed_resolved_unpacked_analysed_or_written(bed: Bed, monke
     specs = _count(monkeypatch, json, "loads")
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
-    assert bed.analyzer.cases == []
+    assert bed.analyzer.requests == []
     assert [len(calls) for calls in done] == [0, 0, 0, 0]
     assert specs == []
     assert prints == []
@@ -101,7 +101,7 @@ def test_a_definition_that_changed_is_read_by_its_name(bed: Bed) -> None:
     bed.run(seconds=INTERVAL)
     read = [o["name"] for m, p, o in bed.client.calls if m == "LIST" and p.endswith("cronjobs") and o.get("name")]
     assert read == ["w3"]
-    assert [c.definition.key.name for c in bed.analyzer.cases] == ["w3"]
+    assert [c.definition.key.name for c in bed.analyzer.requests] == ["w3"]
 
 
 def test_many_changed_definitions_are_listed_together(bed: Bed) -> None:
@@ -124,8 +124,8 @@ def test_a_policy_that_changed_is_in_force_at_once(bed: Bed) -> None:
     found["spec"] = found["spec"] | {"analysis": {"minRuns": 7}}
     found["metadata"] |= {"generation": 2, "resourceVersion": "9999"}
     bed.run(seconds=INTERVAL)
-    assert {c.policy.analysis.min_runs for c in bed.analyzer.cases} == {7}
-    assert len(bed.analyzer.cases) == WORKFLOWS // 2
+    assert {c.policy.analysis.min_runs for c in bed.analyzer.requests} == {7}
+    assert len(bed.analyzer.requests) == WORKFLOWS // 2
 
 
 def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> None:

@@ -149,8 +149,11 @@ def test_a_tenant_whose_metrics_are_read_late_delays_nobody(bed: Bed) -> None:
     """All that had ended meanwhile counted as still going on, in every namespace of the source."""
     late = NOW - 3 * 86400.0
     bed.sources.reports["default"] = report(data_until=late, complete={"tenant-red": NOW, "tenant-blue": late})
-    bed.analyzer.cases.clear()
+    bed.analyzer.requests.clear()
     for namespace in TENANTS:
         bed.cronjob("etl", namespace, edited="yes")
     bed.run(seconds=INTERVAL)
-    assert {c.definition.key.namespace: c.as_of for c in bed.analyzer.cases} == {"tenant-red": NOW, "tenant-blue": late}
+    assert {c.definition.key.namespace: c.as_of for c in bed.analyzer.requests} == {
+        "tenant-red": NOW,
+        "tenant-blue": late,
+    }

@@ -39,8 +39,8 @@ def _made(seconds_per_write: float = 0.0) -> Bed:
 
 def analyzed(bed: Bed) -> list[str]:
     """Analysed since the last call."""
-    found = [case.definition.key.name for case in bed.analyzer.cases]
-    bed.analyzer.cases.clear()
+    found = [request.definition.key.name for request in bed.analyzer.requests]
+    bed.analyzer.requests.clear()
     return found
 
 
@@ -221,5 +221,5 @@ def test_workflows_are_compared_as_soon_as_all_were_analysed_although_statuses_w
     _refuse(bed, MANY)
     for cycle in range(6):
         bed.run(seconds=INTERVAL)
-        assert bool(compared) is (len(bed.analyzer.cases) >= len(MANY) + 1), cycle
+        assert bool(compared) is (len(bed.analyzer.requests) >= len(MANY) + 1), cycle
     assert len(compared) == 4, "in each cycle, although some waits in each"

@@ -59,23 +59,23 @@ def test_quotas_that_cannot_be_read_just_now_still_bound_recommendations(kind: R
     limits = [{"type": "Container", "max": {"cpu": "2"}}]
     bed.client.put(LIMIT_RANGES, "demo", "small", spec={"limits": limits})
     bed.run()
-    known = bed.analyzer.cases[-1].environment.capacity
+    known = bed.analyzer.requests[-1].environment.capacity
     bed.writes()
     bed.client.lists[kind.path()] = BUSY
     bed.run(seconds=INTERVAL)
-    assert (len(bed.analyzer.cases), bed.writes()) == (1, [])
+    assert (len(bed.analyzer.requests), bed.writes()) == (1, [])
     bed.history.runs_of["etl"].append(run("etl", 2))
-    bed.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    bed.sources.changed.add(bed.analyzer.requests[0].definition.key)
     bed.run(seconds=INTERVAL)
-    assert bed.analyzer.cases[-1].environment.capacity == known
+    assert bed.analyzer.requests[-1].environment.capacity == known
     after = _next_process(bed)
     after.run(seconds=INTERVAL)
-    assert (after.analyzer.cases, after.status()["advice"]) == ([], ["2 runs"]), "nothing is known to bind yet"
+    assert (after.analyzer.requests, after.status()["advice"]) == ([], ["2 runs"]), "nothing is known to bind yet"
     del bed.client.lists[kind.path()]
     after.history.runs_of["etl"].append(run("etl", 3))
-    after.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    after.sources.changed.add(bed.analyzer.requests[0].definition.key)
     after.run(seconds=INTERVAL)
-    assert after.analyzer.cases[-1].environment.capacity == known
+    assert after.analyzer.requests[-1].environment.capacity == known
 
 
 def test_a_pipeline_whose_tasks_are_not_read_yet_keeps_its_recommendations() -> None:
@@ -88,7 +88,7 @@ def test_a_pipeline_whose_tasks_are_not_read_yet_keeps_its_recommendations() -> 
     after = _next_process(bed)
     bed.client.lists[TASKS.path()] = BUSY
     after.run(seconds=INTERVAL)
-    assert after.analyzer.cases == []
+    assert after.analyzer.requests == []
     assert after.state(name="ci")["TargetResolved"] == ("Unknown", "TargetUnavailable")
     assert after.status(name="ci")["advice"] == ["1 runs"]
     del bed.client.lists[TASKS.path()]
@@ -108,9 +108,9 @@ def test_a_pipeline_whose_tasks_are_denied_for_a_moment_is_analysed_as_the_whole
     def containers(seconds: float) -> int:
         """Of the definition that is analysed after one more run."""
         bed.history.runs_of.setdefault("ci", []).append(run("ci", len(bed.history.runs_of.get("ci", ()))))
-        bed.sources.changed |= {c.definition.key for c in bed.analyzer.cases}
+        bed.sources.changed |= {c.definition.key for c in bed.analyzer.requests}
         bed.run(seconds=seconds)
-        return len(bed.analyzer.cases[-1].definition.graph.steps[0].containers)
+        return len(bed.analyzer.requests[-1].definition.graph.steps[0].containers)
 
     assert containers(0.0) == 1
     bed.client.lists[TASKS.path()] = DENIED
@@ -264,7 +264,7 @@ def test_nothing_is_analysed_before_its_config_maps_were_read() -> None:
     key = run("etl", 1).workflow
     bed.live.seen = [LiveRunsReport(config_maps={key: None}), LiveRunsReport(config_maps={key: NONE_READ})]
     bed.run()
-    assert bed.analyzer.cases == []
+    assert bed.analyzer.requests == []
     bed.run(seconds=INTERVAL)
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
@@ -335,9 +335,9 @@ def test_an_analysis_knows_when_nothing_was_seen() -> None:
     known = outages(bed, True, False, True)[-1]
     assert known
     bed.history.runs_of["etl"].append(run("etl", 2))
-    bed.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    bed.sources.changed.add(bed.analyzer.requests[0].definition.key)
     bed.run(seconds=INTERVAL)
-    assert bed.analyzer.cases[-1].environment.blind == known
+    assert bed.analyzer.requests[-1].environment.blind == known
 
 
 @pytest.mark.parametrize("sees", [True, False])

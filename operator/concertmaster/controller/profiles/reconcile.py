@@ -1,4 +1,4 @@
-"""The analysis behind ``interfaces``: one case in, the status document and two of its conditions out."""
+"""The analysis behind ``interfaces``: one request in, the status document and two of its conditions out."""
 
 from __future__ import annotations
 
@@ -39,72 +39,74 @@ _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 
-def analyze_profile(case: AnalysisRequest) -> ProfileAnalysis:
+def analyze_profile(request: AnalysisRequest) -> ProfileAnalysis:
     """Analyse one workflow and render the result."""
-    name, ledger = f"{case.profile.metadata.namespace}/{case.profile.metadata.name}", case.past.ledger
-    definition, runs = complete(case.definition, case.runs)
+    name, ledger = f"{request.profile.metadata.namespace}/{request.profile.metadata.name}", request.past.ledger
+    definition, runs = complete(request.definition, request.runs)
     result = analyze_workflow(
         definition,
         runs,
-        case.policy,
-        profile=case.profile.metadata.name,
-        now=case.now,
-        environment=case.environment,
+        request.policy,
+        profile=request.profile.metadata.name,
+        now=request.now,
+        environment=request.environment,
         earlier=EarlierAnalyses(
-            _published(case),
-            complete(definition, case.older)[1],
-            (lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
-            sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
-            case.peaks,
-            case.days,
+            _published(request),
+            complete(definition, request.older)[1],
+            (lambda rule: ledger.factor(rule, name)) if request.policy.analysis.learning else (lambda rule: 1.0),
+            sizing_history(
+                dismissed(request.profile, request.now), request.past.lines, definition.holders, _proposed(request)
+            ),
+            request.peaks,
+            request.days,
         ),
-        figures=case.figures,
+        figures=request.figures,
     )
-    policy = str(case.policy.source) if case.policy.source is not None else None
-    memory = remembered(case, result)
-    learning = case.policy.analysis.learning
+    policy = str(request.policy.source) if request.policy.source is not None else None
+    memory = remembered(request, result)
+    learning = request.policy.analysis.learning
     records = {
         r.name.value: str(known if learning else replace(known, factor=1.0))
         for r in RULES
         if (known := ledger.record(r.name, name)) is not None
     }
-    document = status_document.document(result, memory, policy=policy, data_until=case.data_until, records=records)
+    document = status_document.document(result, memory, policy=policy, data_until=request.data_until, records=records)
     away = {r.id for r in result.recommendations} - {
         s.id for s in memory.tracked if s.state is RecommendationState.ACTIVE
     }
     # Where nothing may be changed nobody asks what could be, and ten thousand workflows need not remember it. A policy that
     # allows it later is another input, and makes for another analysis.
-    allowed = case.policy.apply.allows_changes
-    lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
+    allowed = request.policy.apply.allows_changes
+    lasts = min((e - request.now for e in _expirations(request.profile) if e > request.now), default=None)
     return ProfileAnalysis(
         document,
-        ready(case, result),
-        objectives(case, result),
-        candidates(result, away) if allowed and not case.provisional else (),
-        detail.encoded(results.view(result), case.profile.metadata.name, memory, _recent(case, result)),
-        member(case.definition, case.runs, case.figures, case.environment.capacity.nodes),
+        ready(request, result),
+        objectives(request, result),
+        candidates(result, away) if allowed and not request.provisional else (),
+        detail.encoded(results.view(result), request.profile.metadata.name, memory, _recent(request, result)),
+        member(request.definition, request.runs, request.figures, request.environment.capacity.nodes),
         _waits(result),
-        LongTermFigures() if case.provisional else long_term_figures(case, result, memory),
-        workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),
+        LongTermFigures() if request.provisional else long_term_figures(request, result, memory),
+        workflow_series.samples(result, memory) if request.policy.metrics.per_workflow else (),
         lasts,
     )
 
 
-def _recent(case: AnalysisRequest, result: AnalysisResult) -> dict[str, Any] | None:
+def _recent(request: AnalysisRequest, result: AnalysisResult) -> dict[str, Any] | None:
     """The newest runs as they are served, where only this analysis knows them: answers to a policy's queries are not in the
     history. Others are read from there when somebody asks (see ``reporting.details``)."""
-    return recent_runs(result.analysis) if case.policy.extra_metrics else None
+    return recent_runs(result.analysis) if request.policy.extra_metrics else None
 
 
-def _published(case: AnalysisRequest) -> frozenset[str] | None:
+def _published(request: AnalysisRequest) -> frozenset[str] | None:
     """What the last analysis published; None where none of all runs has been published yet."""
-    tracked = () if case.was_provisional else case.past.memory.tracked
+    tracked = () if request.was_provisional else request.past.memory.tracked
     return frozenset(s.id for s in tracked if s.state is RecommendationState.ACTIVE) if tracked else None
 
 
-def _proposed(case: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
+def _proposed(request: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
     """The rows of the right-sizings that the last analysis published."""
-    for tracked in case.past.memory.tracked:
+    for tracked in request.past.memory.tracked:
         if tracked.state is RecommendationState.ACTIVE and rule_of(tracked.id) == RuleName.RIGHT_SIZE:
             for line in tracked.words.get("items") or ():
                 row = item_of(str(line))
@@ -112,22 +114,22 @@ def _proposed(case: AnalysisRequest) -> Iterator[tuple[str, str, str, str]]:
                     yield row["step"] or "", row["container"] or "", row["field"] or "", row["new"] or ""
 
 
-def remembered(case: AnalysisRequest, result: AnalysisResult) -> RecommendationHistory:
+def remembered(request: AnalysisRequest, result: AnalysisResult) -> RecommendationHistory:
     """The state of each recommendation now, and the measured effect of those that were applied."""
-    past, analysis = case.past, result.analysis
+    past, analysis = request.past, result.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
     memory = advance(
         past.memory,
         Observation(
-            case.now,
+            request.now,
             results.current(result, past.target),
             enough=analysis.enough,
             target=past.target,
             by=past.by,
             written=past.written,
-            fingerprint=case.definition.fingerprint,
+            fingerprint=request.definition.fingerprint,
             steps=steps,
-            dismissals=dismissed(case.profile, case.now),
+            dismissals=dismissed(request.profile, request.now),
             lines=past.lines,
             stepless=_STEPLESS,
             spread=result.spread,
@@ -136,14 +138,14 @@ def remembered(case: AnalysisRequest, result: AnalysisResult) -> RecommendationH
     outcomes = measure(
         memory.outcomes,
         analysis.runs,
-        scheduled(case.policy.apply.verify, case.definition, case.now),
-        now=case.now,
-        policy=case.policy,
+        scheduled(request.policy.apply.verify, request.definition, request.now),
+        now=request.now,
+        policy=request.policy,
         steps=steps,
-        others=case.others,
+        others=request.others,
     )
     memory = replace(memory, outcomes=outcomes)
-    if not case.was_provisional:
+    if not request.was_provisional:
         return memory
     # What only the newest runs said was never recommended by all of them.
     tracked = tuple(s for s in memory.tracked if s.state is not RecommendationState.OBSOLETE)
@@ -191,27 +193,30 @@ def _due(result: AnalysisResult, now: float) -> str:
     return f"; the next run is expected {to_minute(due, weekday=True)}"
 
 
-def ready(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
+def ready(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     """Ready: the amount of data behind the recommendations, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
-    rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)
+    rules, wrong = (
+        settings_problems(request.policy) + list(request.policy.problems),
+        _dismissal_problems(request, result),
+    )
     rare = f"; {why}" if not analysis.enough and (why := too_rare(analysis)) else ""
     if not analysis.runs:
-        message = f"no finished run in {window}{_due(result, case.now)}{rare}{_noted(result)}"
+        message = f"no finished run in {window}{_due(result, request.now)}{rare}{_noted(result)}"
         message += "; if there were runs, see why with:"
         namespace = shlex.quote(analysis.definition.key.namespace)
         command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, f"{message} {command}")
     if not analysis.enough:
         known = sum(r.outcome.over for r in analysis.runs)
-        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}{rare}"
+        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, request.now)}{rare}"
         return ConditionUpdate(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
     if rules or wrong:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
         return ConditionUpdate(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
-    if case.provisional:
+    if request.provisional:
         message += "; older runs are still being read, and what is said here may change with them"
         return ConditionUpdate(ConditionType.READY, True, Reason.BACKFILLING, message + _noted(result))
     return ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, message + _noted(result))
@@ -223,13 +228,13 @@ def _noted(result: AnalysisResult) -> str:
     return f"; note: {'; '.join(result.notes[:3])}{more}" if result.notes else ""
 
 
-def _dismissal_problems(case: AnalysisRequest, result: AnalysisResult) -> list[str]:
+def _dismissal_problems(request: AnalysisRequest, result: AnalysisResult) -> list[str]:
     """Dismissals that can never apply: a misspelt rule or step must not look like a decision in force."""
     rules = {rule.name for rule in RULES}
     steps = [s.name for s in result.analysis.definition.graph.steps] or [s.step for s in result.analysis.steps]
-    given = {item.id for item in result.recommendations} | {s.id for s in case.past.memory.tracked}
+    given = {item.id for item in result.recommendations} | {s.id for s in request.past.memory.tracked}
     problems = []
-    for dismissal in case.profile.spec.dismissals:
+    for dismissal in request.profile.spec.dismissals:
         rule, _, step = dismissal.recommendation.partition(".")
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
@@ -241,10 +246,10 @@ def _dismissal_problems(case: AnalysisRequest, result: AnalysisResult) -> list[s
     return problems
 
 
-def objectives(case: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
+def objectives(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     """ObjectivesMet: every missed objective with target and figure."""
     verdicts = result.analysis.objectives
-    if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
+    if contradictions := [p for p in request.policy.problems if p.startswith("objectives.")]:
         return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
     missed = [f"{v.name} is {v.actual}, target {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]
     if missed:

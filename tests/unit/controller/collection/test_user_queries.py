@@ -395,12 +395,12 @@ def test_a_slow_answer_is_analysed_although_the_runs_are_as_they_were() -> None:
     bed.policy(extraMetrics=[{"name": "tokens", "query": "sum(x[$window])"}])
     for _ in range(3):
         bed.run(seconds=300.0)
-    bed.analyzer.cases.clear()
+    bed.analyzer.requests.clear()
     bed.sources.answered.add(KEY)
     bed.run(seconds=300.0)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
     bed.run(seconds=300.0)
-    assert len(bed.analyzer.cases) == 1  # once for each answer
+    assert len(bed.analyzer.requests) == 1  # once for each answer
 
 
 def test_a_bad_query_leaves_the_rest_of_the_analysis_alone() -> None:

@@ -29,13 +29,13 @@ def test_an_analysis_can_see_how_the_other_workflows_did_meanwhile() -> None:
         key = WorkflowKey("demo", "CronJob", name)
         bed.history.runs_of[name] = [replace(r, workflow=key) for r in rows]
     bed.run()
-    case = bed.analyzer.cases[0]
-    assert case.others is not None
-    own = split_runs(bed.history.runs_of[case.definition.key.name], applied=APPLIED, since=None, now=NOW)
-    common = case.others.common(own, APPLIED)
+    request = bed.analyzer.requests[0]
+    assert request.others is not None
+    own = split_runs(bed.history.runs_of[request.definition.key.name], applied=APPLIED, since=None, now=NOW)
+    common = request.others.common(own, APPLIED)
     assert common is not None
     assert (common.workflows, common.ratio) == (7, pytest.approx(1.3, abs=0.06))
-    assert case.others.own_runs(own, APPLIED) == own
+    assert request.others.own_runs(own, APPLIED) == own
 
 
 def test_the_runs_of_the_others_do_not_stay_in_memory_until_the_next_cycle() -> None:
@@ -43,8 +43,8 @@ def test_the_runs_of_the_others_do_not_stay_in_memory_until_the_next_cycle() -> 
     bed.cronjob("etl")
     bed.profile("etl", target="etl")
     bed.run()
-    assert bed.analyzer.cases[0].others is not None
-    others = weakref.ref(bed.analyzer.cases[0].others.group)  # type: ignore[attr-defined]
-    bed.analyzer.cases.clear()
+    assert bed.analyzer.requests[0].others is not None
+    others = weakref.ref(bed.analyzer.requests[0].others.group)  # type: ignore[attr-defined]
+    bed.analyzer.requests.clear()
     gc.collect()
     assert others() is None

@@ -18,9 +18,9 @@ ETL = WorkflowKey("demo", "CronJob", "etl")
 class Saying(FakeAnalyzer):
     """Says of a provisional analysis what the real one does."""
 
-    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
-        found = super().__call__(case)
-        return replace(found, ready=replace(found.ready, reason=Reason.BACKFILLING)) if case.provisional else found
+    def __call__(self, request: AnalysisRequest) -> ProfileAnalysis:
+        found = super().__call__(request)
+        return replace(found, ready=replace(found.ready, reason=Reason.BACKFILLING)) if request.provisional else found
 
 
 def connected(bed: Bed) -> Bed:
@@ -49,7 +49,7 @@ def read(bed: Bed, runs: int) -> None:
 
 def analyses(bed: Bed) -> list[tuple[int, bool, bool]]:
     """Runs, and whether provisional now and before."""
-    return [(len(c.runs), c.provisional, c.was_provisional) for c in bed.analyzer.cases]
+    return [(len(c.runs), c.provisional, c.was_provisional) for c in bed.analyzer.requests]
 
 
 def test_what_is_soon_read_is_waited_for(bed: Bed) -> None:

@@ -32,16 +32,16 @@ class Neighbours(FakeAnalyzer):
     clashing: set[str] = field(default_factory=set)
     cores: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
-        name = case.definition.key.name
-        found = super().__call__(case)
+    def __call__(self, request: AnalysisRequest) -> ProfileAnalysis:
+        name = request.definition.key.name
+        found = super().__call__(request)
         document = {
             **found.document,
-            "advice": [f"{len(case.environment.fleet.members) if case.environment.fleet else 0} in the fleet"],
+            "advice": [f"{len(request.environment.fleet.members) if request.environment.fleet else 0} in the fleet"],
         }
-        if case.environment.fleet is not None and name in self.clashing:
+        if request.environment.fleet is not None and name in self.clashing:
             document["recommendations"] = CLASH
-        own = member(case.definition.key, self.cores.get(name, 1.0))
+        own = member(request.definition.key, self.cores.get(name, 1.0))
         return replace(found, document=document, member=own, waits=name in self.clashing)
 
 
@@ -58,8 +58,8 @@ def bed() -> Bed:
 
 
 def analysed(bed: Bed) -> list[str]:
-    found = sorted(c.definition.key.name for c in bed.analyzer.cases)
-    bed.analyzer.cases.clear()
+    found = sorted(c.definition.key.name for c in bed.analyzer.requests)
+    bed.analyzer.requests.clear()
     return found
 
 
@@ -108,19 +108,19 @@ def test_a_restart_does_not_take_back_what_rests_on_the_others(bed: Bed) -> None
     assert fresh.status(name="etl") == before
     fresh.run(seconds=2.0)
     assert fresh.status(name="etl") == before
-    assert {c.definition.key.name for c in fresh.analyzer.cases if c.environment.fleet is not None} >= {"etl"}
+    assert {c.definition.key.name for c in fresh.analyzer.requests if c.environment.fleet is not None} >= {"etl"}
 
 
 def test_half_a_past_makes_no_fleet(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     bed.run()
-    assert all(c.environment.fleet is None for c in bed.analyzer.cases)
+    assert all(c.environment.fleet is None for c in bed.analyzer.requests)
     bed.run(seconds=2.0)
-    assert all(c.environment.fleet is None for c in bed.analyzer.cases)
+    assert all(c.environment.fleet is None for c in bed.analyzer.requests)
     bed.sources.reports["default"] = report()
     bed.run(seconds=2.0)
     bed.run(seconds=2.0)
-    assert any(c.environment.fleet is not None for c in bed.analyzer.cases)
+    assert any(c.environment.fleet is not None for c in bed.analyzer.requests)
 
 
 def test_who_is_gone_is_no_neighbour() -> None:

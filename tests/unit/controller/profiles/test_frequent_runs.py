@@ -65,8 +65,8 @@ class Operator:
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
         recorded, peaks = self.history.recorded(key), self.history.largest(key, now - self.window)
-        case = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=recorded, peaks=peaks)
-        self.history.record(key, analyze_profile(replace(case, figures=RunFigures())).figures)
+        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=recorded, peaks=peaks)
+        self.history.record(key, analyze_profile(replace(request, figures=RunFigures())).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
         self.hours += 1
 
@@ -226,4 +226,4 @@ def test_largest_amounts_are_read_where_there_are_as_many_runs_as_may_be_analyze
     bed.run()
     bed.policy(analysis={"maxRuns": 3, "minRuns": 3})
     bed.run(seconds=60.0)
-    assert [case.peaks for case in bed.analyzer.cases] == [DailyPeaks(), bed.history.peaks]
+    assert [request.peaks for request in bed.analyzer.requests] == [DailyPeaks(), bed.history.peaks]

@@ -34,7 +34,7 @@ def settled(count: int) -> Bed:
     bed.history.runs_of["etl"] = [ended(n) for n in range(count)]
     bed.run()
     bed.run(seconds=MINUTE)
-    assert len(bed.analyzer.cases) == 1
+    assert len(bed.analyzer.requests) == 1
     return bed
 
 
@@ -50,7 +50,7 @@ def more(bed: Bed, outcome: Outcome = Outcome.SUCCEEDED) -> int:
     bed.history.stale.update(bed.history.kept)
     bed.sources.changed.add(ETL)
     bed.run(seconds=MINUTE)
-    return len(bed.analyzer.cases)
+    return len(bed.analyzer.requests)
 
 
 def test_many_runs_are_analysed_again_when_they_grew_by_five_per_cent(bed: Bed) -> None:
@@ -70,14 +70,14 @@ def test_a_failure_does_not_wait(bed: Bed) -> None:
 def test_the_age_of_an_analysis_is_bounded(bed: Bed) -> None:
     assert more(bed) == 1
     bed.run(seconds=REANALYZE_AFTER)
-    assert len(bed.analyzer.cases) == 2
+    assert len(bed.analyzer.requests) == 2
 
 
 def test_another_policy_does_not_wait(bed: Bed) -> None:
     assert more(bed) == 1
     bed.policy(selector={}, analysis={"minRuns": 7})
     bed.run(seconds=MINUTE)
-    assert len(bed.analyzer.cases) == 2
+    assert len(bed.analyzer.requests) == 2
 
 
 def test_another_definition_does_not_wait(bed: Bed) -> None:
@@ -86,7 +86,7 @@ def test_another_definition_does_not_wait(bed: Bed) -> None:
     cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = "y"
     cronjob["metadata"]["resourceVersion"] = "999"
     bed.run(seconds=MINUTE)
-    assert len(bed.analyzer.cases) == 2
+    assert len(bed.analyzer.requests) == 2
 
 
 @pytest.mark.parametrize(("state", "analyses"), [("Unknown", [2, 3]), ("True", [1, 1])])

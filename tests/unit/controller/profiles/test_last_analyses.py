@@ -42,9 +42,9 @@ DAILY = Timetable(("0 2 * * *",), "Europe/Berlin")
 class Telling(FakeAnalyzer):
     """Also says what others and the HTTP side want to know."""
 
-    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
-        found = super().__call__(case)
-        member = FleetMember(case.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), DAILY, late=60.0)
+    def __call__(self, request: AnalysisRequest) -> ProfileAnalysis:
+        found = super().__call__(request)
+        member = FleetMember(request.definition.key, np.array([[NOW - 50.0, NOW, 25.0, 3.0]]), DAILY, late=60.0)
         return replace(found, candidates=(Candidate(RAISE, 0.9),), detail=b'{"a": 1}', member=member, waits=True)
 
 
@@ -78,7 +78,7 @@ def test_nothing_is_analysed_or_written_again(before: Bed) -> None:
     after = restarted(before)
     after.run(seconds=INTERVAL)
     after.run(seconds=INTERVAL)
-    assert after.analyzer.cases == []
+    assert after.analyzer.requests == []
     assert after.writes() == []
     assert after.state()["Ready"] == ("True", "Analyzed")
 
@@ -102,7 +102,7 @@ def test_pods_that_came_while_nobody_looked_count_when_they_end_a_run(before: Be
     before.history.stale = set(before.history.kept)
     quiet = restarted(before)
     quiet.run(seconds=INTERVAL)
-    assert quiet.analyzer.cases == []
+    assert quiet.analyzer.requests == []
     assert not quiet.history.stale
     quiet.history.runs_of["etl"].append(run("etl", 9))
     quiet.history.stale = set(quiet.history.kept)
@@ -119,7 +119,7 @@ def test_recommendations_that_cannot_be_read_are_found_again(before: Bed) -> Non
     before.history.kept[uid] = msgspec.msgpack.encode(spoilt)
     after = restarted(before)
     after.run(seconds=INTERVAL)
-    assert len(after.analyzer.cases) == 1
+    assert len(after.analyzer.requests) == 1
     assert after.cycle._assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
 
 
@@ -148,7 +148,7 @@ def test_whatever_else_changed_is_analysed(before: Bed, change: Callable[[Bed], 
     after = restarted(before)
     change(after)
     after.run(seconds=INTERVAL)
-    assert len(after.analyzer.cases) == 1
+    assert len(after.analyzer.requests) == 1
     assert after.status()["advice"] == ["3 runs"]
 
 
@@ -156,7 +156,7 @@ def test_another_build_of_the_same_version_analyses_anew(before: Bed, monkeypatc
     monkeypatch.setattr(last_analyses, "code_digest", lambda: "another")
     after = restarted(before)
     after.run(seconds=INTERVAL)
-    assert len(after.analyzer.cases) == 1
+    assert len(after.analyzer.requests) == 1
 
 
 def test_a_full_disk_costs_the_next_start_and_nothing_else(before: Bed, monkeypatch: pytest.MonkeyPatch) -> None:

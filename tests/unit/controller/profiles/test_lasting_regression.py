@@ -29,11 +29,11 @@ class Analyzer:
     """The real one, as the harness counts its time."""
 
     clock: float = 0.0
-    cases: list[AnalysisRequest] = field(default_factory=list)
+    requests: list[AnalysisRequest] = field(default_factory=list)
 
-    def __call__(self, case: AnalysisRequest) -> ProfileAnalysis:
-        self.cases.append(case)
-        return analyze_profile(case)
+    def __call__(self, request: AnalysisRequest) -> ProfileAnalysis:
+        self.requests.append(request)
+        return analyze_profile(request)
 
 
 class Provider(HistoryProvider):

@@ -69,11 +69,11 @@ def recommend(
     policy = resolve(None, POLICY)
     allowed = replace(policy.apply, mode=ApplyMode.APPROVE)
     policy = replace(policy, analysis=replace(policy.analysis, learning=learning), apply=allowed)
-    case = AnalysisRequest(
+    request = AnalysisRequest(
         profile(*dismissals), policy, CASE.definition, CASE.runs, now, now,
         past=EarlierRecommendations(memory, **{"target": target(), **past}),
     )  # fmt: skip
-    return analyze_profile(case)
+    return analyze_profile(request)
 
 
 def states(recommended: ProfileAnalysis) -> dict[str, str]:

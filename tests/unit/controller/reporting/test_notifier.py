@@ -121,8 +121,8 @@ def test_a_regression_and_a_missed_objective_are_reported_once_they_are_in_the_s
     harness.bed.run()
     well = harness.bed.analyzer
 
-    def worse(case: AnalysisRequest) -> ProfileAnalysis:
-        found = well(case)
+    def worse(request: AnalysisRequest) -> ProfileAnalysis:
+        found = well(request)
         slower = [{"id": "degradation.job", "action": "Investigate regression in job"}]
         missed = ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "duration p95 is 2h, target 1h")
         return replace(found, document={**found.document, "recommendations": slower}, objectives=missed)

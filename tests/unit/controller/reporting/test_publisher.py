@@ -36,10 +36,10 @@ def test_the_next_batch_is_analysed_while_the_last_one_is_written(monkeypatch: p
         seen.append(len(updates))
         return real(updates, done)
 
-    def analyze(case: Any) -> Any:
-        if len(bed.analyzer.cases) >= 60:
+    def analyze(request: Any) -> Any:
+        if len(bed.analyzer.requests) >= 60:
             analysed.set()
-        return type(bed.analyzer).__call__(bed.analyzer, case)
+        return type(bed.analyzer).__call__(bed.analyzer, request)
 
     monkeypatch.setattr(bed.writer, "write", write)
     bed.analyze = analyze

@@ -20,56 +20,60 @@ from concertmaster.core.rules.earlier_rise import DAYS
 from concertmaster.core.units import DAY, WEEK
 
 
-def with_days(case: AnalysisRequest, history: History) -> AnalysisRequest:
+def with_days(request: AnalysisRequest, history: History) -> AnalysisRequest:
     """The request with what is recorded by day: of runs that may be gone, where some of the window may be."""
-    key, options = case.definition.key, case.policy.analysis
-    case = replace(case, recorded=history.recorded(key))
-    if len(case.runs) < options.max_runs:
-        return case
-    since = case.now - options.window_seconds
-    earliest = max(since, case.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
-    return replace(case, peaks=history.largest(key, since), days=history.days(key, earliest))
+    key, options = request.definition.key, request.policy.analysis
+    request = replace(request, recorded=history.recorded(key))
+    if len(request.runs) < options.max_runs:
+        return request
+    since = request.now - options.window_seconds
+    earliest = max(since, request.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
+    return replace(request, peaks=history.largest(key, since), days=history.days(key, earliest))
 
 
-def long_term_figures(case: AnalysisRequest, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:
+def long_term_figures(
+    request: AnalysisRequest, result: AnalysisResult, memory: RecommendationHistory
+) -> LongTermFigures:
     """The rows of the days in the window, the baseline if the runs are enough for one, and every recommendation."""
     analysis = result.analysis
     options = analysis.options
-    covered = case.now - options.window_seconds
-    ends = [r.end for r in case.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
+    covered = request.now - options.window_seconds
+    ends = [r.end for r in request.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
     limited = len(ends) >= options.max_runs
     if limited:
         covered = max(covered, min(ends))
     rows = daily_rows(
-        case.runs,
+        request.runs,
         analysis.pricing,
         analysis.figures,
         covered=covered,
-        recorded=case.recorded,
-        until=case.now,
-        complete=case.data_until,
+        recorded=request.recorded,
+        until=request.now,
+        complete=request.data_until,
         score=analysis.score.total,
     )
-    if limited or (case.fewest_runs is not None and len(ends) >= case.fewest_runs):  # or another profile needs them
+    if limited or (
+        request.fewest_runs is not None and len(ends) >= request.fewest_runs
+    ):  # or another profile needs them
         largest = largest_by_day(analysis.runs, analysis.figures)
         added = {row.day for row in rows if not row.whole}  # to what is recorded
         for day in largest.keys() | added:
-            largest[day] = _with_earlier(case, analysis, day, largest.get(day, {}), added=day in added)
+            largest[day] = _with_earlier(request, analysis, day, largest.get(day, {}), added=day in added)
         if largest:
             largest[max(largest)] = largest[max(largest)] | _superseded(analysis)
         rows = [replace(row, largest=_of_step(largest.get(row.day, {}), row.step)) for row in rows]
-    since = int((case.now - options.window_seconds) // DAY)
+    since = int((request.now - options.window_seconds) // DAY)
     return LongTermFigures(rows, _baseline(result), _adoptions(result, memory), since)
 
 
-def _with_earlier(case: AnalysisRequest, analysis: Analysis, day: int, amounts: Largest, *, added: bool) -> Largest:
+def _with_earlier(request: AnalysisRequest, analysis: Analysis, day: int, amounts: Largest, *, added: bool) -> Largest:
     """The largest amounts of a day with what is recorded of its kills. If its row is ``added``, some of its runs are gone,
     of which those before ``recorded`` are counted."""
-    before = {place: of_day[day] for place, of_day in case.peaks.amounts.items() if day in of_day}
-    fresh = [r for r in analysis.runs if r.end is not None and r.end // DAY == day and r.end > case.recorded]
+    before = {place: of_day[day] for place, of_day in request.peaks.amounts.items() if day in of_day}
+    fresh = [r for r in analysis.runs if r.end is not None and r.end // DAY == day and r.end > request.recorded]
     over = still_over(before, fresh)
     if added:
-        amounts = with_kills_before(amounts, before, [r for r in fresh if (r.end or 0.0) <= case.as_of])
+        amounts = with_kills_before(amounts, before, [r for r in fresh if (r.end or 0.0) <= request.as_of])
     return amounts | over
 
 

@@ -36,7 +36,7 @@ CASE = next(c for c in cases() if c.name == "over-requested")
 KEY = CASE.definition.key
 
 
-def case(
+def request_of(
     *, runs: Any = CASE.runs, most: int | None = None, mode: ApplyMode = ApplyMode.APPROVE, **more: Any
 ) -> AnalysisRequest:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
@@ -58,7 +58,7 @@ def subject(name: str, *, led: bool = False) -> Subject:
 
 
 def analyzed(**more: Any) -> ProfileAnalysis:
-    return analyze_profile(case(**more))
+    return analyze_profile(request_of(**more))
 
 
 def test_every_run_of_the_window_is_in_the_row_of_its_day() -> None:
@@ -87,7 +87,7 @@ def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why(
     assert message.startswith("no finished run in 14d")
     assert message.endswith("; if there were runs, see why with: kubectl concertmaster doctor -n demo --prometheus URL")
     paused = replace(CASE.definition, suspended=True)
-    message = analyze_profile(replace(case(runs=()), definition=paused)).ready.message
+    message = analyze_profile(replace(request_of(runs=()), definition=paused)).ready.message
     assert message.startswith("no finished run in 14d; it is suspended; if")
 
 
@@ -95,7 +95,7 @@ def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why(
 @pytest.mark.parametrize("runs", [0, 2])
 def test_a_schedule_that_never_has_enough_runs_is_said_to(schedule: str, rare: bool, runs: int) -> None:
     seldom = replace(CASE.definition, schedule=schedule)
-    message = analyze_profile(replace(case(runs=CASE.runs[:runs]), definition=seldom)).ready.message
+    message = analyze_profile(replace(request_of(runs=CASE.runs[:runs]), definition=seldom)).ready.message
     assert ("; the schedule starts fewer than 5 runs in 14d: set spec.analysis.window of" in message) is rare
 
 
@@ -143,7 +143,7 @@ def test_a_full_disk_does_not_stop_the_analysis(
 def test_series_are_made_where_the_policy_asks_for_them() -> None:
     assert analyzed().samples == ()
     policy = replace(resolve(None, POLICY), metrics=MetricsSettings(per_workflow=True, steps=1))
-    found = analyze_profile(replace(case(), policy=policy)).samples
+    found = analyze_profile(replace(request_of(), policy=policy)).samples
     assert {"score", "saving", "duration_seconds"} <= {s.family for s in found}
     assert len({s.labels[0] for s in found if s.family.startswith("step_")}) == 1
 
@@ -185,11 +185,13 @@ def test_nothing_is_changed_or_kept_for_the_long_term_by_what_only_the_newest_ru
 
 @pytest.mark.parametrize("provisional", [False, True])
 def test_what_only_the_newest_runs_said_leaves_no_obsolete_recommendation(provisional: bool) -> None:
-    first = analyze_profile(case(runs=CASE.runs[-6:], provisional=True))
+    first = analyze_profile(request_of(runs=CASE.runs[-6:], provisional=True))
     memory = tracked(first.document)
     assert memory.tracked
     other = [replace(r, steps=()) for r in CASE.runs]  # of all runs nothing of it is true
-    found = analyze_profile(case(runs=other, past=EarlierRecommendations(memory=memory), was_provisional=provisional))
+    found = analyze_profile(
+        request_of(runs=other, past=EarlierRecommendations(memory=memory), was_provisional=provisional)
+    )
     states = {r["state"] for r in (*found.document.get("recommendations", ()), *found.document.get("remaining", ()))}
     assert ("Obsolete" in states) is not provisional
 
