@@ -53,7 +53,7 @@ def measure(workflows: int) -> dict[str, Any]:
         "cpu_s": round(statistics.median(times), 3),
         "least_cpu_s": round(min(times), 3),
         "writes": len(bed.writes()),
-        "analyses": len(bed.analyzer.cases) - workflows,
+        "analyses": len(bed.analyzer.requests) - workflows,
     }
 
 

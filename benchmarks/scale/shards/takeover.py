@@ -99,7 +99,7 @@ _DECODER = msgspec.msgpack.Decoder(_Row)
 def kept(content: bytes) -> Kept:
     """An analysis as the history keeps it."""
     record = _DECODER.decode(content).record
-    return Kept(record.evidence.digest, record.at, record.provisional)
+    return Kept(record.runs.digest, record.at, record.provisional)
 
 
 def anew(before: Mapping[str, Kept], after: Mapping[str, Kept]) -> tuple[int, int]:

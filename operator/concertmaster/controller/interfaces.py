@@ -24,7 +24,7 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import FleetMember
-from concertmaster.history import KeptAnalysis, RunsEvidence
+from concertmaster.history import KeptAnalysis, RunsDigest
 from concertmaster.report.workflow_series import Sample
 
 Heartbeat = Callable[[str], None]
@@ -152,9 +152,9 @@ class History(Protocol):
     ) -> tuple[Sequence[RunRecord], RunFigures]:
         """The same for an analysis, with what earlier ones made of the runs that have not changed."""
 
-    def evidence(
+    def runs_digest(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> RunsEvidence:
+    ) -> RunsDigest:
         """A fingerprint of the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
         that ended ``after`` that moment count as fresh."""
 

@@ -11,7 +11,7 @@ from concertmaster.history.errors import (
     HistoryUnavailable,
 )
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import RunsEvidence
+from concertmaster.history.runs.digest import RunsDigest
 from concertmaster.history.runs.reader import left_out
 from concertmaster.history.server import ServerState, configured, open_server, server_state
 from concertmaster.history.store import AddResult, Stats, Store
@@ -28,7 +28,7 @@ __all__ = [
     "HistoryUnavailable",
     "KeptAnalysis",
     "RunCache",
-    "RunsEvidence",
+    "RunsDigest",
     "ServerState",
     "Stats",
     "Store",

@@ -18,7 +18,7 @@ from concertmaster.core.units import HOUR
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import MAX_RUNNING, EvidenceReader, RunsEvidence, newest_finished
+from concertmaster.history.runs.digest import MAX_RUNNING, DigestReader, RunsDigest, newest_finished
 from concertmaster.history.runs.executions import delete, keep_only, merge
 from concertmaster.history.runs.reader import RunReader, extended
 from concertmaster.history.runs.stored import StoredRun, live_record, stored_runs
@@ -213,7 +213,7 @@ class Store(Analyses):
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
         return records if limit is None else newest_finished(records, limit) if limit > 0 else []
 
-    def evidence(
+    def runs_digest(
         self,
         key: WorkflowKey,
         *,
@@ -223,14 +223,14 @@ class Store(Analyses):
         as_of: float,
         after: float | None = None,
         cache: RunCache | None = None,
-    ) -> RunsEvidence:
+    ) -> RunsDigest:
         """A summary of the input of an analysis of ``runs``, without rebuilding those that ended long ago; ``after``:
         since when runs count as fresh. What is rebuilt stays in the ``cache`` for ``runs``."""
-        reader = EvidenceReader(key, definition, as_of, cache, self._lost)
+        reader = DigestReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
-                return RunsEvidence()
+                return RunsDigest()
             return reader.read(self._engine, number, limit=limit, since=since, after=after)
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:

@@ -37,7 +37,7 @@ from concertmaster.core.model import DailyPeaks, Outcome, RunRecord, WorkflowDef
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
-from concertmaster.history import KeptAnalysis, RunsEvidence
+from concertmaster.history import KeptAnalysis, RunsDigest
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import (
@@ -160,16 +160,16 @@ class FakeHistory:
     ) -> tuple[Sequence[RunRecord], RunFigures]:
         return self.runs(definition, limit=limit, since=since, as_of=as_of), RunFigures()
 
-    def evidence(
+    def runs_digest(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> RunsEvidence:
+    ) -> RunsDigest:
         runs = self.runs_of.get(definition.key.name, [])
         over = [r for r in runs if r.outcome is not Outcome.RUNNING]
         due = [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
         ends = [r.end or 0.0 for r in over]
         failed = max((r.end or 0.0 for r in over if r.outcome is Outcome.FAILED), default=None)
         fresh = sum(after is None or end > after for end in ends)
-        return RunsEvidence(repr(over), min(due, default=None), len(over), fresh, max(ends, default=None), failed)
+        return RunsDigest(repr(over), min(due, default=None), len(over), fresh, max(ends, default=None), failed)
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
         self.kept[uid] = content

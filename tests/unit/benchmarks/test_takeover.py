@@ -16,7 +16,7 @@ from benchmarks.scale.shards.takeover import Kept
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord
 from concertmaster.core.shards import owner
-from concertmaster.history import RunsEvidence
+from concertmaster.history import RunsDigest
 from testbed.services.audit import Call, writes
 
 SHARDS = ("op-0", "op-1", "op-2")
@@ -107,7 +107,7 @@ def test_an_analysis_of_the_same_runs_is_a_repeated_one() -> None:
 
 def test_what_the_history_keeps_can_be_read() -> None:
     ready = ConditionUpdate(ConditionType.READY, True, Reason.ACTIVE, "")
-    record = AnalysisRecord("inputs", RunsEvidence("digest"), ready, ready, KILLED, 60.0, b"", provisional=True)
+    record = AnalysisRecord("inputs", RunsDigest("digest"), ready, ready, KILLED, 60.0, b"", provisional=True)
     row = msgspec.msgpack.encode({"version": "1", "body": "", "record": record, "detail": None, "runs": None})
     assert takeover.kept(row) == Kept("digest", KILLED, True)
 

@@ -21,7 +21,7 @@ from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
-from concertmaster.history import RunCache, RunsEvidence, Store, amounts
+from concertmaster.history import RunCache, RunsDigest, Store, amounts
 from concertmaster.history.encoding import decode_executions
 from concertmaster.history.runs import stored
 from concertmaster.history.runs.settled import SettledRuns
@@ -50,8 +50,8 @@ def read(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: Workfl
     return store.runs(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
 
 
-def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> RunsEvidence:
-    return store.evidence(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
+def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> RunsDigest:
+    return store.runs_digest(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_workflows_whose_turn_comes_too_late_are_not_kept() -> None:
     store.close()
 
 
-def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list[bytes]) -> None:
+def test_what_the_digest_took_is_put_together_once(store: Store, decoded: list[bytes]) -> None:
     cache = RunCache()
     seen(store, cache)
     assert len(decoded) == 4
@@ -210,7 +210,7 @@ def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list
     assert found == read(store, None)
 
 
-def test_the_evidence_puts_together_again_only_what_may_still_change(store: Store, decoded: list[bytes]) -> None:
+def test_the_digest_puts_together_again_only_what_may_still_change(store: Store, decoded: list[bytes]) -> None:
     cache, another = RunCache(limit=0), replace(TWO, key=replace(KEY, name="another"))
     store.add({another.key: {"r": [ran("n", 100.0)]}})
     store.add({KEY: {"r8": [pods(8)[0], replace(pods(8)[1], outcome=Outcome.FAILED)], "r9": [ran("9a", NOW - 60.0)]}})
@@ -281,10 +281,10 @@ def test_what_is_settled_is_known_of_the_workflows_asked_about_last(store: Store
     assert len(decoded) == 1
 
 
-def test_of_many_executions_the_evidence_leaves_some_to_be_put_together(
+def test_of_many_executions_the_digest_leaves_some_to_be_put_together(
     store: Store, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("concertmaster.history.runs.evidence._MAX_HELD", 3)
+    monkeypatch.setattr("concertmaster.history.runs.digest._MAX_HELD", 3)
     cache = RunCache()
     seen(store, cache)
     decoded.clear()
@@ -292,7 +292,7 @@ def test_of_many_executions_the_evidence_leaves_some_to_be_put_together(
     assert len(decoded) == 3 + 4
 
 
-def test_what_changed_since_the_evidence_is_read(store: Store, decoded: list[bytes]) -> None:
+def test_what_changed_since_the_digest_is_read(store: Store, decoded: list[bytes]) -> None:
     cache = RunCache()
     seen(store, cache)
     store.add({KEY: {"r4": pods(4), "r1": pods(1, node="n7")}})
@@ -303,7 +303,7 @@ def test_what_changed_since_the_evidence_is_read(store: Store, decoded: list[byt
     assert [r.steps[0].node for r in found] == [None, "n7", None, None, None]
 
 
-def test_the_evidence_of_another_definition_or_workflow_is_not_used(store: Store, decoded: list[bytes]) -> None:
+def test_the_digest_of_another_definition_or_workflow_is_not_used(store: Store, decoded: list[bytes]) -> None:
     other = replace(TWO, graph=WorkflowGraph((StepSpec("a"), StepSpec("b"))))
     cache, another = RunCache(), replace(TWO, key=replace(KEY, name="another"))
     store.add({another.key: {"r": [ran("n", 100.0)]}})
@@ -317,7 +317,7 @@ def test_the_evidence_of_another_definition_or_workflow_is_not_used(store: Store
     assert len(decoded) == 4
 
 
-def test_a_run_that_was_going_on_for_the_evidence_may_be_over_when_it_is_read(store: Store) -> None:
+def test_a_run_that_was_going_on_for_the_digest_may_be_over_when_it_is_read(store: Store) -> None:
     store.add({KEY: {"r9": [ran("9a", NOW - 60.0)]}})
     cache = RunCache()
     assert seen(store, cache).due is not None

@@ -28,7 +28,7 @@ from concertmaster.history import (
     HistoryUnavailable,
     KeptAnalysis,
     RunCache,
-    RunsEvidence,
+    RunsDigest,
     Store,
     open_server,
 )
@@ -186,12 +186,12 @@ class HistoryProvider:
             self.renew()
             raise
 
-    def evidence(
+    def runs_digest(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> RunsEvidence:
+    ) -> RunsDigest:
         """See ``interfaces.History``."""
         try:
-            return self.store.evidence(
+            return self.store.runs_digest(
                 definition.key,
                 limit=limit,
                 since=since,

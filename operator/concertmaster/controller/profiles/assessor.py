@@ -25,12 +25,12 @@ from concertmaster.controller.interfaces import (
 )
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.analysis.runner import AnalysisRunner
+from concertmaster.controller.profiles.changed_runs import ChangedRuns
 from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, must_stay
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import LastAnalyses, LastAnalysis
 from concertmaster.controller.profiles.learning import Learned
-from concertmaster.controller.profiles.new_evidence import NewEvidence
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.profiles.running import RunningForecasts
@@ -78,7 +78,7 @@ class Assessor:
         self._subjects: Sequence[Subject] = ()
         self._failures, self._first, self._fleet = Failures(), FirstReading(), FleetIndex()
         self.last = LastAnalyses(history, self._fleet, self._outputs)
-        self._new = NewEvidence(history, self.last, self._urgent)
+        self._changed = ChangedRuns(history, self.last, self._urgent)
         self._runner = AnalysisRunner(sources, history, analyzer, self.last, self._fleet, self._outputs)
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self.again = False  # the last pass found a reason for another one at once
@@ -106,7 +106,7 @@ class Assessor:
 
     def record_changes(self, changed: Iterable[WorkflowKey], answered: Iterable[WorkflowKey] = ()) -> None:
         """Remember that these workflows have new or corrected runs, or an answer that only an analysis takes."""
-        self._new.record(changed, answered)
+        self._changed.record(changed, answered)
 
     def record_live(self, seen: LiveRunsReport) -> None:
         """Record what live objects show of runs and of what these share."""
@@ -173,7 +173,12 @@ class Assessor:
             return known
         provisional = before is not None and before.record.provisional
         early = report is not None and definition.key in report.unread and (known.ready is None or provisional)
-        if report is not None and early and not provisional and self._first.waits(subject, report, self._new.revisions):
+        if (
+            report is not None
+            and early
+            and not provisional
+            and self._first.waits(subject, report, self._changed.revisions)
+        ):
             return replace(known, ready=backfilling(definition, policy, report, now))
         inputs = self._inputs(subject, definition, report)
         if inputs is None:
@@ -181,11 +186,11 @@ class Assessor:
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         try:
             settled = early and before is not None and before.said(subject.entry, inputs.fingerprint)
-            evidence = None if settled else self._new.evidence(subject, policy, inputs, now, until)
-            if evidence is None or self.shares.defer_work(subject.entry):
+            digest = None if settled else self._changed.digest(subject, policy, inputs, now, until)
+            if digest is None or self.shares.defer_work(subject.entry):
                 return known
-            if early and evidence.runs < policy.analysis.min_runs:
-                self._first.too_few(subject, self._new.revisions)
+            if early and digest.runs < policy.analysis.min_runs:
+                self._first.too_few(subject, self._changed.revisions)
                 return replace(known, ready=backfilling(definition, policy, report, now))
             environment = inputs.environment(report, self._fleet.fleet)
             request = AnalysisRequest(
@@ -193,9 +198,9 @@ class Assessor:
                 fewest_runs=subject.fewest_runs, provisional=early, was_provisional=provisional,
                 others=self._control.of(subject) if self._control else None,
             )  # fmt: skip
-            self._new.take_answer(definition.key)
-            revision = self._new.revisions[definition.key]
-            outcome = self._runner.run(subject, request, inputs.fingerprint, evidence, revision, known)
+            self._changed.take_answer(definition.key)
+            revision = self._changed.revisions[definition.key]
+            outcome = self._runner.run(subject, request, inputs.fingerprint, digest, revision, known)
             if outcome.document is not None:
                 tally.analyzed += 1
                 self._failures.forget(subject.entry.uid)
@@ -227,7 +232,7 @@ class Assessor:
         return self.learned.verifying(entry) or self._forecasts.late(entry.uid)
 
     def _recalled(self, subject: Subject) -> LastAnalysis | None:
-        return self.last.recall(subject.entry, subject.key, self._new.revisions[subject.key])
+        return self.last.recall(subject.entry, subject.key, self._changed.revisions[subject.key])
 
     def _past(self, subject: Subject) -> EarlierRecommendations:
         """Earlier recommendations, from the status as the server holds it; from the last one when somebody emptied it."""

@@ -24,20 +24,20 @@ from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.timetable import Timetable
-from concertmaster.history import HistoryError, RunsEvidence
+from concertmaster.history import HistoryError, RunsDigest
 
 log = logging.getLogger("concertmaster.analysis")
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
-    """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose fingerprint is
-    ``evidence``. ``applicable``: recommendations that set fields, ``packed``: of ten thousand workflows they take six times
+    """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose digest is
+    ``runs``. ``applicable``: recommendations that set fields, ``packed``: of ten thousand workflows they take six times
     as much memory as they are, and few are ever asked for. ``provisional``: it rested on the newest runs, while the older
     ones were being read."""
 
     inputs: str
-    evidence: RunsEvidence
+    runs: RunsDigest
     ready: ConditionUpdate
     objectives: ConditionUpdate
     at: float
@@ -68,7 +68,7 @@ LARGE = 100  # runs in the window; of a workflow with more, one more changes nex
 GROWTH = 0.05  # of these runs
 
 
-def too_few(before: RunsEvidence, now: RunsEvidence) -> bool:
+def too_few(before: RunsDigest, now: RunsDigest) -> bool:
     """Whether an analysis that rested on many runs waits for more of them: fewer than one in twenty have ended since, and
     none of these failed."""
     if now.runs <= LARGE or now.fresh >= GROWTH * before.runs:
@@ -79,7 +79,7 @@ def too_few(before: RunsEvidence, now: RunsEvidence) -> bool:
 @dataclass(slots=True)
 class LastAnalysis:
     """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
-    then; most of them change nothing that is over (see ``RunsEvidence``)."""
+    then; most of them change nothing that is over (see ``RunsDigest``)."""
 
     record: AnalysisRecord
     key: WorkflowKey
@@ -99,7 +99,7 @@ class LastAnalysis:
 
     def undisturbed(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""
-        due = self.record.evidence.due
+        due = self.record.runs.due
         return self.revision == revision and (due is None or as_of < due)
 
 
@@ -169,19 +169,19 @@ class LastAnalyses:
         """A new analysis, not written yet."""
         self._known[uid] = LastAnalysis(record, key, revision)
 
-    def holds(self, entry: Entry, evidence: RunsEvidence, revision: int, *, urgent: bool) -> bool:
-        """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
+    def holds(self, entry: Entry, runs: RunsDigest, revision: int, *, urgent: bool) -> bool:
+        """Whether the last analysis holds with the ``runs`` there are now: nothing that it rests on has changed by what
         came since, or too few runs to matter, unless each of them is waited for (``urgent``)."""
         known = self._known[entry.uid]
-        before = known.record.evidence
-        if evidence.digest == before.digest:
-            known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
+        before = known.record.runs
+        if runs.digest == before.digest:
+            known.record, known.revision = replace(known.record, runs=replace(before, due=runs.due)), revision
             self._confirm(entry)
             return True
-        if urgent or not too_few(before, evidence):
+        if urgent or not too_few(before, runs):
             return False
-        # Compared with the evidence of the analysis, not with this one: a few runs several times add up.
-        known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
+        # Compared with the runs of the analysis, not with these: a few runs several times add up.
+        known.record, known.revision = replace(known.record, runs=replace(before, due=runs.due)), revision
         return True
 
     def _confirm(self, entry: Entry) -> None:

@@ -2,8 +2,8 @@
 
 Kept are the workflows whose turn comes again soon: one that was read since so many executions of others were read that
 keeping all of them would pass the limit is not. In an installation of thousands of workflows that is nearly all of them, and
-the cache stays empty instead of holding what is never asked for again. What the evidence of a workflow took is kept until it
-is read, which follows as a rule, or another one is asked about.
+the cache stays empty instead of holding what is never asked for again. What the digest of a workflow's runs took is
+kept until it is read, which follows as a rule, or another one is asked about.
 """
 
 from __future__ import annotations

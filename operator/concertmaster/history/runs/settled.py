@@ -1,5 +1,7 @@
-"""The runs of the last day that only a further fact can change. The evidence of a workflow does not put them together again
-with each pod that comes, which took most of its time with two weeks of runs.
+"""The runs of the last day that only a further fact can change.
+
+The digest of a workflow's runs does not put them together again with each pod that comes, which took most of its time with
+two weeks of runs.
 
 A mark of eight bytes for each such run, in one string for each workflow: 100,000 runs a day take 2 MiB.
 """

@@ -26,7 +26,7 @@ from concertmaster.history import (
     HistoryLocked,
     HistoryReadOnly,
     HistoryUnavailable,
-    RunsEvidence,
+    RunsDigest,
     Store,
 )
 from concertmaster.kube.objects import PROFILES, ObjectRef
@@ -74,7 +74,7 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     entry = Entry(ObjectRef(PROFILES, KEY.namespace, "etl", "u-1"), 1, "1", 0.0, {}, "{}")
     details.put(KEY.namespace, "etl", "u-1", b"{}", KEY)
     said = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "")
-    memory.put("u-1", AnalysisRecord("", RunsEvidence(), said, said, 0.0, 1.0, b""), KEY, 0)
+    memory.put("u-1", AnalysisRecord("", RunsDigest(), said, said, 0.0, 1.0, b""), KEY, 0)
     memory.published(entry, entry.status)
     copy = keeper.store
     wall.rmdir()

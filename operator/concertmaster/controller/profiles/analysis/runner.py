@@ -14,7 +14,7 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.status_update import ProfileOutcome
 from concertmaster.core.damping import LAGS, split_at
 from concertmaster.core.units import HOUR
-from concertmaster.history import RunsEvidence, left_out
+from concertmaster.history import RunsDigest, left_out
 
 REANALYZE_AFTER = 6 * HOUR  # seconds: runs leave the window even when none arrive
 
@@ -44,14 +44,14 @@ class AnalysisRunner:
         subject: Subject,
         request: AnalysisRequest,
         inputs: str,
-        evidence: RunsEvidence,
+        digest: RunsDigest,
         revision: int,
         known: ProfileOutcome,
     ) -> ProfileOutcome:
-        """A fresh analysis of the ``request``, whose runs are read here. ``inputs``, ``evidence`` and ``revision``: what it
+        """A fresh analysis of the ``request``, whose runs are read here. ``inputs``, ``digest`` and ``revision``: what it
         rests on. Returns what is ``known`` with an empty history and a source that is down."""
         available = known.metrics.status is True
-        request = self._with_runs(request, evidence)
+        request = self._with_runs(request, digest)
         if not request.runs and not available:
             return known
         problem = ""
@@ -66,7 +66,7 @@ class AnalysisRunner:
         declared = known.query_problem if known.query_problem != said else ""
         record = AnalysisRecord(
             inputs,
-            evidence,
+            digest,
             result.ready,
             result.objectives,
             at=request.now,
@@ -85,7 +85,7 @@ class AnalysisRunner:
             query_problem=declared or problem,
         )
 
-    def _with_runs(self, request: AnalysisRequest, evidence: RunsEvidence) -> AnalysisRequest:
+    def _with_runs(self, request: AnalysisRequest, digest: RunsDigest) -> AnalysisRequest:
         """The request with the runs of its window, and with those of the days before, which earlier analyses saw."""
         analysis = request.policy.analysis
         since = request.now - analysis.window_seconds
@@ -94,7 +94,7 @@ class AnalysisRunner:
         )
         older, runs = split_at(past, since)
         gaps = request.environment.gaps
-        gaps = replace(gaps, notes=(*gaps.notes, *left_out(evidence.runs, runs)))
+        gaps = replace(gaps, notes=(*gaps.notes, *left_out(digest.runs, runs)))
         environment = replace(request.environment, gaps=gaps)
         return replace(request, runs=runs, older=older, figures=figures, environment=environment)
 

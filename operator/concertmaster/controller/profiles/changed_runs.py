@@ -12,12 +12,12 @@ from concertmaster.controller.profiles.last_analyses import LastAnalyses
 from concertmaster.controller.registry import Entry
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.policy import Policy
-from concertmaster.history import RunsEvidence
+from concertmaster.history import RunsDigest
 
 
-class NewEvidence:
-    """Counts what is new of each workflow. ``urgent``: whether each run of a profile is waited for, so that one alone is a
-    reason for an analysis."""
+class ChangedRuns:
+    """Counts changes of the runs of each workflow. ``urgent``: whether each run of a profile is waited for, so that one
+    alone is a reason for an analysis."""
 
     def __init__(self, history: History, last: LastAnalyses, urgent: Callable[[Entry], bool]) -> None:
         self._history = history
@@ -40,23 +40,23 @@ class NewEvidence:
         """An analysis of the workflow takes the answer."""
         self._answered.discard(key)
 
-    def evidence(
+    def digest(
         self, subject: Subject, policy: Policy, inputs: AnalysisInputs, now: float, until: float
-    ) -> RunsEvidence | None:
-        """The evidence for a new analysis; None when the last one still holds. Pods of a run in progress are no news.
-        ``until``: when facts are complete (unix seconds)."""
+    ) -> RunsDigest | None:
+        """The digest of the runs for a new analysis; None when the last one still holds. Pods of a run in progress are no
+        news. ``until``: when facts are complete (unix seconds)."""
         entry, key = subject.entry, inputs.definition.key
         last, revision = self._last.get(entry.uid), self._revisions[key]
         stands = last is not None and last.stands(entry, inputs.fingerprint, now)
         if last is not None and stands and last.undisturbed(revision, until):
             return None
         analysis = policy.analysis
-        found = self._history.evidence(
+        found = self._history.runs_digest(
             inputs.definition,
             limit=analysis.max_runs,
             since=now - analysis.window_seconds,
             as_of=until,
-            after=last.record.evidence.newest if last is not None else None,
+            after=last.record.runs.newest if last is not None else None,
         )
         if not stands or key in self._answered:
             return found

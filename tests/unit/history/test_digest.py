@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Outcome, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
-from concertmaster.history import RunsEvidence, Store
+from concertmaster.history import RunsDigest, Store
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Place
 
@@ -25,8 +25,8 @@ def store(place: Place) -> Iterator[Store]:
         yield found
 
 
-def seen(store: Store, as_of: float = NOW, *, limit: int = 10) -> RunsEvidence:
-    return store.evidence(KEY, limit=limit, since=0.0, definition=TWO, as_of=as_of)
+def seen(store: Store, as_of: float = NOW, *, limit: int = 10) -> RunsDigest:
+    return store.runs_digest(KEY, limit=limit, since=0.0, definition=TWO, as_of=as_of)
 
 
 def test_pods_of_a_run_that_is_going_on_change_nothing(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_it_is_the_same_when_hardly_anything_is_kept_of_it(store: Store, monkeyp
     store.add({KEY: {"r6": [ran("6-a", NOW - 20.0)]}})
     at_once = seen(store)
     assert (at_once.runs, at_once.due) == (4, NOW - 380.0 + QUIET_SECONDS)
-    monkeypatch.setattr("concertmaster.history.runs.evidence._MAX_HELD", 2)
+    monkeypatch.setattr("concertmaster.history.runs.digest._MAX_HELD", 2)
     assert seen(store) == at_once
 
 
@@ -88,7 +88,7 @@ def test_runs_beyond_the_limit_do_not_count_and_those_going_on_take_no_place(sto
 
 def test_a_workflow_without_history_has_none(store: Store) -> None:
     nobody = replace(KEY, name="nobody")
-    assert store.evidence(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == RunsEvidence()
+    assert store.runs_digest(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == RunsDigest()
 
 
 def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) -> None:
@@ -96,7 +96,7 @@ def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) ->
     assert (before.runs, before.fresh, before.newest, before.failed) == (1, 1, NOW - 470.0, None)
     broken = replace(ran("4", NOW - 280.0, "b"), outcome=Outcome.FAILED)
     store.add({KEY: {"r2": [ran("3", NOW - 300.0), broken], "r3": [ran("5", NOW - 30.0)]}})
-    found = store.evidence(KEY, limit=10, since=0.0, definition=TWO, as_of=NOW + QUIET_SECONDS, after=before.newest)
+    found = store.runs_digest(KEY, limit=10, since=0.0, definition=TWO, as_of=NOW + QUIET_SECONDS, after=before.newest)
     assert (found.runs, found.fresh, found.newest, found.failed) == (2, 1, NOW - 270.0, NOW - 270.0)
-    later = store.evidence(KEY, limit=1, since=0.0, definition=TWO, as_of=NOW + 2 * LOST_SECONDS, after=NOW)
+    later = store.runs_digest(KEY, limit=1, since=0.0, definition=TWO, as_of=NOW + 2 * LOST_SECONDS, after=NOW)
     assert (later.runs, later.fresh, later.newest, later.failed) == (1, 0, NOW - 20.0, None)

@@ -23,7 +23,7 @@ MAX_RUNNING = 8  # runs of one workflow at a time that do not count against a li
 
 
 @dataclass(frozen=True, slots=True)
-class RunsEvidence:
+class RunsDigest:
     """``digest``: of the runs that are over. ``due``: the next moment (unix seconds up to which facts are complete) at
     which a run that is going on may count as over without any further fact; None: none is going on.
 
@@ -61,10 +61,10 @@ class _Recent:
 _LONG_AGO = _Recent(runs=1)
 
 
-class EvidenceReader:
-    """Reads the evidence of one workflow. ``as_of``: until when facts are complete (unix seconds). Runs that the ``cache``
-    has are taken from it, and of those put together here it gets what is held at once; it also learns which runs are
-    settled. Unreadable rows are added to ``lost``."""
+class DigestReader:
+    """Reads the digest of one workflow's runs. ``as_of``: until when facts are complete (unix seconds). Runs that the
+    ``cache`` has are taken from it, and of those put together here it gets what is held at once; it also learns which
+    runs are settled. Unreadable rows are added to ``lost``."""
 
     def __init__(
         self, key: WorkflowKey, definition: WorkflowDefinition, as_of: float, cache: RunCache | None, lost: set[str]
@@ -73,10 +73,8 @@ class EvidenceReader:
         self._cache = cache or RunCache()
         self._lost = lost
 
-    def read(
-        self, engine: DatabaseEngine, number: int, *, limit: int, since: float, after: float | None
-    ) -> RunsEvidence:
-        """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after``
+    def read(self, engine: DatabaseEngine, number: int, *, limit: int, since: float, after: float | None) -> RunsDigest:
+        """The digest of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after``
         are fresh."""
         names = rows.newest(engine.db, number, limit + MAX_RUNNING, since)
         stored = stored_runs(engine.runs, number, names)
@@ -103,7 +101,7 @@ class EvidenceReader:
                 fresh += after is None or end > after
             failed += state.failed
         count, last = min(over, limit), max(newest, default=None)
-        return RunsEvidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
+        return RunsDigest(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
 
     def _recent(self, stored: Mapping[str, StoredRun]) -> dict[str, _Recent]:
         """What may still change, by the names of the runs; those that ended long ago and settled ones are left out."""
