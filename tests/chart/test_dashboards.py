@@ -87,7 +87,7 @@ def telemetry() -> Telemetry:
         late[case.name] = int(case.name == "regression")
     found.workflows.late(late)
     lines = [LedgerEntry("demo/etl", "right-size", Verdict.IMPROVED, 1e9 + n, -0.3, -0.25) for n in range(3)]
-    found.learned(Ledger(lines))
+    found.record_ledger(Ledger(lines))
     return found
 
 

@@ -105,7 +105,7 @@ class Cycle:
             self._finish(record, tally, None, [], begun)
             return False
         self._policies.route(subjects, snapshot)
-        self._telemetry.learned(self._assessor.learned.ledger)
+        self._telemetry.record_ledger(self._assessor.past_changes.ledger)
         record.note(*snapshot.notes)
         with record.stage("collect", self._telemetry):
             self._collect(subjects, now, record)

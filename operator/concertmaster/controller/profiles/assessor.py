@@ -30,8 +30,8 @@ from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, must_stay
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import LastAnalyses, LastAnalysis
-from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.past_changes import PastChanges
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
@@ -83,14 +83,14 @@ class Assessor:
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self.again = False  # the last pass found a reason for another one at once
         # Of the cycle in progress:
-        self.learned = Learned(Snapshot())
+        self.past_changes = PastChanges(Snapshot())
         self._capacity: Mapping[str, Capacity] | None = None
         self._seen = LiveRunsReport()
         self._control: ControlGroup | None = None
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
-        self.learned, self._capacity = Learned(snapshot.snapshot), snapshot.capacity
+        self.past_changes, self._capacity = PastChanges(snapshot.snapshot), snapshot.capacity
         self.shares.begin()
         subjects = self._resolving.subjects(snapshot)
         if subjects is self._subjects:
@@ -223,13 +223,13 @@ class Assessor:
         missing = report.missing if report is not None else ()
         notes = (*self._seen.by_workflow.get(key, ()), *(report.notes(key) if report else ()))
         edition, fleet = subject.resolved.edition, self._fleet.edition_for(key)
-        rest = (self.learned.decided(entry), capacity, definition.config_maps)
+        rest = (self.past_changes.decided(entry), capacity, definition.config_maps)
         made_of = fingerprint(entry.spec_text, subject.policy_edition, edition, missing, notes, fleet, rest)
         return AnalysisInputs(definition, capacity, DataGaps(missing, notes), made_of)
 
     def _urgent(self, entry: Entry) -> bool:
         """Whether each run of a profile is waited for: a change is being verified by it, or a run in progress is late."""
-        return self.learned.verifying(entry) or self._forecasts.late(entry.uid)
+        return self.past_changes.verifying(entry) or self._forecasts.late(entry.uid)
 
     def _recalled(self, subject: Subject) -> LastAnalysis | None:
         return self.last.recall(subject.entry, subject.key, self._changed.revisions[subject.key])
@@ -237,6 +237,6 @@ class Assessor:
     def _past(self, subject: Subject) -> EarlierRecommendations:
         """Earlier recommendations, from the status as the server holds it; from the last one when somebody emptied it."""
         known = self.last.get(subject.entry.uid)
-        return self.learned.past(
+        return self.past_changes.recommendations(
             subject.entry, known.status if known is not None else None, subject.target, subject.held
         )

@@ -29,7 +29,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
-        self._learned: set[str] = set()
+        self._judged_rules: set[str] = set()
         r = self.registry
 
         def counter(name: str, documentation: str, *labels: str) -> Counter:
@@ -118,11 +118,11 @@ class Telemetry:
         self.cycles.labels("failure").inc()
         self.failures.labels("cycle").inc()
 
-    def learned(self, ledger: Ledger) -> None:
+    def record_ledger(self, ledger: Ledger) -> None:
         """Record how predictions of rules compare with measured effects."""
         records = ledger.records()
-        gone = self._learned - {r.rule for r in records}
-        self._learned = {r.rule for r in records}
+        gone = self._judged_rules - {r.rule for r in records}
+        self._judged_rules = {r.rule for r in records}
         for rule in gone:
             self.promises.remove(rule, "held")
             self.promises.remove(rule, "broken")

@@ -16,7 +16,7 @@ from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.writing.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
-from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.past_changes import PastChanges
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Entry, Registry
@@ -287,14 +287,14 @@ def change(at: str) -> dict[str, Any]:
 
 
 def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice() -> None:
-    alone = Learned(snapshot(OUTCOME).snapshot())
+    alone = PastChanges(snapshot(OUTCOME).snapshot())
     assert str(alone.ledger.records()[0]).startswith(
         "predictions of this rule held in 0 of 1 change, median effect 50% of the predicted"
     )
-    same = Learned(snapshot(OUTCOME, change=change("2025-10-01T00:00:40Z")).snapshot())
+    same = PastChanges(snapshot(OUTCOME, change=change("2025-10-01T00:00:40Z")).snapshot())
     (record,) = same.ledger.records()
     assert (record.held, record.times, record.median) == (1, 1, pytest.approx(0.9))  # 36 of the 40 it promised itself
-    two = Learned(snapshot(OUTCOME, change=change("2025-09-01T00:00:00Z")).snapshot())
+    two = PastChanges(snapshot(OUTCOME, change=change("2025-09-01T00:00:00Z")).snapshot())
     assert two.ledger.records()[0].times == 2
     assert len(two.changes(snapshot().snapshot().profiles[0])) == 1
 
@@ -317,15 +317,15 @@ def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> 
 
 def test_what_cannot_be_read_teaches_nothing() -> None:
     broken = [{**OUTCOME, "promised": "a lot"}, {"id": "x"}, {**OUTCOME, "since": "yesterday"}]
-    assert Learned(snapshot(*broken).snapshot()).ledger.records() == []
+    assert PastChanges(snapshot(*broken).snapshot()).ledger.records() == []
 
 
 def test_a_status_that_somebody_emptied_is_remembered() -> None:
     first = StatusView.of(recommend().document)
     known = snapshot(OUTCOME).snapshot().profiles[0]
     empty = replace(known, status=StatusView())
-    assert Learned(snapshot().snapshot()).past(empty, first, None).memory == first.memory
-    assert Learned(snapshot().snapshot()).past(known, first, None).memory == known.status.memory
+    assert PastChanges(snapshot().snapshot()).recommendations(empty, first, None).memory == first.memory
+    assert PastChanges(snapshot().snapshot()).recommendations(known, first, None).memory == known.status.memory
 
 
 def test_the_last_writer_of_a_spec_is_known() -> None:
@@ -370,20 +370,22 @@ def test_only_what_is_to_be_done_is_a_new_recommendation() -> None:
 
 def test_metrics_show_rules_with_experience_only() -> None:
     telemetry = Telemetry()
-    telemetry.learned(Ledger([line(1, -0.45), line(2, 0.0), line(3, -0.5, promised=None, verdict=Verdict.IMPROVED)]))
+    telemetry.record_ledger(
+        Ledger([line(1, -0.45), line(2, 0.0), line(3, -0.5, promised=None, verdict=Verdict.IMPROVED)])
+    )
     text = telemetry.render().decode()
     assert 'concertmaster_rule_promises{result="held",rule="memory-request"} 1.0' in text
     assert 'concertmaster_rule_promises{result="broken",rule="memory-request"} 1.0' in text
     assert 'concertmaster_rule_promise_ratio{rule="memory-request"} 0.45' in text
-    telemetry.learned(Ledger())
+    telemetry.record_ledger(Ledger())
     assert "memory-request" not in telemetry.render().decode()
 
 
 def test_a_verdict_on_what_somebody_changed_is_news_for_the_analysis() -> None:
     """The record of the rule counts it, and no further run may come for a week."""
-    learned = Learned(snapshot().snapshot())
+    past = PastChanges(snapshot().snapshot())
     before, waiting, decided = (
-        learned.decided(snapshot(*outcomes).snapshot().profiles[0])
+        past.decided(snapshot(*outcomes).snapshot().profiles[0])
         for outcomes in ((), ({k: v for k, v in OUTCOME.items() if k != "verdict"},), (OUTCOME,))
     )
     assert before == waiting != decided

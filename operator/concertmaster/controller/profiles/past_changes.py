@@ -1,4 +1,4 @@
-"""What the objects of one cycle teach: the ledger of all workflows, and each workflow's own past.
+"""What the objects of one cycle say of earlier changes: the ledger of all workflows, and each workflow's own past.
 
 Nothing is kept here between cycles. Retained WorkflowChanges and the statuses of profiles hold all of it, so a process
 that starts, with or without a history, knows as much as the one that stopped.
@@ -18,8 +18,8 @@ from concertmaster.core.lifecycle.implementation import whole
 from concertmaster.report.status import recommendation_log as memory
 
 
-class Learned:
-    """The ledger of one snapshot."""
+class PastChanges:
+    """The changes of one snapshot that were decided or are being verified, and the ledger of them."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._changes: dict[str, list[LedgerEntry]] = {}
@@ -47,10 +47,10 @@ class Learned:
             not o.get("verdict") and not o.get("undone") for o in entry.status.outcomes
         )
 
-    def past(
+    def recommendations(
         self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()
     ) -> EarlierRecommendations:
-        """The past of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
+        """The earlier recommendations of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
         Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote and when."""
         view = entry.status if entry.status.packed is not None or last is None else last
         raw, by, written = None, "", 0.0
