@@ -10,11 +10,11 @@ from typing import Any
 from benchmarks.advice.law import DAY, HOUR, NOW, WINDOW, Flow
 from benchmarks.advice.numbers import amount
 from benchmarks.advice.truth import runs_of
-from concertmaster.core.damping import LAGS
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
+from concertmaster.core.pipeline.damping import LAGS
 
 WEEKS = 2
 _EVERY = 24 * HOUR  # between two analyses

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from concertmaster.controller.shards.assignment import CLUSTER, owner
 from concertmaster.controller.shards.election import LEASE_SECONDS
-from concertmaster.core.shards import CLUSTER, owner
 from concertmaster.core.times import parse_time
 from testbed.pytest_plugin import MakePrometheus
 from testbed.services import audit

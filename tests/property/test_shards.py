@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.shards import CLUSTER, owner
+from concertmaster.controller.shards.assignment import CLUSTER, owner
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=20)
 SHARDS = st.sets(NAMES, min_size=1, max_size=8)

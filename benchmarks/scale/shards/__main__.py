@@ -25,7 +25,7 @@ from benchmarks.scale.fleet_workflows import Load, create, namespace_of
 from benchmarks.scale.shards.bed import DATABASE, SHARDS, SPACE, Bed, Shard
 from benchmarks.scale.shards.table import RESULT, STEADY
 from benchmarks.scale.shards.takeover import anew, taken, two_writers
-from concertmaster.core.shards import CLUSTER, owner
+from concertmaster.controller.shards.assignment import CLUSTER, owner
 from testbed.process import TemporaryDirectory
 from testbed.services.audit import audited, writes
 from testbed.services.controlplane import ControlPlane

@@ -13,7 +13,7 @@ import msgspec
 
 from benchmarks.scale.figures import cycles, unix
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord
-from concertmaster.core.shards import owner
+from concertmaster.controller.shards.assignment import owner
 from testbed.services.audit import Call, writers
 
 _ALIVE = "shards alive: "

@@ -15,11 +15,11 @@ from benchmarks.series.law import DAY, HOUR, Rows
 from benchmarks.series.rises.law import History
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.damping import LAGS
 from concertmaster.core.model import Recommendation, RunRecord
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.policy import Policy, RuleSettings
 from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
+from concertmaster.core.pipeline.damping import LAGS
 from concertmaster.core.rules import RULES
 from concertmaster.core.units import WEEK
 

@@ -27,10 +27,10 @@ from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.publisher import FAULTS, Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-from concertmaster.core.shards import CLUSTER
 from concertmaster.core.units import HOUR
 from concertmaster.kube.writer import WriteOutcome
 

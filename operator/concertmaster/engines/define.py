@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import Scheduler, WorkflowDefinition
-from concertmaster.core.schedule import MAX_SCHEDULES
+from concertmaster.core.schedules.starts import MAX_SCHEDULES
 from concertmaster.engines.argo.config_maps import CONFIG_MAP, CONTROLLER
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve

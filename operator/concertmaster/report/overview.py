@@ -11,7 +11,7 @@ from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.combined_gain import combined_gain
 from concertmaster.core.model import Recommendation, WorkflowGraph
-from concertmaster.core.schedule import span
+from concertmaster.core.schedules.starts import span
 from concertmaster.core.times import iso
 from concertmaster.core.units import DAY
 from concertmaster.report import impact as impacts

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import ContainerFact, VolumeUse, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from tests.support.builders import DAY, MI, NOW, container
 from tests.support.core.scenario_builder import (
     Manifest,

@@ -15,7 +15,7 @@ from benchmarks.scale.shards.__main__ import spent
 from benchmarks.scale.shards.takeover import Kept
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord
-from concertmaster.core.shards import owner
+from concertmaster.controller.shards.assignment import owner
 from concertmaster.history import RunsDigest
 from testbed.services.audit import Call, writes
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.admission.pods import as_declared
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, WorkflowGraph

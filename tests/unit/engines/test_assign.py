@@ -16,7 +16,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.schedule import next_run, readable, upcoming
+from concertmaster.core.schedules.starts import next_run, readable, upcoming
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO

@@ -16,7 +16,7 @@ from concertmaster.core.changes.checks import REMEDIES
 from concertmaster.core.fleet.ranking import ranked_copies, totals
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.rules import settings_problems
-from concertmaster.core.schedule import WindowUnusable, next_opening
+from concertmaster.core.schedules.windows import WindowUnusable, next_opening
 from concertmaster.core.text import count
 from concertmaster.report.fleet import top_line, totals_document
 from concertmaster.report.status.recommendation_log import clip

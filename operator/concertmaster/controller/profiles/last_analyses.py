@@ -23,7 +23,7 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.history import HistoryError, RunsDigest
 
 log = logging.getLogger("concertmaster.analysis")

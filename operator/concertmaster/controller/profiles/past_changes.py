@@ -50,8 +50,9 @@ class PastChanges:
     def recommendations(
         self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()
     ) -> EarlierRecommendations:
-        """The earlier recommendations of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
-        Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote and when."""
+        """The earlier recommendations of one workflow, from the ``last`` status known when the present one remembers
+        nothing. ``held``: Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote
+        and when."""
         view = entry.status if entry.status.packed is not None or last is None else last
         raw, by, written = None, "", 0.0
         if target is not None:

@@ -24,7 +24,7 @@ from concertmaster.core.model.enums import RecommendationState, RuleName
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
 from concertmaster.core.rules import RULES, member, settings_problems
-from concertmaster.core.schedule import next_run
+from concertmaster.core.schedules.starts import next_run
 from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series

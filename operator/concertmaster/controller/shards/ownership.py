@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from concertmaster.core.shards import CLUSTER, owner
+from concertmaster.controller.shards.assignment import CLUSTER, owner
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, KubeError, NotFound
 from concertmaster.kube.lease import LEASES, SHARD_OF, SHARDED, LeaseWatch

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
+from concertmaster.controller.shards.assignment import CLUSTER
 from concertmaster.controller.shards.ownership import Ownership
 from concertmaster.controller.shards.summaries import Summaries
-from concertmaster.core.shards import CLUSTER
 from concertmaster.kube.errors import KubeError, Stopped
 
 Known = tuple[PolicyView, PolicyFacts]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
 
-from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.degraded_runs import find_degraded
 from concertmaster.core.analysis.drivers import (
     InputEffect,

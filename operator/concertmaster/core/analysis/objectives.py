@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import Costs, CostSummary
+from concertmaster.core.analysis.cost.runs import Costs, CostSummary
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization

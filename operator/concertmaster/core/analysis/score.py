@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import CostSummary
+from concertmaster.core.analysis.cost.runs import CostSummary
 from concertmaster.core.analysis.objectives import (
     COUNTED_ELSEWHERE,
     ObjectiveAssessment,

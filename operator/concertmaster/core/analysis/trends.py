@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import pairwise
 
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost.executions import execution_cost
+from concertmaster.core.analysis.cost.runs import run_cost
 from concertmaster.core.analysis.periods import Period, boundaries
-from concertmaster.core.execution_cost import execution_cost
 from concertmaster.core.known import success_rate, total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing

@@ -12,7 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
-from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, steps_unseen, summarize_cost
+from concertmaster.core.analysis.cost.runs import (
+    Component,
+    Costs,
+    CostSummary,
+    components,
+    steps_unseen,
+    summarize_cost,
+)
 from concertmaster.core.analysis.nodes.delays import delays, elsewhere
 from concertmaster.core.analysis.nodes.slow import SlowNodes, slow_nodes
 from concertmaster.core.analysis.objectives import (

@@ -7,7 +7,7 @@ from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
 from concertmaster.core.model import Level
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
-from concertmaster.core.schedule import WindowUnusable, next_opening, opened
+from concertmaster.core.schedules.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.text import count, duration, percent, resource_amount
 from concertmaster.core.times import to_minute
 from concertmaster.core.units import HOUR

@@ -14,7 +14,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.fleet.demand import PastRun
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.timetable import Timetable, timetable_of
+from concertmaster.core.schedules.timetable import Timetable, timetable_of
 from concertmaster.core.units import DAY, GIB
 
 _FORTNIGHT = 14 * DAY

@@ -14,7 +14,7 @@ from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import Demand, Workload, forecast_demand
 from concertmaster.core.fleet.members import FleetMember, name_of
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.core.units import HOUR
 
 _MIN_RESERVED_SHARE = 0.1  # least share of the reserved cores of a workflow that is worth moving

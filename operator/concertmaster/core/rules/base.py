@@ -175,7 +175,7 @@ class Evidence:
 
 
 class Damping(Enum):
-    """How long a published recommendation of a rule is kept after an analysis without it (see ``core.damping``)."""
+    """How long a published recommendation of a rule is kept after an analysis without it (see ``core.pipeline.damping``)."""
 
     DAYS = "days"
     """While the runs up to some days ago still justify it."""

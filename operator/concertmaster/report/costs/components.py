@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import Component
+from concertmaster.core.analysis.cost.runs import Component
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation
 from concertmaster.report.tables import table

@@ -15,7 +15,7 @@ from concertmaster.api.views.runs import (
     TimeSplitView,
     WorkflowRuns,
 )
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost.runs import run_cost
 from concertmaster.core.analysis.replay import (
     ExecutedRun,
     TimeSplit,

@@ -22,7 +22,7 @@ from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState, RuleName
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.core.schedule import next_run
+from concertmaster.core.schedules.starts import next_run
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
 from concertmaster.report.overview import graph_line, overview

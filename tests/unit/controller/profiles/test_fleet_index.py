@@ -12,7 +12,7 @@ from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import REBUILD_EVERY, FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 CLASH = [{"id": "schedule-clash", "action": "Start later"}]

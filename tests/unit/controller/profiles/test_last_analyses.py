@@ -14,7 +14,7 @@ from concertmaster.controller.interfaces import AnalysisRequest, Candidate, Prof
 from concertmaster.controller.profiles import last_analyses
 from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
 from concertmaster.core.rules import FleetMember
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run

@@ -12,12 +12,12 @@ from concertmaster.controller.discovery.policies import PolicyView
 from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
 from concertmaster.controller.policies.status import policy_status
 from concertmaster.controller.registry import Entry
+from concertmaster.controller.shards.assignment import CLUSTER, owner
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.shards.summaries import Summaries
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval
-from concertmaster.core.shards import CLUSTER, owner
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound, Unreachable
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, ObjectRef

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost.runs import run_cost
 from concertmaster.core.analysis.replay import critical_share
 from concertmaster.core.model.policy import Pricing
 from tests.support.core.scenario_builder import Pod, argo, scenario, task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.cost import Costs, components
+from concertmaster.core.analysis.cost.runs import Costs, components
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.fleet.members import member
 from concertmaster.core.model import ContainerFact, WorkflowGraph

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.cost import steps_unseen
+from concertmaster.core.analysis.cost.runs import steps_unseen
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Objectives, Policy

@@ -22,7 +22,7 @@ from concertmaster.core.changes.situation import (
 from concertmaster.core.model import Edit, Level
 from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps
 from concertmaster.core.model.policy import ApplySettings, Bounds, ChangeWindow, Policy, PolicyRef, Range
-from concertmaster.core.schedule import WindowUnusable, next_opening, opened
+from concertmaster.core.schedules.windows import WindowUnusable, next_opening, opened
 from tests.support.core.change_samples import TRAIN, cpu, faster, planned, recommended, template
 from tests.support.counting import all_calls
 

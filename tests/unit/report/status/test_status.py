@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost.runs import run_cost
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.objectives import ObjectiveResult

@@ -12,7 +12,7 @@ from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses, packed
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.status_update import ProfileOutcome
-from concertmaster.core.damping import LAGS, split_at
+from concertmaster.core.pipeline.damping import LAGS, split_at
 from concertmaster.core.units import HOUR
 from concertmaster.history import RunsDigest, left_out
 

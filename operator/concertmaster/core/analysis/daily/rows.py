@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from concertmaster.core.analysis.cost import Cost, Costs
+from concertmaster.core.analysis.cost.executions import ExecutionCost
+from concertmaster.core.analysis.cost.runs import Cost, Costs
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.execution_cost import ExecutionCost
 from concertmaster.core.known import total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import RUN, DailyRow

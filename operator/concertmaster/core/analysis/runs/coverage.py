@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition
-from concertmaster.core.schedule import due, readable
+from concertmaster.core.schedules.starts import due, readable
 from concertmaster.core.units import DAY, MONTH
 
 _UNUSUAL_FACTOR = 1.25  # times the longest pause that was seen in full: a longer one lacks runs

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.analysis.replay.executed import Layouts, prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.runs.grouping import Grouping

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
-from concertmaster.core.schedule import due, least_interval, readable
+from concertmaster.core.schedules.starts import due, least_interval, readable
 from concertmaster.core.units import DAY
 
 MAX_STARTS = 3000  # scheduled starts that are examined

@@ -18,7 +18,7 @@ from statistics import median
 from concertmaster.core.changes.verification.attribution import LoweredMemory, killed_for_memory
 from concertmaster.core.changes.verification.before_after import AmountsByRun, BeforeAfter, InputSizes, good
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.schedule import readable, upcoming
+from concertmaster.core.schedules.starts import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, CommonFactor
 from concertmaster.core.stats.rate_increase import first_excess
 from concertmaster.core.text import count, duration, memory, memory_quantity

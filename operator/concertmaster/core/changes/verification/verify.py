@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.cost.runs import Costs
 from concertmaster.core.changes.plan import Aim, PredictedEffect
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import (
@@ -31,7 +31,7 @@ from concertmaster.core.changes.verification.surroundings import ALONE, Surround
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
-from concertmaster.core.schedule import interval
+from concertmaster.core.schedules.starts import interval
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, CommonFactor, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import steps_unseen
+from concertmaster.core.analysis.cost.runs import steps_unseen
 from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Evidence, Rule

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
+from concertmaster.core.analysis.cost.executions import execution_units
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.execution_cost import execution_units
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,

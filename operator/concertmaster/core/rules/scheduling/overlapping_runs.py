@@ -16,7 +16,7 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_r
 from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
-from concertmaster.core.schedule import widened
+from concertmaster.core.schedules.starts import widened
 
 _MIN_RUNS = 3  # starts or runs
 _HEADROOM = 1.1  # times the duration that 95% of the runs do not exceed

@@ -16,8 +16,8 @@ from concertmaster.core.changes.admission.service_pods import ServiceMoment, Ser
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember, member
+from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.core.times import weekend
-from concertmaster.core.timetable import Timetable
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.engines.define import define_all
 from tests.support.builders import NOW

@@ -18,7 +18,7 @@ from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
 from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
-from concertmaster.core.schedule import widened
+from concertmaster.core.schedules.starts import widened
 from concertmaster.engines.define import define_all
 from concertmaster.report.status.insights import sentences
 from tests.support.builders import NOW

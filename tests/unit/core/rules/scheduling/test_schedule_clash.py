@@ -14,7 +14,7 @@ from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.scheduling.schedule_clash import _moved, evaluate
-from concertmaster.core.timetable import Timetable
+from concertmaster.core.schedules.timetable import Timetable
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task

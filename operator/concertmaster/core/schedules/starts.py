@@ -1,11 +1,7 @@
-"""Cron schedules: the next start of a workflow, and the change windows of a policy.
+"""The starts of a workflow by its cron schedules.
 
-Workflows start as the controllers of Kubernetes and Argo read a schedule (github.com/robfig/cron/v3): a time that the clocks
-skip brings no start, one that they repeat brings two, and a day field such as ``*/2`` is a list of days, not any day.
-
-A window opens at each time given by its cron schedule in its own time zone and stays open for a fixed number of seconds: it
-does not stay open an hour longer when clocks are set back, and a skipped local time opens it at the next valid one (cronsim
-follows Debian's cron there).
+Read as the controllers of Kubernetes and Argo read a schedule (github.com/robfig/cron/v3): a time that the clocks skip
+brings no start, one that they repeat brings two, and a day field such as ``*/2`` is a list of days, not any day.
 """
 
 from __future__ import annotations
@@ -21,7 +17,6 @@ from cronsim import CronSim, CronSimError
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.amounts import digits
-from concertmaster.core.model.policy import ChangeWindow
 from concertmaster.core.units import DAY, HOUR, MINUTE
 
 _MINUTES = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # divide an hour
@@ -42,10 +37,6 @@ _DAYS = ((2, "1-31"), (4, "0-6"))
 MAX_SCHEDULES = 50
 """Of one workflow: an object may name thousands."""
 _MAX_LENGTH = 1000  # characters of a schedule: a field may list a value thousands of times
-
-
-class WindowUnusable(ValueError):
-    """The window can never open; the message says what to fix."""
 
 
 def next_run(definition: WorkflowDefinition, now: float) -> float | None:
@@ -81,7 +72,7 @@ def least_interval(definition: WorkflowDefinition) -> float:
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int) -> tuple[float, ...]:
     """The scheduled starts (unix seconds) after ``now`` and up to ``until``, at most ``most`` of them, from the first
-    ``MAX_SCHEDULES`` schedules. For all starts of some days see ``core.timetable``."""
+    ``MAX_SCHEDULES`` schedules. For all starts of some days see ``timetable``."""
     return () if definition.suspended else due(definition, now, until, most=most)
 
 
@@ -181,24 +172,3 @@ def widened(line: str, least: float) -> str | None:
 def _stepped(field: str) -> int | None:
     """5 for ``*/5``, 1 for ``*``; None for anything else."""
     return 1 if field == "*" else digits(field[2:]) or None if field.startswith("*/") else None
-
-
-def opened(window: ChangeWindow, now: float) -> float | None:
-    """When the window that is open at ``now`` opened (unix seconds); None while closed. Raises WindowUnusable."""
-    begun = next_opening(window, now - window.duration_seconds)
-    return begun if begun <= now else None
-
-
-def next_opening(window: ChangeWindow, now: float) -> float:
-    """When the window opens next (unix seconds). Raises WindowUnusable if never."""
-    try:
-        zone = ZoneInfo(window.time_zone)
-    except (KeyError, ValueError, OSError):
-        message = f"time zone {window.time_zone} is not known; use a name such as Europe/Berlin"
-        raise WindowUnusable(message) from None
-    try:
-        return next(CronSim(window.schedule, datetime.fromtimestamp(now, tz=UTC).astimezone(zone))).timestamp()
-    except StopIteration:
-        raise WindowUnusable(f"schedule {window.schedule!r} never comes; correct it") from None
-    except CronSimError as error:
-        raise WindowUnusable(f"schedule {window.schedule!r}: {error}") from None

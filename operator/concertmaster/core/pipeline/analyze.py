@@ -1,7 +1,4 @@
-"""From a definition, its runs and a policy to recommendations: shared by the operator and ``concertmaster analyze``.
-
-Pure: the callers read the inputs and write the result.
-"""
+"""The analysis of one workflow: figures, findings of the rules, and what of them is recommended."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.plan import expected_change
 from concertmaster.core.changes.verification.prediction_error import effect_error, reserved_per_month
-from concertmaster.core.damping import LAGS, damp, has_enough_runs, unchanged
 from concertmaster.core.fleet.combined_gain import contributions
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
@@ -25,6 +21,7 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.daily import DailyPeaks, DailyRow
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline.damping import LAGS, damp, has_enough_runs, unchanged
 from concertmaster.core.rules import DataGaps, Evidence, Fleet, assessed, member, recommend
 
 

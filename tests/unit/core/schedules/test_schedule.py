@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from concertmaster.core.arrays import Floats
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.pipeline import fleet_of
-from concertmaster.core.schedule import least_interval, next_run, readable, upcoming
-from concertmaster.core.timetable import Timetable, timetable_of
+from concertmaster.core.schedules.starts import least_interval, next_run, readable, upcoming
+from concertmaster.core.schedules.timetable import Timetable, timetable_of
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import DAY, daily, definition, step
 from tests.support.counting import all_calls, growth

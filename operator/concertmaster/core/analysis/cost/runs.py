@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from concertmaster.core.execution_cost import (
+from concertmaster.core.analysis.cost.executions import (
     ExecutionCost,
     containers_cost,
     execution_cost,

@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Flags, Floats
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.schedule import cron_lines, played, readable, zoned
+from concertmaster.core.schedules.starts import cron_lines, played, readable, zoned
 from concertmaster.core.units import DAY
 
 _MINUTES = 1440

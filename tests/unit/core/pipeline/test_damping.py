@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.damping import Earlier, damp
 from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
+from concertmaster.core.pipeline.damping import Earlier, damp
 from concertmaster.core.units import DAY
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario

@@ -1,0 +1,1 @@
+"""What executions, runs and steps cost, and what of that is unused."""
