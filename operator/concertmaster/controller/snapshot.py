@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,22 +20,13 @@ from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.profile_writes import ProfileWrites
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.discovery.transient_faults import TransientFaults
-from concertmaster.controller.registry import Entry, Registry, Snapshot
+from concertmaster.controller.registry import Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
-from concertmaster.kube.objects import NAMESPACES, PROFILES
-from concertmaster.kube.profiles import (
-    ProfileWriteOutcome,
-    ProfileWriteResult,
-    create_profile,
-    discovered_profile,
-    relabel_profile,
-    withdraw_profile,
-)
-
-log = logging.getLogger("concertmaster.discovery")
+from concertmaster.kube.objects import NAMESPACES
+from concertmaster.kube.profiles import ProfileWriteOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +113,7 @@ class SnapshotBuilder:
         self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None
         self._plan: _Planned | None = None
+        self._writes = ProfileWrites(client, registry, clock)
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """The current snapshot. With ``discovering``, profiles are created, relabelled and withdrawn first."""
@@ -221,50 +212,26 @@ class SnapshotBuilder:
         self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan, beat: Callable[[], None]
     ) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
-        discovered = dict(plan.discovered)
-        made, writes, pending = 0, ProfileWrites(self._clock, beat), Counter[PolicyRef]()
-        for desired, result in writes.each(plan.create, self._create):
-            if result is not None and result.outcome is ProfileWriteOutcome.DONE:
-                self._registry.created(PROFILES, result.created)
-                made += 1
-                continue
+        discovered, pending = dict(plan.discovered), Counter[PolicyRef]()
+        written = self._writes.carry_out(plan, beat)
+        for desired, result in sorted(written.not_created, key=lambda row: (row[0].namespace, row[0].name)):
             discovered[desired.policy] -= 1
-            pending[desired.policy] += (desired.namespace, desired.name) in writes.left
+            pending[desired.policy] += (desired.namespace, desired.name) in written.left
             # A name taken since the plan was made: the next plan sees it.
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
-        labels = {change.entry.uid: change.labels for change in plan.relabel}
-        relabelled = _written(
-            writes.each([c.entry for c in plan.relabel], lambda e: relabel_profile(self._client, e.ref, labels[e.uid]))
-        )
-        gone = _written(writes.each(plan.withdraw, lambda e: withdraw_profile(self._client, e.ref, e.resource_version)))
-        shot = self._registry.snapshot() if made else snapshot.snapshot
+        shot, gone = self._registry.snapshot() if written.created else snapshot.snapshot, written.gone
         return replace(
             snapshot,
             snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
             discovered=discovered,
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             pending=pending,
-            created=made,
+            created=written.created,
             withdrawn=len(gone),
-            more=bool(writes.left and (made or relabelled or gone)),
+            more=written.more,
             held=frozenset(e.uid for e in plan.held),
         )
-
-    def _create(self, desired: discovery.DesiredProfile) -> ProfileWriteResult:
-        body = discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
-        return create_profile(self._client, body)
-
-
-def _written(results: Iterable[tuple[Entry, ProfileWriteResult | None]]) -> set[str]:
-    """The uids of the profiles that were written, or are gone; the others are in the log with the reason."""
-    written: set[str] = set()
-    for entry, result in results:
-        if result is not None and result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
-            written.add(entry.uid)
-        elif result is not None:
-            log.warning("%s", result.message)
-    return written
 
 
 def _by_label(policy: AnyPolicy) -> bool:

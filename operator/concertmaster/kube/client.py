@@ -40,6 +40,7 @@ T = TypeVar("T")
 _REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # reads that are sent as POST
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
+SLOW_ONCE = 5.0  # seconds in which a write is begun again: one that admission lets hang would hang each time
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -125,25 +126,31 @@ class KubeClient:
         """One object."""
         return self.request("GET", path, query=query)
 
-    def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Create an object. The name must be fixed by the caller, so that a repeated attempt ends in Conflict."""
-        return self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+    def create(self, path: str, body: Mapping[str, Any], *, again: float | None = None) -> dict[str, Any]:
+        """Create an object. The name must be fixed by the caller, so that a repeated attempt ends in Conflict. ``again``:
+        as of ``request``."""
+        return self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body, again=again)
 
-    def patch(self, path: str, body: Any, *, kind: str = "merge") -> dict[str, Any]:
-        """Patch an object or subresource; ``kind`` is "merge" or "json" (a list of operations)."""
+    def patch(self, path: str, body: Any, *, kind: str = "merge", again: float | None = None) -> dict[str, Any]:
+        """Patch an object or subresource; ``kind`` is "merge" or "json" (a list of operations). ``again``: as of
+        ``request``."""
         return self.request(
             "PATCH",
             path,
             query={"fieldManager": FIELD_MANAGER},
             body=body,
             content_type=f"application/{'json-patch' if kind == 'json' else 'merge-patch'}+json",
+            again=again,
         )
 
-    def delete(self, path: str, *, uid: str, resource_version: str | None = None) -> dict[str, Any]:
-        """Delete exactly the object with ``uid`` (and, when given, in that version), never a later namesake."""
+    def delete(
+        self, path: str, *, uid: str, resource_version: str | None = None, again: float | None = None
+    ) -> dict[str, Any]:
+        """Delete exactly the object with ``uid`` (and, when given, in that version), never a later namesake. ``again``: as
+        of ``request``."""
         conditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions}
-        return self.request("DELETE", path, body=options)
+        return self.request("DELETE", path, body=options, again=again)
 
     def items(
         self,

@@ -19,7 +19,7 @@ from typing import Any
 
 from concertmaster.core.times import format_micro_time
 from concertmaster.core.units import HOUR
-from concertmaster.kube.client import KubeClient
+from concertmaster.kube.client import SLOW_ONCE, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import EVENTS, ObjectRef
 
@@ -100,7 +100,7 @@ class EventRecorder:
         if not self._take(namespace, now, self._burst * (_NORMAL_SHARE if note.severity is EventType.NORMAL else 1.0)):
             return PostOutcome.LIMITED
         try:
-            self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now))
+            self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now), again=SLOW_ONCE)
         except Conflict:
             pass  # an earlier attempt of the same request got through
         except Stopped:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.kube.client import KubeClient
+from concertmaster.kube.client import SLOW_ONCE, KubeClient
 from concertmaster.kube.errors import Busy, Conflict, Denied, Forbidden, KubeError, NotFound, Stopped, Unreachable
 from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
 
@@ -71,7 +71,7 @@ def create_profile(client: KubeClient, body: Mapping[str, Any]) -> ProfileWriteR
     meta = body["metadata"]
     what = f"WorkflowProfile {meta['namespace']}/{meta['name']}"
     try:
-        created = client.create(PROFILES.path(meta["namespace"]), body)
+        created = client.create(PROFILES.path(meta["namespace"]), body, again=SLOW_ONCE)
     except Conflict:
         return ProfileWriteResult(ProfileWriteOutcome.NAME_TAKEN, f"{what} exists already and is left as it is")
     except NotFound as error:
@@ -85,7 +85,7 @@ def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str
     """Set the given labels (None removes) of a discovered profile."""
     body = {"metadata": {"uid": ref.uid, "labels": {k: v for k, v in labels.items() if k != DISCOVERED_LABEL}}}
     try:
-        client.patch(ref.path, body)
+        client.patch(ref.path, body, again=SLOW_ONCE)
     except (NotFound, Conflict):
         return ProfileWriteResult(ProfileWriteOutcome.GONE, f"{ref} was deleted")
     except KubeError as error:
@@ -96,7 +96,7 @@ def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str
 def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str) -> ProfileWriteResult:
     """Delete a discovered profile, exactly the one that was seen: a person who just edited it keeps it."""
     try:
-        client.delete(ref.path, uid=ref.uid, resource_version=resource_version)
+        client.delete(ref.path, uid=ref.uid, resource_version=resource_version, again=SLOW_ONCE)
     except NotFound:
         return ProfileWriteResult(ProfileWriteOutcome.GONE)
     except Conflict:

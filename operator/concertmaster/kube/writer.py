@@ -9,6 +9,7 @@ known (metrics source down), and neither notices that the object was deleted and
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,13 +21,14 @@ from typing import Any
 import msgspec
 
 from concertmaster.core.text import json_size
-from concertmaster.core.units import HOUR
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected
+from concertmaster.core.units import HOUR, MINUTE
+from concertmaster.kube.client import SLOW_ONCE, KubeClient
+from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Undecided
 from concertmaster.kube.objects import ObjectRef
 
 MAX_STATUS_BYTES = 16 * 1024
 RETRY_REFUSED_AFTER = HOUR  # for refused documents: the schema of their kind may have been upgraded since
+RETRY_UNDECIDED_AFTER = MINUTE  # for the other statuses of a namespace where admission could not be asked about one
 TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 
@@ -112,6 +114,7 @@ class StatusWriter:
         self._parallelism = max(1, parallelism)
         self._clock = clock
         self._refused: dict[str, tuple[str, float]] = {}  # by uid: digest of the document the schema refused, and when
+        self._undecided: dict[str | None, float] = {}  # by namespace: when admission could not be asked
 
     def write(
         self, updates: Iterable[StatusUpdate], done: Callable[[StatusResult], None] | None = None
@@ -156,9 +159,12 @@ class StatusWriter:
         if bytes_ > MAX_STATUS_BYTES:
             message = f"the status has {bytes_} bytes, more than the {MAX_STATUS_BYTES} allowed; it was not written"
             return StatusResult(ref, WriteOutcome.TOO_LARGE, message)
+        if self._clock() - self._undecided.get(ref.namespace, -math.inf) < RETRY_UNDECIDED_AFTER:
+            message = "admission could not be asked about another status of its namespace; the next cycle tries again"
+            return StatusResult(ref, WriteOutcome.FAILED, message)
         self._wait_for_turn()
         try:
-            answer = self._client.patch(f"{ref.path}/status", _operations(update), kind="json")
+            answer = self._client.patch(f"{ref.path}/status", _operations(update), kind="json", again=SLOW_ONCE)
         except NotFound:
             return StatusResult(ref, WriteOutcome.GONE, f"{ref} was deleted")
         except Conflict as error:
@@ -166,8 +172,11 @@ class StatusWriter:
         except Rejected as error:
             return self._rejected(update, desired, error)
         except KubeError as error:
+            if isinstance(error, Undecided):  # each of thousands would take as long as the time limit of a webhook
+                self._undecided[ref.namespace] = self._clock()
             return StatusResult(ref, WriteOutcome.FAILED, str(error))
         self._refused.pop(ref.uid, None)
+        self._undecided.pop(ref.namespace, None)
         version = str((answer.get("metadata") or {}).get("resourceVersion", ""))
         return StatusResult(ref, WriteOutcome.WRITTEN, status=answer.get("status") or {}, version=version)
 

@@ -6,15 +6,18 @@ import json
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from concertmaster.kube import apply, errors
+from concertmaster.kube import apply, errors, events, profiles, writer
 from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import METADATA_ONLY, ClientLimits, KubeClient, load_configuration
-from concertmaster.kube.objects import ObjectRef, target_resource
+from concertmaster.kube.events import EventType, Note
+from concertmaster.kube.objects import PROFILES, ObjectRef, target_resource
+from concertmaster.kube.profiles import discovered_profile
 from tests.support.controller.apiserver import QUICK, Answer, Request, failure, serving
 
 PODS = "/api/v1/pods"
@@ -133,6 +136,30 @@ def test_admission_that_hangs_is_waited_for_once_and_slow_admission_is_no_fault(
             assert len(server.requests) == 1
         with serving([Answer(body={"kind": "CronJob"}, hang=0.2)]) as (_, client):
             assert patch_object(client, ref, operations, dry_run=dry_run).outcome is done
+
+
+def test_profiles_statuses_and_events_wait_once_for_admission_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (profiles, writer, events):
+        monkeypatch.setattr(module, "SLOW_ONCE", 0.1)
+    etl = ObjectRef(PROFILES, "demo", "etl", "u-1")
+    body = discovered_profile("demo", "etl", {}, {})
+    sends: list[Callable[[KubeClient], object]] = [
+        lambda client: profiles.create_profile(client, body),
+        lambda client: profiles.relabel_profile(client, etl, {"team": "data"}),
+        lambda client: profiles.withdraw_profile(client, etl, "1"),
+        lambda client: writer.StatusWriter(client).write([writer.StatusUpdate(etl, {"score": 1}, None)]),
+        lambda client: events.EventRecorder(client, instance="test").post(
+            Note(etl, EventType.WARNING, "A", "B", "text")
+        ),
+    ]
+    hangs = replace(failure(500, "InternalError", 'failed calling webhook "guard": deadline exceeded'), hang=0.2)
+    for send in sends:
+        with serving([hangs]) as (server, client):
+            send(client)
+            assert len(server.requests) == 1
+        with serving([failure(503, "ServiceUnavailable"), Answer(body={"metadata": {}})]) as (server, client):
+            send(client)
+            assert len(server.requests) == 2, "what passes at once is tried again"
 
 
 def test_a_rotated_token_gets_one_more_look() -> None:

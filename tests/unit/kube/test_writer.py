@@ -161,3 +161,34 @@ def test_one_failure_does_not_stop_the_others() -> None:
     assert [r.ref.name for r in results] == [u.ref.name for u in updates]
     assert {r.ref.name for r in results if r.outcome is WriteOutcome.FAILED} == {"p3", "p7"}
     assert sum(r.outcome is WriteOutcome.WRITTEN for r in results) == 18
+
+
+def test_where_admission_cannot_be_asked_one_status_a_namespace_and_minute_is_sent() -> None:
+    """Each of thousands waited for the time limit of a webhook that hangs, and other namespaces behind them."""
+    client, now = MemoryClient(), [0.0]
+    updates = []
+    for namespace in ("hangs", "fine"):
+        for i in range(5):
+            obj = client.put(PROFILES, namespace, f"p{i}")
+            updates.append(StatusUpdate(ref(f"p{i}", obj["metadata"]["uid"], namespace=namespace), STATUS, None))
+
+    def hang(method: str, path: str) -> None:
+        if "/namespaces/hangs/" in path:
+            now[0] += 10.0
+            raise errors.Undecided('failed calling webhook "guard": context deadline exceeded', status=500)
+
+    client.on_request = hang
+    writer = StatusWriter(client, parallelism=1, clock=lambda: now[0])
+    results = writer.write(updates)
+    assert [r.outcome for r in results] == [WriteOutcome.FAILED] * 5 + [WriteOutcome.WRITTEN] * 5
+    assert "context deadline exceeded" in results[0].message
+    assert "another status of its namespace" in results[1].message
+    assert now[0] == 10.0
+    writer.write(updates[:5])
+    assert now[0] == 10.0, "not tried again at once"
+    now[0] += 60.0
+    writer.write(updates[:5])
+    assert now[0] == 80.0
+    now[0] += 60.0
+    client.on_request = lambda *_: None
+    assert [r.outcome for r in writer.write(updates[:5])] == [WriteOutcome.WRITTEN] * 5

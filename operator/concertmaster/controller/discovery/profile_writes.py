@@ -1,63 +1,157 @@
 """Writes of discovered profiles (created, relabelled, withdrawn): several at a time, and for a limited time per cycle.
 
 Thousands take minutes; each write counts as a sign of life. The rest is left to the next cycle, so that changes in progress
-are verified and rolled back in between.
+are verified and rolled back in between. Where admission hangs, a write takes as long as its time limit: the other namespaces
+do not wait for it, and in the next cycle they come first.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
 
-from concertmaster.kube.profiles import NO_FURTHER, ProfileWriteResult
+from concertmaster.controller.discovery.profiles import DesiredProfile, DiscoveryPlan, Relabelling
+from concertmaster.controller.registry import Entry, Registry
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.profiles import (
+    NO_FURTHER,
+    ProfileWriteOutcome,
+    ProfileWriteResult,
+    create_profile,
+    discovered_profile,
+    relabel_profile,
+    withdraw_profile,
+)
+
+log = logging.getLogger("concertmaster.discovery")
 
 _CONCURRENCY = 4  # profiles written at a time
-_SECONDS = 30.0  # of them in a cycle
+_SECONDS = 30.0  # of a cycle in which writes are begun
+
+_Item = DesiredProfile | Relabelling | Entry
 
 
-class _Named(Protocol):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Write:
+    """One write of a profile. ``item``: what is created, relabelled or withdrawn; ``of``: which of these, and namespace."""
+
+    item: _Item
+    of: tuple[str, str]
+    name: str
+    send: Callable[[], ProfileWriteResult]
+
+
+@dataclass(slots=True)
+class Written:
+    """What a cycle made of a plan. ``gone``: uids of the withdrawn profiles; ``not_created``: each with the reason, or None
+    where it was not tried; ``left``: namespaces and names of those that are the next cycle's."""
+
+    created: int = 0
+    relabelled: int = 0
+    gone: set[str] = field(default_factory=set)
+    not_created: list[tuple[DesiredProfile, ProfileWriteResult | None]] = field(default_factory=list)
+    left: set[tuple[str, str]] = field(default_factory=set)
+
     @property
-    def namespace(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-
-
-_T = TypeVar("_T", bound=_Named)
+    def more(self) -> bool:
+        """Whether the next cycle is worth beginning at once: something is left, and something was written."""
+        return bool(self.left and (self.created or self.relabelled or self.gone))
 
 
 class ProfileWrites:
-    """The writes of one cycle, which begins with it. ``left``: namespaces and names of those that are the next one's."""
+    """Carries out the plans of discovery, from cycle to cycle."""
 
-    def __init__(self, clock: Callable[[], float], heartbeat: Callable[[], None]) -> None:
+    def __init__(self, client: KubeClient, registry: Registry, clock: Callable[[], float]) -> None:
         """``clock``: seconds."""
+        self._client = client
+        self._registry = registry
         self._clock = clock
-        self._beat = heartbeat
-        self._until = clock() + _SECONDS
-        self.left: set[tuple[str, str]] = set()
+        self._undecided: set[str] = set()  # namespaces that had no answer in the last cycle
 
-    def each(
-        self, items: Sequence[_T], write: Callable[[_T], ProfileWriteResult]
-    ) -> Iterator[tuple[_T, ProfileWriteResult | None]]:
-        """Write profiles; None for those that are left, and those in a namespace that refused another one, or did not say.
-        The first of each namespace is written before the others, because one refusal is enough."""
-        closed: set[str] = set()
-        first = {item.namespace: item for item in reversed(items)}
-        rest = [item for item in items if item is not first[item.namespace]]
+    def carry_out(self, plan: DiscoveryPlan, heartbeat: Callable[[], None]) -> Written:
+        """Write what there is time for."""
+        written, until, last = Written(), self._clock() + _SECONDS, self._undecided
+        self._undecided = set()
+        writes = self._of(plan)
+        for part in ([w for w in writes if w.of[1] not in last], [w for w in writes if w.of[1] in last]):
+            for write, result in self._each(part, until, written.left):
+                heartbeat()
+                self._note(written, write.item, result)
+        return written
 
-        def one(item: _T) -> tuple[_T, ProfileWriteResult | None]:
-            if item.namespace in closed:
-                return item, None
-            if self._clock() >= self._until:
-                self.left.add((item.namespace, item.name))
-                return item, None
-            result = write(item)
+    def _of(self, plan: DiscoveryPlan) -> list[_Write]:
+        client = self._client
+
+        def create(desired: DesiredProfile) -> ProfileWriteResult:
+            body = discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
+            return create_profile(client, body)
+
+        def relabel(change: Relabelling) -> ProfileWriteResult:
+            return relabel_profile(client, change.entry.ref, change.labels)
+
+        def withdraw(entry: Entry) -> ProfileWriteResult:
+            return withdraw_profile(client, entry.ref, entry.resource_version)
+
+        return [
+            *[_Write(d, ("create", d.namespace), d.name, partial(create, d)) for d in plan.create],
+            *[_Write(c, ("relabel", c.entry.namespace), c.entry.name, partial(relabel, c)) for c in plan.relabel],
+            *[_Write(e, ("withdraw", e.namespace), e.name, partial(withdraw, e)) for e in plan.withdraw],
+        ]
+
+    def _each(
+        self, writes: Sequence[_Write], until: float, left: set[tuple[str, str]]
+    ) -> Iterator[tuple[_Write, ProfileWriteResult | None]]:
+        """Write profiles, in any order; None for those that are ``left``, and those in a namespace that refused another one,
+        or did not say. The first of each namespace is written before its others, because one refusal is enough."""
+        closed: set[tuple[str, str]] = set()
+        waiting: dict[tuple[str, str], list[_Write]] = {}
+        for write in writes:
+            waiting.setdefault(write.of, []).append(write)
+
+        def one(write: _Write) -> tuple[_Write, ProfileWriteResult | None]:
+            if write.of in closed:
+                return write, None
+            if self._clock() >= until:
+                left.add((write.of[1], write.name))
+                return write, None
+            result = write.send()
             if result.outcome in NO_FURTHER:
-                closed.add(item.namespace)
-            return item, result
+                closed.add(write.of)
+            if result.outcome is ProfileWriteOutcome.UNDECIDED:
+                self._undecided.add(write.of[1])
+            return write, result
 
-        with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery") as pool:
-            for batch in (list(first.values()), rest):
-                for written in pool.map(one, batch):
-                    self._beat()
-                    yield written
+        done: SimpleQueue[Future[tuple[_Write, ProfileWriteResult | None]]] = SimpleQueue()
+        pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="discovery")
+        try:
+            begun = [of_one[0] for of_one in waiting.values()]
+            for write in begun:
+                pool.submit(one, write).add_done_callback(done.put)
+            for _ in writes:
+                write, result = done.get().result()
+                for other in waiting.pop(write.of, ())[1:]:
+                    pool.submit(one, other).add_done_callback(done.put)
+                yield write, result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _note(self, written: Written, item: _Item, result: ProfileWriteResult | None) -> None:
+        done = result is not None and result.outcome is ProfileWriteOutcome.DONE
+        if not isinstance(item, Relabelling | Entry):
+            if result is not None and done:
+                self._registry.created(PROFILES, result.created)
+                written.created += 1
+            else:
+                written.not_created.append((item, result))
+        elif done or (result is not None and result.outcome is ProfileWriteOutcome.GONE):
+            if isinstance(item, Entry):
+                written.gone.add(item.uid)
+            else:
+                written.relabelled += 1
+        elif result is not None:
+            log.warning("%s", result.message)
