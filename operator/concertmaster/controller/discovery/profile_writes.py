@@ -64,7 +64,7 @@ class Written:
 
 
 class ProfileWrites:
-    """Carries out the plans of discovery, from cycle to cycle."""
+    """Writes what discovery has planned, from cycle to cycle."""
 
     def __init__(self, client: KubeClient, registry: Registry, clock: Callable[[], float]) -> None:
         """``clock``: seconds."""
