@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import scheduler_of
-from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
+from concertmaster.core.model import Category, ContainerSpec, Finding, Level, StepSpec
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Evidence, Rule
-from concertmaster.core.rules.performance.caching import CacheLookup, recommended_cache
+from concertmaster.core.rules.performance.caching import lookups, recommended_cache
 
 
 class State(StrEnum):
@@ -123,12 +123,7 @@ def _caching(evidence: Evidence) -> ChecklistItem:
         if len(rows) < 10:
             continue
         known = True
-        keyed = [
-            CacheLookup(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
-            for e in rows
-            if e.started is not None and e.finished is not None
-        ]
-        if (recommended_cache(keyed).hit_ratio or 0.0) >= 0.2:
+        if (recommended_cache(lookups(rows)).hit_ratio or 0.0) >= 0.2:
             repeats.append(evidence.title(spec.name))
     if repeats:
         return ChecklistItem(

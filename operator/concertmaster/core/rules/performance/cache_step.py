@@ -29,28 +29,12 @@ from concertmaster.core.model import (
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.intervals import share_interval
-from concertmaster.core.rules.performance.caching import CacheLookup, RecommendedCache, recommended_cache
+from concertmaster.core.rules.performance.caching import RecommendedCache, lookups, recommended_cache
 from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import HOUR
 
 _MAX_NAME_LENGTH = 253  # of a ConfigMap
-
-
-def _keyed(rows: list[StepExecution]) -> list[CacheLookup]:
-    """Executions as a cache sees them. One of unknown outcome has an unknown key: whether it left a result is not known, so
-    it is no execution without a hit either."""
-    return [
-        CacheLookup(
-            e.started,
-            e.finished,
-            e.duration or 0.0,
-            e.input_fingerprint if e.outcome is not Outcome.UNKNOWN else None,
-            e.outcome is Outcome.SUCCEEDED,
-        )
-        for e in rows
-        if e.started is not None and e.finished is not None
-    ]
 
 
 def _parameters(spec: StepSpec) -> list[str]:
@@ -93,7 +77,7 @@ def _saving(evidence: Evidence, rows: list[StepExecution], cache: RecommendedCac
     costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
-    hits = cache.hits * (len(_keyed(rows)) / cache.known)
+    hits = cache.hits * (len(lookups(rows)) / cache.known)
     likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
     # Hits per month are a count like those observed: standard deviation is its square root.
     spread = 1.645 / max(1.0, float(cache.hits)) ** 0.5
@@ -143,9 +127,8 @@ def _finding(
         step=step.step,
         action=f"Cache the results of {name} for {hours}",
         because=(
-            f"{cache.hits} of its {cache.known} executions with known inputs repeat those of an earlier one"
-            " (image, command and"
-            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {cache.distinct} different ones in all"
+            f"{cache.hits} of its {cache.known} executions with known inputs repeat those of an earlier one with the same"
+            f" image, {text.percent(ratio)} {evidence.runs(step.runs)}; {cache.distinct} different ones in all"
         ),
         otherwise=(
             f"known results keep being recomputed, {text.duration(cache.saved_seconds)} of pod time in {evidence.window()}"
@@ -191,9 +174,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if step.step not in evidence.rows.fingerprinted:
             continue
         rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
-        cache = recommended_cache(_keyed(rows))
-        if cache.distinct < 2 or _unread(analysis.definition.graph, step.step):
+        inputs = {e.input_fingerprint for e in rows if e.outcome is not Outcome.UNKNOWN} - {None}
+        if len(inputs) < 2 or _unread(analysis.definition.graph, step.step):
             continue  # with one input forever, what changes its result is outside the workflow
+        cache = recommended_cache(lookups(rows))
         if cache.max_age is not None and (cache.hit_ratio or 0.0) >= least:
             recommended = _finding(evidence, step, spec, rows, cache)
             if recommended is not None:

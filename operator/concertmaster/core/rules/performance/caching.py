@@ -1,16 +1,18 @@
 """Savings of a result cache: executions with inputs seen before.
 
-An execution is a repeat when an earlier one with the same fingerprint (image, command, inputs; the key an engine's cache
-would use) succeeded within the maximum age of the cache. Counting repeats over the observed history gives the hit ratio a
-cache of each age would have had: no model, only the past replayed.
+An execution is a repeat when an earlier one with the same images and inputs succeeded within the maximum age of the cache.
+Counting repeats over the observed history gives the hit ratio a cache of each age would have had: no model, only the past
+replayed. The image counts because the inputs of a build's tests, say, are the same in every run, and their image is not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from concertmaster.core.analysis.runs.usage import images_of
+from concertmaster.core.model import Outcome, StepExecution
 from concertmaster.core.units import HOUR
 
 # Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
@@ -45,6 +47,29 @@ class RecommendedCache:
     known: int
     distinct: int
     saved_seconds: float
+
+
+def repeat_key(execution: StepExecution) -> str | None:
+    """What an execution has in common with those that repeat it: its inputs, and the images of its containers as far as
+    these are known. None where the inputs are not."""
+    inputs = execution.input_fingerprint
+    return inputs and f"{inputs} {images_of([c.image for c in execution.containers if not c.init]) or ''}"
+
+
+def lookups(executions: Iterable[StepExecution]) -> list[CacheLookup]:
+    """Executions as a cache sees them. One of unknown outcome has an unknown key: whether it left a result is not known, so
+    it is no execution without a hit either."""
+    return [
+        CacheLookup(
+            e.started,
+            e.finished,
+            e.duration or 0.0,
+            repeat_key(e) if e.outcome is not Outcome.UNKNOWN else None,
+            e.outcome is Outcome.SUCCEEDED,
+        )
+        for e in executions
+        if e.started is not None and e.finished is not None
+    ]
 
 
 def hits_at(executions: Sequence[CacheLookup], max_age: float) -> list[int]:

@@ -14,6 +14,7 @@ from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole, RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import mean_interval
+from concertmaster.core.rules.performance.caching import repeat_key
 from concertmaster.core.rules.resources import model_choice
 from concertmaster.core.stats.exact import is_over, shift
 
@@ -46,9 +47,9 @@ def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
             total += amount
             if e.outcome is Outcome.FAILED:
                 failed += amount
-            elif e.input_fingerprint is not None:
-                repeated += amount if e.input_fingerprint in seen else 0.0
-                seen.add(e.input_fingerprint)
+            elif (key := repeat_key(e)) is not None:
+                repeated += amount if key in seen else 0.0
+                seen.add(key)
     parts = [
         f"{text.percent(value / total)} {what}"
         for value, what in ((repeated, "on inputs seen before"), (failed, "in failed attempts"))

@@ -155,3 +155,22 @@ def test_executions_of_unknown_outcome_are_neither_hits_nor_misses() -> None:
     made = scenario(argo(task("model")), 84, lambda i: {"model": Pod(value(600), inputs=f"{i % 3}")}, every=DAY / 6)
     half = _changed(made, lambda k, e: replace(e, outcome=Outcome.UNKNOWN) if k < 42 else e)
     assert "39 of its 42 executions with known inputs" in half.one("cache-step").because
+
+
+def test_the_tests_of_another_build_are_no_repeat() -> None:
+    """Their inputs are the same in every run. A cache keyed by these would answer with what an earlier image did."""
+    value = noise()
+    made = scenario(argo(task("test")), 42, lambda i: {"test": Pod(value(600), inputs=f"{i % 3}")})
+    built = _changed(made, lambda k, e: replace(e, containers=tuple(replace(c, image=f"ci:{k}") for c in e.containers)))
+    assert made.recommended("cache-step")
+    assert built.recommended("cache-step") == []
+    assert all("inputs repeat" not in r.because for r in built.recommended("best-practices"))
+
+
+def test_another_image_is_no_second_input() -> None:
+    value = noise()
+    made = scenario(argo(task("model")), 42, lambda _: {"model": Pod(value(600), inputs="same")})
+    released = _changed(
+        made, lambda k, e: replace(e, containers=tuple(replace(c, image=f"etl:{k // 21}") for c in e.containers))
+    )
+    assert released.recommended("cache-step") == []
