@@ -30,7 +30,7 @@ from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.runs.changes import between, completed, longest, signature
+from concertmaster.core.analysis.runs.changes import between, completed, longest, released, signature
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
@@ -195,7 +195,7 @@ def _is_level(places: Sequence[int], levels: Sequence[int]) -> bool:
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
     """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
-    signatures = completed(figures.of_each(signature, runs))
+    signatures = released(completed(figures.of_each(signature, runs)))
     places = [i for i in range(1, len(runs)) if between(signatures[i - 1], signatures[i])]
     if not places:
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -18,6 +19,8 @@ POINTS = 5
 """The newest change points whose causes are worked out."""
 _OFFSETS = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
 _MIN_STEP_SHARE = 0.2  # least part of the change of the run that a step which is named makes up
+# Share of runs, and their number, from which an image or a template that they do not share with the run before is an input.
+_INPUT_SHARE, _INPUT_RUNS = 1 / 3, 4
 
 ContainerSettings = tuple[str | None, float | None, float | None]
 """Image, and requests of CPU (cores) and memory (bytes), of a container; None where unknown."""
@@ -28,12 +31,21 @@ Signature = tuple[str | None, frozenset[tuple[str, str, ContainerSettings]]]
 @dataclass(frozen=True, slots=True)
 class PointCause:
     """What is known of the cause of the change point at ``time`` (unix seconds). ``step``: the one that changed most in its
-    direction, with its median ``seconds`` before and after; ``what``: what was changed then, empty when nothing is known."""
+    direction, with its median ``seconds`` before and after; ``what``: what was changed then, empty when nothing is known.
+    ``build``: where most runs have an image of their own, that of the first run since."""
 
     time: float
     step: str | None = None
     seconds: tuple[float, float] | None = None
     what: str = ""
+    build: str = ""
+
+    @property
+    def clause(self) -> str:
+        """``; changed at the same time: image of train from etl:1 to etl:2``; empty when nothing is known."""
+        changed = f"; changed at the same time: {self.what}" if self.what else ""
+        first = f"; images differ from run to run, the first of these runs had {text.plain(self.build)}"
+        return changed + (first if self.build else "")
 
 
 def signature(run: RunRecord) -> Signature:
@@ -107,6 +119,48 @@ def between(before: Signature, after: Signature) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
+def released(signatures: Sequence[Signature]) -> list[Signature]:
+    """The signatures of consecutive runs without images and templates that are no releases but inputs: where a third of the
+    runs has another one than the run before (an image is built for each, say, and the definition names it), any change of
+    the run time coincides with one."""
+    by_place = _images(signatures)
+    given = {place for place, images in by_place.items() if _is_input([i for i in images if i])}
+    templated = _is_input([{mark} for mark, _ in signatures if mark is not None])
+    if not given and not templated:
+        return list(signatures)
+    return [
+        (
+            None if templated else mark,
+            frozenset([(s, c, (None if (s, c) in given else i, cpu, memory)) for s, c, (i, cpu, memory) in containers]),
+        )
+        for mark, containers in signatures
+    ]
+
+
+def build(signatures: Sequence[Signature], at: int, step: str | None = None) -> str:
+    """The image of the run at that position, of the ``step`` (None: any), where such images are inputs; empty where they
+    are not, or where the run has several."""
+    by_place = {place: images for place, images in _images(signatures).items() if step in (None, place[0])}
+    images = set().union(*(rows[at] for rows in by_place.values() if rows[at] and _is_input([i for i in rows if i])))
+    return images.pop() if len(images) == 1 else ""
+
+
+def _images(signatures: Sequence[Signature]) -> Mapping[tuple[str, str], list[set[str]]]:
+    """By step and name of a container: its images in each of the runs."""
+    images: dict[tuple[str, str], list[set[str]]] = defaultdict(lambda: [set() for _ in signatures])
+    for at, (_, containers) in enumerate(signatures):
+        for step, name, (image, *_) in containers:
+            if image is not None:
+                images[step, name][at].add(image)
+    return images
+
+
+def _is_input(values: Sequence[Collection[str]]) -> bool:
+    """Whether consecutive ``values`` differ so often that they are given to each run, as its input is."""
+    changes = sum(not set(new) <= set(old) for old, new in pairwise(values))
+    return changes >= max(_INPUT_RUNS, _INPUT_SHARE * len(values))
+
+
 def longest(run: RunRecord, lost: Callable[[StepExecution], float] | None = None) -> dict[str, float]:
     """Seconds of the longest execution of each step, each without what it ``lost`` (s)."""
     seconds_by_step: dict[str, float] = {}
@@ -136,12 +190,23 @@ def point_causes(
     ends = [r.end if r.end is not None else -math.inf for r in runs]
     places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
     bounds = [0, *places, len(runs)]
-    causes = []
+    signatures = completed(figures.of_each(signature, runs)) if points else []
+    fixed, causes = released(signatures), []
     for number, (point, at) in enumerate(zip(points, places, strict=True), 1):
         if number > len(points) - POINTS:
             step = _step(runs[bounds[number - 1] : at], runs[at : bounds[number + 1]], point, figures)
-            causes.append(PointCause(point.time, *step, _changed(runs, at, figures)))
+            own = build(signatures, at, step[0]) if at < len(runs) else ""
+            causes.append(PointCause(point.time, *step, _changed(fixed, at), own))
     return tuple(causes)
+
+
+def cause_between(runs: Sequence[RunRecord], old: int, new: int, step: str, figures: RunFigures) -> PointCause:
+    """What was changed between the runs (oldest first) at two positions, of which a ``step`` behaves otherwise since the
+    second."""
+    signatures = completed(figures.of_each(signature, runs))
+    fixed = released(signatures)
+    what, own = between(fixed[old], fixed[new]), build(signatures, new, step)
+    return PointCause(runs[new].end or math.nan, step, None, what, own)
 
 
 def _step(
@@ -181,9 +246,9 @@ def _at_equal_input(
     return alike.ratio if alike.adjusted else None
 
 
-def _changed(runs: Sequence[RunRecord], at: int, figures: RunFigures) -> str:
+def _changed(signatures: Sequence[Signature], at: int) -> str:
     """What was changed between the two runs nearest to that position."""
-    close = range(max(0, at - 3), min(len(runs), at + 3))
-    signatures = completed(figures.of_each(signature, [runs[i] for i in close]))
-    changes = {i: what for i, pair in zip(close[1:], pairwise(signatures), strict=True) if (what := between(*pair))}
-    return next((changes[at + off] for off in _OFFSETS if at + off in changes), "")
+    for place in (at + off for off in _OFFSETS):
+        if 0 < place < len(signatures) and (what := between(*signatures[place - 1 : place + 1])):
+            return what
+    return ""

@@ -15,6 +15,7 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.runs.usage import images_of
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
@@ -113,9 +114,9 @@ def _common(longest: Mapping[str, StepExecution], starts: Mapping[str, float | N
     ):
         if (found := _clause(label, *(list(map(true, part)) for part in parts))) is not None:
             return found
-    images, others_images = ({tuple(sorted(c.image or "" for c in e.containers)) for e in part} for part in parts)
-    if images.isdisjoint(others_images):
-        return "all slow ones ran another image"
+    images = ([images_of([c.image for c in e.containers if not c.init]) for e in part] for part in parts)
+    if (found := _shared("ran image {}", *images)) is not None:
+        return found
     for label, name in (("on {} (UTC)", day), ("between {} UTC", _hour), ("on a {} (UTC)", _weekday)):
         when = (_named(part, starts, name) for part in (slow, fast))
         if (found := _shared(f"were in runs that began {label}", *when)) is not None:

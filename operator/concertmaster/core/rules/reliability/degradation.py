@@ -87,7 +87,7 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {_sides(rise)}"
             f" in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"
-            f"{_when(rise)}{_partly(rise)}{blame}{other_nodes(evidence, rise)}{_changed(rise)}"
+            f"{_when(rise)}{_partly(rise)}{blame}{other_nodes(evidence, rise)}{rise.cause.clause}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly(evidence, seconds.likely)}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
@@ -148,7 +148,7 @@ def _of_step(evidence: Evidence, rise: Regression, least: float) -> Finding | No
             f"{name} takes {text.duration(now)} instead of {text.duration(was)}{before_start(evidence, rise, rise.step)}"
             f" (median of its longest execution in {_sides(rise)} in {evidence.window()}"
             f"{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)}){_when(rise)}{_partly(rise)}"
-            f"{other_nodes(evidence, rise)}{_changed(rise)}; {beside}"
+            f"{other_nodes(evidence, rise)}{rise.cause.clause}; {beside}"
         ),
         otherwise=f"every run{of_them} stays {text.duration(seconds.likely)} longer{weekly(evidence, mean.likely)}",
         current=f"{text.duration(now)} median",
@@ -218,10 +218,6 @@ def _elsewhere(evidence: Evidence, rise: Regression) -> str:
         rise.step in ("", e.step) and slow.slows(e) for r in evidence.analysis.runs if r.run in runs for e in r.steps
     )
     return f"; {slow.title} counted as fast as the others" if slow is not None and there else ""
-
-
-def _changed(rise: Regression) -> str:
-    return f"; changed at the same time: {rise.cause.what}" if rise.cause.what else ""
 
 
 def _evidence(rise: Regression) -> tuple[str, ...]:

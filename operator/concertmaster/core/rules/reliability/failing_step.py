@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, unexplained
-from concertmaster.core.analysis.runs.changes import differences
+from concertmaster.core.analysis.runs.changes import cause_between
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import (
@@ -232,9 +232,11 @@ def _finding(
     costs = [c.total for r in streak if (c := analysis.costs.run(r)) is not None]
     rate = analysis.cost.runs_per_month
     saving = mean_interval(costs, rate) if rate is not None else None
-    good = next((r for r in reversed(before) if r.outcome is Outcome.SUCCEEDED), None)
-    changed = differences(good, streak[0]) if good is not None else ""
-    since = f"since {_when(streak[0].end)}" + (f"; changed at the same time: {changed}" if changed else "")
+    at = next((i for i in reversed(range(len(before))) if before[i].outcome is Outcome.SUCCEEDED), None)
+    good = before[at] if at is not None else None
+    since = f"since {_when(streak[0].end)}"
+    if at is not None:
+        since += cause_between((*before, *streak), at, len(before), step, analysis.figures).clause
     last = f"the last success ended {_when(good.end)}" if good is not None else "no run succeeded"
     unseen = sum(r.unseen for r in before)
     if unseen:

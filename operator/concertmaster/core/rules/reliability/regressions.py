@@ -138,7 +138,7 @@ def _regression(
         return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
     cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
     if fall is not None:  # which step takes longer now
-        cause = replace(_cause(evidence, point, fall), what=cause.what)
+        cause = replace(_cause(evidence, point, fall), what=cause.what, build=cause.build)
     rise = Regression(point, before, after, like, cause, fall=fall)
     explained = (
         rise.medians[1] <= rise.medians[0]
@@ -151,9 +151,9 @@ def _regression(
         return None
     growth = whole or _growth(trend, point, known=bool(cause.what))
     # The levels on both sides are pieces of the growth: which step grew shows among all runs.
-    return (
-        rise if growth is None else replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what=""))
-    )
+    if growth is None:
+        return rise
+    return replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what="", build=""))
 
 
 def _growth(trend: Detection, point: ChangePoint, *, known: bool) -> Ramp | None:

@@ -82,6 +82,38 @@ def test_the_nearest_of_two_changes_counts() -> None:
     assert found(runs) == [("run-30", "train", "template")]
 
 
+@pytest.mark.parametrize("each", [1, 2])
+@pytest.mark.parametrize("baked", [False, True])
+def test_an_image_of_every_run_or_two_is_no_release(each: int, baked: bool) -> None:
+    """Whatever changes the run time, an image began beside it. Requests that were changed with one are still named."""
+    runs = history(60, lambda i: {"train": 600.0 if i < 30 else 900.0}, image=lambda i: i // each)
+    if baked:
+        runs = [replace(r, fingerprint=f"f{i // each}") for i, r in enumerate(runs)]
+    (cause,) = analyze(FLOW, runs, now=NOW, policy=LONG).causes
+    assert (cause.step, cause.what) == ("train", "")
+    assert cause.clause == f"; images differ from run to run, the first of these runs had etl:{30 // each}"
+    assert last_change(runs, RunFigures()) is None
+    smaller = [
+        replace(
+            r, steps=tuple(replace(e, containers=(replace(c, cpu_request=0.5),)) for e in r.steps for c in e.containers)
+        )
+        if i >= 30
+        else r
+        for i, r in enumerate(runs)
+    ]
+    (cause,) = analyze(FLOW, smaller, now=NOW, policy=LONG).causes
+    assert cause.what == "requests of extract, requests of train"
+    change = last_change(smaller, RunFigures())
+    assert change is not None
+    assert (change.time, change.what) == (runs[30].end, cause.what)
+
+
+def test_a_few_releases_after_another_are_releases() -> None:
+    runs = history(60, lambda i: {"train": 600.0 if i < 30 else 900.0}, image=lambda i: min(max(i - 29, 0), 5))
+    (cause,) = analyze(FLOW, runs, now=NOW, policy=LONG).causes
+    assert (cause.what, cause.build) == ("image of train from etl:0 to etl:1", "")
+
+
 def test_a_step_that_makes_up_little_of_the_change_is_not_named() -> None:
     """The run waits longer between its steps: none of them takes longer."""
     runs = history(60, lambda _: {})

@@ -108,6 +108,19 @@ def test_throttling_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("images", "named"), [(lambda i, slow: f"etl:{1 + slow}", True), (lambda i, slow: f"etl:{i}", False)]
+)
+def test_an_image_is_named_unless_each_run_has_its_own(images: Callable[[int, bool], str], named: bool) -> None:
+    def work(i: int) -> dict[str, Pod | float]:
+        slow = i in (3, 4, 13, 18, 22, 27, 31, 36)
+        return {"load": Pod(900 if slow else 200, containers=(container(image=images(i, slow)),)), "tell": 10.0}
+
+    because = scenario(ONE, 40, work).one("variance").because
+    assert ("100% of the slow ones ran image etl:2, 0% of the others" in because) is named
+    assert ("image" in because) is named
+
+
 def test_spread_that_input_sizes_explain_is_silent() -> None:
     chance, value = random.Random(1), noise(spread=0.05)
 

@@ -42,6 +42,22 @@ def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> 
     assert item.saving_per_month.likely == pytest.approx(month, rel=0.1)
 
 
+def test_of_images_of_single_runs_that_of_the_first_failure_is_named_and_called_no_change() -> None:
+    built = scenarios.failing_step()
+    runs = [
+        replace(
+            r,
+            steps=tuple(
+                replace(e, containers=tuple(replace(c, image=f"ci:{i}") for c in e.containers)) for e in r.steps
+            ),
+        )
+        for i, r in enumerate(built.runs)
+    ]
+    because = replace(built, runs=tuple(runs)).one("failing-step").because
+    assert "; images differ from run to run, the first of these runs had ci:35; the last" in because
+    assert "changed" not in because
+
+
 def test_exit_code_and_message_are_reported_where_live_objects_know_them() -> None:
     of = scenarios.failing_step()
     runs = tuple(
