@@ -7,6 +7,7 @@ from functools import cached_property
 
 from concertmaster.core.analysis.runs.executions import RunExecutions, executions_by_step, unseen_at
 from concertmaster.core.analysis.runs.starts import stopped_runs
+from concertmaster.core.analysis.runs.usage import images_of
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import RunRecord, StepExecution
 
@@ -54,6 +55,13 @@ class Rows:
     def runs(self) -> Mapping[str, RunRecord]:
         """The records by run name."""
         return {run.run: run for run in self._runs}
+
+
+def repeat_key(execution: StepExecution) -> str | None:
+    """What an execution has in common with those that repeat it: its inputs, and the images of its containers as far as
+    these are known. None where the inputs are not."""
+    inputs = execution.input_fingerprint
+    return inputs and f"{inputs} {images_of([c.image for c in execution.containers if not c.init]) or ''}"
 
 
 def _fingerprinted(run: RunRecord) -> frozenset[str]:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.analysis.runs.usage import images_of
 from concertmaster.core.model import Outcome, StepExecution
+from concertmaster.core.rules.rows import repeat_key
 from concertmaster.core.units import HOUR
 
 # Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
@@ -47,13 +47,6 @@ class RecommendedCache:
     known: int
     distinct: int
     saved_seconds: float
-
-
-def repeat_key(execution: StepExecution) -> str | None:
-    """What an execution has in common with those that repeat it: its inputs, and the images of its containers as far as
-    these are known. None where the inputs are not."""
-    inputs = execution.input_fingerprint
-    return inputs and f"{inputs} {images_of([c.image for c in execution.containers if not c.init]) or ''}"
 
 
 def lookups(executions: Iterable[StepExecution]) -> list[CacheLookup]:

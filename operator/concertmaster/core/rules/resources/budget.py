@@ -14,8 +14,8 @@ from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole, RuleName
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.intervals import mean_interval
-from concertmaster.core.rules.performance.caching import repeat_key
 from concertmaster.core.rules.resources import model_choice
+from concertmaster.core.rules.rows import repeat_key
 from concertmaster.core.stats.exact import is_over, shift
 
 _MIN_RUNS = 3  # runs over budget that can be a change
