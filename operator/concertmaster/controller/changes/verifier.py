@@ -11,11 +11,12 @@ from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
+from concertmaster.core.analysis.runs.changes import edited_for_each_run
 from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.verification.before_after import BeforeAfter, requested
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
@@ -116,15 +117,18 @@ class Verifier:
         shown = requested(definition, change.task, change.operations("patch") or ())
         return split_runs_at(runs, applied=applied, since=since, now=now, without=undone, changed=shown)
 
-    @staticmethod
-    def touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+    def touched(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
         """Whether the definition was changed since, by anybody but another change of ours. False when the definition
-        cannot be read completely at present."""
+        cannot be read completely at present, and where it is edited for each run, before the change as since."""
         if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
             return False
         since = change.applied or 0.0
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
-        return not any(t >= since for t in others)
+        if any(t >= since for t in others):
+            return False
+        window = context.policy.analysis.window_seconds
+        before = self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since)
+        return not edited_for_each_run(before)
 
 
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:

@@ -14,6 +14,7 @@ from concertmaster.controller.profiles.analysis.long_term import long_term_figur
 from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.runs.changes import edited_for_each_run
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
@@ -127,7 +128,8 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
             target=past.target,
             by=past.by,
             written=past.written,
-            fingerprint=request.definition.fingerprint,
+            # Where each run has an edit of its own, one ends no measurement: runs before had theirs as well.
+            fingerprint=None if edited_for_each_run(analysis.runs) else request.definition.fingerprint,
             steps=steps,
             dismissals=dismissed(request.profile, request.now),
             lines=past.lines,

@@ -2,7 +2,8 @@
 
 A published one stays while the runs up to some days ago still justify it; a new one is held as minor until the runs up to a
 day ago justified it too, unless its severity is high. Not applied once the workflow's definition has changed, since older
-runs belong to another definition. Which rules are damped less, or not at all, says each of them (``Rule.damping``).
+runs belong to another definition, unless it is edited for each run. Which rules are damped less, or not at all, says each of
+them (``Rule.damping``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from concertmaster.core.analysis.runs.changes import edited_for_each_run
 from concertmaster.core.model import Recommendation, RunRecord, Severity, WorkflowDefinition
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules import RULES
@@ -25,9 +27,9 @@ Earlier = Callable[[float, Collection[str]], Sequence[Recommendation]]
 
 
 def unchanged(definition: WorkflowDefinition, runs: Sequence[RunRecord], since: float) -> bool:
-    """Whether the definition of all runs since then is known to be the current one."""
+    """Whether the definition of all runs since then is known to be the current one, or edited for each run."""
     marks = {r.fingerprint for r in runs if (r.start or 0.0) >= since}
-    return marks == {definition.fingerprint} and None not in marks
+    return None not in marks and (marks == {definition.fingerprint} or edited_for_each_run(runs))
 
 
 def split_at(runs: Sequence[RunRecord], since: float) -> tuple[Sequence[RunRecord], Sequence[RunRecord]]:

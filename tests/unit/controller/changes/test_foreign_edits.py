@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from concertmaster.core.model.enums import Verdict
@@ -55,3 +57,22 @@ def test_slow_runs_before_the_edit_are_harm_all_the_same() -> None:
     scaled(bed)
     bed.run(60.0)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+@pytest.mark.parametrize(("seconds", "verdict", "cpu"), [(600.0, Verdict.SAME, "1500m"), (1500.0, Verdict.WORSE, "2")])
+def test_an_image_written_for_each_run_ends_no_verification(seconds: float, verdict: Verdict, cpu: str) -> None:
+    """Without a verdict the change would be kept, whatever it did: no workflow that is built so could be verified."""
+    bed = Bed(verify={"onSame": "Keep"})
+    runs = bed.history.runs_of["etl"]
+    runs[:] = [replace(r, fingerprint=f"f{i}") for i, r in enumerate(runs)]
+    applied(bed)
+    for number in range(40):
+        bed.now += HOUR
+        bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", f"ci:{number}")
+        bed.runs(1, seconds, seed=50 + number)
+        runs[-1] = replace(runs[-1], fingerprint=f"g{number}")
+        bed.run(60.0)
+        if bed.one().phase != "Verifying":
+            break
+    done = bed.one()
+    assert (done.phase, done.verdict, bed.cpu()) == ("Completed", verdict, cpu)

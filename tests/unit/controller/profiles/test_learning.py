@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, corrected
 from concertmaster.core.changes.plan import plan
-from concertmaster.core.model import Interval
+from concertmaster.core.model import Interval, RunRecord
 from concertmaster.core.model.enums import ApplyMode, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
@@ -62,15 +63,18 @@ def recommend(
     now: float = NOW,
     dismissals: tuple[dict[str, str], ...] = (),
     learning: bool = True,
+    runs: Sequence[RunRecord] = CASE.runs,
+    fingerprint: str | None = CASE.definition.fingerprint,
     **past: Any,
 ) -> ProfileAnalysis:
     """What is said after ``before``, through the status alone."""
+    definition = replace(CASE.definition, fingerprint=fingerprint)
     memory = StatusView.of(before.document if before is not None else None).memory
     policy = resolve(None, POLICY)
     allowed = replace(policy.apply, mode=ApplyMode.APPROVE)
     policy = replace(policy, analysis=replace(policy.analysis, learning=learning), apply=allowed)
     request = AnalysisRequest(
-        profile(*dismissals), policy, CASE.definition, CASE.runs, now, now,
+        profile(*dismissals), policy, definition, runs, now, now,
         past=EarlierRecommendations(memory, **{"target": target(), **past}),
     )  # fmt: skip
     return analyze_profile(request)
@@ -109,6 +113,19 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     back = recommend(third, now=NOW + 180)
     assert states(back)[id_] == "Active"
     assert "results" not in back.document
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_another_edit_ends_a_measurement_unless_each_run_has_its_own(each: bool) -> None:
+    runs = [replace(r, fingerprint=f"f{i}") if each else r for i, r in enumerate(CASE.runs)]
+    first = recommend(runs=runs)
+    _, step, value = fields(first)
+    second = recommend(
+        first, now=NOW + 60, runs=runs, fingerprint="g1", target=target(**{step: value}), written=NOW + 30
+    )
+    third = recommend(second, now=NOW + 120, runs=runs, fingerprint="g2", target=target(**{step: value}))
+    (outcome,) = StatusView.of(third.document).memory.outcomes
+    assert (outcome.until is None) is each
 
 
 def test_a_change_that_was_rolled_back_is_not_advised_or_proposed_again() -> None:

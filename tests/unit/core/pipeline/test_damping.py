@@ -98,6 +98,8 @@ def analysed(of: Scenario, later: float, ids: Collection[str] | None, *, mark: s
     """The analysis some days later, with the definition's own mark on all runs unless another one is given."""
     own = of.definition
     runs = [replace(r, fingerprint=own.fingerprint if mark == "" else mark) for r in of.runs]
+    if mark == "each":
+        runs = [replace(r, fingerprint=f"f{i}") for i, r in enumerate(runs)]
     now = NOW - 4 * DAY + later * DAY
     older: list[RunRecord] = [r for r in runs if (r.end or 0.0) < now - 14 * DAY]
     seen = [r for r in runs if now - 14 * DAY <= (r.end or 0.0) <= now]
@@ -110,5 +112,8 @@ def test_a_failure_that_leaves_the_window_takes_nothing_with_it_at_once() -> Non
     assert first == ["retry-policy.extract"]
     assert [r.id for r in analysed(of, 2, None).recommendations] == [], "the case must tempt"
     assert [r.id for r in analysed(of, 2, first).recommendations] == first
+    assert [r.id for r in analysed(of, 2, first, mark="each").recommendations] == first, (
+        "each run has an edit of its own"
+    )
     assert [r.id for r in analysed(of, 2, first, mark="another").recommendations] == []
     assert [r.id for r in analysed(of, 2, first, mark=None).recommendations] == []

@@ -137,6 +137,12 @@ def released(signatures: Sequence[Signature]) -> list[Signature]:
     ]
 
 
+def edited_for_each_run(runs: Sequence[RunRecord]) -> bool:
+    """Whether so many runs (oldest first) have a definition of their own that it is an input of theirs: one into which a tag
+    is written for each build. That it was edited then tells no run from another."""
+    return _is_input([{run.fingerprint} for run in runs if run.fingerprint is not None])
+
+
 def build(signatures: Sequence[Signature], at: int, step: str | None = None) -> str:
     """The image of the run at that position, of the ``step`` (None: any), where such images are inputs; empty where they
     are not, or where the run has several."""
