@@ -13,7 +13,9 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, t
 _MAX_CONTAINERS = 2_000  # per pod
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
 _STATUS = ("phase", "reason", "startTime")
+_SPEC = ("initContainers", "containers")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_DECLARED = ("name", "image", "restartPolicy")
 _CONTAINER = ("name", "image", "restartCount", "state", "lastState", "resources")
 
 
@@ -24,7 +26,7 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
     conditions = sequence(status.get("conditions"), "conditions", ignored)
     return {
         "metadata": {k: meta[k] for k in _METADATA if k in meta},
-        "spec": {"nodeName": spec.get("nodeName"), "initContainers": _sidecars(spec)},
+        "spec": {"nodeName": spec.get("nodeName"), **{k: list(_declared(spec, k)) for k in _SPEC}},
         "status": {
             **{k: status[k] for k in _STATUS if k in status},
             **{
@@ -40,14 +42,11 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sidecars(spec: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Init containers with restartPolicy Always, which run beside the app containers."""
-    rows = sequence(spec.get("initContainers"), "initContainers", Problems())
-    return [
-        {"name": str(row.get("name")), "restartPolicy": "Always"}
-        for row in rows
-        if isinstance(row, Mapping) and row.get("restartPolicy") == "Always"
-    ]
+def _declared(spec: Mapping[str, Any], section: str) -> Iterator[dict[str, str]]:
+    """Name, image and restartPolicy of the containers in that section of a pod's spec."""
+    for row in sequence(spec.get(section), section, Problems())[:_MAX_CONTAINERS]:
+        if isinstance(row, Mapping):
+            yield {part: str(row[part]) for part in _DECLARED if row.get(part)}
 
 
 def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
@@ -56,12 +55,16 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
     spec = mapping(raw.get("spec"), "spec", problems)
     status = mapping(raw.get("status"), "status", problems)
     codes: list[int] = []
-    beside = {row["name"] for row in _sidecars(spec)}
+    declared = [row for section in _SPEC for row in _declared(spec, section)]
+    beside = {row.get("name") for row in declared if row.get("restartPolicy") == "Always"}
+    # As kube-state-metrics has it: of several names of one image, the kubelet reports any.
+    images = {row["name"]: row["image"] for row in declared if "name" in row and "image" in row}
     before = _containers(status.get("initContainerStatuses"), problems, [], init=True)
     containers = [
         *(replace(c, init=False, sidecar=True) if c.name in beside else c for c in before),
         *_containers(status.get("containerStatuses"), problems, codes, init=False),
     ]
+    containers = [replace(c, image=images.get(c.name, c.image)) for c in containers]
     phase = text(status.get("phase"), "phase", problems)
     conditions = [
         mapping(c, "conditions[]", problems) for c in sequence(status.get("conditions"), "conditions", problems)

@@ -143,6 +143,8 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
 
 
 def _containers(status: Mapping[str, Any], problems: Problems) -> Iterator[ContainerFact]:
+    """The steps of a TaskRun. Their images are left to the metrics: the status has digests only, which beside the tags of
+    other runs would be changes."""
     for raw in sequence(status.get("steps"), "steps", problems):
         row = mapping(raw, "steps[]", problems)
         done = mapping(row.get("terminated"), "terminated", problems)
@@ -151,7 +153,6 @@ def _containers(status: Mapping[str, Any], problems: Problems) -> Iterator[Conta
         reason = text(done.get("reason"), "reason", problems)
         yield ContainerFact(
             name=name,
-            image=text(row.get("imageID"), "imageID", problems),
             started=timestamp(done.get("startedAt", running.get("startedAt"))),
             finished=timestamp(done.get("finishedAt")),
             reason=None if reason == "Completed" else reason,

@@ -26,6 +26,33 @@ def test_a_reduced_pod_reads_as_the_whole_one() -> None:
     assert len(json.dumps(reduced)) < 1_000
 
 
+def test_the_image_is_that_of_the_spec() -> None:
+    """As the metrics have it. The kubelet reports another name of the same image, where the node has one."""
+    raw = pod("a", 2, 20)
+    raw["spec"] |= {
+        "containers": [{"name": "main", "image": "ci:28"}],
+        "initContainers": [
+            {"name": "fetch", "image": "git:2"},
+            {"name": "proxy", "image": "px", "restartPolicy": "Always"},
+        ],
+    }
+    done = {"terminated": {"exitCode": 0}}
+    rows = [
+        {"name": "main", "image": "docker.io/library/ci:27", "state": done},
+        {"name": "late", "image": "x", "state": done},
+    ]
+    inits = [{"name": name, "image": "other", "state": done} for name in ("fetch", "proxy")]
+    raw["status"] |= {"containerStatuses": rows, "initContainerStatuses": inits}
+    fact, _ = read_pod(reduced_pod(raw), Problems())
+    seen = {c.name: (c.image, c.init, c.sidecar) for c in fact.containers}
+    assert seen == {
+        "fetch": ("git:2", True, False),
+        "proxy": ("px", False, True),
+        "main": ("ci:28", False, False),
+        "late": ("x", False, False),
+    }
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.model import Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
 from concertmaster.engines.common.manifest import Unreadable
@@ -319,6 +321,15 @@ def test_labelled_pods_are_enough_to_infer_a_pipeline() -> None:
 
 def read(raw: dict[str, Any] | None = None, runs: list[dict[str, Any]] | None = None) -> LiveRun:
     return read_run(raw or pipeline_run(), RUNS if runs is None else runs, KEY)
+
+
+def test_a_run_without_metrics_has_no_other_image() -> None:
+    """Its status has digests, the metrics have the names in the specs of pods."""
+    live = read().record
+    seen = [replace(e, containers=tuple(replace(c, image="go:1.25") for c in e.containers)) for e in live.steps]
+    assert any(e.containers for e in live.steps)
+    assert differences(replace(live, steps=tuple(seen)), live) == ""
+    assert differences(live, replace(live, steps=tuple(seen))) == ""
 
 
 def test_a_run_is_read_with_attempts_edges_and_times() -> None:
