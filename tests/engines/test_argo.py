@@ -84,6 +84,16 @@ def test_retries_after_running_out_of_memory(run: Run) -> None:
             assert run.step("train", item, n).ready == run.step("train", item, n - 1).finished
 
 
+@about("retry-rounds")
+def test_a_template_is_retried_whose_steps_are(run: Run, definitions: Definitions) -> None:
+    """As with a retryStrategy in templateDefaults: the second round begins when the first has failed."""
+    assert run.record.outcome is Outcome.SUCCEEDED
+    replayed = executed(run.record, definitions[run.key].graph)
+    assert replayed.problems == ()
+    chain = [(a.step, a.attempt) for a in critical_chain(replayed)]
+    assert chain == [("read", 0), ("train", 0), ("train", 1), ("read", 1), ("train", 2)]
+
+
 @about("retry-exhausted")
 def test_retries_that_do_not_help_and_an_exit_handler(run: Run) -> None:
     assert run.record.outcome is Outcome.FAILED

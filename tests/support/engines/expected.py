@@ -113,6 +113,13 @@ ARGO: dict[str, tuple[Row, ...]] = {
         .train(1:1)(2) | train   | 1:1 | 2 | Succeeded | train
         .publish       | publish |     | 0 | Succeeded | train
     """),
+    "retry-rounds": rows("""
+        (0).read(0)  | read  | | 0 | Succeeded |
+        (0).train(0) | train | | 0 | Failed    | read
+        (0).train(1) | train | | 1 | Failed    | train
+        (1).read(0)  | read  | | 1 | Succeeded | train
+        (1).train(0) | train | | 2 | Succeeded | read
+    """),
     "retry-exhausted": rows("""
         [0].fragile(0) | fragile | | 0 | Failed    |
         [0].fragile(1) | fragile | | 1 | Failed    | fragile

@@ -8,7 +8,7 @@ its dependents.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from concertmaster.engines.argo.status import Node
@@ -115,7 +115,7 @@ class Links:
         earlier = self._nodes.get(self._earlier.get(identity, ""))
         if earlier is not None:
             failed = self._exits(earlier) or [earlier]
-            return earlier.finished, frozenset(".".join(leaf.key) for leaf in failed)
+            return _ended(failed, earlier), frozenset(".".join(leaf.key) for leaf in failed)
         parents = self._parents.get(identity, ())
         if not parents:
             return node.started, frozenset()
@@ -135,10 +135,7 @@ class Links:
             if node.hooked:
                 left = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
                 waited = [leaf for n in left for leaf in self._exits(n)]
-                ends = [n.finished for n in waited if n.finished is not None]
-                # A composite ends when the controller observes the end of its leaves: the delay in between is not
-                # theirs.
-                times.append(max(ends) if len(ends) == len(waited) > 0 else parent.finished)
+                times.append(_ended(waited, parent))
                 steps |= {".".join(n.key) for n in waited}
                 continue
             for one in (parent, *self._handlers_passed(parent, node)):
@@ -221,6 +218,13 @@ class Links:
             if node.name[: piece.end()] in self._handlers:
                 handled.append(node.name[: piece.end()])
         return handled
+
+
+def _ended(leaves: Sequence[Node], composite: Node) -> float | None:
+    """When all ``leaves`` had ended. The ``composite`` ends when the controller observes that: the delay in between is not
+    theirs."""
+    ends = [n.finished for n in leaves if n.finished is not None]
+    return max(ends) if len(ends) == len(leaves) > 0 else composite.finished
 
 
 def _began_during(hook: Node, node: Node) -> bool:

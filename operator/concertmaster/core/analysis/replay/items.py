@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import topological_order
 from concertmaster.core.analysis.replay.layout import Layout, RetriedTemplate
-from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, StepExecution
+from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, Outcome, StepExecution
 
 # Kubernetes timestamps are whole seconds: each of two can be off by one, so their difference by two.
 CLOCK_TOLERANCE = 2.0
@@ -47,18 +47,21 @@ class ItemPlaces:
 
 def places(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> ItemPlaces:
     """``layout`` with its executions (``grouped`` by step), split by item where items proceed independently."""
-    again = _again(layout, grouped)
+    rounds = _rounds(layout, grouped)
+    again = _again(layout, grouped, rounds)
     links = _links(layout, grouped, again)
     if not links and not again:
         return ItemPlaces(layout.names, layout.waits, grouped, layout.places)
     depth = _depths(links)
-    for step, around in again.items():
-        depth[step] = max(depth.get(step, 0), around.items + 1)
+    for step, retried in again.items():
+        depth[step] = max(depth.get(step, 0), retried.items + 1)
     built = _Built()
     for step, name in enumerate(layout.names):
         by_group: dict[Group | None, list[ItemRow]] = {}
         for row in grouped[step]:
-            group = _group(row, depth[step], again.get(step)) if step in depth else None
+            around = again.get(step)
+            number = rounds.get(row.position, row.execution.attempt) if around is not None else 0
+            group = _group(row, depth[step], around, number) if step in depth else None
             by_group.setdefault(group, []).append(row)
         for group, rows in (by_group or {None: []}).items():
             built.add(step, name, group, rows, () if again else _waits(built, layout, links, step, group, rows))
@@ -67,14 +70,59 @@ def places(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> ItemPlaces:
     return ItemPlaces(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
 
 
-def _again(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, RetriedTemplate]:
+def _again(
+    layout: Layout, grouped: Sequence[Sequence[ItemRow]], rounds: Mapping[int, int]
+) -> dict[int, RetriedTemplate]:
     """Steps inside a template that was retried as a whole in this run."""
     twice = {
         around
         for around, rows in zip(layout.retried, grouped, strict=False)
-        if around is not None and any(row.execution.attempt for row in rows)
+        if around is not None and any(rounds.get(row.position, row.execution.attempt) for row in rows)
     }
     return {step: around for step, around in enumerate(layout.retried) if around is not None and around in twice}
+
+
+def _rounds(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, int]:
+    """By position of an execution: the number of its round, for those in templates in which attempts do not number them."""
+    inside: dict[tuple[RetriedTemplate, Group], list[ItemRow]] = {}
+    for around, rows in zip(layout.retried, grouped, strict=False):
+        if around is not None and around in layout.nested:
+            for row in rows:
+                inside.setdefault((around, _group(row, around.items)), []).append(row)
+    rounds: dict[int, int] = {}
+    for rows in inside.values():
+        if any(row.execution.attempt for row in rows):
+            rounds |= _numbered(sorted(rows, key=lambda row: row.begin))
+    return rounds
+
+
+def _numbered(rows: Sequence[ItemRow]) -> dict[int, int]:
+    """Rounds of executions in order of their begin. A round begins when all of the one before has ended, and with
+    executions that nothing but a new round repeats: those that had succeeded, or that waited for others than themselves."""
+    parts: list[list[ItemRow]] = []
+    latest = -math.inf
+    for row in rows:
+        if latest <= row.begin + CLOCK_TOLERANCE:
+            parts.append([])
+        parts[-1].append(row)
+        latest = max(latest, row.end)
+    found: dict[int, int] = {}
+    last: dict[tuple[str, str | None], StepExecution] = {}
+    number = 0
+    for part in parts:
+        if any(_repeated(row.execution, last.get((row.execution.step, row.execution.item))) for row in part):
+            number += 1
+            last.clear()
+        for row in part:
+            found[row.position] = number
+            last[row.execution.step, row.execution.item] = row.execution
+    return found
+
+
+def _repeated(execution: StepExecution, before: StepExecution | None) -> bool:
+    if before is None:
+        return False
+    return before.outcome is Outcome.SUCCEEDED or execution.after not in (None, (execution.step,))
 
 
 def _wait_by_round(
@@ -205,11 +253,12 @@ def _by_item(after: Sequence[ItemRow], before: Sequence[ItemRow]) -> bool:
     )
 
 
-def _group(row: ItemRow, depth: int, around: RetriedTemplate | None = None) -> Group:
+def _group(row: ItemRow, depth: int, around: RetriedTemplate | None = None, number: int = 0) -> Group:
+    """The items of an execution, outermost first, with the ``number`` of its round of the template ``around``."""
     item = row.execution.item
     levels = item.split(ITEM_JOIN) if item is not None else []
     if around is not None:
-        levels.insert(around.items, str(row.execution.attempt))
+        levels.insert(around.items, str(number))
     return tuple(levels[:depth])
 
 

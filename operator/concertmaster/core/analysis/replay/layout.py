@@ -29,7 +29,8 @@ class RetriedTemplate:
 class Layout:
     """The steps in topological order. ``waits[i]``: positions step i may have to wait for; ``shared[i]``: how many fan-outs
     it has in common with each of them (None: not declared). ``places``: ``index`` in the form an executed run uses.
-    ``retried[i]``: the template around step i that is retried as a whole."""
+    ``retried[i]``: the template around step i that is retried as a whole; ``nested``: those with other retries in them, so
+    that attempts do not number their rounds."""
 
     names: tuple[str, ...]
     waits: tuple[tuple[int, ...], ...]
@@ -39,6 +40,7 @@ class Layout:
     shared: tuple[tuple[int | None, ...], ...]
     places: Mapping[str, tuple[int, ...]]
     retried: tuple[RetriedTemplate | None, ...] = ()
+    nested: frozenset[RetriedTemplate] = frozenset()
 
 
 def taken(run: RunRecord) -> Taken:
@@ -86,15 +88,20 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
     )
     places = {name: (i,) for name, i in index.items()}
     retried = tuple(_retried(specs[name]) for name in names)
-    return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places, retried)
+    nested = frozenset(
+        around
+        for name, around in zip(names, retried, strict=True)
+        if around is not None and sum(piece.attempts for piece in specs[name].path) > 1
+    )
+    return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places, retried, nested)
 
 
 def _retried(spec: StepSpec) -> RetriedTemplate | None:
-    """The only template around a step that the engine retries, so that attempt numbers are unambiguous; else None."""
-    numbered = [i for i, piece in enumerate(spec.path) if piece.attempts]
-    if len(numbered) != 1 or numbered[0] == len(spec.path) - 1:
+    """The innermost template around a step that the engine retries; None without one."""
+    numbered = [i for i, piece in enumerate(spec.path[:-1]) if piece.attempts]
+    if not numbered:
         return None
-    pieces = spec.path[: numbered[0] + 1]
+    pieces = spec.path[: numbered[-1] + 1]
     return RetriedTemplate(tuple(piece.text for piece in pieces), sum(piece.items != () for piece in pieces))
 
 

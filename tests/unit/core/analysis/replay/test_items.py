@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, step_drag
-from concertmaster.core.model import NameSegment, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.model import NameSegment, Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
 from tests.support.builders import run_record
 from tests.support.core.oracle_runs import BEGIN, KEY
 
@@ -157,6 +157,59 @@ def test_rounds_of_a_template_that_is_retried_as_a_whole_follow_each_other() -> 
     assert [(a.step, a.attempt) for a in critical_chain(made)] == [(step, n) for step, n, _, _ in times]
     assert made.replayed == made.makespan == 82
     assert step_drag(made) == {"a": 10.0, "block.one": 50.0, "block.two": 12.0, "z": 10.0}
+
+
+WHOLE = NameSegment("", (), True)
+
+
+def _retried_within(*times: tuple[str, int, float, float, bool], after: dict[int, str] | None = None) -> RunRecord:
+    """Step, attempt, begin, seconds and success of each execution, and (live) what some waited for, by position."""
+    rows = [
+        replace(
+            execution(step, None, begin, seconds),
+            attempt=n,
+            outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
+            after=(after[i],) if after is not None and i in after else None,
+        )
+        for i, (step, n, begin, seconds, good) in enumerate(times)
+    ]
+    end = max(begin + seconds for _, _, begin, seconds, _ in times)
+    return run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + end, source=Source.LIVE)
+
+
+def test_rounds_with_retries_within_follow_each_other() -> None:
+    """A retryStrategy in ``templateDefaults`` is one of each step and of the template around them."""
+    steps = [
+        StepSpec(n, after, path=(WHOLE, NameSegment(f".{n}", (), True))) for n, after in (("a", ()), ("b", ("a",)))
+    ]
+    times = [("a", 0, 0, 30, True), ("b", 0, 30, 10, False), ("b", 1, 45, 10, False)]
+    times += [("a", 1, 56, 20, False), ("a", 2, 80, 25, True), ("b", 2, 105, 40, True)]
+    made = executed(_retried_within(*times), WorkflowGraph(tuple(steps)))
+    assert made.problems == ()
+    assert [(a.step, a.attempt) for a in critical_chain(made)] == [(step, n) for step, n, *_ in times]
+    assert made.replayed == made.makespan == 145
+    assert step_drag(made) == {"a": 80.0, "b": 65.0}
+
+
+def test_a_round_begins_when_the_slowest_of_the_one_before_has_ended() -> None:
+    """``b`` fails the round at 20 s, ``a`` beside it runs for 60 s: nothing starts again before."""
+    steps = [StepSpec(n, path=(WHOLE, NameSegment(f".{n}", (), True))) for n in "ab"]
+    times = [("a", 0, 0, 60, True), ("b", 0, 0, 5, False), ("b", 1, 10, 10, False), ("a", 1, 60, 60, True)]
+    times += [("b", 2, 60, 9, True)]
+    made = executed(_retried_within(*times), WorkflowGraph(tuple(steps)))
+    assert [(a.step, a.attempt) for a in critical_chain(made)] == [("a", 0), ("a", 1)]
+    assert step_drag(made)["b"] == 0.0
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_retries_of_a_step_alone_are_no_round(live: bool) -> None:
+    steps = [StepSpec(n, path=(WHOLE, NameSegment(f".{n}", (), True))) for n in "ab"]
+    times = [("a", 0, 0, 20, False), ("b", 0, 0, 50, True), ("a", 1, 55, 20, True)]
+    made = executed(_retried_within(*times, after={2: "a"} if live else None), WorkflowGraph(tuple(steps)))
+    assert [(a.step, a.attempt) for a in critical_chain(made)] == [("a", 0), ("a", 1)]
+    # Only its object knows that all of a round had failed, and not the step alone.
+    again = executed(_retried_within(*times, after={2: "b"}), WorkflowGraph(tuple(steps)))
+    assert [(a.step, a.attempt) for a in critical_chain(again)] == [("b", 0), ("a", 1)]
 
 
 def test_rounds_inside_a_fan_out_are_those_of_their_item() -> None:
