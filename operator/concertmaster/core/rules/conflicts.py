@@ -136,7 +136,9 @@ def _overlaps(items: Sequence[Recommendation]) -> list[Recommendation]:
             first[item.step] = item.id
             out.append(item)
         else:
-            out.append(replace(item, expected=f"{item.expected}, not on top of {first[item.step]}"))
+            out.append(
+                replace(item, expected=f"{item.expected}; the run time is not saved on top of {first[item.step]}")
+            )
     return out
 
 

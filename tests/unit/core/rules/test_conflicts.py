@@ -76,7 +76,7 @@ def test_what_only_saves_money_explains_no_slowness() -> None:
 def test_gains_of_one_step_are_not_added_up() -> None:
     found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("right-size")])
     assert found[0].expected == "20% of each run"
-    assert found[1].expected == "20% of each run, not on top of straggler.load"
+    assert found[1].expected == "20% of each run; the run time is not saved on top of straggler.load"
     assert found[2].expected == "20% of each run"
 
 

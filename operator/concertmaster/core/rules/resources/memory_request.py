@@ -26,6 +26,7 @@ from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
+from concertmaster.core.rules.resources.killed_attempts import time_lost
 from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard, unseen
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
@@ -147,6 +148,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     known = f"the largest peak seen is {text.memory(need.peak)}"
     if not need.measured:
         known = size_guard(container, options) or ""
+    lost = time_lost(evidence, unit, alike, enough_for)
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -156,13 +158,16 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
             f" ({evidence.window()}){_said(earlier)}; {known}"
         ),
         risk=Level.LOW if need.measured else Level.MEDIUM,
-        otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
+        otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed{lost.otherwise}",
         current=old,
         proposed=proposed,
-        expected=_expected(need, proposed, enough_for)
+        expected=lost.expected
+        + _expected(need, proposed, enough_for)
         + (f"; {first}" if first is not None else "")
         + change_there(evidence, step, container, "memory", "requests", "limits"),
         confidence=need.confidence,
+        gain_seconds=lost.seconds,
+        gain_share=lost.share,
         failures_avoided=_avoided(
             evidence, step, killed, earlier, (runs + earlier.of) / len(container.runs), enough_for
         ),
@@ -170,6 +175,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         edits=edits,
         evidence=(
             *_evidence(container, need),
+            *lost.evidence,
             *_rarer(need, _chance(alike, earlier), request),
             *(memory_outlook(evidence, unit, request, release) if need.measured else ()),
             *set_elsewhere(evidence, step, container, "memory"),

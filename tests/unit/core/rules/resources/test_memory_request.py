@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.service_pods import InQuotas
-from concertmaster.core.model import Level, Recommendation
+from concertmaster.core.model import Level, Outcome, Recommendation
 from tests.support.builders import DAY, MI
-from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 LIMIT = 2048.0
@@ -357,3 +358,44 @@ def test_one_run_was_killed() -> None:
 
     item = scenario(argo(task("a"), templates={"a": limited}), 12, work).one("memory-request")
     assert item.because.startswith("1 of 12 runs was OOM-killed")
+
+
+def retried(share: float, *, reason: str = "OOMKilled", beside: float = 0.0, count: int = 60) -> Scenario:
+    """A retry with the same limit rescues the ``share`` of the runs in which an attempt at ``transform`` is killed after
+    200 s, and those in which one fails for ``reason``; ``beside``: seconds of a step that runs in parallel."""
+    value, chance = noise(spread=0.03), random.Random(11)
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
+
+    def work(i: int) -> Work:
+        own = measured(memory_request=1024 * MI, memory_limit=1024 * MI, memory_sampled_peak=900 * MI)
+        failures = tuple((value(200.0), why) for why in ("OOMKilled", reason) if chance.random() < share)
+        return {"transform": Pod(value(300.0), containers=own, failures=failures), "aside": value(max(beside, 1.0))}
+
+    flow = argo(task("transform"), task("aside"), templates={"transform": limited})
+    return scenario(flow, count, work, every=4 * 3600.0)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4])
+def test_kills_that_a_retry_makes_good_cost_run_time(share: float) -> None:
+    """Nothing fails, and every killed attempt still costs its 200 s, the pause after it and the start of another pod."""
+    made = retried(share)
+    item = made.one("memory-request")
+    assert item.failures_avoided is None
+    lost = [sum(e.duration + 13.0 for e in run.steps if e.outcome is Outcome.FAILED) for run in made.runs]  # type: ignore[operator]
+    assert item.gain_seconds is not None and item.gain_share is not None
+    assert item.gain_seconds.low < fmean(lost) < item.gain_seconds.high
+    assert item.gain_seconds.likely == pytest.approx(fmean(lost), rel=0.15)
+    assert "of each run, without the killed attempts; sufficient for" in item.expected
+    assert not item.minor
+
+
+def test_of_failed_attempts_only_the_killed_ones_count() -> None:
+    only, both = (retried(0.3, reason=why).one("memory-request").gain_seconds for why in ("OOMKilled", "Error"))
+    assert only is not None and both is not None
+    assert both.likely == pytest.approx(only.likely / 2, rel=0.25)
+
+
+def test_kills_beside_a_longer_path_cost_no_run_time() -> None:
+    item = retried(0.4, beside=1200.0).one("memory-request")
+    assert item.gain_seconds is None
+    assert item.expected.startswith("sufficient for")

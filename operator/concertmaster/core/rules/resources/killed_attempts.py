@@ -1,0 +1,76 @@
+"""Run time that attempts cost which run out of memory and are retried with success (part of ``memory-request``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.model import Interval, Outcome
+from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
+from concertmaster.core.stats.means import combined
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLost:
+    """Share and seconds of a run that killed attempts and the pauses after them take; None: not clearly above zero."""
+
+    share: Interval | None = None
+    seconds: Interval | None = None
+
+    @property
+    def expected(self) -> str:
+        """What a run is shorter by, as the first part of a sentence; empty when unknown."""
+        if self.share is None or self.seconds is None:
+            return ""
+        return f"{gain_sentence(self.share, self.seconds)}, without the killed attempts; "
+
+    @property
+    def otherwise(self) -> str:
+        """What runs keep losing, as the last part of a sentence; empty when unknown."""
+        return f", and a run loses {text.duration(self.seconds.likely)} to that on average" if self.seconds else ""
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """How the gain is computed."""
+        if self.seconds is None:
+            return ()
+        return ("gain replayed with each killed attempt left out, and the pause after it, where a retry succeeded",)
+
+
+def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage], enough_for: Interval) -> TimeLost:
+    """What the killed attempts of a container cost the runs that a retry rescued. ``counted``: the runs that show how often
+    it is killed; ``enough_for``: share (0 to 1) of the kills that the proposed size avoids."""
+    steps, ends = (unit.step.step, *unit.others), {run.time for run in counted}
+    names = {run.run for run in evidence.analysis.runs if run.end in ends}
+    avoided = enough_for.scaled(_share_of_kills(evidence, steps, names))
+    if avoided.likely <= 0.0:
+        return TimeLost()
+    change = WhatIf(clean=steps)
+    found = evidence.worth(change, 0.0, [run for run in evidence.analysis.executed if run.run in names])
+    if found is None:
+        return TimeLost()
+    share, seconds = (
+        combined(gain.likely * avoided.likely, [gain.scaled(avoided.likely), avoided.scaled(gain.likely)])
+        for gain in found
+    )
+    return TimeLost(share, seconds) if share.low > 0.0 < seconds.low else TimeLost()
+
+
+def _share_of_kills(evidence: Evidence, steps: Sequence[str], runs: set[str]) -> float:
+    """Share (0 to 1) of the time of failed attempts of these steps, in these runs, of those that ran out of memory."""
+    failed = [
+        e
+        for step in steps
+        for run, rows in evidence.rows.all.get(step, {}).items()
+        if run in runs
+        for e in rows
+        if e.outcome is Outcome.FAILED
+    ]
+    killed = math.fsum(e.duration or 0.0 for e in failed if classify(e) is FailureClass.OOM)
+    return killed / (math.fsum(e.duration or 0.0 for e in failed) or math.inf)
