@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import details, profiles
 from concertmaster.cli.commands.explain import command, demand_table, describe
-from concertmaster.core.rules.set_elsewhere import ELSEWHERE
+from concertmaster.core.rules.base import ELSEWHERE
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PODS, PROFILES
 from tests.support.controller.fakes import MemoryClient

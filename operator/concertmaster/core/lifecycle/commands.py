@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import TASK, ContainerSpec, Edit, WorkflowDefinition
 
@@ -148,6 +148,19 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
     known = definition.engine.object_kind(kind)
     namespace = None if known is not None and not known.namespaced else definition.key.namespace
     return _command(namespace, kind, name, json_patch(definition, edits))
+
+
+def edit_template(definition: WorkflowDefinition, steps: Iterable[str]) -> str | None:
+    """The command that opens the other object that has the templates of these steps; None where there is no single one."""
+    specs = [definition.graph.step(step) for step in steps]
+    found = {spec.template_in if spec is not None else None for spec in specs}
+    there = found.pop() if len(found) == 1 else None
+    if there is None:
+        return None
+    kind, _, name = there.partition(" ")
+    known = definition.engine.object_kind(kind)
+    scope = "" if known is not None and not known.namespaced else f" -n {shlex.quote(definition.key.namespace)}"
+    return f"kubectl{scope} edit {kind.lower()} {shlex.quote(name)}"
 
 
 def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> str:

@@ -165,6 +165,7 @@ class StepSpec:
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
     declared: Mapping[str, object] = field(default_factory=dict)
     """Its fields that recommendations are about, as written."""
+    template_in: str | None = None  # kind and name of the other object that has its template ("WorkflowTemplate lib")
     outer_retries: int | None = 0  # of the templates around it, each of which repeats it; None: no limit, or not known
     task_pointer: str | None = None  # JSON pointer of the DAG task that references it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written

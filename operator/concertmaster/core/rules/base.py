@@ -24,7 +24,16 @@ from concertmaster.core.fast_init import fast_init
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
-from concertmaster.core.model import Category, DailyPeaks, Edit, Finding, Interval, Level, Recommendation, StepSpec
+from concertmaster.core.model import (
+    Category,
+    DailyPeaks,
+    Edit,
+    Finding,
+    Interval,
+    Level,
+    Recommendation,
+    StepSpec,
+)
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives, RuleSettings
@@ -32,6 +41,9 @@ from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
 
 T = TypeVar("T")
+
+ELSEWHERE = "elsewhere than in the"
+"""Said in what is expected of a recommendation whose sizes have no effect in the definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +225,17 @@ class Rule:
         proposed: dict[str, Any] = {f.name: getattr(finding, f.name) for f in fields(ProposedChange)}
         if finding.items:
             proposed["snippet"] = definition.engine.remedies(_sizes(finding))
+        declared = [item.step for item in finding.items] if ELSEWHERE not in finding.expected else []
         return Recommendation(
             **proposed,
             id=identifier,
             rule=self.name.value,
             category=finding.category or self.category,
             effort=finding.effort or self.effort,
-            how=finding.how or commands.patch(definition, finding.edits) or evidence.explain(identifier),
+            how=finding.how
+            or commands.patch(definition, finding.edits)
+            or commands.edit_template(definition, declared)
+            or evidence.explain(identifier),
             kustomize=commands.kustomize(definition, finding.edits),
         )
 

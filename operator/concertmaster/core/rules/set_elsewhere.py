@@ -8,10 +8,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import same_amount
-from concertmaster.core.rules.base import Evidence, container_title
-
-ELSEWHERE = "elsewhere than in the"
-"""Said in what is expected of a recommendation whose sizes have no effect in the definition."""
+from concertmaster.core.rules.base import ELSEWHERE, Evidence, container_title
 
 
 def declared_beside(container: ContainerUsage, resource: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from concertmaster.api.labelled import labels_of
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import rule_of
-from concertmaster.core.rules.set_elsewhere import ELSEWHERE
+from concertmaster.core.rules.base import ELSEWHERE
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
 

@@ -32,7 +32,8 @@ _CPU_RUNS = 10  # enough for a CPU request: too little CPU slows a step and kill
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the workflow's own object, and one for each other object (Tekton Task) with requests."""
+    """One recommendation for the workflow's own object, and one for each other object (Tekton Task, template that Argo's
+    ``templateRef`` names) with requests."""
     if not evidence.analysis.enough:
         return
     own = replace(evidence, settings=evidence.analysis.policy.rule(RuleName.CPU_REQUEST))
@@ -41,19 +42,26 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         for p in sizing_units(evidence.analysis, "cpu")
         if own.settings.enabled and cpu_request.held_back(own, p) is not None
     )
-    groups: dict[str | None, list[RequestRow]] = {}
+    groups: dict[str, list[RequestRow]] = {}
     left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     off = [*(priced(evidence, r) for r in rows(evidence, least, held_back)), *storage_rows(evidence)]
     if not any(row.clear for row in off):
         return  # usage is close enough to the target
     for row in off:
-        holder = row.edits[0].holder if row.edits else None
-        groups.setdefault(holder, []).append(row)
-    for holder, group in groups.items():
-        yield _finding(
-            evidence, holder, [fast_replace(r, edits=_verified(evidence, holder, r)) for r in group], left_out
-        )
+        groups.setdefault(_object(row), []).append(row)
+    for about, group in groups.items():
+        yield _finding(evidence, about, [fast_replace(r, edits=_verified(evidence, r)) for r in group], left_out)
+
+
+def _object(row: RequestRow) -> str:
+    """What the id of a recommendation calls the object that has the field: a Task or template of the namespace by its name;
+    the workflow's own object, which has no name in it, also where nothing is known."""
+    spec = row.unit.step.spec
+    if row.edits or spec is None or spec.template_in is None:
+        return (row.edits[0].holder or "") if row.edits else ""
+    kind, _, name = spec.template_in.partition(" ")
+    return f"cwft.{name}" if kind == "ClusterWorkflowTemplate" else name
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
@@ -67,14 +75,14 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     return tuple(f"left out: {title}, {why}" for title, why in reasons.items())
 
 
-def _verified(evidence: Evidence, holder: str | None, row: RequestRow) -> tuple[Edit, ...]:
+def _verified(evidence: Evidence, row: RequestRow) -> tuple[Edit, ...]:
     """The row's edits; after a verified intermediate step, the next change goes to the final value."""
     return tuple(
-        fast_replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
+        fast_replace(e, sure=True) if evidence.sizing.is_own(e.holder, e.pointer, e.current) else e for e in row.edits
     )
 
 
-def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow], left_out: Sequence[str]) -> Finding:
+def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_out: Sequence[str]) -> Finding:
     ordered = sorted(sizes, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
     saving = total(evidence, ordered)
     ordered = shared(ordered, saving)
@@ -84,12 +92,14 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
     certain = certain and all(above_limit(r) is None for r in ordered)
     certain = certain and (known_for_a_day(evidence) or all(r.resource != "memory" for r in lowered))
     unit = ordered[0].unit
-    others = f"; {text.listing(list(unit.others))} use the same template" if unit.others else ""
+    uses = "uses" if len(unit.others) == 1 else "use"
+    others = f"; {text.listing(list(unit.others))} {uses} the same template" if unit.others else ""
     steps = {r.unit.step.step for r in ordered}
+    there = _template_in(ordered)
     return Finding(
         step=unit.step.step if len(steps) == 1 and not unit.others else None,
-        about=holder or "",
-        action=_action(evidence, ordered),
+        about=about,
+        action=_action(evidence, ordered) + (f" in {there}" if there is not None else ""),
         because=(
             f"{'; '.join(_observed(evidence, r) for r in ordered[:_NAMED])}"
             f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {_runs(evidence, ordered)}{others}"
@@ -106,6 +116,11 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         items=tuple(i for r in ordered for i in items(r)),
         edits=tuple(e for r in ordered for e in r.edits),
         evidence=(
+            *(
+                [f"{there} is sized by the runs of this workflow; others that refer to it get the same"]
+                if there
+                else []
+            ),
             f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
             "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *headroom(evidence, ordered),
@@ -118,6 +133,12 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
         ),
         automatic=any(r.edits and r.old is not None and not r.limited and not r.default for r in ordered),
     )
+
+
+def _template_in(sizes: Sequence[RequestRow]) -> str | None:
+    """The other object that has the templates of all rows; None: the workflow's own, or no single one."""
+    found = {r.unit.step.spec.template_in if r.unit.step.spec is not None else None for r in sizes}
+    return found.pop() if len(found) == 1 else None
 
 
 def _runs(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:

@@ -209,7 +209,8 @@ class Expansion:
             self.problems.add(f"two steps are called {name!r}: they count as one")
             return (name,)
         leaf = self._read(called, where) if known else None
-        if known and called.at is None and called.name:
+        elsewhere = known and called.at is None and bool(called.name)
+        if elsewhere:
             self.notes.setdefault(
                 f"Step {name} runs template {called.name} of {called.scope}: change its resources there."
             )
@@ -242,6 +243,7 @@ class Expansion:
             path=place.path,
             pointer=called.at,
             declared=declared(called),
+            template_in=called.scope if elsewhere else None,
             task_pointer=place.task.at if place.task is not None else None,
             task={k: place.task.raw[k] for k in _EDGES if place.task.raw.get(k)} if place.task is not None else {},
         )

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.base import ELSEWHERE, Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
-from concertmaster.core.rules.set_elsewhere import ELSEWHERE
 
 _SHOWN, _WORTH_SAYING = 5e-4, 5e-3  # of the run time: printed as more than zero; the least that unseen runs must add
 

@@ -55,7 +55,7 @@ def sizing_units(
         if step.spec is None and _removed(analysis, step):
             continue
         for container in (c.as_declared(resource) for c in step.containers):
-            key = container.place or f"{step.step} {container.name}"
+            key = container.place or f"{_template(step)} {container.name}"
             if container.overrides:
                 elsewhere = [container.overridden(section, resource) for section in sections]
                 key += "".join(f" {section} {o.have}" for section, o in zip(sections, elsewhere, strict=True) if o)
@@ -66,6 +66,12 @@ def sizing_units(
         others = tuple(s.step for s, _ in members if s is not first[0])
         members.sort(key=lambda member: any(of == resource for _, of in member[1].overrides))  # as declared first
         yield SizingUnit(first[0], _together(members, resource) if others else first[1], others)
+
+
+def _template(step: StepAnalysis) -> str:
+    """What the fields of a step that cannot be patched belong to: a template of another object, or the step itself."""
+    spec = step.spec
+    return f"{spec.template_in} {spec.template}" if spec is not None and spec.template_in else step.step
 
 
 def _removed(analysis: Analysis, step: StepAnalysis) -> bool:

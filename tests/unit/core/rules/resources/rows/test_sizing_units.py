@@ -39,7 +39,7 @@ def test_a_request_suits_every_step_that_runs_the_template() -> None:
 
     item = scenario(_twice(), 42, work).one("right-size")
     assert "peaked at 440Mi of 1Gi" in item.because
-    assert "use the same template" in item.because
+    assert "uses the same template" in item.because
     (row,) = item.items
     assert int(row.new.removesuffix("Mi")) >= 500
 
@@ -184,3 +184,39 @@ def test_a_step_that_was_removed_is_not_sized(until: int, left: list[str]) -> No
     now = scenario(argo(task("work")), 42, lambda _: {"work": Pod(100)}).definition
     found = sizing_units(analyze(now, before.runs, now=NOW), "memory")
     assert [p.step.step for p in found if p.step.step != "work"] == left
+
+
+def _library(kind: str) -> Manifest:
+    """An object whose template ``work`` other workflows run."""
+    whole = argo(task("work"))
+    name = {"name": "library"} if kind == "ClusterWorkflowTemplate" else {"name": "library", "namespace": "demo"}
+    return {**whole, "kind": kind, "metadata": name, "spec": {"templates": whole["spec"]["templates"][1:]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "command"),
+    [
+        ("WorkflowTemplate", "library", "kubectl -n demo edit workflowtemplate library"),
+        ("ClusterWorkflowTemplate", "cwft.library", "kubectl edit clusterworkflowtemplate library"),
+    ],
+)
+def test_templates_of_another_object_are_recommended_for_that_object(kind: str, about: str, command: str) -> None:
+    """``own`` has a patch for the workflow's own object; ``small`` and ``large`` run one template of another."""
+    ref = {"name": "library", "template": "work", "clusterScope": kind == "ClusterWorkflowTemplate"}
+    of = argo(task("own"), {"name": "small", "templateRef": ref}, {"name": "large", "templateRef": ref})
+    del of["spec"]["templates"][2:]
+    value = noise()
+
+    def work(_: int) -> Work:
+        peaks = {"own": 120.0, "small": 100.0, "large": 440.0}
+        return {n: Pod(value(600), containers=measured(memory_sampled_peak=p * MI)) for n, p in peaks.items()}
+
+    found = {i.id: i for i in scenario(of, 42, work, others=(_library(kind),)).recommended("right-size")}
+    assert found.keys() == {"right-size", f"right-size.{about}"}
+    own, other = found["right-size"], found[f"right-size.{about}"]
+    assert {item.step for item in own.items} == {"own"} and own.how.startswith("kubectl -n demo patch")
+    assert "not set by the command" not in own.expected
+    (row,) = other.items
+    assert int(row.new.removesuffix("Mi")) >= 500, "the larger of the two steps"
+    assert other.action.endswith(f" in {kind} library") and other.how == command and not other.edits
+    assert any("others that refer to it get the same" in line for line in other.evidence)
