@@ -54,8 +54,8 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
     if count < _MIN_RUNS or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
         return None
     lengths = [s.length for s in starts.spans if s.run.outcome.over]
-    if not lengths:
-        return None
+    if len(lengths) < evidence.analysis.options.min_runs:
+        return None  # how long runs take is not known: those whose end was not seen may hang
     needed, interval = _upper(lengths), starts.interval
     line = schedule_line(by)
     new = widened(line[1], needed * _HEADROOM) if line is not None else None

@@ -67,6 +67,14 @@ def test_starts_that_forbid_skips_are_counted_and_an_interval_that_fits_is_named
     assert "no start skipped in 95% of cases, instead of 40 to 58%" in item.expected
 
 
+@pytest.mark.parametrize(("ended", "says"), [(4, 0), (5, 1)])
+def test_an_interval_is_not_named_from_fewer_runs_that_ended_than_are_required(ended: int, says: int) -> None:
+    """The pods of all others were deleted before their end was seen, as where their image cannot be pulled."""
+    made = one_after_the_other()
+    runs = [replace(r, outcome=Outcome.UNKNOWN) if i < 40 - ended else r for i, r in enumerate(made.runs)]
+    assert len(replace(made, runs=tuple(runs)).recommended("overlapping-runs")) == says
+
+
 @pytest.mark.parametrize("policy", ["Forbid", "Replace", "Allow"])
 def test_a_suspended_schedule_starts_nothing_that_could_overlap(policy: str) -> None:
     starts = [DUE - (60 - n) * 600 + 2 for n in range(60)]
