@@ -47,13 +47,12 @@ class EarlierRise:
     about: str
     inputs: bool
 
-    @property
-    def blame(self) -> str:
-        """What took longer."""
+    def blame(self, name: str) -> str:
+        """What took longer; ``name``: display name of the step."""
         if self.step is None:
             return "no single step explains it"
         was, now = self.step_seconds
-        return f"{self.step} went from {text.duration(was)} to {text.duration(now)}"
+        return f"{name} went from {text.duration(was)} to {text.duration(now)}"
 
     @property
     def compared(self) -> tuple[str, ...]:

@@ -75,15 +75,16 @@ def _of_runs(evidence: Evidence, rise: Regression, least: float) -> Finding:
     share = share_of_present(truly)
     seconds = share.scaled(now * _stretched(evidence, rise))
     broken = _broken(evidence.objectives, rise)
+    name = evidence.title(cause.step) if cause.step is not None else "this workflow"
     blame = (
-        f": {cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
+        f": {name} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
         f"{before_start(evidence, rise, cause.step or '')}"
         if cause.seconds is not None
         else _added(evidence, rise) or more_items(evidence, rise, least) or "; no single step explains it"
     )
     return Finding(
         step=cause.step,
-        action=_action(rise, cause.step or "this workflow", seen),
+        action=_action(rise, name, seen),
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {_sides(rise)}"
             f" in {evidence.window()}{_alone(rise, seen, truly)}{_elsewhere(evidence, rise)})"

@@ -21,7 +21,18 @@ from concertmaster.core.rules.reliability.rise_context import median_before
 from concertmaster.core.times import to_minute, weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, define, noise, scenario, simulate, task
+from tests.support.core.scenario_builder import (
+    Pod,
+    Scenario,
+    Work,
+    argo,
+    cron_job,
+    define,
+    noise,
+    scenario,
+    simulate,
+    task,
+)
 from tests.support.core.scenarios import etl
 
 
@@ -30,6 +41,15 @@ def test_a_step_that_became_slower_is_named_with_its_time() -> None:
     assert item.id == "degradation.transform"
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
+
+
+def test_the_one_step_of_a_job_is_named_as_its_workflow() -> None:
+    """Nobody calls it ``job``, the name that the step has for want of another."""
+    value = noise(spread=0.03)
+    made = scenario(cron_job(), 42, lambda i: {"job": value(300.0 if i < 28 else 420.0)})
+    item = made.one("degradation")
+    assert item.action.startswith("Investigate regression in report since ")
+    assert "report went from 5m" in item.because
 
 
 @pytest.mark.parametrize(
