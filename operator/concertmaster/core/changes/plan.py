@@ -167,9 +167,9 @@ def plan(
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
     patch, inverse = _guarded_patch(raw, [s for _, s in changing])
-    gone = [(e.weight, progress(e, s)) for e, s in resolved if s.old is not None]
-    weight = sum(e.weight for e in item.edits if e.current is not None)
-    part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
+    held = {e.pointer: e.weight * progress(e, s) for e, s in resolved if s.old is not None}
+    weight = sum(e.weight for e in item.edits if e.current is not None or e.pointer in held)
+    part = sum(held.values()) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
     shares = [e.share * progress(e, s) for e, s in changing if e.share is not None]
     return Plan(
         profile=profile,

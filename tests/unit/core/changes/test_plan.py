@@ -13,7 +13,7 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing, within
-from concertmaster.core.changes.plan import Aim, ChangeTarget, PredictedEffect, digest_of
+from concertmaster.core.changes.plan import Aim, ChangeTarget, PredictedEffect, digest_of, widened
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Category, Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import quantity
@@ -213,6 +213,10 @@ def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> No
     )
     found = planned(item, raw)
     assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw
+    whole = planned(item, raw, monthly_cost=100.0).predicted
+    assert whole is not None and whole.likely == pytest.approx(
+        -0.2
+    )  # what the rule predicts for both, and not twice it
 
 
 @pytest.mark.parametrize(
@@ -381,6 +385,13 @@ def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
     assert noisy is not None
     assert noisy.low < gain.low < -0.3 < -0.1 < gain.high < noisy.high  # never narrower than the rule's own interval
     assert noisy.likely == gain.likely
+
+
+@pytest.mark.parametrize("likely", [-0.8, -0.4, 0.0, 0.5])
+def test_the_noise_of_a_cost_is_that_of_the_run_times_which_it_scales_with(likely: float) -> None:
+    found = widened(PredictedEffect("Cost", likely, likely, likely), 0.05)
+    assert (1.0 + found.high) / (1.0 + likely) == pytest.approx(1.0 + 1.645 * 0.05)
+    assert (1.0 + found.low) / (1.0 + likely) == pytest.approx(1.0 - 1.645 * 0.05)
 
 
 def test_aims_follow_the_category() -> None:
