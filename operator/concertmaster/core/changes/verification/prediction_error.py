@@ -59,7 +59,7 @@ def effect_error(runs: Sequence[RunRecord]) -> float:
     y = np.log([r.makespan or 0.0 for r in rows])
     order = np.arange(n) - (n - 1) / 2.0
     across = float(order @ order)
-    slope, variance = float(order @ y) / across, max(noise**2 / across, 1e-12)
+    slope, variance = float(order @ y) / across, noise**2 / across
     known = DRIFT**2 / (DRIFT**2 + variance)
     drift = math.sqrt((known * slope) ** 2 + known * variance)
     return math.hypot(error, drift * (n + LATER_RUNS) / 2.0)

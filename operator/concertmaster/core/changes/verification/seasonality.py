@@ -83,14 +83,14 @@ def _seasons(
 def _at_equal_size(
     left: Floats, before: Sequence[RunRecord], amounts: Mapping[str, float | None], sizes: Mapping[str, float] | None
 ) -> Floats:
-    """What input sizes of one unit leave of the logs ``left``, as in the comparison that follows."""
+    """What input sizes of one unit leave of the logs ``left``, up to a constant, as in the comparison that follows."""
     if sizes is None:
         return left
     known = np.asarray([sizes[r.run] for r in before if r.start is not None and amounts[r.run]], dtype=float)
     if known.size < MIN_RUNS or not (known > 0.0).all() or not of_one_unit(np.log(known), left):
         return left
     logs = np.log(known)
-    return np.asarray(left - slope(logs, left).value * (logs - logs.mean()))
+    return np.asarray(left - slope(logs, left).value * logs)
 
 
 def _between(left: Floats, weekends: Indices) -> float:
