@@ -62,6 +62,13 @@ def test_without_a_schedule_three_times_the_longest_pause_is(hours: float, harm:
     assert not harm or "never more than 1h00m before it" in str(text)
 
 
+def test_a_pause_that_the_change_ended_is_one_of_those_before_it() -> None:
+    """The last run began eleven hours before the change: as long again and again without one is nothing new."""
+    found = split_runs(RUNS[:20], applied=APPLIED, since=None, now=APPLIED + 60 * HOUR)
+    quiet = [silent(found, None, applied=APPLIED, until=APPLIED + h * HOUR) is None for h in (33.0, 34.0)]
+    assert quiet == [True, False]
+
+
 def test_a_run_that_only_started_or_too_few_before_or_a_suspended_workflow_is_no_silence() -> None:
     assert said(30.0, hourly(), 30, 5.0) is None
     assert said(30.0, hourly(), 11) is None

@@ -11,6 +11,7 @@ import pytest
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification.attribution import LoweredMemory
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee, split_runs
+from concertmaster.core.changes.verification.harm import clearly_slower
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import verify
 from concertmaster.core.model import Outcome, RunRecord
@@ -76,6 +77,18 @@ def test_a_clear_slowdown_ends_the_verification_before_min_runs() -> None:
         assert "slower" in found.reason
 
 
+def test_first_runs_of_which_the_hour_explains_one_are_not_clearly_slower() -> None:
+    rows = both([600.0] * 30, [1200.0] * 2)
+    slow = {r.run: r.makespan for side in (rows.before, rows.after) for r in side}
+    sizes = dict.fromkeys(slow, 1.0)
+    assert "none of 30 before" in (clearly_slower(rows, sizes, slow, None) or "")
+    for of_the_hour in rows.after:
+        assert clearly_slower(rows, sizes, {**slow, of_the_hour.run: 600.0}, None) is None
+        assert (
+            clearly_slower(rows, {**sizes, of_the_hour.run: 2.0}, slow, None) is None
+        )  # nor where the input explains it
+
+
 def test_a_slowdown_within_the_margin_does_not_spoil_a_saving() -> None:
     rows = both(noisy(1, 60, spread=0.01), noisy(2, 30, 618.0, spread=0.01), cpu=0.5)
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.IMPROVED
@@ -87,6 +100,7 @@ def test_one_kill_for_memory_after_less_memory_is_enough_and_only_then() -> None
     found = verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",), lowered=LoweredMemory())
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "none of 30 before" in found.reason
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, lowered=LoweredMemory()) == found  # of any step
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("load",), lowered=LoweredMemory()).verdict is None
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",)).verdict is None
 

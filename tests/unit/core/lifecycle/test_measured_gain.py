@@ -95,6 +95,16 @@ def test_runs_after_another_change_do_not_count() -> None:
     assert found.verdict is Verdict.IMPROVED
 
 
+def test_what_was_applied_before_and_stayed_ends_the_baseline_and_what_was_reverted_is_left_out_of_it() -> None:
+    """Thirty runs before it, one an hour, the last of them two hours ago."""
+    runs, now = BEFORE + after(10), NOW + 20 * HOUR
+    stayed = replace(LIMIT, id="cpu-request.a", since=NOW - 12.5 * HOUR, verdict=Verdict.SAME)
+    undone = replace(stayed, undone=True, until=NOW - 5.5 * HOUR)
+    assert one(runs, LIMIT, now, stayed).before == 11
+    assert one(runs, LIMIT, now, undone).before == 30 - 7
+    assert one(runs, LIMIT, now, replace(stayed, since=NOW + 15 * HOUR)).before == 30  # a later one
+
+
 def test_a_lost_history_does_not_unsee_runs() -> None:
     seen = one(BEFORE + after(4))
     lost = one(after(2, begin=NOW + 4 * HOUR), seen)
@@ -124,6 +134,9 @@ def test_less_memory_and_a_kill_is_worse() -> None:
     )
     runs = BEFORE + after(2, 1.0, reason="OOMKilled")
     assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+    for other in (Field(path, "1Gi", "2Gi"), Field(path.replace("memory", "cpu"), "2", "1")):  # what no kill is due to
+        unblamed = replace(outcome, fields=(other,))
+        assert measure([unblamed], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is None
 
 
 def test_less_memory_that_is_exceeded_is_worse_too() -> None:

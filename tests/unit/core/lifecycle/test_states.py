@@ -205,6 +205,21 @@ def test_what_was_kept_or_not_measured_or_harmed_other_steps_says_nothing_agains
     assert only(memory).state is RecommendationState.ACTIVE
 
 
+def test_what_another_recommendation_is_measured_for_says_nothing_of_it() -> None:
+    """Neither does that it is in effect make up for this one's rollback, nor that it was rolled back say so of this one."""
+    other = replace(implemented().outcomes[0], id="right-size")
+    memory = replace(
+        judged(implemented(), Verdict.WORSE), outcomes=(other, *judged(implemented(), Verdict.WORSE).outcomes)
+    )
+    after = advance(memory, look(given(), now=NOW + 3 * DAY, lines=[change()]))
+    assert only(after).state is RecommendationState.OBSOLETE
+    undone = replace(other, verdict=Verdict.WORSE, judged=NOW + 2 * DAY, undone=True)
+    kept = advance(
+        replace(implemented(), outcomes=(undone, *implemented().outcomes)), look(now=NOW + 3 * DAY, memory="1Gi")
+    )
+    assert only(kept).state is RecommendationState.IMPLEMENTED
+
+
 def test_the_last_change_of_it_counts() -> None:
     later = change(Verdict.IMPROVED, restored=False, finished=NOW + 5 * DAY, applied=NOW + 4 * DAY)
     memory = advance(first(), look(given(), now=NOW + 6 * DAY, lines=[change(), later]))
@@ -302,6 +317,8 @@ def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
 
 
 def test_another_change_of_the_workflow_ends_the_measuring() -> None:
+    same = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", written=NOW + 2 * DAY))
+    assert same.outcomes == implemented().outcomes  # an edit that leaves the definition as it is does not
     memory = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", fingerprint="other", written=NOW + 2 * DAY))
     assert memory.outcomes[0].until == NOW + 2 * DAY
     again = advance(memory, look(now=NOW + 4 * DAY, memory="1Gi", fingerprint="third"))

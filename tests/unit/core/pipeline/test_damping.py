@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
-from concertmaster.core.pipeline.damping import Earlier, damp
+from concertmaster.core.pipeline.damping import Earlier, damp, has_enough_runs
 from concertmaster.core.units import DAY
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
@@ -81,6 +81,12 @@ def test_what_is_new_waits_for_a_second_day_unless_much_is_at_stake() -> None:
     assert published(damp((), [item(severity=Severity.HIGH)], alone, confirm=True)) == ["variance.load"]
     assert published(damp(("variance.load",), [item()], alone, confirm=True)) == ["variance.load"]
     assert published(damp((), [item()], alone, confirm=False)) == ["variance.load"]
+
+
+def test_a_day_ago_says_nothing_of_a_workflow_most_of_whose_runs_are_newer() -> None:
+    runs = flaky().runs
+    assert has_enough_runs(runs[:10], runs[:8])
+    assert not has_enough_runs(runs[:10], runs[:7])
 
 
 def flaky() -> Scenario:

@@ -122,6 +122,12 @@ def test_where_two_limit_ranges_have_defaults_the_harder_one_counts() -> None:
     assert refusals([one(0.5, 1.5)], ranges, [])
 
 
+def test_a_limit_range_counts_beside_two_that_have_defaults() -> None:
+    ranges = [LimitRange(name, "Container", default={"cpu": 4.0}) for name in "ab"]
+    assert said(one(1.0, 2.0), *ranges) == ""
+    assert "LimitRange c allows" in said(one(1.0, 2.0), *ranges, LimitRange("c", "Container", most={"cpu": 1.5}))
+
+
 def test_a_pod_is_the_sum_of_what_runs_together() -> None:
     init, side = Container("init", {"cpu": 3.0}, init=True), Container("side", {"cpu": 1.0})
     assert Pod((init, side, Container("main", {"cpu": 1.5}))).total("requests") == {"cpu": 3.0}
@@ -177,6 +183,21 @@ def test_a_higher_parallelism_means_more_of_every_pod() -> None:
     assert (change.count_before, change.count_after) == (2, 3)
     assert refusals([change], [], [ResourceQuota("q", {"cpu": 5.0})])
     assert not refusals([change], [], [ResourceQuota("q", {"cpu": 6.0})])
+
+
+def test_a_parallelism_of_a_template_means_more_pods_of_its_steps_only() -> None:
+    raw = template()
+    fan = {
+        "name": "fan",
+        "parallelism": 2,
+        "dag": {"tasks": [{"name": "each", "template": "train", "withParam": "[]"}]},
+    }
+    raw["spec"]["templates"].append(fan)
+    raw["spec"]["templates"][0]["dag"]["tasks"].append({"name": "fan", "template": "fan"})
+    definition = define(raw, None, namespace="demo")
+    assert definition is not None and len(definition.graph.steps) > 1
+    (change,) = pod_changes(planned(faster(Edit("/spec/templates/2/parallelism", "2", "3")), raw), definition)
+    assert (change.count_before, change.count_after) == (2, 3)
 
 
 def test_pods_are_tried_as_the_object_has_them_and_else_with_all_that_is_known() -> None:

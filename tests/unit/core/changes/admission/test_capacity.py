@@ -177,3 +177,13 @@ def test_an_init_container_that_demands_more_than_the_others_decides_how_many_po
     assert replace(capacity, quotas=(ResourceQuota("", {"limits.memory": 64 * GI}, {}),)).pods(
         [StepSpec("a", containers=(fetch, main))]
     ) == (4, "ResourceQuota ")
+
+
+def test_a_pod_without_requests_counts_with_the_defaults_of_those_limit_ranges_that_have_any() -> None:
+    quota = ResourceQuota("compute", {"cpu": 3.0})
+    most = LimitRange("most", "Container", most={"cpu": 8.0})
+    default = LimitRange("default", "Container", default={"cpu": 1.5}, default_request={"cpu": 0.5})
+    bare = [StepSpec("a", containers=(ContainerSpec("main"),))]
+    assert Capacity((quota,), (most, default)).pods(bare) == (6, "ResourceQuota compute")
+    assert Capacity((quota,), (most, replace(default, default_request={}))).pods(bare) == (2, "ResourceQuota compute")
+    assert Capacity((quota,), (most,)).pods(bare) is None
