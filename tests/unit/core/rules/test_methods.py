@@ -149,6 +149,12 @@ class TestSkew:
         assert found.skewed_share == 1.0
         assert found.same_item == ("2", 1.0)
 
+    def test_two_items_show_no_straggler_and_runs_of_them_do_not_count(self) -> None:
+        pair = [FanOutItem("0", None, 100.0), FanOutItem("1", None, 400.0)]
+        three = [*pair, FanOutItem("2", None, 100.0)]
+        found = skew({f"r{n}": three if n < 5 else pair[: n % 3] for n in range(20)})
+        assert (found.runs, found.ratio, found.skewed_share) == (5, 4.0, 1.0)
+
     def test_an_evenly_slow_step_is_no_straggler(self) -> None:
         chance = random.Random(4)
         runs = {

@@ -264,6 +264,16 @@ def test_a_peak_of_the_workflow_alone_is_as_high_at_any_other_hour() -> None:
     assert item.expected == "no pod of that hour stays pending"
 
 
+def test_a_workflow_is_not_moved_among_others_that_reserve_as_much_at_any_hour() -> None:
+    """Its core on top of their two is the peak wherever it runs."""
+    made = scenarios.demand_forecast()
+    assert made.fleet is not None
+    all_day = [scenarios.daily_member(f"{hour}-{i}", float(hour), 0.5, 3600) for hour in range(24) for i in range(4)]
+    found = replace(made, fleet=Fleet((made.fleet.members[0], *all_day))).one("demand-forecast", minPeakPercent="120")
+    assert found.current == "peak of 3 cores"
+    assert "move this workflow" not in found.action
+
+
 def test_others_and_flat_demand_are_silent() -> None:
     scenario = scenarios.demand_forecast()
     assert scenario.fleet is not None

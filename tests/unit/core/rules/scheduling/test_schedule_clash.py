@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.nodes import Nodes
@@ -164,6 +166,15 @@ def test_a_line_that_is_not_plain_is_not_moved(line: str) -> None:
     assert _moved(line, 30) is None
     assert _moved("0 2 * * *", 30) == "30 2 * * *"
     assert _moved("40 */2 * * *", 20) is None  # in the next hour, which is none of its own
+
+
+@given(st.integers(0, 59), st.integers(0, 23), st.integers(-240, 240))
+@example(0, 22, 120)
+@example(0, 2, -120)
+def test_a_daily_start_is_moved_by_so_many_minutes_within_its_day(minute: int, hour: int, minutes: int) -> None:
+    later = hour * 60 + minute + minutes
+    moved = _moved(f"{minute} {hour} * * 1-5", minutes)
+    assert moved == (f"{later % 60} {later // 60} * * 1-5" if later in range(24 * 60) else None)
 
 
 def test_runs_of_unknown_waits_do_not_count_as_without_one() -> None:
