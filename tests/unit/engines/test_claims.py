@@ -34,6 +34,7 @@ from concertmaster.engines import (
     run_kind,
 )
 from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.common.runs import possible
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import run_record
 from tests.support.engines.argo_definitions import NESTED, RUN, the_definition
@@ -228,6 +229,17 @@ def test_a_job_whose_pods_tell_everything_and_one_of_somebody_else_add_nothing()
     assert ends(replace(FAILED, succeeded=None)) == []
     assert ends(replace(FAILED, owner_name="other")) == []
     assert ends(replace(FAILED, owner_kind="Workflow")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "may"),
+    [("etl-1", {}, True), ("etl-1", {"team": "data"}, True), ("etl-1", {"team": "web"}, False), ("web-1", {}, False)],
+)
+def test_a_pod_without_the_selected_label_may_be_of_a_run_that_has_it(
+    name: str, labels: dict[str, str], may: bool
+) -> None:
+    profile = picked("any", prefix="etl-", team="data")
+    assert possible("Workflow", name, labels, [profile]) == (profile.key,) * may
 
 
 def test_executions_without_pods_keep_their_names() -> None:

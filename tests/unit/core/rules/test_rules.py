@@ -64,6 +64,7 @@ class TestBottleneck:
         first = recommended(CHAIN, runs, "bottleneck")[0]
         assert first.id == "bottleneck.transform"
         assert first.expected.startswith("at half its time: ")
+        assert (first.current.partition(" ")[0], first.proposed) == ("5m01s", "2m30s median")
         assert first.gain_seconds is None  # a measure, no prediction of a remedy
         slow = Policy(objectives=Objectives(duration=Quantiles(p50=200.0)))
         asked = recommend(Evidence(analyze(CHAIN, runs, now=NOW, policy=slow), "wfp"))

@@ -362,7 +362,9 @@ def test_runs_that_are_longer_as_more_of_them_overlap_are_no_degradation() -> No
 def test_of_many_that_overlap_the_schedule_is_changed() -> None:
     always = of(cron("Allow"), [DUE - (40 - i) * 600 + 2.0 for i in range(40)], [900.0] * 40)
     item = always.one("overlapping-runs")
-    assert item.proposed == "*/20 * * * *"
+    (edit,) = item.edits
+    assert (edit.pointer, edit.proposed) == ("/spec/schedule", '"*/20 * * * *"')
+    assert item.proposed == "*/20 * * * *" in item.action
     assert item.gain_seconds is None  # none ran alone: nothing to compare with
     assert item.minor
 
