@@ -18,6 +18,7 @@ from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.changes.apply import Apply
+from concertmaster.controller.changes.context import ClusterReach
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -171,16 +172,18 @@ class Assembly:
             ),
             PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
             changes=Changes(
-                self.client,
+                ClusterReach(
+                    self.client,
+                    self.access,
+                    tuple(s.namespaces),
+                    owns,
+                    secure=s.argo_template_referencing == "Secure",
+                ),
                 writer,
                 Apply(writer, per_minute=s.limits.changes_per_minute),
                 history,
-                self.access,
                 events,
                 assessor.candidates,
-                namespaces=s.namespaces,
-                owns=owns,
-                secure=s.argo_template_referencing == "Secure",
             ),
         )
         cycle = Cycle(stages, self.registry, history, self.health, self.telemetry, shard=self.shard)

@@ -15,6 +15,7 @@ from itertools import islice
 from time import perf_counter
 from typing import TypeVar
 
+from concertmaster.controller.changes.context import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.subject import Subject, reach, requests, retained
@@ -200,8 +201,7 @@ class Cycle:
     def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Verify changes in progress."""
         if self._changes is not None:
-            reports, beat = self._collector.reports, self._health.heartbeat
-            for problem in self._changes.follow(snapshot, subjects, reports, now, beat, behind=self._behind):
+            for problem in self._changes.follow(self._changes_input(snapshot, subjects, now)):
                 record.problem(problem)
 
     def _change(
@@ -210,14 +210,17 @@ class Cycle:
         """Make the changes that policies allow."""
         if self._changes is None:
             return ChangesOutcome()
-        reports, beat = self._collector.reports, self._health.heartbeat
-        outcome = self._changes(snapshot, subjects, reports, now, beat, behind=self._behind)
+        outcome = self._changes(self._changes_input(snapshot, subjects, now))
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
             record.note(*outcome.tally.notes)  # on what namespaces do not let it write
             self._telemetry.changes.observe(outcome.tally)
         return outcome
+
+    def _changes_input(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float) -> CycleInput:
+        reports, beat = self._collector.reports, self._health.heartbeat
+        return CycleInput(snapshot, subjects, reports, now, beat, self._behind)
 
     def _publish_policies(
         self,

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.changes.apply import Apply
+from concertmaster.controller.changes.context import ClusterReach, CycleInput
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.changes.writing.journal import Journal
@@ -198,6 +199,9 @@ class Bed:
         self.coverage: float | None = 1.0
         self.allowed = True
         self.behind = False
+        self.namespaces: tuple[str, ...] = ()  # that the next process reads (empty: all)
+        self.owns: Callable[[str], bool] = lambda _: True  # which of them are this process's
+        self.per_minute = 6  # writes that the next process may make
         self.outages: tuple[tuple[float, float], ...] = ()  # of the metrics source
         self.unread: dict[WorkflowKey, float] = {}  # down to which moment workflows are read
         self.data_until: float | None = None  # of the metrics source (None: it is read until now)
@@ -237,19 +241,18 @@ class Bed:
         self.registry = Registry()
         self.stage = SnapshotBuilder(self.client, self.registry, (), {}, clock=lambda: self.now)
         self.assessor = Assessor(sources, self.history, lambda request: 1 / 0)
-        self.hand = ChangeWriter(self.client, Journal(lambda: self.pages), clock=lambda: self.now)
-        self.steps = Apply(self.hand)
+        self.hand = ChangeWriter(self.client, Journal(lambda: self.pages), clock=self.clock)
+        self.steps = Apply(self.hand, per_minute=self.per_minute)
         events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)
         self.events = events
-        self.changes = Changes(
-            self.client,
-            self.hand,
-            self.steps,
-            self.history,
-            AccessChecker(self.client),
-            events,
-            self._candidates,
+        reach = ClusterReach(
+            self.client, AccessChecker(self.client), self.namespaces, lambda namespace: self.owns(namespace)
         )
+        self.changes = Changes(reach, self.hand, self.steps, self.history, events, self._candidates)
+
+    def clock(self) -> float:
+        """Seconds, for writes that were never answered."""
+        return self.now
 
     def _candidates(self, uid: str) -> list[Candidate] | None:
         if self.items is None:
@@ -274,11 +277,11 @@ class Bed:
         until = self.now - 30.0 if self.data_until is None else self.data_until
         seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}
         reports = {"default": report(data_until=until, **seen)}
-        before = {} if unread else reports
-        self.problems = self.changes.follow(scenario, subjects, before, self.now, behind=self.behind)
+        given = CycleInput(scenario, subjects, reports, self.now, behind=self.behind)
+        self.problems = self.changes.follow(replace(given, reports={}) if unread else given)
         if early:
             return {}
-        outcome = self.changes(scenario, subjects, reports, self.now, behind=self.behind)
+        outcome = self.changes(given)
         self.problems += outcome.problems
         if outcome.tally is not None:
             self.blocked, self.obstacles = outcome.tally.blocked, outcome.tally.obstacles

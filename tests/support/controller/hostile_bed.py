@@ -141,9 +141,8 @@ class HostileBed(Bed):
         self.slow_below = self.chance.choice([0.5, 1.2, 1.45, 1.6])  # cores
         self.start()
 
-    def start(self) -> None:
-        super().start()
-        self.hand._clock = lambda: self.elapsed
+    def clock(self) -> float:
+        return self.elapsed
 
     # --- what the operator may do
 

@@ -26,7 +26,7 @@ from concertmaster.api.resolve import resolve
 from concertmaster.cli.plans.recommendations import edits_from, recommendation_of
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import by_target, in_the_way, of_same_object
+from concertmaster.controller.changes.listed_changes import ListedChanges
 from concertmaster.controller.policies.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.checks import run_checks
@@ -140,7 +140,8 @@ class PlanReader:
         return ref if isinstance(ref, Mapping) else {}
 
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
-        changes = of_same_object(self._changes, by_target(self._everyone), made)
+        all_changes = ListedChanges(self._everyone)
+        changes = all_changes.of_same_object(self._changes, made)
         lines = [line for c in self._changes if (line := ledger_entry(c)) is not None]
         until = self._status.get("dataUntil")
         reader = FactReader(self._client, AccessChecker(self._client), secure=True, person=True)
@@ -151,7 +152,7 @@ class PlanReader:
             facts=facts,
             past=tuple(PastChange(c.applied, c.restored) for c in changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in IN_FLIGHT),
-            in_the_way=in_the_way(self._everyone, made),
+            in_the_way=all_changes.in_the_way(made),
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
             coverage=1.0,  # sizes are only recommended where enough was sampled

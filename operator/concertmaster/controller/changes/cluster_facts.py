@@ -83,8 +83,8 @@ class FactReader:
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
             shared_by=ask("shared_by", lambda: self._shared_by(plan, workflow)),
-            ranges=ask("ranges", lambda: self._ranges(space)),
-            quotas=ask("quotas", lambda: self._quotas(space)),
+            ranges=ask("ranges", lambda: self.ranges(space)),
+            quotas=ask("quotas", lambda: self.quotas(space)),
             pod_spec_patch=any(engine.patches_pods(raw) for engine in ENGINES),
             secure=self.secure,
             active_runs=None if active is None else len(active),
@@ -102,11 +102,13 @@ class FactReader:
             return False
         return self.access.allowed(Right("patch", resource, plan.target.namespace if resource.namespaced else None))
 
-    def _ranges(self, namespace: str) -> Iterator[LimitRange]:
+    def ranges(self, namespace: str) -> Iterator[LimitRange]:
+        """The entries of the LimitRanges of a namespace. Raises ListFailed."""
         for limits in self._list(LIMIT_RANGES, namespace):
             yield from ranges_of(limits)
 
-    def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
+    def quotas(self, namespace: str) -> Iterator[ResourceQuota]:
+        """The ResourceQuotas of a namespace. Raises ListFailed."""
         for raw in self._list(RESOURCE_QUOTAS, namespace):
             if (quota := quota_of(raw)) is not None:
                 yield quota

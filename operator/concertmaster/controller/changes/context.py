@@ -2,59 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.control_group import WorkflowControl
+from concertmaster.controller.changes.listed_changes import ListedChanges
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.interfaces import Heartbeat, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
-from concertmaster.core.changes.ledger import Ledger
-from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.reconcile import IN_FLIGHT, TargetState
+from concertmaster.core.changes.reconcile import TargetState
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.changes.verification.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.verification.start_times import StartTimes, observed
 from concertmaster.core.model import TASK, WorkflowDefinition
-from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import seconds_outside
-from concertmaster.core.units import DAY
 from concertmaster.engines.registry import shared_by
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.client import KubeClient
 
-Place = tuple[str, str, str]
-_OBJECTION = 30 * DAY  # seconds for which a rule asks after a person was against what it did
+
+@dataclass(frozen=True, slots=True)
+class CycleInput:
+    """What one call of the stage works on. ``reports`` by metrics source; ``behind``: the watches lag behind the cluster, so
+    that nothing new is written; ``now`` in unix seconds."""
+
+    snapshot: ClusterSnapshot
+    subjects: Sequence[Subject]
+    reports: Mapping[str, SourceReport]
+    now: float
+    heartbeat: Heartbeat = lambda _: None
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReach:
+    """Where the stage works. ``namespaces``: those that are read by name (empty: all); ``owns``: whether a namespace is this
+    process's; ``secure``: what the configuration says of Argo's templateReferencing."""
+
+    client: KubeClient
+    access: AccessChecker
+    namespaces: tuple[str, ...] = ()
+    owns: Callable[[str], bool] = lambda _: True
+    secure: bool | None = None
+
+    def reads(self, namespace: str) -> bool:
+        """Whether the changes of a namespace are listed, and this process's to look after."""
+        return self.owns(namespace) and (not self.namespaces or namespace in self.namespaces)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleContext:
+    """What all workflows share in one call of the stage: its input, and what is read from the API server for it."""
+
+    given: CycleInput
+    policies: PolicyReader
+    facts: FactReader
+
+    @classmethod
+    def of(cls, given: CycleInput, reach: ClusterReach) -> CycleContext:
+        """Nothing is read yet."""
+        snapshot = given.snapshot
+        policies = PolicyReader(reach.client, reach.access, snapshot, given.behind, reach.namespaces)
+        return cls(given, policies, FactReader(reach.client, reach.access, reach.secure, snapshot.namespaces))
+
+    @property
+    def now(self) -> float:
+        """When the call was made (unix seconds)."""
+        return self.given.now
 
 
 @dataclass(slots=True)
 class WorkflowContext:
-    """Everything about one workflow while the stage works on it: one per workflow and cycle."""
+    """Everything about one workflow while the stage works on it: one per workflow and call. ``collected``: whether its
+    namespace is read in this cycle; ``all_changes``: the changes of every workflow."""
 
+    cycle: CycleContext
     subject: Subject
     policy: Policy
     changes: list[WorkflowChangeView]
-    ledger: Ledger
-    snapshot: ClusterSnapshot
-    facts: FactReader
+    all_changes: ListedChanges
     control: WorkflowControl
-    policies: PolicyReader
-    now: float
-    report: SourceReport | None  # of its metrics source
-    collected: bool  # whether its namespace is read in this cycle
-    in_flight: dict[str, WorkflowChangeView]  # all in progress by uid, whosever they are; shared by all contexts
-    by_target: Callable[
-        [], Mapping[Place, Sequence[WorkflowChangeView]]
-    ]  # all by what they change, computed when needed
+    collected: bool
     foreseen: tuple[int, str | None] | None = None
+
+    @property
+    def now(self) -> float:
+        """When the call was made (unix seconds)."""
+        return self.cycle.now
+
+    @property
+    def snapshot(self) -> ClusterSnapshot:
+        """The cluster in this cycle."""
+        return self.cycle.given.snapshot
+
+    @property
+    def report(self) -> SourceReport | None:
+        """How reading its metrics source went."""
+        return self.cycle.given.reports.get(self.subject.source)
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
         """How many runs a change made now could be compared with, and why its verification could miss harm (None: it
@@ -69,7 +122,8 @@ class WorkflowContext:
     def may_write(self, *, new: bool = False) -> bool:
         """Whether the policy still says what this cycle follows, asked of the API server. Nothing ``new`` is written while
         the watches are behind."""
-        return not (new and self.policies.behind) and self.policies.unchanged(self.subject)
+        policies = self.cycle.policies
+        return not (new and policies.behind) and policies.unchanged(self.subject)
 
     @property
     def data_until(self) -> float | None:
@@ -153,14 +207,12 @@ class WorkflowContext:
 
     def read(self, plan: Plan, raw: Mapping[str, Any]) -> ClusterFacts:
         """What the cluster says about ``raw``, the target of a plan as it is now."""
-        return self.facts.read(plan, raw, self.definition, self.subject.key.name)
+        return self.cycle.facts.read(plan, raw, self.definition, self.subject.key.name)
 
     def put(self, change: WorkflowChangeView | None) -> None:
         """Record the present state of a change."""
         if change is not None:
-            self.in_flight.pop(change.uid, None)
-            if change.phase in IN_FLIGHT:
-                self.in_flight[change.uid] = change
+            self.all_changes.put(change)
             self.changes = [change if c.uid == change.uid else c for c in self.changes]
             if all(c.uid != change.uid for c in self.changes):
                 self.changes.append(change)
@@ -220,58 +272,3 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     if target is not None:
         return Scope(ref, shared.names(target.unpack(), None))
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace, ref.name) else None)
-
-
-def by_target(changes: Iterable[WorkflowChangeView]) -> dict[Place, list[WorkflowChangeView]]:
-    """Changes by their namespace and the kind and name of the object they are for."""
-    found: dict[Place, list[WorkflowChangeView]] = {}
-    for change in changes:
-        if (target := change.target) is not None:
-            found.setdefault((change.namespace, target.kind, target.name), []).append(change)
-    return found
-
-
-def of_same_object(
-    own: Sequence[WorkflowChangeView], places: Mapping[Place, Sequence[WorkflowChangeView]], made: Plan
-) -> list[WorkflowChangeView]:
-    """The profile's ``own`` changes, and those of the object of a plan that were made for another profile: one of people's
-    own replaces what discovery created, and what they were against stays so. A Task is that of other workflows too.
-    ``places``: see ``by_target``."""
-    if made.target.kind == TASK:
-        return list(own)
-    others = places.get((made.namespace, made.target.kind, made.target.name), ())
-    return [*own, *(c for c in others if c.profile != made.profile)]
-
-
-def in_the_way(changes: Iterable[WorkflowChangeView], made: Plan) -> tuple[str, ...]:
-    """Which changes in progress on the object of a plan it would disturb, in words for someone in its namespace: those of
-    other profiles, and those of its own that set the same fields. Of other profiles an orphaned one does not count: nobody
-    will judge it or roll it back."""
-    fields = {s.pointer for s in made.settings}
-    found = []
-    for c in changes:
-        if c.phase not in IN_FLIGHT or c.target is None or c.target.uid != made.target.uid:
-            continue
-        if (c.namespace, c.profile) == (made.namespace, made.profile):
-            if fields & written(c.operations("patch") or ()).keys():
-                found.append(f"{c.name} of the same fields")
-        elif not c.is_(ConditionType.ORPHANED):
-            found.append(
-                f"{c.name} of profile {c.profile}" if c.namespace == made.namespace else "one in another namespace"
-            )
-    return tuple(found)
-
-
-def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
-    """A person's rejection, rollback or deletion of changes of one recommendation in the last 30 days: the rule then
-    waits for a decision."""
-    for change in changes:
-        at = max(change.since(ConditionType.RESTORED) or 0.0, change.since(ConditionType.APPROVED) or 0.0)
-        if now - at >= _OBJECTION:
-            continue
-        if change.decision == Decision.REJECT:
-            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
-        applied = change.condition(ConditionType.APPLIED).get("status")
-        if change.phase == ChangePhase.CONFLICT and applied in ("True", "Unknown"):
-            return "somebody undid or overwrote a change of this kind"
-    return None

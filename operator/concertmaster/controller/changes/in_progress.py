@@ -40,7 +40,7 @@ class InProgress:
         self._unknown: set[str] = set()  # changes, by uid, that were orphaned because the journal does not hold them
 
     def follow(
-        self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool, *, early: bool = False
+        self, context: WorkflowContext, change: WorkflowChangeView, *, early: bool = False
     ) -> WorkflowChangeView | None:
         """Apply the next step of one change in progress. ``early``: before the queries of users, which say what the newest
         runs were given."""
@@ -50,7 +50,7 @@ class InProgress:
         observed = ObservedState(
             decidable,
             change.forged(scope) if decidable else None,
-            allowed,
+            context.policy.apply.allows_changes,
             context.why_not,
             self._writer.journaled(change),
             change.out_of_bounds(context.policy.apply.bounds),
@@ -73,9 +73,9 @@ class InProgress:
                 state = context.target_state(change, self._writer.target)
                 return self.orphan(change, decision.because, decision.reason, now, state)
             case Step.CONTINUE_ROLL_BACK:
-                return self._rollback.restore(change, None, now, context.may_write)
+                return self._rollback.restore(context, change, None)
             case Step.ROLL_BACK:
-                return self._rollback.restore(change, written.rolling_back(decision.reason), now, context.may_write)
+                return self._rollback.restore(context, change, written.rolling_back(decision.reason))
             case Step.VERIFY:
                 return self._verify(context, change, observed.out_of_bounds, early)
         return None  # the next cycle reads again
@@ -158,8 +158,7 @@ class InProgress:
             orphan = change.orphaned(Reason.OUT_OF_BOUNDS, f"{result.reason}; {obstacle}")
             return self._writer.carry_out(change, written.judged_and_left(orphan, result, fields), context.now)
         if result.restore:
-            step = written.rolling_back(result.reason, result, fields)
-            return self._rollback.restore(change, step, context.now, context.may_write)
+            return self._rollback.restore(context, change, written.rolling_back(result.reason, result, fields))
         if result.verdict is not None:  # the list may be of an earlier cycle, before somebody's edit
             present = before_verification(self._writer.target.state(change, self._writer.target.read(change)))
             if present.step is Step.CONFLICT:

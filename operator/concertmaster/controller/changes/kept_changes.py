@@ -106,7 +106,7 @@ class KeptChanges:
         apply = context.policy.apply
         obstacle = change.out_of_bounds(apply.bounds) if apply.allows_changes else context.why_not
         if obstacle is None:
-            return self._rollback.restore(change, written.overturned(result, fields), context.now, context.may_write)
+            return self._rollback.restore(context, change, written.overturned(result, fields))
         if not context.may_write():  # for good: nothing resumes it when a policy allows changes again
             return None
         because = Reason.OUT_OF_BOUNDS if apply.allows_changes else Reason.POLICY_GONE

@@ -9,7 +9,8 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
-from concertmaster.controller.changes.context import WorkflowContext, in_the_way, objection, of_same_object
+from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.listed_changes import objection
 from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writing.status import object_name
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -62,7 +63,9 @@ class Proposals:
             if raw is None:
                 continue  # the Task it is about has gone: the next analysis knows
             learns = context.policy.analysis.learning
-            factor = context.ledger.factor(candidate.recommendation.rule, context.workflow) if learns else 1.0
+            factor = (
+                context.all_changes.ledger.factor(candidate.recommendation.rule, context.workflow) if learns else 1.0
+            )
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
                 self._advance(context, mine, own, raw)
@@ -265,7 +268,7 @@ class Proposals:
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry
         runs, unsure = context.foresee(self._verifier.split_runs)
-        changes = of_same_object(context.changes, context.by_target(), made)
+        changes = context.all_changes.of_same_object(context.changes, made)
         past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)
         past += [PastChange(at, at) for at in deleted.values()]
@@ -274,14 +277,14 @@ class Proposals:
         return Situation(
             now=context.now,
             policy=context.policy,
-            facts=context.facts.sharing(made, context.subject.key.name),
+            facts=context.cycle.facts.sharing(made, context.subject.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in context.changes if c.phase in IN_FLIGHT),
-            in_the_way=in_the_way(context.in_flight.values(), made),
+            in_the_way=context.all_changes.in_the_way(made),
             data_until=context.data_until,
             baseline_runs=runs,
             coverage=candidate.coverage,
-            withdrawn=context.ledger.withdrawn(item.rule, context.workflow) or why,
+            withdrawn=context.all_changes.ledger.withdrawn(item.rule, context.workflow) or why,
             unsure=unsure,
             approved=approved,
             writes_left=self._apply.writes_left(context.subject.entry.namespace, context.now),

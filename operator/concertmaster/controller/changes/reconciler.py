@@ -12,17 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import WorkflowContext, by_target
+from concertmaster.controller.changes.context import ClusterReach, CycleContext, CycleInput, WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.kept_changes import KeptChanges
-from concertmaster.controller.changes.policy_reader import PolicyReader
+from concertmaster.controller.changes.listed_changes import ListedChanges
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.pruning import delete_outdated, prune
 from concertmaster.controller.changes.recovery import Recovery, Workflow
@@ -31,16 +29,12 @@ from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.interfaces import Candidate, History, SourceReport
-from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
-from concertmaster.core.changes.ledger import Ledger
+from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
-from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.events import EventRecorder
@@ -75,15 +69,10 @@ class ChangesOutcome:
 
 
 @dataclass(slots=True)
-class _Cycle:
-    """One call of the stage: its input and its results."""
+class _Call:
+    """One call of the stage, and its results."""
 
-    snapshot: ClusterSnapshot
-    subjects: Sequence[Subject]
-    reports: Mapping[str, SourceReport]
-    now: float
-    heartbeat: Callable[[str], None]
-    policies: PolicyReader
+    context: CycleContext
     early: bool = False  # only for changes in progress
     followed: Mapping[str, str] | None = None  # versions by uid as the early call left them; None: it could not read
     unrecovered: frozenset[Workflow] = frozenset()  # of changes deleted in progress
@@ -95,137 +84,111 @@ class Changes:
 
     def __init__(
         self,
-        client: KubeClient,
+        reach: ClusterReach,
         writer: ChangeWriter,
         apply: Apply,
         history: History,
-        access: AccessChecker,
         events: EventRecorder,
         candidates: CandidatesOf,
-        *,
-        namespaces: Sequence[str] = (),
-        owns: Callable[[str], bool] = lambda _: True,
-        secure: bool | None = None,
     ) -> None:
-        self._client = client
+        self._reach = reach
         self._writer = writer
         self._history = history
         rollback, verifier = Rollback(writer), Verifier(history, writer)
         self._in_progress = InProgress(writer, apply, rollback, verifier)
         self._kept = KeptChanges(writer, verifier, rollback)
-        self._proposals = Proposals(client, writer, apply, verifier)
-        self._recovery = Recovery(writer, self._reads)
-        self._access = access
+        self._proposals = Proposals(reach.client, writer, apply, verifier)
+        self._recovery = Recovery(writer, reach.reads)
         self._events = events
         self._candidates = candidates
-        self._namespaces = tuple(namespaces)
-        self._owns = owns
-        self._secure = secure
-        self._left: dict[str, str] | None = None  # by the early call of this cycle: see ``_Cycle.followed``
+        self._left: dict[str, str] | None = None  # by the early call of this cycle: see ``_Call.followed``
 
-    def follow(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
-        heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
-    ) -> list[str]:  # fmt: skip
+    def follow(self, given: CycleInput) -> list[str]:
         """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
-        The arguments are those of ``__call__``. Returns the problems."""
+        Returns the problems."""
         self._left = None
-        policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
-        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, early=True)
-        with cycle.outcome.guarded("the changes"):
-            self._reconcile(cycle)
-        return cycle.outcome.problems + self._writer.drain_problems()
+        return self._run(_Call(CycleContext.of(given, self._reach), early=True)).problems
 
-    def __call__(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
-        heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
-    ) -> ChangesOutcome:  # fmt: skip
-        """Process every change and every policy that allows changes. ``reports`` by metrics source; ``behind``: the
-        watches lag behind the cluster, so nothing new is written. What ``follow`` left in progress is skipped unless
+    def __call__(self, given: CycleInput) -> ChangesOutcome:
+        """Process every change and every policy that allows changes. What ``follow`` left in progress is skipped unless
         somebody wrote it since."""
-        policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
-        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, followed=self._left)
+        call = _Call(CycleContext.of(given, self._reach), followed=self._left)
         self._left = None
-        with cycle.outcome.guarded("the changes"):
-            self._reconcile(cycle)
-        cycle.outcome.problems += self._writer.drain_problems()
-        return cycle.outcome
+        return self._run(call)
 
-    def _reconcile(self, cycle: _Cycle) -> None:
+    def _run(self, call: _Call) -> ChangesOutcome:
+        with call.outcome.guarded("the changes"):
+            self._reconcile(call)
+        call.outcome.problems += self._writer.drain_problems()
+        return call.outcome
+
+    def _reconcile(self, call: _Call) -> None:
+        given = call.context.given
         try:
             begun = self._writer.journal.in_flight()
         except HistoryError as error:
-            cycle.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
+            call.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
-        proposing = not cycle.early and any(map(_may_change, cycle.subjects))
-        if not proposing and not cycle.snapshot.snapshot.changes and not begun.entries:
-            cycle.outcome.tally = Tally()
+        proposing = not call.early and any(map(_may_change, given.subjects))
+        if not proposing and not given.snapshot.snapshot.changes and not begun.entries:
+            call.outcome.tally = Tally()
             return
-        listed = self._list(cycle.outcome)
+        listed = self._list(call.outcome)
         if listed is None:
             return
-        if cycle.early:
+        if call.early:
             self._left = {}
-        if cycle.followed is None:
+        if call.followed is None:
             self._writer.begin()
-            cycle.unrecovered = self._recovery.recover(
-                begun, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
-                cycle.outcome.guarded,
-            )  # fmt: skip
+            call.unrecovered = self._recovery.recover(begun, listed, call.context, call.outcome.guarded)
         else:
-            cycle.unrecovered = self._recovery.missing(begun.entries, listed)
-        cycle.outcome.tally = self._writer.tally
-        if not cycle.early:
-            with cycle.outcome.guarded("the changes that were kept"):
-                self._kept.begin(listed, self._reads)
-        unread = [s for s in cycle.subjects if s.policy is None]
+            call.unrecovered = self._recovery.missing(begun.entries, listed)
+        call.outcome.tally = self._writer.tally
+        if not call.early:
+            with call.outcome.guarded("the changes that were kept"):
+                self._kept.begin(listed, self._reach.reads)
+        unread = [s for s in given.subjects if s.policy is None]
         invalid = {(s.entry.namespace, s.entry.name): s.resolved.finding.message for s in unread}
-        for orphans in self._workflows(cycle, listed):
+        for orphans in self._workflows(call, listed):
             self._writer.tally.count_in_progress(orphans)
             for change in orphans:
-                with cycle.outcome.guarded(str(change.ref)):
-                    self._without_profile(change, invalid.get((change.namespace, change.profile)), cycle.now)
-        refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in cycle.subjects}
+                with call.outcome.guarded(str(change.ref)):
+                    self._without_profile(change, invalid.get((change.namespace, change.profile)), given.now)
+        refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in given.subjects}
         for note in self._writer.events(refs):
             self._events.post(note)
 
-    def _workflows(self, cycle: _Cycle, listed: Sequence[WorkflowChangeView]) -> Iterable[list[WorkflowChangeView]]:
+    def _workflows(self, call: _Call, listed: Sequence[WorkflowChangeView]) -> Iterable[list[WorkflowChangeView]]:
         """Each workflow with changes, or whose policy allows some. Returns those without a profile to read, if not early."""
+        given, all_changes = call.context.given, ListedChanges(listed)
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
-        for change in [c for c in listed if self._owns(c.namespace)]:
+        for change in [c for c in listed if self._reach.owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        in_flight, places = {c.uid: c for c in listed if c.phase in IN_FLIGHT}, cache(lambda: by_target(listed))
-        ledger = Ledger(line for c in listed if (line := ledger_entry(c)) is not None)
-        facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
-        control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
-        for subject in cycle.subjects:
+        control = ControlGroup(given.subjects, listed, self._history, given.reports, given.now, given.heartbeat)
+        for subject in given.subjects:
             if subject.policy is None:
                 continue
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
-            if not (any(c.phase in IN_FLIGHT for c in mine) if cycle.early else mine or _may_change(subject)):
+            if not (any(c.phase in IN_FLIGHT for c in mine) if call.early else mine or _may_change(subject)):
                 continue
-            cycle.heartbeat("changes")
+            given.heartbeat("changes")
+            collected = subject.entry.namespace not in control.unread
             context = WorkflowContext(
-                subject, subject.policy, mine, ledger, cycle.snapshot, facts, control.of(subject), cycle.policies, cycle.now,
-                cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight, places,
-            )  # fmt: skip
-            self._follow(context, cycle)
-            if not cycle.early:
-                with cycle.outcome.guarded(f"changes of {context.workflow} that were kept"):
+                call.context, subject, subject.policy, mine, all_changes, control.of(subject), collected
+            )
+            self._follow(context, call)
+            if not call.early:
+                with call.outcome.guarded(f"changes of {context.workflow} that were kept"):
                     self._kept.follow(context)
-                with cycle.outcome.guarded(f"changes of {context.workflow}"):
-                    self._workflow(context, cycle.unrecovered)
+                with call.outcome.guarded(f"changes of {context.workflow}"):
+                    self._workflow(context, call.unrecovered)
             if (source := subject.policy.source) is not None:
-                cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
-            if not cycle.early:
+                call.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
+            if not call.early:
                 self._writer.tally.count_in_progress(context.changes)
-        return () if cycle.early else by_profile.values()
+        return () if call.early else by_profile.values()
 
     # --- around the workflows
-
-    def _reads(self, namespace: str) -> bool:
-        """Whether the changes of a namespace are listed, and this process's to look after."""
-        return self._owns(namespace) and (not self._namespaces or namespace in self._namespaces)
 
     def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
         """All WorkflowChange objects; None when they cannot be read, because nothing is decided on a partial list."""
@@ -235,7 +198,7 @@ class Changes:
             if not (obj.get("metadata") or {}).get("deletionTimestamp"):
                 changes.append(WorkflowChangeView(obj))
 
-        seen = scan(self._client, CHANGES, self._namespaces, visit)
+        seen = scan(self._reach.client, CHANGES, self._reach.namespaces, visit)
         if not seen.complete:
             outcome.problems.append(f"nothing is changed: {seen.problems[0].message}")
             return None
@@ -250,13 +213,13 @@ class Changes:
 
     # --- one workflow
 
-    def _follow(self, context: WorkflowContext, cycle: _Cycle) -> None:
+    def _follow(self, context: WorkflowContext, call: _Call) -> None:
         """One step of each change in progress, except those that are as the early call left them. A fault of one must not
         delay the rollback of another."""
-        allowed, known = context.policy.apply.allows_changes, cycle.followed or {}
+        known = call.followed or {}
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
-            with cycle.outcome.guarded(str(change.ref)):
-                after = self._in_progress.follow(context, change, allowed, early=cycle.early)
+            with call.outcome.guarded(str(change.ref)):
+                after = self._in_progress.follow(context, change, early=call.early)
                 context.put(after)
                 if self._left is not None and change.uid not in self._in_progress.waiting:
                     self._left[change.uid] = (after or change).version

@@ -11,14 +11,13 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from concertmaster.controller.changes.context import scope_of
+from concertmaster.controller.changes.context import CycleContext, scope_of
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.rollback import NOT_TAKEN, write_back
 from concertmaster.controller.changes.writing.journal import BegunChanges
 from concertmaster.controller.changes.writing.tally import RollbackReason
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import ChangeEvent
 from concertmaster.core.changes.reconcile import FINISHED, TargetState
@@ -44,16 +43,13 @@ class Recovery:
         self,
         begun: BegunChanges,
         listed: Sequence[WorkflowChangeView],
-        subjects: Iterable[Subject],
-        targets: Targets,
-        policies: PolicyReader,
-        now: float,
+        cycle: CycleContext,
         guarded: Callable[[str], AbstractContextManager[None]],
     ) -> frozenset[Workflow]:
         """Roll back deleted changes and forget finished ones. Returns the workflows with a deleted change still to be
         rolled back: nothing may be changed on top of it."""
         present = {c.uid: c for c in listed}
-        known = {(s.entry.namespace, s.entry.name): s for s in subjects}
+        known = {(s.entry.namespace, s.entry.name): s for s in cycle.given.subjects}
         pending: set[Workflow] = set()
         with guarded("the journal"):
             self._report_unreadable(begun.unreadable, present)
@@ -68,7 +64,7 @@ class Recovery:
             workflow = (change.namespace, change.profile)
             pending.add(workflow)
             with guarded(f"{change.ref}, deleted during its verification"):
-                if self._recovered(body, known.get(workflow), targets, policies, now):
+                if self._recovered(body, known.get(workflow), cycle):
                     pending.discard(workflow)
         return frozenset(pending)
 
@@ -94,26 +90,25 @@ class Recovery:
         self._unreadable = unreadable
         self._writer.tally.unreadable = len(unreadable)
 
-    def _recovered(
-        self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float
-    ) -> bool:
+    def _recovered(self, body: Mapping[str, Any], subject: Subject | None, cycle: CycleContext) -> bool:
         """Whether one change is done; otherwise the next cycle continues."""
         change = WorkflowChangeView(body)
-        if self._writer.fresh(change) is not None or not self._known(change, subject, policies):
+        if self._writer.fresh(change) is not None or not self._known(change, subject, cycle.policies):
             return False
         policy = subject.policy if subject is not None else None
         ref = subject.profile.spec.workflow_ref if subject is not None and policy is not None else None
-        of = scope_of(ref, change.namespace, targets) if ref is not None else None
+        of = scope_of(ref, change.namespace, cycle.given.snapshot.targets) if ref is not None else None
         if change.undecidable(of):
             return False
-        noted = self._writer.noted(lambda: self._writer.journal.note_deleted(body, now))
+        noted = self._writer.noted(lambda: self._writer.journal.note_deleted(body, cycle.now))
         if (wrong := change.forged(of)) is not None:
             text = f"it was deleted during its verification, and the journal cannot roll it back: {wrong}"
             self._writer.problems.append(f"{change.ref}: {text}")
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
         else:
             allows = policy is not None and policy.apply.allows_changes
-            if not self._rolled_back(change, policy.apply.bounds if policy is not None and allows else None, now):
+            bounds = policy.apply.bounds if policy is not None and allows else None
+            if not self._rolled_back(change, bounds, cycle):
                 return False
         # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.
         return noted and self._writer.noted(lambda: self._writer.journal.drop(change.uid))
@@ -128,7 +123,7 @@ class Recovery:
             return True
         return False  # not seen by the watch yet
 
-    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None, now: float) -> bool:
+    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None, cycle: CycleContext) -> bool:
         """Roll back the values that are still in place; False when it must be retried. ``bounds`` of the policy in force,
         None where none allows changes."""
         raw = self._writer.target.read(change)
@@ -143,7 +138,7 @@ class Recovery:
                 note = f"{text}. The operator's log has the command that rolls it back"
             self._writer.report(change, ChangeEvent("ChangeOrphaned", note))
             return True
-        result = write_back(self._writer, change, raw, now)
+        result = write_back(self._writer, cycle, change, raw)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
             note = f"{change.ref} was deleted and is not rolled back yet: {result.message}"
             (self._writer.tally.wait if result.outcome in NOT_TAKEN else self._writer.problems.append)(note)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
+from concertmaster.controller.changes.cluster_facts import FactReader, ListFailed
+from concertmaster.controller.changes.context import CycleContext, WorkflowContext
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.admission.capacity import ranges_of
 from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.changes.admission.rolled_back import outside_ranges
 from concertmaster.core.changes.operations import above_limit, version_test
@@ -19,8 +20,6 @@ from concertmaster.core.text import duration
 from concertmaster.core.units import MINUTE
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult
-from concertmaster.kube.errors import KubeError, Stopped
-from concertmaster.kube.objects import LIMIT_RANGES
 
 NOT_TAKEN = (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED)
 """Rights, admission or a limit of the namespace keep it from being written."""
@@ -28,9 +27,9 @@ NOT_TAKEN = (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED)
 
 def write_back(
     writer: ChangeWriter,
+    cycle: CycleContext,
     change: WorkflowChangeView,
     raw: Mapping[str, Any],
-    now: float,
     may_write: Callable[[], bool] = lambda: True,
 ) -> WriteResult:
     """Roll the target back from the version ``raw`` that was judged, tried first, unless somebody lowered a limit below
@@ -38,9 +37,10 @@ def write_back(
     left. After a refusal it is not tried for a while."""
     kind = PATCHABLE.get(change.target.kind) if change.target is not None else None
     inverse = change.operations("inverse") or ()
-    wrong = above_limit(kind, inverse, raw) or outside_ranges(kind, inverse, _ranges(writer, change.namespace))
+    wrong = above_limit(kind, inverse, raw) or outside_ranges(kind, inverse, _ranges(cycle.facts, change.namespace))
     if wrong is not None:
         return WriteResult(PatchOutcome.REFUSED, wrong)
+    now = cycle.now
     if writer.paused(change, now):
         why = writer.why_refused(change, now) or "the API server refused it"
         text = f"{why}; it is tried again at least every {duration(MAX_PAUSE)}"
@@ -53,13 +53,11 @@ def write_back(
     return result
 
 
-def _ranges(writer: ChangeWriter, namespace: str) -> list[LimitRange]:
+def _ranges(facts: FactReader, namespace: str) -> list[LimitRange]:
     """The LimitRanges of a namespace; none where they cannot be read, which keeps no harm from being rolled back."""
     try:
-        return [r for raw in writer.client.items(LIMIT_RANGES.path(namespace)) for r in ranges_of(raw)]
-    except Stopped:
-        raise
-    except KubeError:
+        return list(facts.ranges(namespace))
+    except ListFailed:
         return []
 
 
@@ -82,23 +80,20 @@ class Rollback:
         self._writer = writer
 
     def restore(
-        self,
-        change: WorkflowChangeView,
-        announcement: Transition | None,
-        now: float,
-        may_write: Callable[[], bool] = lambda: True,
+        self, context: WorkflowContext, change: WorkflowChangeView, announcement: Transition | None
     ) -> WorkflowChangeView | None:
         """Roll a change back, announcing it first; without an ``announcement``, continue with one that was announced. The
-        change and, with ``may_write``, the policy are read again before each write."""
-        if not self._writer.as_read(change) or not may_write():
+        change and the policy are read again before each write."""
+        if not self._writer.as_read(change) or not context.may_write():
             return None  # the next cycle decides on what holds now
+        now = context.now
         announced = self._writer.carry_out(change, announcement, now) if announcement is not None else change
         if announced is None:
             return None
         raw = self._writer.target.read(announced)
         end = written.rolled_back(self._writer.target.state(announced, raw))
         if end is None and raw is not None:
-            result = write_back(self._writer, announced, raw, now, may_write)
+            result = write_back(self._writer, context.cycle, announced, raw, context.may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
             if result.outcome is PatchOutcome.DONE:
                 end = written.restored(f"rolled back: {why}")

@@ -188,12 +188,14 @@ def test_a_change_that_a_list_lacks_is_not_taken_for_a_deleted_one() -> None:
 
 def test_changes_of_a_namespace_that_is_not_read_any_more_are_not_forgotten() -> None:
     bed = applied()
-    bed.changes._namespaces = ("other",)
+    bed.namespaces = ("other",)
+    bed.start()
     bed.writes()
     bed.run()
     assert bed.writes() == []
     assert bed.pages.journal("change/")
-    bed.changes._namespaces = ()
+    bed.namespaces = ()
+    bed.start()
     later(bed, 2, 1500.0)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
 

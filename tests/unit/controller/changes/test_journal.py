@@ -68,10 +68,10 @@ def test_an_entry_that_cannot_be_read_is_reported_by_the_shard_that_looks_after_
     bed = applied()
     (key,) = bed.pages.journal("change/")
     bed.pages.rows[key] = "{"
-    bed.changes._owns = lambda namespace: False
+    bed.owns = lambda namespace: False
     bed.run()
     assert (bed.problems, bed.counted("unreadable")) == ([], 0.0)
-    bed.changes._owns = lambda namespace: True
+    bed.owns = lambda namespace: True
     bed.run()
     assert bed.counted("unreadable") == 1.0
     assert bed.state(C.ORPHANED) == ("True", "NotInJournal")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import Bed
+from tests.support.controller.changes_bed import MEMORY, Bed, cheaper
+from tests.support.core.change_samples import recommended
 
 
 def limited(bed: Bed, **bounds: str) -> None:
@@ -56,3 +58,19 @@ def test_ranges_that_cannot_be_read_keep_no_harm_from_being_rolled_back() -> Non
     bed.client.lists[LIMIT_RANGES.path("demo")] = errors.Forbidden("no", status=403)
     later(bed, 2, 1500.0)
     assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
+
+
+def test_the_ranges_of_a_namespace_are_listed_once_a_cycle_however_many_rollbacks_wait() -> None:
+    bed = Bed(cooldown="0s", maxInFlight=5)
+    smaller = recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [cheaper(), smaller]
+    bed.run()
+    bed.run()
+    bounds = {"cpu": "1800m", "memory": "800Mi"}
+    bed.client.put(LIMIT_RANGES, "demo", "r", spec={"limits": [{"type": "Container", "max": bounds}]})
+    later(bed, 2, 1500.0)
+    assert [c.condition(C.RESTORED).get("reason") for c in bed.all()] == ["WriteFailed", "WriteFailed"]
+    bed.writes()
+    bed.run()
+    assert sum(path.startswith(LIMIT_RANGES.path("demo")) for _, path, *_ in bed.client.calls) == 1
+    assert bed.cpu() == "1500m"

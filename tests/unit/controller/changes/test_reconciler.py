@@ -13,6 +13,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes import control_group, recovery
+from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.writing.status import prediction
 from concertmaster.controller.discovery import definitions
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
@@ -435,7 +436,8 @@ def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
     bed.run()
     assert len(bed.all()) == 2
     assert jsonpatch.find(bed.target, MEMORY)[1] == "768Mi"
-    bed.steps._per_minute = 0
+    bed.per_minute = 0
+    bed.start()
     bed.items.append(wider())
     bed.run()
     assert len(bed.all()) == 2
@@ -1064,7 +1066,7 @@ def test_a_profile_that_is_to_be_withdrawn_makes_no_further_changes(monkeypatch:
 def test_changes_of_another_shard_are_left_to_it(gone: tuple[Resource, ...]) -> None:
     """The list and the journal hold those of all shards; profiles of others are not among this one's."""
     bed = applied()
-    bed.changes._owns = lambda namespace: namespace != "demo"
+    bed.owns = lambda namespace: namespace != "demo"
     bed.writes()
     for kind in gone:
         bed.delete(kind, "etl" if kind is PROFILES else bed.one().name)
@@ -1072,7 +1074,7 @@ def test_changes_of_another_shard_are_left_to_it(gone: tuple[Resource, ...]) -> 
     assert bed.writes() == []
     assert bed.cpu() == "1500m"
     assert bed.pages.journal("change/")
-    bed.changes._owns = lambda _: True  # taken over
+    bed.owns = lambda _: True  # taken over
     bed.run()
     assert bed.writes() or CHANGES in gone, "what was deleted of a profile that is gone is told and left"
 
@@ -1328,7 +1330,7 @@ def test_what_ends_without_a_journal_is_counted_and_reported_all_the_same(how: s
 
 def test_a_fault_of_the_stage_itself_is_a_problem_and_not_the_end_of_the_cycle() -> None:
     bed = applied()
-    bed.changes._list = lambda outcome: [1 / 0]  # type: ignore[list-item,method-assign]
+    bed.pages.journal = lambda prefix="": {prefix: str(1 / 0)}  # type: ignore[method-assign]
     bed.run()
     assert any("the changes failed (ZeroDivisionError)" in p for p in bed.problems)
 
@@ -1554,8 +1556,8 @@ def test_each_change_in_flight_takes_one_step_a_cycle(monkeypatch: pytest.Monkey
     bed = applied()
     later(bed, 1)
     seen = []
-    follow = bed.changes._in_progress.follow
-    monkeypatch.setattr(bed.changes._in_progress, "follow", lambda *a, **k: (seen.append(a[1].uid), follow(*a, **k))[1])
+    follow = InProgress.follow
+    monkeypatch.setattr(InProgress, "follow", lambda *a, **k: (seen.append(a[2].uid), follow(*a, **k))[1])
     bed.run()
     assert len(seen) == 1
 
