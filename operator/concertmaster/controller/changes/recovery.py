@@ -21,6 +21,7 @@ from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import ChangeEvent
 from concertmaster.core.changes.reconcile import FINISHED, TargetState
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Bounds
 from concertmaster.kube.apply import PatchOutcome
 from concertmaster.kube.errors import NotFound
@@ -108,7 +109,8 @@ class Recovery:
         else:
             allows = policy is not None and policy.apply.allows_changes
             bounds = policy.apply.bounds if policy is not None and allows else None
-            if not self._rolled_back(change, bounds, cycle):
+            definition = subject.resolved.definition if subject is not None else None
+            if not self._rolled_back(change, bounds, definition, cycle):
                 return False
         # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.
         return noted and self._writer.noted(lambda: self._writer.journal.drop(change.uid))
@@ -123,9 +125,15 @@ class Recovery:
             return True
         return False  # not seen by the watch yet
 
-    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None, cycle: CycleContext) -> bool:
+    def _rolled_back(
+        self,
+        change: WorkflowChangeView,
+        bounds: Bounds | None,
+        definition: WorkflowDefinition | None,
+        cycle: CycleContext,
+    ) -> bool:
         """Roll back the values that are still in place; False when it must be retried. ``bounds`` of the policy in force,
-        None where none allows changes."""
+        None where none allows changes; ``definition``: the workflow's as it is now."""
         raw = self._writer.target.read(change)
         if raw is None or self._writer.target.state(change, raw) is not TargetState.AS_WRITTEN:
             return not self._writer.target.may_land(change, raw)
@@ -138,7 +146,7 @@ class Recovery:
                 note = f"{text}. The operator's log has the command that rolls it back"
             self._writer.report(change, ChangeEvent("ChangeOrphaned", note))
             return True
-        result = write_back(self._writer, cycle, change, raw)
+        result = write_back(self._writer, cycle, change, raw, definition)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
             note = f"{change.ref} was deleted and is not rolled back yet: {result.message}"
             (self._writer.tally.wait if result.outcome in NOT_TAKEN else self._writer.problems.append)(note)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.cluster_facts import FactReader, ListFailed
+from concertmaster.controller.changes.cluster_facts import ListFailed
 from concertmaster.controller.changes.context import CycleContext, WorkflowContext
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.admission.limits import LimitRange
-from concertmaster.core.changes.admission.rolled_back import outside_ranges
+from concertmaster.core.changes.admission.rolled_back import refused_pods
 from concertmaster.core.changes.operations import above_limit, version_test
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.text import duration
 from concertmaster.core.units import MINUTE
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult
 
+_T = TypeVar("_T")
 NOT_TAKEN = (PatchOutcome.FORBIDDEN, PatchOutcome.REFUSED)
 """Rights, admission or a limit of the namespace keep it from being written."""
 
@@ -30,16 +31,19 @@ def write_back(
     cycle: CycleContext,
     change: WorkflowChangeView,
     raw: Mapping[str, Any],
+    definition: WorkflowDefinition | None,
     may_write: Callable[[], bool] = lambda: True,
 ) -> WriteResult:
-    """Roll the target back from the version ``raw`` that was judged, tried first, unless somebody lowered a limit below
-    what it would request, or a LimitRange would refuse its pods. ``may_write`` is asked when nothing but the write itself is
-    left. After a refusal it is not tried for a while."""
+    """Roll the target back from the version ``raw`` that was judged, tried first, unless its pods would be refused then, as
+    somebody lowered a limit, a LimitRange or a ResourceQuota since. ``definition``: the workflow's as it is now.
+    ``may_write`` is asked when nothing but the write itself is left. After a refusal it is not tried for a while."""
     kind = PATCHABLE.get(change.target.kind) if change.target is not None else None
     inverse = change.operations("inverse") or ()
-    wrong = above_limit(kind, inverse, raw) or outside_ranges(kind, inverse, _ranges(cycle.facts, change.namespace))
+    ranges, quotas = _known(cycle.facts.ranges, change.namespace), _known(cycle.facts.quotas, change.namespace)
+    wrong = above_limit(kind, inverse, raw)
+    wrong = wrong or refused_pods(kind, inverse, raw, change.task, definition, ranges, quotas)
     if wrong is not None:
-        return WriteResult(PatchOutcome.REFUSED, wrong)
+        return WriteResult(PatchOutcome.REFUSED, f"{wrong}; until that is changed, no pod would be created")
     now = cycle.now
     if writer.paused(change, now):
         why = writer.why_refused(change, now) or "the API server refused it"
@@ -53,10 +57,10 @@ def write_back(
     return result
 
 
-def _ranges(facts: FactReader, namespace: str) -> list[LimitRange]:
-    """The LimitRanges of a namespace; none where they cannot be read, which keeps no harm from being rolled back."""
+def _known(read: Callable[[str], Iterable[_T]], namespace: str) -> list[_T]:
+    """What is read of a namespace; nothing where it cannot be, which keeps no harm from being rolled back."""
     try:
-        return list(facts.ranges(namespace))
+        return list(read(namespace))
     except ListFailed:
         return []
 
@@ -93,7 +97,7 @@ class Rollback:
         raw = self._writer.target.read(announced)
         end = written.rolled_back(self._writer.target.state(announced, raw))
         if end is None and raw is not None:
-            result = write_back(self._writer, context.cycle, announced, raw, context.may_write)
+            result = write_back(self._writer, context.cycle, announced, raw, context.definition, context.may_write)
             why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
             if result.outcome is PatchOutcome.DONE:
                 end = written.restored(f"rolled back: {why}")

@@ -69,7 +69,7 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
     if facts.quotas is None or (requests and facts.ranges is None):
         topic = "ranges" if requests and facts.ranges is None else "quotas"
         return blocked(f"LimitRange and ResourceQuota cannot be read: {facts.why(topic)}")
-    changes = pod_changes(plan, facts.definition, facts.pods)
+    changes = pod_changes(plan.settings, plan.task, facts.definition, facts.pods)
     refused = refusals(changes, facts.ranges or (), facts.quotas)
     if refused:
         return blocked("; ".join(r.message for r in refused[:3]))

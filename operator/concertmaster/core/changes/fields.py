@@ -10,6 +10,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.operations import limit_beside
 from concertmaster.core.model import Edit, ObjectKind
 from concertmaster.core.model.amounts import quantity, whole
 from concertmaster.core.model.policy import Bounds
@@ -85,10 +86,6 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
     if bounds is not None and amount is not None:
         new_literal = _step(resource, amount, proposed, bounds, edit, literal)
     *above, _, _ = jsonpatch.parts(edit.pointer)
-    beside = jsonpatch.join([*above, "limits", resource])
-    limit = jsonpatch.find(raw, beside)[1]
-    if limit is None and (default := kind.inherited(beside)) is not None:
-        limit = jsonpatch.find(raw, default)[1]
     holder = jsonpatch.find(raw, jsonpatch.join(above[:-1]))[1]
     name = holder.get("name") if isinstance(holder, Mapping) else None
     return Setting(
@@ -99,7 +96,7 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
         quantity(new_literal) or proposed,
         literal,
         new_literal,
-        quantity(limit),
+        quantity(limit_beside(kind, edit.pointer, resource, raw)),
         source,
         edit.sure,
     )

@@ -207,6 +207,15 @@ def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any
     return None
 
 
+def limit_beside(kind: ObjectKind, pointer: str, resource: str, raw: Mapping[str, Any]) -> Any:
+    """The limit of ``resource`` beside the request at ``pointer`` of the object ``raw``, its own or an inherited one, as it
+    is written; None without one."""
+    *above, _, _ = jsonpatch.parts(pointer)
+    beside = jsonpatch.join([*above, "limits", resource])
+    places = [p for p in (beside, kind.inherited(beside)) if p is not None]
+    return next((found for p in places if (found := jsonpatch.find(raw, p)[1]) is not None), None)
+
+
 def above_limit(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], raw: Mapping[str, Any]) -> str | None:
     """The first request that a patch would set above the limit beside it in ``raw``, as a sentence; None when there is
     none. The API server refuses such pods, and not every definition of them."""
@@ -214,10 +223,7 @@ def above_limit(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]]
         resource, amount = kind.resource(pointer) if kind is not None else None, quantity(value)
         if kind is None or resource is None or resource == "parallelism" or amount is None:
             continue
-        *above, _, _ = jsonpatch.parts(pointer)
-        beside = jsonpatch.join([*above, "limits", resource])
-        places = [p for p in (beside, kind.inherited(beside)) if p is not None]
-        limit = next((found for p in places if (found := jsonpatch.find(raw, p)[1]) is not None), None)
+        limit = limit_beside(kind, pointer, resource, raw)
         if amount > (quantity(limit) or amount):
             return f"{resource} request {value} would be above the limit {limit} that was set since"
     return None

@@ -108,6 +108,11 @@ class Plan:
         return ChangeKind.PARALLELISM if ChangeKind.PARALLELISM in both else ChangeKind.RESOURCES
 
     @property
+    def task(self) -> str | None:
+        """The Tekton Task it is for; None: another kind of object."""
+        return self.target.name if self.target.kind == TASK else None
+
+    @property
     def digest(self) -> str:
         """SHA-256 of profile, recommendation, target and operations."""
         return digest_of(self.namespace, self.profile, self.recommendation, self.target, self.patch)

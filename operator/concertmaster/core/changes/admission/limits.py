@@ -114,6 +114,25 @@ def refusals(
     return list(rejected)
 
 
+def refused_anew(
+    changes: Iterable[PodChange], ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]
+) -> list[Refusal]:
+    """What the server would certainly reject about the pods after a change whose present pods it takes. Of quotas for all
+    pods, what a single pod exceeds: one that waits until others have ended is not refused for good."""
+    whole, rejected = [replace(q, used={}) for q in quotas if not q.scoped], dict[Refusal, None]()
+    for change in changes:
+        before, after = (tuple(_certain(pod, ranges, whole)) for pod in (change.before, change.after))
+        rejected |= dict.fromkeys(() if before else after)
+    return list(rejected)
+
+
+def _certain(pod: Pod, ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
+    """What rejects one pod for the values it has."""
+    completed = defaulted(pod, ranges)
+    yield from (r for r in _limited(completed, ranges) if not r.missing)
+    yield from _exceeded(PodChange(Pod(()), completed), quotas)
+
+
 def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:
     """Orders in which defaults may apply: with several LimitRanges any of them can be first."""
     filling = [r for r in ranges if r.scope == "Container" and (r.default or r.default_request)]

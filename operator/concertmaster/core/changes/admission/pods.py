@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import Container, Pod, PodChange
+from concertmaster.core.changes.fields import Setting
 from concertmaster.core.changes.json_patch import apply, find, fits, join, parts
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.model import TASK, ContainerSpec, StepSpec, WorkflowDefinition
+from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.text import resource_amount
 
 
-def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | None = 1) -> tuple[PodChange, ...]:
-    """The pods whose resources or number a plan changes. Without a ``definition`` only the containers set by the plan are
-    known, and ``pods`` is how many run concurrently."""
-    changes = _of_definition(plan, definition) if definition is not None else []
+def pod_changes(
+    settings: Sequence[Setting], task: str | None, definition: WorkflowDefinition | None, pods: int | None = 1
+) -> tuple[PodChange, ...]:
+    """The pods whose resources or number ``settings`` change, of the Tekton ``task`` (None: of the workflow's own object).
+    Without a ``definition`` only the containers that are set are known, and ``pods`` is how many run concurrently."""
+    changes = _of_definition(settings, task, definition) if definition is not None else []
     if not changes:
         return tuple(
             PodChange(
@@ -27,21 +30,22 @@ def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | N
                 pods,
                 pods,
             )
-            for s in plan.settings
+            for s in settings
             if s.resource != "parallelism"
             for limits in ({s.resource: s.limit} if s.limit is not None else {},)
         )
     return tuple(changes)
 
 
-def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange]:
+def _of_definition(settings: Sequence[Setting], task: str | None, definition: WorkflowDefinition) -> list[PodChange]:
     graph, changes = definition.graph, list[PodChange]()
-    wider = next((s for s in plan.settings if s.resource == "parallelism"), None)
+    amounts = {(s.pointer, task): s.new for s in settings}
+    wider = next((s for s in settings if s.resource == "parallelism"), None)
     group = next((g for g in graph.limits if wider is not None and g.pointer == wider.pointer), None)
     widened = [s for s in graph.steps if s.containers and (group is None or s.name in group.steps)]
     most = sum(s.width or math.inf if s.fan_out else 1 for s in widened)
     for step in (s for s in graph.steps if s.containers):
-        before, after = _pod(step, definition, {}), _pod(step, definition, _settings(plan))
+        before, after = _pod(step, definition, {}), _pod(step, definition, amounts)
         if wider is not None and step in widened:
             old = min(wider.old or 1, most)
             changes.append(PodChange(before, after, int(old), int(min(wider.new, most))))
@@ -57,12 +61,6 @@ def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None
         return 1
     known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
     return min(known, default=None)
-
-
-def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
-    """New amounts by (pointer, Task)."""
-    holder = plan.target.name if plan.target.kind == TASK else None
-    return {(s.pointer, holder): s.new for s in plan.settings}
 
 
 def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple[str, str | None], float]) -> Pod:
@@ -106,7 +104,9 @@ def pod_trials(
     written = [(_pod_spec(raw, p), _pod_spec(changed, p)) for p in pointers]
     trials = [(dict(before), dict(after)) for before, after in written if before is not None and after is not None]
     if not trials and pointers:
-        changes = [c for c in pod_changes(plan, definition) if c.after.complete and c.before != c.after]
+        changes = [
+            c for c in pod_changes(plan.settings, plan.task, definition) if c.after.complete and c.before != c.after
+        ]
         injected = _injected(definition)
         pairs = [(c.before, c.after) for c in changes]
         pairs += [(_without(before, injected), _without(after, injected)) for before, after in pairs if injected]

@@ -168,7 +168,7 @@ def test_a_plan_changes_the_pod_of_its_step_with_all_its_containers() -> None:
         {"name": "log", "image": "x", "resources": {"requests": {"cpu": "500m"}}}
     ]
     definition = define(raw, None, namespace="demo")
-    (change,) = pod_changes(planned(recommended(cpu()), raw), definition)
+    (change,) = pod_changes(planned(recommended(cpu()), raw).settings, None, definition)
     assert (change.before.total("requests")["cpu"], change.after.total("requests")["cpu"]) == (2.5, 2.0)
     assert {"init", "wait"} <= {c.name for c in change.after.containers}  # what Argo adds gets the defaults too
     sum_ = LimitRange("r", "Pod", {"cpu": 2.2})
@@ -179,7 +179,7 @@ def test_a_higher_parallelism_means_more_of_every_pod() -> None:
     raw = template()
     raw["spec"]["templates"][0]["dag"]["tasks"][0]["withParam"] = "[]"
     definition = define(raw, None, namespace="demo")
-    (change,) = pod_changes(planned(faster(), raw), definition)
+    (change,) = pod_changes(planned(faster(), raw).settings, None, definition)
     assert (change.count_before, change.count_after) == (2, 3)
     assert refusals([change], [], [ResourceQuota("q", {"cpu": 5.0})])
     assert not refusals([change], [], [ResourceQuota("q", {"cpu": 6.0})])
