@@ -166,14 +166,15 @@ class WorkflowContext:
     def start_times(
         self, before: StartTimes | None, change: WorkflowChangeView, definition: WorkflowDefinition
     ) -> StartTimes:
-        """When the workflow could be started since ``change``, by its own object and those that start it."""
+        """When the workflow could be started since ``change``, by its own object and those that start it, and when those
+        that define it were edited unseen."""
         ref, own = self.workflow_ref, self.subject.target
         starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
         dated = [t.written[1] for t in (own, *starters) if t is not None]
         if change.task is None:
             dated = [self._own_edited(change), *(t.written[1] for t in starters)]
         edited, present = max(dated, default=0.0), _generation(self.listed())
-        edition = (present, *(_generation(t.unpack()) for t in starters))
+        edition = (present, *(_generation(t.unpack()) for t in (*starters, *self.subject.held)))
         return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
 
     def read_since(self, moment: float) -> bool:

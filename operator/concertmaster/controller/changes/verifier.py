@@ -20,6 +20,7 @@ from concertmaster.core.changes.verification.before_after import BASELINE, Befor
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
+from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
@@ -57,16 +58,21 @@ class Verifier:
         # A new process reads first, and days of an absence one after the other.
         behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
         foreign = self.touched(context, change, definition)
+        times = self._times.of(context, change, definition)
         # What runs since then show is not the change's alone.
-        edited = context.edited(change, applied) if foreign else None
+        edited = _edited(context, change, applied, times) if foreign else None
         touched = foreign and not behind
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change, edited)
+        unwatched = times.unwatched[:-1] if foreign else times.unwatched  # ``edited`` bounds the last one
+        if unwatched and self._edited_for_each_run(context, definition, applied):
+            unwatched = ()
+        seen_runs = (r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched))
+        runs = replace(runs, after=tuple(seen_runs))
         steps = changed_steps(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         lowered = lowered_by(change, context.policy)
-        times = self._times.of(context, change, definition)
         alike, blind = max(applied, times.since), (*context.outages, *times.gaps)
         seen = (context.data_until or applied) - context.ahead
         until = seen if edited is None else min(seen, edited)
@@ -126,9 +132,22 @@ class Verifier:
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
         if any(t >= since for t in others):
             return False
+        return not self._edited_for_each_run(context, definition, since)
+
+    def _edited_for_each_run(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
+        """Whether runs had an edit of their own each before the change at ``since``: then one since then says nothing."""
         window = context.policy.analysis.window_seconds
-        before = self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since)
-        return not edited_for_each_run(before)
+        return edited_for_each_run(self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since))
+
+
+def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float, times: StartTimes) -> float | None:
+    """When somebody else edited the workflow since ``change`` was ``applied`` (unix seconds; None: not known). Without a
+    date, it was when no cycle looked."""
+    dated = context.edited(change, applied)
+    unseen = times.unwatched[-1] if times.unwatched else None
+    if unseen is None or (dated is not None and dated >= unseen[0]):
+        return dated
+    return unseen[0]
 
 
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:

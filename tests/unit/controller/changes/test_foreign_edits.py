@@ -6,19 +6,26 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.changes import json_patch
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import DAY, Bed
+from tests.support.controller.changes_bed import CPU, DAY, MEMORY, Bed
 
 PARALLELISM = "/spec/jobTemplate/spec/parallelism"
+
+
+def dated(bed: Bed, manager: str) -> None:
+    """The API server dates a write of the CronJob's spec."""
+    entry = {"manager": manager, "operation": "Update", "fieldsV1": {"f:spec": {"f:jobTemplate": {}}}}
+    bed.target["metadata"]["managedFields"] = [{**entry, "time": format_time(bed.now)}]
 
 
 def scaled(bed: Bed) -> None:
     """A person sets the CronJob's parallelism."""
     bed.edit(PARALLELISM, 1)
-    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:jobTemplate": {}}}}
-    bed.target["metadata"]["managedFields"] = [{**entry, "time": format_time(bed.now)}]
+    dated(bed, "kubectl-edit")
 
 
 @pytest.mark.parametrize("runs", [0, 3])
@@ -76,3 +83,59 @@ def test_an_image_written_for_each_run_ends_no_verification(seconds: float, verd
             break
     done = bed.one()
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", verdict, cpu)
+
+
+@pytest.mark.parametrize("after", [0.0, DAY])
+def test_runs_since_fields_were_removed_unseen_are_not_blamed_on_the_change(after: float) -> None:
+    """The API server does not date a patch that only removes fields. The metrics may be read long after the operator is
+    back."""
+    bed = applied()
+    dated(bed, "concertmaster")
+    later(bed, 3)
+    bed.start()
+    changed = json_patch.apply(bed.target, [{"op": "remove", "path": MEMORY}])
+    changed["metadata"] |= {"resourceVersion": "removed", "generation": changed["metadata"]["generation"] + 1}
+    bed.target.clear()
+    bed.target.update(changed)
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    if after:
+        bed.data_until = bed.now
+        bed.run(after)
+        bed.now -= 60.0
+        bed.data_until = None
+    bed.run(60.0)
+    done = bed.one()
+    assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
+    assert done.status["verifiedRuns"] == 3
+
+
+@pytest.mark.parametrize("undated", [False, True])
+def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(undated: bool) -> None:
+    bed = applied()
+    dated(bed, "concertmaster")
+    later(bed, 3)
+    bed.start()
+    bed.edit(CPU, "100m")
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    bed.edit(CPU, "1500m")
+    if not undated:
+        dated(bed, "kubectl-edit")
+    bed.run(60.0)
+    assert bed.one().status["verifiedRuns"] == 3
+    later(bed, 9, cpu=0.75)
+    assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 12), bed.message(C.VERIFIED)
+
+
+def test_runs_before_a_dated_edit_are_counted_where_nobody_looked() -> None:
+    bed = applied()
+    dated(bed, "concertmaster")
+    later(bed, 1)
+    bed.start()
+    bed.now += 3 * HOUR
+    bed.runs(3, 1500.0, seed=9)
+    bed.now += 60.0
+    scaled(bed)
+    bed.run(HOUR)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")

@@ -6,6 +6,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
 from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import DAY, Bed
 
@@ -57,10 +58,13 @@ def test_a_new_process_reads_before_it_ends_a_verification_for_its_age() -> None
 def test_a_new_process_reads_before_it_ends_a_verification_for_an_edit_of_the_template() -> None:
     bed, _ = three_runs_after()
     bed.start()
+    bed.now += HOUR
+    bed.runs(1, seed=9)
     bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
+    edited = {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {}}, "time": format_time(bed.now)}
+    bed.target["metadata"]["managedFields"] = [edited]
     bed.run(3 * HOUR, early=True, unread=True)
     assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
-    bed.runs(1, seed=9)
     bed.run()
     assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Completed", 4)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,3 +50,17 @@ def test_a_process_that_starts_with_a_suspended_workflow_counts_from_its_last_ed
 def test_what_was_suspended_and_resumed_between_two_cycles_may_have_been_so_all_the_time() -> None:
     first = observed(None, HOURLY, (1,), edited=0.0, now=100.0)
     assert observed(first, HOURLY, (3,), edited=150.0, now=200.0).gaps == ((100.0, 150.0),)
+
+
+@pytest.mark.parametrize(
+    ("edited", "passed", "span"),
+    [(150.0, 600.0, ()), (0.0, 4000.0, ((100.0, 4100.0),)), (150.0, 4000.0, ((100.0, 150.0),))],
+)
+def test_an_edit_is_unwatched_where_no_cycle_looked_for_long(edited: float, passed: float, span: tuple[Any]) -> None:
+    first = observed(None, HOURLY, (1,), edited=0.0, now=100.0)
+    assert observed(first, HOURLY, (1,), edited=edited, now=100.0 + passed).unwatched == ()
+    later = observed(first, HOURLY, (2,), edited=edited, now=100.0 + passed)
+    assert later.unwatched == span
+    assert StartTimes.read(json.loads(json.dumps(later.document()))) == later
+    document = {k: v for k, v in later.document().items() if k != "unwatched"}
+    assert StartTimes.read(document) is not None, "as an earlier edition wrote it"

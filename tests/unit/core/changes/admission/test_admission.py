@@ -196,7 +196,8 @@ def test_a_parallelism_of_a_template_means_more_pods_of_its_steps_only() -> None
     raw["spec"]["templates"][0]["dag"]["tasks"].append({"name": "fan", "template": "fan"})
     definition = define(raw, None, namespace="demo")
     assert definition is not None and len(definition.graph.steps) > 1
-    (change,) = pod_changes(planned(faster(Edit("/spec/templates/2/parallelism", "2", "3")), raw), definition)
+    raised = planned(faster(Edit("/spec/templates/2/parallelism", "2", "3")), raw)
+    (change,) = pod_changes(raised.settings, None, definition)
     assert (change.count_before, change.count_after) == (2, 3)
 
 
