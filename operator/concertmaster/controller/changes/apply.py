@@ -28,6 +28,7 @@ from concertmaster.kube.objects import CHANGES
 from concertmaster.report.status.recommendation_log import clip
 
 _REPEATABLE = frozenset({ChangePhase.CONFLICT, ChangePhase.SUPERSEDED, ChangePhase.FAILED})
+_RESERVED_LENGTH = 150  # characters that a question always has for what it must tell
 _ATTEMPTS = 9  # objects of one plan that may end within a day
 _PAUSES = {
     PatchOutcome.REFUSED: (HOUR, DAY),  # it lasts, and each attempt is another object
@@ -36,11 +37,25 @@ _PAUSES = {
 """Seconds until the next attempt after a first refusal, and the most after several in a row, each twice the last."""
 
 
-def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str:
-    """The question in the status of a proposal; ``caution`` is what the person who decides must know."""
+_ASKS = "; to approve it: "
+
+
+def question(change: WorkflowChangeView, plan: Plan, caution: str | None, *, asks: bool = True) -> str:
+    """What the status of a proposal says of the decision, which it ``asks`` for or does not need; ``caution`` is what the
+    person who decides must know."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
-    how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"
+    how = f"{_ASKS}kubectl concertmaster approve -n {change.namespace} {change.name}"
+    if not asks:
+        how = "; no decision is needed (apply.mode: Auto)"
     return f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}"
+
+
+def unasked(change: WorkflowChangeView, concern: str) -> str:
+    """What a proposal has not said yet to whoever decides: the ``concern``, or that somebody must."""
+    said = str(change.condition(conditions.ConditionType.APPROVED).get("message"))
+    if concern[:_RESERVED_LENGTH] not in said:
+        return concern
+    return "" if change.decision is not None or _ASKS in said else "it waits for a decision"
 
 
 def _ended_lately(change: WorkflowChangeView, now: float) -> bool:
@@ -145,7 +160,7 @@ class Apply:
         self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None, *, asks: bool
     ) -> WorkflowChangeView | None:
         """Write the plan into the status of an object that has none yet; ``asks``: as in ``propose``."""
-        step = proposed.asked(question(change, plan, caution), plan_status(plan), announce=asks)
+        step = proposed.asked(question(change, plan, caution, asks=asks), plan_status(plan), announce=asks)
         return self._writer.carry_out(change, step, now)
 
     def apply(

@@ -185,11 +185,15 @@ class WorkflowContext:
 
     @property
     def why_not(self) -> str:
-        """Why the policy in force allows no changes. One that cannot be read may be that which allowed them."""
+        """Why no changes are allowed now. A policy that cannot be read may be that which allowed them."""
         invalid = [v.ref for v in self.snapshot.policies.views if v.policy is None]
         near = [ref for ref in invalid if ref.namespace in (None, self.subject.entry.namespace)]
         notes = [f"{ref} is invalid and not in force" for ref in near[:1]]
-        return "; ".join([*notes, *(self.policy.notes or ["the policy in force only recommends"])])
+        if self.subject.led:
+            return "; ".join([*notes, "another profile of its workflow is used for changes"])
+        source = self.policy.source
+        only = f"{source} only recommends (apply.mode)" if source is not None else "no policy in force selects it"
+        return "; ".join([*notes, *(self.policy.notes or [only])])
 
     @property
     def workflow(self) -> str:

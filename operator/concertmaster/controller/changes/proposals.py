@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.apply import Apply, question
+from concertmaster.controller.changes.apply import Apply, question, unasked
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.listed_changes import objection
 from concertmaster.controller.changes.verifier import Verifier
@@ -36,7 +36,6 @@ from concertmaster.kube.objects import target_resource
 
 C = ConditionType
 _OPEN_PROPOSALS = 5  # undecided plans per workflow: as many as a status shows
-_RESERVED_LENGTH = 150  # characters that a question always has for what it must tell
 
 
 class Proposals:
@@ -158,12 +157,11 @@ class Proposals:
         approved = change.decision == Decision.APPROVE
         situation = self._situation(context, candidate, made, approved=approved)
         results = run_checks(made, situation)
-        concern = concerns(made, situation.facts)
         step = transitions.checked(
             results,
             approved=approved,
             undecided=change.is_(C.APPROVED) is None,
-            news="" if concern[:_RESERVED_LENGTH] in str(change.condition(C.APPROVED).get("message")) else concern,
+            news=unasked(change, concerns(made, situation.facts)),
             question=question(change, made, caution_of(made, situation)),
             held=str(change.condition(C.APPLIED).get("message") or ""),
         )

@@ -81,7 +81,7 @@ class ObservedState:
     decidable: bool = True
     forged: str | None = None
     allowed: bool = True
-    why_not: str = "the policy in force only recommends"
+    why_not: str = "no policy in force selects it"
     journaled: bool = True
     out_of_bounds: str | None = None
 

@@ -884,8 +884,15 @@ def test_a_target_deleted_or_made_anew_is_left_alone() -> None:
 # --- policy, profile or change gone while it is in progress
 
 
-@pytest.mark.parametrize("how", ["suspend", "recommend", "delete"])
-def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo(how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("suspend", "OptimizationPolicy/team is suspended"),
+        ("recommend", "OptimizationPolicy/team only recommends (apply.mode)"),
+        ("delete", "no policy in force selects it"),
+    ],
+)
+def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo(how: str, why: str) -> None:
     bed = applied()
     if how == "delete":
         bed.delete(POLICIES, "team")
@@ -894,6 +901,7 @@ def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_und
     later(bed, 3, 3000.0)
     assert bed.cpu() == "1500m"
     assert bed.state(C.ORPHANED) == ("True", "PolicyGone")
+    assert bed.message(C.ORPHANED).startswith(why)
     assert "kubectl -n demo patch cronjob etl" in bed.message(C.ORPHANED)
     bed.writes()
     bed.run()

@@ -471,3 +471,22 @@ def test_a_plan_that_was_refused_for_a_day_delays_no_rollback_of_the_next() -> N
     bed.pages.rows["refused/demo/etl/cpu-request.job"] = f'{{"at": {bed.now + 3600.0}, "pause": 86400.0}}'
     later(bed, 2, 1500.0)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+def test_a_change_that_admission_denies_asks_for_a_decision_only_where_one_is_needed() -> None:
+    bed = Bed()
+    denial = errors.Denied("ValidatingAdmissionPolicy 'freeze' denied request: until Monday", status=422)
+    bed.client.faults[("DRY", TARGET)] = [denial] * 9
+    bed.run()
+    assert bed.state(C.APPLIED) == ("False", "Denied")
+    assert bed.message(C.APPROVED).endswith("; no decision is needed (apply.mode: Auto)")
+    bed.policy(mode="Approve")
+    bed.run()
+    assert "; to approve it: kubectl concertmaster approve -n demo" in bed.message(C.APPROVED)
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    bed.decide("Approve")
+    bed.client.faults.clear()
+    bed.run(HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
