@@ -17,6 +17,7 @@ from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import Heartbeat, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
+from concertmaster.core.changes.json_patch import fits
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import TargetState
 from concertmaster.core.changes.situation import ClusterFacts
@@ -24,7 +25,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter, fo
 from concertmaster.core.changes.verification.start_times import StartTimes, observed
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.times import seconds_outside
+from concertmaster.core.times import parse_time, seconds_outside
 from concertmaster.engines.registry import shared_by
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -162,6 +163,15 @@ class WorkflowContext:
         if target is None or (isinstance(planned, int) and present is not None and present <= planned + 1):
             return 0.0
         return target.written[1]
+
+    def made_anew(self, change: WorkflowChangeView) -> float | None:
+        """When the object that ``change`` was for was made anew without what it had set (unix seconds); None where it was
+        not."""
+        raw, target = self.listed(change.task) or {}, change.target
+        meta = raw.get("metadata") or {}
+        if target is None or meta.get("name") != target.name or meta.get("uid") in (None, target.uid):
+            return None
+        return None if fits(raw, change.operations("inverse") or ()) else parse_time(str(meta["creationTimestamp"]))
 
     def start_times(
         self, before: StartTimes | None, change: WorkflowChangeView, definition: WorkflowDefinition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.api.conditions import Reason
+from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.kept_start_times import KeptStartTimes
 from concertmaster.controller.changes.writing.writer import ChangeWriter
@@ -25,7 +25,7 @@ from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.enums import MetricRole, OnSame, Verdict
+from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
 from concertmaster.core.units import HOUR
@@ -115,7 +115,11 @@ class Verifier:
         known = self._history.runs(definition, limit=limit, since=applied - window, as_of=now)
         runs = with_pods(definition, [r for r in known if until is None or (r.start or 0.0) < until])[1]
         others = [(c, at) for c in context.changes if (at := c.applied) and (change is None or c.uid != change.uid)]
-        stayed = [at for c, at in others if c.phase in FINISHED and c.restored is None and at < applied]
+        stayed = [
+            _baseline_from(context, c, at)
+            for c, at in others
+            if c.phase in FINISHED and c.restored is None and at < applied
+        ]
         undone = [(at, c.restored) for c, at in others if c.restored is not None]
         since = max(stayed, default=None)
         if change is None:
@@ -138,6 +142,13 @@ class Verifier:
         """Whether runs had an edit of their own each before the change at ``since``: then one since then says nothing."""
         window = context.policy.analysis.window_seconds
         return edited_for_each_run(self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since))
+
+
+def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applied: float) -> float:
+    """From when on runs are what a later change is compared with (unix seconds): since an ``earlier`` one was written,
+    unless somebody overwrote it after that, or made its object anew."""
+    overwritten = earlier.since(ConditionType.RESTORED) if earlier.phase == ChangePhase.CONFLICT else None
+    return max(applied, overwritten or 0.0, context.made_anew(earlier) or 0.0)
 
 
 def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float, times: StartTimes) -> float | None:

@@ -13,6 +13,7 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import format_time
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, NOW, PROFILES, Bed, Died, cheaper
@@ -300,3 +301,43 @@ def test_a_process_killed_at_any_write_rolls_back_once(moment: str) -> None:
         ), number  # fmt: skip
         assert len(bed.client.target_writes) == 2, number
         assert not bed.pages.journal("change/") and not bed.pages.journal("kept/"), number
+
+
+def anew(bed: Bed, cpu: str) -> None:
+    """Somebody deletes the CronJob and creates it again."""
+    bed.delete(CRONJOB, "etl")
+    bed.run()
+    bed.cronjob(cpu)["metadata"]["creationTimestamp"] = format_time(bed.now)
+
+
+@pytest.mark.parametrize("ended", ["kept", "overwritten"])
+def test_runs_with_what_an_earlier_change_had_set_are_not_those_before_the_next(ended: str) -> None:
+    bed = applied()
+    later(bed, 12 if ended == "kept" else 4, cpu=0.75)
+    bed.policy(cooldown="0s", mode="Approve" if ended == "overwritten" else "Auto")
+    anew(bed, "2")
+    bed.items = [cheaper(proposed="1600m")]
+    bed.run()
+    assert bed.cpu() == "2" and len(bed.all()) == 1, "no run of the new object is known"
+    assert bed.counted("refused", check="data") == 1.0
+    later(bed, 6)
+    bed.run()
+    change = max(bed.all(), key=lambda c: int(c.uid.removeprefix("uid-")))
+    if ended == "overwritten":
+        bed.decide("Approve", change.name)
+        bed.run()
+    bed.now += 12 * HOUR
+    bed.runs(12, cpu=0.8, seed=5)
+    bed.run()
+    done = next(c for c in bed.all() if c.name == change.name)
+    assert (done.phase, done.status["baselineRuns"]) == ("Completed", 6)
+
+
+def test_an_object_made_anew_with_what_a_change_had_set_goes_on_as_before() -> None:
+    bed = applied()
+    later(bed, 12, cpu=0.75)
+    bed.policy(cooldown="0s")
+    anew(bed, "1500m")
+    bed.items = [cheaper("1500m", "1200m")]
+    bed.run()
+    assert bed.cpu() == "1200m"
