@@ -116,9 +116,7 @@ class FactsAnalysis:
     ) -> pipeline.EarlierAnalyses:
         """What is known by day of all ``runs``, of which not all are analysed."""
         until, figures = self._facts.until, RunFigures()
-        rows = daily_rows(
-            runs, policy.pricing, figures, covered=0.0, recorded=0.0, until=until, complete=None, score=None
-        )
+        rows = daily_rows(runs, policy.pricing, figures, covered=0.0, until=until)
         return pipeline.EarlierAnalyses(peaks=daily_peaks(definition, runs), days=rows)
 
     def _records(

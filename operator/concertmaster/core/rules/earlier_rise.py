@@ -146,16 +146,7 @@ def _by_step(evidence: Evidence, until: int) -> dict[str, dict[int, DailyRow]]:
     analysed."""
     analysis = evidence.analysis
     covered = min((r.end for r in analysis.runs if r.end is not None), default=analysis.now)
-    whole = daily_rows(
-        analysis.runs,
-        analysis.pricing,
-        analysis.figures,
-        covered=covered,
-        recorded=math.inf,
-        until=analysis.now,
-        complete=None,
-        score=None,
-    )
+    whole = daily_rows(analysis.runs, analysis.pricing, analysis.figures, covered=covered, until=analysis.now)
     found: dict[str, dict[int, DailyRow]] = {}
     for row in (*evidence.days, *whole):
         if row.day < until and row.timed and row.p50:

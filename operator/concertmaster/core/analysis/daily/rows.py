@@ -33,17 +33,17 @@ def daily_rows(
     figures: RunFigures,
     *,
     covered: float,
-    recorded: float,
     until: float,
-    complete: float | None,
-    score: int | None,
+    recorded: float = math.inf,
+    complete: float | None = None,
+    score: int | None = None,
 ) -> list[DailyRow]:
     """Rows of the days on which ``runs`` ended, up to ``until``.
 
-    All runs since ``covered`` are available, so days that began later are recomputed. For earlier days only runs that
-    ended after ``recorded`` (the last run already counted) are added, and only once the metrics are ``complete`` up to
-    their end (None: up to ``until``), because a run is not read again once counted. ``score`` is the current score, stored
-    with the last day. All times are unix seconds.
+    All runs since ``covered`` are available, so days that began later are recomputed. For earlier days only runs that ended
+    after ``recorded`` (the last run already counted; infinite: none) are added, and only once the metrics are ``complete``
+    up to their end (None: up to ``until``), because a run is not read again once counted. ``score`` is the current score,
+    stored with the last day. All times are unix seconds.
     """
     by_day: dict[int, list[RunRecord]] = {}
     for run in runs:

@@ -7,8 +7,9 @@ its groups in sequence. Cycles and unknown or duplicate names are reported as pr
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from concertmaster.engines.argo.expansion.templates import ResolvedTemplate
@@ -71,19 +72,9 @@ def read_tasks(called: ResolvedTemplate, where: str, problems: Problems) -> list
 def _dag(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]:
     """Tasks of a dag template in topological order; cycles and unknown names are reported as problems."""
     dag = mapping(called.body.get("dag"), f"{where}.dag", problems)
-    tasks: dict[str, Task] = {}
-    for i, raw in enumerate(sequence(dag.get("tasks"), f"{where}.dag.tasks", problems)):
-        at = None if called.at is None else called.at + pointer("dag", "tasks", i)
-        task = _named(raw, f"{where}.dag.tasks[{i}]", at, problems)
-        if task is None:
-            continue
-        if task.name in tasks:
-            problems.add(f"template {called.name!r} has two tasks {task.name!r}: the first one is used")
-            continue
-        if len(tasks) >= MAX_STEPS:
-            problems.add(_too_many(called.name))
-            break
-        tasks[task.name] = task
+    listed = enumerate(sequence(dag.get("tasks"), f"{where}.dag.tasks", problems))
+    rows = (_named(raw, f"{where}.dag.tasks[{i}]", _at(called, "dag", "tasks", i), problems) for i, raw in listed)
+    tasks = {task.name: task for task in _each_once(rows, "tasks", called.name, problems)}
     for task in tasks.values():
         _declared(task, tasks, called.name, problems)
     target = text(dag.get("target"), f"{where}.dag.target", problems)
@@ -147,32 +138,47 @@ def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[
 
 def _groups(called: ResolvedTemplate, where: str, problems: Problems) -> list[Task]:
     """Steps of a steps template: each depends on the whole group before it."""
-    out: dict[str, Task] = {}
+    out: list[Task] = []
     above: dict[str, bool] = {}  # shared by all steps of a group
+    steps = _each_once(_steps(called, where, problems), "steps", called.name, problems)
+    for _, group in groupby(steps, key=lambda task: task.group):
+        members = list(group)
+        for task in members:
+            task.before = above
+        above = dict.fromkeys([task.name for task in members], False)
+        out += members
+    return out
+
+
+def _steps(called: ResolvedTemplate, where: str, problems: Problems) -> Iterator[Task | None]:
     for g, raw_group in enumerate(sequence(called.body.get("steps"), f"{where}.steps", problems)):
         group = raw_group.get("steps") if isinstance(raw_group, Mapping) and "steps" in raw_group else raw_group
         rows = [group] if isinstance(group, Mapping) else sequence(group, f"{where}.steps[{g}]", problems)
-        names: dict[str, bool] = {}
         for s, raw in enumerate(rows):
-            at = None if called.at is None else called.at + pointer("steps", g, s)
-            task = _named(raw, f"{where}.steps[{g}][{s}]", at, problems)
-            if task is None:
-                continue
-            if task.name in out:
-                problems.add(f"template {called.name!r} has two steps {task.name!r}: the first one is used")
-                continue
-            if len(out) >= MAX_STEPS:
-                problems.add(_too_many(called.name))
-                return list(out.values())
-            task.group, task.before = g, above
-            out[task.name] = task
-            names[task.name] = False
-        above = names or above
-    return list(out.values())
+            task = _named(raw, f"{where}.steps[{g}][{s}]", _at(called, "steps", g, s), problems)
+            if task is not None:
+                task.group = g
+            yield task
 
 
-def _too_many(template: str) -> str:
-    return f"template {template!r} has more than {MAX_STEPS:,} tasks: the rest is left out; split it"
+def _each_once(rows: Iterator[Task | None], noun: str, template: str, problems: Problems) -> Iterator[Task]:
+    """The first task (or step: ``noun``) of each name, at most ``MAX_STEPS``; others are reported."""
+    names: set[str] = set()
+    for task in rows:
+        if task is None:
+            continue
+        if task.name in names:
+            problems.add(f"template {template!r} has two {noun} {task.name!r}: the first one is used")
+            continue
+        if len(names) >= MAX_STEPS:
+            problems.add(f"template {template!r} has more than {MAX_STEPS:,} tasks: the rest is left out; split it")
+            return
+        names.add(task.name)
+        yield task
+
+
+def _at(called: ResolvedTemplate, *parts: str | int) -> str | None:
+    return None if called.at is None else called.at + pointer(*parts)
 
 
 def _named(raw: object, where: str, at: str | None, problems: Problems) -> Task | None:
