@@ -18,7 +18,7 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
     return interval.scaled(scale) if interval is not None else None
 
 
-def wilson(share: float, of: int) -> tuple[float, float]:
+def wilson(share: float, of: float) -> tuple[float, float]:
     """The ends of the 90% interval of a share (0 to 1) of ``of`` > 0 (Wilson 1927)."""
     z2 = _Z**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
@@ -26,29 +26,31 @@ def wilson(share: float, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), 1.0 if share >= 1.0 else min(1.0, middle + half)
 
 
-def share_interval(count: int, of: int) -> Interval | None:
-    """A share (0 to 1) with its 90% interval (Wilson 1927); None for none.
+def share_interval(count: int, of: int, alike: float = 1.0) -> Interval | None:
+    """A share (0 to 1) with its 90% interval (Wilson 1927); None for none. ``alike``: how many times as wide it is as
+    that of independent cases (``dependence``), which is that of fewer of them.
 
     Its low end is corrected for continuity (Newcombe 1998): only what was seen is reported, and where that is little, chance
     may have added to it.
     """
     if of <= 0 or count <= 0:
         return None
-    share, z2 = count / of, _Z**2
-    _, high = wilson(share, of)
-    root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / of + 4.0 * share * (of - count + 1.0)))
-    low = (2.0 * count + z2 - 1.0 - _Z * root) / (2.0 * (of + z2))
+    share, z2, cases = count / of, _Z**2, of / alike**2
+    _, high = wilson(share, cases)
+    root = math.sqrt(max(0.0, z2 - 2.0 - 1.0 / cases + 4.0 * share * (cases * (1.0 - share) + 1.0)))
+    low = (2.0 * share * cases + z2 - 1.0 - _Z * root) / (2.0 * (cases + z2))
     return Interval(max(0.0, low), share, high)
 
 
-def failed_share(failed: int, of: int, unseen: int) -> Interval | None:
+def failed_share(failed: int, of: int, unseen: int, alike: float = 1.0) -> Interval | None:
     """Share (0 to 1) of ``of`` runs that failed, of which ``unseen`` may have failed or not; None for ``failed`` = 0.
+    ``alike``: as in ``share_interval``.
 
     The convention of all rules: an end that was not seen counts as no failure, since a wrong promise is worse than a small
     one. The high end leaves it out instead: that is the share of those whose end was seen.
     """
-    share = share_interval(failed, of)
-    seen = share_interval(failed, max(failed, of - unseen)) if unseen else None
+    share = share_interval(failed, of, alike)
+    seen = share_interval(failed, max(failed, of - unseen), alike) if unseen else None
     return replace(share, high=max(share.high, seen.high)) if share is not None and seen is not None else share
 
 

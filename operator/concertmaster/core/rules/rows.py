@@ -9,7 +9,8 @@ from concertmaster.core.analysis.runs.executions import RunExecutions, execution
 from concertmaster.core.analysis.runs.starts import stopped_runs
 from concertmaster.core.analysis.runs.usage import images_of
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.stats.dependence import dependence
 
 ExecutionsByRun = Mapping[str, Sequence[StepExecution]]
 
@@ -42,6 +43,12 @@ class Rows:
         step."""
         stopped = stopped_runs(self._definition, self._runs, self._figures)
         return tuple(run for run in self._runs if run.run not in stopped) if stopped else self._runs
+
+    @cached_property
+    def failures_alike(self) -> float:
+        """How many times as wide the interval of a share of failed runs is as if each failed on its own, and not many on
+        one day."""
+        return dependence([run.outcome is Outcome.FAILED for run in self._runs])
 
     def unseen(self, step: str) -> int:
         """Number of runs that may have failed at the step or not."""

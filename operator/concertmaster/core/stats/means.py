@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from concertmaster.core import arrays as np
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.quantiles import student_quantile
 
 # Upper bound of the log error: beyond it the value is simply unknown.
@@ -14,13 +15,14 @@ _WIDEST = 20.0
 
 
 def mean_with_interval(values: Sequence[float]) -> Interval | None:
-    """Arithmetic mean of finite ``values`` with its 90% interval; None without any.
+    """Arithmetic mean of finite ``values``, in order of time, with its 90% interval; None without any.
 
     Times and bytes are skewed, and mean plus or minus standard error then covers the true mean too rarely (three quarters
     instead of nine tenths for five values). If all values are positive, the interval is a factor: Student's t times the
     standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise, or the relative one of the
     values if larger, as logarithms hide what a few large values among many weigh; its upper end starts at the log-normal
-    mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's.
+    mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's. Either is wider where
+    values that follow each other are alike.
     """
     n = len(values)
     if not n:
@@ -29,7 +31,7 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
     if least == max(values):
         return Interval(mean, mean, mean)
     rows = np.asarray(values, dtype=np.float64)
-    quantile = student_quantile(0.95, n - 1.0)
+    quantile = student_quantile(0.95, n - 1.0) * dependence(rows)
     if least > 0.0:
         logs = np.log(rows)
         middle = float(np.add.reduce(logs)) / n

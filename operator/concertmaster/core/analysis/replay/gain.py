@@ -21,6 +21,7 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulation.simulate import simulate
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
+from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.means import combined, widened
 from concertmaster.core.stats.quantiles import student_quantile
 
@@ -62,10 +63,10 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Interval]:
-    """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, and for the error of
-    the replay.
+    """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, wider where those
+    that follow each other are alike, and for the error of the replay.
 
-    ``saved`` and ``base`` are seconds per run, arrays of floats of shape (runs,).
+    ``saved`` and ``base`` are seconds per run in order of time, arrays of floats of shape (runs,).
     """
     runs, whole, gained = len(saved), float(base.sum()), float(saved.sum())
     likely = gained / runs, gained / whole if whole > 0 else 0.0
@@ -76,11 +77,14 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     np.divide(total, _resampled(np.asarray(base, dtype=float).tobytes()), out=means[1])
     means.sort(axis=1)  # of a thousand values faster than partitions at the four places
     few, least = _of_few(runs), 0.0 if saved.min() >= 0.0 else -math.inf
+    alike = dependence(saved), dependence(saved - likely[1] * base)
     seconds, share = (
         _within(
-            least, with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few), likely[1]), most
+            least,
+            with_replay_error(widened(Interval(_at(row, _LOW), middle, _at(row, _HIGH)), few * more), likely[1]),
+            most,
         )
-        for row, middle, most in zip(means, likely, (whole / runs, 1.0), strict=True)
+        for row, middle, most, more in zip(means, likely, (whole / runs, 1.0), alike, strict=True)
     )
     return seconds, share
 

@@ -34,6 +34,7 @@ from concertmaster.core.rules.intervals import failed_share, mean_interval, shar
 from concertmaster.core.rules.reliability import retried_failures
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
 from concertmaster.core.rules.reliability.retry.attempts import ELSEWHERE, collect, usual_reason
+from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.rate_increase import increase
 from concertmaster.core.times import to_minute
 
@@ -140,7 +141,8 @@ def _avoided(repeat: RepeatedFailures) -> Interval | None:
     hindsight."""
     if repeat.since is not None:
         return _increased(repeat)
-    share = failed_share(repeat.failed, repeat.of, repeat.unseen)
+    alike = dependence([own is True for own in repeat.ends[repeat.begin :]])
+    share = failed_share(repeat.failed, repeat.of, repeat.unseen, alike)
     if share is None or repeat.lately is None:
         return share
     failed, of = repeat.lately

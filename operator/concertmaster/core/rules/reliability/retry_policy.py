@@ -111,7 +111,8 @@ def _avoided(evidence: Evidence, step: str, lost: tuple[int, int], rescued: floa
     analysis, (passes, may) = evidence.analysis, lost
 
     def failing(failed: int) -> Interval | None:
-        return failed_share(min(failed, analysis.failed), len(analysis.runs), evidence.rows.unseen(step))
+        count, rows = min(failed, analysis.failed), evidence.rows
+        return failed_share(count, len(analysis.runs), rows.unseen(step), rows.failures_alike)
 
     sure, most = failing(passes), failing(passes + may)
     if most is None or rescued <= 0.0:

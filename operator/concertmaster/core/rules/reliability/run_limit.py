@@ -49,7 +49,7 @@ def find(evidence: Evidence, headroom: float) -> Finding | None:
         proposed=text.duration(seconds),
         expected=f"up to {text.percent(len(stopped) / runs)} of the runs no longer stopped",
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
-        failures_avoided=failed_share(len(stopped), runs, 0),
+        failures_avoided=failed_share(len(stopped), runs, 0, evidence.rows.failures_alike),
         edits=(edit,) if edit is not None else (),
         evidence=(f"the limit {limit.reason}, from {text.count(limit.runs, 'run')}",),
     )

@@ -201,7 +201,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
             else "fewer than 1% of executions reach the limit"
         ),
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
-        failures_avoided=failed_share(failed, runs, evidence.rows.unseen(row.step.step)),
+        failures_avoided=failed_share(failed, runs, evidence.rows.unseen(row.step.step), evidence.rows.failures_alike),
         edits=edits,
         evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )

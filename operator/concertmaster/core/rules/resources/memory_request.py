@@ -256,7 +256,8 @@ def _avoided(
     ``earlier`` ones."""
     failed = min(step.failures.lasting(killed), evidence.analysis.failed) + earlier.lost
     runs, unseen = len(evidence.analysis.runs), evidence.rows.unseen(step.step)
-    share = failed_share(failed, max(failed, round(part * runs)), round(part * unseen))
+    alike = evidence.rows.failures_alike
+    share = failed_share(failed, max(failed, round(part * runs)), round(part * unseen), alike)
     if share is None:
         return None
     found = combined(

@@ -17,6 +17,7 @@ from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
 from concertmaster.core.schedules.starts import widened
+from concertmaster.core.stats.dependence import dependence
 
 _MIN_RUNS = 3  # starts or runs
 _HEADROOM = 1.1  # times the duration that 95% of the runs do not exceed
@@ -100,7 +101,8 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
         return None
     analysis = evidence.analysis
     stopped = {id(starts.spans[i].run) for i in starts.replaced}
-    share = share_interval(count, runs)
+    alike = dependence([id(s.run) in stopped for s in starts.spans])
+    share = share_interval(count, runs, alike)
     lost = [starts.spans[i].length for i in starts.replaced]
     lengths = [s.length for s in starts.spans if s.run.outcome.over and id(s.run) not in stopped]
     needed = _upper(lengths) if lengths else None

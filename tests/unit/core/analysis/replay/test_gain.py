@@ -42,6 +42,16 @@ def test_nine_of_ten_intervals_of_few_runs_hold_the_gain(count: int) -> None:
     assert 0.86 <= np.mean(held) <= 0.95
 
 
+def test_intervals_hold_the_gain_where_runs_of_a_day_are_alike() -> None:
+    """As if runs were independent, seven of ten do."""
+    rng, held = np.random.default_rng(9), []
+    for _ in range(400):
+        day = np.exp(0.3 * np.repeat(rng.normal(size=14), 6))
+        _, share = paired_interval(30.0 * day * np.exp(0.2 * rng.normal(size=84)), np.full(84, 100.0))
+        held.append(share.low <= 0.3 * np.exp(0.065) <= share.high)
+    assert 0.82 <= np.mean(held) <= 0.93
+
+
 def test_no_gain_is_more_than_the_run_itself() -> None:
     base = np.array([100.0, 400.0, 90.0, 110.0])
     seconds, share = paired_interval(base - np.array([60.0, 2.0, 70.0, 60.0]), base)

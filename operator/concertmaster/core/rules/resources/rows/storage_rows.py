@@ -121,7 +121,8 @@ def _avoided(evidence: Evidence, unit: SizingUnit, peaks: Sequence[float], died:
     rows = evidence.rows.all.get(step.step, {}).values()
     above = sum(any(evicted_at(e) is not None and _LIMIT.search(e.message or "") for e in run) for run in rows)
     failed = min(step.failures.lasting(above), evidence.analysis.failed)
-    share = failed_share(failed, len(evidence.analysis.runs), evidence.rows.unseen(step.step))
+    count, unseen = len(evidence.analysis.runs), evidence.rows.unseen(step.step)
+    share = failed_share(failed, count, unseen, evidence.rows.failures_alike)
     usual = median([peak for peak in peaks if peak <= died])
     if share is None:
         return None

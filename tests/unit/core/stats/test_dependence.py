@@ -1,0 +1,63 @@
+"""Runs of one day have something in common, which makes a mean less well known than of independent ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from concertmaster.core.rules.intervals import share_interval
+from concertmaster.core.stats.dependence import dependence
+from concertmaster.core.stats.means import mean_with_interval
+
+_DAYS = 14
+
+
+def _days(count: int) -> np.ndarray:
+    return np.arange(count) * _DAYS // count
+
+
+def _values(rng: np.random.Generator, count: int, day: float, run: float) -> np.ndarray:
+    """Logarithms of run times: what each day adds, and each run."""
+    return day * rng.normal(size=_DAYS)[_days(count)] + run * rng.normal(size=count)
+
+
+@pytest.mark.parametrize("count", [42, 84, 168])
+@pytest.mark.parametrize(("day", "run"), [(0.2, 0.2), (0.1, 0.3)])
+def test_intervals_hold_the_mean_where_days_differ(count: int, day: float, run: float) -> None:
+    """As if runs were independent 48 to 87% do."""
+    rng, truth, held = np.random.default_rng(count), np.exp((day**2 + run**2) / 2), []
+    for _ in range(1000):
+        found = mean_with_interval(np.exp(_values(rng, count, day, run)).tolist())
+        assert found is not None
+        held.append(found.low <= truth <= found.high)
+    assert 0.82 <= np.mean(held) <= 0.93
+
+
+@pytest.mark.parametrize("each", [4.0, 1.0])
+def test_intervals_hold_the_share_where_failures_come_on_some_days(each: float) -> None:
+    """As if runs were independent 73 and 59% do. ``each``: the smaller, the more days differ (beta distribution)."""
+    rng, share, count, held = np.random.default_rng(3), 0.3, 84, []
+    for _ in range(1000):
+        failed = rng.random(count) < rng.beta(share * each, (1 - share) * each, _DAYS)[_days(count)]
+        found = share_interval(int(failed.sum()), count, dependence(failed.tolist()))
+        held.append(found is not None and found.low <= share <= found.high)
+    assert 0.82 <= np.mean(held) <= 0.93
+
+
+@pytest.mark.parametrize("draw", [np.random.Generator.normal, np.random.Generator.exponential])
+def test_independent_values_are_rarely_taken_for_alike(draw: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(5)
+    assert np.mean([dependence(draw(rng, size=84)) > 1.0 for _ in range(2000)]) < 0.08
+
+
+def test_what_comes_back_each_week_is_no_dependence() -> None:
+    rng = np.random.default_rng(6)
+    weekend = np.where(_days(84) % 7 >= 5, 0.7, 1.0)
+    assert np.mean([dependence(weekend * (1 + 0.1 * rng.normal(size=84))) > 1.0 for _ in range(500)]) < 0.08
+
+
+@pytest.mark.parametrize("series", [[], [1.0] * 100, [float(k // 9) for k in range(27)]])
+def test_few_values_and_equal_ones_tell_nothing(series: list[float]) -> None:
+    assert dependence(series) == 1.0
