@@ -28,14 +28,15 @@ def recent_runs(
 
     A step may change by much where the makespan does not: beside longer ones, or while others vary.
     """
-    changes = [last_clear(trend.points, _MATERIAL_SHARE)]
-    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps))]
+    until = max((run.end or 0.0 for run in timed), default=0.0)
+    changes = [last_clear(trend.points, _MATERIAL_SHARE, until=until)]
+    changed = [step for step in steps if last_clear(step.trend.points, _MATERIAL_SHARE, len(steps), until)]
     spent = figures.of_each(longest, timed) if changed else ()
     makespan = median(run.makespan for run in timed)
     for step in changed:
         share = (median(seconds.get(step.step) for seconds in spent) or 0.0) / makespan if makespan else 0.0
         if share > 0.0:
-            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps)))
+            changes.append(last_clear(step.trend.points, _MATERIAL_SHARE / share, len(steps), until))
     for time in sorted({change.time for change in changes if change is not None}, reverse=True):
         runs = zip(timed, executed, strict=True)
         since = [graph for run, graph in runs if graph.usable and (run.end or 0.0) >= time]

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Ramp
+from concertmaster.core.units import DAY
 
 SIGNIFICANCE = 0.0005
 """Highest p-value to report: nobody should investigate a chance finding."""
 CLEAR_Z = 6.0
 """Standard errors, for few runs: ranks of a dozen values cannot reach lower p-values."""
 _SMALL_INCREASE = 0.25  # of an increase, on logarithms
+_MAX_CHANGES = 2  # clear changes in both directions, such as a regression and its end
+_MIN_LASTING = 2 * DAY  # a level that may be of one day only
 _MAX_FALLEN = 0.5  # of an increase, on logarithms: one of which more was undone is over
 
 
@@ -31,10 +34,17 @@ def direction_if_clear(point: ChangePoint, least: float, compared: int = 1) -> i
     return -1 if size <= -bar and is_clear(chance, 1.0 / point.ratio, 1.0 / point.high) else 0
 
 
-def last_clear(points: Sequence[ChangePoint], least: float, compared: int = 1) -> ChangePoint | None:
-    """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any.
-    ``compared``: as in ``direction_if_clear``."""
-    return next((point for point in reversed(points) if direction_if_clear(point, least, compared)), None)
+def last_clear(
+    points: Sequence[ChangePoint], least: float, compared: int = 1, until: float = math.inf
+) -> ChangePoint | None:
+    """The newest of ``points`` that is clear and changed the level by ``least`` (a share) at least; None without any, and
+    where levels came and went of which the newest, ``until`` now (unix seconds), is of less than two days: others will
+    follow. ``compared``: as in ``direction_if_clear``."""
+    clear = [(point, way) for point in points if (way := direction_if_clear(point, least, compared))]
+    came_and_went = len(clear) > _MAX_CHANGES and len({way for _, way in clear}) > 1
+    if not clear or (came_and_went and until - clear[-1][0].time < _MIN_LASTING):
+        return None
+    return clear[-1][0]
 
 
 def lasting_increase(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:

@@ -6,6 +6,7 @@ import pytest
 
 from concertmaster.core.changepoint import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.clear import direction_if_clear, last_clear, lasting_growth, lasting_increase
+from concertmaster.core.units import DAY
 
 
 def point(ratio: float, chance: float, low: float, high: float, index: int = 0) -> ChangePoint:
@@ -35,6 +36,16 @@ def test_the_newest_clear_change_is_the_last() -> None:
     assert last_clear([up, down, chance], 0.1) is down
     assert last_clear([up, chance], 0.1) is up
     assert last_clear([chance], 0.1) is None
+
+
+def test_a_level_of_a_day_is_not_the_last_where_levels_come_and_go() -> None:
+    """Times are in seconds: nothing lasts two days before the last level does."""
+    up, down = point(1.5, 1e-6, 1.4, 1.6, 3), point(0.6, 1e-6, 0.5, 0.7, 9)
+    again, more = point(1.4, 1e-6, 1.3, 1.5, 12), point(1.3, 1e-6, 1.2, 1.4, 15)
+    assert last_clear([up, down, again], 0.1, until=DAY) is None
+    assert last_clear([up, down, again], 0.1, until=3 * DAY) is again
+    assert last_clear([up, down], 0.1, until=DAY) is down  # a regression that ended
+    assert last_clear([up, again, more], 0.1, until=DAY) is more  # growth, step by step
 
 
 def _growth(*more: ChangePoint, low: float = 1.2) -> Detection:
