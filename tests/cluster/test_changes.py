@@ -16,12 +16,11 @@ import pytest
 import yaml
 
 from concertmaster.core.changes.plan import ChangeTarget, digest_of
-from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, target_resource
+from concertmaster.kube.objects import CHANGES
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
+from tests.support.cluster.change_place import Place, config, govern
 from tests.support.cluster.operator_bed import (
-    DISCOVER_CRONJOBS,
     ROOT,
     apply,
     condition,
@@ -29,9 +28,7 @@ from tests.support.cluster.operator_bed import (
     history,
     install_crds,
     operator,
-    policy,
     runs_of_cronjob,
-    settings,
     wait_for,
 )
 
@@ -54,63 +51,9 @@ def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer])
     yield make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
 
 
-class Place:
-    """One namespace as a test looks at it, without kubectl's start-up time."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self.cluster = cluster
-        self.namespace = namespace
-        self.client = KubeClient.connect(cluster.kubeconfig())
-        resource = target_resource("batch/v1", "CronJob")
-        assert resource is not None
-        self.target_path = resource.path(namespace, "etl")
-
-    def changes(self) -> list[dict[str, Any]]:
-        return list(self.client.items(CHANGES.path(self.namespace)))
-
-    def the(self, phase: str) -> dict[str, Any]:
-        def find() -> dict[str, Any] | None:
-            return next((c for c in self.changes() if (c.get("status") or {}).get("phase") == phase), None)
-
-        found = wait_for(f"a change in phase {phase}", find, pause=0.1)
-        assert isinstance(found, dict)
-        return found
-
-    def target(self) -> dict[str, Any]:
-        return self.client.get(self.target_path)
-
-    def requests(self) -> dict[str, str]:
-        container = self.target()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-        return dict(container["resources"]["requests"])
-
-    def generation(self) -> int:
-        return int(self.target()["metadata"]["generation"])
-
-    def patch(self, name: str, *operations: dict[str, Any], status: bool = False) -> Any:
-        more = ("--subresource=status",) if status else ()
-        return self.cluster.run_kubectl(
-            "-n", self.namespace, "patch", "wfc", name, "--type=json", "-p", json.dumps(operations), *more
-        )
-
-    def decide(self, name: str, decision: str = "Approve", by: str = "admin") -> Any:
-        return self.patch(
-            name,
-            {"op": "add", "path": "/spec/decision", "value": decision},
-            {"op": "add", "path": "/spec/decidedBy", "value": by},
-        )
-
-
 @pytest.fixture
 def place(bed: Cluster, namespace: str) -> Place:
     return Place(bed, namespace)
-
-
-def config(place: Place, prometheus: PrometheusServer, tmp_path: Path) -> dict[str, Any]:
-    return settings(tmp_path, {"default": prometheus.url}, namespaces=[place.namespace])
-
-
-def govern(place: Place, **apply_: Any) -> None:
-    apply(place.cluster, policy(place.namespace, discover=DISCOVER_CRONJOBS, apply={"mode": "Auto", **apply_}))
 
 
 def test_an_automatic_change_is_made_once_and_an_editor_wins(

@@ -50,10 +50,11 @@ def target_state(
     raw: Mapping[str, Any] | None, uid: str | None, patch: Sequence[Operation] | None, inverse: Sequence[Operation] | None
 ) -> TargetState:  # fmt: skip
     """State of the object ``raw`` (None: does not exist) relative to a change of the object ``uid``, by the tests in its
-    operations."""
-    if raw is None:
+    operations. One that is being deleted will not come back, however long a finalizer keeps it."""
+    meta = (raw or {}).get("metadata") or {}
+    if raw is None or meta.get("deletionTimestamp"):
         return TargetState.GONE
-    if not uid or str((raw.get("metadata") or {}).get("uid") or "") != uid:
+    if not uid or str(meta.get("uid") or "") != uid:
         return TargetState.REPLACED
     if inverse and fits(raw, inverse):
         return TargetState.AS_WRITTEN

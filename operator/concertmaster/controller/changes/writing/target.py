@@ -29,13 +29,15 @@ class TargetClient:
         self._unanswered: dict[str, float] = {}  # by uid of the change: when the target was first seen as before
 
     def read(self, change_or_plan: WorkflowChangeView | Plan) -> dict[str, Any] | None:
-        """The target as the API server has it now; None when it is gone. Raises KubeError."""
+        """The target as the API server has it now; None when it is gone, or being deleted. Raises KubeError."""
         ref = self.ref(change_or_plan)
         if ref is None:
             return None
         try:
             raw = self._client.get(ref.path)
         except NotFound:
+            return None
+        if (raw.get("metadata") or {}).get("deletionTimestamp"):
             return None
         raw.setdefault("apiVersion", ref.resource.api_version)
         raw.setdefault("kind", ref.resource.kind)
