@@ -70,15 +70,15 @@ def test_a_new_process_finds_what_the_old_one_has_found(cycles: list[list[tuple[
 def _agree(bed: Bed) -> None:
     """Bring everything up to date, once with what the process remembers and once without."""
     bed.sync()
-    bed.cycle._snapshots.build(discovering=True, heartbeat=lambda: None)
+    bed.snapshots.build(discovering=True, heartbeat=lambda: None)
     bed.sync()
-    old = bed.cycle._snapshots.build(discovering=True, heartbeat=lambda: None)
+    old = bed.snapshots.build(discovering=True, heartbeat=lambda: None)
     new = SnapshotBuilder(bed.client, bed.registry, (), {}).build(discovering=True, heartbeat=lambda: None)
     assert not (old.changed or new.changed)
     assert old.discovered == new.discovered
     assert old.obstacles == new.obstacles
     assert {t.id: (t.version, t.labels) for t in old.targets} == {t.id: (t.version, t.labels) for t in new.targets}
-    kept = bed.cycle._assessor.subjects(old)
+    kept = bed.assessor.subjects(old)
     fresh = ProfileResolver(bed.sources, TimeShares()).subjects(new)
     assert [_decided(s) for s in kept] == [_decided(s) for s in fresh]
 

@@ -40,9 +40,8 @@ class WatchState:
 
 
 class Watchdog:
-    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up. ``mute_after``: seconds the
-    watches may stay behind after the kinds were gone and have come back: kopf usually, but not always, resumes watching
-    them."""
+    """Checks all watched kinds. ``mute_after``: seconds the watches may stay behind after the kinds were gone and have come
+    back: kopf usually, but not always, resumes watching them."""
 
     def __init__(
         self,

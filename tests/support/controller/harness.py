@@ -27,9 +27,11 @@ from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.registry import Registry
+from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport, Reach
+from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.analysis.runs.figures import RunFigures
@@ -267,8 +269,10 @@ class Bed:
         client: MemoryClient | None = None,
         history: FakeHistory | None = None,
         seconds_per_write: float = 0.0,
+        notifier: Notifier | None = None,
     ) -> None:
-        """``client`` and ``history``: those of an earlier process. ``seconds_per_write``: what a status counts as."""
+        """``client`` and ``history``: those of an earlier process. ``seconds_per_write``: what a status counts as.
+        ``notifier``: what it sends events to."""
         self.client = client or MemoryClient()
         self.registry = Registry()
         self.sources = FakeSources({"default": report()})
@@ -287,31 +291,48 @@ class Bed:
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
         self.outputs = Outputs(self.history)
-        assessor = Assessor(self.sources, self.history, lambda request: self.analyze(request), self.outputs, shares)
-        stages = Stages(
+        self.assessor = Assessor(
+            self.sources, self.history, lambda request: self.analyze(request), self.outputs, shares
+        )
+        self.snapshots = SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now)
+        note = notifier.note if notifier is not None else lambda _: None
+        self.collector = Collector(
+            self.sources,
+            self.live,
+            self.health,
+            Outages(lambda: self.history, INTERVAL),
+            interval=INTERVAL,
+            archives=[self.archive],
+        )
+        self.stages = Stages(
             Watchdog(self.client, self.registry, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
-            SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),
-            Collector(
-                self.sources,
-                self.live,
-                self.health,
-                Outages(lambda: self.history, INTERVAL),
-                interval=INTERVAL,
-                archives=[self.archive],
-            ),
-            assessor,
+            self.snapshots,
+            self.collector,
+            self.assessor,
             Publisher(
                 self.writer,
-                EventRecorder(self.client, instance="test", clock=lambda: self.now),
+                EventRecorder(self.client, instance="test", clock=lambda: self.now, on_note=note),
                 self.registry,
                 self.telemetry,
                 self.health,
-                written=assessor.last.published,
+                written=self.assessor.last.published,
                 transitions=status_events,
             ),
-            PolicyStatuses(access, self.health),
+            PolicyStatuses(access, self.health, notifier=notifier),
         )
-        self.cycle = Cycle(stages, self.registry, self.history, self.health, self.telemetry, clock=lambda: self.now)
+        self.assemble()
+
+    def assemble(self, *, changes: Any = None, shard: Shard | None = None) -> None:
+        """Make a cycle of the components; ``changes``: what stands for the stage of that name."""
+        self.cycle = Cycle(
+            replace(self.stages, changes=changes),
+            self.registry,
+            self.history,
+            self.health,
+            self.telemetry,
+            shard=shard,
+            clock=lambda: self.now,
+        )
 
     def pass_time(self, seconds: float) -> None:
         """Advance the clock; the watches catch up, unless they are stopped."""

@@ -210,7 +210,7 @@ def test_a_source_that_seems_to_know_no_pods_says_that_the_clocks_differ(bed: Be
     bed.run()
     bed.sources.reports["default"] = replace(report(ok=False, clock_ahead=7200.0), **blind)  # type: ignore[arg-type]
     bed.run(seconds=INTERVAL)
-    (text,) = (r.message for r in bed.cycle._collector.reports.values())
+    (text,) = (r.message for r in bed.collector.reports.values())
     assert text.startswith("kube_pod_info: no pods; the clock of the operator is 2h00m ahead of")
 
 
@@ -1074,7 +1074,7 @@ def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) 
             order.append("changes")
             return ChangesOutcome()
 
-    bed.cycle._changes = Changes()  # type: ignore[assignment]
+    bed.assemble(changes=Changes())
     analyze = bed.analyzer
     bed.analyze = lambda request: (order.append("analyze"), analyze(request))[1]
     bed.run()
@@ -1115,7 +1115,7 @@ def test_each_profile_that_discovery_writes_is_a_sign_of_life() -> None:
             seen[0] += 1
 
         bed.sync()
-        bed.cycle._snapshots.build(discovering=True, heartbeat=beat)
+        bed.snapshots.build(discovering=True, heartbeat=beat)
         return seen[0]
 
     made, usual = beats(), beats()
@@ -1138,7 +1138,7 @@ def test_thousands_of_profiles_are_written_over_several_cycles_each_of_which_ver
         def __call__(self, *_: object, **__: object) -> ChangesOutcome:
             return ChangesOutcome()
 
-    bed.cycle._changes = Following()  # type: ignore[assignment]
+    bed.assemble(changes=Following())
 
     def slow(method: str, path: str) -> None:
         if method in ("POST", "PATCH", "DELETE") and "/workflowprofiles" in path and not path.endswith("/status"):

@@ -139,6 +139,6 @@ def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> No
 
 
 def test_equal_policies_are_one_object(bed: Bed) -> None:
-    made = bed.cycle._snapshots.build(discovering=False, heartbeat=lambda: None)
-    subjects = bed.cycle._assessor.subjects(made)
+    made = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
+    subjects = bed.assessor.subjects(made)
     assert len({id(s.policy) for s in subjects if s.entry.namespace == "demo"}) == 1

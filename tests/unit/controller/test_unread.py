@@ -311,7 +311,7 @@ def outages(bed: Bed, *readings: bool, seconds: float = INTERVAL) -> list[tuple[
     for ok in readings:
         bed.sources.reports["default"] = report(ok=ok)
         bed.run(seconds=seconds)
-        told.append(bed.cycle._collector.reports["default"].outages)
+        told.append(bed.collector.reports["default"].outages)
     return told
 
 
@@ -376,7 +376,7 @@ def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:
         def __call__(self, *_: Any, **__: Any) -> ChangesOutcome:
             return outcomes.pop(0)
 
-    bed.cycle._changes = Changes()  # type: ignore[assignment]
+    bed.assemble(changes=Changes())
     told = []
     for _ in range(3):
         bed.run(seconds=INTERVAL)

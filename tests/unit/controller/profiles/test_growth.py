@@ -102,7 +102,7 @@ def test_runs_that_decide_about_a_change_do_not_wait(bed: Bed, state: str, analy
 def test_runs_that_measure_what_somebody_changed_do_not_wait(
     bed: Bed, verdict: str | None, analyses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assessor, measured = bed.cycle._assessor, {"id": "right-size", "verdict": verdict}
+    assessor, measured = bed.assessor, {"id": "right-size", "verdict": verdict}
     subjects = assessor.subjects
 
     def measured_subjects(*args: object) -> object:

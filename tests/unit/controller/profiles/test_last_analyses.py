@@ -87,15 +87,15 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     after = restarted(before)
     after.run(seconds=INTERVAL)
     uid = after.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
-    assessor = after.cycle._assessor
-    assert assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
-    assert assessor._outputs.details.get("demo", "etl", uid) == b'{"a": 1}'
-    member, waits = assessor._fleet.member(ETL)
+    assert after.assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+    assert after.outputs.details.get("demo", "etl", uid) == b'{"a": 1}'
+    fleet = after.assessor._fleet
+    member, waits = fleet.member(ETL)
     assert waits
     assert member is not None
     kept = member.runs.tolist(), member.timetable, member.late
     assert kept == ([[NOW - 50.0, NOW, 25.0, 3.0]], DAILY, 60.0)
-    assert assessor._fleet.fleet is not None
+    assert fleet.fleet is not None
 
 
 def test_pods_that_came_while_nobody_looked_count_when_they_end_a_run(before: Bed) -> None:
@@ -120,7 +120,7 @@ def test_recommendations_that_cannot_be_read_are_found_again(before: Bed) -> Non
     after = restarted(before)
     after.run(seconds=INTERVAL)
     assert len(after.analyzer.requests) == 1
-    assert after.cycle._assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+    assert after.assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
 
 
 def _emptied(after: Bed) -> None:

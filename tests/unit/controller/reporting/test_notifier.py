@@ -13,7 +13,7 @@ from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.history import HistoryFull
-from concertmaster.kube.events import EventRecorder, EventType, Note
+from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, ObjectRef
 from concertmaster.notify.messages import Message
 from concertmaster.settings import Receiver
@@ -40,7 +40,6 @@ class Harness:
     """A bed whose cycle tells a sender."""
 
     def __init__(self) -> None:
-        self.bed = Bed()
         self.sender, self.digests = FakeSender(), dict[str, float]()
         self.notifier = Notifier(
             [TEAM, OPS],
@@ -49,9 +48,7 @@ class Harness:
             last=self.digests.get,
             sent=self.digests.__setitem__,  # type: ignore[arg-type]
         )
-        self.bed.cycle._policies._notifier = self.notifier
-        recorder = EventRecorder(self.bed.client, instance="t", clock=lambda: self.bed.now, on_note=self.notifier.note)
-        self.bed.cycle._publisher._events = recorder
+        self.bed = Bed(notifier=self.notifier)
         self.bed.cronjob()
         self.bed.profile()
         self.bed.history.runs_of["etl"] = [ended(n) for n in range(20)][::-1]

@@ -69,8 +69,8 @@ def test_workflows_without_a_word_come_first_then_those_worth_most() -> None:
             "recommendations": [{"id": f"x.{name}", "state": "Active", "impact": impact}],
         }
     bed.sync()
-    shot = bed.cycle._snapshots.build(discovering=False, heartbeat=lambda: None)
-    ordered = most_valuable_first(bed.cycle._assessor.subjects(shot))
+    shot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
+    ordered = most_valuable_first(bed.assessor.subjects(shot))
     assert [s.entry.name for s in ordered] == ["w002", "w001", "w000"]
 
 

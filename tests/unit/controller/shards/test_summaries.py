@@ -192,7 +192,7 @@ def test_one_shard_counts_the_policies_of_the_cluster() -> None:
     for name in SHARDS:
         bed = Bed()
         bed.client.put(CLUSTER_POLICIES, None, "all", spec={})
-        bed.cycle._shard = shard(name, SHARDS, ConfigMaps())
+        bed.assemble(shard=shard(name, SHARDS, ConfigMaps()))
         bed.run()
         series = bed.telemetry.policies
         counted += sum(series.labels(state)._value.get() for state in ("True", "False", "Unknown"))
