@@ -16,7 +16,7 @@ from concertmaster.core.stats.comparison import (
     anytime_critical,
     compare,
     compare_amounts,
-    evidence,
+    e_value,
     watch,
 )
 from concertmaster.core.stats.quantiles import student_quantile
@@ -168,12 +168,12 @@ def test_a_degradation_of_20_percent_is_caught_when_runs_vary_by_15_percent() ->
     assert caught >= 34
 
 
-def test_the_bar_and_the_evidence_agree() -> None:
+def test_the_bar_and_the_e_value_agree() -> None:
     for degrees, information in ((10.0, 3.0), (40.0, 12.0)):
         t = anytime_critical(degrees, information, 0.05)
-        assert evidence(t, degrees, information) == pytest.approx(20.0, rel=1e-6)
+        assert e_value(t, degrees, information) == pytest.approx(20.0, rel=1e-6)
     assert math.isinf(anytime_critical(1.0, 0.5, 0.001))
-    assert evidence(0.0, 10.0, 3.0) < 1.0
+    assert e_value(0.0, 10.0, 3.0) < 1.0
 
 
 @pytest.mark.parametrize("after", [20.0, 100.0, 200.0])

@@ -12,7 +12,7 @@ from concertmaster.core.stats.comparison.sequential import (
     LAST_LEVEL,
     SEQUENTIAL_LEVEL,
     anytime_critical,
-    evidence,
+    e_value,
     watch,
 )
 from concertmaster.core.stats.comparison.sides import MIN_RUNS
@@ -30,6 +30,6 @@ __all__ = [
     "compare",
     "compare_amounts",
     "direction",
-    "evidence",
+    "e_value",
     "watch",
 ]

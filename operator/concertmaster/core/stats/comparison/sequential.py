@@ -54,14 +54,14 @@ def watch(
         p = min(1.0, 2.0 / LAST_SHARE * student_tail(abs(t), groups.degrees))
     else:
         critical = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2.0)
-        p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information))
+        p = min(1.0, 2.0 / e_value(t, groups.degrees, groups.information))
     ratio, low, high = ratio_interval(groups, critical, error, common)
     verdict, reason = judged(low, high, common, adjusted)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
 
 
-def evidence(t: float, degrees: float, information: float) -> float:
+def e_value(t: float, degrees: float, information: float) -> float:
     """Likelihood ratio of the data under a shift against none (an e-value; any-time-valid).
 
     A mixture over shifts, normal with standard deviation ``EXPECTED_SHIFT`` (in standard deviations of a run);
@@ -74,7 +74,7 @@ def evidence(t: float, degrees: float, information: float) -> float:
 
 
 def anytime_critical(degrees: float, information: float, level: float) -> float:
-    """The |t| at which ``evidence`` reaches 1 / ``level``; infinite when no t can reach it yet."""
+    """The |t| at which ``e_value`` reaches 1 / ``level``; infinite when no t can reach it yet."""
     share = 1.0 / (1.0 + information * EXPECTED_SHIFT**2)
     q = (level * math.sqrt(share)) ** (2.0 / (degrees + 1.0))
     if q <= share:
