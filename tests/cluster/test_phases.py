@@ -85,9 +85,9 @@ def test_phases_tell_which_pods_ended(prometheus: PrometheusServer) -> None:
     asking = client(prometheus)
     found = read(asking, PHASED)
     assert names(found) == ENDED
-    assert asking.unphased is None
+    assert asking.traits.unphased is None
     by_containers = client(prometheus)
-    by_containers.unphased = END
+    by_containers.traits.unphased = END
     assert read(by_containers, PHASED).facts == found.facts
 
 
@@ -96,11 +96,11 @@ def test_pods_without_a_phase_are_found_by_the_ends_of_their_containers(
     prometheus: PrometheusServer, namespaces: tuple[str, ...]
 ) -> None:
     asking, by_containers = client(prometheus), client(prometheus)
-    by_containers.unphased = END
+    by_containers.traits.unphased = END
     found, same = read(asking, *namespaces), read(by_containers, *namespaces)
     assert found.facts == same.facts and found.held == same.held
     assert "ended" in names(found) and not {"running", "kept", "failed before"} & {*names(found)}
-    assert asking.unphased == END
+    assert asking.traits.unphased == END
     assert found.queries == same.queries + 1, "the list is asked for once more, and only once"
     assert read(asking, *namespaces).queries == same.queries
 
@@ -123,7 +123,7 @@ def test_a_long_reading_finds_the_same_without_phases(
     prometheus: PrometheusServer, namespaces: tuple[str, ...]
 ) -> None:
     asking, by_containers = client(prometheus), client(prometheus)
-    by_containers.unphased = END
+    by_containers.traits.unphased = END
     found = read(asking, *namespaces, since=END - 1.5 * HOUR)
     assert found.facts == read(by_containers, *namespaces, since=END - 1.5 * HOUR).facts
     assert "running" not in names(found) and {"kept", "failed before"} <= {*names(found)}

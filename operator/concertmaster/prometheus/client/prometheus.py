@@ -14,13 +14,12 @@ from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.refusals import CHECK_URL, of_a_limit
 from concertmaster.prometheus.client.response import Envelope, Malformed, Wide, vector_of
 from concertmaster.prometheus.client.server_clock import ServerClock
+from concertmaster.prometheus.client.traits import SourceTraits
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
-SourceTraits = tuple[float | None, float | None, float, float | None, bool, bool]
-"""``learned_interval``, ``sampled_interval``, ``sampled_at``, ``unphased``, ``each_cpu`` and ``moved`` of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,7 @@ class PrometheusClient:
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self._transport.limit.most = lambda: self.places - self.lent
         self._most: Callable[[], int] = lambda: source.max_concurrent_queries
-        self.learned_interval: float | None = None
-        self.sampled_interval: float | None = None  # seconds, of the container with most samples
-        self.sampled_at = 0.0  # unix seconds: the moment at which that was requested
-        self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
-        self.each_cpu = False  # whether CPU time of containers is counted for each CPU
-        self.moved = False  # whether a scrape moved the labels of all pods
+        self.traits = SourceTraits()
         self.hourly = HourlyQueries()
         self.lent = 0  # queries at a time that another process of this operator may send
         self.requests = 0  # logical requests answered or failed, for telemetry
@@ -65,19 +59,6 @@ class PrometheusClient:
     def clock(self) -> ServerClock:
         """How far the clock of this process is from the source's."""
         return self._transport.clock
-
-    @property
-    def learned(self) -> SourceTraits:
-        """What queries have found out about the source."""
-        return self.learned_interval, self.sampled_interval, self.sampled_at, self.unphased, self.each_cpu, self.moved
-
-    def learn(self, learned: SourceTraits) -> None:
-        """Take over what another client of the source has found out, as far as it is newer."""
-        self.learned_interval, sampled, at, unphased, self.each_cpu, self.moved = learned
-        if sampled is not None and at >= self.sampled_at:
-            self.sampled_interval, self.sampled_at = sampled, at
-        if unphased is not None:
-            self.unphased = max(unphased, self.unphased or unphased)
 
     def shared_by(self, shards: Callable[[], int]) -> None:
         """The source's limit of queries at a time is shared by so many shards."""
@@ -130,7 +111,7 @@ class PrometheusClient:
     def scrape_interval(self) -> float | None:
         """Seconds between two samples of a container: as configured, or as the source reports; None: not known."""
         configured = self.source.scrape_interval
-        return self.learned_interval if configured is None else float(configured.seconds)
+        return self.traits.listed_interval if configured is None else float(configured.seconds)
 
     def targets(self) -> list[Mapping[str, Any]]:
         """The active scrape targets; none where the source does not list any."""

@@ -143,7 +143,7 @@ class _Reading:
     def __post_init__(self) -> None:
         scope = QueryScope.in_source(self.client.source)
         more = self.options
-        self.scope = replace(scope, run_labels=more.run_labels, named=more.named, each_cpu=self.client.each_cpu)
+        self.scope = replace(scope, run_labels=more.run_labels, named=more.named, each_cpu=self.client.traits.each_cpu)
 
     def over(
         self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False, quiet: bool = False

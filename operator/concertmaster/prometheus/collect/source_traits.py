@@ -33,7 +33,7 @@ def learn_interval(client: PrometheusClient, now: float) -> None:
             text = f"group by (job, metrics_path) ({inside})"
             answer = client.instant(text, now - source.delay_seconds, name="container targets")
             delivered = [(row[0], row[1]) for row, _ in answer.select("job", "metrics_path")]
-            client.learned_interval = targets.scrape_interval(listed, delivered)
+            client.traits.listed_interval = targets.scrape_interval(listed, delivered)
     except MetricsError:
         return  # what is wrong with the source is reported by the reading that follows
 
@@ -46,7 +46,7 @@ def series_labels(client: PrometheusClient, now: float, known: SeriesLabels | No
     due = client.hourly.due("labels", now)
     if known is None or due or not known.judged:
         known = _asked(client, now - client.source.delay_seconds, known)
-        client.each_cpu, client.moved = known.each_cpu, known.moved
+        client.traits.each_cpu, client.traits.moved = known.each_cpu, known.moved
     if (unknown := known.unknown_pods) is not None:
         client.hourly.forget("labels")  # the caller keeps what it knew before
         where = f"source {client.source.name}"

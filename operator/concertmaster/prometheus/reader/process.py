@@ -203,7 +203,7 @@ class _Process:
         """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended,
         BlockingIOError where it hangs."""
         client = self._client
-        send(self._connection, SpanRequest(client.source, span, client.learned, client.lent))
+        send(self._connection, SpanRequest(client.source, span, client.traits, client.lent))
         oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
         while True:
             message = receive(self._connection)

@@ -58,7 +58,7 @@ def serve(connection: Connection) -> None:
 
 
 def _answer(question: SpanRequest, client: PrometheusClient, reply: Callable[[object], None]) -> None:
-    client.learn(question.learned)
+    client.traits.update(question.traits)
     client.limit(lambda: question.places)
     try:
         for chunk in question.span.read(client):

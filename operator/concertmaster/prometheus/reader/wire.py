@@ -47,12 +47,12 @@ class PastSpan:
 
 @dataclass(frozen=True, slots=True)
 class SpanRequest:
-    """All that a reader process is sent: a span of a source, what the operator's client has ``learned`` of it, and how many
-    queries may be under way at a time (``places``)."""
+    """All that a reader process is sent: a span of a source, the ``traits`` that the operator's client knows of it, and how
+    many queries may be under way at a time (``places``)."""
 
     source: MetricsSource
     span: PastSpan
-    learned: SourceTraits
+    traits: SourceTraits
     places: int
 
 

@@ -324,7 +324,7 @@ def test_where_all_labels_were_moved_those_of_the_scraper_are_never_asked_for(st
     for moved in (False, True):
         store.asked.clear()
         asking = client(store)
-        asking.moved = moved
+        asking.traits.moved = moved
         collect(asking, namespaces=[], since=NOW - 600, until=NOW, now=NOW + 60)
         selectors = [q.query for q in store.asked if "kube_pod_info{" in q.query and '"placed"' not in q.query]
         assert selectors and all(("exported_namespace" in query) is moved for query in selectors)
@@ -1108,7 +1108,7 @@ def test_how_often_containers_are_sampled_is_asked_once_an_hour(store: Store) ->
     first, again = asked(NOW + 60), asked(NOW + 60)
     assert (first[0], again[0]) == ([True], [False])
     assert first[1] == again[1]
-    assert asking.sampled_interval == 30
+    assert asking.traits.sampled_interval == 30
 
 
 def test_how_often_containers_are_sampled_is_not_asked_again_for_the_past(store: Store) -> None:

@@ -129,7 +129,7 @@ def test_a_source_without_pods_is_asked_again(store: Store) -> None:
     known = source_traits.series_labels(asking, NOW, None)
     store.script = lambda _: vector([*LABELS, ({"stat": EACH_CPU}, 1)])
     source_traits.series_labels(asking, NOW + 60, known)
-    assert asking.each_cpu
+    assert asking.traits.each_cpu
 
 
 def test_a_source_that_refuses_the_query_is_read_all_the_same(store: Store) -> None:
@@ -162,7 +162,7 @@ def test_a_source_that_comes_up_meanwhile_is_not_read_as_one_with_all_labels(sto
 
     store.script, asking = script, client(store)
     source_traits.series_labels(asking, NOW, None)
-    assert asking.each_cpu
+    assert asking.traits.each_cpu
 
 
 def test_a_source_that_is_down_is_an_error(store: Store) -> None:

@@ -213,7 +213,7 @@ def test_what_is_known_of_the_source_is_not_asked_again(store: Store, readers: R
     """How often containers are sampled concerns all of the source; the past goes by the present."""
     alive(store)
     there = client(store)
-    there.sampled_interval, there.sampled_at = 30.0, NOW
+    there.traits.sampled_interval, there.traits.sampled_at = 30.0, NOW
     assert list(readers.of(there).backfill(**span(), apart=True))
     assert store.asked
     assert not [a.query for a in store.asked if "300 / max" in a.query]

@@ -12,17 +12,18 @@ from concertmaster.prometheus.queries import bulk as queries
 
 def target_state(source: ShardSource) -> ScrapeTargets:
     """The state at the end of the shard. Raises MetricsError."""
-    client, scope, window, end, ask = source.client, source.scope, source.window, source.end, source.questions.ask
+    scope, window, end = source.scope, source.window, source.end
+    ask, traits = source.questions.ask, source.client.traits
 
     def state(within: str = "") -> ScrapeTargets:
         # Every container of the source is counted for it: it is asked once an hour, and the past goes by the present.
-        known = client.sampled_interval is not None and end < client.sampled_at + HOUR
+        known = traits.sampled_interval is not None and end < traits.sampled_at + HOUR
         exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=not known)))
         if not known:
-            client.sampled_interval, client.sampled_at = exposure.interval, end
+            traits.sampled_interval, traits.sampled_at = exposure.interval, end
         if exposure.seen and not exposure.known:
             exposure = replace(exposure, exposing=read_targets(ask("exposing", queries.exposing(scope))).exposing)
-        return replace(exposure, interval=client.sampled_interval)
+        return replace(exposure, interval=traits.sampled_interval)
 
     exposure = state()
     return exposure if exposure.seen or not window.long else state(window.range)

@@ -20,7 +20,7 @@ from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 def exposed(client: PrometheusClient, at: float) -> bool:
     """Whether to rely on phases at a moment (unix seconds): unless pods lacked theirs within the hour before it, or later,
     which is what a reading of the past goes by."""
-    return client.unphased is None or at >= client.unphased + HOUR
+    return client.traits.unphased is None or at >= client.traits.unphased + HOUR
 
 
 def lacking(drafts: Iterable[PodDraft]) -> bool:

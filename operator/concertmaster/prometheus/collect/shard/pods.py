@@ -26,7 +26,7 @@ class PodFinder:
         phased = phases.exposed(self._source.client, self._source.end)
         drafts = self._describe(*self._finished(phased=phased))
         if phased and phases.lacking(drafts.values()):
-            self._source.client.unphased, phased = self._source.end, False
+            self._source.client.traits.unphased, phased = self._source.end, False
             names, _ = self._finished()
             drafts = {uid: draft for uid, draft in drafts.items() if uid in names}
         if not phased:

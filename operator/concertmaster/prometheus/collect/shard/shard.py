@@ -103,7 +103,7 @@ class QueryShard:
 
     def _targets(self) -> ScrapeTargets:
         source = self._source
-        targets = None if source.client.moved else target_state(source)
+        targets = None if source.client.traits.moved else target_state(source)
         if targets and (targets.seen or source.adopted or not source.shape().state.renamed):
             return targets
         source.adopt(state=True)
