@@ -6,6 +6,9 @@ series per run is refused as a whole, because adding up or picking would invent 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from concertmaster.core.model import StepSpec, WorkflowDefinition
 from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
@@ -20,6 +23,32 @@ MAX_LABEL_BYTES = 512  # of a label that names a run, step or model: databases l
 _OVERLAP = 120.0  # seconds examined again, for samples that arrived late
 _MAX_SPAN = 31 * DAY  # seconds; the fence allows no longer span
 _RUN, _STEP = "run", "step"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLabels:
+    """Labels of a result that tell runs, steps and models apart. None: there is none for it."""
+
+    run: str = _RUN
+    step: str | None = None
+    model: str | None = None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those that every series must have."""
+        return (self.run,) if self.step is None else (self.run, self.step)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All of them, in the order of a row."""
+        return self.required if self.model is None else (*self.required, self.model)
+
+    def key(self, row: Sequence[str]) -> tuple[str, str]:
+        """Run and step of a row, step "" without a label for it; where series have a model as well, the step is followed by
+        ``MODEL`` and its name."""
+        step = row[1] if self.step is not None else ""
+        model = row[-1] if self.model is not None else ""
+        return row[0], f"{step}{MODEL}{model}" if model else step
 
 
 def step_values(
@@ -38,7 +67,7 @@ def step_values(
         namespace=definition.key.namespace,
         at=until,
         window=until - since + _OVERLAP,
-        run_label=definition.series_run_label or _RUN,
+        labels=KeyLabels(definition.series_run_label or _RUN),
         name=f"{kind.value} of step {step.name}",
     )
     return {run: value for (run, _), value in values.items()}
@@ -54,9 +83,9 @@ def metric_values(
         namespace=definition.key.namespace,
         at=at,
         window=min(window, _MAX_SPAN),
-        run_label=definition.series_run_label or _RUN,
-        step_label=_STEP if metric.per is Per.STEP else None,
-        model_label=model_label(metric),
+        labels=KeyLabels(
+            definition.series_run_label or _RUN, _STEP if metric.per is Per.STEP else None, model_label(metric)
+        ),
         name=f"extraMetrics {metric.name}",
     )
 
@@ -68,16 +97,11 @@ def run_values(
     namespace: str,
     at: float,
     window: float,
-    run_label: str = "run",
-    step_label: str | None = None,
-    model_label: str | None = None,
+    labels: KeyLabels = KeyLabels(),
     name: str = "extra metric",
 ) -> dict[tuple[str, str], float]:
-    """Numbers by (run, step), step "" without a ``step_label``: a user's query at ``at`` (unix seconds) over ``window``
-    seconds, confined to ``namespace``. Series without these labels, or without a usable number, are left out.
-
-    ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart; where series have
-    ``model_label`` as well, the step is followed by ``MODEL`` and its value. Raises MetricsError:
+    """Numbers by (run, step): a user's query at ``at`` (unix seconds) over ``window`` seconds, confined to ``namespace``.
+    Series without the ``labels`` of run and step, or without a usable number, are left out. Raises MetricsError:
     QueryRefused before anything is sent, Partial when the metrics source warns, BadQuery when the answer is not one series
     per run.
     """
@@ -91,28 +115,30 @@ def run_values(
         where=name,
     )
     answer = client.instant(text, at, limit=MAX_SERIES, name=name, of_user=True)
-    labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
-    labelled = (*labels, model_label) if model_label is not None else labels
-    for row, value in answer.select(*labelled):
-        if not all(row[: len(labels)]):
+    for row, value in answer.select(*labels.known):
+        if not all(row[: len(labels.required)]):
             continue
-        for label, text in zip(labelled, row, strict=True):
-            if len(text.encode("utf-8", "surrogatepass")) > MAX_LABEL_BYTES:
-                raise BadQuery(
-                    f"the query gives a {label} that begins with {text[:40]!r} and has more than {MAX_LABEL_BYTES} bytes",
-                    where=name,
-                    remedy=f"Group by a label {label} that holds a name or number",
-                )
-        model = row[-1] if model_label is not None else ""
-        step = row[1] if step_label is not None else ""
-        key = (row[0], f"{step}{MODEL}{model}" if model else step)
+        parts = dict(zip(labels.known, row, strict=True))
+        _check_lengths(parts, name)
+        key = labels.key(row)
         if key in values:
-            what = " and ".join(f"{label}={part!r}" for label, part in zip(labelled, row, strict=True) if part)
+            what = " and ".join(f"{label}={part!r}" for label, part in parts.items() if part)
+            by = ", ".join(labels.required)
             raise BadQuery(
                 f"the query gives several series for {what}",
                 where=name,
-                remedy=f"Aggregate it: sum by ({', '.join(labels)}) (...) or max by ({', '.join(labels)}) (...)",
+                remedy=f"Aggregate it: sum by ({by}) (...) or max by ({by}) (...)",
             )
         values[key] = value
     return values
+
+
+def _check_lengths(parts: Mapping[str, str], name: str) -> None:
+    for label, text in parts.items():
+        if len(text.encode("utf-8", "surrogatepass")) > MAX_LABEL_BYTES:
+            raise BadQuery(
+                f"the query gives a {label} that begins with {text[:40]!r} and has more than {MAX_LABEL_BYTES} bytes",
+                where=name,
+                remedy=f"Group by a label {label} that holds a name or number",
+            )

@@ -29,7 +29,7 @@ from concertmaster.prometheus.client.errors import (
     TooLarge,
 )
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect.extra import run_values
+from concertmaster.prometheus.collect.extra import KeyLabels, run_values
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.facts import assemble, missing_series, vanished_pods
 from concertmaster.prometheus.facts.assemble import estimate_interval
@@ -643,7 +643,7 @@ def values(store: Store, query: str = TOKENS, **fields: Any) -> Any:
 
 def test_user_queries_are_fenced_before_they_are_sent(store: Store) -> None:
     store.script = [vector([({"run": "r1", "step": "a"}, 5), ({"run": "r2", "step": "a"}, 6)])]
-    found = values(store, step_label="step")
+    found = values(store, labels=KeyLabels(step="step"))
     assert found == {("r1", "a"): 5.0, ("r2", "a"): 6.0}
     assert (
         store.asked[0].query
@@ -668,7 +668,7 @@ def test_names_that_a_database_cannot_index_are_refused(store: Store, labels: di
     """PostgreSQL refused them when they were stored, and with them the results of everybody else's queries."""
     store.script = [vector([(labels, 5)])]
     with pytest.raises(BadQuery, match="more than 512 bytes"):
-        values(store, step_label="step")
+        values(store, labels=KeyLabels(step="step"))
 
 
 def test_what_cannot_be_attributed_is_left_out(store: Store) -> None:
