@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.controller.collection.gaps import Gaps
@@ -81,9 +81,7 @@ class PastReader:
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
         self._long = False  # whether that takes long
 
-    def read(  # noqa: C901 - what is queried ahead passes through all of it
-        self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float
-    ) -> None:
+    def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: OversizedNamespaces, want: float) -> None:
         """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
         what was stored before stays."""
         demand, begun = reading.demand, self._clock()
@@ -92,49 +90,24 @@ class PastReader:
         if known is not None:
             reading.changed |= known.reading.changed
             reading.unassigned += known.reading.unassigned
-        newest = float(int(demand.now - self._client.source.delay_seconds))
         started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
-        lows = marks.lows((d.key for d in demand.workflows), newest, started)
+        lows = marks.lows((d.key for d in demand.workflows), self._newest(demand.now), started)
         lacking = {key: low for key, low in lows.items() if low > want + MIN_PAST_SECONDS}
         reading.lack(lows, want)  # also where reading on fails
-
-        def read(namespaces: list[str], since: float, until: float) -> tuple[bool, float]:
-            """Whether anything ended in that span, and how far back it was read."""
-            nonlocal ahead
-            asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
-            if ahead is not None and ahead.span == QueriedSpan(tuple(namespaces), until, asking):
-                chunks, some, ahead = ahead.chunks(), ahead.some, None
-            else:
-                chunks, some = self._chunks(demand.now, asking, namespaces, count, since, until), False
-            position = until
-            for chunk in chunks:
-                self._store(chunk, namespaces, count, use)
-                some, position = some or bool(chunk.facts), chunk.since
-                if self._stop.is_set():
-                    break
-            return some, position
-
-        def together(names: Iterable[str]) -> Iterable[list[str]]:
-            return oversize.groups(names, demand.now)
-
         use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
+
+        def enough() -> bool:
+            return self._stop.is_set() or self._late(lacking, lows, begun)
+
         late = False
-        for top, namespaces in self._next(reading.behind(together, _MAX_WORKFLOWS), ahead):
-            if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
-                late = ahead.span == QueriedSpan(tuple(namespaces), top, self._asking(reading, namespaces))
-                if late:  # there is enough to analyse until it comes
-                    self._ahead = ahead
-                    break
-            since, span, some = top, self._span(reading, namespaces, newest - top), False
-            while not (some or late) and since > want + MIN_PAST_SECONDS:
-                until = since
-                some, since = read(namespaces, max(want, since - span), until)
-                if some and until > newest - RECENT_SECONDS:
-                    self._learn_depth(reading, namespaces, until)
-                span *= 2  # of a long time in which nothing ended, all at once
-                late = self._stop.is_set() or self._late(lacking, lows, begun)
+        for top, namespaces in self._next(self._parts(use), ahead):
+            asked = ahead if ahead is not None and ahead.span == self._queried(reading, namespaces, top) else None
+            if asked is not None and not asked.newest.done() and known is not None and known.reading.changed:
+                self._ahead, late = asked, True  # there is enough to analyse until it comes
+            else:
+                late = self._read_back(use, namespaces, top, asked, enough)
             if late:
                 break
         reading.more = reading.lack(lows, want) or reading.more
@@ -145,6 +118,45 @@ class PastReader:
             self._known = replace(use, reading=Reading(demand, reading.heartbeat))
             if self._ahead is None:
                 self._ask_on(self._known)
+
+    def _read_back(
+        self, use: _Known, namespaces: list[str], top: float, asked: ReadAhead | None, enough: Callable[[], bool]
+    ) -> bool:
+        """Read the past of these namespaces from ``top`` back until something ended in it. ``asked``: what was queried of
+        it ahead. Returns whether there is ``enough`` to analyse first."""
+        newest = self._newest(use.reading.demand.now)
+        since, span = top, self._span(use.reading, namespaces, newest - top)
+        while since > use.want + MIN_PAST_SECONDS:
+            until = since
+            some, since = self._read_span(use, namespaces, max(use.want, since - span), until, asked)
+            asked = None
+            if some and until > newest - RECENT_SECONDS:
+                self._learn_depth(use.reading, namespaces, until)
+            span *= 2  # of a long time in which nothing ended, all at once
+            if enough():
+                return True
+            if some:
+                break
+        return False
+
+    def _read_span(
+        self, use: _Known, namespaces: list[str], since: float, until: float, asked: ReadAhead | None
+    ) -> tuple[bool, float]:
+        """Whether anything ended in that span, and how far back it was read."""
+        reading = use.reading
+        count = len(reading.definitions(namespaces))
+        if asked is not None:
+            chunks, some = asked.chunks(), asked.some
+        else:
+            asking = self._asking(reading, namespaces)
+            chunks, some = self._chunks(reading.demand.now, asking, namespaces, count, since, until), False
+        position = until
+        for chunk in chunks:
+            self._store(chunk, namespaces, count, use)
+            some, position = some or bool(chunk.facts), chunk.since
+            if self._stop.is_set():
+                break
+        return some, position
 
     def go_on(self, now: float) -> None:
         """Store the answers to queries sent ahead, as far as they have arrived, and send the next ones. A fault of the
@@ -206,11 +218,21 @@ class PastReader:
         reading, now = known.reading, known.reading.demand.now
         if self._stop.is_set() or not reading.lack(known.lows, known.want):
             return
-        newest = float(int(now - self._client.source.delay_seconds))
-        parts = reading.behind(lambda names: known.oversize.groups(names, now), _MAX_WORKFLOWS)
-        for top, namespaces in parts[:1]:
-            span = self._span(reading, namespaces, newest - top)
+        for top, namespaces in self._parts(known)[:1]:
+            span = self._span(reading, namespaces, self._newest(now) - top)
             self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
+
+    def _newest(self, now: float) -> float:
+        """The newest moment of which the source has all facts."""
+        return float(int(now - self._client.source.delay_seconds))
+
+    def _parts(self, known: _Known) -> list[tuple[float, list[str]]]:
+        """What comes next: namespaces that are queried together, each with the moment down to which they were read."""
+        now = known.reading.demand.now
+        return known.reading.behind(lambda names: known.oversize.groups(names, now), _MAX_WORKFLOWS)
+
+    def _queried(self, reading: Reading, namespaces: Sequence[str], until: float) -> QueriedSpan:
+        return QueriedSpan(tuple(namespaces), until, self._asking(reading, namespaces))
 
     def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
         """Seconds of the past that are read at once for these workflows, of which ``known`` seconds are read already.
@@ -229,9 +251,9 @@ class PastReader:
         return sorted(parts, key=lambda part: tuple(part[1]) != begun)
 
     def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> ReadAhead:
-        asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
-        chunks = self._chunks(reading.demand.now, asking, namespaces, count, since, until)
-        return ReadAhead(QueriedSpan(tuple(namespaces), until, asking), since, next_of(chunks), chunks)
+        queried, count = self._queried(reading, namespaces, until), len(reading.definitions(namespaces))
+        chunks = self._chunks(reading.demand.now, queried.asking, namespaces, count, since, until)
+        return ReadAhead(queried, since, next_of(chunks), chunks)
 
     def _chunks(
         self, now: float, asking: PodQuery, namespaces: list[str], count: int, since: float, until: float
