@@ -56,6 +56,21 @@ class ClientLimits:
     longest_pause: float = 8.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, as it is sent."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    body: Any = None
+    content_type: str = "application/json"
+    accept: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
 WriteGuard = Callable[[str, Any], bool]
 Observer = Callable[[str, int, float], None]
 
@@ -171,7 +186,7 @@ class KubeClient:
         decode, resumed = partial(decode_page, MetadataPage if metadata_only else Page), False
         while True:
             try:
-                page = self._request("GET", path, decode, query=query, accept=METADATA_ONLY if metadata_only else None)
+                page = self._request(_Call("GET", path, query, accept=METADATA_ONLY if metadata_only else None), decode)
             except Expired as error:
                 if not error.continue_token or resumed:  # the new place is forgotten as well: it would never end
                     raise
@@ -193,7 +208,7 @@ class KubeClient:
     def count(self, path: str) -> int | None:
         """The number of objects of a collection, by a list of one of them; None where the server does not say."""
         decode = partial(decode_page, MetadataPage)
-        return self._request("GET", path, decode, query={"limit": "1"}, accept=METADATA_ONLY).objects
+        return self._request(_Call("GET", path, {"limit": "1"}, accept=METADATA_ONLY), decode).objects
 
     def request(
         self,
@@ -208,30 +223,24 @@ class KubeClient:
     ) -> dict[str, Any]:
         """Send one request, repeating it on transient faults as long as another attempt begins within ``again`` seconds
         (None: within the deadline); KubeError when it fails for good."""
-        more: dict[str, Any] = {"content_type": content_type, "accept": accept, "again": again}
-        return self._request(method, path, decode_object, query=query, body=body, **more)
+        return self._request(_Call(method, path, query, body, content_type, accept), decode_object, again=again)
 
     def _request(
         self,
-        method: str,
-        path: str,
+        call: _Call,
         decode: Callable[[int, bytes, Mapping[str, str], str], T],
         *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        accept: str | None = None,
         again: float | None = None,
     ) -> T:
         """``request`` with another way to ``decode`` status, body, headers and what was asked for."""
-        what = f"{method} {path}"
 
         def attempt() -> T:
             if self._stop.is_set():
-                raise Stopped(f"{what}: the operator is stopping")
-            if method != "GET" and not path.startswith(_REVIEWS) and not self._may_write(path, body):
-                raise NotLeader(f"{what}: not sent, because the lease was not renewed in time or is another's")
-            return decode(*self._send(method, path, query, body, content_type, accept, what, until), what)
+                raise Stopped(f"{call}: the operator is stopping")
+            write = call.method != "GET" and not call.path.startswith(_REVIEWS)
+            if write and not self._may_write(call.path, call.body):
+                raise NotLeader(f"{call}: not sent, because the lease was not renewed in time or is another's")
+            return decode(*self._send(call, until), str(call))
 
         most = self._limits
         policy = RetryPolicy(most.attempts, most.first_pause, most.longest_pause)
@@ -239,42 +248,33 @@ class KubeClient:
         until = begun + most.deadline  # also for an answer that is late, as admission is slow: it tells what was stored
         return retrying(attempt, _worth, policy, deadline=until if again is None else begun + again, tools=self._tools)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: Any,
-        content_type: str,
-        accept: str | None,
-        what: str,
-        until: float,
-    ) -> tuple[int, bytes, Mapping[str, str]]:
-        """One attempt: status, body and headers of any answer. Raises Unreachable without one."""
-        headers = {"Accept": accept or "application/json"}
-        if body is not None:
-            headers["Content-Type"] = content_type
+    def _send(self, call: _Call, until: float) -> tuple[int, bytes, Mapping[str, str]]:
+        """One attempt: status, body and headers of any answer. Raises Unreachable without one, and when it is not complete
+        ``until`` then (monotonic seconds)."""
+        headers = {"Accept": call.accept or "application/json"}
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
         begun = time.perf_counter()
         status = 0
         try:
-            call = self._api.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
+            serialized = self._api.param_serialize(
+                call.method,
+                call.path,
+                query_params=list((call.query or {}).items()),
                 header_params=headers,
-                body=body,
+                body=call.body,
                 auth_settings=["BearerToken"],
             )
-            answer = self._api.call_api(*call, _request_timeout=(self._limits.connect, self._limits.read))
+            answer = self._api.call_api(*serialized, _request_timeout=(self._limits.connect, self._limits.read))
             status = answer.status
             payload = read_body(answer.response, lambda: self._tools.monotonic() > until)
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"{what}: {self.server} does not answer: {one_line(error)}") from error
+            raise Unreachable(f"{call}: {self.server} does not answer: {one_line(error)}") from error
         except ApiException as error:  # the transport wraps TLS errors in it
-            raise Unreachable(f"{what}: {self.server}: {one_line(error)}") from error
+            raise Unreachable(f"{call}: {self.server}: {one_line(error)}") from error
         finally:
             if self._observer is not None:
-                self._observer(method, status, time.perf_counter() - begun)
+                self._observer(call.method, status, time.perf_counter() - begun)
         return status, payload, answer.headers
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from concertmaster.core.analysis.cost.executions import ExecutionCost
 from concertmaster.core.analysis.cost.runs import Cost, Costs
@@ -56,9 +57,8 @@ def daily_rows(
     costs = figures.costs(pricing)
     today = int(until // DAY)
     for day, ended in sorted(by_day.items()):
-        last = max(r.end or 0.0 for r in ended)
-        end = last, day * DAY >= covered
-        of_runs, *of_steps = figures.of_all(("daily", day, end[1]), ended, partial(_of_day, day, ended, costs, end))
+        end = _DayEnd(max(r.end or 0.0 for r in ended), day * DAY >= covered)
+        of_runs, *of_steps = figures.of_all(("daily", day, end.whole), ended, partial(_of_day, day, ended, costs, end))
         rows += [replace(of_runs, score=score if day == today else None), *of_steps]
     return rows
 
@@ -79,33 +79,36 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     return DailyRow(
         ordered[0].day,
         ordered[0].step,
-        sum(r.count for r in ordered),
-        sum(r.succeeded for r in ordered),
-        sum(r.failed for r in ordered),
-        sum(r.timed for r in ordered),
-        math.fsum(r.seconds for r in ordered),
-        _weighted([(r.p50, r.timed) for r in ordered]),
-        _weighted([(r.p95, r.timed) for r in ordered]),
-        total(r.cost for r in ordered),
-        total(r.wasted for r in ordered),
-        total(r.queue for r in ordered),
-        metrics,
-        largest,
-        next((r.score for r in reversed(ordered) if r.score is not None), None),
-        max(r.until for r in ordered),
-        all(r.whole for r in ordered),
+        count=sum(r.count for r in ordered),
+        succeeded=sum(r.succeeded for r in ordered),
+        failed=sum(r.failed for r in ordered),
+        timed=sum(r.timed for r in ordered),
+        seconds=math.fsum(r.seconds for r in ordered),
+        p50=_weighted([(r.p50, r.timed) for r in ordered]),
+        p95=_weighted([(r.p95, r.timed) for r in ordered]),
+        cost=total(r.cost for r in ordered),
+        wasted=total(r.wasted for r in ordered),
+        queue=total(r.queue for r in ordered),
+        metrics=metrics,
+        largest=largest,
+        score=next((r.score for r in reversed(ordered) if r.score is not None), None),
+        until=max(r.until for r in ordered),
+        whole=all(r.whole for r in ordered),
     )
 
 
-_End = tuple[float, bool]
-"""When the last run of a day ended, and whether all runs of the day are available."""
+class _DayEnd(NamedTuple):
+    """When the last run of a day ended (unix seconds), and whether all runs of the day are available."""
+
+    until: float
+    whole: bool
 
 
-def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
+def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _DayEnd) -> list[DailyRow]:
     return [_of_runs(day, runs, costs, end), *_of_steps(day, runs, costs, end)]
 
 
-def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> DailyRow:
+def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _DayEnd) -> DailyRow:
     priced = [costs.run(r) for r in runs]
     if any(c is None and costs.known(r) is not None for r, c in zip(runs, priced, strict=True)):
         priced = []  # a run priced in part only: the others' sum is not the day's
@@ -115,7 +118,7 @@ def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> Da
     return _row(day, RUN, [r.outcome for r in runs], durations, priced, queue, metrics, end)
 
 
-def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
+def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _DayEnd) -> list[DailyRow]:
     by_step: dict[str, list[tuple[StepExecution, ExecutionCost | None]]] = {}
     skipped, running = Outcome.SKIPPED, Outcome.RUNNING
     for run in runs:
@@ -130,7 +133,7 @@ def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> l
     return sorted(daily, key=lambda r: (-r.seconds, r.step))[:STEPS]
 
 
-def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _End) -> DailyRow:
+def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _DayEnd) -> DailyRow:
     durations = [e.duration for e, _ in rows if e.outcome.timed]
     waits = [
         e.scheduled - e.created if e.scheduled > e.created else 0.0
@@ -149,7 +152,7 @@ def _row(
     priced: Sequence[Cost | ExecutionCost | None],
     queue: float | None,
     metrics: Mapping[str, float],
-    end: _End,
+    end: _DayEnd,
 ) -> DailyRow:
     known = [d for d in durations if d is not None]
     costs = [c for c in priced if c is not None]
@@ -157,20 +160,19 @@ def _row(
     return DailyRow(
         day,
         step,
-        len(outcomes),
-        outcomes.count(Outcome.SUCCEEDED) + outcomes.count(Outcome.CACHED),
-        outcomes.count(Outcome.FAILED),
-        len(known),
-        math.fsum(known),
-        summary.p50,
-        summary.p95,
-        math.fsum([c.total for c in costs]) if costs else None,
-        math.fsum([c.wasted for c in costs]) if costs else None,
-        queue,
-        metrics,
-        {},
-        None,
-        *end,
+        count=len(outcomes),
+        succeeded=outcomes.count(Outcome.SUCCEEDED) + outcomes.count(Outcome.CACHED),
+        failed=outcomes.count(Outcome.FAILED),
+        timed=len(known),
+        seconds=math.fsum(known),
+        p50=summary.p50,
+        p95=summary.p95,
+        cost=math.fsum([c.total for c in costs]) if costs else None,
+        wasted=math.fsum([c.wasted for c in costs]) if costs else None,
+        queue=queue,
+        metrics=metrics,
+        until=end.until,
+        whole=end.whole,
     )
 
 
