@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
@@ -45,45 +45,49 @@ def measure(
     others: OtherWorkflows | None = None,
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
-    more = policy or Policy(), steps, others
-    return tuple(o if o.verdict is not None else _verified(o, outcomes, runs, settings, now, *more) for o in outcomes)
+    seen = _Observed(outcomes, runs, settings, now, policy or Policy(), steps, others)
+    return tuple(o if o.verdict is not None else _verified(o, seen) for o in outcomes)
 
 
-def _verified(
-    outcome: ImplementationResult,
-    outcomes: Sequence[ImplementationResult],
-    runs: Sequence[RunRecord],
-    settings: VerifySettings,
-    now: float,
-    policy: Policy,
-    steps: Sequence[str],
-    others: OtherWorkflows | None,
-) -> ImplementationResult:
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """The arguments of ``measure``, which are the same for each outcome."""
+
+    outcomes: Sequence[ImplementationResult]
+    runs: Sequence[RunRecord]
+    settings: VerifySettings
+    now: float
+    policy: Policy
+    steps: Sequence[str]
+    others: OtherWorkflows | None
+
+
+def _verified(outcome: ImplementationResult, seen: _Observed) -> ImplementationResult:
     """``measure`` of one outcome."""
-    apart = [o for o in outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
+    apart = [o for o in seen.outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
     stayed = [o.since for o in apart if o.since < outcome.since and not o.undone]
-    step = step_of(outcome.id, steps)
+    step = step_of(outcome.id, seen.steps)
     lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
     sides = split_runs(
-        runs,
+        seen.runs,
         applied=outcome.since,
         since=max(stayed, default=None),
-        now=now if outcome.until is None else min(now, outcome.until),
+        now=seen.now if outcome.until is None else min(seen.now, outcome.until),
         without=[(o.since, o.until) for o in apart if o.undone and o.until is not None],
     )
     verification = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         sides,
-        settings,
-        age=math.inf if outcome.until is not None else abs(now - outcome.since),
+        seen.settings,
+        age=math.inf if outcome.until is not None else abs(seen.now - outcome.since),
         steps=(step,) if step is not None else (),
-        lowered=LoweredMemory.of(lowered, policy),
-        around=Surroundings.of(others, sides, outcome.since, pricing=policy.pricing),
+        lowered=LoweredMemory.of(lowered, seen.policy),
+        around=Surroundings.of(seen.others, sides, outcome.since, pricing=seen.policy.pricing),
     )
     if _released(sides):
         verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE
         outcome, verification = replace(outcome, measured=None), replace(verification, verdict=verdict, measured=None)
-    return _reported(outcome, verification, _share(outcome, outcomes), now)
+    return _reported(outcome, verification, _share(outcome, seen.outcomes), seen.now)
 
 
 def _released(sides: BeforeAfter) -> bool:
