@@ -28,6 +28,7 @@ VERSION = 1
 MAX_LINE_BYTES = 8 * MIB  # bytes; a Kubernetes object is at most 1.5 MiB
 
 Item = dict[str, Any] | JobFact | PodFact | AnswerFact
+_FACTS: Mapping[str, type[JobFact | PodFact | AnswerFact]] = {"pod": PodFact, "job": JobFact, "answer": AnswerFact}
 
 _T = TypeVar("_T")
 
@@ -170,25 +171,21 @@ def _items(source: Path, lines: Iterator[tuple[int, Any]]) -> Iterator[Item]:
                     f"{source}, line {extra[0]}: there is more after the end. Join recordings by analysing them one by one."
                 )
             return
-        if kind == "pod":
-            counts["pods"] += 1
-            yield _fact(PodFact, content, where, kind)
-        elif kind == "job":
-            counts["jobs"] += 1
-            yield _fact(JobFact, content, where, kind)
-        elif kind == "answer":
-            counts["answers"] = counts.get("answers", 0) + 1
-            yield _fact(AnswerFact, content, where, kind)
-        elif kind == "object":
-            counts["objects"] += 1
-            if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
-                raise FactsFileError(f"{where}: object has no kind. It must be a Kubernetes object.")
-            yield content
-        else:
-            raise FactsFileError(f"{where}: has the unknown key {kind!r}; known are object, job, pod, answer, end.")
+        yield _item(kind, content, where)
+        counts[f"{kind}s"] = counts.get(f"{kind}s", 0) + 1
     raise FactsFileError(
         f"{source}, line {number}: the file stops here without its end line: it was cut off. Record again."
     )
+
+
+def _item(kind: str, content: Any, where: str) -> Item:
+    if kind == "object":
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            raise FactsFileError(f"{where}: object has no kind. It must be a Kubernetes object.")
+        return content
+    if kind not in _FACTS:
+        raise FactsFileError(f"{where}: has the unknown key {kind!r}; known are object, job, pod, answer, end.")
+    return _fact(_FACTS[kind], content, where, kind)
 
 
 def _lines(source: Path) -> Iterator[tuple[int, Any]]:

@@ -40,6 +40,20 @@ class _Sidecar:
     pods: int = 0
     injected: bool = False
 
+    def add(self, run: str, e: StepExecution, c: ContainerFact, main_end: float | None, pricing: Pricing) -> None:
+        """Count it in one pod, whose main containers ended at ``main_end`` (unix seconds; None: unknown)."""
+        self.pods += 1
+        self.steps.add(e.step)
+        seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.held
+        hours = max(seconds or 0.0, _life(e, c)) / HOUR
+        reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
+        self.reserved[run] = self.reserved.get(run, 0.0) + reserved
+        if c.cpu_seconds is not None and seconds:
+            used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, pricing)
+            self.used[run] = self.used.get(run, 0.0) + min(used, reserved)
+        if c.finished is not None and main_end is not None:
+            self.late.append(c.finished - main_end)
+
 
 def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
     """Sidecars of a pod: containers that are neither the template's ``own`` nor the engine's."""
@@ -67,29 +81,17 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         declared = {c.name for c in spec.containers if c.sidecar}
         if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
-        for run, rows in by_run.items():
-            for e in rows:
-                names = _others(e.containers, own_names)
-                if not names:
-                    continue
-                pricing = analysis.pricing.at(e)
-                ends = [
-                    c.finished for c in e.containers if c.finished is not None and not c.init and c.name not in names
-                ]
-                for c in (c for c in e.containers if c.name in names):
-                    own = sidecars.setdefault(c.name, _Sidecar())
-                    own.pods += 1
-                    own.steps.add(step)
-                    own.injected |= c.name not in declared
-                    seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.held
-                    hours = max(seconds or 0.0, _life(e, c)) / HOUR
-                    reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
-                    own.reserved[run] = own.reserved.get(run, 0.0) + reserved
-                    if c.cpu_seconds is not None and seconds:
-                        used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, pricing)
-                        own.used[run] = own.used.get(run, 0.0) + min(used, reserved)
-                    if c.finished is not None and ends:
-                        own.late.append(c.finished - max(ends))
+        for run, e in ((run, e) for run, rows in by_run.items() for e in rows):
+            names = _others(e.containers, own_names)
+            if not names:
+                continue
+            pricing = analysis.pricing.at(e)
+            main = [c for c in e.containers if not c.init and c.name not in names]
+            main_end = max((c.finished for c in main if c.finished is not None), default=None)
+            for c in (c for c in e.containers if c.name in names):
+                own = sidecars.setdefault(c.name, _Sidecar())
+                own.injected |= c.name not in declared
+                own.add(run, e, c, main_end, pricing)
     return {name: own for name, own in sidecars.items() if not _gone(evidence, own)}
 
 
