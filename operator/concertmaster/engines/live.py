@@ -6,13 +6,14 @@ attempts, cache hits, skipped branches, exit codes and messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_EXECUTIONS
-from concertmaster.engines.common.manifest import Problems, timestamp
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 
 WAITED_UNKNOWN = "what its steps waited for is taken from the declared graph"
@@ -41,6 +42,26 @@ class LiveRun:
     created: float | None = None
     started: float | None = None
     finished: float | None = None
+
+
+class RunEnd(NamedTuple):
+    """How a run ended, the engine's reason for it, and when its condition says so (unix seconds)."""
+
+    outcome: Outcome = Outcome.RUNNING
+    reason: str | None = None
+    at: float | None = None
+
+
+def end_of(obj: KubeObject, outcomes: Mapping[str, Outcome]) -> RunEnd:
+    """The end of an object by the first of its conditions that is true and has a type in ``outcomes``."""
+    for raw in sequence(obj.status.get("conditions"), "status.conditions", obj.problems):
+        row = mapping(raw, "status.conditions[]", obj.problems)
+        outcome = outcomes.get(str(row.get("type")))
+        if outcome is not None and row.get("status") == "True":
+            return RunEnd(
+                outcome, text(row.get("reason"), "reason", obj.problems), timestamp(row.get("lastTransitionTime"))
+            )
+    return RunEnd()
 
 
 def live_run(

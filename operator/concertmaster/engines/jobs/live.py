@@ -8,12 +8,14 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.pods import index_of, settle
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, end_of, live_run
+
+_OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -35,17 +37,17 @@ def read_run(
     """The run record of a Job with those of its pods that still exist. Never raises, whatever they contain."""
     obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
-    outcome, reason, at = _outcome(status, problems)
+    end = end_of(obj, _OUTCOMES)
     executions = [_execution(p, definition, problems) for p in pods]
     # A Job is Complete or Failed once the last of its pods is gone; it deletes those that still work.
-    steps = settle([e if e.finished is not None else replace(e, finished=at) for e in executions], definition)
+    steps = settle([e if e.finished is not None else replace(e, finished=end.at) for e in executions], definition)
     ends = {(e.item, e.attempt): e.finished for e in reversed(steps)}
     steps = [replace(e, ready=_ready(e, ends, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
-    run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    run = live_run(obj, key, steps, end.outcome, started="startTime", finished="completionTime", complete=complete)
     # A failed Job has no completion time.
-    return replace(run, reason=reason, finished=at if run.finished is None else run.finished)
+    return replace(run, reason=end.reason, finished=end.at if run.finished is None else run.finished)
 
 
 def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -70,13 +72,3 @@ def _ready(
     if e.attempt == 0:
         return timestamp(status.get("startTime"))
     return ends.get((e.item, e.attempt - 1))
-
-
-def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
-    """Outcome of the Job, the reason for it, and the time of the condition that reports it (unix seconds)."""
-    for raw in sequence(status.get("conditions"), "conditions", problems):
-        row = mapping(raw, "conditions[]", problems)
-        if row.get("status") == "True" and row.get("type") in ("Complete", "Failed"):
-            done = Outcome.SUCCEEDED if row["type"] == "Complete" else Outcome.FAILED
-            return done, text(row.get("reason"), "reason", problems), timestamp(row.get("lastTransitionTime"))
-    return Outcome.RUNNING, None, None

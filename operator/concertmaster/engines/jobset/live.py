@@ -18,7 +18,7 @@ from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import settle
 from concertmaster.engines.jobset.definition import count_replicas, define, dependencies
 from concertmaster.engines.jobset.pods import set_execution
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, end_of, live_run
 
 _UID = "jobset.sigs.k8s.io/jobset-uid"
 _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
@@ -54,7 +54,7 @@ def read_run(
         for name, row in waits.items()
     }
     steps = [_linked(e, specs, since) for e in steps]
-    outcome, reason, at = _outcome(obj.status, problems)
+    end = end_of(obj, _OUTCOMES)
     restarts = _restarts(obj.status, problems)
     if restarts:
         problems.add(
@@ -64,8 +64,9 @@ def read_run(
     if lost and not restarts:
         problems.add(f"pods of JobSet {obj.name} are gone ({', '.join(lost)}): they are only known from the metrics")
     complete = bool(steps) and not restarts and not lost
-    run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
-    return replace(run, reason=reason, started=begun, finished=at)
+    run = live_run(obj, key, steps, end.outcome, started="startTime", finished="completionTime", complete=complete)
+    reason = end.reason if end.outcome is Outcome.FAILED else None
+    return replace(run, reason=reason, started=begun, finished=end.at)
 
 
 def _restarts(status: Mapping[str, Any], problems: Problems) -> int:
@@ -121,17 +122,6 @@ def _by_step(steps: Sequence[StepExecution]) -> dict[str, list[StepExecution]]:
     for e in steps:
         out.setdefault(e.step, []).append(e)
     return out
-
-
-def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
-    """Outcome of the set, the reason of a failure, and the time of the condition that reports it (unix seconds)."""
-    for raw in sequence(status.get("conditions"), "conditions", problems):
-        row = mapping(raw, "conditions[]", problems)
-        kind = row.get("type")
-        if row.get("status") == "True" and isinstance(kind, str) and kind in _OUTCOMES:
-            reason = text(row.get("reason"), "reason", problems) if kind == "Failed" else None
-            return _OUTCOMES[kind], reason, timestamp(row.get("lastTransitionTime"))
-    return Outcome.RUNNING, None, None
 
 
 def _lost(obj: KubeObject, waits: Mapping[str, Mapping[str, bool]], steps: Sequence[StepExecution]) -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any
 
 from concertmaster.core.model import ObjectKind, Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import RunKind
-from concertmaster.engines.common.manifest import mapping, sequence, text, timestamp
+from concertmaster.engines.common.manifest import mapping, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.labels.preset import base
-from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.live import LiveRun, end_of, live_run
 from concertmaster.engines.rayjob.live import RUNS
 
 SPARK = ObjectKind("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications")
@@ -51,16 +51,6 @@ def read_application(
     return replace(run, record=replace(run.record, run=name)) if name else run
 
 
-def _train(obj: KubeObject) -> tuple[Outcome, str | None, float | None]:
-    """Outcome of a TrainJob, the reason for it, and the time of the condition that reports it (unix seconds)."""
-    for raw in sequence(obj.status.get("conditions"), "status.conditions", obj.problems):
-        row = mapping(raw, "status.conditions[]", obj.problems)
-        outcome = _TRAIN_ENDS.get(str(row.get("type")))
-        if outcome is not None and row.get("status") == "True":
-            return outcome, text(row.get("reason"), "reason", obj.problems), timestamp(row.get("lastTransitionTime"))
-    return Outcome.RUNNING, None, None
-
-
 def read_train(
     raw: Mapping[str, Any],
     children: Sequence[Mapping[str, Any]],
@@ -69,9 +59,9 @@ def read_train(
 ) -> LiveRun:
     """The end of a TrainJob; its JobSet has the same name. Never raises."""
     obj = KubeObject.of(raw)
-    outcome, reason, at = _train(obj)
-    run = live_run(obj, key, (), outcome, started="startTime", finished="completionTime")
-    return replace(run, reason=reason if outcome is Outcome.FAILED else None, finished=at)
+    end = end_of(obj, _TRAIN_ENDS)
+    run = live_run(obj, key, (), end.outcome, started="startTime", finished="completionTime")
+    return replace(run, reason=end.reason if end.outcome is Outcome.FAILED else None, finished=end.at)
 
 
 APPLICATIONS = RunKind(
@@ -81,7 +71,10 @@ APPLICATIONS = RunKind(
     read=read_application,
 )
 TRAIN_JOBS = RunKind(
-    TRAIN, ended=lambda obj: _train(obj)[0] is not Outcome.RUNNING, workflow_of=workflow_of, read=read_train
+    TRAIN,
+    ended=lambda obj: end_of(obj, _TRAIN_ENDS).outcome is not Outcome.RUNNING,
+    workflow_of=workflow_of,
+    read=read_train,
 )
 RAY_JOBS = replace(RUNS, workflow_of=workflow_of)
 RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS, "kuberay": RAY_JOBS}
