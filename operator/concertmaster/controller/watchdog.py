@@ -90,7 +90,10 @@ class Watchdog:
             scanned = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
             if resource == PROFILES:
                 self._compared = None
-                self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in scanned.problems))
+                if any(p.kind is ProblemKind.KIND_MISSING for p in scanned.problems):
+                    self._note_lost()
+                else:
+                    self._note_served()
             if not scanned.complete:
                 problems += [p.message for p in scanned.problems]
                 complete = False
@@ -121,13 +124,13 @@ class Watchdog:
             return False
         return None not in counts and sum(filter(None, counts)) == len(known.profiles)
 
-    def _note_loss(self, missing: bool) -> None:
+    def _note_served(self) -> None:
+        if self._lost_since is not None:
+            self._unconfirmed = set(self._kinds)
+        self._lost_since = None
+
+    def _note_lost(self) -> None:
         now = self._clock()
-        if not missing:
-            if self._lost_since is not None:
-                self._unconfirmed = set(self._kinds)
-            self._lost_since = None
-            return
         if self._lost_since is None:
             self._lost_since = now
         if now - self._lost_since >= _LOST_AFTER:
