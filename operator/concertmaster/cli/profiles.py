@@ -32,7 +32,7 @@ def default_namespace(kubeconfig: Path | None, context: str | None) -> str:
 
 
 def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
-    """One profile, by its own name or by that of its workflow as KIND/NAME. Raises UserError."""
+    """One profile, by its own name or by that of its workflow, which KIND/NAME tells from others. Raises UserError."""
     if not name:  # the address without a name is that of the list
         raise UserError(f"the name of the WorkflowProfile is empty: kubectl get wfp -n {namespace} lists them")
     if "/" in name:
@@ -40,13 +40,31 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
     try:
         return client.get(PROFILES.path(namespace, name))
     except NotFound:
-        raise UserError(
-            f"there is no WorkflowProfile {name} in namespace {namespace}: kubectl get wfp -A lists them"
-        ) from None
+        return _of_name(client, namespace, name)
     except Forbidden as error:
         raise UserError(_without_right(error, namespace)) from None
     except KubeError as error:
         raise failed(error) from None
+
+
+def _of_name(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
+    """The profile of the only workflow of that name."""
+    found = [(kind, profile) for profile in each(client, namespace) for kind, own in [_target(profile)] if own == name]
+    if len(found) > 1:
+        several = text.listing([f"{kind}/{name}" for kind, _ in found])
+        raise UserError(f"several workflows in namespace {namespace} have the name {name}: {several}; choose one")
+    if not found:
+        raise UserError(
+            f"there is no WorkflowProfile or workflow {name} in namespace {namespace}: kubectl get wfp -A lists them"
+        )
+    return found[0][1]
+
+
+def _target(profile: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind and name of the workflow, as tables show them; empty before the first analysis."""
+    shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "")
+    kind, _, name = shown.partition("/")
+    return kind, name
 
 
 def failed(error: KubeError) -> UserError:
@@ -67,8 +85,8 @@ def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> di
         if (ref.get("kind"), ref.get("name")) == (full, name):
             return profile
     for profile in found:
-        shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "").partition("/")
-        if (shown[0].lower(), shown[2]) == (full.lower(), name):
+        shown, own = _target(profile)
+        if (shown.lower(), own) == (full.lower(), name):
             return profile
     if full not in KIND_SHORT:
         raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
@@ -119,9 +137,10 @@ def nothing(view: FleetView, namespaces: Sequence[str], selector: str | None) ->
         return none_text(view)
     where = f" with labels {selector}" if selector else ""
     where += f" in namespace {text.listing(list(namespaces))}" if namespaces else ""
+    others = "; -A shows all namespaces" if namespaces else ""
     return (
-        f"No recommendations: no WorkflowProfile{where} was found. Policies with discover create them; to see what is"
-        " missing: kubectl concertmaster doctor"
+        f"No recommendations: no WorkflowProfile{where} was found{others}. Policies with discover create them; to see what"
+        " is missing: kubectl concertmaster doctor"
     )
 
 

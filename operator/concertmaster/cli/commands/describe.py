@@ -32,7 +32,9 @@ _COLUMNS, _CHANGE = 120, 30  # characters for id, change and impact together, an
 @documents.OPTION
 @cluster_options.cluster
 def command(profile: str, output: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
-    """Describe a workflow: PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
+    """Describe one workflow.
+
+    PROFILE is the name of a WorkflowProfile or of its workflow, or the latter as KIND/NAME (wftmpl/ingest-orders).
 
     JSON and YAML hold the WorkflowProfile, its recommendations as list -o json prints them, and its WorkflowChanges.
     """
@@ -100,7 +102,8 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
 
 def _runs(runs: Mapping[str, Any], summary: Mapping[str, Any], score: Any) -> str:
     times = ", ".join(f"{name} {summary[name]}" for name in ("p50", "p95") if summary.get(name))
-    counted = f"{text.count(runs.get('observed', 0), 'run')}, {runs.get('failed', 0)} failed"
+    unknown = f", {runs['unknown']} with an unknown outcome" if runs.get("unknown") else ""
+    counted = f"{text.count(runs.get('observed', 0), 'run')}, {runs.get('failed', 0)} failed{unknown}"
     return "  ".join(
         p for p in (counted, times, f"score {score} of 100" if score is not None else "score unknown") if p
     )
@@ -117,11 +120,14 @@ def _running(raw: Mapping[str, Any]) -> list[str]:
 
 
 def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [
-        [str(c["type"]), str(c["status"]), textwrap.shorten(str(c.get("message", "")), 80, placeholder=" ...")]
-        for c in conditions
-    ]
+    rows = [[str(c["type"]), str(c["status"]), _message(c)] for c in conditions]
     return ["", *table(["CONDITION", "STATUS", "MESSAGE"], rows).splitlines()] if rows else []
+
+
+def _message(condition: Mapping[str, Any]) -> str:
+    """What a condition says: all of it where it says what to do, so that its command runs as printed."""
+    message = str(condition.get("message", ""))
+    return textwrap.shorten(message, 80, placeholder=" ...") if condition["status"] == "True" else message
 
 
 def _made(changes: Sequence[Mapping[str, Any]]) -> list[str]:

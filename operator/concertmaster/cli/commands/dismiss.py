@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Dismiss RECOMMENDATION of a workflow, or many at once with --all or --below.
 
-    PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
+    PROFILE is the name of a WorkflowProfile or of its workflow, or the latter as KIND/NAME (wftmpl/ingest-orders).
     """
     bulk = every or below is not None
     if bulk and (profile or undo):

@@ -69,7 +69,7 @@ def command(
 ) -> None:
     """Print what is known about RECOMMENDATION (default: all) of a workflow.
 
-    PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
+    PROFILE is the name of a WorkflowProfile or of its workflow, or the latter as KIND/NAME (wftmpl/ingest-orders).
 
     The operator is asked through the API server; without it, what the status contains is printed. JSON and YAML hold the
     recommendations as list -o json prints them.

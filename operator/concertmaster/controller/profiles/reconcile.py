@@ -261,4 +261,6 @@ def objectives(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpd
     if unknown:
         message = f"no data yet for {text.listing(unknown, 5)}"
         return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
-    return ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, f"all {len(verdicts)} objectives are met")
+    return ConditionUpdate(
+        ConditionType.OBJECTIVES_MET, True, Reason.MET, f"{len(verdicts)} of {len(verdicts)} objectives met"
+    )

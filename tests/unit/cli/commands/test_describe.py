@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from concertmaster.cli.commands.describe import lines
 from tests.support.web.objects import change, profile, recommendation, running
 
@@ -21,6 +23,23 @@ def test_runs_in_progress_stand_with_their_end_and_deadline() -> None:
     assert [line.split()[0] for line in shown[start + 2 : start + 4]] == ["run-0", "run-1"]
     assert "run-2" not in "\n".join(shown), "three lines are enough for a screen"
     assert len(shown) <= 40
+
+
+def test_what_a_condition_says_to_do_is_printed_whole() -> None:
+    """A command that is cut off does not run."""
+    command = "if there were runs, see why with: kubectl concertmaster doctor -n etl --prometheus URL"
+    message = f"no finished run in 14d; it is suspended; {command}"
+    conditions = [{"type": t, "status": s, "message": message} for t, s in (("Ready", "False"), ("Other", "True"))]
+    rows = {line.split()[0]: line for line in lines(profile(conditions=conditions)) if line}
+    assert rows["Ready"].endswith(command)
+    assert rows["Other"].endswith(" ...") and len(rows["Other"]) < 110
+
+
+@pytest.mark.parametrize(("unknown", "said"), [(0, "72 runs, 0 failed"), (70, "72 runs, 0 failed, 70 with an unknown")])
+def test_runs_whose_end_was_not_seen_are_counted(unknown: int, said: str) -> None:
+    runs = {"observed": 72, "failed": 0, "succeeded": 72 - unknown, "unknown": unknown}
+    second = lines(profile(runs=runs))[1]
+    assert second.startswith(said) and ("unknown outcome" in second) is bool(unknown)
 
 
 def test_nothing_is_said_of_runs_where_none_is_in_progress() -> None:

@@ -231,8 +231,8 @@ def test_an_empty_list_says_why(client: MemoryClient) -> None:
         "None of 4 recommendations matches --severity Critical --category Cost.\n"
     )
     assert shown("-n", "elsewhere") == (
-        "No recommendations: no WorkflowProfile in namespace elsewhere was found. Policies with discover create them; to see"
-        " what is missing: kubectl concertmaster doctor\n"
+        "No recommendations: no WorkflowProfile in namespace elsewhere was found; -A shows all namespaces. Policies with"
+        " discover create them; to see what is missing: kubectl concertmaster doctor\n"
     )
     few = {"advice": ["Insufficient data: 2 of 5 required runs in 14d."], "summary": {"target": "CronJob/new"}}
     client.put(PROFILES, "c", "cronjob-new", status={**few, "runs": {"observed": 2}})

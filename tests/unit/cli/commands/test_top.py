@@ -86,6 +86,16 @@ def test_copies_of_a_workflow_are_one_line_and_programs_get_each(client: MemoryC
     assert shown("-o", "name").splitlines() == ["b/large/right-size", "c/large/right-size", "a/small/right-size"]
 
 
+def test_a_profile_is_found_by_the_name_of_its_only_workflow(client: MemoryClient) -> None:
+    client.put(PROFILES, "d", "cronjob-etl", status={"summary": {"target": "CronJob/etl"}})
+    assert profiles.read(client, "d", "etl")["metadata"]["name"] == "cronjob-etl"
+    client.put(PROFILES, "d", "wftmpl-etl", status={"summary": {"target": "WorkflowTemplate/etl"}})
+    with pytest.raises(UserError, match="have the name etl: CronJob/etl and WorkflowTemplate/etl; choose one"):
+        profiles.read(client, "d", "etl")
+    with pytest.raises(UserError, match="no WorkflowProfile or workflow other in namespace d"):
+        profiles.read(client, "d", "other")
+
+
 @pytest.mark.parametrize("name", ["CronJob/large", "cronjob/large", "large"])
 def test_a_profile_is_found_by_what_the_column_of_workflows_shows(client: MemoryClient, name: str) -> None:
     assert profiles.read(client, "b", name)["metadata"]["name"] == "large"
