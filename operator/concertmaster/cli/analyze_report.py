@@ -4,7 +4,6 @@ takes half a second: the metrics source answers the first questions meanwhile.""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -21,6 +20,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.processes import in_processes
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import PodFact, WorkflowDefinition
 from concertmaster.core.rules.base import ELSEWHERE
 from concertmaster.engines.common.names import pod_label
@@ -31,8 +31,6 @@ from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
 from concertmaster.report import trends as trend_report
 from concertmaster.report.workflows.remedies import TRIED, next_step
-
-_OPENS = re.compile(r"kubectl (-n \S+ )?edit ")  # a command that opens an object, and does not say what to set in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def _self_contained(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_next_step(item: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
-    if item["items"] and _OPENS.match(item["how"]):
+    if item["items"] and commands.opens(item["how"]):
         return {**item, "why": "set these values"}
     if not item["how"].startswith("kubectl concertmaster "):
         return item

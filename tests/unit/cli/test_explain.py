@@ -37,6 +37,11 @@ def test_a_command_that_makes_the_change_is_printed_as_it_is() -> None:
     assert "Evidence:   42 runs" in text
 
 
+def test_a_command_that_only_opens_an_object_says_what_to_set_in_it() -> None:
+    text = describe(_item("memory-request.load", "kubectl -n demo edit workflowtemplate lib"), PROFILE)
+    assert "Set 832Mi in the object that has the template:\n    kubectl -n demo edit workflowtemplate lib" in text
+
+
 @pytest.mark.parametrize(
     ("identifier", "profile", "wanted"),
     [

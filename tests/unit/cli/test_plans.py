@@ -36,6 +36,16 @@ def test_a_command_for_a_task_is_read_back_as_one_for_that_task() -> None:
     assert edits_of(f"kubectl -n demo patch pipeline ci --type=json -p '{patch}'")[0].holder is None
 
 
+def test_no_plan_is_made_of_what_another_object_has() -> None:
+    """An Argo template that ``templateRef`` names: the command opens its object."""
+    client = MemoryClient()
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "CronWorkflow", "name": "marts"}
+    profile = client.put(PROFILES, "demo", "marts", spec={"workflowRef": ref})
+    item = {"id": "right-size.lib", "action": "Lower it", "how": "kubectl -n demo edit workflowtemplate lib"}
+    reported = "\n".join(PlanReader(client, profile).lines(item))
+    assert "No plan: the operator changes only CronWorkflow marts" in reported
+
+
 def test_the_plan_of_a_recommendation_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
     client, cpu = MemoryClient(), "/spec/steps/0/computeResources/requests/cpu"
     task, pipeline = target_resource("tekton.dev/v1", "Task"), target_resource("tekton.dev/v1", "Pipeline")

@@ -15,6 +15,7 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans.reader import PlanReader
 from concertmaster.core import text
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.kube.client import KubeClient
@@ -232,6 +233,8 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
     why, command = "", how
     if how.startswith("kubectl concertmaster explain"):
         why, command = next_step(item, profile or {})
+    elif commands.opens(how):
+        why = f"Set {'these values' if sizes else item['proposed']} in the object that has the template"
     # A command stands on a line of its own and is never wrapped: it runs as printed.
     sentence = textwrap.wrap(f"{why}:" if command else why, 100, initial_indent="    ", subsequent_indent="    ")
     lines += ["", "  Do:", *(sentence if why else ()), *([f"    {command}"] if command else ()), ""]

@@ -35,6 +35,7 @@ from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts, PastChange, Situation
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import TASK, Recommendation
 from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Policy
@@ -107,6 +108,8 @@ class PlanReader:
         kind, name = str(ref.get("kind")), str(ref.get("name"))
         if recommendation.holder is not None:
             kind, name = TASK, recommendation.holder
+        if commands.opens(str(item.get("how"))):
+            raise Refused(f"the operator changes only {kind} {name}; this is set in the object that the command opens")
         resource = target_resource(str(ref.get("apiVersion")), kind)
         if resource is None or not recommendation.edits:
             raise Refused(

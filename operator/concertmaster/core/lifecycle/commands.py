@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concertmaster.core.model import TASK, ContainerSpec, Edit, WorkflowDefinition
 
 _TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)(/|$)")
+_OPENS = re.compile(r"kubectl (-n \S+ )?edit ")
 
 JsonPatch = list[dict[str, object]]
 
@@ -148,6 +149,11 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
     known = definition.engine.object_kind(kind)
     namespace = None if known is not None and not known.namespaced else definition.key.namespace
     return _command(namespace, kind, name, json_patch(definition, edits))
+
+
+def opens(command: str) -> bool:
+    """Whether a command opens an object, so that what to set in it has to be said beside it."""
+    return _OPENS.match(command) is not None
 
 
 def edit_template(definition: WorkflowDefinition, steps: Iterable[str]) -> str | None:
