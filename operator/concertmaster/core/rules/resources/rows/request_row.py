@@ -19,13 +19,15 @@ from concertmaster.core.rules.set_elsewhere import declared_beside
 class RowSaving:
     """Money saved per month, negative when more is requested. ``of_runs``: what it would be if all runs were like this one,
     for each run, and ``times`` when they ended (unix seconds); ``least`` and ``most``: the mean at the largest and smallest
-    size as right as the proposed one."""
+    size as right as the proposed one; ``slowed``: what the pods cost more where all of their nodes are full, as they take
+    longer there."""
 
     likely: float
     least: float
     most: float
     times: Sequence[float]
     of_runs: Sequence[float]
+    slowed: float = 0.0
 
 
 @fast_init

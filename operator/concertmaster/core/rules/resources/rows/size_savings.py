@@ -1,10 +1,11 @@
 """What the rows of ``right-size`` save per month, and how well that is known.
 
-Three things are uncertain besides the prices: how long the pods of the runs to come hold what they request, in how many
-runs they take part, and the size that is set in the end. The first is measured on the sum of all rows in each run, since
-what makes one pod of a run take longer mostly prolongs the others as well. The last is not noise: a request may be
-written in a rounder figure, and later runs move the proposal. Every size between a little above the largest peak and the
-target utilization is one that the rule would leave alone.
+Four things are uncertain besides the prices: how long the pods of the runs to come hold what they request, in how many
+runs they take part, how full their nodes are, and the size that is set in the end. The first is measured on the sum of all
+rows in each run, since what makes one pod of a run take longer mostly prolongs the others as well. On full nodes a lower
+CPU request makes pods take longer, and they reserve all they request for that time. The size is not noise: a request may
+be written in a rounder figure, and later runs move the proposal. Every size between a little above the largest peak and
+the target utilization is one that the rule would leave alone.
 """
 
 from __future__ import annotations
@@ -43,10 +44,22 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             (row.old - smallest) / unit * price * hours,
             container.columns["time"],
             [less * price * seconds / HOUR for seconds in reserved],
+            row.slower * max(0.0, _hourly(row) - less * hourly) * rate * present * hours,
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(fast_replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
     return fast_replace(row, saving=saving, edits=edits, freed=less * hours * present)
+
+
+def _hourly(row: RequestRow) -> float:
+    """The price of what the row's pod reserves at present, per hour."""
+    pricing = row.unit.step.pricing
+    return math.fsum(
+        (c.cpu_request or 0.0) * pricing.cpu_core_hour
+        + (c.memory_request or 0.0) / GIB * pricing.memory_gib_hour
+        + (c.gpu_request or 0.0) * pricing.gpu_hour
+        for c in row.unit.step.containers
+    )
 
 
 def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, float]:
@@ -70,7 +83,10 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     counted = [evidence.analysis.since_added(p.times) for p in parts]
     held = _of_runs(parts, max((runs[0].end or -math.inf for runs in counted if runs), default=-math.inf))
     seen = mean_with_interval(held)
-    errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
+    errors = [
+        Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts)),
+        Interval(likely - math.fsum(p.slowed for p in parts), likely, likely),
+    ]
     if seen is not None and seen.likely * likely > 0.0:
         errors.append(seen.scaled(likely / seen.likely))
     of = min(len(runs) for runs in counted)
