@@ -30,7 +30,7 @@ _POLICY = Policy(rules={rule.name: RuleSettings(enabled=rule.name == RULE) for r
 _WINDOW = _POLICY.analysis.window_seconds
 _MOMENT = r"(\d{4}-\d\d-\d\d(?: \d\d:\d\d)?)"
 _SINCE = re.compile(rf" since {_MOMENT}")
-_BETWEEN = re.compile(rf"gradual increase between about {_MOMENT} UTC and {_MOMENT}")
+_BETWEEN = re.compile(rf"gradual increase between about {_MOMENT}(?: UTC)? and {_MOMENT}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
+from concertmaster.core.stats.quantiles import student_tail
 from concertmaster.core.stats.robust import array_median, mad_sigma
 
 PLACES = 16  # candidate positions for the start and the end of a ramp
@@ -16,6 +17,9 @@ STEP_PARAMETERS = 2  # level and position, per step
 RAMP_PARAMETERS = 3  # a second level, start and end
 LINE_PARAMETERS = 1  # growth all along has a slope only
 END_PARAMETERS = 2  # growth that has ended: a slope, and where
+INDEPENDENT_SHAPES = (
+    10.0  # of up to 120 ramps, up or down, that are tried; simulated with 28 to 168 normal and heavy-tailed values
+)
 
 
 def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -53,12 +57,11 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
         return None
     y = np.clip(stepped, -bound, bound) + (values - stepped)  # clip outliers towards their level
     step_squares = sum(_squares(y[a:b]) for a, b in pairwise(bounds))
-    start, end = _stretches(n)
+    start, end = stretches(n)
     if start.size == 0:
         return None
     squares = _squares(y) - _explained(y, start, end)
-    parameters = np.where((start == 0) & (end == n - 1), LINE_PARAMETERS, RAMP_PARAMETERS)
-    costs = n * np.log(np.maximum(squares, 1e-300)) + parameters * math.log(n)
+    costs = n * np.log(np.maximum(squares, 1e-300)) + ramp_parameters(start, end, n) * math.log(n)
     best = int(np.argmin(costs))
     if costs[best] >= n * math.log(max(step_squares, 1e-300)) + STEP_PARAMETERS * len(edges) * math.log(n):
         return None
@@ -66,12 +69,17 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=64)
-def _stretches(n: int) -> tuple[Indices, Indices]:
-    """First and last index of each ramp of n values that is tried."""
-    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round()).astype(np.intp)
+def stretches(n: int, shortest: int = MIN_LENGTH, most: int = PLACES) -> tuple[Indices, Indices]:
+    """First and last index of each ramp of n values that is tried: between so many places at ``most``."""
+    places = np.unique(np.linspace(0, n - 1, min(n, most)).round()).astype(np.intp)
     start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))
-    long_enough = end - start >= MIN_LENGTH
+    long_enough = end - start >= shortest
     return start[long_enough], end[long_enough]
+
+
+def ramp_parameters(start: Indices, end: Indices, n: int) -> Indices:
+    """Parameters of ramps of n values: growth all along has fewer."""
+    return np.where((start == 0) & (end == n - 1), LINE_PARAMETERS, RAMP_PARAMETERS)
 
 
 def _explained(y: Floats, start: Indices, end: Indices) -> Floats:
@@ -128,6 +136,11 @@ def size_of_ramp(values: Floats, start: int, end: int) -> tuple[float, float, Fl
     size = float(away @ y) / across
     left = y - y.mean() - size * away
     return size, math.sqrt(float(left @ left) / max(1, values.size - 2) / across), left
+
+
+def ramp_p_value(z: float, n: int) -> float:
+    """Probability that the clearest ramp of n independent values without change has at least ``z`` standard errors."""
+    return min(1.0, 2.0 * INDEPENDENT_SHAPES * student_tail(abs(z), n - 2.0))
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, Floats]:

@@ -35,9 +35,10 @@ _ByDay = Mapping[int, DailyRow]
 
 @dataclass(frozen=True, slots=True)
 class EarlierRise:
-    """``rise`` since the UTC day ``since``, of the median of a run from ``seconds[0]`` to ``seconds[1]``. ``step``: the one
-    that became longer most, by its ``step_seconds``; None where none explains enough. ``about``: the step under which it is
-    reported, that of the published one if there is one. ``inputs``: whether those of the runs analysed are known."""
+    """``rise`` since the UTC day ``since``, or gradually from then on, of the median of a run from ``seconds[0]`` to
+    ``seconds[1]``. ``step``: the one that became longer most, by its ``step_seconds``; None where none explains enough.
+    ``about``: the step under which it is reported, that of the published one if there is one. ``inputs``: whether those of
+    the runs analysed are known."""
 
     rise: DailyRise
     since: int
@@ -59,9 +60,12 @@ class EarlierRise:
         """Sentences on what was compared, and how."""
         before, after = (f"{date(d[0] * DAY)} to {date(d[-1] * DAY)}" for d in (self.rise.before, self.rise.after))
         known = self.rise.factor
+        dated = (
+            "the change is known to the day" if self.rise.growth is None else "days of begin and end are approximate"
+        )
         sentences = (
             f"daily medians of {after} against {before}, working days and weekends apart: a factor {known.likely:.2f}, 95%"
-            f" interval {known.low:.2f} to {known.high:.2f}; the change is known to the day",
+            f" interval {known.low:.2f} to {known.high:.2f}; {dated}",
         )
         if not self.inputs:
             return sentences
@@ -133,7 +137,7 @@ def _compared(evidence: Evidence, least: float, until: int, days: int) -> _Compa
     by_step = _by_step(evidence, until)
     runs = {day: row for day, row in by_step.pop(RUN, {}).items() if row.timed >= _MIN_TIMED}
     rise = lasting_rise({day: row.p50 or 0.0 for day, row in runs.items()}, least, after=days)
-    if rise is None or rise.after[0] < begin // DAY or analysis.first_run < (rise.after[0] - 2) * DAY:
+    if rise is None or rise.middle < begin // DAY or analysis.first_run < (rise.begin - 2) * DAY:
         return None  # of a change that the runs show, they say whether it is a regression
     was, now = _sides(rise, runs)
     if _has_passed(evidence, was, now) or _other_frequency(rise, runs, int(analysis.now // DAY)):
@@ -189,7 +193,10 @@ def _longer(rise: DailyRise, steps: Mapping[str, _ByDay], runs: _ByDay) -> dict[
 
 
 def _begun(rise: DailyRise, runs: _ByDay) -> int:
-    """The day of the change: the first one of which most runs take longer, or that before it if some of its runs do."""
+    """The day of the change: the first one of which most runs take longer, or that before it if some of its runs do; that on
+    which growth began."""
+    if rise.growth is not None:
+        return rise.begin
     day = rise.after[0]
     was, now = (upper_median([runs[d].mean or 0.0 for d in days]) for days in (rise.before[:-1], rise.after))
     before = runs.get(day - 1)

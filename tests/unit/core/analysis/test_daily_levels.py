@@ -64,9 +64,45 @@ def test_steady_days_hardly_ever_show_one(spread: float) -> None:
     assert sum(each is not None for each in found) <= 1
 
 
-def test_steady_growth_has_no_date() -> None:
-    found = [lasting_rise(medians(lambda n: 1.02**n, seed=seed), LEAST) for seed in range(50)]
-    assert found == [None] * 50
+@pytest.mark.parametrize(
+    ("level", "begin", "end"),
+    [
+        pytest.param(lambda n: 1.02**n, 0, 20, id="all along"),
+        pytest.param(lambda n: 1.04 ** max(0, n - 7), 7, 20, id="begins"),
+        pytest.param(lambda n: 1.03 ** min(n, 12), 0, 12, id="ends"),
+        pytest.param(lambda n: 1.06 ** min(max(0, n - 6), 8), 6, 14, id="within"),
+    ],
+)
+def test_growth_is_a_rise_between_two_days_and_not_since_one(
+    level: Callable[[int], float], begin: int, end: int
+) -> None:
+    found = [lasting_rise(medians(level, seed=seed), LEAST) for seed in range(30)]
+    grown = [rise for rise in found if rise is not None and rise.growth is not None]
+    near = [rise for rise in grown if max(abs(rise.begin - FIRST - begin), abs(rise.after[0] - FIRST - end)) <= 3]
+    held = [rise for rise in grown if rise.factor.low < level(20) < rise.factor.high]
+    assert (len(found) - found.count(None), len(grown)) == (30, 30)
+    assert len(near) >= 27
+    assert len(held) >= 27
+
+
+@pytest.mark.parametrize("shown", [0.0, 0.3, 0.5, 0.7])
+def test_a_step_within_a_day_is_no_growth(shown: float) -> None:
+    """Of the median of that day, with runs before and after it, ``shown`` of the step."""
+    found = [
+        lasting_rise(medians(lambda n: 1.4 ** min(1.0, max(0.0, n - 10 + shown)), seed=seed), LEAST)
+        for seed in range(30)
+    ]
+    assert sum(rise is not None and rise.growth is None for rise in found) >= 29
+
+
+def test_growth_needs_two_weeks_of_days_to_be_distinguished_from_days_of_the_week() -> None:
+    growing = medians(lambda n: 1.03**n)
+    assert lasting_rise({day: growing[day] for day in sorted(growing)[:14]}, LEAST) is None
+    assert lasting_rise({day: growing[day] for day in sorted(growing)[:15]}, LEAST) is not None
+
+
+def test_growth_that_has_passed_is_none() -> None:
+    assert lasting_rise(medians(lambda n: 1.04**n if n < 18 else 1.0), LEAST) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -73,6 +74,23 @@ def test_it_is_reported_with_its_date_its_step_and_what_was_compared(slower: Sce
     assert item.gain_seconds is not None
     assert item.gain_seconds.low < 120 < item.gain_seconds.high
     assert item.evidence[0].startswith("daily medians of 2025-10-03 to 2025-10-08 against 2025-09-")
+
+
+def test_growth_is_reported_between_two_days_and_not_since_one() -> None:
+    (item,) = reported(hourly(lambda at: 1.05 ** max(0.0, min(10.0, at + 12.0))))
+    assert item.id == "degradation.transform"
+    assert item.action.startswith("Investigate gradual regression in transform (+")
+    first, last = (int(date[-2:]) for date in re.findall(r"\d{4}-\d\d-\d\d", item.because)[:2])
+    begun, ended = (int(day(MIDNIGHT - ago * DAY)[-2:]) for ago in (12.0, 2.0))
+    assert "; gradual increase between about 20" in item.because
+    assert abs((first - begun + 15) % 30 - 15) <= 3
+    assert abs((last - ended + 15) % 30 - 15) <= 3
+    assert "transform went from" in item.because
+    assert item.evidence[0].endswith("days of begin and end are approximate")
+
+
+def test_growth_that_came_before_the_window_is_not_reported() -> None:
+    assert reported(hourly(lambda at: 1.1 ** max(0.0, min(6.0, at + 19.0)))) == []
 
 
 def test_it_keeps_the_id_under_which_it_was_published(slower: Scenario) -> None:

@@ -1,19 +1,22 @@
 """A level of daily medians that rose and stays, which the runs analysed are too new to show: each day is one value.
 
-A step by least squares on logarithms beside the effect of weekends, at the day where it fits best (the mean-shift model of
-Hawkins 1977), tested by Student's t for all days that it may begin on: what days differ by without a change is the noise,
-not what the runs of one day do. Pure.
+A step, or growth from one day to another, by least squares on logarithms beside the effect of weekends, where it fits best
+(the mean-shift model of Hawkins 1977), tested by Student's t for all days that it may begin or end on: what days differ by
+without a change is the noise, not what the runs of one day do. The Bayesian information criterion decides between a step and
+growth, as among runs (``changepoint.ramps``). Pure.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
-from concertmaster.core.arrays import Floats
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.clear import SIGNIFICANCE
+from concertmaster.core.changepoint.ramps import STEP_PARAMETERS, ramp_p_value, ramp_parameters, stretches
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.times import weekend
@@ -24,67 +27,158 @@ MIN_AFTER = 2  # days: one may be unlike the others for a reason of its own
 MAX_GAP = 3  # days from one with runs to the next: a weekend without runs
 _OTHERS_BEFORE, _OTHERS_AFTER = 0.1, 0.2  # share of the days of a side that may lie nearer to the other level
 _NEWEST = 2  # days that must not
-_AS_DRIFT = 0.6  # of what a steady drift leaves unexplained, a step must leave less
+_PLACES = 28  # days on which growth may begin or end
+_MIN_GROWTH = 3  # days from the begin to the end of growth
+_MORE = (
+    1  # parameters that growth costs, since changes are mostly sudden, and some of many begins and ends fit by chance
+)
+_PARTS = 0.25, 0.5, 0.75  # of a step that the median of its day may show, which looks like growth over two days
+_TWO_WEEKS = 14  # days: of fewer, the days of the week may be what differs
 _TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class DailyRise:
     """The level of the days ``after`` over that of those ``before`` (days since 1970, ascending), a factor with its 95%
-    interval. ``chance``: p-value."""
+    interval. ``chance``: p-value. ``growth``: the days between which it rose; None for a step."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
     factor: Interval
     chance: float
+    growth: tuple[int, int] | None = None
+
+    @property
+    def begin(self) -> int:
+        """The first day after the step, or of the growth."""
+        return self.after[0] if self.growth is None else self.growth[0]
+
+    @property
+    def middle(self) -> float:
+        """The day by which half of the rise had come."""
+        return float(self.after[0]) if self.growth is None else sum(self.growth) / 2.0
 
 
 def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN_AFTER) -> DailyRise | None:
     """The lasting rise by at least the share ``least`` of the daily medians ``seconds`` (positive, by day since 1970); None
-    where it is not clear, where a drift, weekends or the same days of the week before explain it, or where days are
-    missing. ``after``: least number of days since."""
+    where it is not clear, where weekends or the same days of the week before explain it, or where days are missing.
+    ``after``: least number of days since."""
     days = _unbroken(seconds)
     if len(days) < MIN_BEFORE + after:
         return None
-    free, known = _Beside(days), np.log(np.asarray([seconds[day] for day in days]))
-    logs = free.rest(known[None, :])[0]
-    cuts = range(MIN_BEFORE, len(days) - after + 1)
-    steps = free.rest(np.asarray([[float(i >= cut) for i in range(len(days))] for cut in cuts]))
-    sums = np.vecdot(steps, steps)
-    sizes = np.divide(steps @ logs, sums, out=np.zeros_like(sums), where=sums > _TINY)
-    best = int(np.argmax(sizes * sizes * sums))
-    size, cut, degrees = float(sizes[best]), cuts[best], len(days) - free.number - 1
-    if size < math.log1p(least) or degrees < 1:
+    free, known, n = _Beside(days), np.log(np.asarray([seconds[day] for day in days])), len(days)
+    cuts = np.arange(MIN_BEFORE, n - after + 1)
+    step = _best(free, known, _steps(cuts, n), np.full(cuts.size, STEP_PARAMETERS))
+    first, last = stretches(n, _MIN_GROWTH, _PLACES)
+    day = np.asarray(days, dtype=np.float64)
+    shapes = np.clip((day - day[first, None]) / (day[last] - day[first])[:, None], 0.0, 1.0)
+    growth = _best(free, known, shapes, ramp_parameters(first, last, n) + _MORE)
+    partly = np.concatenate([_steps(cuts, n, shown) for shown in _PARTS])
+    within_a_day = _best(free, known, partly, np.full(len(partly), STEP_PARAMETERS + 1))
+    if growth.cost < min(step.cost, within_a_day.cost):
+        return _gradual(growth, days, int(first[growth.place]), int(last[growth.place]), least)
+    return _at_once(step, days, known, int(cuts[step.place]), least, cuts.size)
+
+
+def _steps(cuts: Indices, n: int, shown: float = 0.0) -> Floats:
+    """Steps of ``n`` days before each of the ``cuts``, of which the day before shows a part: they happened within that."""
+    at = np.arange(n) - cuts[:, None]
+    return np.asarray((at >= 0) + shown * (at == -1), dtype=np.float64)
+
+
+class _Fit(NamedTuple):
+    """Of some shapes of a rise, 0 before it and 1 since, the one that explains the days best: its ``place`` among them, and
+    the shape; its ``size`` on logarithms with the standard ``error`` and ``degrees`` of freedom; the ``levels`` of the days,
+    without what is removed beside them; ``cost``: by the Bayesian information criterion. ``sizes``, ``sums``,
+    ``unexplained``: of each shape its size, its sum of squares beside what is removed, and that of what it leaves."""
+
+    place: int
+    shape: Floats
+    size: float
+    error: float
+    degrees: int
+    levels: Floats
+    cost: float
+    sizes: Floats
+    sums: Floats
+    unexplained: Floats
+
+    @property
+    def factor(self) -> Interval:
+        """With the interval for this shape."""
+        half = student_quantile(0.975, self.degrees) * self.error
+        return Interval(math.exp(self.size - half), math.exp(self.size), math.exp(self.size + half))
+
+    @property
+    def factor_of_any(self) -> Interval:
+        """With the interval over all shapes that explain the days hardly worse (the profile of the likelihood)."""
+        allowed = (student_quantile(0.975, self.degrees) * self.error) ** 2 * self.sums[self.place]
+        room = self.unexplained[self.place] + allowed - self.unexplained
+        likely = (room >= 0.0) & (self.sums > _TINY)
+        half = np.sqrt(room[likely] / self.sums[likely])
+        low, high = float(np.min(self.sizes[likely] - half)), float(np.max(self.sizes[likely] + half))
+        return Interval(math.exp(low), math.exp(self.size), math.exp(high))
+
+
+def _best(free: _Beside, known: Floats, shapes: Floats, parameters: Floats | Indices) -> _Fit:
+    """``known``: logarithms; ``shapes``: of shape (shapes, days); ``parameters`` of each."""
+    logs, rests = free.rest(known[None, :])[0], free.rest(shapes)
+    sums, along = np.vecdot(rests, rests), rests @ logs
+    sizes = np.divide(along, sums, out=np.zeros_like(sums), where=sums > _TINY)
+    unexplained = np.maximum(float(logs @ logs) - sizes * along, _TINY)
+    costs = logs.size * np.log(unexplained) + parameters * math.log(logs.size)
+    place = int(np.argmin(costs))
+    size, degrees = float(sizes[place]), logs.size - free.number - 1
+    left = logs - size * rests[place]
+    error = _error(left, max(float(left @ left), _TINY) / degrees / max(float(sums[place]), _TINY))
+    return _Fit(
+        place,
+        shapes[place],
+        size,
+        error,
+        degrees,
+        left + size * shapes[place],
+        float(costs[place]),
+        sizes,
+        sums,
+        unexplained,
+    )
+
+
+def _at_once(step: _Fit, days: list[int], known: Floats, cut: int, least: float, tried: int) -> DailyRise | None:
+    """The ``step`` before position ``cut``, if it lasts. ``tried``: how many were."""
+    before, after = tuple(days[:cut]), tuple(days[cut:])
+    chance = min(1.0, 2.0 * tried * student_tail(step.size / step.error, step.degrees))
+    if step.size < math.log1p(least) or chance >= SIGNIFICANCE:
         return None
-    left = logs - size * steps[best]
-    unexplained = max(float(left @ left), _TINY)
-    error = _error(left, unexplained / degrees / float(sums[best]))
-    chance = min(1.0, 2.0 * len(cuts) * student_tail(size / error, degrees))
-    drift = _left_by_drift(free.rest(np.asarray([days], float))[0], logs)
-    if chance >= SIGNIFICANCE or unexplained > _AS_DRIFT * drift:
-        return None
-    levels = dict(zip(days, (left + size * (np.arange(len(days)) >= cut)).tolist(), strict=True))
-    if not _stays(levels, days[:cut], days[cut:], size) or _as_every_week(levels, days[:cut], days[cut:], least):
+    levels = dict(zip(days, step.levels.tolist(), strict=True))
+    if not _stays(levels, before, after, step.size) or _as_every_week(levels, before, after, least):
         return None
     if cut > MIN_BEFORE and len(days) - cut > MIN_AFTER:
-        size, error, degrees = _without_change(days, known, cut) or (size, error, degrees)
-    half = student_quantile(0.975, degrees) * error
-    factor = Interval(math.exp(size - half), math.exp(size), math.exp(size + half))
-    return DailyRise(tuple(days[:cut]), tuple(days[cut:]), factor, chance)
+        step = _without_change(step, days, known, cut)
+    return DailyRise(before, after, step.factor, chance)
 
 
-def _without_change(days: list[int], logs: Floats, cut: int) -> tuple[float, float, int] | None:
-    """Size of the step before position ``cut`` with its standard error and degrees of freedom, without the two days beside
-    it: only some runs of one of them took longer. None where working days are left before it and weekends after it."""
+def _gradual(growth: _Fit, days: list[int], first: int, last: int, least: float) -> DailyRise | None:
+    """The ``growth`` between two positions, if it lasts, and shows over two weeks of days."""
+    before, after = tuple(days[: max(first + 1, MIN_BEFORE)]), tuple(days[min(last, len(days) - MIN_BEFORE) :])
+    chance = ramp_p_value(growth.size / growth.error, len(days))
+    levels = dict(zip(days, growth.levels.tolist(), strict=True))
+    lasts = (
+        growth.size >= math.log1p(least)
+        and chance < SIGNIFICANCE
+        and days[-1] - days[0] >= _TWO_WEEKS
+        and min(levels[day] for day in days[-_NEWEST:]) >= growth.size / 2
+    )
+    return DailyRise(before, after, growth.factor_of_any, chance, (days[first], days[last])) if lasts else None
+
+
+def _without_change(step: _Fit, days: list[int], logs: Floats, cut: int) -> _Fit:
+    """The step before position ``cut``, sized without the two days beside it: only some runs of one of them took longer.
+    With them where working days are left before it and weekends after it."""
     rest = [i for i in range(len(days)) if i not in (cut - 1, cut)]
-    free = _Beside([days[i] for i in rest])
-    step, value = free.rest(np.asarray([[float(i >= cut) for i in rest], [logs[i] for i in rest]]))
-    total = float(step @ step)
-    if total <= _TINY:
-        return None
-    size, degrees = float(step @ value) / total, len(rest) - free.number - 1
-    left = value - size * step
-    return size, _error(left, max(float(left @ left), _TINY) / degrees / total), degrees
+    found = _best(_Beside([days[i] for i in rest]), logs[rest], step.shape[None, rest], np.zeros(1))
+    return found if found.size else step
 
 
 def _error(left: Floats, variance: float) -> float:
@@ -118,15 +212,7 @@ def _unbroken(seconds: Mapping[int, float]) -> list[int]:
     return found[::-1]
 
 
-def _left_by_drift(days: Floats, logs: Floats) -> float:
-    """What a straight line leaves unexplained."""
-    along = float(days @ days)
-    slope = float(days @ logs) / along if along > _TINY else 0.0
-    left = logs - slope * days
-    return float(left @ left)
-
-
-def _stays(levels: Mapping[int, float], before: list[int], after: list[int], size: float) -> bool:
+def _stays(levels: Mapping[int, float], before: Sequence[int], after: Sequence[int], size: float) -> bool:
     """Whether hardly a day is nearer to the level of the other side, and none of the newest: the rise does not end a fall,
     and has not passed."""
     low = [day for day in after if levels[day] < size / 2]
@@ -138,7 +224,7 @@ def _stays(levels: Mapping[int, float], before: list[int], after: list[int], siz
     )
 
 
-def _as_every_week(levels: Mapping[int, float], before: list[int], after: list[int], least: float) -> bool:
+def _as_every_week(levels: Mapping[int, float], before: Sequence[int], after: Sequence[int], least: float) -> bool:
     """Whether the days do not take ``least`` longer than the same ones of a week before the rise, or these are not known."""
     known = {day % 7: day for day in before}
     more = sorted(levels[day] - levels[known[day % 7]] for day in after if day % 7 in known)

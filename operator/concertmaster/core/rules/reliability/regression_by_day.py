@@ -22,15 +22,18 @@ def regression_by_day(evidence: Evidence, published: frozenset[str], least: floa
     share = share_of_present(true_factor(rise.chance, rise.factor.likely, rise.factor.low, rise.factor.high))
     seconds = share.scaled(now)
     name = evidence.title(found.step) if found.step else "this workflow"
+    since, kind, when = f" since {day(found.since * DAY)}", "regression", ""
+    if rise.growth is not None:
+        first, last = (day(at * DAY) for at in rise.growth)
+        since, kind, when = "", "gradual regression", f"; gradual increase between about {first} and {last}"
     return Finding(
         step=found.step,
         about=found.about,
-        action=f"Investigate regression in {name} since {day(found.since * DAY)}"
-        f" (+{text.percent(rise.factor.likely - 1)})",
+        action=f"Investigate {kind} in {name}{since} (+{text.percent(rise.factor.likely - 1)})",
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (medians of"
             f" {text.count(len(rise.after), 'day')} after against {len(rise.before)} before)"
-            f" since {day(found.since * DAY)}: {found.blame(name)}; the"
+            f"{since}{when}: {found.blame(name)}; the"
             f" {text.count(len(evidence.analysis.runs), 'run')} analysed began on {day(evidence.analysis.first_run or 0.0)}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly(evidence, seconds.likely)}",
