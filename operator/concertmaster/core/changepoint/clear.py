@@ -79,7 +79,7 @@ def lasting_growth(trend: Detection, least: float) -> tuple[ChangePoint, Ramp] |
 def _whole(trend: Detection, point: ChangePoint, ramp: Ramp | None) -> ChangePoint:
     if ramp is None:
         return point
-    sure = max(trend.points[place].confidence for place in ramp.points)
+    sure = max(ramp.confidence, *(trend.points[place].confidence for place in ramp.points))
     return replace(point, ratio=ramp.ratio, low=ramp.low, high=ramp.high, confidence=sure)
 
 

@@ -11,7 +11,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.grouped import as_rows, in_groups
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
-from concertmaster.core.changepoint.ramps import find_ramps, size_of_ramp, worth_of_jump
+from concertmaster.core.changepoint.ramps import find_ramps, ramp_p_value, size_of_ramp, worth_of_jump
 from concertmaster.core.changepoint.seasons import without_seasons
 from concertmaster.core.changepoint.segment import (
     MAX_VALUES,
@@ -168,19 +168,23 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
     out = []
     for start, end, explained in find_ramps(y, edges):
         first, last = bounds[explained[0]], bounds[explained[-1] + 2]
-        ratios = _ratios(y[first:last], start - first, end - first) if series.is_log else (math.nan,) * 3
+        ratios, sure = _size(y[first:last], start - first, end - first)
+        if not series.is_log:
+            ratios = (math.nan, math.nan, math.nan)
         begin, until = float(series.time[start]), float(series.time[end])
         jumps = _jumps(series, y, edges, (start, end, explained))
         at = int(series.indices[start]), int(series.indices[end])
-        out.append(Ramp(*at, *ratios, explained, begin, until, jumps))
+        out.append(Ramp(*at, *ratios, explained, begin, until, jumps, sure))
     return tuple(out)
 
 
-def _ratios(logs: Floats, start: int, end: int) -> tuple[float, float, float]:
-    """Ratio of the levels after and before a ramp with its 95% interval, wider as a deviation carries over."""
+def _size(logs: Floats, start: int, end: int) -> tuple[tuple[float, float, float], float]:
+    """Ratio of the levels after and before a ramp with its 95% interval, and its confidence. A deviation that carries over
+    widens the one and lowers the other."""
     size, error, left = size_of_ramp(logs, start, end)
-    half = 1.96 * error * _wider(serial_dependence(left))
-    return _exp(size), _exp(size - half), _exp(size + half)
+    error *= _wider(serial_dependence(left))
+    chance = ramp_p_value(size / error, logs.size) if error > 0.0 else 0.0
+    return (_exp(size), _exp(size - 1.96 * error), _exp(size + 1.96 * error)), 1.0 - chance
 
 
 def _jumps(series: RunSeries, y: Floats, edges: list[int], ramp: tuple[int, int, tuple[int, ...]]) -> tuple[float, ...]:

@@ -41,7 +41,7 @@ class Ramp:
     ``points``: positions among the change points of those explained by the ramp; ``ratio``: level at the end divided by
     level at the start, with its 95% interval ``low``..``high`` (NaN where ratios are meaningless). ``since``, ``until``:
     their times (NaN without times). ``jumps``: by how many parameters a jump at each of the points is worth it nevertheless
-    (``ramps.worth_of_jump``).
+    (``ramps.worth_of_jump``). ``confidence``: as in ChangePoint, of the whole ramp.
     """
 
     start: int
@@ -53,6 +53,7 @@ class Ramp:
     since: float
     until: float
     jumps: tuple[float, ...]
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)

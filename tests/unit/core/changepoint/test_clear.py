@@ -48,10 +48,10 @@ def test_a_level_of_a_day_is_not_the_last_where_levels_come_and_go() -> None:
     assert last_clear([up, again, more], 0.1, until=DAY) is more  # growth, step by step
 
 
-def _growth(*more: ChangePoint, low: float = 1.2) -> Detection:
+def _growth(*more: ChangePoint, low: float = 1.2, confidence: float = 0.99) -> Detection:
     """Two pieces of 8% each, that a ramp of 25% explains, and what came after it."""
     pieces = point(1.08, 1e-2, 1.02, 1.14, 20), point(1.08, 1e-2, 1.02, 1.14, 40)
-    ramp = Ramp(5, 50, 1.25, low, 1.25**2 / low, (0, 1), 5.0, 50.0, (0.0, 0.0))
+    ramp = Ramp(5, 50, 1.25, low, 1.25**2 / low, (0, 1), 5.0, 50.0, (0.0, 0.0), confidence)
     return Detection((*pieces, *more), None, True, ramps=(ramp,))
 
 
@@ -63,6 +63,11 @@ def test_growth_may_be_clear_as_a_whole_where_none_of_its_pieces_is() -> None:
 
 def test_growth_is_not_clear_if_its_interval_is_wide_and_its_pieces_may_be_chance() -> None:
     assert lasting_growth(_growth(low=1.1), 0.1) is None
+
+
+def test_growth_may_be_clear_by_its_line_where_its_pieces_may_be_chance() -> None:
+    trend = _growth(low=1.1, confidence=0.9999)
+    assert lasting_growth(trend, 0.1) == (trend.points[1], trend.ramps[0])
 
 
 def test_growth_that_is_over_is_none() -> None:

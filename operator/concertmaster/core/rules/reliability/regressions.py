@@ -134,7 +134,7 @@ def _regression(
     before = [r for r in runs if (r.end or 0.0) < point.time]
     after = [r for r in runs if (r.end or 0.0) >= (fall or point).time]
     like = like_for_like(before, after) if before and after else None
-    if like is None or like.ratio - 1 < least or not is_clear(compared * like.p_value, like.ratio, like.low):
+    if like is None or like.ratio - 1 < least or not _shown(like, whole, compared):
         return None  # explained by a busier hour or a working day, however significant the difference to the weekend before
     cause = next((c for c in causes if c.time == point.time), None) or _changed(evidence, point)
     if fall is not None:  # which step takes longer now
@@ -154,6 +154,13 @@ def _regression(
     if growth is None:
         return rise
     return replace(rise, gradual=growth, cause=replace(_cause(evidence, point, fall), what="", build=""))
+
+
+def _shown(like: Comparison, whole: Ramp | None, compared: int) -> bool:
+    """Whether the runs after take longer at comparable times, as clearly as a change must be. Of growth that is clear as a
+    ``whole``, the runs before and after one of its points differ by a part only: they must not be alike."""
+    grown = whole is not None and is_clear(compared * (1.0 - whole.confidence), whole.ratio, whole.low)
+    return like.low > 1.0 if grown else is_clear(compared * like.p_value, like.ratio, like.low)
 
 
 def _growth(trend: Detection, point: ChangePoint, *, known: bool) -> Ramp | None:

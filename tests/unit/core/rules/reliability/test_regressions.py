@@ -146,6 +146,17 @@ def test_growth_in_pieces_that_are_too_small_each_is_gradual_as_a_whole(seed: in
     assert item.action.startswith("Investigate gradual regression in load (+")
 
 
+@pytest.mark.parametrize(("growth", "found"), [(1.0, range(1)), (1.4, range(9, 13))])
+def test_growth_is_clear_by_all_runs_where_those_before_and_after_a_point_differ_less(
+    growth: float, found: range
+) -> None:
+    def grown(seed: int) -> Scenario:
+        value = noise(seed, spread=0.12)
+        return scenario(_ONE, 56, lambda i: {"load": value(600 * growth ** (i / 56))}, every=DAY / 4)
+
+    assert sum(len(grown(seed).recommended("degradation")) for seed in range(12)) in found
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_a_jump_among_growth_has_its_time(released: bool) -> None:
     for seed in range(8):
