@@ -7,6 +7,7 @@ much work there was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -154,7 +155,7 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     peaks, times = peaks[first:], np.array(container.where_known("memory_peak")["time"][first:])
     if times.size < MIN_RUNS:
         return None
-    peaks_grow, last = growth(peaks, times, order_z(peaks), EXPLAINED_Z), float(times[-1])
+    peaks_grow, last = growth(np.log(peaks), times, order_z(peaks), EXPLAINED_Z), float(times[-1])
     seconds = (last - float(times[0])) / (times.size - 1)
     recent = peaks[times > last - WEEK] if peaks_grow.by_week else peaks[-max(MIN_RUNS // 2, times.size // 4) :]
     return _reached(request, last, float(recent.max()), peaks_grow.per_run / seconds if seconds > 0.0 else 0.0)
@@ -165,17 +166,17 @@ def days_last_until(by_day: Mapping[int, float], request: float) -> float | None
     if len(by_day) < MIN_DAYS:
         return None
     days, peaks = (np.array(column, dtype=np.float64) for column in zip(*sorted(by_day.items()), strict=True))
-    per_day, last = daily_growth(peaks, days, EXPLAINED_Z), float(days[-1])
+    per_day, last = daily_growth(np.log(peaks), days, EXPLAINED_Z), float(days[-1])
     recent = float(peaks[days > last - WEEK / DAY].max())
     return _reached(request, (last + 1.0) * DAY, recent, (per_day or 0.0) / DAY)
 
 
 def _reached(request: float, last: float, recent: float, growth: float) -> float | None:
-    """When what is ``recent`` at the ``last`` time reaches the request with this ``growth`` a second; None without growth,
-    or more than a year later."""
+    """When what is ``recent`` at the ``last`` time reaches the request with this ``growth`` of its logarithm a second, as
+    sizes leave room for growth; None without growth, or more than a year later."""
     if growth <= 0.0:
         return None
-    left = max(0.0, request - recent) / growth
+    left = math.log(max(1.0, request / recent)) / growth
     return last + left if left <= _YEAR else None
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.drivers import input_effect, succeeded, width_effect
+from concertmaster.core.analysis.drivers import (
+    days_last_until,
+    input_effect,
+    memory_lasts_until,
+    succeeded,
+    width_effect,
+)
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
@@ -126,3 +133,29 @@ def test_both_are_reported_in_words() -> None:
     assert any("load follows its input (40 executions)" in line for line in lines)
     wide = analyze(ONE, _wide([2, 4, 8] * 6, {2: 620.0, 4: 320.0, 8: 170.0}), now=NOW)
     assert any("load ran with 2 to 8 pods" in line for line in sentences(insights(wide), 18))
+
+
+RATE, ROOM = 0.06, 1.6  # growth a day, and the size over the largest peak so far
+LASTS = math.log(ROOM) / math.log(1.0 + RATE)
+"""Days: growth by the same bytes a day would take a third longer."""
+
+
+def test_a_size_lasts_until_growth_by_a_share_a_day_reaches_it() -> None:
+    chance, last = random.Random(3), 20_013
+    by_day = {last - ago: 1e9 * (1.0 + RATE) ** (13 - ago) * chance.lognormvariate(0, 0.005) for ago in range(14)}
+    until = days_last_until(by_day, ROOM * by_day[last])
+    assert until is not None
+    assert until / DAY - last - 1 == pytest.approx(LASTS, rel=0.1)
+
+
+def test_a_size_lasts_until_growth_from_run_to_run_reaches_it() -> None:
+    found, chance = [], random.Random(4)
+    for i in range(28):
+        at, peak = NOW - (28 - i) * DAY / 2, GI * (1.0 + RATE) ** (i / 2) * chance.lognormvariate(0, 0.005)
+        sampled = (container(memory_sampled_peak=peak),)
+        found.append(run(ONE.graph, {"load": 60.0}, number=i, start=at, containers=lambda _, c=sampled: c))  # type: ignore[misc]
+    analysis = analyze(ONE, found, now=NOW)
+    ((used,),) = (step.containers for step in analysis.steps)
+    until = memory_lasts_until(used, ROOM * peak, analysis.options)
+    assert until is not None
+    assert (until - NOW) / DAY == pytest.approx(LASTS - 0.5, rel=0.1)
