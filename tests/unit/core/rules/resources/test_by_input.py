@@ -114,6 +114,7 @@ def test_growing_peaks_say_until_when_the_size_lasts() -> None:
         "grow from run to run: at this rate" in e and "lasts until about 20" in e for e in right_size(found).evidence
     )
     assert "of later attempts run out of memory while growing peaks stay below it" in right_size(found).expected
+    assert any(line.endswith("needed, or continue their growth") for line in right_size(found).evidence)
     steady = analyzed(lambda i: 1e9)
     assert "while growing" not in right_size(steady).expected
     assert not any("grow from run to run" in e for e in right_size(steady).evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -197,6 +198,8 @@ def test_the_headroom_of_memory_names_the_bound_it_serves(share: float, says: st
     bounded = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
     limited = only(sized([spec("a", 0)], facts, analysis=settings, apply=bounded))
     assert not any("headroom" in line for line in limited.evidence), "where a bound of the policy says what it is"
+    rests = next(line for line in only(sized([spec("a", 0)], facts)).evidence if "headroom" in line)
+    assert re.search(r"; assumes that later runs need what those of the last \d+[dhm] needed$", rests)
     cpu = only(sized([spec("a", 0)], {"a": fact(cpu_seconds=20.0)}, analysis=settings))
     assert not any("headroom" in line for line in cpu.evidence)
 

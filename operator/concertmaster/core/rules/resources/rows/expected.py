@@ -96,11 +96,14 @@ def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: st
 
 
 def headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
-    """What the room above the peaks is for."""
-    if any(_kept_from_failing(row) for row in sizes):
+    """What the room above the peaks is for, and what that rests on: nothing known shows a level that begins later."""
+    kept = [row for row in sizes if _kept_from_failing(row)]
+    if kept:
+        grown = ", or continue their growth" if any(row.grows for row in kept) else ""
         yield (
             f"memory has headroom above the peak so that at most {_failures(evidence)} of later attempts fail for lack of "
-            "it (sizing.maxFailurePercent): more with fewer runs, or peaks that vary more"
+            "it (sizing.maxFailurePercent): more with fewer runs, or peaks that vary more; assumes that later runs need what"
+            f" those of the last {evidence.window()} needed{grown}"
         )
 
 
