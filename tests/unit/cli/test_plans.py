@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,19 @@ import pytest
 
 from concertmaster.cli.plans.reader import PlanReader
 from concertmaster.cli.plans.recommendations import edits_of, recommendation_of
+from concertmaster.core.times import format_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
-from concertmaster.kube.objects import ADMISSION, AUTOSCALERS, NAMESPACES, PODS, POLICIES, PROFILES, target_resource
+from concertmaster.kube.objects import (
+    ADMISSION,
+    AUTOSCALERS,
+    CHANGES,
+    NAMESPACES,
+    PODS,
+    POLICIES,
+    PROFILES,
+    target_resource,
+)
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenarios import SCENARIOS
 
@@ -141,6 +152,26 @@ def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() ->
     client.lists[autoscalers.path("demo")] = Forbidden("no", status=403)
     lines = "\n".join(PlanReader(client, profile).lines(item))
     assert f"{autoscalers.kind} objects cannot be listed; you have no right to" in lines
+
+
+def test_a_plan_of_a_kind_that_somebody_rejected_waits_for_a_decision_as_with_the_operator() -> None:
+    client, pointer, spec = with_a_cronjob()
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
+    allowed = {"mode": "Auto", "allow": ["Parallelism"], "maxRisk": "High"}
+    client.put(POLICIES, "demo", "team", spec={"apply": allowed})
+    item = {"id": "parallelism", "action": "Raise it", "risk": "Low"}
+    item["edits"] = [{"pointer": pointer, "current": "2", "proposed": "4"}]
+
+    def checked() -> str:
+        lines = "\n".join(PlanReader(client, profile).lines(item)).splitlines()
+        return next(" ".join(line.split()) for line in lines if line.split()[1:2] == ["mode"])
+
+    assert "rejected" not in checked()
+    said = {"profileRef": {"name": "etl"}, "recommendation": "parallelism", "decision": "Reject", "decidedBy": "ana"}
+    rejected = {"type": "Approved", "status": "False", "reason": "Rejected", "message": "rejected by ana"}
+    ended = {**rejected, "lastTransitionTime": format_time(time.time() - 60.0)}
+    client.put(CHANGES, "demo", "c", spec=said, status={"phase": "Completed", "conditions": [ended]})
+    assert checked().startswith("blocked mode") and "ana rejected a change of this kind" in checked()
 
 
 def test_admission_is_judged_as_for_an_operator_that_may_not_try_pods() -> None:

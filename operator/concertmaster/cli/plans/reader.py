@@ -26,7 +26,7 @@ from concertmaster.api.resolve import resolve
 from concertmaster.cli.plans.recommendations import edits_from, recommendation_of
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.listed_changes import ListedChanges
+from concertmaster.controller.changes.listed_changes import ListedChanges, objection
 from concertmaster.controller.policies.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.checks import run_checks
@@ -146,11 +146,12 @@ class PlanReader:
         all_changes = ListedChanges(self._everyone)
         changes = all_changes.of_same_object(self._changes, made)
         lines = [line for c in self._changes if (line := ledger_entry(c)) is not None]
-        until = self._status.get("dataUntil")
+        now, until = time.time(), self._status.get("dataUntil")
+        asks = withdrawn(lines, made.rule, f"{self._namespace}/{self._name}")
         reader = FactReader(self._client, AccessChecker(self._client), secure=True, person=True)
         facts = self._with_write_access(made, reader.read(made, raw, None, str(self._ref.get("name"))))
         return Situation(
-            now=time.time(),
+            now=now,
             policy=self._policy,
             facts=facts,
             past=tuple(PastChange(c.applied, c.restored) for c in changes if c.applied is not None),
@@ -159,7 +160,7 @@ class PlanReader:
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
             coverage=1.0,  # sizes are only recommended where enough was sampled
-            withdrawn=withdrawn(lines, made.rule, f"{self._namespace}/{self._name}"),
+            withdrawn=asks or objection([c for c in changes if c.recommendation == made.recommendation], now),
         )
 
     def _with_write_access(self, made: Plan, facts: ClusterFacts) -> ClusterFacts:
