@@ -311,3 +311,17 @@ def test_a_status_is_not_written_over_a_phase_that_somebody_else_wrote() -> None
     assert bed.one().phase == "Completed"
     assert "verifiedRuns" not in bed.one().status
     assert any("its status cannot be written" in p for p in bed.problems)
+
+
+def test_an_orphaned_change_says_what_keeps_it_from_being_managed_now() -> None:
+    bed = applied()
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.message(C.ORPHANED).startswith("OptimizationPolicy/team is suspended")
+    bed.delete(POLICIES, "team")
+    bed.run()
+    assert bed.message(C.ORPHANED).startswith("no policy in force selects it")
+    assert bed.reported().count("ChangeOrphaned") == 1
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []

@@ -827,6 +827,7 @@ def test_a_foreign_edit_that_no_list_has_shown_is_not_called_kept() -> None:
     for _ in range(3):
         bed.client.lists = {}
         bed.run()
+    later(bed, 6)  # those before may have been with the values of the change
     ended, question = sorted(bed.all(), key=lambda c: c.phase)
     assert (ended.phase, ended.verdict, ended.condition(C.RESTORED)["reason"]) == ("Conflict", None, "Conflict")
     assert (question.phase, bed.cpu()) == ("Proposed", "2")  # for 30 days a person decides

@@ -117,7 +117,10 @@ def test_an_orphan_is_said_once_for_each_reason() -> None:
     step = orphaned(Reason.POLICY_GONE, "the policy is suspended", UNDO, None)
     assert step.conditions[0].type is ConditionType.ORPHANED
     assert UNDO in step.conditions[0].message
-    assert orphaned(Reason.POLICY_GONE, "it is suspended", UNDO, "PolicyGone") == Transition(None)
+    (again,) = orphaned(Reason.POLICY_GONE, "no policy selects it", UNDO, "PolicyGone").conditions
+    assert again.message.startswith("no policy selects it; ")
+    assert orphaned(Reason.POLICY_GONE, "no policy selects it", UNDO, "PolicyGone").event is None
+    assert orphaned(Reason.NOT_IN_JOURNAL, "other words", UNDO, "NotInJournal") == Transition(None)
     assert orphaned(Reason.PROFILE_GONE, "no profile", UNDO, "PolicyGone").conditions
 
 
