@@ -184,6 +184,7 @@ class Assembly:
                 history,
                 events,
                 assessor.candidates,
+                assessor.revision,
             ),
         )
         cycle = Cycle(stages, self.registry, history, self.health, self.telemetry, shard=self.shard)

@@ -248,7 +248,16 @@ class Bed:
         reach = ClusterReach(
             self.client, AccessChecker(self.client), self.namespaces, lambda namespace: self.owns(namespace)
         )
-        self.changes = Changes(reach, self.hand, self.steps, self.history, events, self._candidates)
+        self._counted: dict[str, tuple[int, list[RunRecord]]] = {}
+        self.changes = Changes(reach, self.hand, self.steps, self.history, events, self._candidates, self.revision)
+
+    def revision(self, key: WorkflowKey) -> int:
+        """How often the runs of a workflow have been others, as the assessor counts."""
+        present = list(self.history.runs_of.get(key.name, ()))
+        count, before = self._counted.get(key.name, (0, []))
+        if present != before:
+            self._counted[key.name] = count + 1, present
+        return count + (present != before)
 
     def clock(self) -> float:
         """Seconds, for writes that were never answered."""

@@ -187,6 +187,13 @@ class WorkflowContext:
         edition = (present, *(_generation(t.unpack()) for t in (*starters, *self.subject.held)))
         return observed(before, definition, edition, edited=edited, now=self.now - self.ahead)
 
+    @property
+    def target_versions(self) -> tuple[tuple[str, str], ...]:
+        """The objects that define the workflow or start it, each by uid and resource version."""
+        ref, own = self.workflow_ref, (self.subject.target, *self.subject.held)
+        starters = self.snapshot.targets.triggers(self.subject.entry.namespace, ref.kind, ref.name) if ref else ()
+        return tuple((t.ref.uid, t.version) for t in (*own, *starters) if t is not None)
+
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) have been read: otherwise runs would seem to be
         missing."""

@@ -25,7 +25,7 @@ from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.pruning import delete_outdated, prune
 from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.verifier import Verifier
+from concertmaster.controller.changes.verifier import RevisionOf, Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
@@ -90,11 +90,12 @@ class Changes:
         history: History,
         events: EventRecorder,
         candidates: CandidatesOf,
+        revision: RevisionOf = lambda _: None,
     ) -> None:
         self._reach = reach
         self._writer = writer
         self._history = history
-        rollback, verifier = Rollback(writer), Verifier(history, writer)
+        rollback, verifier = Rollback(writer), Verifier(history, writer, revision)
         self._in_progress = InProgress(writer, apply, rollback, verifier)
         self._kept = KeptChanges(writer, verifier, rollback)
         self._proposals = Proposals(reach.client, writer, apply, verifier)

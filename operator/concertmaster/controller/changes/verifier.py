@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
@@ -24,24 +27,74 @@ from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
-from concertmaster.core.units import HOUR
+from concertmaster.core.units import HOUR, MINUTE
 from concertmaster.engines import PATCHABLE
 
 # Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
 _MAX_RUNS = 600
 _BEHIND = 6 * HOUR  # seconds: runs of so long ago are still being read
+# Seconds after which runs are read again although none is new: a verification ends by age as well, runs count as lost some
+# time after their last sign of life, and other workflows run on.
+_AGAIN = 30 * MINUTE
+
+RevisionOf = Callable[[WorkflowKey], int | None]
+"""How often new or corrected runs of a workflow have come to this process; None: nobody counts."""
+
+
+class _Undecided(NamedTuple):
+    """A verification that had no verdict ``at`` a moment (unix seconds), and what it rested on."""
+
+    rested_on: tuple[object, ...]
+    at: float
+
+    def lasts(self, now: float) -> bool:
+        """Whether it is not made again while it rests on the same."""
+        return 0.0 <= now - self.at < _AGAIN
 
 
 class Verifier:
     """Reads the runs of changes and compares them."""
 
-    def __init__(self, history: History, writer: ChangeWriter) -> None:
+    def __init__(self, history: History, writer: ChangeWriter, revision: RevisionOf = lambda _: None) -> None:
         self._history = history
         self._times = KeptStartTimes(writer)
+        self._revision = revision
+        self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
+
+    def stands(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
+        """Whether nothing of the workflow has changed since ``verify`` last found no verdict. Thousands of changes may be
+        verified for days, and reading the runs of each takes longer than everything else of a cycle in which none ended."""
+        self._times.of(context, change, definition)  # observed in every cycle
+        known = self._undecided.get(change.uid)
+        return (
+            known is not None
+            and known.lasts(context.now)
+            and known.rested_on == self._rests_on(context, change, definition)
+        )
+
+    def _rests_on(
+        self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition
+    ) -> tuple[object, ...] | None:
+        """What a verification depends on beside time and other workflows; None where that is not known."""
+        revision, policy = self._revision(definition.key), context.policy
+        if revision is None or policy.metric(MetricRole.INPUT_SIZE) is not None:
+            return None
+        changes = [(c.uid, c.version) for c in context.changes]
+        source = context.outages, _behind(context)
+        return revision, change.version, definition, policy, changes, context.target_versions, source
+
+    def _note(self, context: WorkflowContext, change: WorkflowChangeView, rests_on: tuple[object, ...] | None) -> None:
+        """Remember that there is no verdict; None: the next cycle looks again."""
+        known = self._undecided
+        known.pop(change.uid, None)
+        for uid in [uid for uid, old in islice(known.items(), 2) if not old.lasts(context.now)]:
+            del known[uid]  # of changes that have ended since
+        if rests_on is not None:
+            known[change.uid] = _Undecided(rests_on, context.now)
 
     def verify(
         self,
@@ -55,13 +108,11 @@ class Verifier:
         """What the runs since ``applied`` say about a change. ``early``: before the queries of users, which say what the
         newest runs were given; None where the result depends on that."""
         settings = scheduled(context.policy.apply.verify, definition, context.now)
-        # A new process reads first, and days of an absence one after the other.
-        behind = context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
         foreign = self.touched(context, change, definition)
         times = self._times.of(context, change, definition)
         # What runs since then show is not the change's alone.
         edited = _edited(context, change, applied, times) if foreign else None
-        touched = foreign and not behind
+        touched = foreign and not _behind(context)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change, edited)
         unwatched = times.unwatched[:-1] if foreign else times.unwatched  # ``edited`` bounds the last one
@@ -99,6 +150,9 @@ class Verifier:
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
             result = replace(result, reason=text)
+        # That runs do not come at all is to be seen at once.
+        waits = result.verdict is None and (runs.after or runs.begun)
+        self._note(context, change, self._rests_on(context, change, definition) if waits else None)
         return result
 
     def split_runs(
@@ -159,6 +213,11 @@ def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float
     if unseen is None or (dated is not None and dated >= unseen[0]):
         return dated
     return unseen[0]
+
+
+def _behind(context: WorkflowContext) -> bool:
+    """Whether the metrics are not read up to now: a new process reads first, and days of an absence one by one."""
+    return context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
 
 
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:

@@ -113,6 +113,10 @@ class Assessor:
         self.record_changes(seen.changed)
         self._seen = seen
 
+    def revision(self, key: WorkflowKey) -> int:
+        """How often new or corrected runs of a workflow have come to this process."""
+        return self._changed.revisions[key]
+
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
         """Recommendations about a profile that sets fields; None until this process analysed it."""
         known = self.last.get(uid)
