@@ -41,6 +41,7 @@ from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
 from concertmaster.prometheus.client.hourly_queries import HourlyQueries
 from concertmaster.prometheus.client.server_clock import ServerClock
+from concertmaster.prometheus.client.traits import SourceTraits
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, SkippedSpan
 from concertmaster.prometheus.facts.missing_series import MissingSeries
@@ -151,6 +152,7 @@ class FakeClient:
         self.requests = 0
         self.hourly = HourlyQueries()
         self.clock = ServerClock()
+        self.traits = SourceTraits()
 
     def targets(self) -> Sequence[Any]:
         return ()  # and so no scrape interval
