@@ -207,8 +207,17 @@ def size_table(items: Iterable[str]) -> str:
 def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: dict[str, Any] | None = None) -> str:
     """One recommendation as text, with the figures of its ``step`` where they are known. Where its command is this very
     one, the next step is described instead."""
-    lines = [f"{item['action']}  ({item['id']})", ""]
+    sizes = size_table(map(str, item.get("items") or ())) if rule_of(item["id"]) == RuleName.RIGHT_SIZE else ""
+    lines = [f"{item['action']}  ({item['id']})", "", *_reasons(item, step, sizes)]
+    if item.get("state") not in ("Implemented", "Obsolete") and item.get("how"):
+        lines += _what_to_do(item, profile or {}, sizes)
+    return "\n".join([*lines, ""])
+
+
+def _reasons(item: dict[str, Any], step: dict[str, Any] | None, sizes: str) -> list[str]:
+    """What is known of it, line by line; the hours of a forecast and the ``sizes`` of containers as tables."""
     evidence = item.get("evidence")
+    hours = evidence if rule_of(item["id"]) == RuleName.DEMAND_FORECAST and isinstance(evidence, list) else None
     described = {
         **item,
         "evidence": "; ".join(evidence) if isinstance(evidence, list) else evidence,
@@ -216,31 +225,29 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         "sure": text.percent(fleet.confidence(item.get("confidence"))) if item.get("confidence") is not None else "",
         "impact": item["impact"] if isinstance(item.get("impact"), str) else "",
     }
-    if rule_of(item["id"]) == RuleName.DEMAND_FORECAST and isinstance(evidence, list):
+    if hours is not None:
         described["evidence"] = ""
-    sizes = size_table(map(str, item.get("items") or ())) if rule_of(item["id"]) == RuleName.RIGHT_SIZE else ""
+    lines: list[str] = []
     for key, label in _LABELS:
         if described.get(key) and not (sizes and key in ("current", "proposed")):
             body = f"{label + ':':<11} {described[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
-    if rule_of(item["id"]) == RuleName.DEMAND_FORECAST and isinstance(evidence, list):
-        lines += ["", textwrap.indent(demand_table(evidence), "  ")]
-    if sizes:
-        lines += ["", textwrap.indent(sizes, "  ")]
-    how = str(item.get("how") or "")
-    if item.get("state") in ("Implemented", "Obsolete") or not how:
-        return "\n".join([*lines, ""])
-    why, command = "", how
-    if how.startswith("kubectl concertmaster explain"):
-        why, command = next_step(item, profile or {})
-    elif commands.opens(how):
+    tables = [*([demand_table(hours)] if hours is not None else ()), *([sizes] if sizes else ())]
+    return lines + [line for one in tables for line in ("", textwrap.indent(one, "  "))]
+
+
+def _what_to_do(item: dict[str, Any], profile: dict[str, Any], sizes: str) -> list[str]:
+    why, command = "", str(item["how"])
+    if command.startswith("kubectl concertmaster explain"):
+        why, command = next_step(item, profile)
+    elif commands.opens(command):
         why = f"Set {'these values' if sizes else item['proposed']} in the object that has the template"
     # A command stands on a line of its own and is never wrapped: it runs as printed.
     sentence = textwrap.wrap(f"{why}:" if command else why, 100, initial_indent="    ", subsequent_indent="    ")
-    lines += ["", "  Do:", *(sentence if why else ()), *([f"    {command}"] if command else ()), ""]
-    if written := snippet(item, profile or {}):
-        lines += ["  Where the workflow is defined:", *textwrap.indent(written, "    ").splitlines(), ""]
-    return "\n".join(lines)
+    lines = ["", "  Do:", *(sentence if why else ()), *([f"    {command}"] if command else ())]
+    if written := snippet(item, profile):
+        lines += ["", "  Where the workflow is defined:", *textwrap.indent(written, "    ").splitlines()]
+    return lines
 
 
 def carried_out(outcome: dict[str, Any]) -> list[str]:
