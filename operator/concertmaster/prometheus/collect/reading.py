@@ -8,7 +8,7 @@ one namespace that is still too large is given up, so that other namespaces need
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,54 +79,84 @@ def backfill(
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
     halved, and a few times one that the source has no time for. Where nothing ended in the newest chunk, one query tells
-    whether there is anything at all. ``at_once`` chunks are queried at a time, so that the
-    source evaluates one while another is decoded and used; one at a time once the source had no time. Raises MetricsError
-    between chunks; what was yielded stays true, and the caller may continue later with ``until`` set to the ``since`` of the
-    last chunk.
+    whether there is anything at all. ``at_once`` chunks are queried at a time, so that the source evaluates one while
+    another is decoded and used; one at a time once the source had no time. Raises MetricsError between chunks; what was
+    yielded stays true, and the caller may continue later with ``until`` set to the ``since`` of the last chunk.
     """
     chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds)))
     scope = tuple(sorted(set(namespaces)))
-    length = most = chosen.longest
-    patience, doubtful = SHORTER_AFTER_TIMEOUT, True
-    quiet = end < now - RECENT_SECONDS  # a reading that continues in the past: its first span may be quiet, too
-    asked: deque[tuple[float, Future[Collection]]] = deque()
-    position = end  # everything between it and ``end`` is queried
-    while end > since:
-        while len(asked) < at_once and position > since:
-            begin = max(since, float(int(position - length)))
-            reading = _Reading(client, tuple(label_keys), chosen, now)
-            over = partial(reading.over, scope, begin, position, quiet=quiet and position < now - RECENT_SECONDS)
-            asked.append((begin, in_background(over, name="backfill")))
-            position = begin
-        begin, pending = asked.popleft()
+    chunks = _Chunks(partial(_Reading, client, tuple(label_keys), chosen, now), scope, since, end, chosen, at_once)
+    doubtful = True
+    while chunks.end > since:
+        collection = chunks.next()
+        if collection is None:
+            continue
+        yield collection
+        doubtful = doubtful and chunks.quiet
+        if doubtful and chunks.end - since > chunks.most:
+            doubtful = False
+            if chunks.reading().nothing(scope, since, chunks.end):
+                yield Collection(since, chunks.end, shards=0, blind=collection.blind)
+                return
+
+
+class _Chunks:
+    """The chunks of a long span, newest first, ``at_once`` of them queried at a time. ``end``: everything later was given
+    out; ``quiet``: nothing ended in the newest chunk given out; ``most``: seconds of a chunk."""
+
+    def __init__(
+        self,
+        reading: Callable[[], _Reading],
+        namespaces: tuple[str, ...],
+        since: float,
+        end: float,
+        options: CollectOptions,
+        at_once: int,
+    ) -> None:
+        self.reading, self.end, self.most = reading, end, options.longest
+        self._namespaces, self._since, self._shortest, self._at_once = namespaces, since, options.shortest, at_once
+        self._recent = reading().now - RECENT_SECONDS
+        self.quiet = end < self._recent  # a reading that continues in the past: its first span may be quiet, too
+        self._length, self._patience = self.most, SHORTER_AFTER_TIMEOUT
+        self._asked: deque[tuple[float, Future[Collection]]] = deque()
+        self._position = end  # everything between it and ``end`` is queried
+
+    def next(self) -> Collection | None:
+        """The next one, complete; None where it was refused and is queried again in shorter ones. Raises MetricsError."""
+        self._ask()
+        begin, pending = self._asked.popleft()
         try:
             collection = pending.result()
         except TooLarge:
-            if end - begin <= chosen.shortest:
+            if self.end - begin <= self._shortest:
                 raise
-            length = max(chosen.shortest, (end - begin) / 2)
+            self._length = max(self._shortest, (self.end - begin) / 2)
         except TimedOut as error:  # a busy source answers for a shorter span what it cannot for a long one
-            if isinstance(error, NoFreeSlot) or not patience or end - begin <= MIN_SPAN_AFTER_TIMEOUT:
+            if isinstance(error, NoFreeSlot) or not self._patience or self.end - begin <= MIN_SPAN_AFTER_TIMEOUT:
                 raise
-            patience, at_once = patience - 1, 1
-            length = most = (end - begin) / 2
+            self._patience, self._at_once = self._patience - 1, 1
+            self._length = self.most = (self.end - begin) / 2
         else:
             _check_any(collection)
             # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
-            yield replace(collection, complete_until=end)
-            end = begin
-            length = min(most, length * 2)
-            quiet = not (collection.facts or collection.left_out)
-            doubtful = doubtful and quiet
-            if doubtful and end - since > most:
-                doubtful = False
-                if _Reading(client, tuple(label_keys), chosen, now).nothing(scope, since, end):
-                    yield Collection(since, end, shards=0, blind=collection.blind)
-                    return
-            continue
-        asked.clear()  # of what follows the refused span; it is queried again when its turn comes
-        position = end
+            collection = replace(collection, complete_until=self.end)
+            self.end = begin
+            self._length = min(self.most, self._length * 2)
+            self.quiet = not (collection.facts or collection.left_out)
+            return collection
+        self._asked.clear()  # of what follows the refused span; it is queried again when its turn comes
+        self._position = self.end
+        return None
+
+    def _ask(self) -> None:
+        """Query as many as are queried at a time."""
+        while len(self._asked) < self._at_once and self._position > self._since:
+            begin = max(self._since, float(int(self._position - self._length)))
+            quiet = self.quiet and self._position < self._recent
+            over = partial(self.reading().over, self._namespaces, begin, self._position, quiet=quiet)
+            self._asked.append((begin, in_background(over, name="backfill")))
+            self._position = begin
 
 
 @dataclass(slots=True)
