@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.model import RunRecord
 from tests.support.controller.changes_bed import (
     Bed,
 )
@@ -25,3 +27,9 @@ def later(bed: Bed, count: int, seconds: float = 600.0, **more: Any) -> None:
     bed.now += count * HOUR + 60.0
     bed.runs(count, seconds, seed=2 + len(bed.history.runs_of["etl"]), **more)
     bed.run(0.0)
+
+
+def with_image(run: RunRecord, image: str) -> RunRecord:
+    """The run with that image in all its containers."""
+    steps = [replace(e, containers=tuple([replace(c, image=image) for c in e.containers])) for e in run.steps]
+    return replace(run, steps=tuple(steps))

@@ -16,7 +16,14 @@ from itertools import chain, islice
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.verification.before_after import BASELINE, SEASONS, BeforeAfter, seasonal, split_runs
+from concertmaster.core.changes.verification.before_after import (
+    BASELINE,
+    SEASONS,
+    BeforeAfter,
+    released,
+    seasonal,
+    split_runs,
+)
 from concertmaster.core.changes.verification.control_group import common_factor
 from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -95,7 +102,7 @@ class ControlGroup:
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
             marks = {r.fingerprint for r in sides if r.start is not None and r.start >= first} - {None}
-            if beside.before and beside.after and len(marks) <= 1:
+            if beside.before and beside.after and len(marks) <= 1 and released(beside) is None:
                 yield beside
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:

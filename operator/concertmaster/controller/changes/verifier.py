@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -19,7 +20,13 @@ from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
-from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, requested
+from concertmaster.core.changes.verification.before_after import (
+    BASELINE,
+    BeforeAfter,
+    before_release,
+    released,
+    requested,
+)
 from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
@@ -120,6 +127,10 @@ class Verifier:
             unwatched = ()
         seen_runs = (r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched))
         runs = replace(runs, after=tuple(seen_runs))
+        release = released(runs)
+        if release is not None:
+            edited = min(runs.after[release].start or 0.0, math.inf if edited is None else edited)
+            runs, touched = before_release(runs), not _behind(context)
         steps = changed_steps(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
@@ -148,8 +159,8 @@ class Verifier:
             # Pods that were never created name no step: the whole change is then at fault.
             result = replace(result, harmed=harmed_steps(runs, steps, lowered) or steps)
         if touched:
-            text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
-            result = replace(result, reason=text)
+            what = "the workflow was changed otherwise meanwhile" if foreign else "runs have another image meanwhile"
+            result = replace(result, reason=f"{what}, which ends the verification: {result.reason}")
         # That runs do not come at all is to be seen at once.
         waits = result.verdict is None and (runs.after or runs.begun)
         self._note(context, change, self._rests_on(context, change, definition) if waits else None)

@@ -8,13 +8,12 @@ is left out, as in the verification of a change.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
-from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, split_runs
+from concertmaster.core.changes.verification.before_after import released, split_runs
 from concertmaster.core.changes.verification.surroundings import OtherWorkflows, Surroundings
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
@@ -84,21 +83,10 @@ def _verified(outcome: ImplementationResult, seen: _Observed) -> ImplementationR
         lowered=LoweredMemory.of(lowered, seen.policy),
         around=Surroundings.of(seen.others, sides, outcome.since, pricing=seen.policy.pricing),
     )
-    if _released(sides):
+    if released(sides) is not None:
         verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE
         outcome, verification = replace(outcome, measured=None), replace(verification, verdict=verdict, measured=None)
     return _reported(outcome, verification, _share(outcome, seen.outcomes), seen.now)
-
-
-def _released(sides: BeforeAfter) -> bool:
-    """Whether a container that always had one image before the change has another one after it: what runs show is then the
-    effect of both."""
-    before, after = (
-        {(e.step, c.name, c.image) for r in side for e in r.steps for c in e.containers if c.image}
-        for side in (sides.before[-BASELINE:], sides.after)
-    )
-    had = Counter((step, name) for step, name, _ in before)
-    return any(had[step, name] == 1 and (step, name, image) not in before for step, name, image in after)
 
 
 def _reported(

@@ -10,7 +10,7 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.changes import json_patch
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
-from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.change_steps import HOUR, applied, later, with_image
 from tests.support.controller.changes_bed import CPU, DAY, MEMORY, Bed
 
 PARALLELISM = "/spec/jobTemplate/spec/parallelism"
@@ -139,3 +139,23 @@ def test_runs_before_a_dated_edit_are_counted_where_nobody_looked() -> None:
     scaled(bed)
     bed.run(HOUR)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
+@pytest.mark.parametrize("own", [0, 3])
+def test_runs_of_an_image_that_a_parameter_names_are_not_blamed_on_the_change(own: int) -> None:
+    """No object was edited: whoever starts the runs passes another tag to them since."""
+    bed = Bed()
+    runs = bed.history.runs_of["etl"]
+    runs[:] = [with_image(r, "etl:1") for r in runs]
+    applied(bed)
+    bed.now += 4 * HOUR
+    bed.runs(own, 600.0, seed=7, end=bed.now)
+    bed.now += 6 * HOUR
+    bed.runs(6, 1500.0, seed=9)
+    first = len(runs) - 6
+    runs[30:] = [with_image(r, f"etl:{1 + (i >= first)}") for i, r in enumerate(runs[30:], 30)]
+    bed.run(60.0)
+    done = bed.one()
+    assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
+    assert done.status["verifiedRuns"] == own
+    assert "runs have another image meanwhile" in bed.message(C.VERIFIED)

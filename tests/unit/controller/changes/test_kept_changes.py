@@ -15,7 +15,7 @@ from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from concertmaster.kube import errors
-from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.change_steps import HOUR, applied, later, with_image
 from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, NOW, PROFILES, Bed, Died, cheaper
 
 KEY = WorkflowKey("demo", "CronJob", "etl")
@@ -57,6 +57,20 @@ def test_a_change_that_fails_runs_after_it_was_kept_is_rolled_back() -> None:
     bed.run()
     assert not bed.pages.journal("change/") and not bed.pages.journal("kept/")
     assert len(bed.client.target_writes) == 2
+
+
+def test_failures_of_another_image_are_not_blamed_on_it() -> None:
+    """No object was edited: whoever starts the runs passes another tag to them since."""
+    bed = kept()
+    known = bed.history.runs_of["etl"]
+    count = len(known)
+    image = known[0].steps[0].containers[0].image
+    for _ in range(5):
+        later(bed, 2, cpu=0.75)
+        later(bed, 1, cpu=0.75, outcome=Outcome.FAILED)
+        known[count:] = [with_image(r, f"{image}-rc") for r in known[count:]]
+    bed.run(2 * HOUR)
+    assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
 
 
 def test_a_quiet_change_is_looked_at_ever_less_often_and_not_for_ever() -> None:

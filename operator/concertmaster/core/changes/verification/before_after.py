@@ -81,6 +81,35 @@ def split_runs(
     return BeforeAfter(tuple(before), tuple(after), begun)
 
 
+def released(sides: BeforeAfter) -> int | None:
+    """The position of the first run after a change in which a container that always had one image before has another one:
+    what runs show from then on is the effect of both. None without one; where images differed before as well, they are
+    noise to both sides."""
+    before = _images(sides.before[-BASELINE:])
+    for position, run in enumerate(sides.after):
+        for place, images in _images([run]).items():
+            if len(before.get(place, ())) == 1 and images - before[place]:
+                return position
+    return None
+
+
+def before_release(sides: BeforeAfter) -> BeforeAfter:
+    """``sides`` with those runs after the change that ran before the first release since."""
+    position = released(sides)
+    return sides if position is None else replace(sides, after=sides.after[:position])
+
+
+def _images(runs: Sequence[RunRecord]) -> dict[tuple[str, str], set[str]]:
+    """By step and name of a container: its images. What is injected into pods is released by others, to all of them."""
+    images: dict[tuple[str, str], set[str]] = {}
+    for run in runs:
+        for e in run.steps:
+            for c in e.containers:
+                if c.image and not (c.init or c.sidecar):
+                    images.setdefault((e.step, c.name), set()).add(c.image)
+    return images
+
+
 def requested(
     definition: WorkflowDefinition, holder: str | None, patch: Sequence[Mapping[str, Any]]
 ) -> Callable[[RunRecord], bool | None]:
