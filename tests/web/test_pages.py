@@ -275,7 +275,7 @@ def test_a_slider_says_its_value_and_the_replay_answers(page: Page, running: Das
     assert page.evaluate("document.activeElement.parentElement.querySelector('output').value") == "0.5"
     submit(page, "form:has(input[name='scale.train'])")
     said = page.evaluate("document.querySelector('p[role=status]').textContent")
-    assert said == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over 11 runs."
+    assert said == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over the newest 11 runs."
     assert page.evaluate("document.querySelector('input[name=\"scale.train\"]').value") == "0.5"
 
 
@@ -294,7 +294,7 @@ def test_a_slider_that_was_moved_is_replayed_at_once(page: Page, running: Dashbo
     })""")
     print("seconds from slider to answer:", seconds)
     said = page.evaluate("document.getElementById('replayed').textContent")
-    assert said == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over 11 runs."
+    assert said == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over the newest 11 runs."
     assert page.evaluate("location.search") == ""
     assert heard == []
 

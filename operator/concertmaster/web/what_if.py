@@ -87,13 +87,18 @@ def sentence(predicted: Gain) -> str:
         return f"Not known: {predicted.reason}."
     low, likely, high = predicted.seconds.low, predicted.seconds.likely, predicted.seconds.high
     if likely == 0 and low == high == 0:
-        return f"No difference over {text.count(predicted.runs_used, 'run')}."
+        return f"No difference over {_newest(predicted.runs_used)}."
     way = "shorter" if likely >= 0 else "longer"
     ends = sorted((low, high), key=abs)
     span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
     share = text.percent(abs(predicted.share.likely))
-    runs = text.count(predicted.runs_used, "run")
+    runs = _newest(predicted.runs_used)
     return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {runs}."
+
+
+def _newest(count: int) -> str:
+    """Which runs are replayed: recommendations rest on more."""
+    return f"the newest {count} runs" if count > 1 else "the newest run"
 
 
 def _amount(interval: Interval | None, unit: str) -> Amount | None:

@@ -30,11 +30,11 @@ def test_half_a_step_on_the_critical_path_saves_half_of_it() -> None:
     assert found.runs_used == 11
     assert found.saved_seconds is not None
     assert found.saved_seconds.likely == pytest.approx(451, abs=2)
-    assert found.text == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over 11 runs."
+    assert found.text == "7m31s (45%) shorter per run, 90% interval 7m09s to 7m52s, over the newest 11 runs."
 
 
 def test_a_step_beside_the_critical_path_saves_nothing() -> None:
-    assert VIEW.what_if({"scale.check": "0"})[1].text == "No difference over 11 runs."
+    assert VIEW.what_if({"scale.check": "0"})[1].text == "No difference over the newest 11 runs."
     slower = VIEW.what_if({"scale.check": "4", "pods": "1"})[1]
     assert slower.saved_seconds is not None
     assert slower.saved_seconds.likely < 0

@@ -30,10 +30,7 @@ from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
 
-_SOURCE = (
-    "Runs, durations, cost and waiting of {} of {} workflows are those of the period; of the others they are those of the "
-    "policy's analysis window. Implemented recommendations are of the period."
-)
+_FIGURES = "Runs, durations, cost and waiting"
 
 
 def _number(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -41,6 +38,22 @@ def _number(_: click.Context, __: click.Parameter, value: float) -> float:
     if value != value:
         raise click.BadParameter("nan is not a number of days")
     return value
+
+
+def figures_of(known: int, of: int) -> str:
+    """Which figures are those of the period: of the workflows whose daily rows are ``known``."""
+    if not known:
+        figures = (
+            f"{_FIGURES} are those of the policy's analysis window, not of the period: its daily rows are not known."
+        )
+    elif known >= of:
+        figures = f"{_FIGURES} are those of the period."
+    else:
+        figures = (
+            f"{_FIGURES} of {known} of {of} workflows are those of the period; of the others they are those of the policy's"
+            " analysis window."
+        )
+    return f"{figures} Implemented recommendations are of the period."
 
 
 @click.command("report")
@@ -121,7 +134,7 @@ def from_cluster(
     raw_profiles = [p for place in places for p in profiles.each(client, place, selector)]
     kept = archive.days(raw_profiles)
     rows, problem = kept.rows, kept.problem
-    notes = [_SOURCE.format(len(rows), len(raw_profiles))]
+    notes = [figures_of(len(rows), len(raw_profiles))]
     notes += [f"Daily rows and cost by step and component are left out: {problem}."] if problem else []
     changes: list[dict[str, Any]] = []
     try:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
 from concertmaster.cli.archive import Archive
-from concertmaster.cli.commands.explore.report import command, from_cluster
+from concertmaster.cli.commands.explore.report import command, figures_of, from_cluster
 from concertmaster.kube.client import KubeClient
 from concertmaster.report.period.render import document
 from tests.support.controller.apiserver import Answer, Request, failure, serving
@@ -21,6 +21,24 @@ NOW = 1_801_360_000.0  # 2027-01-31
 DAY = 86_400.0
 OPERATOR = ("concertmaster", "concertmaster")
 FACTS = Path(__file__).resolve().parents[5] / "examples" / "facts" / "demo.jsonl.gz"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (
+            0,
+            "cost and waiting are those of the policy's analysis window, not of the period: its daily rows are not known.",
+        ),
+        (
+            7,
+            "cost and waiting of 7 of 10 workflows are those of the period; of the others they are those of the policy's",
+        ),
+        (10, "cost and waiting are those of the period. Implemented"),
+    ],
+)
+def test_it_says_whose_figures_are_those_of_the_period(known: int, said: str) -> None:
+    assert said in figures_of(known, 10)
 
 
 def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
