@@ -170,10 +170,10 @@ def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
         yield "less than a day of runs is known: those at other hours may need more"
     for row in sizes:
         if row.bound_by:
-            title = evidence.title(row.unit.step.step)
+            title = container_title(evidence, row.unit.step, row.unit.container)
             yield f"{row.resource} of {title}: {amount(row, row.new)} is limited by {row.bound_by}"
         if row.limit_by and row.limited:
-            title = evidence.title(row.unit.step.step)
+            title = container_title(evidence, row.unit.step, row.unit.container)
             yield f"{row.resource} of {title}: the limit is lowered with the request, by {row.limit_by}"
 
 
@@ -196,7 +196,7 @@ def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
 def _observed(evidence: Evidence, row: RequestRow) -> str:
     step = row.unit.step
     alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
-    name = evidence.title(step.step) if alone else row.title
+    name = evidence.title(step.step) + ("" if alone else f"/{row.unit.container.name}")
     old = amount(row, row.old)
     request = f" of {old}{row.declared}" if row.old is not None else " (no request set)"
     if row.resource == STORAGE:

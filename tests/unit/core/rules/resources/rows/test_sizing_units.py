@@ -14,7 +14,7 @@ from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from concertmaster.core.rules.set_elsewhere import set_elsewhere
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW, definition, step
-from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, history, noise, scenario, task
+from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, cron_job, history, noise, scenario, task
 from tests.support.core.scenarios import measured
 
 
@@ -220,3 +220,16 @@ def test_templates_of_another_object_are_recommended_for_that_object(kind: str, 
     assert int(row.new.removesuffix("Mi")) >= 500, "the larger of the two steps"
     assert other.action.endswith(f" in {kind} library") and other.how == command and not other.edits
     assert any("others that refer to it get the same" in line for line in other.evidence)
+
+
+def test_a_container_of_a_job_is_named_as_its_workflow_everywhere() -> None:
+    """As in the titles of ``cpu-request`` and ``memory-request``: nobody calls the one step of a Job ``job``."""
+    of = cron_job(resources={"requests": {"cpu": "1", "memory": "1Gi"}})
+    proxy = {"name": "proxy", "image": "i", "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}}}
+    of["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"].append(proxy)
+    main = measured(name="report", cpu_request=1.0, memory_sampled_peak=900 * MI)
+    beside = measured(name="proxy", cpu_request=0.5, memory_request=512 * MI, memory_sampled_peak=10 * MI)
+    value = noise()
+    item = scenario(of, 42, lambda _: {"job": Pod(value(600), containers=(*main, *beside))}).one("right-size")
+    assert item.because.startswith("report/proxy peaked at 10Mi of 512Mi")
+    assert any(line.startswith("memory of report/proxy: 64Mi is limited by apply.bounds") for line in item.evidence)
