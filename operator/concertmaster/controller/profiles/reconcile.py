@@ -206,6 +206,9 @@ def ready(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpdate:
     rare = f"; {why}" if not analysis.enough and (why := too_rare(analysis)) else ""
     if not analysis.runs:
         message = f"no finished run in {window}{_due(result, request.now)}{rare}{_noted(result)}"
+        kind = analysis.definition.engine.object_kind(analysis.definition.key.kind)
+        if kind is not None and kind.referred:
+            message += "; templates that other workflows refer to (templateRef) are analysed with those workflows"
         message += "; if there were runs, see why with:"
         namespace = shlex.quote(analysis.definition.key.namespace)
         command = f"kubectl concertmaster doctor -n {namespace} --prometheus URL"

@@ -28,6 +28,7 @@ class ObjectKind:
     fields: tuple[re.Pattern[str], ...] = ()
     inherits: tuple[re.Pattern[str], str] = _NO_INHERITANCE
     compared: bool = False  # the engine may fail running workflows when the stored object changes
+    referred: bool = False  # other workflows may run its templates, so that it needs no runs of its own
 
     @property
     def group(self) -> str:

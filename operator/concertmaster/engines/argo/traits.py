@@ -29,7 +29,15 @@ ARGO = EngineTraits(
     name="Argo",
     injected_containers=(("init", True), ("wait", False)),
     kinds=(
-        ObjectKind(API, "WorkflowTemplate", "workflowtemplates", short="wftmpl", fields=_FIELDS, compared=True),
+        ObjectKind(
+            API,
+            "WorkflowTemplate",
+            "workflowtemplates",
+            short="wftmpl",
+            fields=_FIELDS,
+            compared=True,
+            referred=True,
+        ),
         ObjectKind(
             API,
             "ClusterWorkflowTemplate",
@@ -38,6 +46,7 @@ ARGO = EngineTraits(
             short="cwft",
             fields=_FIELDS,
             compared=True,
+            referred=True,
         ),
         ObjectKind(API, "CronWorkflow", "cronworkflows", short="cronwf", fields=_FIELDS),
     ),

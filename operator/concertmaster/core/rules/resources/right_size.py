@@ -49,19 +49,20 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not any(row.clear for row in off):
         return  # usage is close enough to the target
     for row in off:
-        groups.setdefault(_object(row), []).append(row)
+        groups.setdefault(_object(evidence, row), []).append(row)
     for about, group in groups.items():
         yield _finding(evidence, about, [fast_replace(r, edits=_verified(evidence, r)) for r in group], left_out)
 
 
-def _object(row: RequestRow) -> str:
+def _object(evidence: Evidence, row: RequestRow) -> str:
     """What the id of a recommendation calls the object that has the field: a Task or template of the namespace by its name;
     the workflow's own object, which has no name in it, also where nothing is known."""
     spec = row.unit.step.spec
     if row.edits or spec is None or spec.template_in is None:
         return (row.edits[0].holder or "") if row.edits else ""
     kind, _, name = spec.template_in.partition(" ")
-    return f"cwft.{name}" if kind == "ClusterWorkflowTemplate" else name
+    known = evidence.analysis.definition.engine.object_kind(kind)
+    return f"{known.short}.{name}" if known is not None and not known.namespaced else name
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:

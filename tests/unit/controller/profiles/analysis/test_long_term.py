@@ -25,6 +25,7 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import MetricsSettings
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES, ObjectRef
 from concertmaster.report.status.recommendation_log import read as tracked
@@ -88,7 +89,17 @@ def test_where_no_run_is_found_the_message_ends_with_the_command_that_tells_why(
     assert message.endswith("; if there were runs, see why with: kubectl concertmaster doctor -n demo --prometheus URL")
     paused = replace(CASE.definition, suspended=True)
     message = analyze_profile(replace(request_of(runs=()), definition=paused)).ready.message
-    assert message.startswith("no finished run in 14d; it is suspended; if")
+    assert message.startswith("no finished run in 14d; it is suspended; ")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("WorkflowTemplate", True), ("CronWorkflow", False)])
+def test_templates_that_others_refer_to_need_no_runs_of_their_own(kind: str, said: bool) -> None:
+    key = replace(CASE.definition.key, kind=kind)
+    of = replace(CASE.definition, key=key, engine=ARGO)
+    message = analyze_profile(replace(request_of(runs=()), definition=of)).ready.message
+    assert (
+        "templates that other workflows refer to (templateRef) are analysed with those workflows" in message
+    ) is said
 
 
 @pytest.mark.parametrize(("schedule", "rare"), [("0 4 * * 0", True), ("0 4 * * *", False)])
