@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from itertools import product
 
+import pytest
+
+from concertmaster.core.changes.json_patch import apply
 from concertmaster.core.changes.reconcile import (
     FINISHED,
     IN_FLIGHT,
@@ -13,24 +14,27 @@ from concertmaster.core.changes.reconcile import (
     ObservedState,
     Step,
     TargetState,
+    after_verdict,
     before_verification,
     in_flight,
+    target_state,
     without_profile,
 )
 from concertmaster.core.model.enums import ChangePhase, Decision
+from tests.support.core.change_samples import planned, template
 
 WRITES = {Step.ROLL_BACK, Step.CONTINUE_ROLL_BACK}
-CHANGES = st.builds(
-    ChangeState,
-    phase=st.sampled_from(sorted(IN_FLIGHT)),
-    decision=st.sampled_from([None, *Decision]),
-    decided_by=st.sampled_from([None, "ana@example.com"]),
-    orphaned=st.booleans(),
-    restoring=st.booleans(),
-)
-STATES = st.builds(
-    ObservedState, decidable=st.booleans(), forged=st.sampled_from([None, "no plan"]), allowed=st.booleans()
-)
+BOTH = (False, True)
+CHANGES = [
+    ChangeState(phase, decision, "ana@example.com", orphaned=orphaned, restoring=restoring)
+    for phase, decision, orphaned, restoring in product(sorted(IN_FLIGHT), [None, *Decision], BOTH, BOTH)
+]
+STATES = [
+    ObservedState(
+        decidable, "no plan" if forged else None, allowed, journaled=journaled, out_of_bounds="cpu 2" if out else None
+    )
+    for decidable, forged, allowed, journaled, out in product(BOTH, repeat=5)
+]
 
 
 @pytest.mark.parametrize(
@@ -63,23 +67,43 @@ def test_who_rejected_a_change_is_named() -> None:
     assert in_flight(ChangeState("Verifying", "Reject"), ObservedState()).reason == "rejected by somebody"
 
 
-@given(CHANGES, STATES)
-def test_nothing_is_written_without_a_trusted_plan_and_a_policy(change: ChangeState, observed: ObservedState) -> None:
-    decision = in_flight(change, observed)
-    if decision.step in WRITES or decision.resume:
-        assert observed.decidable and observed.forged is None and observed.allowed
-        assert change.phase == ChangePhase.VERIFYING
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_what_is_written_has_a_reason_a_trusted_plan_and_a_policy_that_allows_it(change: ChangeState) -> None:
+    asked = change.restoring or change.decision == Decision.REJECT
+    for observed in STATES:
+        trusted = observed.decidable and observed.forged is None and observed.journaled and observed.allowed
+        may = trusted and observed.out_of_bounds is None and change.phase == ChangePhase.VERIFYING
+        decision = in_flight(change, observed)
+        assert (decision.step in WRITES) == (may and asked)
+        assert decision.resume == (may and change.orphaned)
+        assert (decision.step is Step.VERIFY) == (trusted and change.phase == ChangePhase.VERIFYING and not asked)
 
 
-@given(CHANGES, STATES)
-def test_a_roll_back_needs_a_rejection_or_one_that_was_announced(change: ChangeState, observed: ObservedState) -> None:
-    if in_flight(change, observed).step in WRITES:
-        assert change.restoring or change.decision == Decision.REJECT
+@pytest.mark.parametrize("target", TargetState)
+@pytest.mark.parametrize("changed", BOTH)
+def test_a_kept_change_is_released_only_by_what_is_known(target: TargetState, changed: bool) -> None:
+    for observed in STATES:
+        trusted = observed.forged is None and observed.journaled
+        holds = trusted and not changed and target is TargetState.AS_WRITTEN
+        known = observed.decidable and target is not TargetState.UNKNOWN
+        expected = Step.WAIT if not known else Step.VERIFY if holds else Step.RELEASE
+        assert after_verdict(observed, target, changed=changed).step is expected
 
 
-@given(CHANGES, STATES)
-def test_the_same_observation_gives_the_same_decision(change: ChangeState, observed: ObservedState) -> None:
-    assert in_flight(change, observed) == in_flight(change, observed)
+def test_the_state_of_a_target_is_read_from_its_fields_and_its_identity() -> None:
+    plan, raw = planned(), template()
+    written, other = apply(raw, plan.patch), template(resources={"requests": {"cpu": "3"}})
+    made_anew = {**written, "metadata": {**written["metadata"], "uid": "u-2"}}
+    for present, state in (
+        (None, TargetState.GONE),
+        (made_anew, TargetState.REPLACED),
+        (written, TargetState.AS_WRITTEN),
+        (raw, TargetState.AS_BEFORE),
+        (other, TargetState.CHANGED),
+    ):
+        assert target_state(present, plan.target.uid, plan.patch, plan.inverse) is state
+    assert target_state(written, None, plan.patch, plan.inverse) is TargetState.REPLACED
+    assert target_state(written, plan.target.uid, None, None) is TargetState.CHANGED
 
 
 @pytest.mark.parametrize("target", TargetState)
