@@ -46,6 +46,8 @@ STATES = [
         (ChangeState("Applied"), ObservedState(allowed=False), Step.SETTLE_AND_ORPHAN),
         (ChangeState("Verifying"), ObservedState(allowed=False), Step.ORPHAN),
         (ChangeState("Verifying", restoring=True), ObservedState(allowed=False), Step.ORPHAN),
+        (ChangeState("Verifying"), ObservedState(journaled=False), Step.ORPHAN),
+        (ChangeState("Verifying", restoring=True), ObservedState(out_of_bounds="cpu 2"), Step.ORPHAN),
         (ChangeState("Verifying", restoring=True), ObservedState(), Step.CONTINUE_ROLL_BACK),
         (ChangeState("Verifying", decision="Reject"), ObservedState(), Step.ROLL_BACK),
         (ChangeState("Verifying", decision="Approve"), ObservedState(), Step.VERIFY),
@@ -122,4 +124,5 @@ def test_a_change_without_its_profile(phase: str) -> None:
         expected = Step.SETTLE_AND_ORPHAN  # whether it was written is not known yet
     assert without_profile(phase, "etl").step is expected
     unread = without_profile(phase, "etl", "spec.graph: ...")
+    assert phase not in IN_FLIGHT or unread.reason == "WorkflowProfile etl cannot be read: spec.graph: ..."
     assert unread.step is (expected if phase in IN_FLIGHT else Step.WAIT), "what is proposed may still be made"
