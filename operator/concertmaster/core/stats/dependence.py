@@ -3,7 +3,7 @@
 Fourteen batches of values in a row, a day each in a window of two weeks, vary as their size says while values are
 independent, and more where those of one batch have something in common (batch means; Law, Kelton, "Simulation Modeling and
 Analysis"). What comes back each week is in both halves, and is no such variation: where the halves differ less than the
-batches do, that counts.
+batches do, that counts. What comes back each day is in all batches, which then vary less.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from concertmaster.core.arrays import Floats, Indices
 
 _BATCHES = 14
 _MIN_TIMES = 1.5  # the variance of independent batches: exceeded by chance in a twentieth of the cases
+_MAX_SHARE = 0.5  # of that variance, below which batches vary less: as rare by chance
+_MIN_SHARE = 0.1  # of it, at least: two weeks show no more
 
 
 def dependence(series: Sequence[float] | Floats) -> float:
     """How many times as wide the interval of the mean of this ``series`` (in order of time) must be as that of independent
-    values; 1 unless batches vary clearly more than theirs, and where there are fewer than two values for each."""
+    values; 1 unless batches vary clearly more than theirs, or less, and where there are fewer than two values for each."""
     n = len(series)
     if n < 2 * _BATCHES:
         return 1.0
@@ -33,8 +35,12 @@ def dependence(series: Sequence[float] | Floats) -> float:
     around = float(np.add.reduce((means - middle) ** 2)) / (_BATCHES - 1) / _BATCHES
     weeks = means[: _BATCHES // 2] - means[_BATCHES // 2 :]
     between = float(np.add.reduce(weeks**2)) / _BATCHES / _BATCHES
-    more = min(around, between)
-    return math.sqrt(more / independent) if more > _MIN_TIMES * independent > 0.0 else 1.0
+    if not independent > 0.0:
+        return 1.0
+    least, most = min(around, between) / independent, max(around, between) / independent
+    if least > _MIN_TIMES:
+        return math.sqrt(least)
+    return math.sqrt(max(_MIN_SHARE, most)) if most < _MAX_SHARE else 1.0
 
 
 @lru_cache(maxsize=16)

@@ -22,7 +22,7 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
     standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise, or the relative one of the
     values if larger, as logarithms hide what a few large values among many weigh; its upper end starts at the log-normal
     mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's. Either is wider where
-    values that follow each other are alike.
+    values that follow each other are alike, and narrower where what they vary by comes back each day (``dependence``).
     """
     n = len(values)
     if not n:

@@ -1,4 +1,4 @@
-"""Runs of one day have something in common, which makes a mean less well known than of independent ones."""
+"""Runs of one day have something in common, or differ by what each day has: a mean is known less well, or better."""
 
 from __future__ import annotations
 
@@ -47,9 +47,26 @@ def test_intervals_hold_the_share_where_failures_come_on_some_days(each: float) 
 
 
 @pytest.mark.parametrize("draw", [np.random.Generator.normal, np.random.Generator.exponential])
-def test_independent_values_are_rarely_taken_for_alike(draw: Callable[..., np.ndarray]) -> None:
+def test_independent_values_are_rarely_taken_for_others(draw: Callable[..., np.ndarray]) -> None:
     rng = np.random.default_rng(5)
-    assert np.mean([dependence(draw(rng, size=84)) > 1.0 for _ in range(2000)]) < 0.08
+    found = np.array([dependence(draw(rng, size=84)) for _ in range(2000)])
+    assert np.mean(found > 1.0) < 0.08
+    assert np.mean(found < 1.0) < 0.08
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.2])
+def test_what_comes_back_each_day_is_no_error_of_a_mean(noise: float) -> None:
+    """As if runs were independent, all intervals hold it, and 99%."""
+    rng, held, wide = np.random.default_rng(7), [], []
+    hours = np.exp(0.3 * np.sin(2 * np.pi * (np.arange(84) % 6) / 6))
+    for _ in range(1000):
+        values = hours * np.exp(noise * rng.normal(size=84))
+        found = mean_with_interval(values.tolist())
+        assert found is not None
+        held.append(found.low <= hours.mean() * np.exp(noise**2 / 2) <= found.high)
+        wide.append(dependence(values))
+    assert 0.88 <= np.mean(held) <= 0.94
+    assert np.mean(wide) < 0.9
 
 
 def test_what_comes_back_each_week_is_no_dependence() -> None:
@@ -61,3 +78,7 @@ def test_what_comes_back_each_week_is_no_dependence() -> None:
 @pytest.mark.parametrize("series", [[], [1.0] * 100, [float(k // 9) for k in range(27)]])
 def test_few_values_and_equal_ones_tell_nothing(series: list[float]) -> None:
     assert dependence(series) == 1.0
+
+
+def test_no_interval_is_less_than_a_third_as_wide_as_of_independent_values() -> None:
+    assert dependence([1.0, 2.0, 4.0] * 28) == pytest.approx(0.1**0.5)

@@ -63,8 +63,8 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Interval]:
-    """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, wider where those
-    that follow each other are alike, and for the error of the replay.
+    """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, as wide as their
+    ``dependence`` asks, and for the error of the replay.
 
     ``saved`` and ``base`` are seconds per run in order of time, arrays of floats of shape (runs,).
     """
