@@ -20,9 +20,8 @@ from concertmaster.core.analysis.steps.releases import Release, memory_release, 
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
-from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.model import Category, Finding, Interval, Level, RuleName, SizeItem
 from concertmaster.core.model.daily import KILLED
-from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.intervals import failed_share
