@@ -12,6 +12,7 @@ from concertmaster.core.stats.quantiles import student_quantile
 
 # Upper bound of the log error: beyond it the value is simply unknown.
 _WIDEST = 20.0
+_SKEWED = -1.645  # standard errors of a skewness, below which logarithms are skewed to the left: one-sided 5%
 
 
 def mean_with_interval(values: Sequence[float]) -> Interval | None:
@@ -21,8 +22,10 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
     instead of nine tenths for five values). If all values are positive, the interval is a factor: Student's t times the
     standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise, or the relative one of the
     values if larger, as logarithms hide what a few large values among many weigh; its upper end starts at the log-normal
-    mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's. Either is wider where
-    values that follow each other are alike, and narrower where what they vary by comes back each day (``dependence``).
+    mean if that is larger, since few values mostly lack the largest ones. Where logarithms are clearly skewed to the left,
+    as where some values are near zero, they exaggerate the spread, and the values' own error counts alone. If not all
+    values are positive, the interval is Student's. Either is wider where values that follow each other are alike, and
+    narrower where what they vary by comes back each day (``dependence``).
     """
     n = len(values)
     if not n:
@@ -35,10 +38,13 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
     if least > 0.0:
         logs = np.log(rows)
         middle = float(np.add.reduce(logs)) / n
-        variance = float(np.add.reduce((logs - middle) ** 2)) / (n - 1)
-        of_logs = variance / n + variance**2 / (2.0 * (n - 1))
-        off = min(_WIDEST, quantile * math.sqrt(max(of_logs, float(np.var(rows / mean, ddof=1)) / n)))
-        lacking = min(_WIDEST, max(0.0, middle + variance / 2.0 - math.log(mean)))
+        apart = logs - middle
+        variance = float(np.add.reduce(apart**2)) / (n - 1)
+        squared, lacking = float(np.var(rows / mean, ddof=1)) / n, 0.0
+        if float(np.add.reduce(apart**3)) > _SKEWED * math.sqrt(6.0 * n) * variance**1.5:
+            squared = max(squared, variance / n + variance**2 / (2.0 * (n - 1)))
+            lacking = min(_WIDEST, max(0.0, middle + variance / 2.0 - math.log(mean)))
+        off = min(_WIDEST, quantile * math.sqrt(squared))
         return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)
