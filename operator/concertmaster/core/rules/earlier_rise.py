@@ -113,13 +113,11 @@ def earlier_rise(evidence: Evidence, published: frozenset[str], least: float) ->
     inputs = any(run.input_total is not None for run in analysis.runs)
     if published:
         found = _compared(evidence, least, today + 1, 1)  # the runs have shown it: a day is enough, and today counts
-        if found is None:
-            return None
-        known = [step for step in found.named if step in published]
-        if known or RUN in published:
+        known = [step for step in found.named if step in published] if found is not None else []
+        if found is not None and (known or RUN in published):
             step = next(iter(known or found.named), None)
             return found.reported(step, (step or "") if known else "", inputs=inputs)
-        # else the regressions published are of other steps, and the runs did not show this one
+        # else the regressions published are of other steps, or the hours of today so far hide the rise
     found = _compared(evidence, least, today, MIN_AFTER)
     if found is None or inputs or analysis.slow_nodes is not None or not found.explained:
         return None

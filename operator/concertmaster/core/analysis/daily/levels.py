@@ -34,6 +34,7 @@ _MORE = (
 )
 _PARTS = 0.25, 0.5, 0.75  # of a step that the median of its day may show, which looks like growth over two days
 _TWO_WEEKS = 14  # days: of fewer, the days of the week may be what differs
+_AS_DRIFT = 0.6  # of what growth all along leaves unexplained, a step must leave less to be dated
 _TINY = 1e-12
 
 
@@ -77,6 +78,9 @@ def lasting_rise(seconds: Mapping[int, float], least: float, *, after: int = MIN
     within_a_day = _best(free, known, partly, np.full(len(partly), STEP_PARAMETERS + 1))
     if growth.cost < min(step.cost, within_a_day.cost):
         return _gradual(growth, days, int(first[growth.place]), int(last[growth.place]), least)
+    steady = growth.unexplained[(first == 0) & (last == n - 1)]
+    if step.unexplained[step.place] > _AS_DRIFT * float(steady[0]):
+        return None
     return _at_once(step, days, known, int(cuts[step.place]), least, cuts.size)
 
 
