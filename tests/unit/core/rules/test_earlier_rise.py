@@ -89,6 +89,13 @@ def test_growth_is_reported_between_two_days_and_not_since_one() -> None:
     assert item.evidence[0].endswith("days of begin and end are approximate")
 
 
+def test_what_was_published_stays_although_the_hours_of_today_so_far_take_less() -> None:
+    newest = (NOW - MIDNIGHT - 3 * HOUR) / DAY
+    of = hourly(lambda at: 1.0 if 0.0 <= at < newest else since(6.25)(at))
+    assert [item.id for item in reported(of)] == ["degradation.transform"]
+    assert [item.id for item in reported(of, published=["degradation.transform"])] == ["degradation.transform"]
+
+
 def test_growth_that_came_before_the_window_is_not_reported() -> None:
     assert reported(hourly(lambda at: 1.1 ** max(0.0, min(6.0, at + 19.0)))) == []
 
