@@ -131,7 +131,7 @@ def memory_of(items: list[Recommendation]) -> tuple[float, list[str]]:
     """The request proposed for ``transform`` in GiB, and what is said of its growth."""
     (item,) = items
     (row,) = [i for i in item.items if (i.step, i.field) == ("transform", "requests.memory")]
-    return (quantity(row.new) or 0.0) / GI, [line for line in item.evidence if "grow" in line]
+    return (quantity(row.new) or 0.0) / GI, [line for line in item.evidence if "peaks of" in line]
 
 
 def test_memory_that_grows_from_day_to_day_gets_room_for_weeks_not_for_the_hours_of_the_newest_runs() -> None:
