@@ -149,7 +149,10 @@ class InProgress:
         if result is None:
             self.waiting.add(change.uid)
             return None
-        return self._conclude(context, change, result, obstacle)
+        after = self._conclude(context, change, result, obstacle)
+        if after is None:  # its status does not say so yet
+            self._verifier.forget(change)
+        return after
 
     def _conclude(
         self, context: WorkflowContext, change: WorkflowChangeView, result: Verification, obstacle: str | None

@@ -103,6 +103,10 @@ class Verifier:
         if rests_on is not None:
             known[change.uid] = _Undecided(rests_on, context.now)
 
+    def forget(self, change: WorkflowChangeView) -> None:
+        """Verify it anew in the next cycle."""
+        self._undecided.pop(change.uid, None)
+
     def verify(
         self,
         context: WorkflowContext,

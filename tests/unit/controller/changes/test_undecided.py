@@ -102,5 +102,14 @@ def test_a_rollback_that_failed_is_tried_in_the_next_cycle(bed: Bed) -> None:
     assert bed.cpu() == "2"
 
 
+def test_what_the_status_could_not_be_given_is_written_in_the_next_cycle(bed: Bed) -> None:
+    bed.run()
+    bed.client.faults["PATCH", f"{bed.one().ref.path}/status"] = [errors.Busy("too many requests", status=429)]
+    later(bed, 1)
+    assert bed.one().status["verifiedRuns"] == 3
+    bed.run()
+    assert bed.one().status["verifiedRuns"] == 4
+
+
 def _path(bed: Bed) -> str:
     return next(path for path, obj in bed.client.objects.items() if obj is bed.target)
