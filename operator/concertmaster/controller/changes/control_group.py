@@ -20,6 +20,7 @@ from concertmaster.core.changes.verification.before_after import (
     BASELINE,
     SEASONS,
     BeforeAfter,
+    of_one_image,
     released,
     seasonal,
     split_runs,
@@ -102,7 +103,10 @@ class ControlGroup:
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
             marks = {r.fingerprint for r in sides if r.start is not None and r.start >= first} - {None}
-            if beside.before and beside.after and len(marks) <= 1 and released(beside) is None:
+            if len(marks) > 1 or released(beside, definition.graph):
+                continue
+            beside = of_one_image(beside, definition.graph)
+            if beside.before and beside.after:
                 yield beside
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:

@@ -20,7 +20,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
-from concertmaster.core.changes.verification.before_after import before_release
+from concertmaster.core.changes.verification.before_after import of_one_image
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
@@ -82,7 +82,8 @@ class KeptChanges:
         self._left -= 1
         last = watched_until(scheduled(context.policy.apply.verify, definition, context.now))
         runs = self._verifier.split_runs(context, applied, context.policy.analysis.window_seconds + last, change)
-        runs = before_release(replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last)))
+        runs = replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last))
+        runs = of_one_image(runs, definition.graph)
         steps = changed_steps(change, definition, runs)
         lowered = lowered_by(change, context.policy)
         reason = later_harm(runs, steps, lowered)

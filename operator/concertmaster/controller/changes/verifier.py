@@ -23,7 +23,7 @@ from concertmaster.core.changes.verification.attribution import LoweredMemory, h
 from concertmaster.core.changes.verification.before_after import (
     BASELINE,
     BeforeAfter,
-    before_release,
+    of_one_image,
     released,
     requested,
 )
@@ -61,6 +61,15 @@ class _Undecided(NamedTuple):
     def lasts(self, now: float) -> bool:
         """Whether it is not made again while it rests on the same."""
         return 0.0 <= now - self.at < _AGAIN
+
+
+class _OwnRuns(NamedTuple):
+    """Runs whose difference is due to a change alone; what others did that ``ended`` its verification (empty: nothing); and
+    when they ``edited`` the workflow (unix seconds; None: not known)."""
+
+    runs: BeforeAfter
+    ended: str
+    edited: float | None
 
 
 class Verifier:
@@ -119,56 +128,53 @@ class Verifier:
         """What the runs since ``applied`` say about a change. ``early``: before the queries of users, which say what the
         newest runs were given; None where the result depends on that."""
         settings = scheduled(context.policy.apply.verify, definition, context.now)
-        foreign = self.touched(context, change, definition)
         times = self._times.of(context, change, definition)
-        # What runs since then show is not the change's alone.
-        edited = _edited(context, change, applied, times) if foreign else None
-        touched = foreign and not _behind(context)
-        window = context.policy.analysis.window_seconds + settings.max_age_seconds
-        runs = self.split_runs(context, applied, window, change, edited)
-        unwatched = times.unwatched[:-1] if foreign else times.unwatched  # ``edited`` bounds the last one
-        if unwatched and self._edited_for_each_run(context, definition, applied):
-            unwatched = ()
-        seen_runs = (r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched))
-        runs = replace(runs, after=tuple(seen_runs))
-        release = released(runs)
-        if release is not None:
-            edited = min(runs.after[release].start or 0.0, math.inf if edited is None else edited)
-            runs, touched = before_release(runs), not _behind(context)
-        steps = changed_steps(change, definition, runs)
+        own = self._own_runs(context, change, definition, applied, times)
+        runs, pricing = own.runs, context.policy.pricing
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
-        lowered = lowered_by(change, context.policy)
-        alike, blind = max(applied, times.since), (*context.outages, *times.gaps)
-        seen = (context.data_until or applied) - context.ahead
-        until = seen if edited is None else min(seen, edited)
-        silence = silent(runs, definition, applied=alike, until=until, blind=blind)
-        # Runs that a person starts count while the schedule is suspended.
-        idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
-        age = context.seconds_read(alike, idle)
-        result = verify(
-            change.aim,
-            runs,
-            settings,
-            age=float("inf") if touched else age,
-            steps=steps,
-            lowered=lowered,
-            around=Surroundings.of(
-                context.control, runs, applied, pricing=context.policy.pricing, silence=silence, timed=not unknown
-            ),
-        )
+        steps, lowered = changed_steps(change, definition, runs), lowered_by(change, context.policy)
+        silence = _silence(context, definition, applied, own, times)
+        around = Surroundings.of(context.control, runs, applied, pricing=pricing, silence=silence, timed=not unknown)
+        age = math.inf if own.ended else _age(context, applied, runs, times)
+        result = verify(change.aim, runs, settings, age=age, steps=steps, lowered=lowered, around=around)
         if unknown and result.verdict is None:
             return None
         if result.verdict is Verdict.WORSE:
             # Pods that were never created name no step: the whole change is then at fault.
             result = replace(result, harmed=harmed_steps(runs, steps, lowered) or steps)
-        if touched:
-            what = "the workflow was changed otherwise meanwhile" if foreign else "runs have another image meanwhile"
-            result = replace(result, reason=f"{what}, which ends the verification: {result.reason}")
+        if own.ended:
+            result = replace(result, reason=f"{own.ended}, which ends the verification: {result.reason}")
         # That runs do not come at all is to be seen at once.
         waits = result.verdict is None and (runs.after or runs.begun)
         self._note(context, change, self._rests_on(context, change, definition) if waits else None)
         return result
+
+    def _own_runs(
+        self,
+        context: WorkflowContext,
+        change: WorkflowChangeView,
+        definition: WorkflowDefinition,
+        applied: float,
+        times: StartTimes,
+    ) -> _OwnRuns:
+        """The runs before and after the change, without those that others' edits and releases took part in."""
+        foreign = self.touched(context, change, definition)
+        edited = _edited(context, change, applied, times) if foreign else None
+        settings = scheduled(context.policy.apply.verify, definition, context.now)
+        window = context.policy.analysis.window_seconds + settings.max_age_seconds
+        runs = self.split_runs(context, applied, window, change, edited)
+        # The span in which the edit was made ends with it.
+        unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
+        if unwatched and not self._edited_for_each_run(context, definition, applied):
+            after = [r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched)]
+            runs = replace(runs, after=tuple(after))
+        ended = ""
+        if foreign:
+            ended = "the workflow was changed otherwise meanwhile"
+        elif released(runs, definition.graph):
+            ended = "runs have another image meanwhile"
+        return _OwnRuns(of_one_image(runs, definition.graph), "" if _behind(context) else ended, edited)
 
     def split_runs(
         self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None,
@@ -228,6 +234,23 @@ def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float
     if unseen is None or (dated is not None and dated >= unseen[0]):
         return dated
     return unseen[0]
+
+
+def _silence(
+    context: WorkflowContext, definition: WorkflowDefinition, applied: float, own: _OwnRuns, times: StartTimes
+) -> str | None:
+    """Why it counts as harm that no run came until the workflow was edited, or up to now."""
+    read = (context.data_until or applied) - context.ahead
+    until = read if own.edited is None else min(read, own.edited)
+    blind = (*context.outages, *times.gaps)
+    return silent(own.runs, definition, applied=max(applied, times.since), until=until, blind=blind)
+
+
+def _age(context: WorkflowContext, applied: float, runs: BeforeAfter, times: StartTimes) -> float:
+    """For how long (seconds) the workflow could run since the change, and its runs were read."""
+    # Runs that a person starts count while the schedule is suspended.
+    idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
+    return context.seconds_read(max(applied, times.since), idle)
 
 
 def _behind(context: WorkflowContext) -> bool:

@@ -143,7 +143,7 @@ def remembered(request: AnalysisRequest, result: AnalysisResult) -> Recommendati
         scheduled(request.policy.apply.verify, request.definition, request.now),
         now=request.now,
         policy=request.policy,
-        steps=steps,
+        graph=analysis.definition.graph,
         others=request.others,
     )
     memory = replace(memory, outcomes=outcomes)

@@ -1,8 +1,8 @@
 """Measured effect of implementations: the before/after test of changes, for everything people implemented. Pure.
 
 Fields set at the same time have one common effect. It is divided in proportion to their predictions, since their parts
-cannot be separated. Nor can those of a recommendation and of an image that was released with it. What other workflows share
-is left out, as in the verification of a change.
+cannot be separated. Nor can those of a recommendation and of an image that is released: measuring ends with the runs before
+that. What other workflows share is left out, as in the verification of a change.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.changes.plan import Aim, PredictedEffect, aim_for
 from concertmaster.core.changes.verification.attribution import LoweredMemory
-from concertmaster.core.changes.verification.before_after import released, split_runs
+from concertmaster.core.changes.verification.before_after import of_one_image, released, split_runs
 from concertmaster.core.changes.verification.surroundings import OtherWorkflows, Surroundings
 from concertmaster.core.changes.verification.verify import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
-from concertmaster.core.model import Category, RunRecord
+from concertmaster.core.model import Category, RunRecord, WorkflowGraph
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Policy, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
+_NO_GRAPH = WorkflowGraph()
 _SAME_TIME_SECONDS = 1.0  # seconds: implementations detected in one analysis have the same time
 
 
@@ -40,11 +40,11 @@ def measure(
     *,
     now: float,
     policy: Policy | None = None,
-    steps: Sequence[str] = (),
+    graph: WorkflowGraph = _NO_GRAPH,
     others: OtherWorkflows | None = None,
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
-    seen = _Observed(outcomes, runs, settings, now, policy or Policy(), steps, others)
+    seen = _Observed(outcomes, runs, settings, now, policy or Policy(), graph, others)
     return tuple(o if o.verdict is not None else _verified(o, seen) for o in outcomes)
 
 
@@ -57,7 +57,7 @@ class _Observed:
     settings: VerifySettings
     now: float
     policy: Policy
-    steps: Sequence[str]
+    graph: WorkflowGraph
     others: OtherWorkflows | None
 
 
@@ -65,7 +65,7 @@ def _verified(outcome: ImplementationResult, seen: _Observed) -> ImplementationR
     """``measure`` of one outcome."""
     apart = [o for o in seen.outcomes if abs(o.since - outcome.since) > _SAME_TIME_SECONDS]
     stayed = [o.since for o in apart if o.since < outcome.since and not o.undone]
-    step = step_of(outcome.id, seen.steps)
+    step = step_of(outcome.id, [s.name for s in seen.graph.steps])
     lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
     sides = split_runs(
         seen.runs,
@@ -74,18 +74,16 @@ def _verified(outcome: ImplementationResult, seen: _Observed) -> ImplementationR
         now=seen.now if outcome.until is None else min(seen.now, outcome.until),
         without=[(o.since, o.until) for o in apart if o.undone and o.until is not None],
     )
+    new_image, sides = released(sides, seen.graph), of_one_image(sides, seen.graph)
     verification = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         sides,
         seen.settings,
-        age=math.inf if outcome.until is not None else abs(seen.now - outcome.since),
+        age=math.inf if outcome.until is not None or new_image else abs(seen.now - outcome.since),
         steps=(step,) if step is not None else (),
         lowered=LoweredMemory.of(lowered, seen.policy),
         around=Surroundings.of(seen.others, sides, outcome.since, pricing=seen.policy.pricing),
     )
-    if released(sides) is not None:
-        verdict = None if verification.verdict is None else Verdict.INCONCLUSIVE
-        outcome, verification = replace(outcome, measured=None), replace(verification, verdict=verdict, measured=None)
     return _reported(outcome, verification, _share(outcome, seen.outcomes), seen.now)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.controller.changes import control_group
 from concertmaster.controller.changes.control_group import ControlGroup
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from tests.support.builders import run_record
 from tests.support.controller.harness import NOW
 
@@ -36,7 +36,7 @@ def subject(namespace: str, name: str) -> Any:
     key = WorkflowKey(namespace, "CronJob", name)
     return SimpleNamespace(
         entry=SimpleNamespace(namespace=namespace, name=name),
-        resolved=SimpleNamespace(definition=SimpleNamespace(key=key), waits=False),
+        resolved=SimpleNamespace(definition=SimpleNamespace(key=key, graph=WorkflowGraph()), waits=False),
         target=None,
         held=(),
         source="default",

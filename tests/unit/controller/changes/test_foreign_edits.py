@@ -8,6 +8,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core.changes import json_patch
+from concertmaster.core.model import ContainerFact, RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from tests.support.controller.change_steps import HOUR, applied, later, with_image
@@ -128,6 +129,24 @@ def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(u
     assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 12), bed.message(C.VERIFIED)
 
 
+def test_a_later_edit_does_not_bring_back_runs_of_a_time_when_nobody_looked() -> None:
+    bed = applied()
+    dated(bed, "concertmaster")
+    later(bed, 3)
+    bed.start()
+    bed.edit(CPU, "100m")
+    bed.now += 4 * HOUR
+    bed.runs(4, 1500.0, seed=9)
+    bed.edit(CPU, "1500m")
+    dated(bed, "kubectl-edit")
+    bed.run(60.0)
+    bed.now += HOUR
+    scaled(bed)
+    bed.run(60.0)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "1500m")
+    assert bed.one().status["verifiedRuns"] == 3
+
+
 def test_runs_before_a_dated_edit_are_counted_where_nobody_looked() -> None:
     bed = applied()
     dated(bed, "concertmaster")
@@ -159,3 +178,34 @@ def test_runs_of_an_image_that_a_parameter_names_are_not_blamed_on_the_change(ow
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
     assert done.status["verifiedRuns"] == own
     assert "runs have another image meanwhile" in bed.message(C.VERIFIED)
+
+
+def test_one_run_of_another_image_is_left_out_and_ends_nothing() -> None:
+    """Somebody tries an image in a run that they start."""
+    bed = applied()
+    later(bed, 2, cpu=0.75)
+    later(bed, 1, 1500.0)
+    runs = bed.history.runs_of["etl"]
+    runs[-1] = with_image(runs[-1], "etl:trial")
+    bed.run(60.0)
+    assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Verifying", 2)
+    later(bed, 9, cpu=0.75)
+    assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 11)
+
+
+@pytest.mark.parametrize("name", ["istio-proxy", "wait"])
+def test_a_release_of_what_is_injected_into_all_pods_ends_no_verification(name: str) -> None:
+    bed = Bed()
+    runs = bed.history.runs_of["etl"]
+    runs[:] = [beside(r, ContainerFact(name, image="1")) for r in runs]
+    applied(bed)
+    bed.now += 9 * HOUR
+    bed.runs(9, 600.0, seed=7, cpu=0.75)
+    runs[30:] = [beside(r, ContainerFact(name, image="2")) for r in runs[30:]]
+    bed.run(60.0)
+    assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 8), bed.message(C.VERIFIED)
+
+
+def beside(run: RunRecord, container: ContainerFact) -> RunRecord:
+    """The run with one more container in each pod."""
+    return replace(run, steps=tuple(replace(e, containers=(*e.containers, container)) for e in run.steps))

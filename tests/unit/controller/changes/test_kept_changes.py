@@ -73,6 +73,15 @@ def test_failures_of_another_image_are_not_blamed_on_it() -> None:
     assert (bed.one().verdict, bed.one().restored, bed.cpu()) == (Verdict.IMPROVED, None, "1500m")
 
 
+def test_one_run_of_another_image_does_not_end_the_monitoring() -> None:
+    bed = kept()
+    known = bed.history.runs_of["etl"]
+    later(bed, 1, cpu=0.75)
+    known[-1] = with_image(known[-1], "etl:trial")
+    flaky(bed)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
 def test_a_quiet_change_is_looked_at_ever_less_often_and_not_for_ever() -> None:
     bed = kept()
     bed.writes()

@@ -10,7 +10,7 @@ from concertmaster.core.changes.verification.before_after import BeforeAfter
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import CommonFactor
@@ -22,6 +22,7 @@ LIMIT = ImplementationResult(
     "parallelism", "Raise the parallelism", "kubectl-edit", NOW, (Field("/spec/parallelism", "2", "8"),),
     RelativeEffect("Duration", -0.4, -0.5, -0.3), "f",
 )  # fmt: skip
+TRAIN = WorkflowGraph((StepSpec("train"),))
 BEFORE = series(noisy(1, 30), NOW - 31 * HOUR)
 
 
@@ -70,12 +71,19 @@ def test_a_release_in_the_same_commit_is_neither_credited_nor_blamed_on_the_reco
         assert one(of_image("etl:1", BEFORE) + of_image("etl:1", after(10, factor))).measured is not None
 
 
+def test_runs_before_a_release_are_measured_and_one_of_a_trial_is_left_out() -> None:
+    own, later = of_image("etl:1", BEFORE + after(10)), of_image("etl:2", after(3, 1.5, NOW + 12 * HOUR))
+    for runs in (own + later, own[:-4] + later[:1] + own[-4:]):
+        found = one(sorted(runs, key=lambda r: r.start or 0.0))
+        assert (found.verdict, found.after) == (Verdict.IMPROVED, 10)
+
+
 def test_an_earlier_release_and_few_runs_do_not_hide_one() -> None:
     old = of_image("etl:0", series(noisy(3, 90), NOW - 200 * HOUR, 300))
     runs = old + of_image("etl:1", series(noisy(1, 70), NOW - 71 * HOUR)) + of_image("etl:2", after(10, 0.5))
     assert one(runs).verdict is Verdict.INCONCLUSIVE
-    waiting = one(of_image("etl:1", BEFORE) + of_image("etl:2", after(3, 0.5)))
-    assert (waiting.verdict, waiting.measured) == (None, None)
+    few = one(of_image("etl:1", BEFORE) + of_image("etl:2", after(3, 0.5)))
+    assert (few.verdict, few.measured) == (Verdict.INCONCLUSIVE, None)
 
 
 def test_images_that_change_with_every_run_are_no_release() -> None:
@@ -133,10 +141,10 @@ def test_less_memory_and_a_kill_is_worse() -> None:
         LIMIT, id="memory-request.train", promised=RelativeEffect("Cost", -0.5), fields=(Field(path, "2Gi", "1Gi"),)
     )
     runs = BEFORE + after(2, 1.0, reason="OOMKilled")
-    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, graph=TRAIN)[0].verdict is Verdict.WORSE
     for other in (Field(path, "1Gi", "2Gi"), Field(path.replace("memory", "cpu"), "2", "1")):  # what no kill is due to
         unblamed = replace(outcome, fields=(other,))
-        assert measure([unblamed], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is None
+        assert measure([unblamed], runs, SETTINGS, now=NOW + 5 * HOUR, graph=TRAIN)[0].verdict is None
 
 
 def test_less_memory_that_is_exceeded_is_worse_too() -> None:
@@ -145,7 +153,7 @@ def test_less_memory_that_is_exceeded_is_worse_too() -> None:
         LIMIT, id="right-size", promised=RelativeEffect("Cost", -0.5), fields=(Field(path, "1Gi", "332Mi"),)
     )
     runs = BEFORE + after(2, 1.0, memory=(750, 332))
-    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, graph=TRAIN)[0].verdict is Verdict.WORSE
 
 
 def test_a_clock_that_went_back_ends_in_time() -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 
 # Containers that engines add to every pod; users do not size them.
-_EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
+EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
 
 
 _Rows = Sequence[tuple[ContainerFact, StepExecution]]
@@ -191,7 +191,7 @@ def usage_of(run: RunRecord) -> list[ContainerInRun]:
             continue
         for fact in execution.containers:
             name = fact.name
-            if fact.init or name in _EXECUTOR_CONTAINERS:
+            if fact.init or name in EXECUTOR_CONTAINERS:
                 continue
             by_container.setdefault((execution.step, name), []).append((fact, execution))
     end = run.end

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from concertmaster.core.analysis.runs.usage import EXECUTOR_CONTAINERS
 from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize
-from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.model.amounts import quantity, same_amount
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 
@@ -23,6 +24,7 @@ _CLOCK_RESOLUTION = 1.0  # seconds: timestamps do not order a run and a write of
 _CACHED = (
     60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
 )
+_LASTING = 2  # runs in a row with another image from which on it is a release
 STUCK_FACTOR = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 InputSizes = dict[str, float]
@@ -81,32 +83,49 @@ def split_runs(
     return BeforeAfter(tuple(before), tuple(after), begun)
 
 
-def released(sides: BeforeAfter) -> int | None:
-    """The position of the first run after a change in which a container that always had one image before has another one:
-    what runs show from then on is the effect of both. None without one; where images differed before as well, they are
-    noise to both sides."""
-    before = _images(sides.before[-BASELINE:])
-    for position, run in enumerate(sides.after):
-        for place, images in _images([run]).items():
-            if len(before.get(place, ())) == 1 and images - before[place]:
-                return position
-    return None
+def of_one_image(sides: BeforeAfter, graph: WorkflowGraph) -> BeforeAfter:
+    """``sides`` without those runs after the change in which a container that always had one image before has another one:
+    what they show is the effect of both. Where images differed before as well, they are noise to both sides."""
+    other = _released(sides, graph)
+    return replace(sides, after=tuple([r for r, is_other in zip(sides.after, other, strict=True) if not is_other]))
 
 
-def before_release(sides: BeforeAfter) -> BeforeAfter:
-    """``sides`` with those runs after the change that ran before the first release since."""
-    position = released(sides)
-    return sides if position is None else replace(sides, after=sides.after[:position])
+def released(sides: BeforeAfter, graph: WorkflowGraph) -> bool:
+    """Whether the newest runs after the change are those that ``of_one_image`` leaves out. One alone may be a trial."""
+    newest = _released(sides, graph)[-_LASTING:]
+    return len(newest) == _LASTING and all(newest)
 
 
-def _images(runs: Sequence[RunRecord]) -> dict[tuple[str, str], set[str]]:
-    """By step and name of a container: its images. What is injected into pods is released by others, to all of them."""
-    images: dict[tuple[str, str], set[str]] = {}
-    for run in runs:
-        for e in run.steps:
-            for c in e.containers:
-                if c.image and not (c.init or c.sidecar):
-                    images.setdefault((e.step, c.name), set()).add(c.image)
+def _released(sides: BeforeAfter, graph: WorkflowGraph) -> list[bool]:
+    """Whether each run after the change has another image than all before it."""
+    own = _own_images(graph)
+    before: dict[tuple[str, str], set[str]] = {}
+    for run in sides.before[-BASELINE:]:
+        for place, image in own(run):
+            before.setdefault(place, set()).add(image)
+    one = {place: images for place, images in before.items() if len(images) == 1}
+    return [any(place in one and image not in one[place] for place, image in own(run)) for run in sides.after]
+
+
+def _own_images(graph: WorkflowGraph) -> Callable[[RunRecord], list[tuple[tuple[str, str], str]]]:
+    """The images of a run, each by step and name of the container. What the engine or a service mesh injects into pods is
+    released by others, to all workflows: of steps whose containers are declared, only those count."""
+
+    @cache
+    def counts(step: str, container: str) -> bool:
+        spec = graph.declaring(step)
+        if spec is None or not spec.containers:
+            return container not in EXECUTOR_CONTAINERS
+        return any(c.name == container for c in spec.containers)
+
+    def images(run: RunRecord) -> list[tuple[tuple[str, str], str]]:
+        return [
+            ((e.step, c.name), c.image)
+            for e in run.steps
+            for c in e.containers
+            if c.image and not (c.init or c.sidecar) and counts(e.step, c.name)
+        ]
+
     return images
 
 
