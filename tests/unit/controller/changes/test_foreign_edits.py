@@ -145,6 +145,7 @@ def test_a_later_edit_does_not_bring_back_runs_of_a_time_when_nobody_looked() ->
     bed.run(60.0)
     assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "1500m")
     assert bed.one().status["verifiedRuns"] == 3
+    assert "30 runs before and 3 after it: too few to tell" in bed.message(C.VERIFIED)
 
 
 def test_runs_before_a_dated_edit_are_counted_where_nobody_looked() -> None:

@@ -106,8 +106,8 @@ def verify(
     lowered: LoweredMemory | None = None,
     around: Surroundings = ALONE,
 ) -> Verification:
-    """The verification of a change of ``steps`` (empty: the whole workflow) whose runs were read for ``age`` seconds since.
-    ``lowered``: None unless it lowers a memory request."""
+    """The verification of a change of ``steps`` (empty: the whole workflow) whose runs were read for ``age`` seconds since
+    (infinite: no more are to come). ``lowered``: None unless it lowers a memory request."""
     sides = _sides(before_after, settings.max_runs, around)
     everything, known, figures = sides.everything, sides.known, sides.figures
     runs = (len(known.before), min(len(known.after), settings.max_runs))
@@ -136,10 +136,8 @@ def verify(
     if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
             return Verification(None, False, waiting, *runs, measured)
-        limit = duration(settings.max_age_seconds)
-        reason = (
-            f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell{sides.left_out}"
-        )
+        limit = "" if math.isinf(age) else f" within {duration(settings.max_age_seconds)}"
+        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it{limit}: too few to tell{sides.left_out}"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
     found = _judged(aim, known, seconds, settings, None if last else waiting, measured)
