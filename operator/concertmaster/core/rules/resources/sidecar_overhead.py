@@ -119,7 +119,8 @@ def _unused(evidence: Evidence, own: _Sidecar, rate: float) -> Interval | None:
     """Money per month, at ``rate`` runs, for what it reserves and does not use; at the least, the request left is its use at
     the target utilization."""
     of = len(_since(evidence, own))
-    runs = [(reserved, own.used.get(run, 0.0)) for run, reserved in own.reserved.items()]
+    ordered = [r.run for r in evidence.analysis.runs if r.run in own.reserved]
+    runs = [(own.reserved[run], own.used.get(run, 0.0)) for run in ordered]
     seen = mean_interval([reserved - used for reserved, used in runs], rate * len(runs) / of)
     if seen is None or seen.likely <= 0:
         return None

@@ -44,6 +44,29 @@ def test_how_often_pods_with_the_sidecar_run_is_uncertain() -> None:
     assert seldom.low < 0.69 * seldom.likely
 
 
+def test_runs_that_have_it_in_one_of_two_steps_count_in_order_of_time() -> None:
+    """One step after the other would look like a level of the first half of the window, and another of the second."""
+    full = scenarios.sidecar_overhead()
+    turns = replace(
+        full,
+        runs=tuple(
+            replace(
+                run,
+                steps=tuple(
+                    replace(
+                        e, containers=e.containers if e.step == ("transform", "extract")[i % 2] else e.containers[:-1]
+                    )
+                    for e in run.steps
+                ),
+            )
+            for i, run in enumerate(full.runs)
+        ),
+    )
+    saving = turns.one("sidecar-overhead", minCostPercent="1").saving_per_month
+    assert saving is not None
+    assert saving.high < 1.4 * saving.likely
+
+
 @pytest.mark.parametrize(("removed", "says"), [(20, 0), (39, 0), (40, 1)])
 def test_a_sidecar_that_the_newest_runs_lack_was_removed(removed: int, says: int) -> None:
     full = scenarios.sidecar_overhead()

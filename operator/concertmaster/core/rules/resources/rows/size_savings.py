@@ -95,7 +95,7 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
 
 def _of_runs(parts: Sequence[RowSaving], first: float) -> list[float]:
     """The saving of all ``parts`` in each run that ended at ``first`` (unix seconds), since when all of them are known, or
-    later."""
+    later; in order of time, also where one run has one part and the next another."""
     times = parts[0].times
     if all(part.times == times for part in parts):
         return list(map(sum, zip(*[part.of_runs for part in parts], strict=True)))
@@ -106,7 +106,7 @@ def _of_runs(parts: Sequence[RowSaving], first: float) -> list[float]:
             ended[time] = ended.get(time, 0) + 1
             run = time, ended[time]
             held[run] = held.get(run, 0.0) + money
-    return [money for (time, _), money in held.items() if time >= first]
+    return [money for (time, _), money in sorted(held.items()) if time >= first]
 
 
 def shared(rows: Sequence[RequestRow], saving: Interval | None) -> list[RequestRow]:

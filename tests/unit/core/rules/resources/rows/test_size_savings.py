@@ -33,3 +33,9 @@ def test_each_run_saves_what_all_rows_save_in_it(rows: list[list[float]], first:
         runs |= Counter(times)
     assert len(found) == runs.total()
     assert sum(found) == pytest.approx(sum(len(times) + 1000 * len(set(times)) for times in kept))
+
+
+def test_runs_with_one_of_two_branches_are_in_order_of_time() -> None:
+    """How alike runs that follow each other are widens the interval of their mean."""
+    plain, large = (RowSaving(1.0, 1.0, 1.0, times, [own] * 2) for times, own in (((1.0, 3.0), 1.0), ((2.0, 4.0), 3.0)))
+    assert _of_runs([plain, large], 0.0) == [1.0, 3.0, 1.0, 3.0]
