@@ -56,7 +56,7 @@ def analyze_profile(request: AnalysisRequest) -> ProfileAnalysis:
             complete(definition, request.older)[1],
             (lambda rule: ledger.factor(rule, name)) if request.policy.analysis.learning else (lambda rule: 1.0),
             sizing_history(
-                dismissed(request.profile, request.now), request.past.lines, definition.holders, _proposed(request)
+                dismissed(request.profile, request.now), request.past.lines, definition.sized_apart, _proposed(request)
             ),
             request.peaks,
             request.days,
@@ -244,7 +244,7 @@ def _dismissal_problems(request: AnalysisRequest, result: AnalysisResult) -> lis
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
             problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
-        elif rule in _STEPLESS and (rule != RuleName.RIGHT_SIZE or step in result.analysis.definition.holders):
+        elif rule in _STEPLESS and (rule != RuleName.RIGHT_SIZE or step in result.analysis.definition.sized_apart):
             continue
         elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
             problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")

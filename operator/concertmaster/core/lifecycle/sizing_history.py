@@ -45,11 +45,11 @@ class SizingHistory:
 def sizing_history(
     dismissals: Mapping[str, str],
     lines: Iterable[LedgerEntry],
-    tasks: Collection[str] = (),
+    objects: Collection[str] = (),
     published: Iterable[tuple[str, str, str, str]] = (),
 ) -> SizingHistory:
     """The history of one workflow. ``dismissals``: active ones, id to text; ``lines``: ledger lines of its retained changes;
-    ``tasks``: objects with a right-sizing of their own, whose ids contain their name instead of a step; ``published``: step,
+    ``objects``: those with a right-sizing of their own, whose ids contain their name instead of a step; ``published``: step,
     container, field (``requests.cpu``) and new value of the right-sizings published by the last analysis."""
     left_out: dict[tuple[str, str | None], str] = {}
     verified: dict[tuple[str, str], str] = {}
@@ -59,7 +59,7 @@ def sizing_history(
             left_out[step, None] = f"a change of it was rolled back on {(iso(line.finished) or '')[:10]}"
     for recommendation, words in dismissals.items():
         rule, _, name = recommendation.partition(".")
-        if name and rule in _RESOURCES and not (rule == RuleName.RIGHT_SIZE and name in tasks):
+        if name and rule in _RESOURCES and not (rule == RuleName.RIGHT_SIZE and name in objects):
             left_out[name, _RESOURCES[rule]] = f"dismissed ({words})"
     proposed = {}
     for step, container, name, new in published:

@@ -270,3 +270,18 @@ class WorkflowDefinition:
     def holders(self) -> tuple[str, ...]:
         """Names of the Tekton Tasks that declare containers of it."""
         return tuple(sorted({c.holder for s in self.graph.steps for c in s.containers if c.holder is not None}))
+
+    @property
+    def sized_apart(self) -> tuple[str, ...]:
+        """What ids of right-sizings name instead of a step: other objects that declare its containers."""
+        templates = {name for s in self.graph.steps if (name := self.template_object(s)) is not None}
+        return tuple(sorted({*self.holders, *templates}))
+
+    def template_object(self, step: StepSpec) -> str | None:
+        """The other object that has a step's template, as ids name it: by its name, behind the short name of a kind without
+        namespace; None: the workflow's own object has it."""
+        if step.template_in is None:
+            return None
+        kind, _, name = step.template_in.partition(" ")
+        known = self.engine.object_kind(kind)
+        return f"{known.short}.{name}" if known is not None and not known.namespaced else name

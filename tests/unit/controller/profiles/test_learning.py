@@ -26,11 +26,12 @@ from concertmaster.controller.status_view import StatusView
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, corrected
 from concertmaster.core.changes.plan import plan
-from concertmaster.core.model import Interval, RunRecord
+from concertmaster.core.model import EngineTraits, Interval, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import ApplyMode, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support.builders import DAY, NOW
 from tests.support.core import change_samples
@@ -65,10 +66,12 @@ def recommend(
     learning: bool = True,
     runs: Sequence[RunRecord] = CASE.runs,
     fingerprint: str | None = CASE.definition.fingerprint,
+    engine: EngineTraits = CASE.definition.engine,
+    graph: WorkflowGraph = CASE.definition.graph,
     **past: Any,
 ) -> ProfileAnalysis:
     """What is said after ``before``, through the status alone."""
-    definition = replace(CASE.definition, fingerprint=fingerprint)
+    definition = replace(CASE.definition, fingerprint=fingerprint, engine=engine, graph=graph)
     memory = StatusView.of(before.document if before is not None else None).memory
     policy = resolve(None, POLICY)
     allowed = replace(policy.apply, mode=ApplyMode.APPROVE)
@@ -185,6 +188,17 @@ def test_a_dismissal_of_nothing_is_reported_and_stops_nothing(wrong: str, why: s
 def test_a_dismissal_in_advance_is_no_mistake() -> None:
     found = recommend(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
     assert found.ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize(("kind", "scope"), [("WorkflowTemplate", ""), ("ClusterWorkflowTemplate", "cwft.")])
+def test_sizes_in_another_object_are_dismissed_by_its_name(kind: str, scope: str) -> None:
+    """Also before they are recommended, and where a step has the same name: it keeps its own sizes."""
+    id_, step, _ = fields(recommend())
+    steps = [replace(s, template_in=f"{kind} {step}") for s in CASE.definition.graph.steps]
+    dismissal = {"recommendation": f"right-size.{scope}{step}", "reason": "its owners decide"}
+    found = recommend(dismissals=(dismissal,), engine=ARGO, graph=WorkflowGraph(tuple(steps)))
+    assert found.ready.reason.value == "Analyzed"
+    assert any(line.startswith(f"{step}/") for line in entry(found, id_)["items"])
 
 
 @pytest.mark.parametrize("how", ["dismissed", "harmed"])

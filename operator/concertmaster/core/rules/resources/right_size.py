@@ -57,12 +57,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 def _object(evidence: Evidence, row: RequestRow) -> str:
     """What the id of a recommendation calls the object that has the field: a Task or template of the namespace by its name;
     the workflow's own object, which has no name in it, also where nothing is known."""
+    if row.edits:
+        return row.edits[0].holder or ""
     spec = row.unit.step.spec
-    if row.edits or spec is None or spec.template_in is None:
-        return (row.edits[0].holder or "") if row.edits else ""
-    kind, _, name = spec.template_in.partition(" ")
-    known = evidence.analysis.definition.engine.object_kind(kind)
-    return f"{known.short}.{name}" if known is not None and not known.namespaced else name
+    return (evidence.analysis.definition.template_object(spec) or "") if spec is not None else ""
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:

@@ -427,7 +427,7 @@ def test_a_dismissed_or_harmed_step_is_left_out_and_the_rest_stays() -> None:
         assert {i.step for i in item.items} == {"b"}
         assert any(e.startswith("left out: a/main, ") for e in item.evidence)
     assert sized(steps, WIDE, sizing=sizing_history({"right-size.a": "x", "right-size.b": "x"}, ())) == []
-    task = sizing_history({"right-size.a": "x"}, (), tasks=["a"])
+    task = sizing_history({"right-size.a": "x"}, (), objects=["a"])
     assert {i.step for i in only(sized(steps, WIDE, sizing=task)).items} == {"a", "b"}
 
 
