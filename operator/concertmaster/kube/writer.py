@@ -185,9 +185,10 @@ class StatusWriter:
         if not self._spacing:
             return
         with self._turns:
-            turn = max(time.monotonic(), self._next_turn)
+            now = self._clock()
+            turn = max(now, self._next_turn)
             self._next_turn = turn + self._spacing
-        self._stop.wait(max(0.0, turn - time.monotonic()))
+        self._stop.wait(turn - now)
 
     def _rejected(self, update: StatusUpdate, desired: str, error: Rejected) -> StatusResult:
         """A failed uid test and a schema violation have the same code; one read tells them apart."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from concertmaster.core.text import json_size
@@ -161,6 +163,41 @@ def test_one_failure_does_not_stop_the_others() -> None:
     assert [r.ref.name for r in results] == [u.ref.name for u in updates]
     assert {r.ref.name for r in results if r.outcome is WriteOutcome.FAILED} == {"p3", "p7"}
     assert sum(r.outcome is WriteOutcome.WRITTEN for r in results) == 18
+
+
+class Waits(threading.Event):
+    """How long each of several threads was to wait; none does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def test_writes_are_spaced_evenly_whatever_the_number_of_threads() -> None:
+    client, now, stop = MemoryClient(), [0.0], Waits()
+    updates = []
+    for i in range(6):
+        obj = client.put(PROFILES, "demo", f"p{i}")
+        updates.append(StatusUpdate(ref(f"p{i}", obj["metadata"]["uid"]), STATUS, None))
+    writer = StatusWriter(client, parallelism=3, per_second=4.0, stop=stop, clock=lambda: now[0])
+    writer.write(updates[:4])
+    assert sorted(stop.seconds) == [0.0, 0.25, 0.5, 0.75]
+    now[0] = 60.0  # what was not used meanwhile is not made up for
+    writer.write(updates[4:])
+    assert sorted(stop.seconds[4:]) == [0.0, 0.25]
+
+
+def test_a_part_of_a_status_that_is_gone_is_not_remembered_as_refused() -> None:
+    client = client_with()
+    client.faults["PATCH", f"{PROFILES.path('demo', 'etl')}/status"] = [errors.Rejected("no /status", status=422)]
+    writer = StatusWriter(client)
+    (result,) = writer.write([update({"conditions": [CONDITION]}, digest(STATUS), partial=True)])
+    assert (result.outcome, writer.refused) == (WriteOutcome.FAILED, 0)
+    assert "the next cycle writes all of it" in result.message
 
 
 def test_where_admission_cannot_be_asked_one_status_a_namespace_and_minute_is_sent() -> None:
