@@ -212,6 +212,12 @@ def test_a_tolerated_failure_may_still_be_retried() -> None:
     assert record(*rows, d=d, as_of=3000.0).outcome is Outcome.SUCCEEDED
 
 
+def test_without_a_definition_a_failure_may_still_be_retried() -> None:
+    failed = ran("a", 0, 10, Outcome.FAILED)
+    assert build_run(DIAMOND.key, "r", [failed], None, as_of=30.0).outcome is Outcome.RUNNING
+    assert build_run(DIAMOND.key, "r", [failed], None, as_of=3000.0).outcome is Outcome.FAILED
+
+
 @pytest.mark.parametrize("limit", ["2", "{{workflow.parameters.tries}}"])
 def test_a_failure_inside_a_template_that_is_retried_may_still_be_retried(limit: str) -> None:
     inner = {"name": "inner", "retryStrategy": {"limit": limit}, "dag": {"tasks": [task("a"), task("b", "a")]}}

@@ -256,6 +256,15 @@ def test_attempts_of_a_step_without_pods() -> None:
     assert (failures.failed, failures.retried) == (2, 2)
 
 
+def test_attempts_of_a_step_without_pods_whose_times_are_known() -> None:
+    d = graph(step("plan", attemptsQuery="a", startQuery="s", endQuery="e", outcomeQuery="o"))
+    record = build_run(d.key, "r1", [asked(d, "plan", start=100.0, end=130.0, outcome=1.0, attempts=2.0)], d)
+    assert [(e.attempt, e.outcome, e.started, e.finished) for e in record.steps] == [
+        (0, Outcome.FAILED, 100.0, 100.0),
+        (1, Outcome.SUCCEEDED, 100.0, 130.0),
+    ]
+
+
 def test_impossible_durations_are_left_out() -> None:
     assert from_queries(
         graph(step("a")), "a", {StepQuery.DURATION: {"r1": -1.0, "r2": float("nan"), "r3": 1.0}}, 5.0
