@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from concertmaster.core.sizing import MemoryOptions, largest_ahead
+from concertmaster.core.sizing import MemoryOptions, daily_growth, largest_ahead
 
 GI, FIRST = 2.0**30, 20_000
 
@@ -82,3 +84,12 @@ def test_days_in_any_order_seldom_look_like_growth(days: int) -> None:
 
 def test_days_that_fall_show_no_growth() -> None:
     assert largest_ahead(by_day(np.random.default_rng(5), 14, -0.05), MemoryOptions()) is None
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=5, max_size=20), st.floats(-0.3, 0.3), st.integers(0, 20))
+def test_growth_per_day_is_never_negative(noise: list[float], slope: float, turn: int) -> None:
+    """Also where days rose and fall since, of which only the recent half counts."""
+    days = np.arange(len(noise), dtype=np.float64)
+    values = np.array(noise) * 0.05 + slope * np.minimum(days, turn) - 0.05 * np.maximum(days - turn, 0.0)
+    found = daily_growth(values, days + FIRST, 1.645)
+    assert found is None or found >= 0.0
