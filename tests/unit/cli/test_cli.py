@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import COMMANDS, cli
+from concertmaster.cli import COMMANDS, cli, main
+from concertmaster.cli.errors import CallError, UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 FACTS = ROOT / "examples" / "facts" / "demo.jsonl.gz"
@@ -260,6 +262,29 @@ def test_analyze_needs_no_operator_for_what_it_says_to_do() -> None:
             "fetch/main requests.memory: 2Gi -> 640Mi",
         ):
             assert said in text, (output, said)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "\n"),
+        (UserError("the file is gone"), 1, "error: the file is gone\n"),
+        (CallError("give one of both"), 2, "error: give one of both\n"),
+    ],
+)
+def test_what_ends_a_command_is_told_by_its_exit_status(
+    raised: BaseException, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli.get_command(click.Context(cli), "crds"), "callback", end)
+    monkeypatch.setattr("concertmaster.cli.silence_urllib3", lambda: None)  # for the whole process
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setattr(sys, "argv", ["concertmaster", "crds"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (status, said)
 
 
 def test_a_closed_pipe_is_no_error() -> None:
