@@ -38,8 +38,11 @@ def database_url(url: str, instead: str) -> str:
         raise ValueError("write postgresql://host:port/database") from None
     if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or not port_is_number:
         raise ValueError("write postgresql://host:port/database")
-    if parts.password is not None or {"password", "passfile"} & {name for name, _ in parse_qsl(parts.query)}:
+    given = {name for name, _ in parse_qsl(parts.query)}
+    if parts.password is not None or {"password", "passfile"} & given:
         raise ValueError(f"a password must not stand here: use {instead}")
+    if "sslpassword" in given:
+        raise ValueError("sslpassword must not stand here: use a key without a password, readable by the operator only")
     return url
 
 

@@ -138,6 +138,10 @@ def test_everything_can_be_said() -> None:
         ("history: {url: 'postgresql://db:port/x'}\n" + LEAST, ["history.url", "postgresql://host:port/database"]),
         ("history: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
         ("history: {url: 'postgresql://db/x?password=p'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
+        (
+            "history: {url: 'postgresql://db/x?sslpassword=p'}\n" + LEAST,
+            ["history.url", "sslpassword must not stand here"],
+        ),
         ("history: {schema: 'a\"b'}\n" + LEAST, ["history.schema"]),
         ("history: {url: ''}\n" + LEAST, ["history.url", "write postgresql://host:port/database"]),
         ("argoArchive: {url: '', usernameFile: /a}\n" + LEAST, ["argoArchive.url", "write postgresql://"]),
