@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.insights import last_change
-from concertmaster.core.analysis.runs.changes import POINTS, PointCause, differences, point_causes
+from concertmaster.core.analysis.runs.changes import POINTS, PointCause, differences, point_causes, released
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changepoint import ChangePoint, Direction
@@ -200,3 +200,10 @@ def test_a_gap_in_the_metrics_is_no_change_and_hides_none(lacking: tuple[str, ..
     change = last_change(runs, RunFigures())
     assert change is not None
     assert (change.time, change.what) == (runs[6].end, "requests of train")
+
+
+@pytest.mark.parametrize(("each", "kept"), [(1, False), (20, True)])
+def test_a_template_that_each_run_has_of_its_own_is_no_release(each: int, kept: bool) -> None:
+    settings = frozenset({("train", "main", ("etl:1", 1.0, 2.0**30))})
+    given = [(f"f{i // each}", settings) for i in range(60)]
+    assert released(given) == (given if kept else [(None, settings)] * 60)

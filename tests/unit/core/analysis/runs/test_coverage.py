@@ -127,6 +127,7 @@ def newest(seconds: float, since: float, until: float = 0.0) -> list[RunRecord]:
         (newest(HOUR, 5), 5.0),
         (newest(3.5 * DAY, 10.5), 14.0),  # twice a week: none was due before
         (newest(HOUR, 14, until=6), 14.0),  # and none since
+        (newest(HOUR, 0.125), 0.125),  # three runs are enough
         (newest(DAY, 2), 14.0),  # too few to tell
         ([], 14.0),
     ],
