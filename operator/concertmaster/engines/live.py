@@ -74,9 +74,10 @@ def live_run(
     finished: str,
     fingerprint: str | None = None,
     complete: bool = True,
+    fetched: str | None = None,
 ) -> LiveRun:
     """Build the record of a live object from its executions. ``started`` and ``finished`` name the status fields with
-    the engine's own times; ``complete`` is False if steps are missing."""
+    the engine's own times; ``complete`` is False if steps are missing; ``fetched``: see ``RunRecord``."""
     ordered = sorted(
         steps,
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
@@ -98,6 +99,7 @@ def live_run(
         steps=tuple(ordered),
         fingerprint=fingerprint,
         created=None if restored else created,
+        fetched=fetched,
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
     return LiveRun(record, over and complete, obj.problems.all(), created=created, started=at, finished=until)

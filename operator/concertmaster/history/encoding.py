@@ -132,20 +132,21 @@ def encode_record(record: RunRecord) -> bytes:
     head: list[object] = [*known, dict(record.extra)]
     held = record.suspension
     suspended = None if held is None else [held.seconds, held.by, held.evictions]
-    more = _trimmed([[list(p) for p in record.pauses] or None, record.input_size, suspended, record.created])
+    more = _trimmed(
+        [[list(p) for p in record.pauses] or None, record.input_size, suspended, record.created, record.fetched]
+    )
     return _deflate([[*head, *more], [_execution_row(e) for e in record.steps]])
 
 
 def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
     """The record that ``encode_record`` wrote."""
     (start, end, outcome, source, mark, extra, *more), rows = _inflate(body)
-    idle, size, held, created = (*more, *[None] * (4 - len(more)))[:4]
+    idle, size, held, created, fetched = (*more, *[None] * (5 - len(more)))[:5]
     pauses = tuple((float(a), float(b)) for a, b in idle or ())
     steps = tuple(_execution(r) for r in rows)
     suspension = Suspension(*held) if held is not None else None
-    return RunRecord(
-        key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size, suspension, created
-    )
+    known = (key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size, suspension)
+    return RunRecord(*known, created, fetched)
 
 
 def _execution_row(e: StepExecution) -> list[Any]:

@@ -87,7 +87,8 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     outcome = runs[at].outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING) or _completed(end):
         outcome = end.outcome
-    record = replace(runs[at], outcome=outcome, suspension=end.suspension, pauses=_before_start(runs[at], end))
+    pauses = _before_start(runs[at], end)
+    record = replace(runs[at], outcome=outcome, suspension=end.suspension, pauses=pauses, fetched=end.fetched)
     return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
 
 

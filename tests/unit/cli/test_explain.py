@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from concertmaster.cli import details, profiles
 from concertmaster.cli.commands.explain import command, demand_table, describe
 from concertmaster.core.rules.base import ELSEWHERE
+from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PODS, PROFILES
 from tests.support.controller.fakes import MemoryClient
@@ -63,6 +64,14 @@ def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, obje
     text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())
+
+
+def test_what_runs_fetch_from_elsewhere_is_not_to_be_changed_in_the_cluster() -> None:
+    for rule in ("memory-request.load", "timeout.load"):
+        item = _item(rule, f"kubectl concertmaster explain -n demo x {rule}")
+        text = " ".join(describe(item | {"expected": f"enough; {FETCHED} resolver git: change it"}, PROFILE).split())
+        assert "source of the definition (832Mi): runs do not use workflowtemplate etl" in text
+        assert "kubectl -n demo edit" not in text
 
 
 def test_sizes_that_the_definition_does_not_decide_are_not_to_be_set_there() -> None:

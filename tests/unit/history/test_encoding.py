@@ -53,7 +53,7 @@ def test_records_come_back_as_they_went_in(
 ) -> None:
     facts = {"start": 1.5, "end": end, "outcome": outcome, "fingerprint": mark, "extra": {"tokens": 5.0}}
     record = run_record(rows, workflow=KEY, source=Source.LIVE, **facts)  # type: ignore[arg-type]
-    for kept in (record, replace(record, input_size=7e9), replace(record, pauses=((1.0, 2.0),), input_size=0.0)):
+    for kept in (record, replace(record, input_size=7e9), replace(record, pauses=((1.0, 2.0),), fetched="git")):
         assert encoding.decode_record(encoding.encode_record(kept), KEY, "r") == kept
 
 

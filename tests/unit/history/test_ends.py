@@ -138,3 +138,8 @@ def test_what_an_engine_says_of_memory_is_about_the_container_that_works(names: 
     assert [c.name for c in e.containers if c.reason == "OOMKilled"] == ([killed] if killed else [])
     (of_error,) = join(replace(live, steps=(replace(known, reason="Error"),)), [seen]).steps
     assert all(c.reason is None for c in of_error.containers)
+
+
+def test_how_a_run_got_its_definition_is_kept_where_the_end_is_all_that_was_read_live() -> None:
+    (found,) = runs(replace(end(), fetched="resolver git"), pods={"r1": [LOST]})
+    assert found.fetched == "resolver git"

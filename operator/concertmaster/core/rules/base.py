@@ -38,6 +38,7 @@ from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
+from concertmaster.core.rules.fetched import FETCHED, reachable
 from concertmaster.core.rules.rows import Rows
 
 T = TypeVar("T")
@@ -218,14 +219,16 @@ class Rule:
         """The rule's findings as recommendations."""
         return (self._complete(finding, evidence) for finding in self.find(evidence))
 
-    def _complete(self, finding: Finding, evidence: Evidence) -> Recommendation:
+    def _complete(self, found: Finding, evidence: Evidence) -> Recommendation:
+        finding = reachable(found, evidence.analysis)
         about = finding.step if finding.about is None else finding.about
         identifier = f"{self.name}.{about}" if about else self.name.value
         definition = evidence.analysis.definition
         proposed: dict[str, Any] = {f.name: getattr(finding, f.name) for f in fields(ProposedChange)}
         if finding.items:
             proposed["snippet"] = definition.engine.remedies(_sizes(finding))
-        declared = [item.step for item in finding.items] if ELSEWHERE not in finding.expected else []
+        elsewhere = ELSEWHERE in finding.expected or FETCHED in finding.expected
+        declared = [] if elsewhere else [item.step for item in finding.items]
         return Recommendation(
             **proposed,
             id=identifier,

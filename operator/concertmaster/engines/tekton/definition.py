@@ -30,6 +30,7 @@ from concertmaster.engines.common.manifest import (
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.tekton.references import bound, propagated, references
+from concertmaster.engines.tekton.resolvers import resolver_params
 from concertmaster.engines.tekton.traits import TEKTON
 
 
@@ -217,7 +218,7 @@ def tasks_of(raw: Mapping[str, Any], namespace: str | None = None) -> frozenset[
 def _fetched(params: Sequence[Any], namespace: str) -> set[str]:
     """The Task that the cluster resolver fetches with ``params``, if it is, or may be, in the namespace ``namespace``: kind
     and namespace have defaults, and all parameters may only be known at run time."""
-    given = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
+    given = resolver_params(params)
     kind, space = given.get("kind") or "task", given.get("namespace") or namespace
     here = all("$(" in value or value == expected for value, expected in ((kind, "task"), (space, namespace)))
     return {given["name"]} if here and given.get("name") else set()

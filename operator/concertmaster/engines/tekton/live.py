@@ -27,6 +27,7 @@ from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
 from concertmaster.engines.live import LiveRun, few, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
+from concertmaster.engines.tekton.resolvers import fetched_by
 
 _Waited = tuple[tuple[str, ...], float | None, bool]
 """The dependencies of a step, when the last of them had ended (unix seconds; None if unknown), and whether some ran without
@@ -85,6 +86,7 @@ def read_run(
         finished="completionTime",
         fingerprint=fingerprint([own]) if own else None,
         complete=bool(steps) and present >= set(tasks),
+        fetched=fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace),
     )
 
 

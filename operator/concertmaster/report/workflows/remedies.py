@@ -11,6 +11,7 @@ from concertmaster.api.labelled import labels_of
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.rules.base import ELSEWHERE
+from concertmaster.core.rules.fetched import FETCHED
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
 
@@ -73,6 +74,8 @@ def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str,
             "See which field of the definition was changed by whom, and when",
             f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
         )
+    if FETCHED in str(item.get("expected")):
+        return f"Make the change at the source of the definition ({item['proposed']}): runs do not use {target}", ""
     if rule in (RuleName.CPU_REQUEST, RuleName.MEMORY_REQUEST, RuleName.RIGHT_SIZE):
         if snippet(item, profile):
             return f"Set {item['proposed']} where the workflow is defined", ""

@@ -501,6 +501,25 @@ def test_whose_run_it_is() -> None:
     assert str(workflow_of(resolved)) == "Pipeline/default/p"
 
 
+@pytest.mark.parametrize(
+    ("ref", "fetched"),
+    [
+        ({"name": "build"}, None),
+        ({"name": "build", "bundle": "registry.example/x"}, "resolver bundles"),
+        ({"resolver": "git", "params": [{"name": "url", "value": "x"}]}, "resolver git"),
+        ({"resolver": "cluster", "params": [{"name": "name", "value": "build"}]}, None),
+        ({"resolver": "cluster", "params": [{"name": "namespace", "value": "ci"}]}, None),
+        ({"resolver": "cluster", "params": [{"name": "namespace", "value": "$(params.x)"}]}, None),
+        (
+            {"resolver": "cluster", "params": [{"name": "namespace", "value": "tools"}]},
+            "resolver cluster from namespace tools",
+        ),
+    ],
+)
+def test_what_fetched_the_pipeline_of_a_run_is_kept(ref: dict[str, Any], fetched: str | None) -> None:
+    assert read({**pipeline_run(), "spec": {"pipelineRef": ref}}).record.fetched == fetched
+
+
 @given(JSON, JSON)
 @settings(max_examples=150, deadline=None)
 def test_any_object_gives_a_definition_and_a_record(a: Any, b: Any) -> None:
@@ -516,6 +535,7 @@ def test_any_object_gives_a_definition_and_a_record(a: Any, b: Any) -> None:
             {"metadata": a, "status": b},
             task_run("x", "y", {"steps": a, "retriesStatus": b, "conditions": a}),
         ]
-        found = read_run({"metadata": b, "spec": a, "status": status}, runs, KEY)
-        assert found.record.workflow == KEY
+        for own in (a, {"pipelineRef": a}, {"pipelineRef": {"resolver": a, "params": b}}):
+            found = read_run({"metadata": b, "spec": own, "status": status}, runs, KEY)
+            assert found.record.workflow == KEY
         workflow_of({"metadata": a, "spec": b})
