@@ -9,8 +9,10 @@ kubernetes.io/docs/concepts/workloads/pods/init-containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+
+from concertmaster.core.model import ContainerFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,11 @@ def reservation(
         elif before + amount > first:
             first, by = before + amount, name
     return Reservation(math.fsum(running), first, by)
+
+
+def reservation_of(containers: Sequence[ContainerFact], resource: str) -> Reservation:
+    """That of a pod that ran, of ``cpu`` or ``memory``. No metric has the order of init containers: sidecars are taken to
+    start before the others, as the ones do that are injected into pods."""
+    rows = sorted(containers, key=lambda c: not c.sidecar)
+    asked = ((c.name, c.init, getattr(c, f"{resource}_request")) for c in rows)
+    return reservation(asked, frozenset(c.name for c in rows if c.sidecar))

@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.core.known import largest, total
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, RunRecord, StepExecution, WorkflowDefinition
-from concertmaster.core.reserved import reservation
+from concertmaster.core.reserved import reservation_of
 
 _CPU = ("cpu_request", "cpu_limit", "cpu_seconds", "cpu_sampled_seconds", "cpu_peak_cores", "throttled_share")
 _MEMORY = ("memory_request", "memory_limit", "memory_sampled_peak", "memory_kernel_peak", "samples", "expected_samples")
@@ -40,8 +40,8 @@ def with_pods(
         for e in run.steps:
             pod = pods.get(e.step)
             if pod is not None and e.containers:
-                asked = {r: [(c.name, c.init, getattr(c, f"{r}_request")) for c in e.containers] for r in governed(pod)}
-                least[e.step] = {r: amount for r, rows in asked.items() if (amount := reservation(rows).total)}
+                asked = {r: reservation_of(e.containers, r).total for r in governed(pod)}
+                least[e.step] = {r: amount for r, amount in asked.items() if amount}
                 e = _whole(e, pod)
             steps.append(e)
         changed.append(replace(run, steps=tuple(steps)))

@@ -68,6 +68,9 @@ class ContainerSpec:
     # of a pod, by resource: the sum of its containers' requests, the API server's minimum for its own request
     least: Mapping[str, float] = field(default_factory=dict)
     set_by: str | None = None  # what the definition itself applies after these resources: podSpecPatch
+    native: bool = (
+        False  # a sidecar among the init containers (restartPolicy: Always), which starts before those after it
+    )
 
     @property
     def place(self) -> str | None:

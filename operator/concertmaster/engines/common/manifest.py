@@ -282,7 +282,7 @@ def pod_containers(
         beside = restarts(raw)
         here = None if at is None else f"{at}/initContainers/{i}"
         declared = container(raw, f"{where}.initContainers[{i}]", problems, at=here)
-        out.append(replace(declared, sidecar=beside, init=not beside))
+        out.append(replace(declared, sidecar=beside, init=not beside, native=beside))
     return tuple(out)
 
 

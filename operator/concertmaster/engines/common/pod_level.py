@@ -11,7 +11,7 @@ from typing import Any
 
 from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.reserved import reservation
-from concertmaster.engines.common.manifest import Problems, container, restarts, sequence
+from concertmaster.engines.common.manifest import Problems, container
 
 _RESOURCES = ("cpu", "memory")
 
@@ -35,8 +35,7 @@ def pod_level(
         return None
     pod = container({field: spec[field]}, where, problems, at=at, resources_field=field)
     rows = tuple(containers)
-    listed = sequence(spec.get("initContainers"), f"{where}.initContainers", problems)
-    native = frozenset(str(row.get("name")) for row in listed if restarts(row))
+    native = frozenset(c.name for c in rows if c.native)
     asked = {r: [(c.name, c.init, getattr(c, f"{r}_request")) for c in rows] for r in _RESOURCES}
     least = {r: amount for r in _RESOURCES if (amount := reservation(asked[r], native).total)}
     written = pod.resources.get("requests", {})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from concertmaster.core.model import ContainerFact, Outcome, StepExecution
 from concertmaster.core.model.policy import Pricing
-from concertmaster.core.reserved import reservation
+from concertmaster.core.reserved import reservation_of
 from concertmaster.core.units import GIB, HOUR
 
 
@@ -94,8 +94,7 @@ class KeptForInit(NamedTuple):
 
 def kept_for_init(containers: Sequence[ContainerFact], hours: float, pricing: Pricing) -> list[KeptForInit]:
     """CPU and memory that the pod keeps reserved for an init container, as costs."""
-    cpu = reservation((c.name, c.init, c.cpu_request) for c in containers)
-    memory = reservation((c.name, c.init, c.memory_request) for c in containers)
+    cpu, memory = reservation_of(containers, "cpu"), reservation_of(containers, "memory")
     found = []
     if cores := cpu.kept:
         own = [((c.cpu_seconds or 0.0) / HOUR, (c.cpu_request or 0.0) * hours) for c in containers if not c.init]

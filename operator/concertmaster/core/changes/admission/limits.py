@@ -57,6 +57,7 @@ class Container:
     limits: ByResource = field(default_factory=dict)
     init: bool = False  # ends before the others start
     known: bool = True  # False: added by the engine, with resources from its own configuration
+    native: bool = False  # a sidecar among the init containers, which starts before those after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ class Pod:
         """Effective ``requests`` or ``limits`` of its containers."""
         rows = [(c.name, c.init, getattr(c, of)) for c in self.containers]
         resources = dict.fromkeys(resource for _, _, amounts in rows for resource in amounts)
-        return {r: reservation((name, init, amounts.get(r)) for name, init, amounts in rows).total for r in resources}
+        native = frozenset(c.name for c in self.containers if c.native)
+        asked = {r: [(name, init, amounts.get(r)) for name, init, amounts in rows] for r in resources}
+        return {r: reservation(amounts, native).total for r, amounts in asked.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], fl
     for resource in ("cpu", "memory"):
         at = (f"{spec.resources_pointer}/requests/{resource}", spec.holder)
         requests[resource] = settings.get(at, requests[resource])
-    return Container(spec.name, _known(requests), _known(limits), spec.init and not spec.sidecar)
+    return Container(spec.name, _known(requests), _known(limits), spec.init, native=spec.native)
 
 
 def _known(amounts: Mapping[str, float | None]) -> dict[str, float]:
@@ -124,7 +124,9 @@ def _manifest(pod: Pod) -> dict[str, Any]:
         spec["resources"] = _resources(pod.level)
     for number, container in enumerate(pod.containers):
         one = {"name": f"c{number}", "image": "example/trial:1", "resources": _resources(container)}
-        spec.setdefault("initContainers" if container.init else "containers", []).append(one)
+        if container.native:
+            one["restartPolicy"] = "Always"
+        spec.setdefault("initContainers" if container.init or container.native else "containers", []).append(one)
     return spec
 
 

@@ -76,10 +76,10 @@ def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
         for container in step.containers:
             own, most = getattr(container, f"{name}_request"), getattr(container, f"{name}_limit")
             asked = next((v for v in (own, most, request) if v is not None), None)
-            first = container.init and not container.sidecar
-            rows.setdefault(resource, []).append((container.name, first, asked))
-            rows.setdefault(f"limits.{resource}", []).append((container.name, first, most or limit))
-    sums = {key: reservation(amounts).total for key, amounts in rows.items()}
+            rows.setdefault(resource, []).append((container.name, container.init, asked))
+            rows.setdefault(f"limits.{resource}", []).append((container.name, container.init, most or limit))
+    native = frozenset(c.name for c in step.containers if c.native)
+    sums = {key: reservation(amounts, native).total for key, amounts in rows.items()}
     pod = step.pod
     if pod is not None:
         level = {

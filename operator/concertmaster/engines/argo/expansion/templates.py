@@ -253,16 +253,14 @@ def _containers(called: ResolvedTemplate, templates: Templates, where: str) -> t
     set_by = "podSpecPatch" if resources_patched(called, templates) else None
     base = None if set_by else called.at
 
-    def one(
-        whole: object, *path: str | int, name: str | None = None, sidecar: bool = False, init: bool = False
-    ) -> ContainerSpec:
+    def one(whole: object, *path: str | int, name: str | None = None, **kind: bool) -> ContainerSpec:
         here = f"{where}: " + ".".join(str(p) for p in path)
         own = _at(called.written, path)
         at = None if base is None or own is None else base + pointer(*path)
         declared = container(whole if own is None else own, here, problems, at=at,
                              defaults=None if whole is own else mapping(whole, here, problems))  # fmt: skip
-        if sidecar or init or set_by or (name and name != declared.name):
-            return fast_replace(declared, name=name or declared.name, sidecar=sidecar, init=init, set_by=set_by)
+        if kind or set_by or (name and name != declared.name):
+            return fast_replace(declared, name=name or declared.name, set_by=set_by, **kind)
         return declared
 
     out: list[ContainerSpec] = []
@@ -278,7 +276,7 @@ def _containers(called: ResolvedTemplate, templates: Templates, where: str) -> t
         out.append(one(raw, "sidecars", i, sidecar=True))
     for i, raw in enumerate(container_rows(body.get("initContainers"), f"{where}.initContainers", problems)):
         beside = restarts(raw)
-        out.append(one(raw, "initContainers", i, sidecar=beside, init=not beside))
+        out.append(one(raw, "initContainers", i, sidecar=beside, init=not beside, native=beside))
     return tuple(out)
 
 

@@ -217,3 +217,24 @@ def test_pods_are_tried_as_the_object_has_them_and_else_with_all_that_is_known()
     assert made["containers"][0]["resources"]["requests"] == {"cpu": "1500m", "memory": "2Gi"}
     assert pod_trials(planned(faster()), argo, None) == []
     assert replace(Pod(()), complete=False).total("limits") == {}
+
+
+def test_a_sidecar_among_the_init_containers_is_tried_and_counted_as_one() -> None:
+    """Before the work starts the pod holds 1 and 3 cores; without the sidecar, two such pods were taken to fit into 6."""
+    argo = template()
+    first = [
+        {"name": "proxy", "image": "p", "restartPolicy": "Always", "resources": {"requests": {"cpu": "1"}}},
+        {"name": "fetch", "image": "f", "resources": {"requests": {"cpu": "3"}}},
+    ]
+    work = next(t for t in argo["spec"]["templates"] if "container" in t)
+    work["initContainers"] = first
+    read = define(argo, None, namespace="demo")
+    assert read is not None
+    plan = planned(recommended(cpu()), argo)
+    (change,) = pod_changes(plan.settings, None, read)
+    assert change.after.total("requests")["cpu"] == 4.0
+    quota = ResourceQuota("q", {"cpu": 6.0})
+    wider = replace(change, before=Pod(()), count_before=1, count_after=2)
+    assert "2 x 4 is more than the 6 of ResourceQuota q" in said(wider, quota)
+    _, declared = pod_trials(plan, argo, read)[-1]
+    assert [c.get("restartPolicy") for c in declared["initContainers"]] == ["Always", None]

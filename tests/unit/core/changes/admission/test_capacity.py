@@ -169,7 +169,7 @@ def test_an_init_container_that_demands_more_than_the_others_decides_how_many_po
     """A pod is admitted for the larger of both, and keeps that for its whole life."""
     quota = ResourceQuota("compute", {"cpu": 12.0, "limits.memory": 64 * GI}, {})
     fetch = ContainerSpec("fetch", cpu_request=3.0, memory_limit=16 * GI, init=True)
-    proxy = ContainerSpec("proxy", cpu_request=0.5, init=True, sidecar=True)
+    proxy = ContainerSpec("proxy", cpu_request=0.5, sidecar=True, native=True)
     main = ContainerSpec("main", cpu_request=1.0, memory_limit=2 * GI)
     capacity = Capacity((quota,))
     assert capacity.pods([StepSpec("a", containers=(main, proxy))]) == (8, "ResourceQuota compute")

@@ -72,16 +72,17 @@ def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBoun
 
 def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[float, str]:
     """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
-    containers, beside native sidecars, which start before them. And the name of that container; 0 where there is none."""
+    containers, beside native sidecars that start before them. And the name of that container; 0 where there is none."""
     spec = unit.step.spec
     had = {c.name: c for c in unit.step.containers if c.overrides}
     asked = (
         {c.name: _asked(evidence, had.get(c.name, c), resource) for c in spec.containers} if spec is not None else {}
     )
     own = next((c for c in spec.containers if c.name == unit.container.name), None) if spec is not None else None
-    if spec is None or spec.pod is not None or own is None or _is_native(own):
+    if spec is None or spec.pod is not None or own is None or own.native:
         return 0.0, ""
-    pod = reservation((c.name, c.init, asked[c.name]) for c in spec.containers if not _is_native(c))
+    native = frozenset(c.name for c in spec.containers if c.native)
+    pod = reservation(((c.name, c.init, asked[c.name]) for c in spec.containers), native)
     if not pod.first:
         return 0.0, ""
     freed = pod.total - pod.first  # what the pod reserves less at most, by requests of what runs together
@@ -96,11 +97,6 @@ def _asked(evidence: Evidence, container: ContainerSpec | ContainerUsage, resour
         evidence.capacity.defaults(resource)[0],
     )
     return next((amount for amount in declared if amount is not None), 0.0)
-
-
-def _is_native(container: ContainerSpec) -> bool:
-    """Whether it is a sidecar that starts before the init containers after it."""
-    return container.sidecar and "/initContainers/" in (container.resources_pointer or "")
 
 
 def bounded(

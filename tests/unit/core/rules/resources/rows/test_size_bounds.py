@@ -60,6 +60,15 @@ def test_what_runs_beside_it_leaves_room() -> None:
     assert [i.new for i in item.items if (i.container, i.field) == ("main", "requests.memory")] == ["3Gi"]
 
 
+@pytest.mark.parametrize(("before", "least"), [(True, "3Gi"), (False, "1Gi")])
+def test_a_sidecar_among_the_init_containers_counts_with_those_after_it(before: bool, least: str) -> None:
+    """The pod holds 4Gi and 2Gi while it works. Before that, 3Gi beside the 2Gi of a sidecar that runs already, or alone."""
+    proxy = SETUP | {"name": "proxy", "restartPolicy": "Always", "resources": {"requests": {"memory": "2Gi"}}}
+    setup = SETUP | {"resources": {"requests": {"memory": "3Gi"}}}
+    (item,) = found("3Gi", initContainers=[proxy, setup] if before else [setup, proxy])
+    assert [i.new for i in item.items if (i.container, i.field) == ("main", "requests.memory")] == [least]
+
+
 def test_a_default_of_the_namespace_is_what_pods_reserve() -> None:
     """The container declares nothing and gets 4Gi: the saving is of these, and the first value is left to a person."""
     ranges = (LimitRange("usual", "Container", default={"memory": 8 * GI}, default_request={"memory": 4 * GI}),)
