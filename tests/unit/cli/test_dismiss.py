@@ -132,11 +132,15 @@ def test_an_end_that_somebody_else_gave_goes_unless_one_is_asked_for(wanted: str
     )
 
 
+@pytest.mark.parametrize("table", ["right-size", "right-size.library"])
 def test_a_step_of_the_table_is_dismissed_although_no_recommendation_is_called_so(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    table = {"id": "right-size", "state": "Active"}
-    raw = {"metadata": {"name": "etl", "namespace": "demo"}, "status": {"recommendations": [table]}}
+    """Also where the only table is of the templates of another object."""
+    raw = {
+        "metadata": {"name": "etl", "namespace": "demo"},
+        "status": {"recommendations": [{"id": table, "state": "Active"}]},
+    }
     monkeypatch.setattr(profiles, "connect", lambda *_: MemoryClient())
     monkeypatch.setattr(profiles, "read", lambda *_: raw)
     call = ["etl", "right-size.load", "-n", "demo", "--reason", "month end", "--print"]

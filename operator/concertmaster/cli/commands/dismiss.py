@@ -12,6 +12,7 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
 
@@ -106,8 +107,8 @@ def _one(
     raw = profiles.read(client, place, profile)
     known = profiles.entry(raw, recommendation)
     row = known is None and recommendation.startswith(f"{RuleName.RIGHT_SIZE}.")
-    if row:  # one step of the table; Ready names a step that does not exist
-        known = profiles.entry(raw, RuleName.RIGHT_SIZE)
+    if row:  # one step of a table, of which each object has one; Ready names a step that does not exist
+        known = next((r for r in profiles.recommendations(raw) if rule_of(r["id"]) == RuleName.RIGHT_SIZE), None)
     if known is None:
         ids = ", ".join(profiles.ids(raw)) or "none"
         raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {ids}")

@@ -211,7 +211,9 @@ def test_templates_of_another_object_are_recommended_for_that_object(kind: str, 
         peaks = {"own": 120.0, "small": 100.0, "large": 440.0}
         return {n: Pod(value(600), containers=measured(memory_sampled_peak=p * MI)) for n, p in peaks.items()}
 
-    found = {i.id: i for i in scenario(of, 42, work, others=(_library(kind),)).recommended("right-size")}
+    made = scenario(of, 42, work, others=(_library(kind),))
+    assert made.definition.sized_apart == (about,)
+    found = {i.id: i for i in made.recommended("right-size")}
     assert found.keys() == {"right-size", f"right-size.{about}"}
     own, other = found["right-size"], found[f"right-size.{about}"]
     assert {item.step for item in own.items} == {"own"} and own.how.startswith("kubectl -n demo patch")
