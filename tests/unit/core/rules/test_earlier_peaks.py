@@ -169,6 +169,14 @@ def test_memory_that_does_not_grow_from_day_to_day_is_sized_as_before(wave: floa
     assert memory_of(recommended(of, "right-size", newest=24)) == (pytest.approx(alone, rel=0.1), [])
 
 
+def test_what_later_runs_are_assumed_to_need_is_said_of_all_that_the_size_rests_on() -> None:
+    of = grows(0.0)
+    for peaks, rests in ((False, "2d"), (True, "2d and the largest of each day of the last 14d")):
+        (item,) = recommended(of, "right-size", peaks=peaks, newest=24)
+        (line,) = [line for line in item.evidence if "headroom" in line]
+        assert line.endswith(f"; assumes that later runs need what those of the last {rests} needed")
+
+
 def test_the_rising_half_of_a_day_is_not_said_to_grow() -> None:
     """The newest runs are of an afternoon that needs ever more, as each afternoon does."""
     of = grows(0.0, 0.3)

@@ -9,6 +9,8 @@ from concertmaster.core import text
 from concertmaster.core.model import Interval
 from concertmaster.core.rules.base import ELSEWHERE, Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.sizes import memory_by_day
+from concertmaster.core.units import DAY
 
 _SHOWN, _WORTH_SAYING = 5e-4, 5e-3  # of the run time: printed as more than zero; the least that unseen runs must add
 
@@ -100,10 +102,16 @@ def headroom(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     kept = [row for row in sizes if _kept_from_failing(row)]
     if kept:
         grown = ", or continue their growth" if any(row.grows for row in kept) else ""
+        days = [day for row in kept for day in memory_by_day(evidence, row.unit, row.release)]
+        largest = (
+            f" and the largest of each day of the last {text.window(evidence.analysis.now - min(days) * DAY)}"
+            if days
+            else ""
+        )
         yield (
             f"memory has headroom above the peak so that at most {_failures(evidence)} of later attempts fail for lack of "
             "it (sizing.maxFailurePercent): more with fewer runs, or peaks that vary more; assumes that later runs need what"
-            f" those of the last {evidence.window()} needed{grown}"
+            f" those of the last {evidence.window()}{largest} needed{grown}"
         )
 
 
