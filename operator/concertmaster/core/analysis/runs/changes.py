@@ -26,6 +26,8 @@ ContainerSettings = tuple[str | None, float | None, float | None]
 """Image, and requests of CPU (cores) and memory (bytes), of a container; None where unknown."""
 Signature = tuple[str | None, frozenset[tuple[str, str, ContainerSettings]]]
 """The fingerprint of a run's template, and what was set for its containers, by step and name."""
+GivenImages = Mapping[tuple[str, str], list[set[str]]]
+"""By step and name of a container whose image is an input: its images in each of some consecutive runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,11 @@ def between(before: Signature, after: Signature) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
-def released(signatures: Sequence[Signature]) -> list[Signature]:
+def released(signatures: Sequence[Signature], given: GivenImages | None = None) -> list[Signature]:
     """The signatures of consecutive runs without images and templates that are no releases but inputs: where a third of the
     runs has another one than the run before (an image is built for each, say, and the definition names it), any change of
-    the run time coincides with one."""
-    by_place = _images(signatures)
-    given = {place for place, images in by_place.items() if _is_input([i for i in images if i])}
+    the run time coincides with one. ``given``: their ``given_images``, if known."""
+    given = given_images(signatures) if given is None else given
     templated = _is_input([{mark} for mark, _ in signatures if mark is not None])
     if not given and not templated:
         return list(signatures)
@@ -143,27 +144,28 @@ def edited_for_each_run(runs: Sequence[RunRecord]) -> bool:
     return _is_input([{run.fingerprint} for run in runs if run.fingerprint is not None])
 
 
-def build(signatures: Sequence[Signature], at: int, step: str | None = None) -> str:
-    """The image of the run at that position, of the ``step`` (None: any), where such images are inputs; empty where they
-    are not, or where the run has several."""
-    by_place = {place: images for place, images in _images(signatures).items() if step in (None, place[0])}
-    images = set().union(*(rows[at] for rows in by_place.values() if rows[at] and _is_input([i for i in rows if i])))
-    return images.pop() if len(images) == 1 else ""
-
-
-def _images(signatures: Sequence[Signature]) -> Mapping[tuple[str, str], list[set[str]]]:
-    """By step and name of a container: its images in each of the runs."""
+def given_images(signatures: Sequence[Signature]) -> GivenImages:
+    """The images that are inputs of consecutive runs (oldest first)."""
+    if sum(old is not new and old != new for old, new in pairwise(signatures)) < _INPUT_RUNS:
+        return {}  # as in most workflows
     images: dict[tuple[str, str], list[set[str]]] = defaultdict(lambda: [set() for _ in signatures])
     for at, (_, containers) in enumerate(signatures):
         for step, name, (image, *_) in containers:
             if image is not None:
                 images[step, name][at].add(image)
-    return images
+    return {place: rows for place, rows in images.items() if _is_input([of_run for of_run in rows if of_run])}
+
+
+def build(given: GivenImages, at: int, step: str | None = None) -> str:
+    """The image of the run at that position, of the ``step`` (None: any), where such images are inputs; empty where they
+    are not, or where the run has several."""
+    images = set().union(*(rows[at] for place, rows in given.items() if step in (None, place[0])))
+    return images.pop() if len(images) == 1 else ""
 
 
 def _is_input(values: Sequence[Collection[str]]) -> bool:
     """Whether consecutive ``values`` differ so often that they are given to each run, as its input is."""
-    changes = sum(not set(new) <= set(old) for old, new in pairwise(values))
+    changes = sum(old != new and not set(new) <= set(old) for old, new in pairwise(values))
     return changes >= max(_INPUT_RUNS, _INPUT_SHARE * len(values))
 
 
@@ -197,11 +199,12 @@ def point_causes(
     places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
     bounds = [0, *places, len(runs)]
     signatures = completed(figures.of_each(signature, runs)) if points else []
-    fixed, causes = released(signatures), []
+    given, causes = given_images(signatures), []
+    fixed = released(signatures, given)
     for number, (point, at) in enumerate(zip(points, places, strict=True), 1):
         if number > len(points) - POINTS:
             step = _step(runs[bounds[number - 1] : at], runs[at : bounds[number + 1]], point, figures)
-            own = build(signatures, at, step[0]) if at < len(runs) else ""
+            own = build(given, at, step[0]) if at < len(runs) else ""
             causes.append(PointCause(point.time, *step, _changed(fixed, at), own))
     return tuple(causes)
 
@@ -210,8 +213,9 @@ def cause_between(runs: Sequence[RunRecord], old: int, new: int, step: str, figu
     """What was changed between the runs (oldest first) at two positions, of which a ``step`` behaves otherwise since the
     second."""
     signatures = completed(figures.of_each(signature, runs))
-    fixed = released(signatures)
-    what, own = between(fixed[old], fixed[new]), build(signatures, new, step)
+    given = given_images(signatures)
+    fixed = released(signatures, given)
+    what, own = between(fixed[old], fixed[new]), build(given, new, step)
     return PointCause(runs[new].end or math.nan, step, None, what, own)
 
 
