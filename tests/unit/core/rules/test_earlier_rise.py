@@ -86,7 +86,7 @@ def test_growth_is_reported_between_two_days_and_not_since_one() -> None:
     assert abs((first - begun + 15) % 30 - 15) <= 3
     assert abs((last - ended + 15) % 30 - 15) <= 3
     assert "transform went from" in item.because
-    assert item.evidence[0].endswith("days of begin and end are approximate")
+    assert item.evidence[0].endswith("start and end days are approximate")
 
 
 def test_what_was_published_stays_although_the_hours_of_today_so_far_take_less() -> None:
