@@ -160,7 +160,9 @@ class StatusWriter:
             message = f"the status has {bytes_} bytes, more than the {MAX_STATUS_BYTES} allowed; it was not written"
             return StatusResult(ref, WriteOutcome.TOO_LARGE, message)
         if self._clock() - self._undecided.get(ref.namespace, -math.inf) < RETRY_UNDECIDED_AFTER:
-            message = "admission could not be asked about another status of its namespace; it is tried again after a minute"
+            message = (
+                "admission could not be asked about another status of its namespace; it is tried again after a minute"
+            )
             return StatusResult(ref, WriteOutcome.FAILED, message)
         self._wait_for_turn()
         try:

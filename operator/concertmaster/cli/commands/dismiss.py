@@ -15,6 +15,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.model.recommendations import rule_of
 from concertmaster.core.text import count
 from concertmaster.kube.client import KubeClient
+from concertmaster.report.workflows.recommendations import recommendations
 
 
 @click.command("dismiss")
@@ -108,7 +109,7 @@ def _one(
     known = profiles.entry(raw, recommendation)
     row = known is None and recommendation.startswith(f"{RuleName.RIGHT_SIZE}.")
     if row:  # one step of a table, of which each object has one; Ready names a step that does not exist
-        known = next((r for r in profiles.recommendations(raw) if rule_of(r["id"]) == RuleName.RIGHT_SIZE), None)
+        known = next((r for r in recommendations(raw) if rule_of(r["id"]) == RuleName.RIGHT_SIZE), None)
     if known is None:
         ids = ", ".join(profiles.ids(raw)) or "none"
         raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {ids}")

@@ -60,9 +60,7 @@ class EarlierRise:
         """Sentences on what was compared, and how."""
         before, after = (f"{date(d[0] * DAY)} to {date(d[-1] * DAY)}" for d in (self.rise.before, self.rise.after))
         known = self.rise.factor
-        dated = (
-            "the change is known to the day" if self.rise.growth is None else "start and end days are approximate"
-        )
+        dated = "the change is known to the day" if self.rise.growth is None else "start and end days are approximate"
         sentences = (
             f"daily medians of {after} against {before}, working days and weekends apart: a factor {known.likely:.2f}, 95%"
             f" interval {known.low:.2f} to {known.high:.2f}; {dated}",
