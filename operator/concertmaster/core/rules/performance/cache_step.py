@@ -123,12 +123,13 @@ def _finding(
         if gains is not None
         else f"no shorter run, but {text.duration(cache.saved_seconds)} less pod time"
     )
+    of_image = " with the same image" if any(c.image for e in rows for c in e.containers) else ""
     return Finding(
         step=step.step,
         action=f"Cache the results of {name} for {hours}",
         because=(
-            f"{cache.hits} of its {cache.known} executions with known inputs repeat those of an earlier one with the same"
-            f" image, {text.percent(ratio)} {evidence.runs(step.runs)}; {cache.distinct} different ones in all"
+            f"{cache.hits} of its {cache.known} executions with known inputs repeat those of an earlier one{of_image},"
+            f" {text.percent(ratio)} {evidence.runs(step.runs)}; {cache.distinct} different ones in all"
         ),
         otherwise=(
             f"known results keep being recomputed, {text.duration(cache.saved_seconds)} of pod time in {evidence.window()}"
@@ -147,6 +148,11 @@ def _finding(
         evidence=(
             f"{hours} is the smallest usual age with 95% of the hits a cache of 30d would have had",
             f"an answer may be up to {hours} old: valid only if the step reads only its inputs",
+            *(
+                ["its key has no image: after a release, answers of the earlier one stay until they expire"]
+                if edits
+                else []
+            ),
             "Argo before 4.1 requires `cache.configMap.key`, 4.1 does not know it: remove it there from manifests in Git"
             if edits
             else "a cache needs declared input parameters as its key and outputs to keep",

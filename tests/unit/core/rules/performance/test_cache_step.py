@@ -167,6 +167,15 @@ def test_the_tests_of_another_build_are_no_repeat() -> None:
     assert all("inputs repeat" not in r.because for r in built.recommended("best-practices"))
 
 
+def test_where_no_image_is_known_none_is_said_to_be_the_same() -> None:
+    """As where only the engine's objects tell of runs."""
+    value = noise()
+    made = scenario(argo(task("test")), 42, lambda i: {"test": Pod(value(600), inputs=f"{i % 3}")})
+    unknown = _changed(made, lambda _, e: replace(e, containers=()))
+    assert "an earlier one with the same image, 93%" in made.one("cache-step").because
+    assert "an earlier one, 93%" in unknown.one("cache-step").because
+
+
 def test_another_image_is_no_second_input() -> None:
     value = noise()
     made = scenario(argo(task("model")), 42, lambda _: {"model": Pod(value(600), inputs="same")})
