@@ -14,6 +14,7 @@ from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unreachable
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.workflows.coverage import none_text
+from concertmaster.report.workflows.fields import workflow_name
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.recommendations import recommendations
 
@@ -48,23 +49,16 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
 
 
 def _of_name(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
-    """The profile of the only workflow of that name."""
-    found = [(kind, profile) for profile in each(client, namespace) for kind, own in [_target(profile)] if own == name]
+    """The only profile of a workflow of that name."""
+    found = [profile for profile in each(client, namespace) if workflow_name(profile) == name]
     if len(found) > 1:
-        several = text.listing([f"{kind}/{name}" for kind, _ in found])
-        raise UserError(f"several workflows in namespace {namespace} have the name {name}: {several}; choose one")
+        several = text.listing([profile["metadata"]["name"] for profile in found])
+        raise UserError(f"several WorkflowProfiles in namespace {namespace} are about {name}: {several}; choose one")
     if not found:
         raise UserError(
             f"there is no WorkflowProfile or workflow {name} in namespace {namespace}: kubectl get wfp -A lists them"
         )
-    return found[0][1]
-
-
-def _target(profile: Mapping[str, Any]) -> tuple[str, str]:
-    """Kind and name of the workflow, as tables show them; empty before the first analysis."""
-    shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "")
-    kind, _, name = shown.partition("/")
-    return kind, name
+    return found[0]
 
 
 def failed(error: KubeError) -> UserError:
@@ -85,8 +79,8 @@ def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> di
         if (ref.get("kind"), ref.get("name")) == (full, name):
             return profile
     for profile in found:
-        shown, own = _target(profile)
-        if (shown.lower(), own) == (full.lower(), name):
+        shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "").partition("/")
+        if (shown[0].lower(), shown[2]) == (full.lower(), name):
             return profile
     if full not in KIND_SHORT:
         raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")

@@ -86,11 +86,13 @@ def test_copies_of_a_workflow_are_one_line_and_programs_get_each(client: MemoryC
     assert shown("-o", "name").splitlines() == ["b/large/right-size", "c/large/right-size", "a/small/right-size"]
 
 
-def test_a_profile_is_found_by_the_name_of_its_only_workflow(client: MemoryClient) -> None:
+def test_a_profile_is_found_by_the_name_of_its_workflow_unless_others_have_it(client: MemoryClient) -> None:
+    client.put(PROFILES, "d", "new", spec={"workflowRef": {"kind": "CronJob", "name": "not-analysed-yet"}})
+    assert profiles.read(client, "d", "not-analysed-yet")["metadata"]["name"] == "new"
     client.put(PROFILES, "d", "cronjob-etl", status={"summary": {"target": "CronJob/etl"}})
     assert profiles.read(client, "d", "etl")["metadata"]["name"] == "cronjob-etl"
     client.put(PROFILES, "d", "wftmpl-etl", status={"summary": {"target": "WorkflowTemplate/etl"}})
-    with pytest.raises(UserError, match="have the name etl: CronJob/etl and WorkflowTemplate/etl; choose one"):
+    with pytest.raises(UserError, match="in namespace d are about etl: cronjob-etl and wftmpl-etl; choose one"):
         profiles.read(client, "d", "etl")
     with pytest.raises(UserError, match="no WorkflowProfile or workflow other in namespace d"):
         profiles.read(client, "d", "other")
