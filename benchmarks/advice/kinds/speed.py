@@ -109,7 +109,7 @@ def cacheable(rng: Rng, flow: Flow) -> Plant:
     flow = replace(flow, engine="argo", noise=0.03).having("extract", seconds=900.0, keys=int(rng.integers(4, 9)))
     hit = 1 - flow.step("extract").keys / (14 * DAY / flow.every)
     mended = flow.having("extract", seconds=900.0 * (1 - hit))
-    number, also = within(r"same image, (\d+%)", hit, 0.05), ("split-long-step",)
+    number, also = within(r"an earlier one[a-z ]*, (\d+%)", hit, 0.05), ("split-long-step",)
     return Plant("cacheable", flow, mended, ("cache-step",), "extract", MINUTES, also=also, number=number)
 
 
