@@ -173,7 +173,7 @@ class Verifier:
         if foreign:
             ended = "the workflow was changed otherwise meanwhile"
         elif released(runs, definition.graph):
-            ended = "runs have another image meanwhile"
+            ended = "the image was changed meanwhile"
         return _OwnRuns(of_one_image(runs, definition.graph), "" if _behind(context) else ended, edited)
 
     def split_runs(

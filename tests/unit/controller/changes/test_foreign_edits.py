@@ -178,7 +178,7 @@ def test_runs_of_an_image_that_a_parameter_names_are_not_blamed_on_the_change(ow
     done = bed.one()
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.INCONCLUSIVE, "1500m")
     assert done.status["verifiedRuns"] == own
-    assert "runs have another image meanwhile" in bed.message(C.VERIFIED)
+    assert "the image was changed meanwhile" in bed.message(C.VERIFIED)
 
 
 def test_one_run_of_another_image_is_left_out_and_ends_nothing() -> None:
