@@ -19,7 +19,7 @@ POINTS = 5
 """The newest change points whose causes are worked out."""
 _OFFSETS = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
 _MIN_STEP_SHARE = 0.2  # least part of the change of the run that a step which is named makes up
-# Share of runs, and their number, from which an image or a template that they do not share with the run before is an input.
+# Least share and number of runs with another image (or template) than the run before, from which it is an input of theirs.
 _INPUT_SHARE, _INPUT_RUNS = 1 / 3, 4
 
 ContainerSettings = tuple[str | None, float | None, float | None]
@@ -34,7 +34,7 @@ GivenImages = Mapping[tuple[str, str], list[set[str]]]
 class PointCause:
     """What is known of the cause of the change point at ``time`` (unix seconds). ``step``: the one that changed most in its
     direction, with its median ``seconds`` before and after; ``what``: what was changed then, empty when nothing is known.
-    ``build``: where most runs have an image of their own, that of the first run since."""
+    ``build``: where images are inputs (``released``), that of the first run since."""
 
     time: float
     step: str | None = None
@@ -122,9 +122,9 @@ def between(before: Signature, after: Signature) -> str:
 
 
 def released(signatures: Sequence[Signature], given: GivenImages | None = None) -> list[Signature]:
-    """The signatures of consecutive runs without images and templates that are no releases but inputs: where a third of the
-    runs has another one than the run before (an image is built for each, say, and the definition names it), any change of
-    the run time coincides with one. ``given``: their ``given_images``, if known."""
+    """The signatures of consecutive runs without images and templates that are inputs of the runs rather than releases:
+    where a third of the runs has another one than the run before (an image is built for each, say, and the definition
+    names it), every change of the run time coincides with one. ``given``: their ``given_images``, if known."""
     given = given_images(signatures) if given is None else given
     templated = _is_input([{mark} for mark, _ in signatures if mark is not None])
     if not given and not templated:
@@ -139,8 +139,8 @@ def released(signatures: Sequence[Signature], given: GivenImages | None = None) 
 
 
 def edited_for_each_run(runs: Sequence[RunRecord]) -> bool:
-    """Whether so many runs (oldest first) have a definition of their own that it is an input of theirs: one into which a tag
-    is written for each build. That it was edited then tells no run from another."""
+    """Whether the definition differs from run to run (oldest first) so often that it is an input of theirs, as where the tag
+    of each build is written into it. That it was edited then distinguishes no run from another."""
     return _is_input([{run.fingerprint} for run in runs if run.fingerprint is not None])
 
 
@@ -210,7 +210,7 @@ def point_causes(
 
 
 def cause_between(runs: Sequence[RunRecord], old: int, new: int, step: str, figures: RunFigures) -> PointCause:
-    """What was changed between the runs (oldest first) at two positions, of which a ``step`` behaves otherwise since the
+    """What was changed between the runs (oldest first) at two positions, where a ``step`` behaves differently since the
     second."""
     signatures = completed(figures.of_each(signature, runs))
     given = given_images(signatures)
