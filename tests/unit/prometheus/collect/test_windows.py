@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.prometheus.collect.windows import MAX_LIFE, MAX_LIFE_SPAN, MIN_PODS_PER_QUERY, by_life
+from concertmaster.prometheus.collect.windows import MAX_LIFE, MAX_LIFE_SPAN, MIN_PODS_PER_QUERY, by_life, twice
 from concertmaster.prometheus.facts.drafts import PodDraft
 
 END = 1_000_000.0
@@ -53,3 +53,9 @@ def test_few_lives_are_one_query_for_each_six_hours_and_length() -> None:
 
 def test_nothing_ended() -> None:
     assert list(by_life([], END, MOST)) == []
+
+
+def test_a_name_is_reused_where_two_pods_of_a_namespace_bore_it() -> None:
+    """Only then is their usage in doubt where its series do not name the pod by uid."""
+    names = [("a", "x"), ("a", "x"), ("a", "y"), ("b", "y"), ("b", "x")]
+    assert twice([PodDraft(namespace, name, f"u{n}") for n, (namespace, name) in enumerate(names)]) == {("a", "x")}
