@@ -207,6 +207,20 @@ def test_a_file_without_a_url_is_named_and_not_repeated(
     assert hook.got == []
     assert "its urlFile" in caplog.text
     assert "passwd" not in caplog.text
+    written = content in ("", "two\nlines", b"\xff\xfe")  # as of a Secret that is just being written
+    assert bool(bed.pauses) is written
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", b"\xff\xfe"])
+def test_nothing_is_signed_with_a_key_that_is_none(
+    bed: Bed, tmp_path: Path, hook: Hook, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    """A Secret that is written meanwhile may be empty: anybody could make that signature."""
+    (tmp_path / "key").write_bytes(content)
+    bed.sender.offer("team", message())
+    assert bed.outcomes() == {"failed": 1}
+    assert hook.got == []
+    assert "its signingKeyFile is empty or not one line of text" in caplog.text
 
 
 def test_a_rotated_secret_is_used_at_once(bed: Bed, tmp_path: Path, hook: Hook) -> None:
