@@ -75,7 +75,6 @@ class Preset:
     of_workflow: Read = field(default=lambda fact, keys: value(fact, keys.workflow))
     of_run: Read = field(default=lambda fact, keys: value(fact, keys.run))
     of_step: Read = field(default=lambda fact, keys: value(fact, keys.step))
-    of_item: Read = field(default=lambda fact, keys: value(fact, keys.item))
     daemons: tuple[StepSpec, ...] = ()
     work_suffix: str = ""
     found_by: str | None = None
@@ -132,7 +131,7 @@ class Preset:
 
     def item(self, fact: PodFact, keys: PodLabels) -> str | None:
         """The item of a pod, for steps with several; None otherwise."""
-        item = value(fact, keys.item) if keys.item != self.keys.item else self.of_item(fact, keys)
+        item = value(fact, keys.item)
         return name(item) if item else None
 
     def attempt(self, fact: PodFact, keys: PodLabels) -> int | None:
