@@ -25,6 +25,7 @@ def test_attempts_times_and_exit_codes() -> None:
         ("a", 0, Outcome.FAILED, "OOMKilled", 137, 1.0),
         ("b", 1, Outcome.SUCCEEDED, None, 0, 20.0),
     ]
+    assert [e.after for e in record.steps] == [(), (record.steps[0].step,)], "an attempt waits for the one before it"
     first = record.steps[0]
     assert (first.uid, first.node, first.created, first.scheduled, first.started, first.finished) == (
         "uid-a",
