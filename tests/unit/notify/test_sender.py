@@ -248,6 +248,15 @@ def test_a_flood_of_one_namespace_leaves_the_others_their_share(bed: Bed, monkey
     assert bed.outcomes() == {"sent": 8 + 4 + 1, "limited": 2 + 6}
 
 
+def test_a_namespace_has_more_than_its_share_while_there_is_room(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PER_HOUR", 8)
+    monkeypatch.setattr(Sender, "_deliver", lambda *_: None)
+    bed.sender.offer("team", message(namespace="quiet"))
+    for n in range(7):
+        bed.sender.offer("team", message(f"etl-{n}"))
+    assert bed.outcomes() == {"sent": 8}
+
+
 @pytest.mark.parametrize("spaces", [1, 5, 200])
 def test_thousands_of_applied_changes_leave_room_for_those_that_are_rolled_back(
     bed: Bed, monkeypatch: pytest.MonkeyPatch, spaces: int

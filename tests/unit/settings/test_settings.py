@@ -99,6 +99,7 @@ def test_everything_can_be_said() -> None:
         ("sources: [{name: a, url: 'http://a b'}]\n", ["sources[0].url", "http://host"]),
         ("sources: [{name: a, url: 'http://a/api/v1/'}]\n", ["sources[0].url", "leave out /api/v1"]),
         ("sources: [{name: a, url: 'http://a?x=1'}]\n", ["sources[0].url", "queryParams"]),
+        ("sources: [{name: a, url: 'http://a/#/graph'}]\n", ["sources[0].url", "queryParams"]),
         ("sources: [{name: a, ulr: 'http://a', url: 'http://a'}]\n", ["sources[0].ulr", "did you mean url?"]),
         ("sources: [{name: a, url: 'http://a'}, {name: a, url: 'http://b'}]\n", ["more than once", "unique"]),
         ("sources: [{name: a, url: 'http://a', tls: {certFile: /a}}]\n", ["sources[0].tls", "keyFile together"]),
@@ -286,6 +287,26 @@ sources:
     assert any("is a directory here" in note for note in there)
     token.write_text("x")
     assert not any(str(token) in note for note in parse(text).notes())
+
+
+def test_there_is_no_note_on_what_is_not_odd(tmp_path: Path) -> None:
+    for name in ("token", "url", "key"):
+        (tmp_path / name).write_text("x")
+    text = f"""
+namespaces: [team-a]
+clusterTemplateOwners: [{{name: shared, namespace: team-a}}]
+sources:
+- {{name: default, url: 'https://a', auth: {{bearerTokenFile: {tmp_path}/token}}}}
+- {{name: open, url: 'http://b'}}
+receivers:
+- {{name: chat, urlFile: {tmp_path}/url}}
+- {{name: relay, format: JSON, urlFile: {tmp_path}/url, signingKeyFile: {tmp_path}/key}}
+"""
+    assert parse(text).notes() == []
+    assert parse(text.replace(f", signingKeyFile: {tmp_path}/key", "")).notes() == [
+        "receivers.relay gets unsigned messages; set signingKeyFile."
+    ]
+    assert parse("clusterTemplateOwners: [{name: shared, namespace: team-b}]\n" + LEAST).notes() == []
 
 
 def test_the_schema_describes_every_field() -> None:
