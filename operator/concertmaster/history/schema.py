@@ -96,7 +96,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
     ),
     ("DROP TABLE earlier_pods",),
 )
-_EMPTIED = len(MIGRATIONS)  # the version whose migration drops the table of which all is moved before
+_EMPTIED = 8  # the version whose migration drops the table of which all is moved before
 
 
 def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
