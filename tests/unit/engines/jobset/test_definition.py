@@ -61,6 +61,10 @@ def test_what_only_has_to_be_ready_serves_the_others() -> None:
     d = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"}, **either)
     assert d.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
     assert d.graph.step("a").daemon  # type: ignore[union-attr]
+    one = {"successPolicy": {"operator": "Any", "targetReplicatedJobs": ["a"]}}  # any of one is that one
+    d = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"}, **one)
+    assert d.graph.step("b").depends_on == ()  # type: ignore[union-attr]
+    assert not d.graph.step("a").daemon  # type: ignore[union-attr]
 
 
 def test_restarts_of_the_set_are_retries_of_its_jobs() -> None:
