@@ -30,14 +30,14 @@ from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast, one_more
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.runs.changes import between, completed, longest, released, signature
+from concertmaster.core.analysis.runs.changes import between, longest, released, signatures_of
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
-from concertmaster.core.model import MetricRole, RunRecord
+from concertmaster.core.model import MetricRole, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
@@ -120,7 +120,7 @@ def insights(analysis: Analysis) -> Insights:
     by_step = succeeded(good, analysis.figures)
     return Insights(
         slow=_slow(good, analysis),
-        change=last_change(good, analysis.figures),
+        change=last_change(good, analysis.figures, analysis.definition.graph),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis),
         inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, by_step)) is not None),
@@ -193,9 +193,9 @@ def _is_level(places: Sequence[int], levels: Sequence[int]) -> bool:
     return own >= _SAME_SHARE * max(len(places), levels.count(level))
 
 
-def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
+def last_change(runs: Sequence[RunRecord], figures: RunFigures, graph: WorkflowGraph) -> ChangeEffect | None:
     """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
-    signatures = released(completed(figures.of_each(signature, runs)))
+    signatures = released(signatures_of(runs, figures, graph))
     places = [i for i in range(1, len(runs)) if between(signatures[i - 1], signatures[i])]
     if not places:
         return None

@@ -251,7 +251,7 @@ def analyze(
         node_factors=factors,
         node_delays=delayed,
         trend=trend,
-        causes=point_causes(timed, trend.points, figures),
+        causes=point_causes(timed, trend.points, figures, definition.graph),
         cost=summary.cost,
         objectives=objectives,
         score=compute_score(policy, summary, objectives, _blocked(executed, figures)),

@@ -116,7 +116,7 @@ def _summary(history: RunHistory, at: int, path: tuple[PathPart, ...]) -> RunSum
         slowest_seconds=slowest.seconds if slowest is not None else None,
         time_split=split_view(split),
         failed_attempts=sum(e.outcome is Outcome.FAILED for e in record.steps),
-        changed=(differences(history.runs[at - 1], record) or None) if at > 0 else None,
+        changed=(differences(history.runs[at - 1], record, history.definition.graph) or None) if at > 0 else None,
     )
 
 

@@ -68,17 +68,17 @@ def test_the_last_change_is_named_and_measured() -> None:
 
 def test_only_the_runs_since_the_change_before_count() -> None:
     runs = _runs(30, image=lambda i: f"etl:{1 + (i >= 10) + (i >= 20)}")
-    change = last_change(runs, RunFigures())
+    change = last_change(runs, RunFigures(), CHAIN.graph)
     assert change is not None
     assert (change.effect.runs_before, change.effect.runs_after) == (10, 10)
     assert change.effect.verdict in (Verdict.SAME, Verdict.INCONCLUSIVE)
 
 
 def test_without_a_change_there_is_no_effect() -> None:
-    assert last_change(_runs(10), RunFigures()) is None
-    assert last_change([], RunFigures()) is None
+    assert last_change(_runs(10), RunFigures(), CHAIN.graph) is None
+    assert last_change([], RunFigures(), CHAIN.graph) is None
     renamed = [replace(r, fingerprint=f"f{i >= 5}") for i, r in enumerate(_runs(10))]
-    change = last_change(renamed, RunFigures())
+    change = last_change(renamed, RunFigures(), CHAIN.graph)
     assert change is not None
     assert change.what == "template"
 

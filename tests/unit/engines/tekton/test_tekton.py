@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.runs.changes import differences
-from concertmaster.core.model import Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
 from concertmaster.engines.common.manifest import Unreadable
 from concertmaster.engines.tekton.definition import tasks_of
@@ -328,8 +328,8 @@ def test_a_run_without_metrics_has_no_other_image() -> None:
     live = read().record
     seen = [replace(e, containers=tuple(replace(c, image="go:1.25") for c in e.containers)) for e in live.steps]
     assert any(e.containers for e in live.steps)
-    assert differences(replace(live, steps=tuple(seen)), live) == ""
-    assert differences(live, replace(live, steps=tuple(seen))) == ""
+    assert differences(replace(live, steps=tuple(seen)), live, WorkflowGraph()) == ""
+    assert differences(live, replace(live, steps=tuple(seen)), WorkflowGraph()) == ""
 
 
 def test_a_run_is_read_with_attempts_edges_and_times() -> None:

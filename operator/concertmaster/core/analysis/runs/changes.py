@@ -11,8 +11,9 @@ from statistics import median
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.injected import own_containers
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowGraph
 from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
@@ -60,9 +61,29 @@ def signature(run: RunRecord) -> Signature:
     )
 
 
-def differences(old: RunRecord, new: RunRecord) -> str:
+def differences(old: RunRecord, new: RunRecord, graph: WorkflowGraph) -> str:
     """What was changed between two runs, as text; empty when no difference is known."""
-    return between(*completed([signature(old), signature(new)]))
+    return between(*_own(completed([signature(old), signature(new)]), graph))
+
+
+def signatures_of(runs: Sequence[RunRecord], figures: RunFigures, graph: WorkflowGraph) -> list[Signature]:
+    """The signatures of consecutive runs, of the workflow's own containers, completed."""
+    return _own(completed(figures.of_each(signature, runs)), graph)
+
+
+def _own(signatures: Sequence[Signature], graph: WorkflowGraph) -> list[Signature]:
+    """``signatures`` without what others put into the pods."""
+    own_names, found = own_containers(graph), list[Signature]()
+    for place, (mark, containers) in enumerate(signatures):
+        if place and signatures[place - 1] == (mark, containers):
+            found.append(found[-1])
+            continue
+        names: dict[str, set[str]] = defaultdict(set)
+        for step, name, _ in containers:
+            names[step].add(name)
+        own = {step: own_names(step, frozenset(of)) for step, of in names.items()}
+        found.append((mark, frozenset(row for row in containers if row[1] in own[row[0]])))
+    return found
 
 
 def completed(signatures: Sequence[Signature]) -> list[Signature]:
@@ -191,14 +212,14 @@ def inputs(run: RunRecord) -> dict[str, float]:
 
 
 def point_causes(
-    runs: Sequence[RunRecord], points: Sequence[ChangePoint], figures: RunFigures
+    runs: Sequence[RunRecord], points: Sequence[ChangePoint], figures: RunFigures, graph: WorkflowGraph
 ) -> tuple[PointCause, ...]:
     """The causes of the newest change points, oldest first, at equal input where it is known. ``runs``: oldest first. A
     point is judged on the runs since the one before it and until the one after it."""
     ends = [r.end if r.end is not None else -math.inf for r in runs]
     places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
     bounds = [0, *places, len(runs)]
-    signatures = completed(figures.of_each(signature, runs)) if points else []
+    signatures = signatures_of(runs, figures, graph) if points else []
     given, causes = given_images(signatures), []
     fixed = released(signatures, given)
     for number, (point, at) in enumerate(zip(points, places, strict=True), 1):
@@ -209,10 +230,12 @@ def point_causes(
     return tuple(causes)
 
 
-def cause_between(runs: Sequence[RunRecord], old: int, new: int, step: str, figures: RunFigures) -> PointCause:
+def cause_between(
+    runs: Sequence[RunRecord], old: int, new: int, step: str, figures: RunFigures, graph: WorkflowGraph
+) -> PointCause:
     """What was changed between the runs (oldest first) at two positions, where a ``step`` behaves differently since the
     second."""
-    signatures = completed(figures.of_each(signature, runs))
+    signatures = signatures_of(runs, figures, graph)
     given = given_images(signatures)
     fixed = released(signatures, given)
     what, own = between(fixed[old], fixed[new]), build(given, new, step)

@@ -10,11 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from concertmaster.core.analysis.runs.injected import EXECUTOR
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
-
-# Containers that engines add to every pod; users do not size them.
-EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
-
 
 _Rows = Sequence[tuple[ContainerFact, StepExecution]]
 
@@ -191,7 +188,7 @@ def usage_of(run: RunRecord) -> list[ContainerInRun]:
             continue
         for fact in execution.containers:
             name = fact.name
-            if fact.init or name in EXECUTOR_CONTAINERS:
+            if fact.init or name in EXECUTOR:
                 continue
             by_container.setdefault((execution.step, name), []).append((fact, execution))
     end = run.end

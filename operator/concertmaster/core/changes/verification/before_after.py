@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from concertmaster.core.analysis.runs.usage import EXECUTOR_CONTAINERS
+from concertmaster.core.analysis.runs.injected import own_containers
 from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.changes.verification.seasonality import Deseasonalized, deseasonalize
@@ -108,23 +108,16 @@ def _released(sides: BeforeAfter, graph: WorkflowGraph) -> list[bool]:
 
 
 def _own_images(graph: WorkflowGraph) -> Callable[[RunRecord], list[tuple[tuple[str, str], str]]]:
-    """The images of a run, each by step and name of the container. What the engine or a service mesh injects into pods is
-    released by others, to all workflows: of steps whose containers are declared, only those count."""
-
-    @cache
-    def counts(step: str, container: str) -> bool:
-        spec = graph.declaring(step)
-        if spec is None or not spec.containers:
-            return container not in EXECUTOR_CONTAINERS
-        return any(c.name == container for c in spec.containers)
+    """The images of a run, each by step and name of the container, without those that are injected into pods."""
+    own = own_containers(graph)
 
     def images(run: RunRecord) -> list[tuple[tuple[str, str], str]]:
-        return [
-            ((e.step, c.name), c.image)
-            for e in run.steps
-            for c in e.containers
-            if c.image and not (c.init or c.sidecar) and counts(e.step, c.name)
-        ]
+        found = list[tuple[tuple[str, str], str]]()
+        for e in run.steps:
+            working = [c for c in e.containers if not (c.init or c.sidecar)]
+            names = own(e.step, frozenset(c.name for c in working))
+            found += [((e.step, c.name), c.image) for c in working if c.image and c.name in names]
+        return found
 
     return images
 

@@ -238,7 +238,8 @@ def _finding(
     good = before[at] if at is not None else None
     since = f"since {_when(streak[0].end)}"
     if at is not None:
-        since += cause_between((*before, *streak), at, len(before), step, analysis.figures).clause
+        runs, graph = (*before, *streak), analysis.definition.graph
+        since += cause_between(runs, at, len(before), step, analysis.figures, graph).clause
     last = f"the last success ended {_when(good.end)}" if good is not None else "no run succeeded"
     unseen = sum(r.unseen for r in before)
     if unseen:

@@ -181,7 +181,7 @@ def _cause(evidence: Evidence, point: ChangePoint, fall: ChangePoint | None = No
     """The cause of a change at that time alone, judged on all runs but those until a ``fall`` after it."""
     until = point.time if fall is None else fall.time
     good = [r for r in evidence.analysis.runs if r.outcome.timed and not point.time <= (r.end or 0.0) < until]
-    return point_causes(good, [point], evidence.analysis.figures)[0]
+    return point_causes(good, [point], evidence.analysis.figures, evidence.analysis.definition.graph)[0]
 
 
 def _over(rise: Regression) -> bool:

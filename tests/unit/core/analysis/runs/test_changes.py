@@ -13,7 +13,7 @@ from concertmaster.core.analysis.runs.changes import POINTS, PointCause, differe
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import ContainerSpec, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
@@ -92,7 +92,7 @@ def test_an_image_of_every_run_or_two_is_no_release(each: int, baked: bool) -> N
     (cause,) = analyze(FLOW, runs, now=NOW, policy=LONG).causes
     assert (cause.step, cause.what) == ("train", "")
     assert cause.clause == f"; images differ from run to run, the first of these runs had etl:{30 // each}"
-    assert last_change(runs, RunFigures()) is None
+    assert last_change(runs, RunFigures(), FLOW.graph) is None
     smaller = [
         replace(
             r, steps=tuple(replace(e, containers=(replace(c, cpu_request=0.5),)) for e in r.steps for c in e.containers)
@@ -103,7 +103,7 @@ def test_an_image_of_every_run_or_two_is_no_release(each: int, baked: bool) -> N
     ]
     (cause,) = analyze(FLOW, smaller, now=NOW, policy=LONG).causes
     assert cause.what == "requests of extract, requests of train"
-    change = last_change(smaller, RunFigures())
+    change = last_change(smaller, RunFigures(), FLOW.graph)
     assert change is not None
     assert (change.time, change.what) == (runs[30].end, cause.what)
 
@@ -127,11 +127,11 @@ def test_only_the_newest_points_are_worked_out() -> None:
         ChangePoint(i, runs[i].end or 0.0, 1.5, 1.4, 1.6, Direction.UP if i // 10 % 2 else Direction.DOWN, 1.0)
         for i in range(10, 80, 10)
     ]
-    causes = point_causes(runs, points, RunFigures())
+    causes = point_causes(runs, points, RunFigures(), FLOW.graph)
     assert [c.time for c in causes] == [p.time for p in points[-POINTS:]]
     assert {c.step for c in causes} == {"train"}
-    assert point_causes([], points[:1], RunFigures()) == (PointCause(points[0].time),)
-    assert point_causes(runs, (), RunFigures()) == ()
+    assert point_causes([], points[:1], RunFigures(), FLOW.graph) == (PointCause(points[0].time),)
+    assert point_causes(runs, (), RunFigures(), FLOW.graph) == ()
 
 
 @pytest.mark.parametrize(("known", "blamed"), [(True, "extract"), (False, "train")])
@@ -183,7 +183,7 @@ def unknown(of: RunRecord) -> RunRecord:
 def test_where_items_differ_only_what_none_of_them_had_before_is_a_change(
     before: RunRecord, after: RunRecord, what: str
 ) -> None:
-    assert differences(before, after) == what
+    assert differences(before, after, FLOW.graph) == what
 
 
 @pytest.mark.parametrize("lacking", [("cpu_request", "memory_request"), ("memory_request",), ("image",)])
@@ -197,7 +197,7 @@ def test_a_gap_in_the_metrics_is_no_change_and_hides_none(lacking: tuple[str, ..
         return replace(made, steps=(extract, *bare))
 
     runs = [replace(one(i), run=f"run-{i}", end=NOW - (24 - i) * DAY) for i in range(24)]
-    change = last_change(runs, RunFigures())
+    change = last_change(runs, RunFigures(), FLOW.graph)
     assert change is not None
     assert (change.time, change.what) == (runs[6].end, "requests of train")
 
@@ -207,3 +207,34 @@ def test_a_template_that_each_run_has_of_its_own_is_no_release(each: int, kept: 
     settings = frozenset({("train", "main", ("etl:1", 1.0, 2.0**30))})
     given = [(f"f{i // each}", settings) for i in range(60)]
     assert released(given) == (given if kept else [(None, settings)] * 60)
+
+
+DECLARING = definition(*(replace(s, containers=(ContainerSpec("main"),)) for s in FLOW.graph.steps))
+
+
+@pytest.mark.parametrize(("name", "flow"), [("istio-proxy", FLOW), ("our-proxy", DECLARING), ("wait", DECLARING)])
+@pytest.mark.parametrize("native", [False, True])
+def test_another_image_of_what_is_injected_is_no_change_of_the_workflow(
+    name: str, flow: WorkflowDefinition, native: bool
+) -> None:
+    """The mesh was upgraded, or the engine, and the steps take longer since."""
+
+    def one(i: int, run: RunRecord) -> RunRecord:
+        beside = container(name=name, image=f"proxy:{1 + (i >= 30)}", sidecar=native, cpu_request=0.1 + (i >= 30))
+        return replace(run, steps=tuple(replace(e, containers=(*e.containers, beside)) for e in run.steps))
+
+    def seconds(i: int) -> dict[str, float]:
+        return {"train": 600.0 if i < 30 else 900.0}
+
+    runs = [one(i, r) for i, r in enumerate(history(60, seconds))]
+    assert last_change(runs, RunFigures(), flow.graph) is None
+    assert differences(runs[29], runs[30], flow.graph) == ""
+    assert [c.what for c in analyze(flow, runs, now=NOW, policy=LONG).causes] == [""]
+    both = [one(i, r) for i, r in enumerate(history(60, seconds, image=lambda i: 1 + (i >= 30)))]
+    assert [c.what for c in analyze(flow, both, now=NOW, policy=LONG).causes] == ["image of train from etl:1 to etl:2"]
+
+
+def test_a_container_that_only_an_earlier_definition_had_is_its_own() -> None:
+    renamed = definition(*(replace(s, containers=(ContainerSpec("work"),)) for s in FLOW.graph.steps))
+    runs = history(2, lambda _: {}, image=lambda i: i)
+    assert differences(*runs, renamed.graph) == "image of train from etl:0 to etl:1"
