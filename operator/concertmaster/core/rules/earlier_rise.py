@@ -109,14 +109,15 @@ def earlier_rise(evidence: Evidence, published: frozenset[str], least: float) ->
     analysis = evidence.analysis
     today = int(analysis.now // DAY)
     inputs = any(run.input_total is not None for run in analysis.runs)
-    if published:
-        found = _compared(evidence, least, today + 1, 1)  # the runs have shown it: a day is enough, and today counts
+    # What the runs have shown needs no more than a day, and today counts, unless its hours so far hide the rise.
+    looks = [(today + 1, 1)] if published else []
+    for until, days in (*looks, (today, MIN_AFTER)):
+        found = _compared(evidence, least, until, days)
         known = [step for step in found.named if step in published] if found is not None else []
         if found is not None and (known or RUN in published):
             step = next(iter(known or found.named), None)
             return found.reported(step, (step or "") if known else "", inputs=inputs)
-        # else the regressions published are of other steps, or the hours of today so far hide the rise
-    found = _compared(evidence, least, today, MIN_AFTER)
+    # None was published, or the regressions that were are of other steps.
     if found is None or inputs or analysis.slow_nodes is not None or not found.explained:
         return None
     step = next(iter(found.named), None)
