@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from concertmaster.core.known import success_rate
-from concertmaster.core.model import RUN_TIMEOUT, Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RUN_TIMEOUT, ContainerFact, Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.exact import shift
 
 _LEVEL = 0.05  # significance level of the test for a drop in success
@@ -64,6 +64,12 @@ def reasons_of(execution: StepExecution) -> tuple[str, ...]:
 def unexplained(execution: StepExecution) -> bool:
     """Whether it failed and nothing is known of why: it may have been its memory, a time limit, its node or its program."""
     return execution.outcome is Outcome.FAILED and execution.exit_code is None and not reasons_of(execution)
+
+
+def killed_first(execution: StepExecution) -> ContainerFact | None:
+    """The init container whose memory was too little, where that of no other container was."""
+    killed = [c for c in execution.containers if c.reason == "OOMKilled"]
+    return killed[0] if killed and all(c.init for c in killed) else None
 
 
 def classify(execution: StepExecution) -> FailureClass | None:

@@ -6,7 +6,7 @@ order nor on the number of observations.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -72,17 +72,23 @@ def execution(
     )
 
 
-def _outcome(fact: PodFact, working: Iterable[ContainerFact], beside: Collection[str]) -> tuple[Outcome, str | None]:
-    why = [c.reason for c in working if c.reason and c.reason != "Completed"]
+def _outcome(fact: PodFact, working: Sequence[ContainerFact], beside: Collection[str]) -> tuple[Outcome, str | None]:
+    why = _reasons(working)
+    if not why and all(c.started is None for c in working):  # it did not get beyond its init containers
+        why = _reasons(c for c in fact.containers if c.init)
     reason = fact.reason or next((r for r in _FAILURES if r in why), why[0] if why else None)
     if fact.phase == "Succeeded":
         return Outcome.SUCCEEDED, None
     if fact.phase == "Failed":
-        killed = {c.name for c in fact.containers if c.reason and c.reason != "Completed"}
+        killed = {c.name for c in fact.containers if not c.init and c.reason and c.reason != "Completed"}
         if not why and not fact.reason and killed and killed <= set(beside):
             return Outcome.SUCCEEDED, None
         return Outcome.FAILED, reason
     return (Outcome.FAILED, reason) if why or fact.reason else (Outcome.UNKNOWN, None)
+
+
+def _reasons(containers: Iterable[ContainerFact]) -> list[str]:
+    return [c.reason for c in containers if c.reason and c.reason != "Completed"]
 
 
 def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:

@@ -54,12 +54,12 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
     status = mapping(raw.get("status"), "status", problems)
-    codes: list[int] = []
+    codes, first_codes = dict[str, int](), dict[str, int]()
     declared = [row for section in _SPEC for row in _declared(spec, section)]
     beside = {row.get("name") for row in declared if row.get("restartPolicy") == "Always"}
     # As kube-state-metrics has it: of several names of one image, the kubelet reports any.
     images = {row["name"]: row["image"] for row in declared if "name" in row and "image" in row}
-    before = _containers(status.get("initContainerStatuses"), problems, [], init=True)
+    before = _containers(status.get("initContainerStatuses"), problems, first_codes, init=True)
     containers = [
         *(replace(c, init=False, sidecar=True) if c.name in beside else c for c in before),
         *_containers(status.get("containerStatuses"), problems, codes, init=False),
@@ -87,10 +87,12 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
         reason=text(status.get("reason"), "reason", problems),
         containers=tuple(containers),
     )
-    return fact, next((c for c in codes if c), 0 if codes else None)
+    if not codes:  # it did not get beyond its init containers
+        codes = {name: code for name, code in first_codes.items() if code and name not in beside}
+    return fact, next((c for c in codes.values() if c), 0 if codes else None)
 
 
-def _containers(rows: object, problems: Problems, codes: list[int], *, init: bool) -> Iterator[ContainerFact]:
+def _containers(rows: object, problems: Problems, codes: dict[str, int], *, init: bool) -> Iterator[ContainerFact]:
     listed = sequence(rows, "containerStatuses", problems)
     if len(listed) > _MAX_CONTAINERS:
         problems.add(f"a pod has {len(listed)} containers: only the first {_MAX_CONTAINERS} are read")
@@ -101,7 +103,7 @@ def _containers(rows: object, problems: Problems, codes: list[int], *, init: boo
         running = mapping(state.get("running"), "running", problems)
         code = done.get("exitCode")
         if isinstance(code, int) and not isinstance(code, bool):
-            codes.append(code)
+            codes[str(row.get("name"))] = code
         reason = text(done.get("reason"), "reason", problems)
         restarts = row.get("restartCount")
         first = done.get("startedAt", running.get("startedAt"))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.model import ContainerFact, Outcome, PodFact
+from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.common.pods import read_pod, reduced_pod
 from tests.support.engines.live_jobs import pod
@@ -51,6 +53,41 @@ def test_the_image_is_that_of_the_spec() -> None:
         "main": ("ci:28", False, False),
         "late": ("x", False, False),
     }
+
+
+def test_a_pod_that_failed_in_an_init_container_has_its_reason_and_exit_code() -> None:
+    raw = pod("a", 2, 20, code=137)
+    raw["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "fetch"}]
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    stopped = {"terminated": {"exitCode": 143, "reason": "Error"}}
+    waiting = [{"name": "dump", "state": {"waiting": {"reason": "PodInitializing"}}}]
+    inits = [{"name": "proxy", "state": stopped}, {"name": "fetch", "state": ended}]
+    raw["status"] |= {"containerStatuses": waiting, "initContainerStatuses": inits}
+    fact, code = read_pod(reduced_pod(raw), Problems())
+    e = execution(fact, "job")
+    assert (code, e.outcome, e.reason) == (137, Outcome.FAILED, "OOMKilled")
+
+
+FETCH, WORK = ContainerFact("fetch", init=True, reason="Error"), ContainerFact("main", started=5.0)
+
+
+@pytest.mark.parametrize(
+    ("containers", "phase", "expected"),
+    [
+        ((FETCH, ContainerFact("main")), "Failed", (Outcome.FAILED, "Error")),
+        ((FETCH, ContainerFact("main")), None, (Outcome.FAILED, "Error")),
+        ((FETCH, WORK), "Failed", (Outcome.FAILED, None)),  # it was started anew, and succeeded
+        ((FETCH, WORK), None, (Outcome.UNKNOWN, "Vanished")),
+        ((FETCH, ContainerFact("main")), "Succeeded", (Outcome.SUCCEEDED, None)),
+    ],
+)
+def test_init_containers_tell_the_outcome_where_the_work_never_started(
+    containers: tuple[ContainerFact, ...], phase: str | None, expected: tuple[Outcome, str | None]
+) -> None:
+    """The executor of Argo has an init container as well, which fails where an artifact is missing: that was a success."""
+    fact = PodFact("ops", "a", "u", started=1.0, phase=phase, vanished=phase is None, containers=containers)
+    e = execution(fact, "job", beside={"fetch", "wait"})
+    assert (e.outcome, e.reason) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify, unexplained
+from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, unexplained
 from concertmaster.core.analysis.runs.changes import cause_between
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
@@ -33,7 +33,7 @@ from concertmaster.core.rules.base import Damping, Evidence, Rule
 from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried_failures
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise
-from concertmaster.core.rules.reliability.retry.attempts import ELSEWHERE, collect, usual_reason
+from concertmaster.core.rules.reliability.retry.attempts import ELSEWHERE, collect, known_reasons, usual_reason
 from concertmaster.core.stats.dependence import dependence
 from concertmaster.core.stats.rate_increase import increase
 from concertmaster.core.times import to_minute
@@ -131,8 +131,9 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
-    """Whether another rule is about a failure of these classes. None is about a time limit that only the run itself has."""
-    return classify(e) in classes and e.reason != RUN_TIMEOUT
+    """Whether another rule is about a failure of these classes. None is about a time limit that only the run itself has, nor
+    about the memory of init containers."""
+    return classify(e) in classes and e.reason != RUN_TIMEOUT and killed_first(e) is None
 
 
 def _avoided(repeat: RepeatedFailures) -> Interval | None:
@@ -170,19 +171,16 @@ def _no_success(repeat: RepeatedFailures) -> bool:
 
 def _remedy(name: str, failures: Sequence[StepExecution]) -> str:
     """What to do: without a reason of most failures, find that first."""
-    return f"Find out why {name} fails" if _mostly_unexplained(failures) else f"Fix {name}"
+    if _mostly_unexplained(failures):
+        return f"Find out why {name} fails"
+    killed = [c.name for e in failures if (c := killed_first(e)) is not None]
+    if 2 * len(killed) > len(failures):
+        return f"Raise the memory limit of init container {text.plain(killed[-1])} of {name}"
+    return f"Fix {name}"
 
 
 def _mostly_unexplained(failures: Sequence[StepExecution]) -> bool:
     return 2 * sum(map(unexplained, failures)) > len(failures)
-
-
-def _unknown_reasons(failures: Sequence[StepExecution]) -> tuple[str, ...]:
-    dark = sum(map(unexplained, failures))
-    if not dark:
-        return ()
-    causes = "memory, a time limit, a node or the step itself"
-    return (f"the reasons of {dark} of {text.count(len(failures), 'failure')} are unknown: {causes}",)
 
 
 def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
@@ -213,7 +211,7 @@ def _frequent(evidence: Evidence, repeat: RepeatedFailures) -> Finding:
         confidence=0.4 if _mostly_unexplained(repeat.failures) else 0.8,
         failures_avoided=avoided,
         evidence=(
-            *_unknown_reasons(repeat.failures),
+            *known_reasons(repeat.failures),
             f"newest failure: pod {repeat.failures[-1].pod or 'unknown'}, ended {_when(repeat.failures[-1].finished)}",
             *((f"its message: {message[:200]}",) if message else ()),
         ),
@@ -266,7 +264,7 @@ def _finding(
         saving_per_month=saving,
         failures_avoided=share_interval(len(streak), len(streak)),  # every run fails and will keep failing
         evidence=(
-            *_unknown_reasons(failures),
+            *known_reasons(failures),
             f"newest failure: run {streak[-1].run}, pod {failures[-1].pod or 'unknown'}, ended {_when(streak[-1].end)}",
             *((f"its message: {message[:200]}",) if message else ()),
             f"chance of such a row at the earlier rate: {text.percent(_chance(len(streak), before), 1)}"

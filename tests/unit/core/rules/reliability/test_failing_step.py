@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Severity, StepExecution
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.intervals import share_interval
+from tests.support.builders import MI
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import DAY, Pod, Scenario, Work, noise, pipeline, scenario
 from tests.support.core.scenarios import etl
@@ -341,3 +342,33 @@ def test_an_increase_of_failures_of_unknown_reason_says_so() -> None:
 def test_a_row_of_failures_of_unknown_reason_says_so() -> None:
     item = unexplained(dict.fromkeys(range(34, 42), "OOMKilled")).one("failing-step")
     assert item.action == "Find out why transform fails: the last 8 runs in a row failed there with an unknown reason"
+
+
+def in_init(fails: dict[int, str]) -> Scenario:
+    """Runs that fail at ``transform`` before its work starts."""
+    of = made(fails)
+
+    def ended(e: StepExecution) -> StepExecution:
+        if e.outcome is not Outcome.FAILED:
+            return e
+        why = next(c.reason for c in e.containers if c.reason)
+        fetch = ContainerFact("fetch", init=True, reason=why, memory_limit=64 * MI)
+        return replace(e, containers=(fetch, *(replace(c, reason=None) for c in e.containers)))
+
+    return replace(of, runs=tuple(replace(r, steps=tuple(map(ended, r.steps))) for r in of.runs))
+
+
+@pytest.mark.parametrize("fails", [range(34, 42), range(20, 42, 2)])
+def test_an_init_container_that_is_oom_killed_is_named_with_its_limit(fails: range) -> None:
+    """Requests of containers are no remedy, so that no other rule is about it."""
+    of = in_init(dict.fromkeys(fails, "OOMKilled"))
+    assert of.recommended("memory-request") == []
+    item = of.one("failing-step")
+    assert item.action.startswith("Raise the memory limit of init container fetch of transform: ")
+    assert "with OOMKilled in init container fetch" in item.action
+    assert "init container fetch was OOM-killed at its limit of 64Mi" in item.evidence
+
+
+def test_a_failing_init_container_is_named() -> None:
+    item = in_init(dict.fromkeys(range(34, 42), "Error")).one("failing-step")
+    assert item.action == "Fix transform: the last 8 runs in a row failed there with Error in init container fetch"

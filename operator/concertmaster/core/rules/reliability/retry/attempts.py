@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of, unexplained
+from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass, classify, killed_first, reasons_of, unexplained
 from concertmaster.core.attempts import last_attempts
 from concertmaster.core.known import median
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
@@ -112,9 +113,30 @@ def usual_reason(failures: Sequence[StepExecution]) -> str:
     """The most frequent reason, with the exit code if known from live objects."""
     reported: Counter[str] = Counter()
     for e in failures:
-        words = [*reasons_of(e)[:1], *([f"exit code {e.exit_code}"] if e.exit_code is not None else [])]
+        words = [
+            *(reason + _first(e, reason) for reason in reasons_of(e)[:1]),
+            *([f"exit code {e.exit_code}"] if e.exit_code is not None else []),
+        ]
         reported[", ".join(words) or "an unknown reason"] += 1
     return reported.most_common(1)[0][0]
+
+
+def _first(e: StepExecution, reason: str) -> str:
+    """`` in init container fetch`` where only that ended so."""
+    ended = [c for c in e.containers if c.reason == reason]
+    return f" in init container {text.plain(ended[0].name)}" if ended and all(c.init for c in ended) else ""
+
+
+def known_reasons(failures: Sequence[StepExecution]) -> Iterator[str]:
+    """How many have no known reason, and the limit at which an init container was OOM-killed last."""
+    dark = sum(map(unexplained, failures))
+    if dark:
+        causes = "memory, a time limit, a node or the step itself"
+        yield f"the reasons of {dark} of {text.count(len(failures), 'failure')} are unknown: {causes}"
+    killed = [c for e in failures if (c := killed_first(e)) is not None and c.memory_limit]
+    if killed:
+        name, limit = text.plain(killed[-1].name), text.memory_quantity(killed[-1].memory_limit or 0.0)
+        yield f"init container {name} was OOM-killed at its limit of {limit}"
 
 
 def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, Attempts]:
