@@ -86,6 +86,12 @@ def test_an_earlier_release_and_few_runs_do_not_hide_one() -> None:
     assert (few.verdict, few.measured) == (Verdict.INCONCLUSIVE, None)
 
 
+def test_one_trial_before_does_not_hide_a_release() -> None:
+    before = of_image("etl:1", BEFORE[:9]) + of_image("etl:trial", BEFORE[9:10]) + of_image("etl:1", BEFORE[10:])
+    found = one(before + of_image("etl:2", after(10, 0.5)))
+    assert (found.verdict, found.measured) == (Verdict.INCONCLUSIVE, None)
+
+
 def test_images_that_change_with_every_run_are_no_release() -> None:
     runs = [r for i, run in enumerate(BEFORE + after(10)) for r in of_image(f"etl:{i}", [run])]
     assert one(runs).verdict is Verdict.IMPROVED

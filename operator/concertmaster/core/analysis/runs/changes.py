@@ -147,7 +147,7 @@ def released(signatures: Sequence[Signature], given: GivenImages | None = None) 
     where a third of the runs has another one than the run before (an image is built for each, say, and the definition
     names it), every change of the run time coincides with one. ``given``: their ``given_images``, if known."""
     given = given_images(signatures) if given is None else given
-    templated = _is_input([{mark} for mark, _ in signatures if mark is not None])
+    templated = is_input([{mark} for mark, _ in signatures if mark is not None])
     if not given and not templated:
         return list(signatures)
     return [
@@ -162,7 +162,7 @@ def released(signatures: Sequence[Signature], given: GivenImages | None = None) 
 def edited_for_each_run(runs: Sequence[RunRecord]) -> bool:
     """Whether the definition differs from run to run (oldest first) so often that it is an input of theirs, as where the tag
     of each build is written into it. That it was edited then distinguishes no run from another."""
-    return _is_input([{run.fingerprint} for run in runs if run.fingerprint is not None])
+    return is_input([{run.fingerprint} for run in runs if run.fingerprint is not None])
 
 
 def given_images(signatures: Sequence[Signature]) -> GivenImages:
@@ -174,7 +174,7 @@ def given_images(signatures: Sequence[Signature]) -> GivenImages:
         for step, name, (image, *_) in containers:
             if image is not None:
                 images[step, name][at].add(image)
-    return {place: rows for place, rows in images.items() if _is_input([of_run for of_run in rows if of_run])}
+    return {place: rows for place, rows in images.items() if is_input([of_run for of_run in rows if of_run])}
 
 
 def build(given: GivenImages, at: int, step: str | None = None) -> str:
@@ -184,7 +184,7 @@ def build(given: GivenImages, at: int, step: str | None = None) -> str:
     return images.pop() if len(images) == 1 else ""
 
 
-def _is_input(values: Sequence[Collection[str]]) -> bool:
+def is_input(values: Sequence[Collection[str]]) -> bool:
     """Whether consecutive ``values`` differ so often that they are given to each run, as its input is."""
     changes = sum(old != new and not set(new) <= set(old) for old, new in pairwise(values))
     return changes >= max(_INPUT_RUNS, _INPUT_SHARE * len(values))

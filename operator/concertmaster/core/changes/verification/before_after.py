@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from concertmaster.core.analysis.runs.changes import is_input
 from concertmaster.core.analysis.runs.injected import own_containers
 from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.verification.power import POWER, Outlook, outlook, power, spread
@@ -84,8 +85,8 @@ def split_runs(
 
 
 def of_one_image(sides: BeforeAfter, graph: WorkflowGraph) -> BeforeAfter:
-    """``sides`` without those runs after the change in which a container that always had one image before has another one:
-    what they show is the effect of both. Where images differed before as well, they are noise to both sides."""
+    """``sides`` without those runs after the change in which a container has another image than in any run before: what
+    they show is the effect of both. Where images differ from run to run, they are noise to both sides."""
     other = _released(sides, graph)
     return replace(sides, after=tuple([r for r, is_other in zip(sides.after, other, strict=True) if not is_other]))
 
@@ -98,28 +99,30 @@ def released(sides: BeforeAfter, graph: WorkflowGraph) -> bool:
 
 def _released(sides: BeforeAfter, graph: WorkflowGraph) -> list[bool]:
     """Whether each run after the change has another image than all before it."""
-    own = _own_images(graph)
-    before: dict[tuple[str, str], set[str]] = {}
+    images = _images(graph)
+    before: dict[tuple[str, str], list[set[str]]] = {}
     for run in sides.before[-BASELINE:]:
-        for place, image in own(run):
-            before.setdefault(place, set()).add(image)
-    one = {place: images for place, images in before.items() if len(images) == 1}
-    return [any(place in one and image not in one[place] for place, image in own(run)) for run in sides.after]
+        for place, own in images(run).items():
+            before.setdefault(place, []).append(own)
+    known = {place: set[str]().union(*each) for place, each in before.items() if not is_input(each)}
+    return [any(own - known.get(place, own) for place, own in images(run).items()) for run in sides.after]
 
 
-def _own_images(graph: WorkflowGraph) -> Callable[[RunRecord], list[tuple[tuple[str, str], str]]]:
-    """The images of a run, each by step and name of the container, without those that are injected into pods."""
+def _images(graph: WorkflowGraph) -> Callable[[RunRecord], dict[tuple[str, str], set[str]]]:
+    """The images of a run, by step and name of the container, without those that are injected into pods."""
     own = own_containers(graph)
 
-    def images(run: RunRecord) -> list[tuple[tuple[str, str], str]]:
-        found = list[tuple[tuple[str, str], str]]()
+    def of(run: RunRecord) -> dict[tuple[str, str], set[str]]:
+        images: dict[tuple[str, str], set[str]] = {}
         for e in run.steps:
             working = [c for c in e.containers if not (c.init or c.sidecar)]
             names = own(e.step, frozenset(c.name for c in working))
-            found += [((e.step, c.name), c.image) for c in working if c.image and c.name in names]
-        return found
+            for c in working:
+                if c.image and c.name in names:
+                    images.setdefault((e.step, c.name), set()).add(c.image)
+        return images
 
-    return images
+    return of
 
 
 def requested(
