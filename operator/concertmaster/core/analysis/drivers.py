@@ -152,7 +152,8 @@ def memory_lasts_until(container: ContainerUsage, request: float, options: Analy
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
     peaks, first = _peaks_now(container, options)
-    peaks, times = peaks[first:], np.array(container.where_known("memory_peak")["time"][first:])
+    peaks = np.maximum(peaks[first:], 1.0)  # bytes: a sample may be of none
+    times = np.array(container.where_known("memory_peak")["time"][first:])
     if times.size < MIN_RUNS:
         return None
     peaks_grow, last = growth(np.log(peaks), times, order_z(peaks), EXPLAINED_Z), float(times[-1])

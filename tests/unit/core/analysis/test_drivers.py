@@ -148,11 +148,14 @@ def test_a_size_lasts_until_growth_by_a_share_a_day_reaches_it() -> None:
     assert until / DAY - last - 1 == pytest.approx(LASTS, rel=0.1)
 
 
-def test_a_size_lasts_until_growth_from_run_to_run_reaches_it() -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("empty", [0, 3])
+def test_a_size_lasts_until_growth_from_run_to_run_reaches_it(empty: int) -> None:
+    """Also where the samples of the first runs are of 0 bytes."""
     found, chance = [], random.Random(4)
     for i in range(28):
         at, peak = NOW - (28 - i) * DAY / 2, GI * (1.0 + RATE) ** (i / 2) * chance.lognormvariate(0, 0.005)
-        sampled = (container(memory_sampled_peak=peak),)
+        sampled = (container(memory_sampled_peak=peak if i >= empty else 0.0),)
         found.append(run(ONE.graph, {"load": 60.0}, number=i, start=at, containers=lambda _, c=sampled: c))  # type: ignore[misc]
     analysis = analyze(ONE, found, now=NOW)
     ((used,),) = (step.containers for step in analysis.steps)
