@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from concertmaster.report.workflows.coverage import scale_text
@@ -78,6 +80,27 @@ def test_recommendations_are_ranked_by_the_prices_of_the_policies_where_they_may
         view, _ = ClusterReader(client, OPERATOR, namespaces=["etl"], own=False).fleet()
         assert scale_text(view).startswith("Ranked by default prices, a run-hour counted as ")
         assert not [r for r in server.requests[asked:] if "polic" in r.path], "its account has no right to"
+
+
+def test_pages_that_come_at_once_read_the_list_once() -> None:
+    with serving(answers) as (server, client), ThreadPoolExecutor(8) as pages:
+        reader = ClusterReader(client, OPERATOR, clock=Clock())
+        views = [page.result()[0] for page in [pages.submit(reader.fleet) for _ in range(8)]]
+        assert all(view is views[0] for view in views)
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(failure(403, "Forbidden", "no"), NotAllowed), (failure(409, "Conflict", "odd"), Unavailable)]
+)
+def test_a_workflow_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
+    answer: Answer, kind: type[Unavailable]
+) -> None:
+    with serving(lambda _: answer) as (_, client), pytest.raises(kind) as raised:
+        ClusterReader(client, OPERATOR, clock=Clock()).profile("etl", "nightly-0")
+    assert type(raised.value) is kind
+    with serving(answers) as (_, client):
+        assert ClusterReader(client, OPERATOR, clock=Clock()).profile("etl", "gone") is None
 
 
 def test_a_list_that_is_too_old_is_not_shown() -> None:
