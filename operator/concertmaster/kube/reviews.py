@@ -92,14 +92,13 @@ class Reviewer:
         client: KubeClient,
         audiences: Sequence[str] = (),
         *,
-        ages: CacheLifetimes | None = None,
         most: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._audiences = tuple(audiences)
-        self._ages = ages or CacheLifetimes()
+        self._ages = CacheLifetimes()
         self._wall = wall
         self._identities: ExpiringCache[bytes, Identity | None] = ExpiringCache(max(1, most // 10), clock)
         self._rights: ExpiringCache[tuple[Identity, Right, str], bool] = ExpiringCache(most, clock)
