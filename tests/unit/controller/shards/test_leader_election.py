@@ -95,11 +95,15 @@ def test_a_renewed_lease_never_runs_out(server: OneLease) -> None:
     clock, wall = Clock(), Clock(1.8e9)
     a, b = lease(server, "a", clock, wall), lease(server, "b", clock)
     a.take()
+    assert server.lease is not None
+    taken = server.lease["spec"]
     for _ in range(20):
         clock.now += 10
         wall.now += 10
         assert a.take().state is LeaseState.HELD
         assert b.take().state is LeaseState.OTHER
+    renewed = server.lease["spec"]
+    assert renewed["acquireTime"] == taken["acquireTime"] < renewed["renewTime"]
 
 
 def test_a_lease_that_is_not_renewed_is_taken_after_it_was_watched_for_its_duration(server: OneLease) -> None:
