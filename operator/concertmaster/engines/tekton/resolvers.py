@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_LONGEST = 60  # characters of a name from a run's spec
+_MAX_NAME = 60  # characters of a name from a run's spec
 
 
 def resolver_params(params: Sequence[Any]) -> dict[str, str]:
@@ -22,7 +22,7 @@ def fetched_by(ref: Mapping[str, Any], namespace: str) -> str | None:
     if not resolver:
         return None
     if resolver != "cluster":
-        return f"resolver {str(resolver)[:_LONGEST]}"
+        return f"resolver {str(resolver)[:_MAX_NAME]}"
     params = ref.get("params")
     space = resolver_params(params if isinstance(params, list) else ()).get("namespace") or namespace
-    return None if space == namespace or "$(" in space else f"resolver cluster from namespace {space[:_LONGEST]}"
+    return None if space == namespace or "$(" in space else f"resolver cluster from namespace {space[:_MAX_NAME]}"
