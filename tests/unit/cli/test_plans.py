@@ -9,8 +9,15 @@ from typing import Any
 
 import pytest
 
+from concertmaster.cli.commands.approve import describe
 from concertmaster.cli.plans.reader import PlanReader
 from concertmaster.cli.plans.recommendations import edits_of, recommendation_of
+from concertmaster.controller.changes.apply import question
+from concertmaster.controller.changes.writing.status import new_object, object_name, plan_status
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.plan import plan
+from concertmaster.core.model import Edit
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import format_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.errors import Forbidden
@@ -143,11 +150,13 @@ def test_the_right_to_write_is_the_operators_by_the_condition_of_the_policy() ->
     other = f"mode is Auto, but the operator may not patch pipelines.tekton.dev {where}"
     assert reported("Denied", other, mine=False) == "passed write-access the operator may patch CronJob"
     many = "mode is Auto, but the operator may not patch a, patch b, patch c and 4 more; nothing is changed there"
-    assert "WriteAccess does not say" in reported("Denied", many, mine=True)
+    assert "not known from the policy's condition WriteAccess" in reported("Denied", many, mine=True)
     beside = denied.replace("namespace demo;", "namespace demo-b;")
     assert reported("Denied", beside, mine=False).startswith("passed")
     assert reported("Granted", "the operator may make the changes", mine=False).startswith("passed")
-    assert "WriteAccess does not say" in reported("Pending", "the API server could not be asked", mine=True)
+    assert "not known from the policy's condition WriteAccess" in reported(
+        "Pending", "the API server could not be asked", mine=True
+    )
     autoscalers, _ = AUTOSCALERS[0]
     client.lists[autoscalers.path("demo")] = Forbidden("no", status=403)
     lines = "\n".join(PlanReader(client, profile).lines(item))
@@ -221,5 +230,89 @@ def test_of_a_right_sizing_with_a_limit_the_plan_is_of_what_the_operator_may_set
     for rule, made in (("right-size", True), ("sidecar-overhead", False)):
         item = {"id": f"{rule}.main", "action": "Right-size it", "edits": edits}
         reported = "\n".join(PlanReader(client, profile).lines(item))
-        assert ("Plan: CPU request of container main from 2 to 1500m\n" in reported) is made
+        assert (
+            "Plan: CPU request of container main from 2 to 1500m (part of what is recommended)\n" in reported
+        ) is made
         assert ("only parallelism and containers' requests are ever changed" in reported) is not made
+
+
+CPU = "/spec/steps/0/computeResources/requests/cpu"
+
+
+def with_a_proposal() -> tuple[MemoryClient, dict[str, Any], dict[str, Any]]:
+    """A client, the profile of a Pipeline, and its recommendation to lower a Task from 2 cores to 700m, of which the
+    proposed change makes one step: to 1 core."""
+    client = MemoryClient()
+    task = target_resource("tekton.dev/v1", "Task")
+    assert task is not None
+    steps = [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]
+    raw = client.put(task, "demo", "compile", spec={"steps": steps})
+    client.put(NAMESPACES, None, "demo")
+    ref = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}
+    profile = client.put(PROFILES, "demo", "ci", spec={"workflowRef": ref})
+    client.put(POLICIES, "demo", "team", spec={"apply": {"mode": "Approve"}})
+    edit = Edit(CPU, "2", "700m", "compile")
+    wanted = replace(recommendation_of({"id": "cpu-request.a", "action": "Lower it"}), edits=(edit,))
+    made = plan(wanted, {**raw, "apiVersion": "tekton.dev/v1", "kind": "Task"}, PATCHABLE, profile="ci",
+                namespace="demo", bounds=Policy().apply.bounds)  # fmt: skip
+    assert not made.whole
+    name = object_name(made)
+    told = question(
+        WorkflowChangeView(new_object(made, name)), made, "1 other Pipeline (nightly) runs Task compile too"
+    )
+    asked = {"type": "Approved", "status": "Unknown", "reason": "Waiting", "message": told}
+    status = {**plan_status(made), "phase": "Proposed", "conditions": [asked]}
+    client.put(CHANGES, "demo", name, spec=new_object(made, name)["spec"], status=status)
+    patch = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "700m"}]
+    how = f"kubectl -n demo patch task compile --type=json -p '{json.dumps(patch)}'"
+    return client, profile, {"id": "cpu-request.a", "action": "Lower it", "how": how}
+
+
+def test_a_plan_of_one_step_says_so_beside_the_recommended_value() -> None:
+    client, profile, item = with_a_proposal()
+    shown = "\n".join(PlanReader(client, profile).lines(item))
+    assert "Plan: CPU request of container go from 2 to 1 (part of what is recommended)" in shown
+    assert "largest-step      part of what is recommended, within apply.bounds.maxStepPercent" in shown
+
+
+def test_who_may_not_read_the_target_sees_the_plan_of_the_change() -> None:
+    client, profile, item = with_a_proposal()
+    task = target_resource("tekton.dev/v1", "Task")
+    assert task is not None
+    whole = "\n".join(PlanReader(client, profile).lines(item)).partition("  Checks:")[0]
+
+    def get(path: str, **more: Any) -> dict[str, Any]:
+        if path == task.path("demo", "compile"):
+            raise Forbidden("tasks is forbidden", status=403)
+        return MemoryClient.get(client, path, **more)
+
+    client.get = get  # type: ignore[method-assign]
+    shown = "\n".join(PlanReader(client, profile).lines(item))
+    assert "No plan" not in shown
+    assert shown.partition("  Checks:")[0] == whole
+    assert "Checks: not known, as the object cannot be read (tasks is forbidden)" in shown
+
+
+def test_before_approving_it_is_said_who_else_runs_the_object() -> None:
+    client, _, _ = with_a_proposal()
+    (raw,) = client.items(CHANGES.path("demo"))
+    shown = describe(WorkflowChangeView(raw))
+    assert "CPU request of container go from 2 to 1 (part of what is recommended)" in shown
+    assert "\n  note: 1 other Pipeline (nightly) runs Task compile too\n" in shown
+    assert "kubectl concertmaster approve" not in shown
+
+
+def test_a_profile_without_an_object_says_that_the_operator_has_nothing_to_change() -> None:
+    client = MemoryClient()
+    selector = {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "import-"}
+    profile = client.put(PROFILES, "demo", "import", spec={"runSelector": selector})
+    shown = "\n".join(PlanReader(client, profile).lines({"id": "right-size", "action": "Lower it"}))
+    assert "No plan: the operator changes only the object that spec.workflowRef of a profile names" in shown
+
+
+def test_the_right_to_write_is_not_checked_where_nothing_is_written() -> None:
+    client, pointer, spec = with_a_cronjob()
+    profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
+    item = {"id": "parallelism", "action": "Raise it", "edits": [{"pointer": pointer, "current": "2", "proposed": "4"}]}
+    shown = "\n".join(PlanReader(client, profile).lines(item))
+    assert "the operator's right to patch CronJob is not checked in mode Recommend" in shown

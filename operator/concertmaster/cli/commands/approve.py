@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from concertmaster.api.conditions import ConditionType
 from concertmaster.cli import cluster_options, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import CallError, UserError
+from concertmaster.controller.changes.writing.status import ASKS
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT
 from concertmaster.core.model.enums import ChangePhase
@@ -71,7 +73,8 @@ def command(
 
     def write(one: WorkflowChangeView) -> None:
         who = decide(client, one, decision)
-        say(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
+        done = "Rejected" if reject else "Approved"
+        say(f"{done} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
 
     selection.decide_each(changes, write)
 
@@ -114,10 +117,16 @@ def describe(change: WorkflowChangeView) -> str:
     """What is decided about, as text."""
     target, status = change.target, change.status
     where = f"{target.kind} {target.namespace or ''}/{target.name}" if target is not None else "an unknown object"
+    predicted = str((status.get("predicted") or {}).get("text") or "")
+    asked = str(change.condition(ConditionType.APPROVED).get("message") or "").partition(ASKS)[0]
+    beyond = "; ".join(
+        part for part in asked.split("; ") if part not in predicted
+    )  # such as who else runs a shared Task
     lines = [
         f"{change.recommendation} of profile {change.profile}",
         f"  on {where}",
-        f"  {(status.get('predicted') or {}).get('text') or 'no prediction'}",
+        f"  {predicted or 'no prediction'}",
+        *([f"  note: {beyond}"] if beyond and change.decision is None else []),
         *(f"    {json.dumps(operation)}" for operation in change.operations("patch") or ()),
     ]
     return "\n".join(lines)

@@ -27,6 +27,7 @@ from concertmaster.cli.plans.recommendations import edits_from, recommendation_o
 from concertmaster.cli.policies import declared
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.listed_changes import ListedChanges, objection
+from concertmaster.controller.changes.writing.status import PARTIAL
 from concertmaster.controller.policies.write_access import granted
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
 from concertmaster.core.changes.checks import run_checks
@@ -37,7 +38,7 @@ from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts, PastChange, Situation
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import TASK, Recommendation
-from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.enums import ApplyMode, ChangePhase
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
@@ -45,6 +46,11 @@ from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
+
+_NO_OBJECT = (
+    "the operator changes only the object that spec.workflowRef of a profile names, and this profile has none; "
+    "make the change where the pods are defined"
+)
 
 
 class PlanReader:
@@ -69,18 +75,19 @@ class PlanReader:
     def lines(self, item: Mapping[str, Any]) -> list[str]:
         """Everything about applying one recommendation."""
         out = self._history(str(item["id"]))
+        change = self._open_change(str(item["id"]))
         try:
             made, raw = self._plan(item)
         except (Refused, KubeError) as error:
+            if change is not None and isinstance(error, KubeError) and change.forged() is None:
+                return [*out, *_proposed(change), f"  Checks: not known, as the object cannot be read ({error})", ""]
             if item.get("kustomize"):
                 out += ["  For Git (kustomization.yaml):", *_indented(str(item["kustomize"])), ""]
             return [*out, f"  No plan: {error}", ""]
-        out += ["  Plan: " + made.says(), *_block("Patch", list(made.patch)), *_block("Undo", list(made.inverse))]
-        entry = json.loads(made.kustomize)
-        out += [
-            "  For Git (kustomization.yaml):",
-            *_indented(yaml.safe_dump({"patches": [entry]}, sort_keys=False, width=110)),
-        ]
+        if change is not None and PARTIAL in _prediction(change):
+            made = replace(made, whole=False)
+        says = made.says() if made.whole else f"{made.says()}{PARTIAL}"
+        out += _planned(says, list(made.patch), list(made.inverse), made.kustomize)
         out += ["", "  Checks:"]
         for result in run_checks(made, self._situation(made, raw)):
             out.append(f"    {'passed ' if result.passed else 'blocked'}  {result.check:<17} {result.message}")
@@ -112,9 +119,7 @@ class PlanReader:
             raise Refused(f"the operator changes only {kind} {name}; this is set in the object that the command opens")
         resource = target_resource(str(ref.get("apiVersion")), kind)
         if resource is None or not recommendation.edits:
-            raise Refused(
-                f"{item['id']} cannot be applied automatically: it sets no field, or its command is too long to read back"
-            )
+            raise Refused(_why_by_hand(item, kind, name) if resource is not None else _NO_OBJECT)
         space = self._namespace if resource.namespaced else None
         raw = self._client.get(resource.path(space, name))
         raw.setdefault("apiVersion", resource.api_version)
@@ -130,12 +135,16 @@ class PlanReader:
 
     def _decided(self, recommendation: Recommendation) -> Recommendation:
         """With the values of the change that waits or continues, where there is one: what is printed is what is approved."""
-        open_ = (ChangePhase.PROPOSED, *IN_FLIGHT)
-        change = next((c for c in self._changes if c.recommendation == recommendation.id and c.phase in open_), None)
+        change = self._open_change(recommendation.id)
         patch = change.operations("patch") if change is not None else None
         if not patch:
             return recommendation
         return replace(recommendation, edits=edits_from(patch, recommendation.holder, sure=True))
+
+    def _open_change(self, recommendation: str) -> WorkflowChangeView | None:
+        """The change of that recommendation that waits or continues."""
+        open_ = (ChangePhase.PROPOSED, *IN_FLIGHT)
+        return next((c for c in self._changes if c.recommendation == recommendation and c.phase in open_), None)
 
     @property
     def _ref(self) -> Mapping[str, Any]:
@@ -169,7 +178,9 @@ class PlanReader:
         if resource is None:
             return facts
         right = Right("patch", resource, made.target.namespace if resource.namespaced else None)
-        unknown = {**facts.unknown, "write_access": "the policy's condition WriteAccess does not say"}
+        off = self._policy.source is None or self._policy.apply.mode is ApplyMode.RECOMMEND
+        why = "not checked in mode Recommend" if off else "not known from the policy's condition WriteAccess"
+        unknown = {**facts.unknown, "write_access": f"the operator's right to patch {made.target.kind} is {why}"}
         return replace(facts, write_access=granted(self._access, right), unknown=unknown)
 
     def _resolve_policy(self) -> Policy:
@@ -214,6 +225,34 @@ class PlanReader:
         except KubeError as error:
             self._notes.append(f"{resource.kind} objects cannot be listed with your rights ({error})")
             return []
+
+
+def _planned(says: str, patch: Sequence[Any], inverse: Sequence[Any], kustomize: str) -> list[str]:
+    """A plan, its undoing, and its form for Git."""
+    try:
+        entry = yaml.safe_dump({"patches": [json.loads(kustomize)]}, sort_keys=False, width=110)
+    except ValueError:  # a status that somebody edited
+        entry = "not known"
+    blocks = [*_block("Patch", patch), *_block("Undo", inverse)]
+    return [f"  Plan: {says}", *blocks, "  For Git (kustomization.yaml):", *_indented(entry)]
+
+
+def _proposed(change: WorkflowChangeView) -> list[str]:
+    """The plan in the status of a change: all that a person sees who may not read its target."""
+    kustomize = str((change.status.get("plan") or {}).get("kustomize"))
+    patch, inverse = change.operations("patch") or (), change.operations("inverse") or ()
+    return [*_planned(_prediction(change), patch, inverse, kustomize), ""]
+
+
+def _prediction(change: WorkflowChangeView) -> str:
+    return str((change.status.get("predicted") or {}).get("text") or "")
+
+
+def _why_by_hand(item: Mapping[str, Any], kind: str, name: str) -> str:
+    """Why there is nothing in a recommendation that the operator could change in an object."""
+    if " patch " in str(item.get("how")):
+        return f"the status holds only part of the command of {item['id']}, from which no plan can be read"
+    return f"{item['id']} sets no field of {kind} {name} that the operator changes: make the change by hand"
 
 
 def _block(title: str, operations: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.writing.status import new_object, object_name, plan_for, plan_status
+from concertmaster.controller.changes.writing.status import ASKS, new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
@@ -37,14 +37,11 @@ _PAUSES = {
 """Seconds until the next attempt after a first refusal, and the most after several in a row, each twice the last."""
 
 
-_ASKS = "; to approve it: "
-
-
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None, *, asks: bool = True) -> str:
     """What the status of a proposal says of the decision, which it ``asks`` for or does not need; ``caution`` is what the
     person who decides must know."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
-    how = f"{_ASKS}kubectl concertmaster approve -n {change.namespace} {change.name}"
+    how = f"{ASKS}kubectl concertmaster approve -n {change.namespace} {change.name}"
     if not asks:
         how = "; no decision is needed (apply.mode: Auto)"
     return f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}"
@@ -55,7 +52,7 @@ def unasked(change: WorkflowChangeView, concern: str) -> str:
     said = str(change.condition(conditions.ConditionType.APPROVED).get("message"))
     if concern[:_RESERVED_LENGTH] not in said:
         return concern
-    return "" if change.decision is not None or _ASKS in said else "it waits for a decision"
+    return "" if change.decision is not None or ASKS in said else "it waits for a decision"
 
 
 def _ended_lately(change: WorkflowChangeView, now: float) -> bool:

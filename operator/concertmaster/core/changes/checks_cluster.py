@@ -58,7 +58,9 @@ def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
         return None
     kind = "Pipeline" if plan.target.kind == "Task" else "workflow"
     who = f"{count(len(facts.shared_by), f'other {kind}')} ({listing(list(facts.shared_by), 5)})"
-    return f"{who} {'runs' if len(facts.shared_by) == 1 else 'run'} {plan.target} too and would change with it unproven"
+    return (
+        f"{who} {'runs' if len(facts.shared_by) == 1 else 'run'} {plan.target} too and would change with it, unverified"
+    )
 
 
 def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:

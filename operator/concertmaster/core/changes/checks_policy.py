@@ -96,7 +96,9 @@ def largest_step(plan: Plan, situation: Situation) -> CheckResult:
         if abs(change) > most + _ROUNDING and not s.sure:
             step = f"{s.old_literal} to {s.new_literal} is {percent(abs(change))} in one step, at most {percent(most)}"
             return blocked(f"{step} (apply.bounds.maxStepPercent)")
-    return passed("no step is too large" if plan.whole else "goes as far as one step may")
+    return passed(
+        "no step is too large" if plan.whole else "part of what is recommended, within apply.bounds.maxStepPercent"
+    )
 
 
 def minimum_change(plan: Plan, situation: Situation) -> CheckResult:

@@ -190,7 +190,7 @@ def test_a_task_that_another_pipeline_runs_waits_for_a_person_who_learns_which(s
     bed.run()
     assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
     perhaps = ", perhaps" if "$(" in json.dumps(spec) else ""
-    words = f"1 other Pipeline (nightly{perhaps}) runs Task compile too and would change with it unproven"
+    words = f"1 other Pipeline (nightly{perhaps}) runs Task compile too and would change with it, unverified"
     assert words in bed.message(C.APPROVED)
     bed.run()
     assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")

@@ -18,6 +18,10 @@ from concertmaster.core.model.scalars import ScalarError, SignedPercent
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.status.recommendation_log import clip
 
+ASKS = "; to approve it: "
+"""Said by a proposal before the command that approves it."""
+PARTIAL = " (part of what is recommended)"
+"""Said of a plan that goes as far as one step may, or leaves out fields that the operator does not change."""
 _WORDS = {
     "Duration": ("shorter", "longer", "runs"),
     "Cost": ("less", "more", "cost"),
@@ -85,7 +89,7 @@ def _correction(factor: float) -> dict[str, str]:
 
 def prediction(plan: Plan) -> str:
     """What a plan changes and what is expected of it, as a sentence."""
-    part = "" if plan.whole else " (as far as one step may go)"
+    part = "" if plan.whole else PARTIAL
     expected = plan.predicted
     if expected is None:
         return f"{plan.says()}{part}"
