@@ -35,7 +35,13 @@ _BY_REASON = {
     "PodEvicted": FailureClass.EVICTION,  # of a TaskRun
     "pod deleted": FailureClass.EVICTION,  # of a Workflow's node: by a drain, a preemption or the loss of its node
     "Preempting": FailureClass.EVICTION,
-    "PreemptionByScheduler": FailureClass.EVICTION,
+    **dict.fromkeys(  # of the condition DisruptionTarget
+        ("PreemptionByScheduler", "EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC"),
+        FailureClass.EVICTION,
+    ),
+    "TerminationByKubelet": FailureClass.EVICTION,
+    "ContainerStatusUnknown": FailureClass.EVICTION,  # of a container that its node lost, as by a restart
+    **dict.fromkeys(("NodeAffinity", "OutOfcpu", "OutOfmemory", "OutOfpods"), FailureClass.EVICTION),  # not admitted
     "NodeLost": FailureClass.EVICTION,
     "NodeShutdown": FailureClass.EVICTION,
     "Terminated": FailureClass.EVICTION,

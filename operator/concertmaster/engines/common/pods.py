@@ -16,6 +16,7 @@ _STATUS = ("phase", "reason", "startTime")
 _SPEC = ("initContainers", "containers")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
 _DECLARED = ("name", "image", "restartPolicy")
+_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 _CONTAINER = ("name", "image", "restartCount", "state", "lastState", "resources")
 
 
@@ -37,7 +38,7 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
                 for k in _CONTAINERS
                 if k in status
             },
-            "conditions": [c for c in conditions if isinstance(c, Mapping) and c.get("type") == "PodScheduled"],
+            "conditions": [c for c in conditions if isinstance(c, Mapping) and c.get("type") in _CONDITIONS],
         },
     }
 
@@ -69,10 +70,15 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
     conditions = [
         mapping(c, "conditions[]", problems) for c in sequence(status.get("conditions"), "conditions", problems)
     ]
-    bound = [c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "True"]
+    bound, disrupted = (
+        [c for c in conditions if c.get("type") == kind and c.get("status") == "True"] for kind in _CONDITIONS
+    )
     scheduled = timestamp(bound[0].get("lastTransitionTime")) if bound else None
     ends = [c.finished for c in containers if c.finished is not None and not c.init and not c.sidecar]
     ended = phase in ("Succeeded", "Failed")
+    reason = text(status.get("reason"), "reason", problems)
+    if reason is None and ended and disrupted:  # drained or preempted: containers that obey merely end with "Error"
+        reason = text(disrupted[0].get("reason"), "reason", problems)
     fact = PodFact(
         namespace=text(meta.get("namespace"), "namespace", problems) or "default",
         pod=text(meta.get("name"), "name", problems) or "",
@@ -84,7 +90,7 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
         started=timestamp(status.get("startTime")),
         finished=max(ends, default=None) if ended else None,
         phase=phase if ended else None,
-        reason=text(status.get("reason"), "reason", problems),
+        reason=reason,
         containers=tuple(containers),
     )
     if not codes:  # it did not get beyond its init containers

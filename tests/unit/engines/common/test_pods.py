@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.model import ContainerFact, Outcome, PodFact
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems
@@ -66,6 +67,31 @@ def test_a_pod_that_failed_in_an_init_container_has_its_reason_and_exit_code() -
     fact, code = read_pod(reduced_pod(raw), Problems())
     e = execution(fact, "job")
     assert (code, e.outcome, e.reason) == (137, Outcome.FAILED, "OOMKilled")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        (143, {}, "EvictionByEvictionAPI"),
+        (143, {"reason": "Terminated"}, "Terminated"),
+        (143, {"phase": "Running"}, None),  # still has its grace period
+        (0, {}, None),
+    ],
+)
+def test_a_pod_that_was_drained_says_so(code: int, status: dict[str, Any], expected: str | None) -> None:
+    """Its container ended with "Error", as programs do that fail."""
+    raw = pod("a", 2, 20, code=code)
+    raw["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "Error" if code else "Completed"
+    raw["status"]["conditions"].append(
+        {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    )
+    raw["status"] |= status
+    fact, _ = read_pod(reduced_pod(raw), Problems())
+    e = execution(fact, "job")
+    if expected is not None:
+        assert (e.outcome, e.reason, classify(e)) == (Outcome.FAILED, expected, FailureClass.EVICTION)
+    else:
+        assert classify(e) is not FailureClass.EVICTION
 
 
 FETCH, WORK = ContainerFact("fetch", init=True, reason="Error"), ContainerFact("main", started=5.0)
