@@ -123,6 +123,7 @@ def _container(
     periods = _total(rows, "container_cpu_cfs_periods_total")
     throttled = _total(rows, "container_cpu_cfs_throttled_periods_total")
     oom = _total(rows, "container_oom_events_total")
+    killed = bool(oom) and own and not restarted
     if "OOMKilled" in inside.reasons | inside.last_reasons:
         oom = max(oom or 0.0, 1.0)
     samples = _total(rows, "samples")
@@ -136,7 +137,7 @@ def _container(
         started=started,
         finished=finished,
         # A reason seen earlier in the window may belong to a start before the one that succeeded.
-        reason=None if succeeded else _reason(inside.reasons),
+        reason=None if succeeded else _reason(inside.reasons, killed),
         cpu_request=inside.requests.get("cpu"),
         cpu_limit=inside.limits.get("cpu"),
         memory_request=inside.requests.get("memory"),
@@ -216,5 +217,9 @@ def _span(begin: float | None, end: float | None) -> float | None:
     return None if begin is None or end is None else max(0.0, end - begin)
 
 
-def _reason(reasons: set[str]) -> str | None:
-    return "OOMKilled" if "OOMKilled" in reasons else max(reasons, default=None)
+def _reason(reasons: set[str], killed: bool) -> str | None:
+    """Why a container ended. ``killed``: the kernel killed a process of it for lack of memory. Where that was not the first
+    process, the container ends by itself, with "Error"."""
+    if "OOMKilled" in reasons or (killed and reasons == {"Error"}):
+        return "OOMKilled"
+    return max(reasons, default=None)

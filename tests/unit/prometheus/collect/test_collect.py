@@ -892,6 +892,31 @@ def test_a_success_has_no_reason_whatever_came_before() -> None:
     assert _facts([], failed).containers[0].oom_events == 1.0
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "reasons", "restarts", "expected"),
+    [
+        (CGROUP, {"Error"}, 0.0, "OOMKilled"),
+        (CGROUP, {"Error"}, 1.0, "Error"),  # it may have been killed before
+        (CGROUP, {"StartError"}, 0.0, "StartError"),
+        ("", {"Error"}, 0.0, "Error"),  # of another pod of that name, maybe
+    ],
+)
+def test_a_container_that_fails_after_a_process_of_it_was_killed_ran_out_of_memory(
+    cgroup: str, reasons: set[str], restarts: float, expected: str
+) -> None:
+    """The kernel kills a worker; the first process notices, and ends with an error of its own."""
+
+    def failed(one: PodDraft) -> None:
+        one.phases = {"Failed"}
+        one.container("main").reasons.update(reasons)
+        one.container("main").restarts = restarts
+
+    (container,) = _facts(_usage(cgroup, container_oom_events_total=1.0), failed).containers
+    assert container.reason == expected
+    (spared,) = _facts(_usage(cgroup, container_oom_events_total=0.0), failed).containers
+    assert spared.reason == min(reasons)
+
+
 def _with_sidecar(one: PodDraft) -> None:
     one.container("wait")
 
