@@ -39,9 +39,10 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
         logs = np.log(rows)
         middle = float(np.add.reduce(logs)) / n
         apart = logs - middle
-        variance = float(np.add.reduce(apart**2)) / (n - 1)
+        squares = apart * apart
+        variance = float(np.add.reduce(squares)) / (n - 1)
         squared, lacking = float(np.var(rows / mean, ddof=1)) / n, 0.0
-        if float(np.add.reduce(apart**3)) > _SKEWED * math.sqrt(6.0 * n) * variance**1.5:
+        if float(squares @ apart) > _SKEWED * math.sqrt(6.0 * n) * variance**1.5:
             squared = max(squared, variance / n + variance**2 / (2.0 * (n - 1)))
             lacking = min(_WIDEST, max(0.0, middle + variance / 2.0 - math.log(mean)))
         off = min(_WIDEST, quantile * math.sqrt(squared))
