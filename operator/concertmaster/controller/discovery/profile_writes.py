@@ -71,7 +71,7 @@ class ProfileWrites:
         self._client = client
         self._registry = registry
         self._clock = clock
-        self._undecided: set[str] = set()  # namespaces that had no answer in the last cycle
+        self._undecided: set[str] = set()  # namespaces that had no answer when they were written to last
 
     def carry_out(self, plan: DiscoveryPlan, heartbeat: Callable[[], None]) -> Written:
         """Write what there is time for."""
@@ -82,6 +82,7 @@ class ProfileWrites:
             for write, result in self._each(part, until, written.left):
                 heartbeat()
                 self._note(written, write.item, result)
+        self._undecided |= last & {namespace for namespace, _ in written.left}  # there was no time to ask again
         return written
 
     def _of(self, plan: DiscoveryPlan) -> list[_Write]:

@@ -85,6 +85,18 @@ def test_where_admission_did_not_answer_others_come_first(bed: Bed, monkeypatch:
     assert profiles(bed) == {"a": NUMBER, "b": NUMBER}
 
 
+def test_they_come_first_until_there_is_time_for_it_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile_writes, "_CONCURRENCY", 1)
+    admission = bed.client.on_request = Admission(bed, "a", "b", "c")
+    bed.run()
+    assert admission.asked == [("POST", "a")]
+    bed.run(seconds=INTERVAL)
+    assert admission.asked[1:] == [("POST", "b")], "which takes all of the time"
+    admission.hanging = ("a",)
+    bed.run(seconds=INTERVAL)
+    assert admission.asked[2] == ("POST", "c")
+
+
 def test_a_policy_names_the_obstacles_in_the_same_order_whichever_comes_first(bed: Bed) -> None:
     def hang(method: str, path: str) -> None:
         if method == "POST" and "/workflowprofiles" in path:
