@@ -98,7 +98,7 @@ def test_a_pod_that_a_controller_replaces_while_others_run_is_no_pause() -> None
 
 
 def test_the_pause_is_the_longest_time_in_which_nothing_ran() -> None:
-    """A pod of the retry may have to wait for a node after another of its pods has ended."""
+    """Scheduling of a pod of the retry may take long after another of its pods has ended."""
     rows = (ran("a", 0, 10), ran("b", 10, 20, BAD), ran("c", 900, 905), ran("b", 910, 920))
     assert pauses(rows) == ((20, 900),)
 
