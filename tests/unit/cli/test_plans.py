@@ -252,15 +252,15 @@ def with_a_proposal() -> tuple[MemoryClient, dict[str, Any], dict[str, Any]]:
     profile = client.put(PROFILES, "demo", "ci", spec={"workflowRef": ref})
     client.put(POLICIES, "demo", "team", spec={"apply": {"mode": "Approve"}})
     edit = Edit(CPU, "2", "700m", "compile")
-    wanted = replace(recommendation_of({"id": "cpu-request.a", "action": "Lower it"}), edits=(edit,))
-    made = plan(wanted, {**raw, "apiVersion": "tekton.dev/v1", "kind": "Task"}, PATCHABLE, profile="ci",
+    lowered = replace(recommendation_of({"id": "cpu-request.a", "action": "Lower it"}), edits=(edit,))
+    made = plan(lowered, {**raw, "apiVersion": "tekton.dev/v1", "kind": "Task"}, PATCHABLE, profile="ci",
                 namespace="demo", bounds=Policy().apply.bounds)  # fmt: skip
     assert not made.whole
     name = object_name(made)
-    told = question(
+    message = question(
         WorkflowChangeView(new_object(made, name)), made, "1 other Pipeline (nightly) runs Task compile too"
     )
-    asked = {"type": "Approved", "status": "Unknown", "reason": "Waiting", "message": told}
+    asked = {"type": "Approved", "status": "Unknown", "reason": "Waiting", "message": message}
     status = {**plan_status(made), "phase": "Proposed", "conditions": [asked]}
     client.put(CHANGES, "demo", name, spec=new_object(made, name)["spec"], status=status)
     patch = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "700m"}]
