@@ -59,8 +59,9 @@ MEMORY = (None, ("512Mi", None), ("512Mi", "2Gi"))
 Resources = dict[str, Any]
 
 
-def shapes() -> list[tuple[list[Resources], Resources | None]]:
-    """Resources of the containers of pods: every combination for one, and some for two; and of some pods as a whole."""
+def shapes() -> list[dict[str, Any]]:
+    """Pods by the resources of their containers: every combination for one, and some for two; some with resources of the pod
+    as a whole; and some with a sidecar among their init containers, before and after one that ends."""
     single = []
     for request, limit, memory in itertools.product(AMOUNTS, AMOUNTS, MEMORY):
         requests = {"cpu": request, "memory": memory[0] if memory else None}
@@ -73,7 +74,21 @@ def shapes() -> list[tuple[list[Resources], Resources | None]]:
         {"requests": {"cpu": "1500m", "memory": "1Gi"}, "limits": {"cpu": "1500m", "memory": "1Gi"}},
         {"requests": {"memory": "512Mi"}, "limits": {"cpu": "1"}},
     ]
-    return [(one, None) for one in plain] + [(one, levels[n % 3]) for n, one in enumerate(plain[::2])]
+    pods = [_spec(one) for one in plain] + [_spec(one, resources=levels[n % 3]) for n, one in enumerate(plain[::2])]
+    for n, one in enumerate(single):
+        beside = _container("side", single[(n + 13) % len(single)]) | {"restartPolicy": "Always"}
+        before = [beside, _container("load", single[(n + 29) % len(single)])]
+        pods.append(_spec([one], initContainers=before if n % 2 else before[::-1]))
+    return pods
+
+
+def _container(name: str, resources: Resources) -> dict[str, Any]:
+    return {"name": name, "image": "example/a:1", "resources": resources}
+
+
+def _spec(containers: list[Resources], **fields: Any) -> dict[str, Any]:
+    rows = [_container(f"c{i}", one) for i, one in enumerate(containers)]
+    return {"containers": rows, "serviceAccountName": "trial", **fields}
 
 
 def pod_of(spec: dict[str, Any]) -> Pod:
@@ -106,9 +121,7 @@ def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: st
                 wait_for("the quota to be counted", counted)
             ranges, quotas = list(reader.ranges(place)), list(reader.quotas(place))
             assert ranges or quotas
-            for containers, level in shapes():
-                rows = [{"name": f"c{i}", "image": "example/a:1", "resources": one} for i, one in enumerate(containers)]
-                spec = {"containers": rows, "serviceAccountName": "trial", **({"resources": level} if level else {})}
+            for spec in shapes():
                 pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": spec}
                 try:
                     client.request("POST", PODS.path(place), query={"dryRun": "All"}, body=pod)
@@ -121,11 +134,11 @@ def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: st
                 asked += 1
                 refused_by_server += bool(answer)
                 if not answer and (certain := refused_anew([change], ranges, quotas)):
-                    falsely_certain.append((name, containers, level, certain[0].message))
+                    falsely_certain.append((name, spec, certain[0].message))
                 if answer and not computed:
-                    falsely_open.append((name, containers, level, answer))
+                    falsely_open.append((name, spec, answer))
                 if computed and not answer:
-                    falsely_closed.append((name, containers, level, computed[0].message))
+                    falsely_closed.append((name, spec, computed[0].message))
     finally:
         cluster.run_kubectl("delete", "namespace", *places.values(), "--wait=false")
     assert refused_by_server > 100
