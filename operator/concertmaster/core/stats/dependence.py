@@ -29,12 +29,13 @@ def dependence(series: Sequence[float] | Floats) -> float:
         return 1.0
     values = np.asarray(series, dtype=np.float64)
     starts, sizes = _batches(n)
-    means = np.add.reduceat(values, starts) / sizes
     middle = float(np.add.reduce(values)) / n
-    independent = float(np.add.reduce((values - middle) ** 2)) / (n - 1) / n
-    around = float(np.add.reduce((means - middle) ** 2)) / (_BATCHES - 1) / _BATCHES
+    apart = values - middle
+    means = np.add.reduceat(apart, starts) / sizes
+    independent = float(apart @ apart) / (n - 1) / n
+    around = float(means @ means) / (_BATCHES - 1) / _BATCHES
     weeks = means[: _BATCHES // 2] - means[_BATCHES // 2 :]
-    between = float(np.add.reduce(weeks**2)) / _BATCHES / _BATCHES
+    between = float(weeks @ weeks) / _BATCHES / _BATCHES
     if not independent > 0.0:
         return 1.0
     least, most = min(around, between) / independent, max(around, between) / independent
