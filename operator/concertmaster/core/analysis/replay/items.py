@@ -84,6 +84,8 @@ def _again(
 
 def _rounds(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, int]:
     """By position of an execution: the number of its round, for those in templates in which attempts do not number them."""
+    if not layout.nested:
+        return {}
     inside: dict[tuple[RetriedTemplate, Group], list[ItemRow]] = {}
     for around, rows in zip(layout.retried, grouped, strict=False):
         if around is not None and around in layout.nested:
