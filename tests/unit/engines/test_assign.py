@@ -307,7 +307,7 @@ def test_a_known_step_wins_over_an_unknown_one() -> None:
         (PodFact("a", "p", "u", phase="Failed", containers=(main(reason="Error"), ContainerFact("b", reason="OOMKilled"))),
          Outcome.FAILED, "OOMKilled"),
         (PodFact("a", "p", "u", phase="Failed", containers=(main(), ContainerFact("fetch", init=True, reason="Error"))),
-         Outcome.FAILED, None),
+         Outcome.FAILED, "Error"),
         (PodFact("a", "p", "u", phase="Failed",
                  containers=(main(reason="Completed"), ContainerFact("proxy", sidecar=True, reason="Error"))),
          Outcome.SUCCEEDED, None),
