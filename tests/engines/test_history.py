@@ -308,12 +308,13 @@ def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
         # A limit that is only declared holds slots a little longer or shorter than the controller really did.
         exact = not run.limits
         assert run.replayed == pytest.approx(run.makespan, abs=2.0, rel=None if exact else SAME_RUN), after.run
-        edges = {e.step: e.after for e in after.steps if not e.attempt}
-        for name, parents in zip(run.names, run.parents, strict=True):
-            waited = {run.names[p] for p in parents}
+        for name, parents, chains in zip(run.names, run.parents, run.chains, strict=True):
+            # Of a later round of a retried template, the step is one that waited for the round before.
+            waited = {run.names[p] for p in parents} - {name}
             spec = graph.step(name)
-            if edges.get(name) is not None and not (spec is not None and spec.on_exit and not spec.depends_on):
-                every = {a for e in after.steps if e.step == name and not e.attempt for a in e.after or ()} - {name}
+            edges = [after.steps[chain[0].source].after for chain in chains]
+            if any(e is not None for e in edges) and not (spec is not None and spec.on_exit and not spec.depends_on):
+                every = {a for e in edges for a in e or ()} - {name}
                 # What it did not wait for after all began before the other had ended: a daemon, a driver that is ready.
                 assert waited <= every and (waited == every or run.problems), (after.run, name, waited, every)
                 reported += waited == every
