@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,14 @@ from concertmaster.core.changes.plan import ChangeTarget, digest_of
 from concertmaster.kube.objects import CHANGES
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
-from tests.support.cluster.change_place import Place, config, govern
+from tests.support.cluster.change_place import Place, config, govern, idle_etl
 from tests.support.cluster.operator_bed import (
     ROOT,
     apply,
     condition,
     cronjob,
-    history,
     install_crds,
     operator,
-    runs_of_cronjob,
     wait_for,
 )
 
@@ -45,10 +42,8 @@ def bed(cluster: Cluster, namespace: str) -> Cluster:
 
 
 @pytest.fixture
-def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> Iterator[PrometheusServer]:
-    """Two days of an hourly CronJob ``etl`` that uses a quarter of its core."""
-    end = time.time() - 30.0
-    yield make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    return idle_etl(namespace, make_prometheus)
 
 
 @pytest.fixture

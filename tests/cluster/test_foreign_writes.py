@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +13,13 @@ import pytest
 from concertmaster.kube.apply import last_write
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
-from tests.support.cluster.change_place import Place, config, govern
+from tests.support.cluster.change_place import Place, config, govern, idle_etl
 from tests.support.cluster.operator_bed import (
     apply,
     condition,
     cronjob,
-    history,
     install_crds,
     operator,
-    runs_of_cronjob,
     wait_for,
 )
 
@@ -39,10 +36,8 @@ def place(cluster: Cluster, namespace: str) -> Place:
 
 
 @pytest.fixture
-def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> Iterator[PrometheusServer]:
-    """Two days of an hourly CronJob ``etl`` that uses a quarter of its core."""
-    end = time.time() - 30.0
-    yield make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    return idle_etl(namespace, make_prometheus)
 
 
 def verifying(place: Place) -> dict[str, Any]:

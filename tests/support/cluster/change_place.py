@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,15 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
-from tests.support.cluster.operator_bed import DISCOVER_CRONJOBS, apply, policy, settings, wait_for
+from tests.support.cluster.operator_bed import (
+    DISCOVER_CRONJOBS,
+    apply,
+    history,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
 
 
 class Place:
@@ -65,3 +75,9 @@ def config(place: Place, prometheus: PrometheusServer, tmp_path: Path) -> dict[s
 
 def govern(place: Place, **apply_: Any) -> None:
     apply(place.cluster, policy(place.namespace, discover=DISCOVER_CRONJOBS, apply={"mode": "Auto", **apply_}))
+
+
+def idle_etl(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    """Two days of an hourly CronJob ``etl`` that uses a quarter of its core."""
+    end = time.time() - 30.0
+    return make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))

@@ -53,13 +53,13 @@ RevisionOf = Callable[[WorkflowKey], int | None]
 
 
 class _Undecided(NamedTuple):
-    """A verification that had no verdict ``at`` a moment (unix seconds), and what it rested on."""
+    """A verification that had no verdict ``at`` a moment (unix seconds), and what it depended on."""
 
-    rested_on: tuple[object, ...]
+    depends_on: tuple[object, ...]
     at: float
 
     def lasts(self, now: float) -> bool:
-        """Whether it is not made again while it rests on the same."""
+        """Whether it is not made again while that is unchanged."""
         return 0.0 <= now - self.at < _AGAIN
 
 
@@ -89,10 +89,10 @@ class Verifier:
         return (
             known is not None
             and known.lasts(context.now)
-            and known.rested_on == self._rests_on(context, change, definition)
+            and known.depends_on == self._dependencies(context, change, definition)
         )
 
-    def _rests_on(
+    def _dependencies(
         self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition
     ) -> tuple[object, ...] | None:
         """What a verification depends on beside time and other workflows; None where that is not known."""
@@ -103,14 +103,16 @@ class Verifier:
         source = context.outages, _behind(context)
         return revision, change.version, definition, policy, changes, context.target_versions, source
 
-    def _note(self, context: WorkflowContext, change: WorkflowChangeView, rests_on: tuple[object, ...] | None) -> None:
+    def _note(
+        self, context: WorkflowContext, change: WorkflowChangeView, depends_on: tuple[object, ...] | None
+    ) -> None:
         """Remember that there is no verdict; None: the next cycle looks again."""
         known = self._undecided
         known.pop(change.uid, None)
         for uid in [uid for uid, old in islice(known.items(), 2) if not old.lasts(context.now)]:
             del known[uid]  # of changes that have ended since
-        if rests_on is not None:
-            known[change.uid] = _Undecided(rests_on, context.now)
+        if depends_on is not None:
+            known[change.uid] = _Undecided(depends_on, context.now)
 
     def forget(self, change: WorkflowChangeView) -> None:
         """Verify it anew in the next cycle."""
@@ -147,7 +149,7 @@ class Verifier:
             result = replace(result, reason=f"{own.ended}, which ends the verification: {result.reason}")
         # That runs do not come at all is to be seen at once.
         waits = result.verdict is None and (runs.after or runs.begun)
-        self._note(context, change, self._rests_on(context, change, definition) if waits else None)
+        self._note(context, change, self._dependencies(context, change, definition) if waits else None)
         return result
 
     def _own_runs(

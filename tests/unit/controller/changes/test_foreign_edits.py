@@ -111,8 +111,8 @@ def test_runs_since_fields_were_removed_unseen_are_not_blamed_on_the_change(afte
     assert done.status["verifiedRuns"] == 3
 
 
-@pytest.mark.parametrize("undated", [False, True])
-def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(undated: bool) -> None:
+def edited_back_unseen() -> Bed:
+    """A change with three runs since, and four of another definition that was edited back before anybody looked."""
     bed = applied()
     dated(bed, "concertmaster")
     later(bed, 3)
@@ -121,6 +121,12 @@ def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(u
     bed.now += 4 * HOUR
     bed.runs(4, 1500.0, seed=9)
     bed.edit(CPU, "1500m")
+    return bed
+
+
+@pytest.mark.parametrize("undated", [False, True])
+def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(undated: bool) -> None:
+    bed = edited_back_unseen()
     if not undated:
         dated(bed, "kubectl-edit")
     bed.run(60.0)
@@ -130,14 +136,7 @@ def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(u
 
 
 def test_a_later_edit_does_not_bring_back_runs_of_a_time_when_nobody_looked() -> None:
-    bed = applied()
-    dated(bed, "concertmaster")
-    later(bed, 3)
-    bed.start()
-    bed.edit(CPU, "100m")
-    bed.now += 4 * HOUR
-    bed.runs(4, 1500.0, seed=9)
-    bed.edit(CPU, "1500m")
+    bed = edited_back_unseen()
     dated(bed, "kubectl-edit")
     bed.run(60.0)
     bed.now += HOUR
