@@ -18,7 +18,7 @@ from benchmarks.clusters.services import known_in_quotas, known_services, known_
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import starts
 from concertmaster.core.changes.admission.capacity import Capacity
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Materiality, Policy
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow, fleet_of

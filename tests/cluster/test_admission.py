@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.core.changes.admission.limits import Pod, PodChange, refusals, refused_anew
+from concertmaster.core.changes.admission.limits import refusals, refused_anew
+from concertmaster.core.changes.admission.model import Pod, PodChange
 from concertmaster.core.changes.admission.pods import as_declared
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit, StepSpec

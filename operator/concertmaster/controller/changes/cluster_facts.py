@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from concertmaster.core.changes.admission.capacity import ranges_of
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.others import deciders
 from concertmaster.core.changes.admission.pods import pod_trials, pods_at_a_time
 from concertmaster.core.changes.admission.quotas import quota_of

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.checks import CHECKS, blocking, run_checks
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan

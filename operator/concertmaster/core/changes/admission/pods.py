@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.changes.admission.limits import Container, Pod, PodChange
+from concertmaster.core.changes.admission.model import Container, Pod, PodChange
 from concertmaster.core.changes.fields import Setting
 from concertmaster.core.changes.json_patch import apply, find, fits, join, parts
 from concertmaster.core.changes.plan import Plan

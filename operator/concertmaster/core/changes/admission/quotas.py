@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.model import StepSpec
 from concertmaster.core.model.amounts import RESOURCES, STORAGE, quantity
 from concertmaster.core.reserved import reservation

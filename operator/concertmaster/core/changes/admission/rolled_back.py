@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota, refused_anew
+from concertmaster.core.changes.admission.limits import refused_anew
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.pods import pod_changes
 from concertmaster.core.changes.fields import Setting
 from concertmaster.core.changes.operations import limit_beside, tested, written

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.changes.admission.limits import (
-    Container,
-    LimitRange,
-    Pod,
-    PodChange,
-    ResourceQuota,
-    defaulted,
-    refusals,
-)
+from concertmaster.core.changes.admission.limits import defaulted, refusals
+from concertmaster.core.changes.admission.model import Container, LimitRange, Pod, PodChange, ResourceQuota
 from concertmaster.core.changes.admission.pods import pod_changes, pod_trials
 from concertmaster.core.model import Edit
 from concertmaster.engines.define import define

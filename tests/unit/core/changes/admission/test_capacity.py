@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.changes.admission.capacity import UNBOUND, Bound, Capacity, capacity_by_namespace
-from concertmaster.core.changes.admission.limits import (
-    Container,
-    LimitRange,
-    Pod,
-    PodChange,
-    ResourceQuota,
-    refusals,
-)
+from concertmaster.core.changes.admission.limits import refusals
+from concertmaster.core.changes.admission.model import Container, LimitRange, Pod, PodChange, ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import ContainerSpec, StepSpec
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range

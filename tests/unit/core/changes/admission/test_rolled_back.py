@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.changes.admission.limits import LimitRange
+from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.changes.admission.rolled_back import refused_pods
 from concertmaster.core.changes.operations import above_limit
 from concertmaster.core.model import Edit

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.changes.admission import service_pods
 from concertmaster.core.changes.admission.capacity import BESIDE_SERVICES, Capacity
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes, quota_of
 from concertmaster.core.changes.admission.service_pods import (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.changes.admission.service_pods import InQuotas
 from concertmaster.core.model import Level, Outcome, Recommendation
 from tests.support.builders import DAY, MI

@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
-from concertmaster.core.changes.admission.limits import LimitRange
+from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import ContainerFact, Recommendation

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.changes.admission.limits import Container, PodChange, refusals
-from concertmaster.core.changes.admission.limits import Pod as PodSpec
+from concertmaster.core.changes.admission.limits import refusals
+from concertmaster.core.changes.admission.model import Container, PodChange
+from concertmaster.core.changes.admission.model import Pod as PodSpec
 from concertmaster.core.lifecycle.commands import json_patch
 from concertmaster.core.model import ContainerFact
 from concertmaster.core.model.amounts import quantity

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
-from concertmaster.core.changes.admission.limits import LimitRange
+from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.ledger import LedgerEntry
 from concertmaster.core.changes.operations import written

@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.analysis.shared.semaphores import SemaphoreUse, enough_places, mean_wait
 from concertmaster.core.changes.admission.capacity import Capacity
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.model import Recommendation, RunRecord, StepExecution

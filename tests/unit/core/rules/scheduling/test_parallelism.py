@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas, ServiceMoment, ServicePods
 from concertmaster.core.model import Level, Recommendation, WorkflowKey

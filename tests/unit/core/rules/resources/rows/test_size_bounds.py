@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity
-from concertmaster.core.changes.admission.limits import LimitRange
+from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.model import Recommendation
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import bounded, size_bounds

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.changes.admission.capacity import LARGEST_NODE, Capacity
-from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.rules.resources.rows.storage_rows import evicted_at
 from tests.support.builders import MI, container
