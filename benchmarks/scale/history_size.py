@@ -19,7 +19,7 @@ from typing import Any
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.history import Store
-from concertmaster.history.daily import KEEP_DAYS
+from concertmaster.history.daily.tables import KEEP_DAYS
 
 RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "history.json"
 FLEET = 10_000

@@ -27,7 +27,7 @@ from benchmarks.scale.shards.bed import DATABASE
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.history import CacheFile, DatabaseAddress, Store, open_server
-from concertmaster.history.daily import KEEP_DAYS
+from concertmaster.history.daily.tables import KEEP_DAYS
 from testbed.process import TemporaryDirectory
 from testbed.services.postgres import PostgresServer
 from tests.support.builders import NOW, container

@@ -21,7 +21,7 @@ from concertmaster.controller.shards import election
 from concertmaster.controller.shards.leader_election import _WRITES_UNTIL, LeaderElection
 from concertmaster.core.units import DAY, MINUTE
 from concertmaster.engines.common import bounds
-from concertmaster.history import daily
+from concertmaster.history.daily import tables as daily
 from concertmaster.history.postgresql import engine, session
 from concertmaster.history.runs import cache, reader
 from concertmaster.kube import client, reviews, writer

@@ -26,7 +26,7 @@ from concertmaster.core.rules.base import ELSEWHERE
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.registry import ENGINES
 from concertmaster.history import HistoryDamaged, HistoryError
-from concertmaster.history.daily import open_readonly
+from concertmaster.history.daily.tables import open_readonly
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
 from concertmaster.report import trends as trend_report

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Self
 
-from concertmaster.history.daily import DailyTables
+from concertmaster.history.daily.tables import DailyTables
 from concertmaster.history.errors import HistoryReadOnly
 from concertmaster.history.sql import Connection, DatabaseEngine
 from concertmaster.history.sqlite import SqliteEngine

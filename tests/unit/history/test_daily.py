@@ -16,7 +16,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, 
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.units import DAY
 from concertmaster.history import Store
-from concertmaster.history.daily import DailyTables
+from concertmaster.history.daily.tables import DailyTables
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
 from tests.support.data.earlier_history import make_earlier

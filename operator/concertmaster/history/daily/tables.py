@@ -1,20 +1,14 @@
-"""Daily rows, baselines and adoption in the history: small enough to stay when the runs behind them are pruned.
-
-Amounts are stored as whole numbers (milliseconds, millionths of a currency unit), which take SQLite one to five bytes
-where a floating-point number takes eight.
-"""
+"""Daily rows, baselines and adoption in the history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import Any
 
-from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.units import DAY
+from concertmaster.history.daily.rows import COLUMNS, LARGEST, amounts_of, as_stored, row_of, values_of
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
@@ -24,19 +18,14 @@ KEEP_DAYS = 400
 ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
-# Before the names of largest amounts, beside metrics, whose names have no slash. Others with one are of a later version.
-_PEAK = "largest/"
 _OF_PEAKS = "workflow = ? AND day {} ? AND metric >= 'largest/' AND metric < 'largest0'"
 _BARE = " AND ".join(
     f"NOT EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
     for table in ("daily", "executions", "records", "fingerprints")
 )
-_MILLI, _MICRO = 1e3, 1e6
-_MAX_INTEGER = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
-_COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
-_REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:])
+_REPLACED = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS.split(", ")[1:])
 _INSERT = (
-    f"INSERT INTO daily (workflow, step, {_COLUMNS}) VALUES ({','.join('?' * (2 + len(_COLUMNS.split(','))))}) "
+    f"INSERT INTO daily (workflow, step, {COLUMNS}) VALUES ({','.join('?' * (2 + len(COLUMNS.split(','))))}) "
     f"ON CONFLICT (workflow, step, day) DO UPDATE SET {_REPLACED}"
 )
 
@@ -71,19 +60,19 @@ class DailyReader:
         found: dict[tuple[str, str], dict[int, float]] = {}
         with self._read():
             for step, metric, day, amount in self._db.execute(query, (known_id(self._db, key), since)):
-                found.setdefault((step, metric.removeprefix(_PEAK)), {})[day] = amount
+                found.setdefault((step, metric.removeprefix(LARGEST)), {})[day] = amount
         return DailyPeaks(found)
 
     def fleet(self, *, since: int = 0) -> dict[WorkflowKey, list[DailyRow]]:
         """Rows of the runs of all workflows from the day ``since`` on, also of workflows that are gone."""
         with self._read():
             query = (
-                f"SELECT namespace, kind, name, {_COLUMNS} FROM workflows JOIN daily ON workflow = id "
+                f"SELECT namespace, kind, name, {COLUMNS} FROM workflows JOIN daily ON workflow = id "
                 "WHERE step = 0 AND day >= ? ORDER BY namespace, kind, name, day"
             )
             out: dict[WorkflowKey, list[DailyRow]] = {}
             for namespace, kind, name, *values in self._db.execute(query, (since,)):
-                out.setdefault(WorkflowKey(namespace, kind, name), []).append(_row(RUN, values, {}))
+                out.setdefault(WorkflowKey(namespace, kind, name), []).append(row_of(RUN, values, {}))
             return out
 
     def baseline(self, key: WorkflowKey) -> Baseline | None:
@@ -117,9 +106,9 @@ class DailyReader:
         query = f"SELECT step, day, metric, amount FROM daily_metrics WHERE workflow = ? AND day >= ?{only}"
         for of, day, metric, amount in self._db.execute(query, args) if amounts else ():
             metrics.setdefault((of, day), {})[metric] = amount
-        query = f"SELECT step, {_COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
+        query = f"SELECT step, {COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
         rows = self._db.execute(query, args).fetchall()
-        return [_row(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in rows]
+        return [row_of(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in rows]
 
 
 class DailyTables(DailyReader):
@@ -150,7 +139,7 @@ class DailyTables(DailyReader):
             if rows:
                 known = {(r.day, r.step): r for r in self._select(number, min(r.day for r in rows), None)}
                 both = [(row, known.get((row.day, row.step))) for row in rows]
-                fresh = [(after, before) for row, before in both if (after := _stored(row, before)) != before]
+                fresh = [(after, before) for row, before in both if (after := as_stored(row, before)) != before]
             if fresh:
                 self._write(number, fresh)
             if any(before is None for _, before in fresh):  # once a day
@@ -195,14 +184,16 @@ class DailyTables(DailyReader):
     def _write(self, number: int, rows: Sequence[tuple[DailyRow, DailyRow | None]]) -> None:
         """Rows, each with what is stored of it, in a few calls: a workflow of ten steps has eleven a day."""
         places = self._places(number, [row.step for row, _ in rows])
-        self._db.executemany(_INSERT, [(number, places[row.step], *_values(row)) for row, _ in rows])
-        gone = [(number, places[row.step], row.day) for row, before in rows if before is not None and _amounts(before)]
+        self._db.executemany(_INSERT, [(number, places[row.step], *values_of(row)) for row, _ in rows])
+        gone = [
+            (number, places[row.step], row.day) for row, before in rows if before is not None and amounts_of(before)
+        ]
         if gone:
             self._db.executemany("DELETE FROM daily_metrics WHERE workflow = ? AND step = ? AND day = ?", gone)
         amounts = [
             (number, places[row.step], row.day, metric, amount)
             for row, _ in rows
-            for metric, amount in _amounts(row).items()
+            for metric, amount in amounts_of(row).items()
         ]
         if amounts:
             self._db.executemany("INSERT INTO daily_metrics VALUES (?, ?, ?, ?, ?)", amounts)
@@ -249,52 +240,3 @@ def open_readonly(path: str) -> Iterator[DailyReader]:
 
     with translated(path), closing(connect_readonly(path)) as db:
         yield DailyReader(lambda: db, read)
-
-
-def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
-    """The row as it is to be stored, in the precision of the table."""
-    if before is None:
-        after = row
-    elif row.whole:  # largest amounts are those of a profile that analyses fewer runs, where this one has none
-        score = row.score if row.score is not None else before.score
-        after = replace(row, score=score, largest=row.largest or before.largest)
-    elif row.until > before.until:
-        after = combine([before, row]) or row
-    else:
-        after = before
-    return _row(after.step, _values(after), _amounts(after))
-
-
-def _amounts(row: DailyRow) -> dict[str, float]:
-    return {**row.metrics, **{f"{_PEAK}{name}": amount for name, amount in row.largest.items()}}
-
-
-def _values(row: DailyRow) -> list[Any]:
-    """The row in the order of ``_COLUMNS``."""
-    times = [_whole(v, _MILLI) for v in (row.seconds, row.p50, row.p95)]
-    money = [_whole(v, _MICRO) for v in (row.cost, row.wasted)]
-    queue = _whole(row.queue, _MILLI)
-    counts = [row.day, row.count, row.succeeded, row.failed, row.timed]
-    return [*counts, *times, *money, queue, row.score, row.until]
-
-
-def _whole(value: float | None, scale: float) -> int | None:
-    return None if value is None else round(max(-_MAX_INTEGER, min(_MAX_INTEGER, value * scale)))
-
-
-def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> DailyRow:
-    day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until = values
-    milli = [None if v is None else v / _MILLI for v in (p50, p95, queue)]
-    money = [None if v is None else v / _MICRO for v in (cost, wasted)]
-    return DailyRow(
-        day, step, count, succeeded, failed, timed, (seconds or 0) / _MILLI,
-        p50=milli[0],
-        p95=milli[1],
-        cost=money[0],
-        wasted=money[1],
-        queue=milli[2],
-        metrics={name: amount for name, amount in metrics.items() if "/" not in name},
-        largest={n.removeprefix(_PEAK): amount for n, amount in metrics.items() if n.startswith(_PEAK)},
-        score=score,
-        until=until,
-    )  # fmt: skip

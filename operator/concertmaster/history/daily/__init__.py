@@ -1,0 +1,1 @@
+"""Daily rows, baselines and adoption: small enough to stay when the runs behind them are pruned."""
