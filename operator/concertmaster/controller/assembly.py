@@ -18,7 +18,7 @@ from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.context import ClusterReach
+from concertmaster.controller.changes.cycle import ClusterReach
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.controller.changes.writing.writer import ChangeWriter

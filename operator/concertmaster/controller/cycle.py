@@ -15,7 +15,7 @@ from itertools import islice
 from time import perf_counter
 from typing import TypeVar
 
-from concertmaster.controller.changes.context import CycleInput
+from concertmaster.controller.changes.cycle import CycleInput
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.subject import Subject, reach, requests, retained

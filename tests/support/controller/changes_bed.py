@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.context import ClusterReach, CycleInput
+from concertmaster.controller.changes.cycle import ClusterReach, CycleInput
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.changes.writing.journal import Journal

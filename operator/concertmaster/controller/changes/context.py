@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowRef
-from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.control_group import WorkflowControl
+from concertmaster.controller.changes.cycle import CycleContext
 from concertmaster.controller.changes.listed_changes import ListedChanges
-from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.interfaces import Heartbeat, SourceReport
+from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.json_patch import fits
@@ -27,58 +26,6 @@ from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time, seconds_outside
 from concertmaster.engines.registry import shared_by
-from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.client import KubeClient
-
-
-@dataclass(frozen=True, slots=True)
-class CycleInput:
-    """What one call of the stage works on. ``reports`` by metrics source; ``behind``: the watches lag behind the cluster, so
-    that nothing new is written; ``now`` in unix seconds."""
-
-    snapshot: ClusterSnapshot
-    subjects: Sequence[Subject]
-    reports: Mapping[str, SourceReport]
-    now: float
-    heartbeat: Heartbeat = lambda _: None
-    behind: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterReach:
-    """Where the stage works. ``namespaces``: those that are read by name (empty: all); ``owns``: whether a namespace is this
-    process's; ``secure``: what the configuration says of Argo's templateReferencing."""
-
-    client: KubeClient
-    access: AccessChecker
-    namespaces: tuple[str, ...] = ()
-    owns: Callable[[str], bool] = lambda _: True
-    secure: bool | None = None
-
-    def reads(self, namespace: str) -> bool:
-        """Whether the changes of a namespace are listed, and this process's to look after."""
-        return self.owns(namespace) and (not self.namespaces or namespace in self.namespaces)
-
-
-@dataclass(frozen=True, slots=True)
-class CycleContext:
-    """What all workflows share in one call of the stage: its input, and what is read from the API server for it."""
-
-    given: CycleInput
-    policies: PolicyReader
-    facts: FactReader
-
-    @classmethod
-    def of(cls, given: CycleInput, reach: ClusterReach) -> CycleContext:
-        """Nothing is read yet."""
-        snapshot = given.snapshot
-        policies = PolicyReader(reach.client, reach.access, snapshot, given.behind, reach.namespaces)
-        return cls(given, policies, FactReader(reach.client, reach.access, reach.secure, snapshot.namespaces))
-
-    @property
-    def now(self) -> float:
-        """When the call was made (unix seconds)."""
-        return self.given.now
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.verifier import Verifier, never_read
+from concertmaster.controller.changes.verification.verifier import Verifier, never_read
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView

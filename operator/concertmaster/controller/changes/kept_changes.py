@@ -13,7 +13,8 @@ from functools import partial
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.verifier import Verifier, changed_steps, lowered_by
+from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
+from concertmaster.controller.changes.verification.verifier import changed_steps, lowered_by
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -31,9 +32,9 @@ _MAX_CHECKS = 10  # in one cycle: each reads hundreds of runs, and none is urgen
 class KeptChanges:
     """Monitors the kept changes that the journal names."""
 
-    def __init__(self, writer: ChangeWriter, verifier: Verifier, rollback: Rollback) -> None:
+    def __init__(self, writer: ChangeWriter, runs: ComparedRuns, rollback: Rollback) -> None:
         self._writer = writer
-        self._verifier = verifier
+        self._runs = runs
         self._rollback = rollback
         self._named: frozenset[str] = frozenset()  # uids
         self._due: dict[str, float] = {}  # by uid: the age (seconds) from which it is examined next
@@ -73,7 +74,7 @@ class KeptChanges:
             journaled=self._writer.journaled(change),
         )
         others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t is not None]
-        changed = self._verifier.touched(context, change, definition) or any(t > applied for t in others)
+        changed = self._runs.touched(context, change, definition) or any(t > applied for t in others)
         decision = after_verdict(observed, context.target_state(change, self._writer.target), changed=changed)
         if decision.step is Step.RELEASE:
             self._release(change.uid)
@@ -81,7 +82,7 @@ class KeptChanges:
             return None
         self._left -= 1
         last = watched_until(scheduled(context.policy.apply.verify, definition, context.now))
-        runs = self._verifier.split_runs(context, applied, context.policy.analysis.window_seconds + last, change)
+        runs = self._runs.split(context, applied, context.policy.analysis.window_seconds + last, change)
         runs = replace(runs, after=tuple(r for r in runs.after if (r.start or 0.0) <= applied + last))
         runs = of_one_image(runs, definition.graph)
         steps = changed_steps(change, definition, runs)

@@ -11,7 +11,7 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question, unasked
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.listed_changes import objection
-from concertmaster.controller.changes.verifier import Verifier
+from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
 from concertmaster.controller.changes.writing.status import object_name
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
@@ -41,11 +41,11 @@ _OPEN_PROPOSALS = 5  # undecided plans per workflow: as many as a status shows
 class Proposals:
     """Makes plans of recommendations and applies those that are decided."""
 
-    def __init__(self, client: KubeClient, writer: ChangeWriter, apply: Apply, verifier: Verifier) -> None:
+    def __init__(self, client: KubeClient, writer: ChangeWriter, apply: Apply, runs: ComparedRuns) -> None:
         self._client = client
         self._writer = writer
         self._apply = apply
-        self._verifier = verifier
+        self._runs = runs
 
     def reconcile(
         self, context: WorkflowContext, proposed: list[WorkflowChangeView], candidates: Sequence[Candidate]
@@ -265,7 +265,7 @@ class Proposals:
 
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry
-        runs, unsure = context.foresee(self._verifier.split_runs)
+        runs, unsure = context.foresee(self._runs.split)
         changes = context.all_changes.of_same_object(context.changes, made)
         past = [PastChange(c.applied, c.restored) for c in changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)

@@ -16,8 +16,9 @@ from typing import Any
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.context import ClusterReach, CycleContext, CycleInput, WorkflowContext
+from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.cycle import ClusterReach, CycleContext, CycleInput
 from concertmaster.controller.changes.in_progress import InProgress
 from concertmaster.controller.changes.kept_changes import KeptChanges
 from concertmaster.controller.changes.listed_changes import ListedChanges
@@ -25,7 +26,8 @@ from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.pruning import delete_outdated, prune
 from concertmaster.controller.changes.recovery import Recovery, Workflow
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.verifier import RevisionOf, Verifier
+from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
+from concertmaster.controller.changes.verification.verifier import RevisionOf, Verifier
 from concertmaster.controller.changes.writing.tally import Tally
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
@@ -95,10 +97,10 @@ class Changes:
         self._reach = reach
         self._writer = writer
         self._history = history
-        rollback, verifier = Rollback(writer), Verifier(history, writer, revision)
-        self._in_progress = InProgress(writer, apply, rollback, verifier)
-        self._kept = KeptChanges(writer, verifier, rollback)
-        self._proposals = Proposals(reach.client, writer, apply, verifier)
+        rollback, runs = Rollback(writer), ComparedRuns(history)
+        self._in_progress = InProgress(writer, apply, rollback, Verifier(runs, writer, revision))
+        self._kept = KeptChanges(writer, runs, rollback)
+        self._proposals = Proposals(reach.client, writer, apply, runs)
         self._recovery = Recovery(writer, reach.reads)
         self._events = events
         self._candidates = candidates

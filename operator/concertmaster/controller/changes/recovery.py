@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from concertmaster.controller.changes.context import CycleContext, scope_of
+from concertmaster.controller.changes.context import scope_of
+from concertmaster.controller.changes.cycle import CycleContext
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.rollback import NOT_TAKEN, write_back
 from concertmaster.controller.changes.writing.journal import BegunChanges

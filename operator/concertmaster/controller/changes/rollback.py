@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.cluster_facts import ListFailed
-from concertmaster.controller.changes.context import CycleContext, WorkflowContext
+from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.cycle import CycleContext
 from concertmaster.controller.changes.writing.target import TargetClient
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView

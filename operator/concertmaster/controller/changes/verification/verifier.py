@@ -8,42 +8,30 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
-from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.context import WorkflowContext
-from concertmaster.controller.changes.kept_start_times import KeptStartTimes
+from concertmaster.controller.changes.verification.compared_runs import ComparedRuns, OwnRuns, behind
+from concertmaster.controller.changes.verification.kept_start_times import KeptStartTimes
 from concertmaster.controller.changes.writing.writer import ChangeWriter
-from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.analysis.runs.changes import edited_for_each_run
 from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
-from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.core.changes.verification.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.verification.before_after import (
-    BASELINE,
     BeforeAfter,
-    of_one_image,
-    released,
-    requested,
 )
-from concertmaster.core.changes.verification.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.verification.harm import silent
-from concertmaster.core.changes.verification.kept_changes import MAX_RUNS
 from concertmaster.core.changes.verification.start_times import StartTimes
 from concertmaster.core.changes.verification.surroundings import Surroundings
 from concertmaster.core.changes.verification.verify import Verification, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.enums import ChangePhase, MetricRole, OnSame, Verdict
+from concertmaster.core.model.enums import MetricRole, OnSame, Verdict
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.text import duration
-from concertmaster.core.units import HOUR, MINUTE
+from concertmaster.core.units import MINUTE
 from concertmaster.engines import PATCHABLE
 
-# Of one workflow before a change, to tell weekends: those of twelve days, at one every half an hour.
-_MAX_RUNS = 600
-_BEHIND = 6 * HOUR  # seconds: runs of so long ago are still being read
 # Seconds after which runs are read again although none is new: a verification ends by age as well, runs count as lost some
 # time after their last sign of life, and other workflows run on.
 _AGAIN = 30 * MINUTE
@@ -63,20 +51,11 @@ class _Undecided(NamedTuple):
         return 0.0 <= now - self.at < _AGAIN
 
 
-class _OwnRuns(NamedTuple):
-    """Runs whose difference is due to a change alone; what others did that ``ended`` its verification (empty: nothing); and
-    when they ``edited`` the workflow (unix seconds; None: not known)."""
-
-    runs: BeforeAfter
-    ended: str
-    edited: float | None
-
-
 class Verifier:
-    """Reads the runs of changes and compares them."""
+    """Compares the runs of changes."""
 
-    def __init__(self, history: History, writer: ChangeWriter, revision: RevisionOf = lambda _: None) -> None:
-        self._history = history
+    def __init__(self, runs: ComparedRuns, writer: ChangeWriter, revision: RevisionOf = lambda _: None) -> None:
+        self._runs = runs
         self._times = KeptStartTimes(writer)
         self._revision = revision
         self._undecided: dict[str, _Undecided] = {}  # by uid of the change, the last made at the end
@@ -100,7 +79,7 @@ class Verifier:
         if revision is None or policy.metric(MetricRole.INPUT_SIZE) is not None:
             return None
         changes = [(c.uid, c.version) for c in context.changes]
-        source = context.outages, _behind(context)
+        source = context.outages, behind(context)
         return revision, change.version, definition, policy, changes, context.target_versions, source
 
     def _note(
@@ -131,7 +110,7 @@ class Verifier:
         newest runs were given; None where the result depends on that."""
         settings = scheduled(context.policy.apply.verify, definition, context.now)
         times = self._times.of(context, change, definition)
-        own = self._own_runs(context, change, definition, applied, times)
+        own = self._runs.own(context, change, definition, applied, times, settings.max_age_seconds)
         runs, pricing = own.runs, context.policy.pricing
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
@@ -152,94 +131,9 @@ class Verifier:
         self._note(context, change, self._dependencies(context, change, definition) if waits else None)
         return result
 
-    def _own_runs(
-        self,
-        context: WorkflowContext,
-        change: WorkflowChangeView,
-        definition: WorkflowDefinition,
-        applied: float,
-        times: StartTimes,
-    ) -> _OwnRuns:
-        """The runs before and after the change, without those that others' edits and releases took part in."""
-        foreign = self.touched(context, change, definition)
-        edited = _edited(context, change, applied, times) if foreign else None
-        settings = scheduled(context.policy.apply.verify, definition, context.now)
-        window = context.policy.analysis.window_seconds + settings.max_age_seconds
-        runs = self.split_runs(context, applied, window, change, edited)
-        # The span in which the edit was made ends with it.
-        unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
-        if unwatched and not self._edited_for_each_run(context, definition, applied):
-            after = [r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched)]
-            runs = replace(runs, after=tuple(after))
-        ended = ""
-        if foreign:
-            ended = "the workflow was changed otherwise meanwhile"
-        elif released(runs, definition.graph):
-            ended = "the image was changed meanwhile"
-        return _OwnRuns(of_one_image(runs, definition.graph), "" if _behind(context) else ended, edited)
-
-    def split_runs(
-        self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None,
-        until: float | None = None,
-    ) -> BeforeAfter:  # fmt: skip
-        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only planned, of those begun
-        before ``until`` (None: all)."""
-        definition = context.definition
-        if definition is None:
-            return BeforeAfter((), ())
-        now = context.data_until or context.now
-        limit = _MAX_RUNS + max(context.policy.apply.verify.max_runs, MAX_RUNS)
-        known = self._history.runs(definition, limit=limit, since=applied - window, as_of=now)
-        runs = with_pods(definition, [r for r in known if until is None or (r.start or 0.0) < until])[1]
-        others = [(c, at) for c in context.changes if (at := c.applied) and (change is None or c.uid != change.uid)]
-        stayed = [
-            _baseline_from(context, c, at)
-            for c, at in others
-            if c.phase in FINISHED and c.restored is None and at < applied
-        ]
-        undone = [(at, c.restored) for c, at in others if c.restored is not None]
-        since = max(stayed, default=None)
-        if change is None:
-            return split_runs_at(runs, applied=applied, since=since, now=now, without=undone)
-        shown = requested(definition, change.task, change.operations("patch") or ())
-        return split_runs_at(runs, applied=applied, since=since, now=now, without=undone, changed=shown)
-
-    def touched(self, context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
-        """Whether the definition was changed since, by anybody but another change of ours. False when the definition
-        cannot be read completely at present, and where it is edited for each run, before the change as since."""
-        if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
-            return False
-        since = change.applied or 0.0
-        others = [t for c in context.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
-        if any(t >= since for t in others):
-            return False
-        return not self._edited_for_each_run(context, definition, since)
-
-    def _edited_for_each_run(self, context: WorkflowContext, definition: WorkflowDefinition, since: float) -> bool:
-        """Whether runs had an edit of their own each before the change at ``since``: then one since then says nothing."""
-        window = context.policy.analysis.window_seconds
-        return edited_for_each_run(self._history.runs(definition, limit=BASELINE, since=since - window, as_of=since))
-
-
-def _baseline_from(context: WorkflowContext, earlier: WorkflowChangeView, applied: float) -> float:
-    """From when on runs are what a later change is compared with (unix seconds): since an ``earlier`` one was written,
-    unless somebody overwrote it after that, or made its object anew."""
-    overwritten = earlier.since(ConditionType.RESTORED) if earlier.phase == ChangePhase.CONFLICT else None
-    return max(applied, overwritten or 0.0, context.made_anew(earlier) or 0.0)
-
-
-def _edited(context: WorkflowContext, change: WorkflowChangeView, applied: float, times: StartTimes) -> float | None:
-    """When somebody else edited the workflow since ``change`` was ``applied`` (unix seconds; None: not known). Without a
-    date, it was when no cycle looked."""
-    dated = context.edited(change, applied)
-    unseen = times.unwatched[-1] if times.unwatched else None
-    if unseen is None or (dated is not None and dated >= unseen[0]):
-        return dated
-    return unseen[0]
-
 
 def _silence(
-    context: WorkflowContext, definition: WorkflowDefinition, applied: float, own: _OwnRuns, times: StartTimes
+    context: WorkflowContext, definition: WorkflowDefinition, applied: float, own: OwnRuns, times: StartTimes
 ) -> str | None:
     """Why it counts as harm that no run came until the workflow was edited, or up to now."""
     read = (context.data_until or applied) - context.ahead
@@ -253,11 +147,6 @@ def _age(context: WorkflowContext, applied: float, runs: BeforeAfter, times: Sta
     # Runs that a person starts count while the schedule is suspended.
     idle = [(a, b) for a, b in times.gaps if not any(a <= (r.start or 0.0) <= b for r in runs.after)]
     return context.seconds_read(max(applied, times.since), idle)
-
-
-def _behind(context: WorkflowContext) -> bool:
-    """Whether the metrics are not read up to now: a new process reads first, and days of an absence one by one."""
-    return context.now - context.ahead - (context.data_until or 0.0) > _BEHIND
 
 
 def never_read(context: WorkflowContext, applied: float) -> Verification | None:

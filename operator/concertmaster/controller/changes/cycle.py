@@ -1,0 +1,64 @@
+"""What all workflows share in one call of the stage: its input, and what is read from the API server for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from concertmaster.controller.changes.cluster_facts import FactReader
+from concertmaster.controller.changes.policy_reader import PolicyReader
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import Heartbeat, SourceReport
+from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.client import KubeClient
+
+
+@dataclass(frozen=True, slots=True)
+class CycleInput:
+    """What one call of the stage works on. ``reports`` by metrics source; ``behind``: the watches lag behind the cluster, so
+    that nothing new is written; ``now`` in unix seconds."""
+
+    snapshot: ClusterSnapshot
+    subjects: Sequence[Subject]
+    reports: Mapping[str, SourceReport]
+    now: float
+    heartbeat: Heartbeat = lambda _: None
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReach:
+    """Where the stage works. ``namespaces``: those that are read by name (empty: all); ``owns``: whether a namespace is this
+    process's; ``secure``: what the configuration says of Argo's templateReferencing."""
+
+    client: KubeClient
+    access: AccessChecker
+    namespaces: tuple[str, ...] = ()
+    owns: Callable[[str], bool] = lambda _: True
+    secure: bool | None = None
+
+    def reads(self, namespace: str) -> bool:
+        """Whether the changes of a namespace are listed, and this process's to look after."""
+        return self.owns(namespace) and (not self.namespaces or namespace in self.namespaces)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleContext:
+    """What all workflows share in one call of the stage: its input, and what is read from the API server for it."""
+
+    given: CycleInput
+    policies: PolicyReader
+    facts: FactReader
+
+    @classmethod
+    def of(cls, given: CycleInput, reach: ClusterReach) -> CycleContext:
+        """Nothing is read yet."""
+        snapshot = given.snapshot
+        policies = PolicyReader(reach.client, reach.access, snapshot, given.behind, reach.namespaces)
+        return cls(given, policies, FactReader(reach.client, reach.access, reach.secure, snapshot.namespaces))
+
+    @property
+    def now(self) -> float:
+        """When the call was made (unix seconds)."""
+        return self.given.now
