@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.model import Category, Finding, Level, Severity
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

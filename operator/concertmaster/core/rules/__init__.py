@@ -11,8 +11,9 @@ from concertmaster.core.fleet.members import FleetMember, member
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.model import Category, Recommendation, Severity
 from concertmaster.core.model.policy import Policy, Pricing
-from concertmaster.core.rules.base import DataGaps, Evidence, Rule
+from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.conflicts import resolve
+from concertmaster.core.rules.evidence import DataGaps, Evidence
 from concertmaster.core.rules.hygiene import best_practices, data_quality
 from concertmaster.core.rules.performance import (
     batch_small_steps,

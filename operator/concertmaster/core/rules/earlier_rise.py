@@ -16,7 +16,7 @@ from concertmaster.core.analysis.daily.levels import MIN_AFTER, DailyRise, lasti
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.known import upper_median
 from concertmaster.core.model.daily import RUN, DailyRow
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.times import day as date
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY

@@ -8,7 +8,8 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.amounts import same_amount
-from concertmaster.core.rules.base import ELSEWHERE, Evidence, container_title
+from concertmaster.core.rules.base import ELSEWHERE, container_title
+from concertmaster.core.rules.evidence import Evidence
 
 
 def declared_beside(container: ContainerUsage, resource: str) -> str:

@@ -12,7 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost.runs import steps_unseen
 from concertmaster.core.model import STOPPED, UNKNOWN_STEP, Category, Finding, Level, Outcome
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Damping, Evidence, Rule
+from concertmaster.core.rules.base import Damping, Rule
+from concertmaster.core.rules.evidence import Evidence
 
 _MIN_SCRAPE_INTERVAL = 15.0  # seconds
 _REASONS = "kube_pod_container_status_terminated_reason"

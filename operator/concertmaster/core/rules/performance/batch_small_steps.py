@@ -18,7 +18,8 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.known import median, upper_median
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Per, RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.intervals import mean_interval
 
 _SIZES = (2, 4, 8, 16, 32)

@@ -16,7 +16,8 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.performance.daemons import serving
 
 

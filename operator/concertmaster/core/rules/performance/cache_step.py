@@ -27,7 +27,8 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import share_interval
 from concertmaster.core.rules.performance.caching import RecommendedCache, lookups, recommended_cache
 from concertmaster.core.rules.resources.rows.sizing_units import shared

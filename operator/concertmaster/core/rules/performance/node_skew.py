@@ -9,7 +9,8 @@ from concertmaster.core.analysis.nodes.delays import elsewhere
 from concertmaster.core.analysis.nodes.slow import MIN_SLOWDOWN, comparable, slow_nodes
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.performance.replays import scaled
 
 

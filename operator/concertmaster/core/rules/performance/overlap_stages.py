@@ -12,7 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import Attempt, ExecutedRun
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.performance.replays import scaled
 
 _Chains = Sequence[Sequence[Attempt]]

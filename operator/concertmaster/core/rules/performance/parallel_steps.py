@@ -16,7 +16,8 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 
 
 def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:

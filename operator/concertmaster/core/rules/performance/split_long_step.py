@@ -15,7 +15,8 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence, worth
 
 _PARTS = (2, 4, 8)
 _MIN_EXTRA_GAIN = 0.03  # additional parts must gain this much more to justify their pods

@@ -15,7 +15,8 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution, in_group
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.stats.robust import COMPARABLE_FACTOR, straggler_level

@@ -20,7 +20,8 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable

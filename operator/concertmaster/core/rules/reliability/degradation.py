@@ -19,7 +19,8 @@ from concertmaster.core.fleet.materiality import WITHDRAW_SHARE
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Damping, Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Damping, Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share, share_interval
 from concertmaster.core.rules.reliability.regression_by_day import regression_by_day
 from concertmaster.core.rules.reliability.regressions import Regression, regressions

@@ -29,7 +29,8 @@ from concertmaster.core.model import (
     StepExecution,
 )
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Damping, Evidence, Rule
+from concertmaster.core.rules.base import Damping, Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share, mean_interval, share_interval
 from concertmaster.core.rules.reliability import retried_failures
 from concertmaster.core.rules.reliability.repeated_failures import RepeatedFailures, repeated, rise

@@ -15,7 +15,8 @@ from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.stats.exact import binomial_tail
 from concertmaster.core.times import day
 from concertmaster.core.units import DAY

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from concertmaster.core import text
 from concertmaster.core.model import Finding
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.earlier_rise import earlier_rise
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.rise_context import median_before, weekly
 from concertmaster.core.rules.reliability.true_increase import share_of_present, true_factor
 from concertmaster.core.times import day

@@ -15,7 +15,7 @@ from concertmaster.core.changepoint import ChangePoint, Detection, Ramp
 from concertmaster.core.changepoint.clear import ends_dip, is_clear, last_fall, lasting_growth, lasting_increase
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import RunRecord
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability import failing_step
 from concertmaster.core.rules.reliability.comparable_times import Timed, as_every_week, like_for_like
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare

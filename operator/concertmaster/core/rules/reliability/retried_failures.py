@@ -8,7 +8,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Category, Finding, Outcome, StepExecution
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.repeated_failures import rise
 from concertmaster.core.rules.reliability.retry.attempts import (
     ELSEWHERE,

@@ -21,7 +21,8 @@ from concertmaster.core.model import (
     Outcome,
 )
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.reliability.fields.retry_limit import covers, retry_edits
 from concertmaster.core.rules.reliability.retry.attempts import PASSING, Attempts, collect, lost_by

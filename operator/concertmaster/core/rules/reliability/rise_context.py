@@ -9,7 +9,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.runs.changes import longest
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.comparable_times import Timed
 from concertmaster.core.rules.reliability.regressions import Regression
 

@@ -6,7 +6,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import RUN_TIMEOUT, Finding, Level, Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.reliability.timeouts import recommended_timeout, round_up
 

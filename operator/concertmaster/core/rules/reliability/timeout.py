@@ -16,8 +16,9 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share, share_interval
 from concertmaster.core.rules.reliability import run_limit
 from concertmaster.core.rules.reliability.fields.time_limit import from_creation, time_limit_edits

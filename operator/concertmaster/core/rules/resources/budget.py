@@ -12,7 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
 from concertmaster.core.model.enums import MetricRole, RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.resources import model_choice
 from concertmaster.core.rules.rows import repeat_key

@@ -21,7 +21,8 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, gain_sentence, resource_edits
+from concertmaster.core.rules.base import Rule, container_id, container_title, gain_sentence, resource_edits
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizes import size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere

@@ -14,8 +14,9 @@ from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, container_id, container_title, resource_edits
+from concertmaster.core.rules.base import Rule, container_id, container_title, resource_edits
 from concertmaster.core.rules.earlier_peaks import earlier_peak
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share, mean_interval
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere

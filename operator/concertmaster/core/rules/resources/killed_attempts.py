@@ -11,7 +11,8 @@ from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.model import Interval, Outcome
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.stats.means import combined
 

@@ -7,101 +7,33 @@ is known all the same. A request that is merely far from usage belongs to ``righ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean
+from collections.abc import Iterator
+from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.drivers import memory_size
-from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.steps.earlier_kills import NO_KILLS, EarlierKills, earlier_kills
 from concertmaster.core.analysis.steps.kills import alike_runs, has_ended, is_raised
-from concertmaster.core.analysis.steps.releases import Release, memory_release, runs_now
+from concertmaster.core.analysis.steps.releases import Release, memory_release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.known import known, median
+from concertmaster.core.known import known
 from concertmaster.core.model import Category, Finding, Interval, Level, RuleName, SizeItem
 from concertmaster.core.model.daily import KILLED
-from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.base import Damping, Evidence, Rule, container_id, container_title, resource_edits
+from concertmaster.core.rules.base import Damping, Rule, container_id, container_title, resource_edits
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.killed_attempts import time_lost
-from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard, unseen
+from concertmaster.core.rules.resources.memory_need import MemoryNeed, chance_of_kill, memory_need
+from concertmaster.core.rules.resources.rows.sizes import memory_outlook, size_guard
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, by_unit
 from concertmaster.core.rules.set_elsewhere import change_there, set_elsewhere
-from concertmaster.core.sizing import MemoryOptions, at_most, plain_memory
-from concertmaster.core.sizing.executions import MIN_VALUE
-from concertmaster.core.sizing.oom_kills import RAISES, ended, exceeding, raised
-from concertmaster.core.sizing.waste import bound_of
+from concertmaster.core.sizing import at_most, plain_memory
+from concertmaster.core.sizing.oom_kills import ended, exceeding
 from concertmaster.core.stats.means import combined
 from concertmaster.core.units import MIB
 
 _NEARLY_ALL_SHARE = 0.95  # share of killed runs that a size is enough for, above which the others need no mention
 _MIN_RAISE = 1.1  # times a request that was raised after kills, below which a larger one is not recommended
-_UNMEASURED = 0.5  # confidence in a size that rests on the limit alone
-
-
-@dataclass(frozen=True, slots=True)
-class _Need:
-    """``least``: what is needed at the least, and ``size``: what keeps the failure bound; ``killed_at``: the largest limit
-    at which counted runs were killed, 0 where none is known, and ``died``: that of all runs at the level since a release;
-    ``peak``: the largest seen; ``usual``: the median of the runs that were not killed; bytes, None where too little is
-    known. ``measured``: whether enough executions have samples."""
-
-    least: float
-    size: float
-    died: float
-    killed_at: float
-    peak: float | None
-    usual: float | None
-    confidence: float
-    measured: bool
-
-
-def _need(
-    container: ContainerUsage,
-    alike: Sequence[RunUsage],
-    release: Release | None,
-    earlier: EarlierKills,
-    options: AnalysisSettings,
-) -> _Need | None:
-    """What OOM kills call for; None where too little is known. ``alike``: the runs that were counted."""
-    killed_at = max([earlier.killed_at, *(r.memory_floor or 0.0 for r in alike if r.oom_killed)])
-    runs = runs_now(container, release)
-    limits = [r.memory_floor for r in runs if r.oom_killed and r.memory_floor]
-    limits += [earlier.killed_at] if earlier.killed_at else []
-    others = [r.memory_peak for r in runs if r.memory_peak is not None and not r.oom_killed]
-    if size_guard(container, options) is not None:
-        if not limits or 2 * container.ambiguous > container.executions:
-            return None
-        peaks = [r.memory_peak for r in runs if r.memory_peak is not None and r.memory_peak >= MIN_VALUE]
-        died, peak = max(limits), max(peaks, default=None)
-        room = 0.0 if peak is None else peak * (1 + unseen(container, peak, options.memory_headroom))
-        usual = median(others) if len(others) >= options.min_runs else None
-        least, kept = max(room, RAISES[0] * died), _kept(alike, earlier, usual, died, options)
-        return _Need(least, max(least, kept), died, killed_at, peak, usual, _UNMEASURED, measured=False)
-    size = memory_size(container, options)
-    peak = size.largest_recent_peak
-    if not size.enough or peak is None or size.automatic_request is None:
-        return None
-    died = max(limits, default=peak)
-    enough = peak * (1 + unseen(container, peak, options.memory_headroom))
-    least, usual = max(size.automatic_request, enough, RAISES[0] * died), median(others)
-    kept = max(least, _kept(alike, earlier, usual, died, options))
-    return _Need(least, kept, died, killed_at, peak, usual, size.coverage_confidence, measured=True)
-
-
-def _kept(
-    alike: Sequence[RunUsage], earlier: EarlierKills, usual: float | None, died: float, options: AnalysisSettings
-) -> float:
-    """The size (bytes) that is expected to keep the failure bound, where so many of these runs were killed."""
-    bound = bound_of(fmean(run.seconds for run in alike), MemoryOptions(failure_bound=options.max_failure))
-    return raised(_chance(alike, earlier), usual, died, bound)
-
-
-def _chance(runs: Sequence[RunUsage], earlier: EarlierKills) -> float:
-    """Chance (0 to 1) that the next run is killed as well: a few runs say little about how often one is."""
-    return (sum(run.oom_killed for run in runs) + earlier.runs + 1) / (len(runs) + earlier.of + 1)
 
 
 def _earlier(evidence: Evidence, unit: SizingUnit, release: Release | None) -> EarlierKills:
@@ -123,7 +55,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
     killed, earlier = sum(r.oom_killed for r in alike), _earlier(evidence, unit, release)
     if not killed + earlier.runs or (killed and has_ended(container, alike)):
         return None
-    need = _need(container, alike, release, earlier, options)
+    need = memory_need(container, alike, release, earlier, options)
     if need is None:
         return None
     followed = is_raised(container, need.killed_at)
@@ -175,7 +107,7 @@ def _finding(evidence: Evidence, unit: SizingUnit) -> Finding | None:
         evidence=(
             *_evidence(container, need),
             *lost.evidence,
-            *_rarer(need, _chance(alike, earlier), request),
+            *_rarer(need, chance_of_kill(alike, earlier), request),
             *(memory_outlook(evidence, unit, request, release) if need.measured else ()),
             *set_elsewhere(evidence, step, container, "memory"),
         ),
@@ -198,7 +130,7 @@ def _said(earlier: EarlierKills) -> str:
     return f", and {earlier.runs} earlier {'one' if earlier.runs == 1 else 'ones'} on {days}" if earlier.runs else ""
 
 
-def _expected(need: _Need, proposed: str, enough_for: Interval) -> str:
+def _expected(need: MemoryNeed, proposed: str, enough_for: Interval) -> str:
     """What the ``proposed`` size is sufficient for; ``enough_for``: share of the killed runs."""
     sentence = f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount"
     if need.killed_at:
@@ -208,7 +140,7 @@ def _expected(need: _Need, proposed: str, enough_for: Interval) -> str:
     return sentence
 
 
-def _items(step: str, container: ContainerUsage, need: _Need, request: float) -> tuple[SizeItem, ...]:
+def _items(step: str, container: ContainerUsage, need: MemoryNeed, request: float) -> tuple[SizeItem, ...]:
     """Request and limit of the container as they are and as they would be, with the peak behind them."""
     peak, room = "unknown", "unknown"
     if need.peak is not None:
@@ -270,7 +202,7 @@ def _sure(confidence: float) -> str:
     return "more than 99.9%" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
 
 
-def _evidence(container: ContainerUsage, need: _Need) -> Iterator[str]:
+def _evidence(container: ContainerUsage, need: MemoryNeed) -> Iterator[str]:
     peaks = sorted(container.known("memory_peak"))
     if peaks:
         yield (
@@ -284,7 +216,7 @@ def _evidence(container: ContainerUsage, need: _Need) -> Iterator[str]:
     yield f"{text.percent(container.coverage)} of the executions have memory samples"
 
 
-def _rarer(need: _Need, chance: float, request: float) -> Iterator[str]:
+def _rarer(need: MemoryNeed, chance: float, request: float) -> Iterator[str]:
     """Why the request is larger than what is needed at the least, where the next run is killed with this ``chance``."""
     if chance < 1.0 and request > (plain_memory(need.least) or request):
         few, many = (exceeding(chance, need.usual, need.died, size) for size in (request, need.least))

@@ -8,7 +8,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.shared.models import CheaperModel, ModelUse, cheaper_models
 from concertmaster.core.model import Finding, Interval, Level
 from concertmaster.core.model.enums import MetricRole
-from concertmaster.core.rules.base import Evidence, share_range
+from concertmaster.core.rules.base import share_range
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share
 
 

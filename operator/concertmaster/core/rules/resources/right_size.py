@@ -14,8 +14,9 @@ from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, container_title
+from concertmaster.core.rules.base import Rule, container_title
 from concertmaster.core.rules.earlier_peaks import known_for_a_day
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.rows.expected import above_limit, expected, headroom, unlike_seen
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, amount, items, used

@@ -17,7 +17,8 @@ from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.model.policy import Pricing
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share, mean_interval
 from concertmaster.core.stats.exact import is_over
 from concertmaster.core.stats.means import combined

@@ -12,8 +12,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
 from concertmaster.core.rules.earlier_peaks import earlier_peak
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.stats.means import combined
 from concertmaster.core.times import to_minute

@@ -14,7 +14,8 @@ from concertmaster.core.fleet.demand import HourDemand
 from concertmaster.core.fleet.members import name_of
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import HOUR
 

@@ -20,7 +20,7 @@ from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.quotas import pod_sizes
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, StepSpec
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.units import GIB
 
 _MIN_SHARE = 0.01  # of what nodes have, to be worth a word

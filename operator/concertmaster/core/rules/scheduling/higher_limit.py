@@ -15,7 +15,8 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.model import Finding, Interval, Level, WorkflowDefinition
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.free_capacity import (
     FreeCapacity,
     begins,

@@ -15,7 +15,8 @@ from concertmaster.core.analysis.replay.gain import paired_interval, sooner
 from concertmaster.core.analysis.shared.semaphores import MAX_PLACES, EnoughPlaces, enough_places, holdings
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level, WorkflowGraph
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.scheduling.free_capacity import begins, service_notes
 from concertmaster.core.rules.upper_bound import assumption, attainable

@@ -6,7 +6,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE, smallest_limit
 from concertmaster.core.model import Category, Finding
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.limit_scopes import LimitScope
 from concertmaster.core.rules.scheduling.waits import most_on_nodes
 

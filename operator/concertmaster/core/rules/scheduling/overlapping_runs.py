@@ -12,7 +12,8 @@ from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, share_range
+from concertmaster.core.rules.base import Rule, gain_sentence, share_range
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from concertmaster.core.analysis.replay import enough_parallelism
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.base import Rule
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.higher_limit import higher_limit
 from concertmaster.core.rules.scheduling.limit_scopes import limit_scopes
 from concertmaster.core.rules.scheduling.lower_limit import lower_limit

@@ -24,7 +24,8 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Finding, Level, RunRecord
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.model.enums import RuleName
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.base import Rule, gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.free_capacity import begins
 from concertmaster.core.rules.scheduling.queue_time import without
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit

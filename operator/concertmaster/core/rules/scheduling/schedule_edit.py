@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Edit, Finding, Scheduler
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 
 
 def schedule_line(by: Scheduler) -> tuple[str, str] | None:

@@ -8,7 +8,8 @@ from concertmaster.core import text
 from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Interval, RunRecord
 from concertmaster.core.model.definitions import QUEUE_LABEL
-from concertmaster.core.rules.base import Evidence, gain_sentence
+from concertmaster.core.rules.base import gain_sentence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 from concertmaster.core.rules.upper_bound import assumption, attainable

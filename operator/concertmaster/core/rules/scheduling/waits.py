@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import RunRecord, StepExecution
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR
 

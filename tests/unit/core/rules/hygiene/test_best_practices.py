@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.core.model.engines import EngineTraits
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.hygiene.best_practices import State, checklist
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobs.traits import JOB

@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Objectives, Quantiles
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from tests.support.builders import MI
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task

@@ -14,7 +14,7 @@ import pytest
 from concertmaster.core import text
 from concertmaster.core.model import Level, Outcome, Recommendation
 from concertmaster.core.model.policy import AnalysisSettings, Materiality
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.retry.attempts import collect
 from concertmaster.core.rules.reliability.retry_policy import evaluate
 from concertmaster.engines.labels.definition import TRAITS

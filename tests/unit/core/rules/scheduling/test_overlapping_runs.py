@@ -15,7 +15,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.starts import starts_of
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.overlap_slowdown import slowdown
 from concertmaster.core.rules.scheduling.overlapping_runs import evaluate
 from concertmaster.core.schedules.starts import widened

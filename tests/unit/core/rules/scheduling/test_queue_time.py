@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Outcome, Recommendation, RunRecord, StepExecution, Suspension
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.queue_time import evaluate
 from concertmaster.core.rules.scheduling.waits import window_of
 from concertmaster.core.times import weekend

@@ -14,7 +14,7 @@ from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.scheduling.schedule_clash import _moved, evaluate
 from concertmaster.core.schedules.timetable import Timetable
 from tests.support.builders import DAY, NOW

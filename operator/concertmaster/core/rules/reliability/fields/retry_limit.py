@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Edit, StepSpec
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 
 _FAILURES = "OnFailure"
 

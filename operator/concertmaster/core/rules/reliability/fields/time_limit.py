@@ -6,7 +6,7 @@ import re
 
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Edit, StepSpec
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import shared
 from concertmaster.core.times import parse_duration
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from concertmaster.core import text
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.reliability.retry.attempts import Attempts, episodes
 from concertmaster.core.rules.reliability.retry.limit import RetryLimit, like_retry, retry_limit
 from concertmaster.core.stats.quantiles import beta_cdf

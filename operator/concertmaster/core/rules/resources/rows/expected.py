@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import ELSEWHERE, Evidence
+from concertmaster.core.rules.base import ELSEWHERE
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.sizes import memory_by_day
 from concertmaster.core.units import DAY

@@ -9,7 +9,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, ContainerSpec
 from concertmaster.core.model.amounts import ROUNDING
 from concertmaster.core.reserved import reservation
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
 from concertmaster.core.units import MIB

@@ -16,8 +16,9 @@ from concertmaster.core.analysis.steps.releases import Release, counted, cpu_rel
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import known, median
 from concertmaster.core.model import Edit
-from concertmaster.core.rules.base import Evidence, resource_edits
+from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.size_bounds import (
     LIMIT_HEADROOM,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, RowSaving
 from concertmaster.core.rules.resources.rows.size_rows import MIN_HEADROOM

@@ -12,8 +12,8 @@ from concertmaster.core.analysis.steps.releases import Release
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.earlier_peaks import earlier_days
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import SizeBounds
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests

@@ -16,7 +16,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.known import largest
 from concertmaster.core.model import POD, Finding, StepSpec
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.stats.exact import is_over
 
 _SIGNIFICANCE = 0.01  # below which the newest runs lack a step because it no longer exists

@@ -15,8 +15,8 @@ from dataclasses import replace
 from concertmaster.core.known import median
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
-from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.earlier_peaks import EarlierPeak, earlier_peak
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import failed_share
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, sizing_units

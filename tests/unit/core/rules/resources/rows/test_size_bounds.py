@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.model import LimitRange
 from concertmaster.core.model import Recommendation
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import bounded, size_bounds
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from tests.support.builders import MI

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
-from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units
 from concertmaster.core.rules.set_elsewhere import set_elsewhere
 from concertmaster.engines import define
