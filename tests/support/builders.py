@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import (
+    Category,
     ContainerFact,
     ContainerSpec,
+    Level,
     Outcome,
+    Recommendation,
     RunRecord,
+    Severity,
     Source,
     StepExecution,
     StepSpec,
@@ -130,3 +134,26 @@ def daily(
         run(graph, seconds(i), number=i, start=NOW - (count - i) * DAY, **options)  # type: ignore[arg-type]
         for i in range(count)
     ]
+
+
+def recommendation(identifier: str = "variance.load", **fields: object) -> Recommendation:
+    """A recommendation of that id, "<rule>.<step>" or "<rule>"; what ``fields`` do not say says nothing."""
+    rule, _, about = identifier.partition(".")
+    made = Recommendation(
+        id=identifier,
+        rule=rule,
+        step=about or None,
+        action="Do it",
+        because="it is so",
+        otherwise="it stays so",
+        category=Category.PERFORMANCE,
+        severity=Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current="1",
+        proposed="2",
+        expected="20% of each run",
+        how="kubectl",
+        confidence=0.5,
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]

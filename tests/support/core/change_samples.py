@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.changes.plan import Plan, plan
-from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Edit, Interval, Recommendation, Severity
 from concertmaster.engines import PATCHABLE
+from tests.support.builders import recommendation
 
 Manifest = dict[str, Any]
 
@@ -48,27 +48,19 @@ def cron_job(resources: Manifest | None = None, **job: Any) -> Manifest:
 
 def recommended(*edits: Edit, **more: Any) -> Recommendation:
     """A recommendation to lower a request, unless ``more`` overrides it."""
-    base = Recommendation(
-        id="cpu-request.train",
-        rule="cpu-request",
-        step="train",
-        action="Lower it",
-        because="it is idle",
-        otherwise="it stays idle",
-        category=Category.COST,
-        severity=Severity.MEDIUM,
-        risk=Level.LOW,
-        effort=Level.LOW,
-        current="2",
-        proposed="1",
-        expected="less",
-        how="kubectl",
-        confidence=0.9,
-        saving_per_month=Interval(10.0, 20.0, 30.0),
-        edits=edits,
-        automatic=True,
-    )
-    return replace(base, **more)
+    lower = {
+        "action": "Lower it",
+        "because": "it is idle",
+        "otherwise": "it stays idle",
+        "category": Category.COST,
+        "severity": Severity.MEDIUM,
+        "current": "2",
+        "proposed": "1",
+        "confidence": 0.9,
+        "saving_per_month": Interval(10.0, 20.0, 30.0),
+        "automatic": True,
+    }
+    return recommendation("cpu-request.train", edits=edits, **{**lower, **more})
 
 
 def cpu(current: str | None = "2", proposed: str = "1500m", pointer: str = f"{TRAIN}/cpu") -> Edit:

@@ -23,13 +23,12 @@ from benchmarks.clusters.score import Fresh, Judged, Verdict, answers_to, histor
 from benchmarks.clusters.services import known_services
 from benchmarks.clusters.simulation import play
 from benchmarks.clusters.starts import cron, starts
-from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation
+from concertmaster.core.model import Interval, Outcome, Recommendation
+from tests.support.builders import recommendation
 
-RECOMMENDATION = Recommendation(
-    id="schedule-clash", rule="schedule-clash", category=Category.PERFORMANCE, effort=Level.LOW, how="", action="",
-    because="", otherwise="", current="", proposed="0 3 * * *", expected="", confidence=1.0,
-    gain_seconds=Interval(100.0, 400.0, 700.0),
-)  # fmt: skip
+RECOMMENDATION = recommendation(
+    "schedule-clash", proposed="0 3 * * *", confidence=1.0, gain_seconds=Interval(100.0, 400.0, 700.0)
+)
 BEGIN = NOW - 3 * DAY
 
 

@@ -16,9 +16,10 @@ from benchmarks.days.report import lines
 from benchmarks.days.score import POLICY, judge, known, recommended
 from benchmarks.days.summary import VARIANTS, summarize
 from benchmarks.graphs.draws import stream
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Recommendation
 from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.units import DAY, GIB
+from tests.support.builders import recommendation
 
 BY_NAME = {family.name: family for family in FAMILIES}
 BOUND = "at most 1% of later attempts run out of memory"
@@ -34,11 +35,8 @@ def case(later: list[float]) -> Case:
 def lowered(text: str, *evidence: str) -> Recommendation:
     """To 2Gi and two cores."""
     sizes = [("requests.memory", "8Gi", "2Gi"), ("requests.cpu", "4", "2")]
-    return Recommendation(
-        step="job", action="", because="", otherwise="", severity=Severity.LOW, risk=Level.LOW, current="", proposed="",
-        expected=text, confidence=0.9, evidence=evidence, id="right-size", rule="right-size", category=Category.COST,
-        effort=Level.LOW, how="", items=tuple(SizeItem("job", "main", f, old, new, "1Gi", "") for f, old, new in sizes),
-    )  # fmt: skip
+    items = tuple(SizeItem("job", "main", f, old, new, "1Gi", "") for f, old, new in sizes)
+    return recommendation("right-size", step="job", expected=text, evidence=evidence, items=items)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

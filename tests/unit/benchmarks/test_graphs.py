@@ -24,14 +24,12 @@ from benchmarks.graphs.score import Verdict, answers, judge, summarize
 from benchmarks.graphs.shapes import SHAPES, Shape, flow
 from benchmarks.graphs.simulation import Played, fresh, history, play, starts
 from benchmarks.graphs.truth import Worth, difference, worth
-from concertmaster.core.model import Category, Edit, Level, Outcome, Recommendation
+from concertmaster.core.model import Edit, Outcome
 from concertmaster.core.model.policy import Materiality
+from tests.support.builders import recommendation
 
 EXACT = {"spread": 0.0, "wait": 0.0, "startup": 0.0}
-RECOMMENDATION = Recommendation(
-    id="any", rule="any", category=Category.PERFORMANCE, effort=Level.LOW, how="", action="", because="", otherwise="",
-    current="", proposed="", expected="", confidence=1.0,
-)  # fmt: skip
+RECOMMENDATION = recommendation("any", confidence=1.0)
 
 
 def exact(*steps: Step, **law: object) -> Flow:

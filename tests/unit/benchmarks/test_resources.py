@@ -39,7 +39,8 @@ from benchmarks.resources.report import lines
 from benchmarks.resources.score import Verdict, analyse, answers, assessed, judge, summarize
 from benchmarks.resources.simulation import Run, history, later
 from benchmarks.resources.truth import effect
-from concertmaster.core.model import Category, Edit, Impact, Interval, Level, Outcome, Recommendation
+from concertmaster.core.model import Category, Edit, Impact, Interval, Outcome, Recommendation
+from tests.support.builders import recommendation
 
 EXACT = Memory(usual=GI, spread=0.0)
 PLAIN = Container(cpu=Cpu(((1.0, 1.0),), spread=0.0), memory=EXACT, requests={CPU: 2.0, MEMORY: 2 * GI})
@@ -57,12 +58,8 @@ def one(flow: Flow) -> Run:
 
 
 def recommended(rule: str, *edits: tuple[str, str], **fields: object) -> Recommendation:
-    made = Recommendation(
-        id=f"{rule}.work", rule=rule, category=Category.COST, effort=Level.LOW, how="", action="", because="",
-        otherwise="", current="", proposed="", expected="", confidence=1.0, step="work",
-        edits=tuple(Edit(pointer, None, proposed) for pointer, proposed in edits),
-    )  # fmt: skip
-    return replace(made, **fields)  # type: ignore[arg-type]
+    changed = tuple(Edit(pointer, None, proposed) for pointer, proposed in edits)
+    return recommendation(f"{rule}.work", **{"category": Category.COST, "confidence": 1.0, "edits": changed, **fields})
 
 
 def wrong(flow: Flow, rule: str, *edits: tuple[str, str], **fields: object) -> tuple[str, ...]:

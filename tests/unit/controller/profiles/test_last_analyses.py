@@ -12,29 +12,16 @@ import pytest
 
 from concertmaster.controller.interfaces import AnalysisRequest, Candidate, ProfileAnalysis
 from concertmaster.controller.profiles import last_analyses
-from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
+from concertmaster.core.model import Category, WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES
+from tests.support.builders import recommendation
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 ETL = WorkflowKey("demo", "CronJob", "etl")
-RAISE = Recommendation(
-    id="memory-request.a",
-    rule="memory-request",
-    step="a",
-    action="Raise it",
-    because="because",
-    otherwise="kills",
-    category=Category.COST,
-    effort=Level.LOW,
-    current="1Gi",
-    proposed="2Gi",
-    expected="fewer kills",
-    how="kubectl ...",
-    confidence=0.9,
-)
+RAISE = recommendation("memory-request.a", category=Category.COST)
 
 DAILY = Timetable(("0 2 * * *",), "Europe/Berlin")
 

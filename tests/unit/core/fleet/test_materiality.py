@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
-from concertmaster.core.model import Category, Impact, Interval, Level, Outcome, Recommendation, Severity
+from concertmaster.core.model import Category, Impact, Interval, Outcome, Recommendation, Severity
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
 from concertmaster.core.rules import rank
-from tests.support.builders import DAY, NOW, daily, definition, step
+from tests.support.builders import DAY, NOW, daily, definition, recommendation, step
 
 CHAIN = definition(step("extract"), step("load", ["extract"], 1))
 
@@ -25,9 +25,7 @@ def analysis(policy: Policy | None = None) -> Analysis:
 
 
 def item(**promises: object) -> Recommendation:
-    fields = {"category": Category.COST, "severity": Severity.LOW, "risk": Level.LOW, "effort": Level.LOW} | promises
-    words = dict.fromkeys(("action", "because", "otherwise", "current", "proposed", "expected", "how"), "x")
-    return Recommendation(id="r.s", rule="r", step="s", confidence=0.9, **fields, **words)  # type: ignore[arg-type]
+    return recommendation("r.s", **{"category": Category.COST, "confidence": 0.9, **promises})
 
 
 def around(likely: float, low: float | None = None) -> Interval:

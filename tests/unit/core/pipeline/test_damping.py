@@ -7,35 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
+from concertmaster.core.model import Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
 from concertmaster.core.pipeline.damping import Earlier, damp, has_enough_runs
 from concertmaster.core.units import DAY
-from tests.support.builders import NOW
+from tests.support.builders import NOW, recommendation
 from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 
 
 def item(rule: str = "variance", **more: object) -> Recommendation:
-    made = Recommendation(
-        id=f"{rule}.load",
-        rule=rule,
-        step="load",
-        action="Do it",
-        because="it is so",
-        otherwise="it stays so",
-        category=Category.PERFORMANCE,
-        severity=Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
-        current="1",
-        proposed="2",
-        expected="20% of each run",
-        how="kubectl",
-        confidence=0.5,
-    )
-    return replace(made, **more)
+    return recommendation(f"{rule}.load", **more)
 
 
 def before(**lags: Sequence[Recommendation]) -> Earlier:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Edit, Interval, Recommendation, Severity
 from concertmaster.core.rules import RULES
 from concertmaster.core.rules.conflicts import resolve
+from tests.support.builders import recommendation
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, measured, resources
@@ -15,24 +14,8 @@ GAIN = Interval(0.1, 0.2, 0.3)
 
 
 def item(rule: str, step: str | None = "load", **more: object) -> Recommendation:
-    made = Recommendation(
-        id=f"{rule}.{step}" if step else rule,
-        rule=rule,
-        step=step,
-        action="Optimize load; split its work",
-        because="it took 5m in 42 runs (14d)",
-        otherwise="it stays so",
-        category=Category.PERFORMANCE,
-        severity=Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
-        current="1",
-        proposed="2",
-        expected="20% of each run",
-        how="kubectl explain",
-        confidence=0.5,
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
+    words = {"action": "Optimize load; split its work", "because": "it took 5m in 42 runs (14d)"}
+    return recommendation(f"{rule}.{step}" if step else rule, **{**words, **more})
 
 
 def test_a_field_is_set_once_and_the_loser_becomes_evidence() -> None:

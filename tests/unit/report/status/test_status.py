@@ -33,10 +33,8 @@ from concertmaster.core.model import (
     Category,
     Impact,
     Interval,
-    Level,
     Outcome,
     Recommendation,
-    Severity,
     WorkflowDefinition,
     WorkflowGraph,
 )
@@ -58,7 +56,7 @@ from concertmaster.report.status.size import MAX_BYTES
 from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
 from concertmaster.report.workflows.recommendations import recommendations
-from tests.support.builders import NOW, container, daily, definition, run, step
+from tests.support.builders import NOW, container, daily, definition, recommendation, run, step
 
 WIDER = Field("/spec/parallelism", "1", "2")
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
@@ -218,23 +216,8 @@ def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> N
 
 
 def _recommendation(number: int, text: str) -> Recommendation:
-    return Recommendation(
-        id=f"rule.step-{number}",
-        rule="rule",
-        step=f"step-{number}",
-        action=text,
-        because=text,
-        otherwise=text,
-        category=Category.COST,
-        severity=Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
-        current=text,
-        proposed=text,
-        expected=text,
-        how=text or "kubectl",
-        confidence=0.5,
-    )
+    words = dict.fromkeys(("action", "because", "otherwise", "current", "proposed", "expected"), text)
+    return recommendation(f"rule.step-{number}", category=Category.COST, how=text or "kubectl", **words)
 
 
 @settings(max_examples=60, deadline=None)
