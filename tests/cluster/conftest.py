@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.services.cluster import Cluster
+from tests.support.cluster.operator_bed import install_crds
+
 HERE = Path(__file__).parent
 
 
@@ -14,3 +17,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture
+def bed(cluster: Cluster) -> Cluster:
+    """The shared cluster with our kinds installed."""
+    install_crds(cluster)
+    return cluster

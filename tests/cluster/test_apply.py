@@ -15,13 +15,14 @@ from concertmaster.core.model import Edit
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, patch_object
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import ObjectRef, target_resource
+from concertmaster.kube.objects import ObjectRef
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import ControlPlane, Options
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.apply_cases import CASES, CRON
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.change_samples import recommended
+from tests.support.resources import known_resource
 
 pytestmark = pytest.mark.cluster
 
@@ -69,8 +70,7 @@ def client(cluster: Cluster) -> KubeClient:
 def made(client: KubeClient, namespace: str, kind: str) -> tuple[ObjectRef, dict[str, Any], list[Edit]]:
     """The object of one case as the API server stores it."""
     api_version, spec, edits = CASES[kind]
-    resource = target_resource(api_version, kind)
-    assert resource is not None
+    resource = known_resource(api_version, kind)
     place = namespace if resource.namespaced else None
     meta = {"name": f"apply-{namespace}"[:50].rstrip("-"), **({"namespace": place} if place else {})}
     body = {"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec}

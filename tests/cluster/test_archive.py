@@ -22,10 +22,9 @@ from tests.support.cluster.operator_bed import (
     apply,
     condition,
     cronjob,
-    history,
+    hourly_runs,
     operator,
     profile,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
@@ -67,8 +66,7 @@ def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
 @pytest.fixture
 def prometheus(make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
     """A few runs of some CronJob, so that the source is in order."""
-    end = time.time() - 30.0
-    return make_prometheus(history=history(*runs_of_cronjob(PLACE, "backup", 2, end), end, days=0.5))
+    return make_prometheus(history=hourly_runs(PLACE, "backup", runs=2, days=0.5))
 
 
 def archive(tables: ArchiveTables, *names: str, ago: float = 3600.0) -> None:

@@ -15,9 +15,11 @@ from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
+    active,
     apply,
     condition,
     cronjob,
+    get_object,
     history,
     install_crds,
     operator,
@@ -55,12 +57,10 @@ def test_the_rule_follows_the_budget_and_the_turn_is_reported(
         )
 
     def profile() -> dict[str, Any]:
-        found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
-        return json.loads(found.stdout) if found.stdout.strip() else {}
+        return get_object(cluster, "wfp", namespace, "cronjob-etl")
 
     def recommended() -> dict[str, dict[str, Any]]:
-        status = profile().get("status") or {}
-        return {r["id"]: r for r in status.get("recommendations", ()) if r["state"] == "Active"}
+        return active(cluster, namespace)
 
     apply(cluster, cronjob(namespace, "etl"), wanted("200000"))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
@@ -69,10 +69,10 @@ def test_the_rule_follows_the_budget_and_the_turn_is_reported(
         )
         assert "4 of 12 runs" in item["because"], item
         assert "200,000" in item["action"], item
-        found = profile()
-        assert condition(found, "ObjectivesMet")["status"] == "False"
+        missed = profile()
+        assert condition(missed, "ObjectivesMet")["status"] == "False"
         assert any(
-            o.startswith("tokens per run: Missed, 250000 (target <= 200000)") for o in found["status"]["objectives"]
+            o.startswith("tokens per run: Missed, 250000 (target <= 200000)") for o in missed["status"]["objectives"]
         )
         apply(cluster, wanted("300000"))
         wait_for("silence", lambda: profile().get("status") and not any(i.startswith("budget") for i in recommended()))

@@ -24,7 +24,6 @@ from tests.support.cluster.operator_bed import (
     apply,
     condition,
     cronjob,
-    install_crds,
     operator,
     wait_for,
 )
@@ -32,13 +31,6 @@ from tests.support.cluster.operator_bed import (
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CONTAINER = "/spec/jobTemplate/spec/template/spec/containers/0"
-
-
-@pytest.fixture
-def bed(cluster: Cluster, namespace: str) -> Cluster:
-    """The shared cluster with our kinds installed."""
-    install_crds(cluster)
-    return cluster
 
 
 @pytest.fixture

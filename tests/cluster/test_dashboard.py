@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,14 +12,13 @@ from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
+    analysed,
     apply,
-    condition,
     cronjob,
-    history,
+    hourly_runs,
     install_crds,
     operator,
     policy,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
@@ -35,17 +32,11 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    end = time.time() - 30.0
-    prometheus = make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+    prometheus = make_prometheus(history=hourly_runs(namespace, "etl"))
     apply(cluster, cronjob(namespace, "etl", team="data"), policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["listen"]["address"] = "0.0.0.0"
     publish(cluster, namespace, own_address(), config["listen"]["port"])
-
-    def profile() -> dict[str, Any]:
-        found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
-        parsed: dict[str, Any] = json.loads(found.stdout) if found.stdout.strip() else {}
-        return parsed if condition(parsed, "Ready").get("reason") == "Analyzed" else {}
 
     page = f"/workflows/{namespace}/cronjob-etl"
     api = f"/api/v1{page}"
@@ -57,7 +48,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
     cluster.kubectl("create", "rolebinding", "reader", "-n", namespace, "--role=reader", account)
     narrow = cluster.kubeconfig(service_account=reader, namespace=namespace)
     with operator(cluster, tmp_path, config):
-        wait_for("an analysis", profile)
+        wait_for("an analysis", lambda: analysed(cluster, namespace))
         with dashboard(cluster.kubeconfig("admin"), namespace) as get:
             status, text = get(f"/?namespace={namespace}")
             assert status == 200

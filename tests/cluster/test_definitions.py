@@ -7,8 +7,8 @@ from typing import Any
 
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, refresh
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import target_resource
 from testbed.services.cluster import Cluster
+from tests.support.resources import CRONJOB
 
 
 def _cronjob(namespace: str, name: str, schedule: str = "0 4 * * *") -> dict[str, Any]:
@@ -34,13 +34,11 @@ def test_what_changed_is_read_by_a_list_of_its_name(cluster: Cluster, namespace:
         {**role, **reader, "rules": rules},
         {**role, **reader, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
     )
-    resource = target_resource("batch/v1", "CronJob")
-    assert resource is not None
     kubeconfig = cluster.kubeconfig(service_account="default", namespace=namespace)
     with _Requests(kubeconfig) as asked:
-        first = refresh(asked.client, [resource], [namespace], NO_TARGETS)
+        first = refresh(asked.client, [CRONJOB], [namespace], NO_TARGETS)
         assert len(asked.take()) == 1
-        same = refresh(asked.client, [resource], [namespace], first)
+        same = refresh(asked.client, [CRONJOB], [namespace], first)
         assert asked.take() == ["metadata"]
         assert [a is b for a, b in zip(first, same, strict=True)] == [True] * 3
         cluster.kubectl(
@@ -55,7 +53,7 @@ def test_what_changed_is_read_by_a_list_of_its_name(cluster: Cluster, namespace:
         )
         cluster.kubectl("delete", "cronjob", "w2", "-n", namespace)
         cluster.apply(_cronjob(namespace, "w3"))
-        changed = refresh(asked.client, [resource], [namespace], same)
+        changed = refresh(asked.client, [CRONJOB], [namespace], same)
         assert asked.take() == ["metadata", "metadata.name=w1", "metadata.name=w3"]
         assert changed.problems == ()
         assert _schedules(changed) == {"w0": "0 4 * * *", "w1": "5 5 * * *", "w3": "0 4 * * *"}

@@ -7,10 +7,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,14 +17,13 @@ from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     ROOT,
+    analysed,
     apply,
-    condition,
     cronjob,
-    history,
+    hourly_runs,
     install_crds,
     operator,
     policy,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
@@ -54,22 +51,16 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    end = time.time() - 30.0
-    prometheus = make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+    prometheus = make_prometheus(history=hourly_runs(namespace, "etl"))
     etl = cronjob(namespace, "etl")
     apply(cluster, etl, policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["listen"]["address"] = "0.0.0.0"
     publish(cluster, namespace, own_address(), config["listen"]["port"])
 
-    def profile() -> dict[str, Any]:
-        found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
-        parsed: dict[str, Any] = json.loads(found.stdout) if found.stdout.strip() else {}
-        return parsed if condition(parsed, "Ready").get("reason") == "Analyzed" else {}
-
     admin = cluster.kubeconfig("admin")
     with operator(cluster, tmp_path, config):
-        raw = wait_for("recommendations", profile)
+        raw = wait_for("recommendations", lambda: analysed(cluster, namespace))
         reported = [r["id"] for r in raw["status"]["recommendations"]]
         whole = explain(admin, namespace)
         assert whole.returncode == 0, whole.stderr
@@ -124,7 +115,7 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         allowed = cluster.run_kubectl(*as_reader, "get", "--raw", f"{at}?uid={raw['metadata']['uid']}")
         assert allowed.returncode == 0, allowed.stderr
         assert "not reached" not in explain(kubeconfig, namespace).stderr
-    held = [r["id"] for r in profile()["status"]["recommendations"]]
+    held = [r["id"] for r in analysed(cluster, namespace)["status"]["recommendations"]]
     gone = explain(admin, namespace)
     assert gone.returncode == 0
     assert all(f"({identifier})" in gone.stdout for identifier in held)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from tests.support.cluster.operator_bed import (
     apply,
     condition,
     cronjob,
+    get_object,
     history,
     install_crds,
     operator,
@@ -56,8 +56,7 @@ def hourly(
 
 
 def profile(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
-    found = cluster.run_kubectl("get", "wfp", f"cronjob-{name}", "-n", namespace, "-o", "json", "--ignore-not-found")
-    return json.loads(found.stdout) if found.stdout.strip() else {}
+    return get_object(cluster, "wfp", namespace, f"cronjob-{name}")
 
 
 def recommended(cluster: Cluster, namespace: str, name: str) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,6 @@ on a real API server, with the changes of another workflow that brought nothing 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     apply,
     cronjob,
-    history,
+    hourly_runs,
     install_crds,
     operator,
     policy,
     profile,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
@@ -72,11 +70,7 @@ def test_promises_are_corrected_by_what_earlier_changes_brought_unless_that_is_s
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    end = time.time() - 30.0
-    lives = [runs_of_cronjob(namespace, name, 30, end) for name in (LEARNS, IGNORES)]
-    prometheus = make_prometheus(
-        history=history([p for ps, _ in lives for p in ps], [j for _, js in lives for j in js], end)
-    )
+    prometheus = make_prometheus(history=hourly_runs(namespace, LEARNS, IGNORES))
     ref = {"apiVersion": "batch/v1", "kind": "CronJob"}
     asks = {"apply": {"mode": "Approve"}}
     off = {"selector": {"matchLabels": {"workflow": IGNORES}}, "priority": 1, "analysis": {"learning": "Disabled"}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
+    active,
     apply,
     cronjob,
     history,
@@ -48,11 +48,8 @@ def test_the_cheaper_model_is_named_with_its_interval(
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
 
         def recommended() -> dict[str, Any] | None:
-            shown = cluster.run_kubectl(
-                "get", "wfp", "cronjob-ask", "-n", namespace, "-o", "json", "--ignore-not-found"
-            )
-            status = (json.loads(shown.stdout) if shown.stdout.strip() else {}).get("status") or {}
-            return next((r for r in status.get("recommendations", ()) if r["id"].startswith("budget.model")), None)
+            listed = active(cluster, namespace, "cronjob-ask")
+            return next((r for id_, r in listed.items() if id_.startswith("budget.model")), None)
 
         item = wait_for("the cheaper model", recommended)
     assert ": large -> small" in item["action"]

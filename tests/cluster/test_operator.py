@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     Operator,
+    analysed,
     apply,
     condition,
     cronjob,
+    get_object,
     history,
+    hourly_runs,
     install_crds,
     operator,
     policy,
@@ -35,29 +38,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def bed(cluster: Cluster, namespace: str) -> Cluster:
-    """The shared cluster with our kinds installed."""
-    install_crds(cluster)
-    return cluster
-
-
-@pytest.fixture
-def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> Iterator[PrometheusServer]:
+def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
     """Two days of an hourly CronJob ``etl`` in the test's namespace."""
-    end = time.time() - 30.0
-    yield make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
-
-
-def get(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any]:
-    """An object, empty when there is none."""
-    found = cluster.run_kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
-    return json.loads(found.stdout) if found.stdout.strip() else {}
-
-
-def with_recommendations(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict[str, Any]:
-    """The profile once its analysis is complete, else empty."""
-    found = get(cluster, "wfp", namespace, name)
-    return found if condition(found, "Ready").get("reason") == "Analyzed" else {}
+    return make_prometheus(history=hourly_runs(namespace, "etl"))
 
 
 def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
@@ -68,9 +51,9 @@ def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
         cronjob(namespace, "etl", team="data"),
         policy(namespace, discover=DISCOVER_CRONJOBS, objectives={"duration": {"p95": "5m"}}),
     )
-    before = get(bed, "cronjob", namespace, "etl")
+    before = get_object(bed, "cronjob", namespace, "etl")
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])) as op:
-        found = wait_for("recommendations", lambda: with_recommendations(bed, namespace))
+        found = wait_for("recommendations", lambda: analysed(bed, namespace))
         status = found["status"]
         assert found["metadata"]["labels"]["team"] == "data"
         assert status["runs"]["observed"] == 30
@@ -82,7 +65,7 @@ def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
         assert {c["observedGeneration"] for c in status["conditions"]} == {found["metadata"]["generation"]}
         assert_unsoiled(found)
 
-        owner = get(bed, "opol", namespace, "team")
+        owner = get_object(bed, "opol", namespace, "team")
         assert owner["status"]["matchedProfiles"] == 1
         assert owner["status"]["discoveredProfiles"] == 1
         assert condition(owner, "Ready")["status"] == "True"
@@ -90,10 +73,13 @@ def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
         assert_unsoiled(owner)
 
         wait_for("a cycle with nothing to write", lambda: is_calm(op))
-        writes, version = op.api_writes(), get(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"]
+        writes, version = (
+            op.api_writes(),
+            get_object(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"],
+        )
         cycles = op.next_cycles(3)
         assert op.api_writes() == writes
-        assert get(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"] == version
+        assert get_object(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"] == version
         assert all(set(c["writes"]) <= {"unchanged"} for c in cycles)
         assert all(c["analyzed"] == 0 for c in cycles)
         assert all(c["queries"] <= 15 for c in cycles)
@@ -105,7 +91,7 @@ def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
         assert op.metric("concertmaster_last_success_timestamp_seconds") > time.time() - 60
         assert op.stop() < 15.0
         assert op.process.returncode == 0
-    after = get(bed, "cronjob", namespace, "etl")
+    after = get_object(bed, "cronjob", namespace, "etl")
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert_unsoiled(after)
 
@@ -124,10 +110,10 @@ def test_a_restarted_operator_says_the_same(
     apply(bed, cronjob(namespace, "etl"), policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     with operator(bed, tmp_path, config) as op:
-        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
+        wait_for("recommendations", lambda: analysed(bed, namespace))
         wait_for("a cycle with nothing to write", lambda: is_calm(op))
         op.stop()
-    before = get(bed, "wfp", namespace, "cronjob-etl")
+    before = get_object(bed, "wfp", namespace, "cronjob-etl")
     if not kept:
         (tmp_path / "history.db").unlink()
     with operator(bed, tmp_path, config) as op:
@@ -136,7 +122,7 @@ def test_a_restarted_operator_says_the_same(
         assert (sum(c["analyzed"] for c in op.cycles()) >= 1) is not kept
         assert all(set(c["writes"]) <= {"unchanged"} for c in op.cycles())
     assert (
-        get(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"]
+        get_object(bed, "wfp", namespace, "cronjob-etl")["metadata"]["resourceVersion"]
         == before["metadata"]["resourceVersion"]
     )
 
@@ -148,21 +134,20 @@ def test_an_api_server_restart_is_survived(
     cluster = plane.cluster
     install_crds(cluster)
     cluster.kubectl("create", "namespace", "demo")
-    end = time.time() - 30.0
-    prometheus = make_prometheus(history=history(*runs_of_cronjob("demo", "etl", 30, end), end))
+    prometheus = make_prometheus(history=hourly_runs("demo", "etl"))
     apply(cluster, cronjob("demo", "etl"), policy("demo", discover=DISCOVER_CRONJOBS))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url})) as op:
-        wait_for("recommendations", lambda: with_recommendations(cluster, "demo"))
+        wait_for("recommendations", lambda: analysed(cluster, "demo"))
         plane.stop_apiserver(hard=True)
         wait_for("a cycle that noticed", lambda: any(c["level"] == "warning" for c in op.cycles()))
         assert op.get("/healthz")[0] == 200  # a restart of the operator would not bring the API server back
         plane.start_apiserver()
         apply(cluster, cronjob("demo", "second"))
-        wait_for("discovery after the restart", lambda: get(cluster, "wfp", "demo", "cronjob-second"))
+        wait_for("discovery after the restart", lambda: get_object(cluster, "wfp", "demo", "cronjob-second"))
         cluster.kubectl("delete", "wfp", "cronjob-second", "-n", "demo")
         cluster.kubectl("delete", "cronjob", "second", "-n", "demo")
         wait_for("calm", lambda: op.cycles()[-1]["level"] == "info" and op.cycles()[-1]["profiles"] == 1)
-        assert with_recommendations(cluster, "demo")["status"]["advice"]
+        assert analysed(cluster, "demo")["status"]["advice"]
         assert op.process.poll() is None
         assert not [line for line in op.read() if "urllib3" in line["logger"] or "Retrying" in line["msg"]]
 
@@ -173,16 +158,18 @@ def test_an_unknown_source_is_reported_and_cured(
     apply(bed, cronjob(namespace, "etl"), policy(namespace, discover=DISCOVER_CRONJOBS, metricsSource="thanos"))
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])) as op:
         found = wait_for(
-            "the condition", lambda: condition(get(bed, "wfp", namespace, "cronjob-etl"), "MetricsAvailable")
+            "the condition", lambda: condition(get_object(bed, "wfp", namespace, "cronjob-etl"), "MetricsAvailable")
         )
         assert (found["status"], found["reason"]) == ("False", "SourceUnknown")
         assert "thanos" in found["message"]
         assert "default" in found["message"]  # what there is instead
-        owner = wait_for("the policy's", lambda: condition(get(bed, "opol", namespace, "team"), "MetricsAvailable"))
+        owner = wait_for(
+            "the policy's", lambda: condition(get_object(bed, "opol", namespace, "team"), "MetricsAvailable")
+        )
         assert owner["reason"] == "SourceUnknown"
         apply(bed, policy(namespace, discover=DISCOVER_CRONJOBS))
-        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
-        assert condition(get(bed, "opol", namespace, "team"), "MetricsAvailable")["status"] == "True"
+        wait_for("recommendations", lambda: analysed(bed, namespace))
+        assert condition(get_object(bed, "opol", namespace, "team"), "MetricsAvailable")["status"] == "True"
         assert op.process.poll() is None
 
 
@@ -192,15 +179,17 @@ def test_a_target_may_come_late_and_go(
     ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
     apply(bed, profile(namespace, "mine", workflowRef=ref))
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
-        found = wait_for("the condition", lambda: condition(get(bed, "wfp", namespace, "mine"), "TargetResolved"))
+        found = wait_for(
+            "the condition", lambda: condition(get_object(bed, "wfp", namespace, "mine"), "TargetResolved")
+        )
         assert (found["status"], found["reason"]) == ("False", "NotFound")
         assert "create it" in found["message"]
         apply(bed, cronjob(namespace, "etl"))
-        first = wait_for("recommendations", lambda: with_recommendations(bed, namespace, "mine"))
+        first = wait_for("recommendations", lambda: analysed(bed, namespace, "mine"))
         bed.kubectl("delete", "cronjob", "etl", "-n", namespace)
 
         def gone() -> dict[str, Any]:
-            present = get(bed, "wfp", namespace, "mine")
+            present = get_object(bed, "wfp", namespace, "mine")
             return present if condition(present, "TargetResolved").get("reason") == "NotFound" else {}
 
         kept = wait_for("the condition", gone)
@@ -219,13 +208,13 @@ def test_prometheus_may_go_and_come_back(
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["sources"][0] |= {"timeoutSeconds": 2, "deadlineSeconds": 4}
     with operator(bed, tmp_path, config) as op:
-        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
+        wait_for("recommendations", lambda: analysed(bed, namespace))
         op.next_cycles(2)  # what compares workflows is said when all of them were looked at
-        first = get(bed, "wfp", namespace, "cronjob-etl")
+        first = get_object(bed, "wfp", namespace, "cronjob-etl")
         prometheus.stop()
 
         def stale() -> dict[str, Any]:
-            present = get(bed, "wfp", namespace, "cronjob-etl")
+            present = get_object(bed, "wfp", namespace, "cronjob-etl")
             return present if condition(present, "MetricsAvailable").get("status") == "False" else {}
 
         kept = wait_for("the condition", stale)
@@ -241,7 +230,7 @@ def test_prometheus_may_go_and_come_back(
         op.next_cycles(2)
         assert op.api_writes() == writes  # a lasting outage is written once
         prometheus.start()
-        back = wait_for("recovery", lambda: with_recommendations(bed, namespace))
+        back = wait_for("recovery", lambda: analysed(bed, namespace))
         assert condition(back, "MetricsAvailable")["status"] == "True"
         assert back["status"]["advice"] == first["status"]["advice"]
 
@@ -253,14 +242,14 @@ def test_an_operator_started_without_prometheus_keeps_old_recommendations(
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["sources"][0] |= {"timeoutSeconds": 2, "deadlineSeconds": 4}
     with operator(bed, tmp_path, config) as op:
-        first = wait_for("recommendations", lambda: with_recommendations(bed, namespace))
+        first = wait_for("recommendations", lambda: analysed(bed, namespace))
         op.stop()
     (tmp_path / "history.db").unlink()
     prometheus.stop()
     with operator(bed, tmp_path, config):
 
         def stale() -> dict[str, Any]:
-            present = get(bed, "wfp", namespace, "cronjob-etl")
+            present = get_object(bed, "wfp", namespace, "cronjob-etl")
             return present if condition(present, "Ready").get("reason") == "Stale" else {}
 
         kept = wait_for("the condition", stale)
@@ -293,12 +282,17 @@ def test_discovery_gives_way_and_withdraws_only_its_own(
         bed.kubectl("label", "cronjob", "etl", "-n", namespace, "tier=gold")
         wait_for(
             "the label",
-            lambda: get(bed, "wfp", namespace, "cronjob-etl")["metadata"]["labels"].get("tier") == "gold",
+            lambda: get_object(bed, "wfp", namespace, "cronjob-etl")["metadata"]["labels"].get("tier") == "gold",
         )
         bed.kubectl("label", "cronjob", "etl", "-n", namespace, "tier-")
-        wait_for("its removal", lambda: "tier" not in get(bed, "wfp", namespace, "cronjob-etl")["metadata"]["labels"])
+        wait_for(
+            "its removal", lambda: "tier" not in get_object(bed, "wfp", namespace, "cronjob-etl")["metadata"]["labels"]
+        )
         bed.kubectl("patch", "opol", "team", "-n", namespace, "--type=merge", "-p", '{"spec":{"suspend":true}}')
-        wait_for("suspension", lambda: condition(get(bed, "opol", namespace, "team"), "Ready")["reason"] == "Suspended")
+        wait_for(
+            "suspension",
+            lambda: condition(get_object(bed, "opol", namespace, "team"), "Ready")["reason"] == "Suspended",
+        )
         op.next_cycles(1)
         assert names() == {"cronjob-etl"}  # suspending stops discovery, it takes nothing away
         bed.kubectl("delete", "opol", "team", "-n", namespace)
@@ -324,21 +318,20 @@ def test_priority_and_namespace_decide_which_policy_is_in_force(
             wait_for(
                 "the cluster policy",
                 lambda: (
-                    with_recommendations(bed, namespace).get("status", {}).get("policy")
+                    analysed(bed, namespace).get("status", {}).get("policy")
                     == f"ClusterOptimizationPolicy/all-{namespace}"
                 ),
             )
             apply(bed, policy(namespace, "low", priority=1), policy(namespace, "high", priority=2))
             wait_for(
                 "the namespace's policy",
-                lambda: (
-                    with_recommendations(bed, namespace).get("status", {}).get("policy") == "OptimizationPolicy/high"
-                ),
+                lambda: analysed(bed, namespace).get("status", {}).get("policy") == "OptimizationPolicy/high",
             )
             lost = wait_for(
                 "the loser's status",
                 lambda: (
-                    (c := condition(get(bed, "opol", namespace, "low"), "Ready")).get("reason") == "NoMatches" and c
+                    (c := condition(get_object(bed, "opol", namespace, "low"), "Ready")).get("reason") == "NoMatches"
+                    and c
                 ),
             )
             assert "priority" in lost["message"]
@@ -366,19 +359,19 @@ def test_users_queries_stay_in_their_namespace_and_bad_ones_are_reported(
     apply(bed, profile(namespace, "good", graph={"steps": [good]}))
     apply(bed, profile(namespace, "greedy", graph={"steps": [greedy]}))
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
-        found = wait_for("recommendations", lambda: with_recommendations(bed, namespace, "good"))
+        found = wait_for("recommendations", lambda: analysed(bed, namespace, "good"))
         assert found["status"]["runs"]["observed"] == 6
         assert found["status"]["summary"]["p50"] == "1m40s"
         refused = wait_for(
             "the refusal",
             lambda: (
-                (c := condition(get(bed, "wfp", namespace, "greedy"), "MetricsAvailable")).get("reason")
+                (c := condition(get_object(bed, "wfp", namespace, "greedy"), "MetricsAvailable")).get("reason")
                 == "QueryInvalid"
                 and c
             ),
         )
         assert "somebody-else" in refused["message"] or "namespace" in refused["message"]
-        assert "9999" not in json.dumps(get(bed, "wfp", namespace, "greedy"))
+        assert "9999" not in json.dumps(get_object(bed, "wfp", namespace, "greedy"))
 
 
 def test_rules_and_rights_a_policy_lacks_are_reported(
@@ -400,14 +393,15 @@ def test_rules_and_rights_a_policy_lacks_are_reported(
         denied = wait_for(
             "WriteAccess",
             lambda: (
-                (c := condition(get(bed, "opol", namespace, "team"), "WriteAccess")).get("reason") == "Denied" and c
+                (c := condition(get_object(bed, "opol", namespace, "team"), "WriteAccess")).get("reason") == "Denied"
+                and c
             ),
         )
         assert f"add {namespace} to apply.namespaces" in denied["message"]
-        ready = condition(get(bed, "opol", namespace, "team"), "Ready")
+        ready = condition(get_object(bed, "opol", namespace, "team"), "Ready")
         assert ready["reason"] == "UnknownRule"
         assert "no-such-rule" in ready["message"]
-        assert condition(get(bed, "wfp", namespace, "cronjob-etl"), "Ready")["status"] == "True"
+        assert condition(get_object(bed, "wfp", namespace, "cronjob-etl"), "Ready")["status"] == "True"
 
 
 def test_without_rights_it_ends_and_says_which(bed: Cluster, namespace: str, tmp_path: Path) -> None:

@@ -27,11 +27,10 @@ from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     cronjob,
-    history,
+    hourly_runs,
     operator,
     policy,
     profile,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
@@ -55,8 +54,7 @@ BACKUP = WorkflowKey(PLACE, "CronJob", "backup")
 @pytest.fixture
 def prometheus(make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
     """A few runs of some CronJob, so that the source is in order."""
-    end = time.time() - 30.0
-    return make_prometheus(history=history(*runs_of_cronjob(PLACE, "backup", 2, end), end, days=0.5))
+    return make_prometheus(history=hourly_runs(PLACE, "backup", runs=2, days=0.5))
 
 
 def template() -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from concertmaster.core.model import Edit
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
+from concertmaster.kube.objects import CHANGES, ObjectRef
 from testbed.install.components import ARGO_V4
 from testbed.services.cluster import Cluster
 from testbed.services.controlplane import Options, argo_version
@@ -39,6 +39,7 @@ from tests.support.cluster.operator_bed import (
 from tests.support.core.change_samples import recommended
 from tests.support.core.scenarios import SCENARIOS
 from tests.support.engines.scenario import ended
+from tests.support.resources import known_resource
 
 SPACE = "plans"
 SHARED = {"requests": {"cpu": "400m", "memory": "256Mi"}}
@@ -135,8 +136,7 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
     else:
         manifest = applied(cluster, "Pipeline", name, {"tasks": [{"name": "work", "taskSpec": TASK_SPEC}]})
         holder, at = None, "/spec/tasks/0/taskSpec"
-    resource = target_resource("tekton.dev/v1", place)
-    assert resource is not None
+    resource = known_resource("tekton.dev/v1", place)
     raw = client.get(resource.path(SPACE, name))
     raw |= {"apiVersion": "tekton.dev/v1", "kind": place}
     ref = ObjectRef.of(resource, raw)
@@ -198,8 +198,7 @@ def test_an_operator_changes_the_task_of_a_pipeline_which_others_may_share(
     )
     discover = [{"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "selector": {"matchLabels": {"team": "data"}}}]
     apply(cluster, policy(SPACE, discover=discover, apply={"mode": "Auto"}))
-    tasks = target_resource("tekton.dev/v1", "Task")
-    assert tasks is not None
+    tasks = known_resource("tekton.dev/v1", "Task")
     before = client.get(tasks.path(SPACE, "unit"))["spec"]
     prometheus = make_prometheus(history=history_of("refs", time.time() - 30.0))
 
@@ -231,8 +230,7 @@ def test_an_operator_changes_the_task_of_a_pipeline_which_others_may_share(
 def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: str) -> None:
     """Every kind of target and of place (containerSet, script, template limits ...) where the server checks the fields."""
     api_version, spec, edits = CASES[kind]
-    resource = target_resource(api_version, kind)
-    assert resource is not None
+    resource = known_resource(api_version, kind)
     space = SPACE if resource.namespaced else None
     meta = {"name": f"full-{kind.lower()}", **({"namespace": space} if space else {})}
     raw = client.create(resource.path(space), {"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec})

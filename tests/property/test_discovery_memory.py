@@ -12,7 +12,8 @@ from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.profiles.resolving import ProfileResolver
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed
+from tests.support.controller.harness import INTERVAL, Bed
+from tests.support.resources import CRONJOB
 
 PLACES = ("demo", "other")
 NAMES = ("a", "b", "c")

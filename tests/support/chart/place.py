@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.support.chart.bed import Bed
-from tests.support.cluster.operator_bed import condition
+from tests.support.cluster.operator_bed import condition, get_object
 
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
 CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
@@ -30,8 +29,7 @@ def namespaces(bed: Bed, *stems: str) -> Iterator[list[str]]:
 
 def get(bed: Bed, kind: str, namespace: str, name: str) -> dict[str, Any]:
     """An object; empty if it does not exist."""
-    found = bed.cluster.run_kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
-    return json.loads(found.stdout) if found.stdout.strip() else {}
+    return get_object(bed.cluster, kind, namespace, name)
 
 
 def state(bed: Bed, namespace: str, name: str, kind: str = "Ready") -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from concertmaster.core.model.amounts import quantity
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, target_resource
+from concertmaster.kube.objects import CHANGES
 from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import (
     wait_for,
 )
+from tests.support.resources import CRONJOB
 
 RUNS = 8
 
@@ -52,15 +53,12 @@ class Harness:
         self.cluster = cluster
         self.namespace = namespace
         self.client = KubeClient.connect(cluster.kubeconfig())
-        resource = target_resource("batch/v1", "CronJob")
-        assert resource is not None
-        self.resource = resource
         self.random = random.Random(7)
         self.number = 29_000_000
         self.seen: list[Any] = []
 
     def get(self, name: str) -> dict[str, Any]:
-        return self.client.get(self.resource.path(self.namespace, name))
+        return self.client.get(CRONJOB.path(self.namespace, name))
 
     def spec(self, name: str) -> dict[str, Any]:
         found = self.get(name)["spec"]["jobTemplate"]["spec"]

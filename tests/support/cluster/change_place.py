@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, target_resource
+from concertmaster.kube.objects import CHANGES
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
-    history,
+    hourly_runs,
     policy,
-    runs_of_cronjob,
     settings,
     wait_for,
 )
+from tests.support.resources import CRONJOB
 
 
 class Place:
@@ -30,9 +29,7 @@ class Place:
         self.cluster = cluster
         self.namespace = namespace
         self.client = KubeClient.connect(cluster.kubeconfig())
-        resource = target_resource("batch/v1", "CronJob")
-        assert resource is not None
-        self.target_path = resource.path(namespace, "etl")
+        self.target_path = CRONJOB.path(namespace, "etl")
 
     def changes(self) -> list[dict[str, Any]]:
         return list(self.client.items(CHANGES.path(self.namespace)))
@@ -79,5 +76,4 @@ def govern(place: Place, **apply_: Any) -> None:
 
 def idle_etl(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
     """Two days of an hourly CronJob ``etl`` that uses a quarter of its core."""
-    end = time.time() - 30.0
-    return make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+    return make_prometheus(history=hourly_runs(namespace, "etl"))

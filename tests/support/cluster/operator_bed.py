@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def install_crds(cluster: Cluster) -> None:
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:
     """OpenMetrics text of these lifetimes up to ``end`` (unix seconds)."""
     return list(render(pods, Grid(end - days * 86400.0, end), jobs))
+
+
+def hourly_runs(namespace: str, *names: str, runs: int = 30, days: float = 2.0) -> list[str]:
+    """OpenMetrics text of hourly ``runs`` of these CronJobs up to now."""
+    end = time.time() - 30.0
+    pods, jobs = zip(*(runs_of_cronjob(namespace, name, runs, end) for name in names), strict=True)
+    return history(list(chain.from_iterable(pods)), list(chain.from_iterable(jobs)), end, days=days)
 
 
 def on_like_days(end: float, seconds: float) -> float:
@@ -141,6 +149,25 @@ def condition(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """The condition of that type; empty if missing."""
     found = (obj.get("status") or {}).get("conditions") or ()
     return next((dict(c) for c in found if c["type"] == kind), {})
+
+
+def get_object(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any]:
+    """An object; empty if there is none."""
+    answer = cluster.run_kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+    parsed: dict[str, Any] = json.loads(answer.stdout) if answer.stdout.strip() else {}
+    return parsed
+
+
+def analysed(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict[str, Any]:
+    """A profile once its analysis is complete; empty until then."""
+    profile_ = get_object(cluster, "wfp", namespace, name)
+    return profile_ if condition(profile_, "Ready").get("reason") == "Analyzed" else {}
+
+
+def active(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict[str, dict[str, Any]]:
+    """The active recommendations of a profile, by id."""
+    listed = (get_object(cluster, "wfp", namespace, name).get("status") or {}).get("recommendations", ())
+    return {r["id"]: r for r in listed if r["state"] == "Active"}
 
 
 @dataclass

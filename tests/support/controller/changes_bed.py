@@ -44,10 +44,11 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, PROFILES, ObjectRef, Resource
 from tests.support.controller.fakes import MemoryClient
-from tests.support.controller.harness import CRONJOB, FakeHistory, FakeSources, report
+from tests.support.controller.harness import FakeHistory, FakeSources, report
 from tests.support.core.change_samples import recommended
 from tests.support.core.verification_runs import noisy
 from tests.support.core.verification_runs import run as one_run
+from tests.support.resources import CRONJOB
 
 NOW = 1_760_000_000.0
 DAY = 86400.0

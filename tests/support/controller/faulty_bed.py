@@ -15,7 +15,8 @@ from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.history import HistoryFull
 from concertmaster.kube import errors
 from concertmaster.kube.objects import PROFILES
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, Bed, Died, Memory, Mortal, Pages
+from tests.support.controller.changes_bed import CHANGES, CPU, Bed, Died, Memory, Mortal, Pages
+from tests.support.resources import CRONJOB
 
 LATEST = 60.0
 ASKED, PLANNED = "2", "1500m"

@@ -49,23 +49,14 @@ from concertmaster.kube.objects import (
     POLICIES,
     PROFILES,
     Resource,
-    target_resource,
 )
 from concertmaster.kube.writer import StatusWriter
 from tests.support.builders import run_record
 from tests.support.controller.fakes import MemoryClient
+from tests.support.resources import CRONJOB
 
 NOW = 1_760_000_000.0
 INTERVAL = 300.0
-
-
-def resource(api_version: str, kind: str) -> Resource:
-    found = target_resource(api_version, kind)
-    assert found is not None
-    return found
-
-
-CRONJOB = resource("batch/v1", "CronJob")
 
 
 @dataclass

@@ -23,9 +23,10 @@ from concertmaster.history import HistoryFull
 from concertmaster.history.database import Database
 from concertmaster.kube import errors
 from concertmaster.kube.objects import POLICIES, PROFILES
-from tests.support.controller.changes_bed import CPU, CRONJOB, MEMORY, Bed, Died, Pages, cheaper
+from tests.support.controller.changes_bed import CPU, MEMORY, Bed, Died, Pages, cheaper
 from tests.support.controller.faulty_bed import FaultyMemory
 from tests.support.core.change_samples import recommended
+from tests.support.resources import CRONJOB
 
 TARGET, TEAM, SECOND = CRONJOB.path("demo", "etl"), POLICIES.path("demo", "team"), POLICIES.path("demo", "zz")
 HOUR = 3600.0

@@ -29,10 +29,10 @@ from concertmaster.kube.objects import (
     PODS,
     POLICIES,
     PROFILES,
-    target_resource,
 )
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.scenarios import SCENARIOS
+from tests.support.resources import CRONJOB, known_resource
 
 
 @pytest.mark.parametrize("rule", ["right-size", "memory-request", "cpu-request", "parallelism"])
@@ -66,8 +66,7 @@ def test_no_plan_is_made_of_what_another_object_has() -> None:
 
 def test_the_plan_of_a_recommendation_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
     client, cpu = MemoryClient(), "/spec/steps/0/computeResources/requests/cpu"
-    task, pipeline = target_resource("tekton.dev/v1", "Task"), target_resource("tekton.dev/v1", "Pipeline")
-    assert task is not None
+    task, pipeline = known_resource("tekton.dev/v1", "Task"), known_resource("tekton.dev/v1", "Pipeline")
     assert pipeline is not None
     client.put(
         task, "demo", "compile", spec={"steps": [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]}
@@ -101,9 +100,8 @@ def test_a_command_that_is_no_whole_patch_gives_no_edits(how: str) -> None:
 
 def with_a_cronjob() -> tuple[MemoryClient, str, dict[str, Any]]:
     """A cluster with a CronJob, the pointer to its parallelism, and the spec of its profile."""
-    client, cronjob = MemoryClient(), target_resource("batch/v1", "CronJob")
-    assert cronjob is not None
-    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
+    client = MemoryClient()
+    client.put(CRONJOB, "demo", "etl", spec={"jobTemplate": {"spec": {"parallelism": 2}}})
     client.put(NAMESPACES, None, "demo")
     spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
     return client, "/spec/jobTemplate/spec/parallelism", spec
@@ -186,11 +184,10 @@ def test_a_plan_of_a_kind_that_somebody_rejected_waits_for_a_decision_as_with_th
 def test_admission_is_judged_as_for_an_operator_that_may_not_try_pods() -> None:
     """Whoever asks may create pods, which says nothing about the operator: webhooks are named all the same."""
     client, pointer = MemoryClient(), "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu"
-    cronjob, webhooks = target_resource("batch/v1", "CronJob"), ADMISSION[0]
-    assert cronjob is not None
+    webhooks = ADMISSION[0]
     containers = [{"name": "main", "resources": {"requests": {"cpu": "2"}}}]
     pod = {"restartPolicy": "Never", "containers": containers}
-    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
+    client.put(CRONJOB, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
     client.put(NAMESPACES, None, "demo")
     spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
     profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
@@ -215,11 +212,10 @@ def test_admission_is_judged_as_for_an_operator_that_may_not_try_pods() -> None:
 
 def test_of_a_right_sizing_with_a_limit_the_plan_is_of_what_the_operator_may_set() -> None:
     """It was none: a plan sets no limit, and of sizes the operator leaves out the requests whose limit must move."""
-    client, cronjob = MemoryClient(), target_resource("batch/v1", "CronJob")
-    assert cronjob is not None
+    client = MemoryClient()
     sizes = {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
     pod = {"restartPolicy": "Never", "containers": [{"name": "main", "resources": sizes}]}
-    client.put(cronjob, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
+    client.put(CRONJOB, "demo", "etl", spec={"jobTemplate": {"spec": {"template": {"spec": pod}}}})
     client.put(NAMESPACES, None, "demo")
     spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
     profile = client.put(PROFILES, "demo", "etl", spec=spec, status={})
@@ -243,8 +239,7 @@ def with_a_proposal() -> tuple[MemoryClient, dict[str, Any], dict[str, Any]]:
     """A client, the profile of a Pipeline, and its recommendation to lower a Task from 2 cores to 700m, of which the
     proposed change makes one step: to 1 core."""
     client = MemoryClient()
-    task = target_resource("tekton.dev/v1", "Task")
-    assert task is not None
+    task = known_resource("tekton.dev/v1", "Task")
     steps = [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]
     raw = client.put(task, "demo", "compile", spec={"steps": steps})
     client.put(NAMESPACES, None, "demo")
@@ -277,8 +272,7 @@ def test_a_plan_of_one_step_says_so_beside_the_recommended_value() -> None:
 
 def test_who_may_not_read_the_target_sees_the_plan_of_the_change() -> None:
     client, profile, item = with_a_proposal()
-    task = target_resource("tekton.dev/v1", "Task")
-    assert task is not None
+    task = known_resource("tekton.dev/v1", "Task")
     whole = "\n".join(PlanReader(client, profile).lines(item)).partition("  Checks:")[0]
 
     def get(path: str, **more: Any) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.events import MAX_NOTE, EventRecorder, EventType, Note, PostOutcome
-from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
+from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef
 from tests.support.controller.fakes import MemoryClient, ref
+from tests.support.resources import CRONJOB
 
 
 class Clock:
@@ -129,12 +130,10 @@ def test_a_failing_event_fails_nothing(fault: Exception) -> None:
 
 def test_access_is_asked_once_and_denials_sooner_again() -> None:
     client, clock = MemoryClient(), Clock()
-    cronjobs = target_resource("batch/v1", "CronJob")
-    assert cronjobs is not None
     answers = {"demo": False, "prod": True}
     client.allows = lambda attributes: answers[attributes["namespace"]]  # type: ignore[method-assign]
     access = AccessChecker(client, clock=clock)
-    rights = [Right("patch", cronjobs, "demo"), Right("patch", cronjobs, "prod")]
+    rights = [Right("patch", CRONJOB, "demo"), Right("patch", CRONJOB, "prod")]
     assert access.missing(rights) == (rights[0],)
     assert access.missing(rights) == (rights[0],)
     assert len(client.calls) == 2
@@ -147,12 +146,10 @@ def test_access_is_asked_once_and_denials_sooner_again() -> None:
 
 def test_an_unanswered_question_is_no_denial() -> None:
     client = MemoryClient()
-    cronjobs = target_resource("batch/v1", "CronJob")
-    assert cronjobs is not None
     client.faults["POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"] = [errors.Unreachable("down")]
     access = AccessChecker(client)
-    assert access.allowed(Right("patch", cronjobs)) is None
-    assert access.allowed(Right("patch", cronjobs)) is True
+    assert access.allowed(Right("patch", CRONJOB)) is None
+    assert access.allowed(Right("patch", CRONJOB)) is True
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
-from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
+from tests.support.controller.harness import INTERVAL, NOW, Bed, report, run
+from tests.support.resources import CRONJOB, known_resource
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 ETL = WorkflowKey("demo", "CronJob", "etl")
@@ -380,7 +381,7 @@ def test_tasks_that_may_not_be_read_are_distinguished_from_one_that_is_not_there
 ) -> None:
     """What a Pipeline refers to: nothing of it stops the analysis, and the next list is believed at once."""
     bed = Bed()
-    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    tasks, pipelines = known_resource("tekton.dev/v1", "Task"), known_resource("tekton.dev/v1", "Pipeline")
     if failure is not None:
         bed.client.lists[tasks.path()] = failure
     bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
@@ -622,7 +623,7 @@ def test_auto_without_rights_is_reported_with_the_value_to_set(bed: Bed) -> None
 
 def test_a_pipeline_that_runs_tasks_needs_the_right_to_change_those() -> None:
     bed = Bed()
-    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    tasks, pipelines = known_resource("tekton.dev/v1", "Task"), known_resource("tekton.dev/v1", "Pipeline")
     bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
     embedded = [{"name": "build", "taskSpec": {"steps": [{"name": "run", "image": "x"}]}}]
     bed.client.put(pipelines, "demo", "ci", spec={"tasks": embedded})
@@ -638,7 +639,7 @@ def test_a_pipeline_that_runs_tasks_needs_the_right_to_change_those() -> None:
 
 
 def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
-    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    tasks, pipelines = known_resource("tekton.dev/v1", "Task"), known_resource("tekton.dev/v1", "Pipeline")
     wrote = {"manager": "kubectl-edit", "time": "2026-03-05T10:00:00Z", "fieldsV1": {"f:spec": {}}}
     spec = {"steps": [{"name": "run", "image": "x"}]}
     bed.client.put(tasks, "demo", "compile", spec=spec, metadata={"managedFields": [wrote]})
@@ -1218,7 +1219,7 @@ def test_a_policy_whose_discovery_found_nothing_says_which_kinds_could_not_be_li
     bed.client.put(NAMESPACES, None, "other")
     bed.cronjob()
     bed.policy(discover=[*DISCOVER, workflows])
-    template = resource("argoproj.io/v1alpha1", "WorkflowTemplate")
+    template = known_resource("argoproj.io/v1alpha1", "WorkflowTemplate")
     bed.client.lists = {
         CRONJOB.path(): errors.Forbidden("no", status=403),
         template.path(): errors.NotFound("no such kind", status=404),
@@ -1246,6 +1247,8 @@ def test_a_policy_that_other_policies_outdo_says_that_first() -> None:
     bed.profile()
     bed.policy(discover=[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}])
     bed.policy("first", priority=5)
-    bed.client.lists = {resource("argoproj.io/v1alpha1", "WorkflowTemplate").path(): errors.Forbidden("no", status=403)}
+    bed.client.lists = {
+        known_resource("argoproj.io/v1alpha1", "WorkflowTemplate").path(): errors.Forbidden("no", status=403)
+    }
     bed.run()
     assert "other policies win for all 1 profiles" in bed.message("Ready", POLICIES, "team")

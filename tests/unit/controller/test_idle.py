@@ -14,7 +14,8 @@ from concertmaster.controller.discovery import policies, subject
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.kube.errors import Unreachable
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, run
+from tests.support.controller.harness import INTERVAL, Bed, run
+from tests.support.resources import CRONJOB
 
 WORKFLOWS = 30
 

@@ -13,7 +13,8 @@ from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
 from concertmaster.prometheus.client.refusals import refusal
 from concertmaster.prometheus.client.response import Envelope
-from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, run
+from tests.support.controller.harness import INTERVAL, NOW, Bed, report, run
+from tests.support.resources import CRONJOB
 
 TENANTS = ("tenant-red", "tenant-blue")
 DUPLICATES = (

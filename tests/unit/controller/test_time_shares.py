@@ -13,7 +13,8 @@ from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.errors import Rejected
 from concertmaster.kube.objects import NAMESPACES, PROFILES
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, report, run
+from tests.support.controller.harness import INTERVAL, Bed, report, run
+from tests.support.resources import CRONJOB
 
 MANY = [f"large-{n}" for n in range(6)]
 

@@ -33,12 +33,13 @@ from concertmaster.kube.objects import (
 from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import Bed as ChangesBed
 from tests.support.controller.fakes import MemoryClient
-from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
+from tests.support.controller.harness import INTERVAL, NOW, Bed, report, run
 from tests.support.core.scenario_builder import argo, define, task
+from tests.support.resources import CRONJOB, known_resource
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 BUSY = errors.Busy("overloaded", status=503)
-TASKS, PIPELINES = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+TASKS, PIPELINES = known_resource("tekton.dev/v1", "Task"), known_resource("tekton.dev/v1", "Pipeline")
 
 
 def _next_process(bed: Bed) -> Bed:

@@ -15,7 +15,7 @@ from concertmaster.engines.base import Engine
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import MAX_WORDS, affordable, labels_in_use
 from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind
-from concertmaster.kube.objects import target_resource
+from tests.support.resources import known_resource
 
 PACKAGE = Path(__file__).resolve().parents[3] / "operator" / "concertmaster"
 KINDS = {
@@ -77,8 +77,7 @@ def test_no_two_engines_claim_one_name() -> None:
 
 
 def test_resources_of_kinds_take_the_version_that_was_asked_for() -> None:
-    resource = target_resource("tekton.dev/v1beta1", "TaskRun")
-    assert resource is not None
+    resource = known_resource("tekton.dev/v1beta1", "TaskRun")
     assert resource.path("ci") == "/apis/tekton.dev/v1beta1/namespaces/ci/taskruns"
     assert object_kind("v1", "Pod") is None
 

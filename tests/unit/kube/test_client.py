@@ -16,9 +16,10 @@ from concertmaster.kube import apply, errors, events, profiles, writer
 from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import METADATA_ONLY, ClientLimits, KubeClient, load_configuration
 from concertmaster.kube.events import EventType, Note
-from concertmaster.kube.objects import PROFILES, ObjectRef, target_resource
+from concertmaster.kube.objects import PROFILES, ObjectRef
 from concertmaster.kube.profiles import discovered_profile
 from tests.support.controller.apiserver import QUICK, Answer, Request, failure, serving
+from tests.support.resources import CRONJOB
 
 PODS = "/api/v1/pods"
 
@@ -107,9 +108,7 @@ def test_retry_after_is_waited_for() -> None:
 
 def test_a_write_of_a_workflow_is_not_begun_again_later_than_at_once() -> None:
     """It was repeated for a minute, while a person could have suspended the policy that allowed it."""
-    resource = target_resource("batch/v1", "CronJob")
-    assert resource is not None
-    ref, operations = ObjectRef(resource, "demo", "etl", "u-1"), [{"op": "test", "path": "/kind", "value": "CronJob"}]
+    ref, operations = ObjectRef(CRONJOB, "demo", "etl", "u-1"), [{"op": "test", "path": "/kind", "value": "CronJob"}]
     late = failure(503, "ServiceUnavailable", **{"Retry-After": "1"})
     with serving([late, Answer(body={"kind": "CronJob"})]) as (server, client):
         assert patch_object(client, ref, operations).outcome is PatchOutcome.UNCERTAIN
@@ -125,9 +124,7 @@ def test_admission_that_hangs_is_waited_for_once_and_slow_admission_is_no_fault(
     """Each of four attempts waited for the webhook's time limit; a write that took longer than a second had no answer."""
     monkeypatch.setattr(apply, "_PROMPT", 0.1)
     monkeypatch.setattr(apply, "DRY_RUN_SECONDS", 0.1)
-    resource = target_resource("batch/v1", "CronJob")
-    assert resource is not None
-    ref, operations = ObjectRef(resource, "demo", "etl", "u-1"), [{"op": "test", "path": "/kind", "value": "CronJob"}]
+    ref, operations = ObjectRef(CRONJOB, "demo", "etl", "u-1"), [{"op": "test", "path": "/kind", "value": "CronJob"}]
     for dry_run, done in ((True, PatchOutcome.TRIED), (False, PatchOutcome.DONE)):
         why = 'failed calling webhook "guard": context deadline exceeded'
         with serving([replace(failure(500, "InternalError", why), hang=0.2)]) as (server, client):

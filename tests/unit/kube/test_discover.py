@@ -10,10 +10,10 @@ import pytest
 
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.nesting import MAX_DEPTH, TooDeep, allow_deep_documents, check_depth
-from concertmaster.kube.objects import target_resource
 from tests.support.controller.fakes import MemoryClient
+from tests.support.resources import known_resource
 
-TEMPLATES = target_resource("argoproj.io/v1alpha1", "WorkflowTemplate")
+TEMPLATES = known_resource("argoproj.io/v1alpha1", "WorkflowTemplate")
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -32,7 +32,6 @@ def test_depth_is_reported_without_recursion() -> None:
 
 @pytest.mark.parametrize("fault", [None, ValueError("no"), RecursionError(), KeyError("spec")])
 def test_one_object_is_left_out_by_its_name(fault: Exception | None) -> None:
-    assert TEMPLATES is not None
     client = MemoryClient()
     for name in ("a", "poison", "z"):
         client.put(TEMPLATES, "demo", name, **(nested(150) if name == "poison" and fault is None else {}))

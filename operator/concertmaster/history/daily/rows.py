@@ -14,7 +14,7 @@ from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model.daily import DailyRow
 
 # Before the names of largest amounts, beside metrics, whose names have no slash. Others with one are of a later version.
-LARGEST = "largest/"
+PEAK_PREFIX = "largest/"
 _MILLI, _MICRO = 1e3, 1e6
 _MAX_INTEGER = 2.0**53  # of a whole number as stored: what users' queries give may be beyond what a database holds
 COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
@@ -36,7 +36,7 @@ def as_stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
 
 def amounts_of(row: DailyRow) -> dict[str, float]:
     """Its metrics and largest amounts by the name they are stored under."""
-    return {**row.metrics, **{f"{LARGEST}{name}": amount for name, amount in row.largest.items()}}
+    return {**row.metrics, **{f"{PEAK_PREFIX}{name}": amount for name, amount in row.largest.items()}}
 
 
 def values_of(row: DailyRow) -> list[Any]:
@@ -65,7 +65,7 @@ def row_of(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> Da
         wasted=money[1],
         queue=milli[2],
         metrics={name: amount for name, amount in metrics.items() if "/" not in name},
-        largest={n.removeprefix(LARGEST): amount for n, amount in metrics.items() if n.startswith(LARGEST)},
+        largest={n.removeprefix(PEAK_PREFIX): amount for n, amount in metrics.items() if n.startswith(PEAK_PREFIX)},
         score=score,
         until=until,
     )  # fmt: skip

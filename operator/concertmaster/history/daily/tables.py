@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, RecommendationOutcome
 from concertmaster.core.units import DAY
-from concertmaster.history.daily.rows import COLUMNS, LARGEST, amounts_of, as_stored, row_of, values_of
+from concertmaster.history.daily.rows import COLUMNS, PEAK_PREFIX, amounts_of, as_stored, row_of, values_of
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
@@ -60,7 +60,7 @@ class DailyReader:
         found: dict[tuple[str, str], dict[int, float]] = {}
         with self._read():
             for step, metric, day, amount in self._db.execute(query, (known_id(self._db, key), since)):
-                found.setdefault((step, metric.removeprefix(LARGEST)), {})[day] = amount
+                found.setdefault((step, metric.removeprefix(PEAK_PREFIX)), {})[day] = amount
         return DailyPeaks(found)
 
     def fleet(self, *, since: int = 0) -> dict[WorkflowKey, list[DailyRow]]:

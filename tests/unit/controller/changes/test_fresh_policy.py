@@ -15,7 +15,8 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, NAMESPACES
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, POLICIES, PROFILES, Bed
+from tests.support.controller.changes_bed import CHANGES, CPU, POLICIES, PROFILES, Bed
+from tests.support.resources import CRONJOB
 
 TARGET = CRONJOB.path("demo", "etl")
 

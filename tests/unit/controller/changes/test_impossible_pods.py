@@ -14,8 +14,9 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import ADMISSION, LIMIT_RANGES, PODS, RESOURCE_QUOTAS
 from tests.support.controller.change_steps import HOUR, applied
-from tests.support.controller.changes_bed import CRONJOB, DAY, MEMORY, PROFILES, Bed, cheaper, wider
+from tests.support.controller.changes_bed import DAY, MEMORY, PROFILES, Bed, cheaper, wider
 from tests.support.core.change_samples import recommended
+from tests.support.resources import CRONJOB
 
 
 def limit_range(bed: Bed, **row: Any) -> None:

@@ -14,8 +14,9 @@ from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, PROFILES, Bed, Died, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, MEMORY, PROFILES, Bed, Died, cheaper
 from tests.support.core.change_samples import recommended
+from tests.support.resources import CRONJOB
 
 TARGET = CRONJOB.path("demo", "etl")
 

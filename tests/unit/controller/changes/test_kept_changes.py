@@ -16,7 +16,8 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import HOUR, applied, later, with_image
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, NOW, PROFILES, Bed, Died, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, DAY, NOW, PROFILES, Bed, Died, cheaper
+from tests.support.resources import CRONJOB
 
 KEY = WorkflowKey("demo", "CronJob", "etl")
 

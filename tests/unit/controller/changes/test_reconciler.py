@@ -29,7 +29,6 @@ from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import (
     CHANGES,
     CPU,
-    CRONJOB,
     DAY,
     MEMORY,
     NOW,
@@ -41,6 +40,7 @@ from tests.support.controller.changes_bed import (
     wider,
 )
 from tests.support.core.change_samples import planned, recommended
+from tests.support.resources import CRONJOB
 
 
 def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:

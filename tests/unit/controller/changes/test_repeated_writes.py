@@ -13,8 +13,9 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.units import DAY, HOUR
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, Bed, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, MEMORY, Bed, cheaper
 from tests.support.core.change_samples import recommended
+from tests.support.resources import CRONJOB
 
 TARGET = CRONJOB.path("demo", "etl")
 NO_MORE: Any = {"retry_after": None, "continue_token": ""}

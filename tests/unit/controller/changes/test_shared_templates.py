@@ -14,13 +14,14 @@ from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model.policy import Policy
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.objects import Resource, target_resource
+from concertmaster.kube.objects import Resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.core.change_samples import planned
+from tests.support.resources import known_resource
 
 API = "argoproj.io/v1alpha1"
 TEMPLATE, CLUSTER, CRON = (
-    target_resource(API, kind) for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
+    known_resource(API, kind) for kind in ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 )
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Edit
-from concertmaster.kube.objects import target_resource
 from tests.support.controller.change_steps import later
 from tests.support.controller.changes_bed import PROFILES, Bed
 from tests.support.core.change_samples import recommended
+from tests.support.resources import known_resource
 
 API = "argoproj.io/v1alpha1"
-TEMPLATE, CRON = (target_resource(API, kind) for kind in ("WorkflowTemplate", "CronWorkflow"))
+TEMPLATE, CRON = (known_resource(API, kind) for kind in ("WorkflowTemplate", "CronWorkflow"))
 CPU = "/spec/templates/0/container/resources/requests/cpu"
 
 
@@ -23,8 +23,6 @@ class Started(Bed):
 
     def __init__(self, **over: Any) -> None:
         super().__init__()
-        assert TEMPLATE is not None
-        assert CRON is not None
         sizes = {"requests": {"cpu": "2", "memory": "1Gi"}}
         steps = [{"name": "job", "container": {"name": "main", "image": "x", "resources": sizes}}]
         self.client.put(TEMPLATE, "demo", "etl", spec={"entrypoint": "job", "templates": steps})
@@ -36,7 +34,6 @@ class Started(Bed):
 
     @property
     def target(self) -> dict[str, Any]:
-        assert TEMPLATE is not None
         return self.client.objects[TEMPLATE.path("demo", "etl")]
 
     def cpu(self) -> Any:
@@ -61,7 +58,6 @@ def test_a_verification_lasts_until_it_has_runs(over: dict[str, Any]) -> None:
 def test_an_edit_of_what_starts_it_ends_a_verification() -> None:
     bed = Started(parallelism=3)
     bed.run()
-    assert CRON is not None
     cron = bed.client.objects[CRON.path("demo", "hourly")]
     cron["spec"]["workflowSpec"]["parallelism"] = 1
     cron["metadata"]["resourceVersion"] = "foreign"

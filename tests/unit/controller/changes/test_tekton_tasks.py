@@ -19,11 +19,11 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import format_time
 from concertmaster.kube import errors
 from tests.support.controller.changes_bed import CHANGES, NOW, PROFILES, Bed
-from tests.support.controller.harness import resource
 from tests.support.core.change_samples import recommended
+from tests.support.resources import known_resource
 
 HOUR = 3600.0
-PIPELINE, TASK = resource("tekton.dev/v1", "Pipeline"), resource("tekton.dev/v1", "Task")
+PIPELINE, TASK = known_resource("tekton.dev/v1", "Pipeline"), known_resource("tekton.dev/v1", "Task")
 REQUESTS = "/spec/steps/0/computeResources/requests"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import HOUR, applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, DAY, Bed, cheaper
+from tests.support.controller.changes_bed import CHANGES, CPU, DAY, Bed, cheaper
+from tests.support.resources import CRONJOB
 
 
 def test_a_kept_change_is_counted_at_each_step() -> None:

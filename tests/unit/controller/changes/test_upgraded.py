@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.controller.change_steps import later
-from tests.support.controller.changes_bed import CHANGES, CRONJOB, NOW, Bed
+from tests.support.controller.changes_bed import CHANGES, NOW, Bed
+from tests.support.resources import CRONJOB
 
 RECORDED = {
     case["phase"]: case

@@ -18,19 +18,12 @@ from concertmaster.controller.registry import Entry, Registry
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors
 from concertmaster.kube.discover import ProblemKind
-from concertmaster.kube.objects import PROFILES, Resource, target_resource
+from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.profiles import DISCOVERED_LABEL
 from tests.support.controller.fakes import MemoryClient
+from tests.support.resources import CRONJOB, known_resource
 
-
-def known(api_version: str, kind: str) -> Resource:
-    found = target_resource(api_version, kind)
-    assert found is not None
-    return found
-
-
-CRONJOB = known("batch/v1", "CronJob")
-CRONWORKFLOW = known("argoproj.io/v1alpha1", "CronWorkflow")
+CRONWORKFLOW = known_resource("argoproj.io/v1alpha1", "CronWorkflow")
 POLICY = PolicyRef("OptimizationPolicy", "demo", "team")
 
 
