@@ -13,13 +13,13 @@ from benchmarks.days.levels import FAMILIES, GROUPS, Rows
 from benchmarks.days.score import BOUND, Judged
 from benchmarks.nested.choose import DRAWS, SEED, Figure, nested
 from benchmarks.nested.measures import Variant
-from concertmaster.core.rules.resources.rows import size_rows
+from concertmaster.core.rules.resources.rows import memory_row
 from concertmaster.core.sizing import MemoryOptions, growth_by_day
 
 VARIANTS: dict[str, Variant] = {
     "shipped": {},
     **{
-        f"growth by day for {h:g} histories": {(size_rows, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
+        f"growth by day for {h:g} histories": {(memory_row, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
         for h in (1.0, 2.0)
     },
     **{f"one step from {share:g}": {(growth_by_day, "ONE_STEP"): share} for share in (0.0, 0.5)},

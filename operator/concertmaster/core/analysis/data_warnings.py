@@ -12,8 +12,8 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.runs import clocks
 from concertmaster.core.analysis.runs.coverage import Span, missed_seconds
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.missing_starts import starts_without_run
 from concertmaster.core.analysis.runs.requests import declared_requests, requests_seen, same_template
-from concertmaster.core.analysis.runs.starts import starts_without_run
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.units import DAY, HOUR

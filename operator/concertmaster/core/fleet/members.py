@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.starts import by_schedule, late_within
+from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.arrays import Floats
 from concertmaster.core.changes.admission.nodes import UNKNOWN_NODES, Nodes
 from concertmaster.core.fleet.demand import PastRun
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.schedules.scheduler import late_within
 from concertmaster.core.schedules.timetable import Timetable, timetable_of
 from concertmaster.core.units import DAY, GIB
 

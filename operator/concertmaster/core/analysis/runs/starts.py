@@ -7,7 +7,7 @@ progress has another cause (suspended schedule, controller outage) and is not co
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,18 +15,16 @@ from statistics import median
 from typing import NamedTuple
 
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
-from concertmaster.core.schedules.starts import due, least_interval, readable
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.schedules.scheduler import scheduler_of
+from concertmaster.core.schedules.starts import due, least_interval
 from concertmaster.core.units import DAY
 
 MAX_STARTS = 3000  # scheduled starts that are examined
-_SECOND = 1.0  # s: clock tolerance between controllers
+CLOCK_TOLERANCE = 1.0  # s: clock tolerance between controllers
 _HANDOVER = 5.0  # s: a run that begins this shortly before the end of another counts as its successor
-_MAX_START_DELAY = 30.0  # s: a controller creates the pods of a run within this time
-_YEAR = 366 * DAY
-_PARTS = 3  # of the time, each of which lacks runs where that lasts
-_MIN_LACKING, _MIN_LACKING_SHARE = 5, 0.2  # scheduled starts without a run, and their share in each part
-_NEWEST = 200  # runs that are examined for that
+MAX_START_DELAY = 30.0  # s: a controller creates the pods of a run within this time
+YEAR = 366 * DAY
 _MAX_REPLACE_GAP = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 
@@ -76,10 +74,10 @@ class Starts:
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[RunSpan, ...]:
     """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
-    return tuple([s for s in _seen(runs) if s.run.start is not None and s.run.start < s.end < math.inf])
+    return tuple([s for s in spans_begun(runs) if s.run.start is not None and s.run.start < s.end < math.inf])
 
 
-def _seen(runs: Sequence[RunRecord]) -> list[RunSpan]:
+def spans_begun(runs: Sequence[RunRecord]) -> list[RunSpan]:
     """All runs with known begin, in order of it. One without an end has not released its slot, as far as is known."""
     spans = [
         RunSpan(
@@ -106,8 +104,8 @@ def _may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool
     longest = max(s.length for s in spans)
     if longest <= _room(least_interval(definition)):
         return False
-    near = due(definition, spans[-1].begin, spans[-1].begin + _YEAR, most=10)
-    return longest > _room(min((b - a for a, b in pairwise(near)), default=_YEAR))
+    near = due(definition, spans[-1].begin, spans[-1].begin + YEAR, most=10)
+    return longest > _room(min((b - a for a, b in pairwise(near)), default=YEAR))
 
 
 def _room(gap: float) -> float:
@@ -126,46 +124,28 @@ def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures:
     return starts.behind if starts is not None else {}
 
 
-def scheduler_of(definition: WorkflowDefinition) -> Scheduler | None:
-    """The object that starts the workflow by a schedule: another one, or the workflow itself."""
-    if definition.scheduler is not None:
-        return definition.scheduler
-    own = "schedule" in definition.declared or "schedules" in definition.declared
-    return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
-
-
-def late_within(definition: WorkflowDefinition) -> float | None:
-    """Seconds after which a start that ``concurrencyPolicy: Forbid`` held back may still take place, as the run in progress
-    ends; None where starts do not wait for it. Controllers differ where ``startingDeadlineSeconds`` is not set."""
-    by = scheduler_of(definition)
-    if by is None or by.declared.get("concurrencyPolicy") != "Forbid":
-        return None
-    deadline = by.declared.get("startingDeadlineSeconds")
-    if isinstance(deadline, int | float):
-        return float(deadline)
-    return math.inf if definition.engine.starts_late else 0.0
-
-
 def by_schedule(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
     """Whether the schedule starts the workflow, as it does most of the runs: when they are due, or as the run in progress
     then ends. Others are started by hand or by events, which a schedule that is suspended does not keep from it."""
     if definition.schedule is None:
         return False
     spans = spans_of(runs)
-    moments = _moments(definition, spans) if spans else ()
-    return not moments or _follow(spans, moments)
+    moments = due_moments(definition, spans) if spans else ()
+    return not moments or follow(spans, moments)
 
 
-def _follow(spans: Sequence[RunSpan], moments: Sequence[float]) -> bool:
+def follow(spans: Sequence[RunSpan], moments: Sequence[float]) -> bool:
     """Whether most of the ``spans`` begin when they are due, or as the run in progress then ends."""
     begun = 0
     for span in spans:
-        at = bisect_right(moments, span.begin + _SECOND) - 1
+        at = bisect_right(moments, span.begin + CLOCK_TOLERANCE) - 1
         due = moments[at] if at >= 0 else -math.inf
-        if span.begin - due > _MAX_START_DELAY:  # all runs are looked through only where that can matter
-            ended = (s.end for s in spans if s.begin < due - _SECOND and due < s.end <= span.begin + _SECOND)
+        if span.begin - due > MAX_START_DELAY:  # all runs are looked through only where that can matter
+            ended = (
+                s.end for s in spans if s.begin < due - CLOCK_TOLERANCE and due < s.end <= span.begin + CLOCK_TOLERANCE
+            )
             due = max(ended, default=due)
-        begun += span.begin - due <= _MAX_START_DELAY
+        begun += span.begin - due <= MAX_START_DELAY
     return 2 * begun > len(spans)
 
 
@@ -183,13 +163,13 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     spans = spans_of(runs)
     if len(spans) < 2:
         return None
-    moments = _moments(definition, spans)
+    moments = due_moments(definition, spans)
     if len(moments) < 2:
         return None
     served: dict[int, RunSpan] = {}
     scheduled = []
     for place, span in enumerate(spans):
-        at = bisect_right(moments, span.begin + _SECOND) - 1
+        at = bisect_right(moments, span.begin + CLOCK_TOLERANCE) - 1
         if at >= 0 and at not in served:
             served[at] = span
             scheduled.append(place)
@@ -197,9 +177,9 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     behind = {}
     for i, moment in enumerate(moments):
         wait = served[i].begin - moment if i in served else None
-        if wait is not None and wait <= _MAX_START_DELAY:
+        if wait is not None and wait <= MAX_START_DELAY:
             continue
-        if not any(s.begin < moment - _SECOND and s.end > moment + _SECOND for s in spans):
+        if not any(s.begin < moment - CLOCK_TOLERANCE and s.end > moment + CLOCK_TOLERANCE for s in spans):
             continue
         if wait is None:
             skipped.append(moment)
@@ -219,56 +199,13 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     )
 
 
-def starts_without_run(
-    definition: WorkflowDefinition, runs: Sequence[RunRecord], blind: Sequence[tuple[float, float]] = ()
-) -> tuple[int, int]:
-    """How many scheduled starts until the newest run have none although no run was in progress then, and of how many; (0, 0)
-    unless that is a lasting state. Only those since the definition was last written count, as it may have been suspended, or
-    have had another schedule; where that is not known, such a schedule mostly lacks runs in a part of the time only.
-    ``blind``: spans (unix seconds) in which nothing was seen; starts of that time do not count."""
-    if definition.schedule is None or definition.suspended or not readable(definition):
-        return 0, 0
-    spans = _seen(runs)[-_NEWEST:]
-    if not _are_few(definition, spans):
-        return 0, 0
-    moments = [m for m in _moments(definition, spans) if m > (definition.written or 0.0)]
-    spans = [s for s in spans if moments and s.begin >= moments[0] - _SECOND]
-    # Where as many runs began as were due, they are late, or go by the clock of another time zone.
-    if len(spans) > (1.0 - _MIN_LACKING_SHARE) * len(moments) or not _follow(spans, moments):
-        return 0, 0
-    lacking = [_lacks(m, until, spans) for m, until in pairwise(moments) if not any(a <= m <= b for a, b in blind)]
-    part = len(lacking) // _PARTS
-    shares = [sum(lacking[at * part : (at + 1) * part]) for at in range(_PARTS)]
-    if sum(lacking) < _MIN_LACKING or min(shares) < _MIN_LACKING_SHARE * part:
-        return 0, 0
-    return sum(lacking), len(lacking)
-
-
-def _lacks(moment: float, following: float, spans: Sequence[RunSpan]) -> bool:
-    """Whether no run began between two scheduled starts, nor held its slot at the first: until some seconds after its last
-    pod ended."""
-    begun = bisect_left(spans, moment - _SECOND, key=lambda s: s.begin)
-    had = begun < len(spans) and spans[begun].begin < following - _SECOND
-    return not had and not any(s.end + _MAX_START_DELAY > moment for s in spans[:begun])
-
-
-def _are_few(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> bool:
-    """Whether there are fewer runs than starts at the interval of the next two: a cheap check."""
-    if len(spans) < 2:
-        return False
-    last = spans[-1].begin
-    near = due(definition, last, last + _YEAR, most=2)
-    seconds = last - spans[0].begin
-    return len(near) == 2 and len(spans) * (near[1] - near[0]) < (1.0 - _MIN_LACKING_SHARE) * seconds
-
-
-def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[float, ...]:
+def due_moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[float, ...]:
     """Scheduled starts (unix seconds) from the first run to the last; the newest ``MAX_STARTS`` of them."""
-    last = spans[-1].begin + _SECOND
-    near = due(definition, last, last + _YEAR, most=2)
+    last = spans[-1].begin + CLOCK_TOLERANCE
+    near = due(definition, last, last + YEAR, most=2)
     if len(near) < 2:
         return ()
-    first = max(spans[0].begin - _MAX_START_DELAY, last - MAX_STARTS * (near[1] - near[0]))
+    first = max(spans[0].begin - MAX_START_DELAY, last - MAX_STARTS * (near[1] - near[0]))
     return due(definition, first, last, most=MAX_STARTS)
 
 
@@ -293,7 +230,7 @@ def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) ->
     for i, (span, after) in enumerate(pairwise(spans)):
         if span.run.outcome in (Outcome.SUCCEEDED, Outcome.ENDED) or abs(after.begin - span.end) > near:
             continue
-        at = bisect_right(moments, after.begin + _SECOND) - 1
+        at = bisect_right(moments, after.begin + CLOCK_TOLERANCE) - 1
         if at >= 0 and after.begin - moments[at] <= near:
             indices.append(i)
     return tuple(indices)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.model import Category, ContainerSpec, Finding, Level, StepSpec
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Damping, Rule
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.performance.caching import lookups, recommended_cache
+from concertmaster.core.schedules.scheduler import scheduler_of
 
 
 class State(StrEnum):

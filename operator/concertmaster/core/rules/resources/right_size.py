@@ -20,7 +20,8 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.rows.expected import above_limit, expected, headroom, unlike_seen
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, amount, items, used
-from concertmaster.core.rules.resources.rows.size_rows import SURE_RUNS, rows
+from concertmaster.core.rules.resources.rows.row_parts import SURE_RUNS
+from concertmaster.core.rules.resources.rows.size_rows import rows
 from concertmaster.core.rules.resources.rows.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.rows.sizes import memory_outlook
 from concertmaster.core.rules.resources.rows.sizing_units import sizing_units

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
+from concertmaster.core.analysis.runs.starts import Starts, may_meet, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level, Scheduler
 from concertmaster.core.model.enums import RuleName
@@ -17,6 +17,7 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import mean_interval, share_interval
 from concertmaster.core.rules.scheduling.overlap_slowdown import Slowdown, slowdown
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
+from concertmaster.core.schedules.scheduler import scheduler_of
 from concertmaster.core.schedules.starts import widened
 from concertmaster.core.stats.dependence import dependence
 

@@ -16,7 +16,6 @@ from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, Limit, critical_chain
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS
-from concertmaster.core.analysis.runs.starts import scheduler_of
 from concertmaster.core.arrays import Floats
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.known import median
@@ -31,6 +30,7 @@ from concertmaster.core.rules.scheduling.queue_time import without
 from concertmaster.core.rules.scheduling.schedule_edit import schedule_line, with_edit
 from concertmaster.core.rules.scheduling.waits import PENDING, lasting, measured, most_on_nodes, window_of
 from concertmaster.core.rules.upper_bound import assumption, attainable
+from concertmaster.core.schedules.scheduler import scheduler_of
 
 _MINUTE = 60.0
 _HOURS = re.compile(r"[0-9*/,-]+")  # of a cron line, such as */2 or 8-18

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.starts import late_within
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import ServiceMoment, ServicePods
 from concertmaster.core.fleet.demand import Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember, member
+from concertmaster.core.schedules.scheduler import late_within
 from concertmaster.core.schedules.timetable import Timetable
 from concertmaster.core.times import weekend
 from concertmaster.core.units import DAY, HOUR

@@ -18,7 +18,7 @@ from concertmaster.core.model import Interval
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.intervals import in_share
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, RowSaving
-from concertmaster.core.rules.resources.rows.size_rows import MIN_HEADROOM
+from concertmaster.core.rules.resources.rows.row_parts import MIN_HEADROOM
 from concertmaster.core.stats.means import combined, mean_with_interval
 from concertmaster.core.units import GIB, HOUR
 

@@ -1,0 +1,99 @@
+"""The row of a container's memory request."""
+
+from __future__ import annotations
+
+from concertmaster.core.analysis.steps.releases import counted, memory_release
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.rules.evidence import Evidence
+from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.row_parts import (
+    FAR_BELOW,
+    HEADROOM,
+    differs,
+    earlier_of,
+    justifies,
+    least_headroom,
+    row_edits,
+    since_release,
+)
+from concertmaster.core.rules.resources.rows.size_bounds import (
+    LIMIT_HEADROOM,
+    bounded,
+    is_guaranteed,
+    least_accepted,
+    size_bounds,
+)
+from concertmaster.core.rules.resources.rows.sizes import (
+    kept_size,
+    memory_by_day,
+    unseen,
+)
+from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
+from concertmaster.core.sizing import (
+    MIN_DAYS,
+    MemoryOptions,
+    MemorySize,
+    at_most,
+    largest_ahead,
+    plain_memory,
+)
+from concertmaster.core.units import MIB
+
+_MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
+
+
+def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float) -> RequestRow | None:
+    release = memory_release(unit.container, evidence.analysis.options.min_runs)
+    if any(counted(unit.container, release).columns["oom_killed"]):
+        return None
+    unit = since_release(unit, release)
+    container, current = unit.container, unit.container.memory_request
+    recent = size.largest_recent_peak
+    if not size.enough or recent is None or size.automatic_request is None:
+        return None
+    earlier = earlier_of(evidence, unit, "memory", recent, release)
+    peak = recent if earlier is None else earlier.amount
+    # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
+    by_day = memory_by_day(evidence, unit, release)
+    grown = largest_ahead(by_day, MemoryOptions()) or 0.0
+    target = max(size.automatic_request, _enough(evidence, container, peak), HEADROOM * peak, grown)
+    if current is None:
+        target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
+    bounds = size_bounds(evidence, unit, "memory")
+    target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
+    new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
+    if new is not None and container.memory_limit is not None and target <= container.memory_limit:
+        new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
+    if new is None or new < max(peak, least_accepted(unit, "memory")):
+        return None
+    right = max(least_headroom(container) * peak, least_accepted(unit, "memory"), bounds.enough(peak))
+    new = kept_size(evidence, unit, "memory", new, least, bounds, enough=right, waits=bool(first))
+    healthy = evidence.objectives.efficient_utilization[1]
+    enough = _enough(evidence, container, recent)  # rare large runs keep a request from being lowered, and raise none
+    if current is not None and not differs(current, new, least, used=peak / healthy, enough=enough):
+        return None
+    lowered = None if first else bounds.lowered_limit("memory", new)
+    return RequestRow(
+        unit,
+        "memory",
+        current,
+        new,
+        peak,
+        len(container.runs),
+        size.coverage_confidence if not grown else 0.0,
+        () if first else row_edits(unit, "memory", new, current, peak, lowered),
+        clear=justifies(current, recent / (1 + least), peak / (FAR_BELOW * healthy)),
+        bound_by=bound_by,
+        first=first,
+        limit=lowered,
+        limit_by=bounds.ratio_by if lowered is not None else "",
+        release=release,
+        earlier=earlier,
+        grows=grown > 0.0 or (size.drifting and len(by_day) < MIN_DAYS),
+    )
+
+
+def _enough(evidence: Evidence, container: ContainerUsage, peak: float) -> float:
+    """The memory request (bytes) that covers a sampled peak."""
+    enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
+    return max(enough, LIMIT_HEADROOM * peak) if is_guaranteed(container) else enough
