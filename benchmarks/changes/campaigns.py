@@ -27,7 +27,7 @@ from benchmarks.changes.campaign_simulation import APPLIED, BASELINE, BEGIN, HOU
 from benchmarks.changes.publishing import options_of, publish
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.resolve import resolve
-from concertmaster.controller.profiles.reconcile import candidates
+from concertmaster.controller.profiles.analysis.analyzer import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan

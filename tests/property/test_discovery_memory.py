@@ -74,12 +74,12 @@ def _agree(bed: Bed) -> None:
     bed.snapshots.build(discovering=True, heartbeat=lambda: None)
     bed.sync()
     old = bed.snapshots.build(discovering=True, heartbeat=lambda: None)
-    new = SnapshotBuilder(bed.client, bed.registry, (), {}).build(discovering=True, heartbeat=lambda: None)
+    new = SnapshotBuilder(bed.client, bed.cache, (), {}).build(discovering=True, heartbeat=lambda: None)
     assert not (old.changed or new.changed)
     assert old.discovered == new.discovered
     assert old.obstacles == new.obstacles
     assert {t.id: (t.version, t.labels) for t in old.targets} == {t.id: (t.version, t.labels) for t in new.targets}
-    kept = bed.assessor.subjects(old)
+    kept = bed.profile_reconciler.subjects(old)
     fresh = ProfileResolver(bed.sources, TimeShares()).subjects(new)
     assert [_decided(s) for s in kept] == [_decided(s) for s in fresh]
 

@@ -37,13 +37,13 @@ from concertmaster.controller.live.live_runs import LiveRuns
 from concertmaster.controller.live.run_kinds import RunKinds, ServedRunKind
 from concertmaster.controller.live.run_watch import RunWatch, WatchPlan
 from concertmaster.controller.loop import Worker
+from concertmaster.controller.object_cache import ObjectCache, everything
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.prerequisites import Prerequisites
-from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.profiles.reconciler import ProfileReconciler
 from concertmaster.controller.profiles.status_events import status_events
-from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
@@ -112,7 +112,7 @@ class Assembly:
     client: KubeClient
     access: AccessChecker
     prerequisites: Prerequisites
-    registry: Registry
+    cache: ObjectCache
     health: Health
     telemetry: Telemetry
     details: Details
@@ -141,7 +141,7 @@ class Assembly:
         labelled = LabelledWorkflows(sources, interval=float(s.interval.seconds), pods=sources.pods)
         outputs = Outputs(history, self.details, self.telemetry.workflows)
         shares = TimeShares(seconds_per_write=1.0 / s.limits.status_writes_per_second)
-        assessor = Assessor(sources, history, analyze_profile, outputs, shares)
+        profile_reconciler = ProfileReconciler(sources, history, analyze_profile, outputs, shares)
         notifier = self._notifier(history)
         instance = os.environ.get("POD_NAME") or socket.gethostname()
         events = EventRecorder(self.client, instance=instance, on_note=notifier.note)
@@ -150,8 +150,8 @@ class Assembly:
         namespace = s.argo_namespace if live else None
         argo = ArgoController(self.client, self.access, namespace).defaults if namespace else lambda: None
         stages = Stages(
-            Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
-            SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns, argo=argo),
+            Watchdog(self.client, self.cache, self.prerequisites.kinds, s.namespaces, self.health),
+            SnapshotBuilder(self.client, self.cache, s.namespaces, owners, labelled=labelled, owns=owns, argo=argo),
             Collector(
                 sources,
                 own_objects,
@@ -160,14 +160,14 @@ class Assembly:
                 interval=interval,
                 archives=self._archives(history),
             ),
-            assessor,
+            profile_reconciler,
             Publisher(
                 StatusWriter(self.client, per_second=s.limits.status_writes_per_second, stop=stop),
                 events,
-                self.registry,
+                self.cache,
                 self.telemetry,
                 self.health,
-                written=assessor.last.published,
+                written=profile_reconciler.last.published,
                 transitions=status_events,
             ),
             PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
@@ -183,11 +183,11 @@ class Assembly:
                 Apply(writer, per_minute=s.limits.changes_per_minute),
                 history,
                 events,
-                assessor.candidates,
-                assessor.revision,
+                profile_reconciler.candidates,
+                profile_reconciler.revision,
             ),
         )
-        cycle = Cycle(stages, self.registry, history, self.health, self.telemetry, shard=self.shard)
+        cycle = Cycle(stages, self.cache, history, self.health, self.telemetry, shard=self.shard)
         return cycle, Background([part for part in (runs, sources.pods) if part is not None])
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:

@@ -22,9 +22,9 @@ from concertmaster.controller.discovery.subject import Subject, reach, requests,
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.malloc import give_back
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
-from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.profiles.reconciler import CycleCounts, ProfileReconciler
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.publisher import FAULTS, Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
@@ -48,7 +48,7 @@ class Stages:
     watchdog: Watchdog
     snapshots: SnapshotBuilder
     collector: Collector
-    assessor: Assessor
+    profile_reconciler: ProfileReconciler
     publisher: Publisher
     policies: PolicyStatuses
     changes: Changes | None = None
@@ -60,7 +60,7 @@ class Cycle:
     def __init__(
         self,
         stages: Stages,
-        registry: Registry,
+        cache: ObjectCache,
         history: History,
         health: Health,
         telemetry: Telemetry,
@@ -71,11 +71,11 @@ class Cycle:
         self._watchdog = stages.watchdog
         self._snapshots = stages.snapshots
         self._collector = stages.collector
-        self._assessor = stages.assessor
+        self._profile_reconciler = stages.profile_reconciler
         self._changes = stages.changes
         self._policies = stages.policies
         self._publisher = stages.publisher
-        self._registry = registry
+        self._cache = cache
         self._history = history
         self._health = health
         self._telemetry = telemetry
@@ -101,12 +101,12 @@ class Cycle:
             return False
         with record.stage("discover", self._telemetry):
             snapshot = self._discover(record)
-            subjects = self._assessor.subjects(snapshot) if snapshot is not None else []
+            subjects = self._profile_reconciler.subjects(snapshot) if snapshot is not None else []
         if snapshot is None:
             self._finish(record, tally, None, [], begun)
             return False
         self._policies.route(subjects, snapshot)
-        self._telemetry.record_ledger(self._assessor.past_changes.ledger)
+        self._telemetry.record_ledger(self._profile_reconciler.past_changes.ledger)
         record.note(*snapshot.notes)
         with record.stage("collect", self._telemetry):
             self._collect(subjects, now, record)
@@ -121,19 +121,19 @@ class Cycle:
             changed = self._change(snapshot, subjects, now, record)
         with record.stage("policies", self._telemetry):
             self._publish_policies(snapshot, subjects, changed, now, record)
-        registered = self._registry.snapshot()
+        registered = self._cache.snapshot()
         self._publisher.keep_only(
             e.uid for kind in (registered.profiles, registered.policies, registered.cluster_policies) for e in kind
         )
         self._tidy(subjects, now, record)
         self._finish(record, tally, snapshot, subjects, begun)
         give_back(worked=tally.analyzed > 0)
-        return self._collector.more or snapshot.more or (self._assessor.again and not _in_vain(record.writes))
+        return self._collector.more or snapshot.more or (self._profile_reconciler.again and not _in_vain(record.writes))
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
     def _watch(self, record: CycleLog) -> bool:
-        """Whether the registry holds all there is."""
+        """Whether the cache holds all there is."""
         watched = self._watchdog.wait()
         self._behind = watched.behind
         for problem in watched.problems:
@@ -153,16 +153,16 @@ class Cycle:
     def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects and archives."""
         for report in self._collector.collect(requests(subjects, now, due=True), now).values():
-            self._assessor.record_changes(report.changed)
+            self._profile_reconciler.record_changes(report.changed)
         definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
         seen = self._collector.live_runs(definitions)
         if seen.problem:
             record.problem(seen.problem)
         else:
-            self._assessor.record_live(seen)
+            self._profile_reconciler.record_live(seen)
             record.note(*seen.notes)  # the metrics have what live objects lack
         archived = self._collector.archived_runs(definitions, reach(subjects), now)
-        self._assessor.record_changes(archived.changed)
+        self._profile_reconciler.record_changes(archived.changed)
         record.note(*archived.notes)  # the metrics have what archives lack
 
     def _ask_users(self, record: CycleLog) -> None:
@@ -173,16 +173,18 @@ class Cycle:
         for report in reports.values():
             if not report.ok:
                 record.problem(report.message)
-            self._assessor.record_changes(report.changed, report.answered)
+            self._profile_reconciler.record_changes(report.changed, report.answered)
 
     def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
         entries = {s.entry.uid: s.entry for s in subjects}
-        updates = self._assessor.updates(subjects, self._collector.reports, now, tally, self._health.heartbeat)
+        updates = self._profile_reconciler.updates(
+            subjects, self._collector.reports, now, tally, self._health.heartbeat
+        )
         self._publisher.publish("profile", self._between(_batches(updates, _BATCH), now), entries, record)
-        ready = Counter(entry.status.ready for entry in self._registry.snapshot().profiles)
+        ready = Counter(entry.status.ready for entry in self._cache.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
-        record.note(*self._assessor.shares.notes)
+        record.note(*self._profile_reconciler.shares.notes)
         self._telemetry.analyzed.inc(tally.analyzed)
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0
@@ -232,7 +234,7 @@ class Cycle:
     ) -> None:
         updates = self._policies.updates(snapshot, subjects, self._collector, changed, now, record.problem)
         self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
-        registered = self._registry.snapshot()
+        registered = self._cache.snapshot()
         mine = self._shard is None or self._shard.ownership.owns(CLUSTER)  # every shard knows them, and one counts them
         states = Counter(e.status.ready for e in (*registered.policies, *(registered.cluster_policies if mine else ())))
         for state in ("True", "False", "Unknown"):
@@ -243,7 +245,7 @@ class Cycle:
         if recent(self._tidied, now, HOUR):
             return
         try:
-            self._history.tidy(retained(subjects, self._registry.snapshot().changes, now), now)
+            self._history.tidy(retained(subjects, self._cache.snapshot().changes, now), now)
             self._history.keep_analyses_of({s.entry.uid for s in subjects})
         except Exception as error:  # noqa: BLE001 - a full disk must not stop recommendations
             record.problem(f"tidying the history failed: {error}")

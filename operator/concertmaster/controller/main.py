@@ -26,9 +26,9 @@ from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
 from concertmaster.controller.loop import CyclePace, Loop, Worker
 from concertmaster.controller.malloc import collect_seldom, leave_out_what_stays, share_one_heap
+from concertmaster.controller.object_cache import ObjectCache, everything
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.prerequisites import check as check_prerequisites
-from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.json_logging import configure_logging
 from concertmaster.controller.reporting.server import Server
@@ -148,13 +148,13 @@ class Operator:
                     }
                 },
             )
-            registry = Registry(owns=shard.ownership.owns if shard is not None else everything)
+            cache = ObjectCache(owns=shard.ownership.owns if shard is not None else everything)
             assembly = Assembly(
                 self._settings,
                 client,
                 access,
                 prerequisites,
-                registry,
+                cache,
                 self._health,
                 self._telemetry,
                 self._details,
@@ -164,7 +164,7 @@ class Operator:
             cycle, self._runs = await self._unless(
                 stopping, self._worker.run(lambda: assembly.build(self._worker, self._stop))
             )
-            await self._serve(client, prerequisites, registry, cycle, stopping, election)
+            await self._serve(client, prerequisites, cache, cycle, stopping, election)
 
     async def _elect(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
         """Wait until no other operator of this release works, and return the right to work; None where no lease is used."""
@@ -191,7 +191,7 @@ class Operator:
         self,
         client: KubeClient,
         prerequisites: Prerequisites,
-        registry: Registry,
+        cache: ObjectCache,
         cycle: Cycle,
         stopping: asyncio.Event,
         election: LeaderElection | None,
@@ -206,7 +206,7 @@ class Operator:
             election.changed = loop.wake
         watching = asyncio.create_task(
             watches.watch(
-                watches.operator_registry(registry, prerequisites.kinds, client.connection, loop.wake),
+                watches.operator_registry(cache, prerequisites.kinds, client.connection, loop.wake),
                 watches.settings(scanning=prerequisites.scanning),
                 namespaces=self._settings.namespaces,
                 ready=lambda: self._catch_signals(stopping),

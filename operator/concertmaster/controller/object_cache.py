@@ -28,7 +28,7 @@ _MAX_EVENT_DELAY = 60.0  # seconds after a write within which an event that prec
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CachedObject:
     """One of our objects. ``created`` is unix seconds, ``recorded`` monotonic seconds of its last event."""
 
     ref: ObjectRef
@@ -79,24 +79,24 @@ class EventEffect(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CachedObjects:
     """All objects at one moment, each kind in a stable order."""
 
-    profiles: tuple[Entry, ...] = ()
-    policies: tuple[Entry, ...] = ()
-    cluster_policies: tuple[Entry, ...] = ()
-    changes: tuple[Entry, ...] = ()
+    profiles: tuple[CachedObject, ...] = ()
+    policies: tuple[CachedObject, ...] = ()
+    cluster_policies: tuple[CachedObject, ...] = ()
+    changes: tuple[CachedObject, ...] = ()
 
-    def part(self, owns: Callable[[str], bool]) -> Snapshot:
+    def part(self, owns: Callable[[str], bool]) -> CachedObjects:
         """Without the objects of namespaces that ``owns`` is false of."""
         namespaced = (self.profiles, self.policies, self.changes)
         profiles, policies, changes = (tuple(e for e in kind if owns(e.namespace)) for kind in namespaced)
-        return Snapshot(profiles, policies, self.cluster_policies, changes)
+        return CachedObjects(profiles, policies, self.cluster_policies, changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the registry compares with a list: objects it lacks or holds in an older version, and entries dropped;
+    """How the cache compares with a list: objects it lacks or holds in an older version, and entries dropped;
     ``outdated`` are those whose spec it does not have as listed."""
 
     behind: int
@@ -106,7 +106,7 @@ class Agreement:
     outdated: int = 0
 
 
-class Registry:
+class ObjectCache:
     """The objects, by kind and uid. Fed from the event loop, read from the worker thread."""
 
     def __init__(
@@ -117,10 +117,10 @@ class Registry:
         self._owns = owns
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[Resource, dict[str, Entry]] = {
+        self._entries: dict[Resource, dict[str, CachedObject]] = {
             r: {} for r in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
         }
-        self._snapshot: Snapshot | None = None  # of the present entries; None after a change
+        self._snapshot: CachedObjects | None = None  # of the present entries; None after a change
         self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
 
     def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> EventEffect:
@@ -173,11 +173,11 @@ class Registry:
                 kind[ref.uid], self._snapshot = replace(known, status=view, written=written), None
             return view
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> CachedObjects:
         """All objects now that this process looks after, and the cluster's policies."""
         return self.whole() if self._owns is everything else self.whole().part(self._owns)
 
-    def whole(self) -> Snapshot:
+    def whole(self) -> CachedObjects:
         """All objects now."""
         with self._lock:
             if self._snapshot is None:
@@ -185,11 +185,13 @@ class Registry:
                     resource: tuple(sorted(entries.values(), key=lambda e: (e.namespace, e.name, e.uid)))
                     for resource, entries in self._entries.items()
                 }
-                self._snapshot = Snapshot(kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES])
+                self._snapshot = CachedObjects(
+                    kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES]
+                )
             return self._snapshot
 
     def compare(self, resource: Resource, listed: Iterable[Mapping[str, Any]], begun: float) -> Agreement:
-        """Compare with a list (metadata suffices) that was begun at ``begun`` on this registry's clock.
+        """Compare with a list (metadata suffices) that was begun at ``begun`` on this cache's clock.
 
         Entries that are not listed and older than the list are dropped: their deletion was missed.
         """
@@ -227,7 +229,7 @@ def _before(version: str, other: str) -> bool:
     return version.isdecimal() and other.isdecimal() and _older(version, other)
 
 
-def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
+def _precedes(entry: CachedObject, written: tuple[str, float] | None) -> bool:
     """Whether the object is older than that write. Versions restart when etcd is restored: only recently written ones are
     compared."""
     if written is None or entry.recorded - written[1] > _MAX_EVENT_DELAY:
@@ -235,14 +237,14 @@ def _precedes(entry: Entry, written: tuple[str, float] | None) -> bool:
     return _before(entry.resource_version, written[0])
 
 
-def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry | None = None) -> Entry:
+def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: CachedObject | None = None) -> CachedObject:
     """What is kept of an object; what has not changed is that of ``known``."""
     meta = obj.get("metadata") or {}
     ref = known.ref if known is not None else ObjectRef.of(resource, obj)
     spec_text = json.dumps(plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True)
     status = plain(obj.get("status") or {})
     same = known is not None and known.status.document == as_it_stands(status)  # own writes come back as events
-    return Entry(
+    return CachedObject(
         ref=ref,
         generation=int(meta.get("generation") or 0),
         resource_version=str(meta.get("resourceVersion", "")),

@@ -20,7 +20,7 @@ from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.profile_writes import ProfileWrites
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.discovery.transient_faults import TransientFaults
-from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.controller.object_cache import CachedObjects, ObjectCache
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
@@ -33,7 +33,7 @@ from concertmaster.kube.profiles import ProfileWriteOutcome
 class ClusterSnapshot:
     """One cycle's view. ``notes`` are sentences for the log about what could not be seen."""
 
-    snapshot: Snapshot
+    objects: CachedObjects
     namespaces: Mapping[str, Mapping[str, str]]
     policies: PolicyIndex
     targets: Targets
@@ -87,7 +87,7 @@ class SnapshotBuilder:
     def __init__(
         self,
         client: KubeClient,
-        registry: Registry,
+        cache: ObjectCache,
         namespaces: Sequence[str],
         cluster_template_owners: Mapping[str, Collection[str]],
         *,
@@ -100,7 +100,7 @@ class SnapshotBuilder:
         self._argo = argo
         self._labelled = labelled
         self._client = client
-        self._registry = registry
+        self._cache = cache
         self._scope = tuple(namespaces)
         self._owners = cluster_template_owners
         self._owns = owns
@@ -113,11 +113,11 @@ class SnapshotBuilder:
         self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None
         self._plan: _Planned | None = None
-        self._writes = ProfileWrites(client, registry, clock)
+        self._writes = ProfileWrites(client, cache, clock)
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """The current snapshot. With ``discovering``, profiles are created, relabelled and withdrawn first."""
-        registered = self._registry.snapshot()
+        registered = self._cache.snapshot()
         reading = self._namespaces(registered)
         namespaces = reading.labels
         policies = self._policies = PolicyIndex(registered, namespaces, self._owners, self._policies)
@@ -149,7 +149,7 @@ class SnapshotBuilder:
         self, snapshot: ClusterSnapshot, reading: _Namespaces, seen: Labelled, changing: Collection[tuple[str, str]]
     ) -> discovery.DiscoveryPlan:
         """What discovery makes of the cluster."""
-        profiles, policies, namespaces = snapshot.snapshot.profiles, snapshot.policies, reading.labels
+        profiles, policies, namespaces = snapshot.objects.profiles, snapshot.policies, reading.labels
         known = discovery.labelled(profiles)
         by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         discovered = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
@@ -173,7 +173,7 @@ class SnapshotBuilder:
         unlabelled = self._unlabelled if by_label else ()
         return lambda namespace: policies.complete(namespace) and namespace not in unlabelled
 
-    def _namespaces(self, snapshot: Snapshot) -> _Namespaces:
+    def _namespaces(self, snapshot: CachedObjects) -> _Namespaces:
         """The namespaces in reach, with the labels of an earlier cycle where they cannot be read just now; where that is not
         allowed, names are known and labels are not. Raises NamespacesUnread.
 
@@ -220,10 +220,10 @@ class SnapshotBuilder:
             # A name taken since the plan was made: the next plan sees it.
             if result is not None and result.outcome is not ProfileWriteOutcome.NAME_TAKEN:
                 obstacles.setdefault(desired.policy, []).append(result.message)
-        shot, gone = self._registry.snapshot() if written.created else snapshot.snapshot, written.gone
+        shot, gone = self._cache.snapshot() if written.created else snapshot.objects, written.gone
         return replace(
             snapshot,
-            snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
+            objects=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
             discovered=discovered,
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             pending=pending,

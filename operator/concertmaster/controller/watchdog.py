@@ -1,7 +1,7 @@
 """Compares the objects from the watches with a list, once per cycle.
 
 A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata
-finds both, and shows when the registry is complete for the first time: before that nothing may be created or withdrawn.
+finds both, and shows when the cache is complete for the first time: before that nothing may be created or withdrawn.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import PROFILES, Resource
 
 _SETTLE_TRIES = 40
-_SETTLE_PAUSE = 0.25  # seconds between checks of a registry that is still being filled
+_SETTLE_PAUSE = 0.25  # seconds between checks of a cache that is still being filled
 _LOST_AFTER = 300.0  # seconds
 _SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within one
 _WHOLE_EVERY = 300.0  # seconds between two lists of all profiles while nothing but recommendations depends on them
@@ -31,7 +31,7 @@ class KindsLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """Whether the registry is known to be complete, and the problems in checking it. ``behind``: the watches have not
+    """Whether the cache is known to be complete, and the problems in checking it. ``behind``: the watches have not
     delivered a spec that is listed, or nothing at all for some seconds."""
 
     complete: bool
@@ -46,7 +46,7 @@ class Watchdog:
     def __init__(
         self,
         client: KubeClient,
-        registry: Registry,
+        cache: ObjectCache,
         kinds: Sequence[Resource],
         namespaces: Sequence[str],
         health: Health,
@@ -56,7 +56,7 @@ class Watchdog:
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = client
-        self._registry = registry
+        self._cache = cache
         self._kinds = kinds
         self._namespaces = namespaces
         self._health = health
@@ -68,7 +68,7 @@ class Watchdog:
         self._unconfirmed: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
     def wait(self) -> WatchState:
-        """Check until the registry is complete: right after the start it needs time to fill. Raises KindsLost."""
+        """Check until the cache is complete: right after the start it needs time to fill. Raises KindsLost."""
         for _ in range(_SETTLE_TRIES):
             self._health.heartbeat("watch")
             watched = self.check()
@@ -98,7 +98,7 @@ class Watchdog:
                 problems += [p.message for p in scanned.problems]
                 complete = False
                 continue
-            agreement = self._registry.compare(resource, listed, begun)
+            agreement = self._cache.compare(resource, listed, begun)
             self._health.watch_lag(resource.plural, agreement.oldest_lag)
             complete = complete and agreement.missing == 0
             behind = behind or agreement.outdated > 0 or agreement.oldest_lag >= _SLOW_WATCH
@@ -108,11 +108,11 @@ class Watchdog:
         return WatchState(complete, tuple(problems), behind)
 
     def _as_many(self) -> bool:
-        """Whether it is enough for now that there are as many profiles as the registry has. A full list costs the API
+        """Whether it is enough for now that there are as many profiles as the cache has. A full list costs the API
         server more than all writes of a cycle: it is made every few minutes, and in each cycle where a dead watch would
         mean more than a late recommendation."""
         recent = self._compared is not None and self._clock() - self._compared < _WHOLE_EVERY
-        known = self._registry.whole()
+        known = self._cache.whole()
         policies = (*known.policies, *known.cluster_policies)
         if not recent or self._unconfirmed or known.changes or any(map(_may_change, policies)):
             return False
@@ -148,6 +148,6 @@ class Watchdog:
             )
 
 
-def _may_change(policy: Entry) -> bool:
+def _may_change(policy: CachedObject) -> bool:
     """Whether a policy may do more than recommend."""
     return '"Approve"' in policy.spec_text or '"Auto"' in policy.spec_text

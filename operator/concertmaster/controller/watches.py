@@ -1,4 +1,4 @@
-"""The only module that knows kopf: watch streams of our own kinds, fed into the registry, and of users' runs.
+"""The only module that knows kopf: watch streams of our own kinds, fed into the cache, and of users' runs.
 
 Event handlers only. Timers, daemons and change handlers put finalizers or annotations on users' objects, and indexes
 start in worse than quadratic time; none of them is needed by a loop that looks at everything anyway.
@@ -16,7 +16,7 @@ import kopf
 
 from concertmaster.controller.live.pending_runs import pack
 from concertmaster.controller.live.run_kinds import ServedRunKind
-from concertmaster.controller.registry import EventEffect, Registry
+from concertmaster.controller.object_cache import EventEffect, ObjectCache
 from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import Resource
 
@@ -103,15 +103,15 @@ def settings(*, scanning: bool) -> kopf.OperatorSettings:
 
 
 def operator_registry(
-    registry: Registry,
+    cache: ObjectCache,
     kinds: Sequence[Resource],
     connection: Callable[[], ApiConnection],
     changed: Callable[[], None],
 ) -> kopf.OperatorRegistry:
-    """Handlers that copy events of ``kinds`` into ``registry`` and call ``changed`` when one has a meaning."""
+    """Handlers that copy events of ``kinds`` into ``cache`` and call ``changed`` when one has a meaning."""
     handlers = _logged_in(connection)
     for resource in kinds:
-        _watch(handlers, resource, registry, changed)
+        _watch(handlers, resource, cache, changed)
     return handlers
 
 
@@ -138,13 +138,13 @@ def _logged_in(connection: Callable[[], ApiConnection]) -> kopf.OperatorRegistry
 
 
 def _watch(
-    handlers: kopf.OperatorRegistry, resource: Resource, registry: Registry, changed: Callable[[], None]
+    handlers: kopf.OperatorRegistry, resource: Resource, cache: ObjectCache, changed: Callable[[], None]
 ) -> None:
     group, _, version = resource.api_version.partition("/")
 
     @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
     async def seen(event: Any, **_: Any) -> None:
-        if registry.observe(resource, event["type"], event["object"]) is EventEffect.MEANING:
+        if cache.observe(resource, event["type"], event["object"]) is EventEffect.MEANING:
             changed()
 
 

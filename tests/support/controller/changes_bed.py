@@ -22,8 +22,8 @@ from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.changes.writing.journal import Journal
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
-from concertmaster.controller.profiles.assessor import Assessor
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.object_cache import ObjectCache
+from concertmaster.controller.profiles.reconciler import ProfileReconciler
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
@@ -239,9 +239,9 @@ class Bed:
         """Start a new process: only the memory of API server and journal is kept."""
         self.mortal.die_at, self.mortal.points = None, 0
         sources = FakeSources({"default": report()})
-        self.registry = Registry()
-        self.stage = SnapshotBuilder(self.client, self.registry, (), {}, clock=lambda: self.now)
-        self.assessor = Assessor(sources, self.history, lambda request: 1 / 0)
+        self.cache = ObjectCache()
+        self.stage = SnapshotBuilder(self.client, self.cache, (), {}, clock=lambda: self.now)
+        self.profile_reconciler = ProfileReconciler(sources, self.history, lambda request: 1 / 0)
         self.hand = ChangeWriter(self.client, Journal(lambda: self.pages), clock=self.clock)
         self.steps = Apply(self.hand, per_minute=self.per_minute)
         events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)
@@ -253,7 +253,7 @@ class Bed:
         self.changes = Changes(reach, self.hand, self.steps, self.history, events, self._candidates, self.revision)
 
     def revision(self, key: WorkflowKey) -> int:
-        """How often the runs of a workflow have been others, as the assessor counts."""
+        """How often the runs of a workflow have been others, as the profile_reconciler counts."""
         present = list(self.history.runs_of.get(key.name, ()))
         count, before = self._counted.get(key.name, (0, []))
         if present != before:
@@ -276,14 +276,14 @@ class Bed:
         ``early``: the cycle stops after the changes in progress. ``unseen``: uids that the watches have not brought.
         ``unread``: the process has not read the metrics source before this cycle."""
         self.now += seconds
-        registry = Registry()
+        cache = ObjectCache()
         for kind in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES):
             for path, obj in list(self.client.objects.items()):
                 if path.split("/")[-2] == kind.plural and obj["metadata"]["uid"] not in unseen:
-                    registry.observe(kind, "ADDED", obj)
-        self.stage._registry = registry
+                    cache.observe(kind, "ADDED", obj)
+        self.stage._cache = cache
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
-        subjects = self.assessor.subjects(scenario)
+        subjects = self.profile_reconciler.subjects(scenario)
         until = self.now - 30.0 if self.data_until is None else self.data_until
         seen = {"unread": self.unread, "outages": self.outages, "clock_ahead": self.clock_ahead}
         reports = {"default": report(data_until=until, **seen)}

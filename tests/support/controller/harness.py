@@ -22,11 +22,11 @@ from concertmaster.controller.interfaces import (
     ProfileAnalysis,
     SourceReport,
 )
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policy_statuses import PolicyStatuses
-from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
+from concertmaster.controller.profiles.reconciler import ProfileReconciler
 from concertmaster.controller.profiles.status_events import status_events
-from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
@@ -265,7 +265,7 @@ class Bed:
         """``client`` and ``history``: those of an earlier process. ``seconds_per_write``: what a status counts as.
         ``notifier``: what it sends events to."""
         self.client = client or MemoryClient()
-        self.registry = Registry()
+        self.cache = ObjectCache()
         self.sources = FakeSources({"default": report()})
         self.history = history or FakeHistory()
         self.analyzer = FakeAnalyzer()
@@ -282,10 +282,10 @@ class Bed:
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock, seconds_per_write=seconds_per_write)
         self.outputs = Outputs(self.history)
-        self.assessor = Assessor(
+        self.profile_reconciler = ProfileReconciler(
             self.sources, self.history, lambda request: self.analyze(request), self.outputs, shares
         )
-        self.snapshots = SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now)
+        self.snapshots = SnapshotBuilder(self.client, self.cache, namespaces, {}, clock=lambda: self.now)
         note = notifier.note if notifier is not None else lambda _: None
         self.collector = Collector(
             self.sources,
@@ -296,17 +296,17 @@ class Bed:
             archives=[self.archive],
         )
         self.stages = Stages(
-            Watchdog(self.client, self.registry, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
+            Watchdog(self.client, self.cache, OWN_KINDS, namespaces, self.health, sleep=self.pass_time),
             self.snapshots,
             self.collector,
-            self.assessor,
+            self.profile_reconciler,
             Publisher(
                 self.writer,
                 EventRecorder(self.client, instance="test", clock=lambda: self.now, on_note=note),
-                self.registry,
+                self.cache,
                 self.telemetry,
                 self.health,
-                written=self.assessor.last.published,
+                written=self.profile_reconciler.last.published,
                 transitions=status_events,
             ),
             PolicyStatuses(access, self.health, notifier=notifier),
@@ -317,7 +317,7 @@ class Bed:
         """Make a cycle of the components; ``changes``: what stands for the stage of that name."""
         self.cycle = Cycle(
             replace(self.stages, changes=changes),
-            self.registry,
+            self.cache,
             self.history,
             self.health,
             self.telemetry,
@@ -335,12 +335,12 @@ class Bed:
         for kind in OWN_KINDS:
             present = {o["metadata"]["uid"] for o in self.objects(kind)}
             for obj in self.objects(kind):
-                self.registry.observe(kind, "MODIFIED", obj)
-            shot = self.registry.snapshot()
+                self.cache.observe(kind, "MODIFIED", obj)
+            shot = self.cache.snapshot()
             known = {PROFILES: shot.profiles, POLICIES: shot.policies, CLUSTER_POLICIES: shot.cluster_policies}
             for entry in known.get(kind, ()):
                 if entry.uid not in present:
-                    self.registry.observe(kind, "DELETED", {"metadata": {"uid": entry.uid}})
+                    self.cache.observe(kind, "DELETED", {"metadata": {"uid": entry.uid}})
 
     def objects(self, kind: Resource) -> list[dict[str, Any]]:
         return [o for p, o in self.client.objects.items() if p.split("/")[-2] == kind.plural]

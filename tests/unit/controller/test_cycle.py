@@ -10,7 +10,7 @@ import pytest
 from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.discovery.labelled import Labelled
-from concertmaster.controller.profiles import assessor
+from concertmaster.controller.profiles import reconciler
 from concertmaster.controller.profiles.analysis.runner import REANALYZE_AFTER
 from concertmaster.controller.run_sources import ArchiveReport, LiveRunsReport
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -471,7 +471,7 @@ def test_a_deletion_the_watch_missed_is_noticed(bed: Bed) -> None:
     del bed.client.objects[PROFILES.path("demo", "etl")]
     bed.writes()
     bed.run(seconds=INTERVAL, watching=False)
-    assert bed.registry.snapshot().profiles == ()
+    assert bed.cache.snapshot().profiles == ()
     assert bed.writes() == []
 
 
@@ -747,7 +747,7 @@ def test_a_policy_whose_pod_labels_are_not_looked_for_says_so() -> None:
     bed, looking = Bed(), Looking()
     bed.policy(discover=DISCOVER)
     bed.run()
-    builder = SnapshotBuilder(bed.client, bed.registry, (), {}, labelled=looking)  # type: ignore[arg-type]
+    builder = SnapshotBuilder(bed.client, bed.cache, (), {}, labelled=looking)  # type: ignore[arg-type]
     assert builder.build(discovering=True, heartbeat=lambda: None).obstacles == {}
     looking.left_out = {PolicyRef("OptimizationPolicy", "demo", "team"): "not looked for"}
     found = builder.build(discovering=True, heartbeat=lambda: None)
@@ -956,7 +956,7 @@ def test_reading_does_not_wait_for_a_thousand_statuses_that_say_that_it_goes_on(
     bed: Bed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty writes a second: ten thousand of these took longer than the reading itself."""
-    monkeypatch.setattr(assessor, "MAX_BACKFILLING", 4)
+    monkeypatch.setattr(reconciler, "MAX_BACKFILLING", 4)
     names = [f"more-{number}" for number in range(9)]
     for name in names:
         bed.profile(name, name)

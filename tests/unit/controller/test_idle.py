@@ -141,5 +141,5 @@ def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> No
 
 def test_equal_policies_are_one_object(bed: Bed) -> None:
     made = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
-    subjects = bed.assessor.subjects(made)
+    subjects = bed.profile_reconciler.subjects(made)
     assert len({id(s.policy) for s in subjects if s.entry.namespace == "demo"}) == 1

@@ -1,4 +1,4 @@
-"""The registry takes in events, hands out snapshots and is checked against lists."""
+"""The cache takes in events, hands out snapshots and is checked against lists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.registry import EventEffect, Registry
+from concertmaster.controller.object_cache import EventEffect, ObjectCache
 from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 
@@ -38,63 +38,63 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def registry(clock: Clock) -> Registry:
-    return Registry(clock=clock)
+def cache(clock: Clock) -> ObjectCache:
+    return ObjectCache(clock=clock)
 
 
-def test_what_an_event_means(registry: Registry) -> None:
-    assert registry.observe(PROFILES, None, obj()) is EventEffect.MEANING
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="6")) is EventEffect.NOTHING
+def test_what_an_event_means(cache: ObjectCache) -> None:
+    assert cache.observe(PROFILES, None, obj()) is EventEffect.MEANING
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="6")) is EventEffect.NOTHING
     status = {"conditions": [{"type": "Ready", "status": "True"}]}
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is EventEffect.STATUS
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is EventEffect.MEANING
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is EventEffect.STATUS
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is EventEffect.MEANING
     relabelled = obj(version="9", spec={}, status=status, metadata={"labels": {"team": "web"}})
-    assert registry.observe(PROFILES, "MODIFIED", relabelled) is EventEffect.MEANING
-    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.MEANING
-    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.NOTHING
-    assert registry.snapshot().profiles == ()
+    assert cache.observe(PROFILES, "MODIFIED", relabelled) is EventEffect.MEANING
+    assert cache.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.MEANING
+    assert cache.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.NOTHING
+    assert cache.snapshot().profiles == ()
 
 
-def test_a_status_that_comes_back_is_the_one_that_was_written(registry: Registry) -> None:
+def test_a_status_that_comes_back_is_the_one_that_was_written(cache: ObjectCache) -> None:
     """Nothing of it is kept twice; one that differs by a time alone is another."""
     status = {"dataUntil": "2026-01-02T00:00:00Z", "conditions": [{"type": "Ready", "status": "True"}]}
-    registry.observe(PROFILES, None, obj())
-    written = registry.wrote(registry.snapshot().profiles[0].ref, status)
-    registry.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
-    assert registry.snapshot().profiles[0].status is written
+    cache.observe(PROFILES, None, obj())
+    written = cache.wrote(cache.snapshot().profiles[0].ref, status)
+    cache.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
+    assert cache.snapshot().profiles[0].status is written
     later = status | {"dataUntil": "2026-01-03T00:00:00Z"}
-    registry.observe(PROFILES, "MODIFIED", obj(version="7", status=later))
-    assert registry.snapshot().profiles[0].status.data_until == "2026-01-03T00:00:00Z"
-    registry.observe(PROFILES, "MODIFIED", obj(version="8"))
-    assert registry.snapshot().profiles[0].status == StatusView.of(None)
+    cache.observe(PROFILES, "MODIFIED", obj(version="7", status=later))
+    assert cache.snapshot().profiles[0].status.data_until == "2026-01-03T00:00:00Z"
+    cache.observe(PROFILES, "MODIFIED", obj(version="8"))
+    assert cache.snapshot().profiles[0].status == StatusView.of(None)
 
 
-def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(registry: Registry) -> None:
-    """One that the list has and the registry lacks stops the decisions of all namespaces."""
+def test_an_object_whose_status_cannot_be_read_is_there_all_the_same(cache: ObjectCache) -> None:
+    """One that the list has and the cache lacks stops the decisions of all namespaces."""
     broken = obj(status={"recommendations": 7})
-    assert registry.observe(PROFILES, None, broken) is EventEffect.MEANING
-    assert registry.compare(PROFILES, [broken], 200.0).missing == 0
-    assert registry.snapshot().profiles[0].status == StatusView()
-    registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"dataUntil": "2026-01-02T00:00:00Z"}))
-    assert registry.snapshot().profiles[0].status.data_until == "2026-01-02T00:00:00Z"
+    assert cache.observe(PROFILES, None, broken) is EventEffect.MEANING
+    assert cache.compare(PROFILES, [broken], 200.0).missing == 0
+    assert cache.snapshot().profiles[0].status == StatusView()
+    cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"dataUntil": "2026-01-02T00:00:00Z"}))
+    assert cache.snapshot().profiles[0].status.data_until == "2026-01-02T00:00:00Z"
 
 
-def test_an_object_being_deleted_is_gone(registry: Registry) -> None:
-    registry.observe(PROFILES, None, obj())
+def test_an_object_being_deleted_is_gone(cache: ObjectCache) -> None:
+    cache.observe(PROFILES, None, obj())
     dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})
-    assert registry.observe(PROFILES, "MODIFIED", dying) is EventEffect.MEANING
-    assert registry.snapshot().profiles == ()
+    assert cache.observe(PROFILES, "MODIFIED", dying) is EventEffect.MEANING
+    assert cache.snapshot().profiles == ()
 
 
-def test_a_copy_is_compact_and_whole(registry: Registry) -> None:
+def test_a_copy_is_compact_and_whole(cache: ObjectCache) -> None:
     status = {
         "advice": ["x" * 400] * 10,
         "dataUntil": "2026-01-02T00:00:00Z",
         "recommendations": [{"id": "memory-request.a", "action": "y" * 160}],
         "conditions": [{"type": "Ready", "status": "True"}],
     }
-    registry.observe(PROFILES, None, obj(status=status))
-    entry = registry.snapshot().profiles[0]
+    cache.observe(PROFILES, None, obj(status=status))
+    entry = cache.snapshot().profiles[0]
     assert entry.spec == {"graph": {"steps": []}}
     assert entry.status.recommendations == ("memory-request.a",)
     assert entry.status.data_until == "2026-01-02T00:00:00Z"
@@ -102,110 +102,110 @@ def test_a_copy_is_compact_and_whole(registry: Registry) -> None:
     assert entry.created == 1767225600.0
 
 
-def test_kinds_are_kept_apart_and_ordered(registry: Registry) -> None:
+def test_kinds_are_kept_apart_and_ordered(cache: ObjectCache) -> None:
     for name in ("b", "a"):
-        registry.observe(PROFILES, None, obj(name))
-        registry.observe(POLICIES, None, obj(f"policy-{name}"))
-    registry.observe(CLUSTER_POLICIES, None, obj("all", metadata={"namespace": None}))
-    shot = registry.snapshot()
+        cache.observe(PROFILES, None, obj(name))
+        cache.observe(POLICIES, None, obj(f"policy-{name}"))
+    cache.observe(CLUSTER_POLICIES, None, obj("all", metadata={"namespace": None}))
+    shot = cache.snapshot()
     assert [e.name for e in shot.profiles] == ["a", "b"]
     assert [e.name for e in shot.policies] == ["policy-a", "policy-b"]
     assert [e.namespace for e in shot.cluster_policies] == [""]
 
 
-def test_a_written_status_is_known_before_its_event(registry: Registry) -> None:
-    registry.observe(PROFILES, None, obj())
-    registry.wrote(registry.snapshot().profiles[0].ref, {"advice": ["a"]})
-    assert registry.snapshot().profiles[0].status.digest is not None
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
+def test_a_written_status_is_known_before_its_event(cache: ObjectCache) -> None:
+    cache.observe(PROFILES, None, obj())
+    cache.wrote(cache.snapshot().profiles[0].ref, {"advice": ["a"]})
+    assert cache.snapshot().profiles[0].status.digest is not None
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
 
 
 def test_a_status_whose_event_came_first_is_worked_out_once(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    cache: ObjectCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer to a batch of writes is processed after the watch has brought most of them."""
-    registry.observe(PROFILES, None, obj())
+    cache.observe(PROFILES, None, obj())
     status = {"recommendations": [{"id": "right-size", "action": "Right-size CPU request of search"}]}
-    registry.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
-    entry, made = registry.snapshot().profiles[0], []
+    cache.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
+    entry, made = cache.snapshot().profiles[0], []
     monkeypatch.setattr(StatusView, "of", classmethod(lambda cls, *given: made.append(given)))
-    assert registry.wrote(entry.ref, status) is entry.status
+    assert cache.wrote(entry.ref, status) is entry.status
     assert made == []
 
 
-def test_an_event_from_before_a_write_does_not_undo_it(registry: Registry, clock: Clock) -> None:
+def test_an_event_from_before_a_write_does_not_undo_it(cache: ObjectCache, clock: Clock) -> None:
     """On a busy machine it comes after the write. The rest of it counts."""
-    registry.observe(PROFILES, None, obj())
+    cache.observe(PROFILES, None, obj())
     status = {"recommendations": [{"id": "right-size", "action": "Right-size CPU request of search"}]}
-    registry.wrote(registry.snapshot().profiles[0].ref, status, "8")
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status={"minor": 1})) is EventEffect.NOTHING
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", spec={})) is EventEffect.MEANING
-    entry = registry.snapshot().profiles[0]
+    cache.wrote(cache.snapshot().profiles[0].ref, status, "8")
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", status={"minor": 1})) is EventEffect.NOTHING
+    assert cache.observe(PROFILES, "MODIFIED", obj(version="7", spec={})) is EventEffect.MEANING
+    entry = cache.snapshot().profiles[0]
     assert (entry.spec, entry.status.recommendations) == ({}, ("right-size",))
-    registry.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 1}))
-    assert registry.snapshot().profiles[0].status.recommendations == ()
+    cache.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 1}))
+    assert cache.snapshot().profiles[0].status.recommendations == ()
 
 
-def test_an_answer_does_not_undo_what_somebody_wrote_since(registry: Registry) -> None:
+def test_an_answer_does_not_undo_what_somebody_wrote_since(cache: ObjectCache) -> None:
     """The answers to a batch are processed after all its writes."""
-    registry.observe(PROFILES, None, obj())
-    registry.observe(PROFILES, "MODIFIED", obj(version="8", status={"minor": 1}))
-    registry.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 2}))
-    assert registry.wrote(registry.snapshot().profiles[0].ref, {"minor": 1}, "8").minor == 2
-    assert registry.snapshot().profiles[0].status.minor == 2
+    cache.observe(PROFILES, None, obj())
+    cache.observe(PROFILES, "MODIFIED", obj(version="8", status={"minor": 1}))
+    cache.observe(PROFILES, "MODIFIED", obj(version="9", status={"minor": 2}))
+    assert cache.wrote(cache.snapshot().profiles[0].ref, {"minor": 1}, "8").minor == 2
+    assert cache.snapshot().profiles[0].status.minor == 2
 
 
-def test_versions_may_begin_anew(registry: Registry, clock: Clock) -> None:
+def test_versions_may_begin_anew(cache: ObjectCache, clock: Clock) -> None:
     """As after etcd was restored: what the server holds counts."""
-    registry.observe(PROFILES, None, obj(version="700"))
-    registry.wrote(registry.snapshot().profiles[0].ref, {"minor": 1}, "701")
+    cache.observe(PROFILES, None, obj(version="700"))
+    cache.wrote(cache.snapshot().profiles[0].ref, {"minor": 1}, "701")
     clock.now += 90.0
-    registry.observe(PROFILES, "MODIFIED", obj(version="12", status={"minor": 2}))
-    assert registry.snapshot().profiles[0].status.minor == 2
+    cache.observe(PROFILES, "MODIFIED", obj(version="12", status={"minor": 2}))
+    assert cache.snapshot().profiles[0].status.minor == 2
 
 
-def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:
-    registry.observe(PROFILES, None, obj("old"))
+def test_a_missed_deletion_is_found(cache: ObjectCache, clock: Clock) -> None:
+    cache.observe(PROFILES, None, obj("old"))
     clock.now = 200.0
     begun = clock.now
-    registry.observe(PROFILES, "ADDED", obj("new"))  # arrives while the list is being read
-    found = registry.compare(PROFILES, [], begun)
+    cache.observe(PROFILES, "ADDED", obj("new"))  # arrives while the list is being read
+    found = cache.compare(PROFILES, [], begun)
     assert found.dropped == 1
-    assert [e.name for e in registry.snapshot().profiles] == ["new"]
+    assert [e.name for e in cache.snapshot().profiles] == ["new"]
 
 
-def test_lag_is_measured_from_when_it_was_noticed(registry: Registry, clock: Clock) -> None:
-    registry.observe(PROFILES, None, obj(version="5"))
-    assert registry.compare(PROFILES, [obj(version="5")], 0.0).oldest_lag == 0.0
+def test_lag_is_measured_from_when_it_was_noticed(cache: ObjectCache, clock: Clock) -> None:
+    cache.observe(PROFILES, None, obj(version="5"))
+    assert cache.compare(PROFILES, [obj(version="5")], 0.0).oldest_lag == 0.0
     listed = [obj(version="9"), obj("unseen", version="8")]
-    first = registry.compare(PROFILES, listed, 0.0)
+    first = cache.compare(PROFILES, listed, 0.0)
     assert (first.behind, first.missing, first.oldest_lag) == (1, 1, 0.0)
     clock.now += 60.0
-    assert registry.compare(PROFILES, listed, 0.0).oldest_lag == 60.0
-    registry.observe(PROFILES, "MODIFIED", obj(version="9"))
-    registry.observe(PROFILES, "ADDED", obj("unseen", version="8"))
+    assert cache.compare(PROFILES, listed, 0.0).oldest_lag == 60.0
+    cache.observe(PROFILES, "MODIFIED", obj(version="9"))
+    cache.observe(PROFILES, "ADDED", obj("unseen", version="8"))
     clock.now += 60.0
-    caught_up = registry.compare(PROFILES, listed, 0.0)
+    caught_up = cache.compare(PROFILES, listed, 0.0)
     assert (caught_up.behind, caught_up.missing, caught_up.oldest_lag) == (0, 0, 0.0)
 
 
-def test_a_registry_ahead_of_the_list_is_no_lag(registry: Registry) -> None:
-    registry.observe(PROFILES, None, obj(version="10"))
-    assert registry.compare(PROFILES, [obj(version="9")], 0.0).behind == 0
+def test_a_cache_ahead_of_the_list_is_no_lag(cache: ObjectCache) -> None:
+    cache.observe(PROFILES, None, obj(version="10"))
+    assert cache.compare(PROFILES, [obj(version="9")], 0.0).behind == 0
 
 
 @pytest.mark.parametrize("event", ["ADDED", "MODIFIED", None, "DELETED"])
 @pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"name": "x"}}, {"metadata": {"uid": ""}}])
-def test_an_event_without_identity_is_ignored(registry: Registry, event: str | None, body: dict[str, Any]) -> None:
-    assert registry.observe(PROFILES, event, body) is EventEffect.NOTHING
+def test_an_event_without_identity_is_ignored(cache: ObjectCache, event: str | None, body: dict[str, Any]) -> None:
+    assert cache.observe(PROFILES, event, body) is EventEffect.NOTHING
 
 
 def test_objects_of_other_shards_are_kept_and_not_shown() -> None:
     mine = {"data"}
-    registry = Registry(owns=lambda namespace: namespace in mine)
+    cache = ObjectCache(owns=lambda namespace: namespace in mine)
     for namespace in ("data", "web"):
-        effect = registry.observe(PROFILES, "ADDED", obj(namespace, metadata={"namespace": namespace}))
+        effect = cache.observe(PROFILES, "ADDED", obj(namespace, metadata={"namespace": namespace}))
         assert effect is (EventEffect.MEANING if namespace == "data" else EventEffect.NOTHING)
-    assert [e.namespace for e in registry.snapshot().profiles] == ["data"]
+    assert [e.namespace for e in cache.snapshot().profiles] == ["data"]
     mine.add("web")  # taken over
-    assert [e.namespace for e in registry.snapshot().profiles] == ["data", "web"]
+    assert [e.namespace for e in cache.snapshot().profiles] == ["data", "web"]

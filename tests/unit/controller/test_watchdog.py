@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.kube.errors import Busy, NotFound
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, OWN_KINDS, PROFILES
@@ -21,13 +21,13 @@ class Cluster(MemoryClient):
     def __init__(self) -> None:
         super().__init__()
         self.now, self.counts = 1000.0, True
-        self.registry = Registry(clock=lambda: self.now)
-        self.dog = Watchdog(self, self.registry, OWN_KINDS, (), Health(stall_after=600), clock=lambda: self.now)
+        self.cache = ObjectCache(clock=lambda: self.now)
+        self.dog = Watchdog(self, self.cache, OWN_KINDS, (), Health(stall_after=600), clock=lambda: self.now)
         self.profiles = [self.put(PROFILES, "data", name) for name in "abc"]
         self.policy = self.put(CLUSTER_POLICIES, None, "all", spec={"apply": {"mode": "Recommend"}})
         for obj in self.profiles:
-            self.registry.observe(PROFILES, "ADDED", obj)
-        self.registry.observe(CLUSTER_POLICIES, "ADDED", self.policy)
+            self.cache.observe(PROFILES, "ADDED", obj)
+        self.cache.observe(CLUSTER_POLICIES, "ADDED", self.policy)
 
     def count(self, path: str) -> int | None:
         if path in self.lists:
@@ -62,7 +62,7 @@ def test_all_other_kinds_are_listed_in_every_check(cluster: Cluster) -> None:
 def test_a_deletion_and_a_creation_that_the_watch_missed_are_found_at_once(cluster: Cluster) -> None:
     del cluster.objects[PROFILES.path("data", "a")]
     assert cluster.lists_profiles()
-    assert [e.name for e in cluster.registry.snapshot().profiles] == ["b", "c"]
+    assert [e.name for e in cluster.cache.snapshot().profiles] == ["b", "c"]
     assert not cluster.lists_profiles()
     cluster.put(PROFILES, "data", "d")
     assert cluster.lists_profiles()
@@ -73,12 +73,12 @@ def test_a_deletion_and_a_creation_that_the_watch_missed_are_found_at_once(clust
 def test_where_anything_may_be_changed_all_are_listed_in_every_check(cluster: Cluster) -> None:
     for mode in ("Auto", "Approve"):
         cluster.policy["spec"] = {"apply": {"mode": mode}}
-        cluster.registry.observe(CLUSTER_POLICIES, "MODIFIED", cluster.policy)
+        cluster.cache.observe(CLUSTER_POLICIES, "MODIFIED", cluster.policy)
         assert [cluster.lists_profiles() for _ in range(3)] == [True] * 3
     cluster.policy["spec"] = {}
-    cluster.registry.observe(CLUSTER_POLICIES, "MODIFIED", cluster.policy)
+    cluster.cache.observe(CLUSTER_POLICIES, "MODIFIED", cluster.policy)
     assert not cluster.lists_profiles()
-    cluster.registry.observe(CHANGES, "ADDED", cluster.put(CHANGES, "data", "change"))
+    cluster.cache.observe(CHANGES, "ADDED", cluster.put(CHANGES, "data", "change"))
     assert cluster.lists_profiles()
 
 
@@ -88,7 +88,7 @@ def test_while_the_watch_lacks_a_listed_spec_all_are_listed(cluster: Cluster) ->
     assert cluster.lists_profiles()
     assert cluster.dog.check().behind
     assert cluster.lists_profiles()
-    cluster.registry.observe(PROFILES, "MODIFIED", cluster.profiles[0])
+    cluster.cache.observe(PROFILES, "MODIFIED", cluster.profiles[0])
     assert cluster.lists_profiles()
     assert not cluster.lists_profiles()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.watchdog import KindsLost, Watchdog
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES
@@ -22,8 +22,8 @@ class Clock:
         return self.now
 
 
-def watchdog(client: MemoryClient, registry: Registry, clock: Clock) -> Watchdog:
-    return Watchdog(client, registry, [PROFILES], (), Health(stall_after=600), mute_after=30.0, clock=clock)
+def watchdog(client: MemoryClient, cache: ObjectCache, clock: Clock) -> Watchdog:
+    return Watchdog(client, cache, [PROFILES], (), Health(stall_after=600), mute_after=30.0, clock=clock)
 
 
 def lose_and_return(client: MemoryClient, dog: Watchdog, clock: Clock) -> None:
@@ -35,14 +35,14 @@ def lose_and_return(client: MemoryClient, dog: Watchdog, clock: Clock) -> None:
 
 def test_watches_that_resume_are_fine() -> None:
     client, clock = MemoryClient(), Clock()
-    registry = Registry(clock=clock)
-    dog = watchdog(client, registry, clock)
+    cache = ObjectCache(clock=clock)
+    dog = watchdog(client, cache, clock)
     lose_and_return(client, dog, clock)
     assert dog.check().complete, "nothing there proves nothing"
     obj = client.put(PROFILES, "data", "a")
     assert not dog.check().complete
     clock.now += 20
-    registry.observe(PROFILES, "ADDED", obj)
+    cache.observe(PROFILES, "ADDED", obj)
     assert dog.check().complete
     clock.now += 1000
     assert dog.check().complete
@@ -50,8 +50,8 @@ def test_watches_that_resume_are_fine() -> None:
 
 def test_watches_that_stay_mute_end_the_process() -> None:
     client, clock = MemoryClient(), Clock()
-    registry = Registry(clock=clock)
-    dog = watchdog(client, registry, clock)
+    cache = ObjectCache(clock=clock)
+    dog = watchdog(client, cache, clock)
     lose_and_return(client, dog, clock)
     assert dog.check().complete, "nothing there proves nothing"
     client.put(PROFILES, "data", "a")
@@ -65,8 +65,8 @@ def test_watches_that_stay_mute_end_the_process() -> None:
 
 def test_a_lagging_watch_alone_is_left_to_the_probe() -> None:
     client, clock = MemoryClient(), Clock()
-    registry = Registry(clock=clock)
-    dog = watchdog(client, registry, clock)
+    cache = ObjectCache(clock=clock)
+    dog = watchdog(client, cache, clock)
     client.put(PROFILES, "data", "a")
     for _ in range(10):
         assert not dog.check().complete

@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import Policy
@@ -48,7 +48,7 @@ class PolicyReader:
         return (followed.source, followed.suspended, followed.apply) == (present.source, present.suspended, apply)
 
     def _present(self, subject: Subject) -> Policy | None:
-        registry, entry = Registry(), subject.entry
+        registry, entry = ObjectCache(), subject.entry
         try:
             registry.observe(PROFILES, "ADDED", self.client.get(entry.ref.path))
             (profile,) = (WorkflowProfile.parse(as_document(e)) for e in registry.snapshot().profiles)

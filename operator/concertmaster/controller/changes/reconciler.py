@@ -133,7 +133,7 @@ class Changes:
             call.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
         proposing = not call.early and any(map(_may_change, given.subjects))
-        if not proposing and not given.snapshot.snapshot.changes and not begun.entries:
+        if not proposing and not given.snapshot.objects.changes and not begun.entries:
             call.outcome.tally = Tally()
             return
         listed = self._list(call.outcome)

@@ -18,7 +18,7 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.shared_steps import SharedSteps
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.discovery.time_shares import WAITS, TimeShares
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.core import text
 from concertmaster.core.model import PodLabels, WorkflowDefinition
 from concertmaster.engines.common.manifest import Unreadable
@@ -72,7 +72,7 @@ class Definitions:
         self._steps = SharedSteps()
         self._faults: dict[str, str] = {}  # logged already, by profile
 
-    def resolve(self, entry: Entry, targets: Targets) -> ResolvedDefinition:
+    def resolve(self, entry: CachedObject, targets: Targets) -> ResolvedDefinition:
         """The definition of one profile under the present targets. An unexpected fault in one object concerns its own
         profile only."""
         try:
@@ -88,7 +88,7 @@ class Definitions:
             )
             return ResolvedDefinition(None, _finding(False, Reason.UNSUPPORTED, message))
 
-    def _resolve(self, entry: Entry, targets: Targets) -> ResolvedDefinition:
+    def _resolve(self, entry: CachedObject, targets: Targets) -> ResolvedDefinition:
         ref = reference(entry)
         if ref is None:
             return self._own(entry)
@@ -110,7 +110,9 @@ class Definitions:
         with self._shares.taking(entry):
             return self._build(entry, target, triggers, targets)
 
-    def _build(self, entry: Entry, target: Target, triggers: Sequence[Target], targets: Targets) -> ResolvedDefinition:
+    def _build(
+        self, entry: CachedObject, target: Target, triggers: Sequence[Target], targets: Targets
+    ) -> ResolvedDefinition:
         kind, _, name = target.id
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
         unseen: dict[str, list[str]] = {}  # what could not be examined, by the reason
@@ -161,7 +163,7 @@ class Definitions:
         self._steps.keep_only(definition for definition in known if definition is not None)
         self._faults = {uid: fault for uid, fault in self._faults.items() if uid in uids}
 
-    def _own(self, entry: Entry) -> ResolvedDefinition:
+    def _own(self, entry: CachedObject) -> ResolvedDefinition:
         """A profile that describes its workflow itself."""
         cached = self._cache.get(entry.uid)
         if cached is not None and cached.spec_text == entry.spec_text:
@@ -182,7 +184,7 @@ class Definitions:
         return self._remember(entry, (), (), resolved)
 
     def _remember(
-        self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: ResolvedDefinition
+        self, entry: CachedObject, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: ResolvedDefinition
     ) -> ResolvedDefinition:
         resolved = replace(resolved, edition=fingerprint(resolved.definition, parts, triggers))
         self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)

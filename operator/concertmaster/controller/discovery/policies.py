@@ -17,7 +17,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.registry import Entry, Snapshot
+from concertmaster.controller.object_cache import CachedObject, CachedObjects
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.times import format_time
 
@@ -26,7 +26,7 @@ from concertmaster.core.times import format_time
 class PolicyView:
     """One policy object: parsed, or with the sentence that says why it could not be parsed."""
 
-    entry: Entry
+    entry: CachedObject
     policy: AnyPolicy | None
     problem: str = ""
 
@@ -41,7 +41,7 @@ class PolicyIndex:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        snapshot: CachedObjects,
         namespaces: Mapping[str, Mapping[str, str]],
         cluster_template_owners: Mapping[str, Collection[str]],
         earlier: PolicyIndex | None = None,
@@ -68,7 +68,7 @@ class PolicyIndex:
         """Whether all policies that may select something in ``namespace`` are known: it was read, and they were parsed."""
         return namespace in self._namespaces and self._unparsed.isdisjoint((None, namespace))
 
-    def renewed(self, snapshot: Snapshot, namespaces: Mapping[str, Mapping[str, str]]) -> PolicyIndex:
+    def renewed(self, snapshot: CachedObjects, namespaces: Mapping[str, Mapping[str, str]]) -> PolicyIndex:
         """The same for other policies, and other labels of namespaces."""
         return PolicyIndex(snapshot, {**self._namespaces, **namespaces}, self._owners)
 
@@ -86,7 +86,7 @@ class PolicyIndex:
 
 
 def _view(
-    kind: type[OptimizationPolicy] | type[ClusterOptimizationPolicy], entry: Entry, known: PolicyView | None
+    kind: type[OptimizationPolicy] | type[ClusterOptimizationPolicy], entry: CachedObject, known: PolicyView | None
 ) -> PolicyView:
     if (
         known is not None
@@ -101,7 +101,7 @@ def _view(
         return PolicyView(entry, None, "; ".join(explain(error)[:3]))
 
 
-def as_document(entry: Entry) -> dict[str, Any]:
+def as_document(entry: CachedObject) -> dict[str, Any]:
     """An entry as the document the models parse."""
     return {
         "apiVersion": entry.ref.resource.api_version,

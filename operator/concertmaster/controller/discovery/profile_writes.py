@@ -15,7 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from concertmaster.controller.discovery.profiles import DesiredProfile, DiscoveryPlan, Relabelling
-from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.profiles import (
@@ -33,7 +33,7 @@ log = logging.getLogger("concertmaster.discovery")
 _CONCURRENCY = 4  # profiles written at a time
 _SECONDS = 30.0  # of a cycle in which writes are begun
 
-_Item = DesiredProfile | Relabelling | Entry
+_Item = DesiredProfile | Relabelling | CachedObject
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +66,10 @@ class Written:
 class ProfileWrites:
     """Writes what discovery has planned, from cycle to cycle."""
 
-    def __init__(self, client: KubeClient, registry: Registry, clock: Callable[[], float]) -> None:
+    def __init__(self, client: KubeClient, cache: ObjectCache, clock: Callable[[], float]) -> None:
         """``clock``: seconds."""
         self._client = client
-        self._registry = registry
+        self._cache = cache
         self._clock = clock
         self._undecided: set[str] = set()  # namespaces that had no answer when they were written to last
 
@@ -95,7 +95,7 @@ class ProfileWrites:
         def relabel(change: Relabelling) -> ProfileWriteResult:
             return relabel_profile(client, change.entry.ref, change.labels)
 
-        def withdraw(entry: Entry) -> ProfileWriteResult:
+        def withdraw(entry: CachedObject) -> ProfileWriteResult:
             return withdraw_profile(client, entry.ref, entry.resource_version)
 
         return [
@@ -143,14 +143,14 @@ class ProfileWrites:
 
     def _note(self, written: Written, item: _Item, result: ProfileWriteResult | None) -> None:
         done = result is not None and result.outcome is ProfileWriteOutcome.DONE
-        if not isinstance(item, Relabelling | Entry):
+        if not isinstance(item, Relabelling | CachedObject):
             if result is not None and done:
-                self._registry.created(PROFILES, result.created)
+                self._cache.created(PROFILES, result.created)
                 written.created += 1
             else:
                 written.not_created.append((item, result))
         elif done or (result is not None and result.outcome is ProfileWriteOutcome.GONE):
-            if isinstance(item, Entry):
+            if isinstance(item, CachedObject):
                 written.gone.add(item.uid)
             else:
                 written.relabelled += 1

@@ -17,7 +17,7 @@ from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, iden
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.policy import ref as ref_of
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.discover import ProblemKind
@@ -31,7 +31,7 @@ _Key = tuple[str, str, str]  # namespace of the profile, kind and name of the ta
 class Relabelling:
     """Labels of a discovered profile to set (None: remove) because its target's labels changed."""
 
-    entry: Entry
+    entry: CachedObject
     labels: Mapping[str, str | None]
 
 
@@ -42,13 +42,13 @@ class DiscoveryPlan:
 
     create: tuple[DesiredProfile, ...] = ()
     relabel: tuple[Relabelling, ...] = ()
-    withdraw: tuple[Entry, ...] = ()
-    held: tuple[Entry, ...] = ()
+    withdraw: tuple[CachedObject, ...] = ()
+    held: tuple[CachedObject, ...] = ()
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
     obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
 
 
-def reference(entry: Entry) -> tuple[str, str, str] | None:
+def reference(entry: CachedObject) -> tuple[str, str, str] | None:
     """API version, kind and name a profile's ``workflowRef`` names, or None when it has none."""
     return (_remembered if len(entry.spec_text) <= _MAX_CACHED_LENGTH else _reference)(entry.spec_text)
 
@@ -66,14 +66,14 @@ _remembered = lru_cache(maxsize=1 << 15)(_reference)
 _MAX_CACHED_LENGTH = 1_000  # characters; nearly all profiles are discovered and have 200
 
 
-def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:
+def labelled(profiles: Iterable[CachedObject]) -> list[LabelledWorkflow]:
     """The workflows that discovery made a profile for because of their pods' labels."""
     # Most have none: parsing their specs only to see that was a sixteenth of an idle cycle.
     ours = ((e, labels_of(e.spec)) for e in profiles if '"podLabels"' in e.spec_text and is_discovered(e.labels))
     return [LabelledWorkflow(e.namespace, labels) for e, labels in ours if labels is not None]
 
 
-def changing(changes: Iterable[Entry]) -> Iterator[tuple[str, str]]:
+def changing(changes: Iterable[CachedObject]) -> Iterator[tuple[str, str]]:
     """Namespace and name of the profiles whose changes are in progress and can be decided."""
     for change in changes:
         left = any(
@@ -86,7 +86,7 @@ def changing(changes: Iterable[Entry]) -> Iterator[tuple[str, str]]:
 def plan(
     wanted: Iterable[DesiredProfile],
     targets: Targets,
-    profiles: Sequence[Entry],
+    profiles: Sequence[CachedObject],
     *,
     complete: Callable[[str], bool] = lambda _: True,
     changing: Collection[tuple[str, str]] = (),
@@ -96,7 +96,7 @@ def plan(
     theirs, ours, names = _present(profiles)
     create: list[DesiredProfile] = []
     relabel: list[Relabelling] = []
-    withdraw: list[Entry] = []
+    withdraw: list[CachedObject] = []
     counts: dict[PolicyRef, int] = {}
     obstacles: dict[PolicyRef, list[str]] = {}
     asked: set[_Key] = set()
@@ -151,10 +151,12 @@ def unlisted(
     return reasons
 
 
-def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entry]], set[tuple[str, str]]]:
+def _present(
+    profiles: Sequence[CachedObject],
+) -> tuple[set[_Key], dict[_Key, list[CachedObject]], set[tuple[str, str]]]:
     """Targets that people's profiles name, our discovered profiles by target, and all names in use."""
     theirs: set[_Key] = set()
-    ours: dict[_Key, list[Entry]] = {}
+    ours: dict[_Key, list[CachedObject]] = {}
     for entry in profiles:
         id_ = _identity(entry)
         if id_ is None:
@@ -167,7 +169,7 @@ def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entr
     return theirs, ours, {(e.namespace, e.name) for e in profiles}
 
 
-def _identity(entry: Entry) -> tuple[str, str] | None:
+def _identity(entry: CachedObject) -> tuple[str, str] | None:
     """What a profile is about, by an object or by labels of pods; None for one that describes its workflow itself."""
     if (ref := reference(entry)) is not None:
         return ref[1], ref[2]
@@ -175,7 +177,7 @@ def _identity(entry: Entry) -> tuple[str, str] | None:
     return identity(labels) if labels is not None else None
 
 
-def _known_excluded(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
+def _known_excluded(entry: CachedObject, key: _Key, targets: Targets, complete: bool) -> bool:
     """A present target that no policy selects is unwanted, once all policies are known; an absent one must be known
     to be deleted. Pods come and go: their workflow keeps its profile until no policy selects it."""
     ref = reference(entry)
@@ -184,7 +186,7 @@ def _known_excluded(entry: Entry, key: _Key, targets: Targets, complete: bool) -
     return targets.certain(ref[0], ref[1], key[0], key[2])
 
 
-def _label_changes(entry: Entry, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:
+def _label_changes(entry: CachedObject, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:
     if isinstance(desired, LabelledDiscovery):
         return {}
     changes: dict[str, str | None] = {k: v for k, v in desired.labels.items() if entry.labels.get(k) != v}

@@ -17,7 +17,7 @@ from concertmaster.controller.discovery.policies import PolicyIndex, as_document
 from concertmaster.controller.discovery.profiles import changing, reference
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import CollectionRequest
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, watched_until
 from concertmaster.core.changes.verification.verify import scheduled
 from concertmaster.core.fleet.materiality import value
@@ -36,7 +36,7 @@ class Subject:
     that ``policy`` only recommends, whatever its source says. ``fewest_runs``: the least that any of the profiles of the
     workflow analyses, None where it has one."""
 
-    entry: Entry
+    entry: CachedObject
     policy: Policy | None
     policy_edition: str
     overridden: tuple[PolicyRef, ...]
@@ -97,7 +97,7 @@ class Subjects:
 
     def resolve(
         self,
-        entry: Entry,
+        entry: CachedObject,
         index: PolicyIndex,
         targets: Targets,
         namespaces: Mapping[str, Mapping[str, str]],
@@ -137,7 +137,7 @@ class Subjects:
         used = {known.policy_edition for known in self._known.values()}
         self._policies = {edition: policy for edition, policy in self._policies.items() if edition in used}
 
-    def _in_force(self, entry: Entry, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
+    def _in_force(self, entry: CachedObject, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
         known = self._known.get(entry.uid)
         if (
             known is None
@@ -149,7 +149,7 @@ class Subjects:
             known = self._known[entry.uid] = self._resolved(entry, index, namespace_labels)
         return known
 
-    def _resolved(self, entry: Entry, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
+    def _resolved(self, entry: CachedObject, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
         rests_on = (entry.spec_text, entry.labels, namespace_labels, index.edition)
         try:
             policy, overridden = index.resolve(WorkflowProfile.parse(as_document(entry)))
@@ -212,7 +212,9 @@ def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:
     return reaches
 
 
-def retained(subjects: Sequence[Subject], changes: Sequence[Entry], now: float) -> dict[WorkflowKey, tuple[int, float]]:
+def retained(
+    subjects: Sequence[Subject], changes: Sequence[CachedObject], now: float
+) -> dict[WorkflowKey, tuple[int, float]]:
     """How much of each workflow's past is kept: what is analysed; where a change is verified or monitored, runs before it
     beside those after it, which would otherwise take their place one by one."""
     reaches = reach(subjects)

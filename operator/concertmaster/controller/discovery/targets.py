@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.controller.discovery.transient_faults import TransientFaults, hidden
-from concertmaster.controller.registry import everything
+from concertmaster.controller.object_cache import everything
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TypeVar
 
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 
 T = TypeVar("T")
 
@@ -45,13 +45,13 @@ class TimeShares:
         """Whether something was deferred in the last cycle."""
         return bool(self._waited)
 
-    def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
+    def in_order(self, items: Iterable[T], of: Callable[[T], CachedObject]) -> list[T]:
         """Subjects whose profile has waited for longest first: statuses that the server refuses are tried again and again,
         and others must not wait for them. Those that waited alike keep their order."""
         return sorted(items, key=lambda item: -self._waited.get(of(item).uid, 0))
 
     @contextmanager
-    def taking(self, profile: Entry) -> Iterator[None]:
+    def taking(self, profile: CachedObject) -> Iterator[None]:
         """Count the time of the block."""
         begun = self._clock()
         try:
@@ -59,26 +59,26 @@ class TimeShares:
         finally:
             self._taken[profile.namespace] += self._clock() - begun
 
-    def defer_work(self, profile: Entry) -> bool:
+    def defer_work(self, profile: CachedObject) -> bool:
         """Leave work for a profile to the next cycle, where it comes first, if its namespace has used its share of this one.
         Returns whether it is left."""
         return self._defer(profile, self._taken)
 
-    def written(self, profile: Entry) -> None:
+    def written(self, profile: CachedObject) -> None:
         """Count the status of a profile that is written in this cycle."""
         self._writing[profile.namespace] += self._seconds_per_write
 
-    def defer_write(self, profile: Entry) -> bool:
+    def defer_write(self, profile: CachedObject) -> bool:
         """The same for the status of a profile, if those of its namespace have used the share of the writes."""
         return self._defer(profile, self._writing)
 
-    def _defer(self, profile: Entry, taken: Mapping[str, float]) -> bool:
+    def _defer(self, profile: CachedObject, taken: Mapping[str, float]) -> bool:
         if taken.get(profile.namespace, 0.0) < SHARE:
             return False
         self._deferred[profile.uid] = profile.namespace
         return True
 
-    def deferred(self, profile: Entry) -> bool:
+    def deferred(self, profile: CachedObject) -> bool:
         """Whether something of a profile is left to the next cycle."""
         return profile.uid in self._deferred
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.last_analyses import LastAnalyses
-from concertmaster.controller.registry import Entry
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.policy import Policy
 from concertmaster.history import RunsDigest
@@ -19,7 +19,7 @@ class ChangedRuns:
     """Counts changes of the runs of each workflow. ``urgent``: whether each run of a profile is waited for, so that one
     alone is a reason for an analysis."""
 
-    def __init__(self, history: History, last: LastAnalyses, urgent: Callable[[Entry], bool]) -> None:
+    def __init__(self, history: History, last: LastAnalyses, urgent: Callable[[CachedObject], bool]) -> None:
         self._history = history
         self._last = last
         self._urgent = urgent

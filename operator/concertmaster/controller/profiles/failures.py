@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.history import HistoryError
 
 log = logging.getLogger("concertmaster.analysis")
@@ -17,7 +17,7 @@ class Failures:
     def __init__(self) -> None:
         self._faults: dict[str, str] = {}
 
-    def message(self, entry: Entry, error: Exception) -> str:
+    def message(self, entry: CachedObject, error: Exception) -> str:
         """The message of the condition for ``error``; the trace goes to the log, once per kind of failure."""
         if isinstance(error, HistoryError):
             return str(error)

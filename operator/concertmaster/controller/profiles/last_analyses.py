@@ -16,9 +16,9 @@ import msgspec
 from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.controller.code_digest import code_digest
 from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
@@ -87,13 +87,13 @@ class LastAnalysis:
     body: str | None = None  # what the server holds of it; None until it was written
     status: StatusView | None = None  # the same, in case somebody empties it
 
-    def stands(self, entry: Entry, inputs: str, now: float) -> bool:
+    def stands(self, entry: CachedObject, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
         it."""
         whole = not self.record.provisional
         return whole and self.said(entry, inputs) and now - self.record.at < self.record.lasts
 
-    def said(self, entry: Entry, inputs: str) -> bool:
+    def said(self, entry: CachedObject, inputs: str) -> bool:
         """Whether the inputs are the same and the server holds it."""
         return self.record.inputs == inputs and self.body is not None and self.body == entry.status.body
 
@@ -137,7 +137,7 @@ class LastAnalyses:
         """What this process remembers of a profile."""
         return self._known.get(uid)
 
-    def recall(self, entry: Entry, key: WorkflowKey, revision: int) -> LastAnalysis | None:
+    def recall(self, entry: CachedObject, key: WorkflowKey, revision: int) -> LastAnalysis | None:
         """The same; on the first call what an earlier process kept, if the server still holds that status."""
         uid = entry.uid
         if uid not in self._known and uid not in self._asked:
@@ -148,7 +148,7 @@ class LastAnalyses:
                 log.info("the last analysis of %s is made anew: %s", entry.ref, error)
         return self._known.get(uid)
 
-    def _restore(self, entry: Entry, key: WorkflowKey, revision: int) -> None:
+    def _restore(self, entry: CachedObject, key: WorkflowKey, revision: int) -> None:
         kept = self._history.analysis(entry.uid)
         if kept is None:
             return
@@ -169,7 +169,7 @@ class LastAnalyses:
         """A new analysis, not written yet."""
         self._known[uid] = LastAnalysis(record, key, revision)
 
-    def holds(self, entry: Entry, runs: RunsDigest, revision: int, *, urgent: bool) -> bool:
+    def holds(self, entry: CachedObject, runs: RunsDigest, revision: int, *, urgent: bool) -> bool:
         """Whether the last analysis holds with the ``runs`` there are now: nothing that it rests on has changed by what
         came since, or too few runs to matter, unless each of them is waited for (``urgent``)."""
         known = self._known[entry.uid]
@@ -184,13 +184,13 @@ class LastAnalyses:
         known.record, known.revision = replace(known.record, runs=replace(before, due=runs.due)), revision
         return True
 
-    def _confirm(self, entry: Entry) -> None:
+    def _confirm(self, entry: CachedObject) -> None:
         try:
             self._history.confirm_analysis(entry.uid)
         except HistoryError as error:
             log.info("the analysis of %s is made anew at the next start: %s", entry.ref, error)
 
-    def published(self, entry: Entry, status: StatusView) -> None:
+    def published(self, entry: CachedObject, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
         that failed and a status somebody emptied are fixed alike."""
         known = self._known.get(entry.uid)
@@ -205,7 +205,7 @@ class LastAnalyses:
             del self._known[uid]
         self._asked &= set(uids)
 
-    def _keep(self, entry: Entry, known: LastAnalysis) -> None:
+    def _keep(self, entry: CachedObject, known: LastAnalysis) -> None:
         """Store it for the next process. A full disk costs the next start and nothing else."""
         try:
             self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known)))
@@ -214,7 +214,7 @@ class LastAnalyses:
         else:
             self._outputs.details.release(entry.namespace, entry.name)
 
-    def _row(self, entry: Entry, known: LastAnalysis) -> _Row:
+    def _row(self, entry: CachedObject, known: LastAnalysis) -> _Row:
         member, waits = self._fleet.member(known.key)
         return _Row(
             code_digest(),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History, ProfileAnalysis
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model import WorkflowKey
@@ -31,7 +31,7 @@ class Outputs:
             self.details.put(entry.namespace, entry.name, entry.uid, analysis.detail, key)
         self.series.put(entry.uid, key, analysis.samples)
 
-    def restore(self, entry: Entry, key: WorkflowKey, detail: bytes | None, series: Mapping[str, str]) -> None:
+    def restore(self, entry: CachedObject, key: WorkflowKey, detail: bytes | None, series: Mapping[str, str]) -> None:
         """Restore the output of an earlier process, as ``Details.packed`` and ``WorkflowSeries.lines`` gave it."""
         if detail is not None:
             self.details.restore(entry.namespace, entry.name, entry.uid, detail, key)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import EarlierRecommendations
-from concertmaster.controller.registry import Entry, Snapshot
+from concertmaster.controller.object_cache import CachedObject, CachedObjects
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.changes.ledger import Ledger, LedgerEntry, merged
 from concertmaster.core.lifecycle.implementation import whole
@@ -21,7 +21,7 @@ from concertmaster.report.status import recommendation_log as memory
 class PastChanges:
     """The changes of one snapshot that were decided or are being verified, and the ledger of them."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: CachedObjects) -> None:
         self._changes: dict[str, list[LedgerEntry]] = {}
         for change in snapshot.changes:
             if change.line is not None:
@@ -30,17 +30,17 @@ class PastChanges:
         own = [line for lines in self._changes.values() for line in lines]
         self.ledger = Ledger(merged(own, _reported(snapshot)))
 
-    def changes(self, entry: Entry) -> tuple[LedgerEntry, ...]:
+    def changes(self, entry: CachedObject) -> tuple[LedgerEntry, ...]:
         """The lines of the operator's own changes of one workflow."""
         return tuple(self._changes.get(workflow(entry), ()))
 
-    def decided(self, entry: Entry) -> tuple[object, ...]:
+    def decided(self, entry: CachedObject) -> tuple[object, ...]:
         """The decided changes of one workflow for its analysis: the operator's own, and the verdicts on those that others
         made."""
         verdicts = ((o.get("id"), o.get("since"), o["verdict"]) for o in entry.status.outcomes if o.get("verdict"))
         return (self.changes(entry), *verdicts)
 
-    def verifying(self, entry: Entry) -> bool:
+    def verifying(self, entry: CachedObject) -> bool:
         """Whether the next runs of a workflow decide about a change: the operator's own, or one that somebody made by a
         recommendation."""
         return workflow(entry) in self._verifying or any(
@@ -48,7 +48,7 @@ class PastChanges:
         )
 
     def recommendations(
-        self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()
+        self, entry: CachedObject, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()
     ) -> EarlierRecommendations:
         """The earlier recommendations of one workflow, from the ``last`` status known when the present one remembers
         nothing. ``held``: Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote
@@ -61,12 +61,12 @@ class PastChanges:
         return EarlierRecommendations(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
 
 
-def workflow(entry: Entry) -> str:
+def workflow(entry: CachedObject) -> str:
     """The name of a profile's workflow in the ledger."""
     return f"{entry.namespace}/{entry.name}"
 
 
-def _verified_profile(change: Entry) -> str | None:
+def _verified_profile(change: CachedObject) -> str | None:
     """The workflow of a change whose effect is being measured."""
     measured = any(
         c.get("type") == ConditionType.VERIFIED and c.get("status") == "Unknown" for c in change.status.conditions
@@ -76,7 +76,7 @@ def _verified_profile(change: Entry) -> str | None:
     return f"{change.namespace}/{(change.spec.get('profileRef') or {}).get('name') or ''}"
 
 
-def _reported(snapshot: Snapshot) -> Iterator[LedgerEntry]:
+def _reported(snapshot: CachedObjects) -> Iterator[LedgerEntry]:
     """The ledger lines of implementations that statuses report."""
     for entry in snapshot.profiles:
         if entry.status.outcomes:

@@ -23,6 +23,7 @@ from concertmaster.controller.interfaces import (
     SourceReport,
     Sources,
 )
+from concertmaster.controller.object_cache import CachedObject, CachedObjects
 from concertmaster.controller.profiles.analysis.inputs import AnalysisInputs
 from concertmaster.controller.profiles.analysis.runner import AnalysisRunner
 from concertmaster.controller.profiles.changed_runs import ChangedRuns
@@ -41,7 +42,6 @@ from concertmaster.controller.profiles.status_update import (
     status_update,
     without_analysis,
 )
-from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.run_sources import LiveRunsReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
@@ -60,7 +60,7 @@ class CycleCounts:
     held: int = 0
 
 
-class Assessor:
+class ProfileReconciler:
     """Keeps the state of each profile between cycles."""
 
     def __init__(
@@ -83,14 +83,14 @@ class Assessor:
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self.again = False  # the last pass found a reason for another one at once
         # Of the cycle in progress:
-        self.past_changes = PastChanges(Snapshot())
+        self.past_changes = PastChanges(CachedObjects())
         self._capacity: Mapping[str, Capacity] | None = None
         self._seen = LiveRunsReport()
         self._control: ControlGroup | None = None
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
-        self.past_changes, self._capacity = PastChanges(snapshot.snapshot), snapshot.capacity
+        self.past_changes, self._capacity = PastChanges(snapshot.objects), snapshot.capacity
         self.shares.begin()
         subjects = self._resolving.subjects(snapshot)
         if subjects is self._subjects:
@@ -231,7 +231,7 @@ class Assessor:
         made_of = fingerprint(entry.spec_text, subject.policy_edition, edition, missing, notes, fleet, rest)
         return AnalysisInputs(definition, capacity, DataGaps(missing, notes), made_of)
 
-    def _urgent(self, entry: Entry) -> bool:
+    def _urgent(self, entry: CachedObject) -> bool:
         """Whether each run of a profile is waited for: a change is being verified by it, or a run in progress is late."""
         return self.past_changes.verifying(entry) or self._forecasts.late(entry.uid)
 

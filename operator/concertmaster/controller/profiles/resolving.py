@@ -8,11 +8,11 @@ from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.subject import AllowedSources, Subject, Subjects
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets
 from concertmaster.controller.discovery.time_shares import TimeShares
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.shared_targets import elect_leaders
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.snapshot import ClusterSnapshot
 
-_RestsOn = tuple[tuple[Entry, ...], str, Mapping[str, Mapping[str, str]]]
+_RestsOn = tuple[tuple[CachedObject, ...], str, Mapping[str, Mapping[str, str]]]
 
 
 class ProfileResolver:
@@ -29,7 +29,7 @@ class ProfileResolver:
 
     def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """The profiles; not examined anew when all they are made of is as in the cycle before, and none of them waited."""
-        rests_on = (snapshot.snapshot.profiles, snapshot.policies.edition, snapshot.namespaces)
+        rests_on = (snapshot.objects.profiles, snapshot.policies.edition, snapshot.namespaces)
         same = self._targets is snapshot.targets and self._rests_on == rests_on
         if same and not self._shares.resumed and not any(s.resolved.waits for s in self._resolved):
             return self._resolved
@@ -38,7 +38,7 @@ class ProfileResolver:
                 self._subjects.resolve(
                     entry, snapshot.policies, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
                 )
-                for entry in self._shares.in_order(snapshot.snapshot.profiles, lambda entry: entry)
+                for entry in self._shares.in_order(snapshot.objects.profiles, lambda entry: entry)
             ]
         )
         self._rests_on, self._targets = rests_on, snapshot.targets

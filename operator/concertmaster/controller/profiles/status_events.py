@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionTransition, ConditionType, Reason
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.status_update import QUIET_REASONS
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.core.model.enums import RuleName
@@ -20,7 +20,7 @@ _WARNINGS = frozenset(
 )
 
 
-def status_events(entry: Entry, after: StatusView) -> list[Note]:
+def status_events(entry: CachedObject, after: StatusView) -> list[Note]:
     """Events about a status just written: transitions of conditions, and recommendations that are new.
 
     A metrics source at fault, or a kind that cannot be listed, is one Event about one of the objects that depend on it, not
@@ -44,14 +44,14 @@ def status_events(entry: Entry, after: StatusView) -> list[Note]:
     return [*made, *_outcomes(entry, before, after), *_late(entry, before, after)]
 
 
-def _late(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
+def _late(entry: CachedObject, before: StatusView, after: StatusView) -> list[Note]:
     """Runs in progress that are late by now."""
     known = {r.get("name") for r in before.running if r.get("late")}
     fresh = [r for r in after.running if r.get("late") and r.get("name") not in known]
     return [Note(entry.ref, EventType.WARNING, "RunLate", late_sentence(r)) for r in fresh]
 
 
-def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
+def _outcomes(entry: CachedObject, before: StatusView, after: StatusView) -> list[Note]:
     """Recommendations that were applied, and their measured effect."""
     known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
     made = []
@@ -86,7 +86,7 @@ def _of_kind(transition: ConditionTransition) -> bool:
     return (transition.because if transition.after == "True" else transition.reason) in _OF_KIND
 
 
-def _note(entry: Entry, transition: ConditionTransition) -> Note:
+def _note(entry: CachedObject, transition: ConditionTransition) -> Note:
     bad = transition.after == "False" and transition.type in _WARNINGS
     severity = EventType.WARNING if bad else EventType.NORMAL
     text = f"{transition.type} is {transition.after}: {transition.message}"

@@ -14,8 +14,8 @@ from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.last_analyses import LastAnalysis
-from concertmaster.controller.registry import Entry
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
@@ -149,7 +149,7 @@ def _with(message: str, kept: str) -> str:
     return f"{message.rstrip('.')}.{kept}" if kept else message
 
 
-def objectives_finding(outcome: ProfileOutcome, entry: Entry) -> ConditionUpdate | None:
+def objectives_finding(outcome: ProfileOutcome, entry: CachedObject) -> ConditionUpdate | None:
     """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
     if outcome.objectives is not None:
         return outcome.objectives
@@ -159,7 +159,7 @@ def objectives_finding(outcome: ProfileOutcome, entry: Entry) -> ConditionUpdate
 
 
 def status_update(
-    entry: Entry, outcome: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
+    entry: CachedObject, outcome: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]]
 ) -> StatusUpdate | None:
     """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
@@ -193,7 +193,7 @@ def status_update(
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
 
-def _refresh(entry: Entry, outcome: ProfileOutcome) -> bool:
+def _refresh(entry: CachedObject, outcome: ProfileOutcome) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
     if outcome.data_until is None or entry.status.data_until is None or not outcome.considered:
         return False

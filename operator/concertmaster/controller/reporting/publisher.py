@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView
@@ -23,7 +23,7 @@ class _Batch:
     """What is being written."""
 
     kind: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, CachedObject]
     results: Future[list[StatusResult]]
 
 
@@ -36,16 +36,16 @@ class Publisher:
         self,
         writer: StatusWriter,
         events: EventRecorder,
-        registry: Registry,
+        cache: ObjectCache,
         telemetry: Telemetry,
         health: Health,
         *,
-        written: Callable[[Entry, StatusView], None],
-        transitions: Callable[[Entry, StatusView], Iterable[Note]],
+        written: Callable[[CachedObject, StatusView], None],
+        transitions: Callable[[CachedObject, StatusView], Iterable[Note]],
     ) -> None:
         self._writer = writer
         self._events = events
-        self._registry = registry
+        self._cache = cache
         self._telemetry = telemetry
         self._health = health
         self._written = written
@@ -57,7 +57,7 @@ class Publisher:
         self,
         kind: str,
         batches: Iterable[Sequence[StatusUpdate]],
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, CachedObject],
         record: CycleLog,
     ) -> None:
         """Write ``batches`` of updates of one ``kind`` of object; ``entries`` are the objects by uid."""
@@ -79,7 +79,7 @@ class Publisher:
             record.writes[result.outcome.value] += 1
             if result.outcome is WriteOutcome.WRITTEN:
                 entry = batch.entries[result.ref.uid]
-                self._remember(entry, self._registry.wrote(entry.ref, result.status, result.version))
+                self._remember(entry, self._cache.wrote(entry.ref, result.status, result.version))
             elif result.outcome in FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
         seconds = perf_counter() - begun
@@ -93,7 +93,7 @@ class Publisher:
         """Forget what the server refused of objects that are gone."""
         self._writer.keep_only(uids)
 
-    def _remember(self, entry: Entry, status: StatusView) -> None:
+    def _remember(self, entry: CachedObject, status: StatusView) -> None:
         self._written(entry, status)
         if status.digest == entry.status.digest:
             return

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
@@ -147,13 +147,13 @@ def test_nothing_new_is_written_while_the_watches_are_behind_but_harm_is_rolled_
     assert bed.cpu() == "2"
 
 
-def test_a_registry_that_lacks_a_spec_is_distinguished_from_one_that_lacks_a_status() -> None:
-    registry = Registry(clock=lambda: 0.0)
+def test_a_cache_that_lacks_a_spec_is_distinguished_from_one_that_lacks_a_status() -> None:
+    cache = ObjectCache(clock=lambda: 0.0)
     meta = {"name": "team", "namespace": "demo", "uid": "u", "resourceVersion": "5", "generation": 1}
-    registry.observe(POLICIES, "ADDED", {"metadata": meta})
-    status = registry.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "6"}}], 0.0)
+    cache.observe(POLICIES, "ADDED", {"metadata": meta})
+    status = cache.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "6"}}], 0.0)
     assert (status.behind, status.outdated) == (1, 0)
-    spec = registry.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "7", "generation": 2}}], 0.0)
+    spec = cache.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "7", "generation": 2}}], 0.0)
     assert (spec.behind, spec.outdated) == (1, 1)
 
 

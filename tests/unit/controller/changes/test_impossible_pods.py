@@ -244,7 +244,7 @@ def test_no_run_is_missed_in_a_namespace_that_is_not_read_in_this_cycle(monkeypa
     ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": large["metadata"]["name"]}
     bed.client.put(PROFILES, "demo", "large", spec={"workflowRef": ref})
     with monkeypatch.context() as patch:
-        patch.setattr(bed.assessor.shares, "defer_work", lambda entry: entry.name == "large")
+        patch.setattr(bed.profile_reconciler.shares, "defer_work", lambda entry: entry.name == "large")
         bed.run(HOUR)
         bed.run(HOUR)
         bed.run(HOUR)

@@ -87,7 +87,7 @@ def test_a_kill_in_a_later_round_of_a_recursion_rolls_it_back() -> None:
 
 def shared(bed: Bed) -> Bed:
     """A second step runs the same container: one field sizes both."""
-    known = bed.assessor.subjects
+    known = bed.profile_reconciler.subjects
 
     def subjects(scenario: Snapshot) -> Sequence[Subject]:
         found = []
@@ -100,7 +100,7 @@ def shared(bed: Bed) -> Bed:
             found.append(replace(subject, resolved=resolved))
         return found
 
-    bed.assessor.subjects = subjects  # type: ignore[method-assign]
+    bed.profile_reconciler.subjects = subjects  # type: ignore[method-assign]
     return bed
 
 

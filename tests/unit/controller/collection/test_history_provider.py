@@ -13,10 +13,10 @@ import pytest
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.last_analyses import AnalysisRecord, LastAnalyses
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
 from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.history import (
@@ -71,7 +71,7 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
         keeper.store.write_journal("change/2", "{}", 1.0)
     outputs = Outputs(keeper, details := Details())
     memory = LastAnalyses(keeper, FleetIndex(), outputs)
-    entry = Entry(ObjectRef(PROFILES, KEY.namespace, "etl", "u-1"), 1, "1", 0.0, {}, "{}")
+    entry = CachedObject(ObjectRef(PROFILES, KEY.namespace, "etl", "u-1"), 1, "1", 0.0, {}, "{}")
     details.put(KEY.namespace, "etl", "u-1", b"{}", KEY)
     said = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "")
     memory.put("u-1", AnalysisRecord("", RunsDigest(), said, said, 0.0, 1.0, b""), KEY, 0)

@@ -12,7 +12,7 @@ from concertmaster.controller.discovery import definitions as module
 from concertmaster.controller.discovery.config_maps import ArgoController
 from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.targets import NO_TARGETS, refresh
-from concertmaster.controller.registry import Entry
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
@@ -65,7 +65,7 @@ CONTROLLER = CONFIG_MAPS.path("argo", "workflow-controller-configmap")
 TEMPLATES = Resource("argoproj.io/v1alpha1", "WorkflowTemplate", "workflowtemplates")
 
 
-def with_defaults() -> tuple[MemoryClient, ArgoController, Entry]:
+def with_defaults() -> tuple[MemoryClient, ArgoController, CachedObject]:
     """A template, and an Argo controller whose defaults have a parallelism of 5."""
     client = MemoryClient()
     client.put(TEMPLATES, "demo", "etl", spec=argo(task("a"))["spec"])
@@ -73,7 +73,7 @@ def with_defaults() -> tuple[MemoryClient, ArgoController, Entry]:
         CONFIG_MAPS, "argo", "workflow-controller-configmap", data={"workflowDefaults": "spec: {parallelism: 5}"}
     )
     spec = {"workflowRef": {"apiVersion": TEMPLATES.api_version, "kind": TEMPLATES.kind, "name": "etl"}}
-    profile = Entry(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
+    profile = CachedObject(ObjectRef(PROFILES, "demo", "etl", "u1"), 1, "1", 0.0, {}, json.dumps(spec))
     return client, ArgoController(client, AccessChecker(client), "argo"), profile
 
 

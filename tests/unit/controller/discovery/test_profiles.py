@@ -14,7 +14,7 @@ from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan, reference
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
-from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors
 from concertmaster.kube.discover import ProblemKind
@@ -29,13 +29,13 @@ POLICY = PolicyRef("OptimizationPolicy", "demo", "team")
 
 def entry(
     name: str, target: str = "etl", *, ours: bool = True, created: str = "2026-01-01T00:00:00Z", **labels: str
-) -> Entry:
-    registry = Registry()
+) -> CachedObject:
+    cache = ObjectCache()
     marks = {**labels, **({DISCOVERED_LABEL: "true"} if ours else {})}
     meta = {"name": name, "namespace": "demo", "uid": f"uid-{name}", "labels": marks, "creationTimestamp": created}
     spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": target}}
-    registry.observe(PROFILES, None, {"metadata": meta, "spec": spec})
-    return registry.snapshot().profiles[0]
+    cache.observe(PROFILES, None, {"metadata": meta, "spec": spec})
+    return cache.snapshot().profiles[0]
 
 
 def wish(target: str = "etl", *, create: bool = True, **labels: str) -> Discovered:
@@ -56,7 +56,7 @@ def listed(*names: str, client: MemoryClient | None = None, previous: Targets = 
     return refresh(client, [CRONJOB], (), previous)
 
 
-def names(entries: Sequence[Entry]) -> list[str]:
+def names(entries: Sequence[CachedObject]) -> list[str]:
     return [e.name for e in entries]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.policies import PolicyIndex
+from concertmaster.controller.object_cache import ObjectCache
 from concertmaster.controller.policies.facts import PolicyFacts
 from concertmaster.controller.policies.status import policy_status
-from concertmaster.controller.registry import Registry
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval
 from concertmaster.kube.objects import POLICIES
@@ -17,10 +17,10 @@ NOW = 1_760_000_000.0
 
 
 def status_of(spec: dict[str, Any], facts: PolicyFacts) -> dict[str, Any]:
-    registry = Registry()
+    cache = ObjectCache()
     meta = {"name": "team", "namespace": "etl", "uid": "u", "generation": 1, "resourceVersion": "1"}
-    registry.observe(POLICIES, None, {"metadata": meta, "spec": spec})
-    (view,) = PolicyIndex(registry.snapshot(), {}, {}).views
+    cache.observe(POLICIES, None, {"metadata": meta, "spec": spec})
+    (view,) = PolicyIndex(cache.snapshot(), {}, {}).views
     granted = ConditionUpdate(ConditionType.WRITE_ACCESS, True, Reason.NOT_NEEDED, "no right is needed")
     return policy_status(view, facts, sources=["default"], reports={}, write_access=lambda *_: granted, now=NOW)
 

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
-from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation
 from concertmaster.core.model.amounts import quantity

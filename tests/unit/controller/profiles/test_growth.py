@@ -102,14 +102,14 @@ def test_runs_that_decide_about_a_change_do_not_wait(bed: Bed, state: str, analy
 def test_runs_that_measure_what_somebody_changed_do_not_wait(
     bed: Bed, verdict: str | None, analyses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assessor, measured = bed.assessor, {"id": "right-size", "verdict": verdict}
-    subjects = assessor.subjects
+    profile_reconciler, measured = bed.profile_reconciler, {"id": "right-size", "verdict": verdict}
+    subjects = profile_reconciler.subjects
 
     def measured_subjects(*args: object) -> object:
         found = subjects(*args)  # type: ignore[arg-type]
         return [replace(s, entry=replace(s.entry, status=replace(s.entry.status, outcomes=(measured,)))) for s in found]
 
-    monkeypatch.setattr(assessor, "subjects", measured_subjects)
+    monkeypatch.setattr(profile_reconciler, "subjects", measured_subjects)
     assert [more(bed), more(bed)] == analyses
 
 

@@ -74,9 +74,9 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     after = restarted(before)
     after.run(seconds=INTERVAL)
     uid = after.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
-    assert after.assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+    assert after.profile_reconciler.candidates(uid) == (Candidate(RAISE, 0.9),)
     assert after.outputs.details.get("demo", "etl", uid) == b'{"a": 1}'
-    fleet = after.assessor._fleet
+    fleet = after.profile_reconciler._fleet
     member, waits = fleet.member(ETL)
     assert waits
     assert member is not None
@@ -107,7 +107,7 @@ def test_recommendations_that_cannot_be_read_are_found_again(before: Bed) -> Non
     after = restarted(before)
     after.run(seconds=INTERVAL)
     assert len(after.analyzer.requests) == 1
-    assert after.assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
+    assert after.profile_reconciler.candidates(uid) == (Candidate(RAISE, 0.9),)
 
 
 def _emptied(after: Bed) -> None:

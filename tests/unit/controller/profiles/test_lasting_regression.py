@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest, ProfileAnalysis
-from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.units import DAY, HOUR
 from tests.support.controller import harness

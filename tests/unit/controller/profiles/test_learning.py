@@ -17,10 +17,10 @@ from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.writing.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
+from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.past_changes import PastChanges
-from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_events import status_events
-from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.controller.workflow_change import WorkflowChangeView, ledger_entry
@@ -285,13 +285,13 @@ def test_learning_switched_off_shows_the_record_and_corrects_nothing() -> None:
 # --- what the objects teach
 
 
-def snapshot(*outcomes: dict[str, Any], change: dict[str, Any] | None = None) -> Registry:
-    registry = Registry()
+def snapshot(*outcomes: dict[str, Any], change: dict[str, Any] | None = None) -> ObjectCache:
+    cache = ObjectCache()
     meta = {"name": "etl", "namespace": "demo", "uid": "p"}
-    registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": {"results": list(outcomes)}})
+    cache.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": {"results": list(outcomes)}})
     if change is not None:
-        registry.observe(CHANGES, None, change)
-    return registry
+        cache.observe(CHANGES, None, change)
+    return cache
 
 
 OUTCOME = {
@@ -378,10 +378,10 @@ def test_the_last_writer_of_a_spec_is_known() -> None:
 
 def test_people_learn_of_both_moments_once() -> None:
     def reported(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-        registry = Registry()
+        cache = ObjectCache()
         meta = {"name": "etl", "namespace": "demo", "uid": "u"}
-        registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
-        found: Entry = registry.snapshot().profiles[0]
+        cache.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
+        found: CachedObject = cache.snapshot().profiles[0]
         return [n.reason for n in status_events(found, StatusView.of(after))]
 
     waiting = {k: v for k, v in OUTCOME.items() if k not in ("verdict", "judged")}

@@ -59,7 +59,7 @@ def test_nothing_is_written_while_the_forecast_stands(bed: Bed) -> None:
 
 def test_a_late_run_is_reported_once_and_counted(bed: Bed) -> None:
     cycle(bed)
-    uid = next(e.uid for e in bed.registry.snapshot().profiles)
+    uid = next(e.uid for e in bed.cache.snapshot().profiles)
     series = bed.outputs.series
     series.put(uid, KEY, [Sample("score", 80.0)])
     assert cycle(bed, going(600.0))[0]["late"] is False

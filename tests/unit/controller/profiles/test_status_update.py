@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, update
 from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.object_cache import CachedObject, ObjectCache
 from concertmaster.controller.profiles.status_events import status_events
 from concertmaster.controller.profiles.status_update import (
     REFRESH_AFTER,
@@ -16,7 +17,6 @@ from concertmaster.controller.profiles.status_update import (
     metrics_finding,
     status_update,
 )
-from concertmaster.controller.registry import Entry, Registry
 from concertmaster.controller.status_view import StatusView
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import PROFILES
@@ -52,11 +52,11 @@ def known(
     )
 
 
-def entry(status: dict[str, Any] | None = None) -> Entry:
-    registry = Registry()
+def entry(status: dict[str, Any] | None = None) -> CachedObject:
+    cache = ObjectCache()
     meta = {"name": "etl", "namespace": "demo", "uid": "u", "generation": 3, "resourceVersion": "1"}
-    registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": status or {}})
-    return registry.snapshot().profiles[0]
+    cache.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": status or {}})
+    return cache.snapshot().profiles[0]
 
 
 def written(verdict: ProfileOutcome, before: dict[str, Any] | None = None, now: float = NOW) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def state(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
 
 
-def reported(before: Entry, status: dict[str, Any]) -> list[Note]:
+def reported(before: CachedObject, status: dict[str, Any]) -> list[Note]:
     """The Events about a status just written."""
     return status_events(before, StatusView.of(status))
 

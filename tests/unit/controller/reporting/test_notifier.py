@@ -89,7 +89,7 @@ def test_only_events_that_were_asked_for_are_reported(harness: Harness) -> None:
     harness.bed.run()
     harness.late_run()
     assert harness.reported() == []
-    uid = next(e.uid for e in harness.bed.registry.snapshot().profiles)
+    uid = next(e.uid for e in harness.bed.cache.snapshot().profiles)
     ref = ObjectRef(PROFILES, "demo", "etl", uid)
     for reason in ("ChangeRolledBack", "ApprovalRequired", "ChangeApplied", "Missed"):
         harness.notifier.note(Note(ref, EventType.WARNING, reason, "etl-7f: because of that"))
@@ -102,7 +102,7 @@ def test_only_events_that_were_asked_for_are_reported(harness: Harness) -> None:
 def test_each_step_of_a_change_is_reported_by_default(harness: Harness) -> None:
     harness.bed.policy(notify=[{"receiver": "team"}])
     harness.bed.run()
-    uid = next(e.uid for e in harness.bed.registry.snapshot().profiles)
+    uid = next(e.uid for e in harness.bed.cache.snapshot().profiles)
     for reason in ("ChangeApplied", "ChangeKept", "ChangeRolledBack", "ChangeOrphaned", "ChangeConflict"):
         note = Note(ObjectRef(PROFILES, "demo", "etl", uid), EventType.NORMAL, reason, "etl-7f: because of that")
         harness.notifier.note(note)

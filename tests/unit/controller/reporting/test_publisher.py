@@ -55,7 +55,7 @@ def test_all_is_written_and_remembered_before_the_cycle_ends() -> None:
     bed = _bed(3)
     bed.client.on_request = lambda method, _: time.sleep(0.05) if method == "PATCH" else None
     bed.run()
-    known = {e.name: e.status.digest for e in bed.registry.snapshot().profiles}
+    known = {e.name: e.status.digest for e in bed.cache.snapshot().profiles}
     assert None not in known.values()
 
 
@@ -70,7 +70,7 @@ def test_workflows_without_a_word_come_first_then_those_worth_most() -> None:
         }
     bed.sync()
     shot = bed.snapshots.build(discovering=False, heartbeat=lambda: None)
-    ordered = most_valuable_first(bed.assessor.subjects(shot))
+    ordered = most_valuable_first(bed.profile_reconciler.subjects(shot))
     assert [s.entry.name for s in ordered] == ["w002", "w001", "w000"]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.object_cache import CachedObject
 from concertmaster.controller.policies.facts import PolicyFacts, merged, summarized
 from concertmaster.controller.policies.status import policy_status
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.shards.assignment import CLUSTER, owner
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
@@ -58,7 +58,7 @@ class ConfigMaps(KubeClient):
 
 def view(name: str, namespace: str | None = None) -> PolicyView:
     ref = ObjectRef(CLUSTER_POLICIES if namespace is None else POLICIES, namespace, name, f"uid-{name}")
-    return PolicyView(Entry(ref, 1, "1", 0.0, {}, "{}"), None, "not parsed")
+    return PolicyView(CachedObject(ref, 1, "1", 0.0, {}, "{}"), None, "not parsed")
 
 
 def facts(*spaces: str) -> PolicyFacts:

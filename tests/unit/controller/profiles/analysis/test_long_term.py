@@ -16,9 +16,9 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.discovery.definitions import ResolvedDefinition
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import AnalysisRequest, EarlierRecommendations, ProfileAnalysis
+from concertmaster.controller.object_cache import CachedObject
+from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.registry import Entry
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.controller.status_view import StatusView
@@ -53,7 +53,7 @@ def request_of(
 def subject(name: str, *, led: bool = False) -> Subject:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
     spec = json.dumps({"workflowRef": ref})
-    entry = Entry(ObjectRef(PROFILES, KEY.namespace, name, f"uid-{name}"), 1, "1", 0.0, {}, spec)
+    entry = CachedObject(ObjectRef(PROFILES, KEY.namespace, name, f"uid-{name}"), 1, "1", 0.0, {}, spec)
     found = ConditionUpdate(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "")
     return Subject(entry, None, "", (), ResolvedDefinition(CASE.definition, found), "default", led=led)
 
