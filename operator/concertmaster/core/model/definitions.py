@@ -179,6 +179,11 @@ class StepSpec:
         return tuple(name for name in self.depends_on if name not in self.ordering_only)
 
     @property
+    def sidecars(self) -> frozenset[str]:
+        """Names of its sidecars, whose end does not decide the outcome."""
+        return frozenset(c.name for c in self.containers if c.sidecar)
+
+    @property
     def sized(self) -> tuple[ContainerSpec, ...]:
         """All that can have requests: its containers, and the pod if it has pod-level resources."""
         return self.containers if self.pod is None else (*self.containers, self.pod)

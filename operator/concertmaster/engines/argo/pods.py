@@ -201,7 +201,7 @@ def _execution(fact: PodFact, match: NodeMatch) -> StepExecution:
     step = match.step
     main = tuple(c.name for c in step.containers if not c.sidecar and not c.init)
     seen = {c.name for c in fact.containers}
-    beside = {*_EXECUTOR, *(c.name for c in step.containers if c.sidecar)}
+    beside = _EXECUTOR | step.sidecars
     working = main if seen & set(main) else ()
     return execution(fact, step.name, match.item, match.attempt, main=working, beside=beside, daemon=step.daemon)
 

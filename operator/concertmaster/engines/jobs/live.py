@@ -60,7 +60,7 @@ def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, pr
     fact, code = read_pod(raw, problems)
     spec = definition.graph.step(STEP) if definition is not None else None
     item = index_of(fact, spec) if spec is None or spec.fan_out or spec.indexed else None
-    sidecars = {c.name for c in spec.containers if c.sidecar} if spec is not None else set()
+    sidecars = spec.sidecars if spec is not None else ()
     return replace(execution(fact, STEP, item, beside=sidecars), exit_code=code)
 
 

@@ -59,9 +59,8 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
     """One pod of a Job as an execution. The completion index comes from its label, else from its name."""
     step = next((s for s in steps if s.name == STEP), steps[0] if steps else StepSpec(STEP))
-    sidecars = {c.name for c in step.containers if c.sidecar}
     indexed = step.fan_out or step.indexed or label_value(fact.labels, INDEX_LABEL) is not None
-    return execution(fact, step.name, index_of(fact, step) if indexed else None, beside=sidecars)
+    return execution(fact, step.name, index_of(fact, step) if indexed else None, beside=step.sidecars)
 
 
 def index_of(fact: PodFact, step: StepSpec | None) -> str | None:

@@ -65,7 +65,6 @@ def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> S
     step = step or fact.owner_name or name
     spec = definition.graph.step(step) or StepSpec(step, indexed=True)
     parts = [p for p in (replica, index_of(fact, spec)) if p is not None]
-    sidecars = {c.name for c in spec.containers if c.sidecar}
     restarts = label_value(fact.labels, _ATTEMPT) or "0"
     attempt = digits(restarts) or 0
-    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars, daemon=spec.daemon)
+    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=spec.sidecars, daemon=spec.daemon)

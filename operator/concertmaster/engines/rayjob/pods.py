@@ -56,8 +56,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
             continue
         step = SUBMITTER if submitter else _group(fact)
         spec = definition.graph.step(step) or StepSpec(step)
-        sidecars = {c.name for c in spec.containers if c.sidecar}
-        yield AssignedPod(definition.key, run, execution(fact, step, beside=sidecars))
+        yield AssignedPod(definition.key, run, execution(fact, step, beside=spec.sidecars))
 
 
 def _run_of_cluster(fact: PodFact) -> str:

@@ -101,7 +101,6 @@ def _is_run(run: str, definition: WorkflowDefinition) -> bool:
 
 def _execution(fact: PodFact, read: _Read) -> StepExecution:
     spec = read.definition.graph.step(read.step) or StepSpec(read.step)
-    sidecars = {c.name for c in fact.containers if c.name.startswith("sidecar-")}
-    sidecars |= {c.name for c in spec.containers if c.sidecar}
+    sidecars = spec.sidecars | {c.name for c in fact.containers if c.name.startswith("sidecar-")}
     retry = _RETRY.search(fact.pod)
     return execution(fact, read.step, read.item, int(retry.group(1)) if retry else 0, beside=sidecars)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.analysis.replay.gain import with_replay_error
+from concertmaster.core.analysis.runs.injected import EXECUTOR
 from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.enums import RuleName
@@ -26,7 +27,6 @@ from concertmaster.core.units import GIB, HOUR
 
 _MIN_FREED_SHARE = 0.5  # share of what it does not use that a smaller request frees at least
 _SIGNIFICANCE = 0.01  # below which the newest runs lack a sidecar because it no longer exists
-_EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class _Sidecar:
 
 def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
     """Sidecars of a pod: containers that are neither the template's ``own`` nor the engine's."""
-    return {f.name for f in facts if not f.init and f.name not in own and f.name not in _EXECUTOR}
+    return {f.name for f in facts if not f.init and f.name not in own and f.name not in EXECUTOR}
 
 
 def _containers(run: RunRecord) -> frozenset[tuple[str, str]]:
@@ -79,8 +79,8 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         if spec is None or not spec.containers:
             continue
         own_names = {POD, *(c.name for c in spec.containers if not c.sidecar)}  # requests of a pod are no container
-        declared = {c.name for c in spec.containers if c.sidecar}
-        if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
+        declared = spec.sidecars
+        if all(name in own_names or name in EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
         for run, e in ((run, e) for run, rows in by_run.items() for e in rows):
             names = _others(e.containers, own_names)
