@@ -52,7 +52,7 @@ class SizingPolicyCpu:
 
     def allocate(self, input_bytes: float | None, preset_cores: float) -> float | None:
         """The request for all further executions."""
-        return cpu_request(self._cores, None, None, self._durations, current_request=preset_cores).request
+        return cpu_request(self._cores, None, self._durations, current_request=preset_cores).request
 
 
 def runtime_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -86,7 +86,7 @@ def sized_cpu(steps: Sequence[cases.Step]) -> Rows:
         known, ahead = known[good[known]], ahead[good[ahead]]
         if not known.size or not ahead.size:
             continue
-        found = cpu_request(step.cores[known], None, None, step.seconds[known], current_request=step.preset_cores)
+        found = cpu_request(step.cores[known], None, step.seconds[known], current_request=step.preset_cores)
         cores, hours = step.cores[ahead], step.seconds[ahead] / 3600.0
         given = max(found.request if found.request is not None else step.preset_cores, 0.01)
         largest = max(float(step.cores[known].max()), 0.01)

@@ -56,7 +56,7 @@ def test_no_data_make_cpu_sizing_raise(
     rows: list[tuple[float, float, float, float]], path: float, request: float, limit: float
 ) -> None:
     columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
-    size = cpu_request(columns[0], columns[1], columns[2], columns[3], path, request, limit)
+    size = cpu_request(columns[0], columns[2], columns[3], path, request, limit)
     if size.request is not None:
         assert size.enough and math.isfinite(size.request) and size.request > 0.0
     if size.enough:
@@ -141,11 +141,11 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
 @settings(max_examples=200, deadline=None)
 def test_applying_the_cpu_recommendations_leaves_none(rows: list[tuple[float, float]]) -> None:
     used, time = [r[0] for r in rows], [r[1] for r in rows]
-    first = cpu_request(used, None, None, time, current_request=1e5)
+    first = cpu_request(used, None, time, current_request=1e5)
     assert first.request is not None
     applied = round_cpu(first.request)
     assert applied is not None
-    second = cpu_request(used, None, None, time, current_request=applied)
+    second = cpu_request(used, None, time, current_request=applied)
     assert second.request is None or round_cpu(second.request) == applied
 
 
@@ -153,7 +153,7 @@ def test_applying_the_cpu_recommendations_leaves_none(rows: list[tuple[float, fl
 @settings(max_examples=100, deadline=None)
 def test_cpu_does_not_depend_on_the_unit_of_time(rows: list[tuple[float, float]], factor: float) -> None:
     used, time = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    one, other = (cpu_request(used, None, None, t).cheapest for t in (time, time * factor))
+    one, other = (cpu_request(used, None, t).cheapest for t in (time, time * factor))
     assert one is not None and other is not None
     assert other == pytest.approx(one, rel=0.05)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats
-from concertmaster.core.sizing.quantities import MILLI, round_cpu
+from concertmaster.core.sizing.quantities import MILLI
 from concertmaster.core.sizing.tail import fit_tails, mean_log_excess, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
 from concertmaster.core.sizing.waste import middle, sums
@@ -34,9 +34,8 @@ class CpuOptions:
     ``min_runs``: usable runs required for a recommendation. ``delay_price``: core-hours that an hour of run time is worth;
     75 is about two and a half dollars per hour at list prices. ``idle_price``: the same for a step without impact on run
     duration, for the other resources its pod holds. ``growth_z``: one-sided significance (5%) at which use counts as
-    growing. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight. ``limit_factor``:
-    increase of such a limit; what a throttled step would use is not observable, so the next runs have to show it.
-    ``floor``: smallest request, cores.
+    growing. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight: what a throttled
+    step would use is not observable. ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
@@ -44,7 +43,6 @@ class CpuOptions:
     idle_price: float = 3.0
     growth_z: float = 1.645
     throttled_bound: float = 0.05
-    limit_factor: float = 2.0
     floor: float = 0.01
 
 
@@ -52,19 +50,15 @@ class CpuOptions:
 class CpuSize:
     """A proposed CPU request (cores) and its basis.
 
-    ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
-    ``cheapest``: the level with the least expected cost, even if it is above the current request. ``limit``: proposed limit
-    in cores, None to keep the current one. ``expected_slowdown_share``: expected slowdown of the step at ``cheapest`` on a
-    fully used node, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
+    ``request``: None when nothing is to be changed; ``enough``: False when data are missing. ``cheapest``: the level with
+    the least expected cost, even if it is above the current request. ``expected_slowdown_share``: expected slowdown of the
+    step at ``cheapest`` on a fully used node, 0 to 1.
     """
 
     request: float | None
     enough: bool
-    reason: str
     cheapest: float | None = None
-    limit: float | None = None
     expected_slowdown_share: float | None = None
-    throttled_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,6 @@ class CpuUse:
     """What the CPU request of a step is worked out from; see ``cpu_request``."""
 
     mean_cores: Sequence[float] | Floats
-    peak_cores: Sequence[float] | Floats | None
     throttled_shares: Sequence[float] | Floats | None
     durations: Sequence[float] | Floats
     on_critical_path_share: float | None = None
@@ -82,7 +75,6 @@ class CpuUse:
 
 def cpu_request(
     mean_cores: Sequence[float] | Floats,
-    peak_cores: Sequence[float] | Floats | None,
     throttled_shares: Sequence[float] | Floats | None,
     durations: Sequence[float] | Floats,
     on_critical_path_share: float | None = None,
@@ -92,13 +84,12 @@ def cpu_request(
 ) -> CpuSize:
     """CPU request from the mean cores used and the duration (s) of each execution, oldest first.
 
-    ``peak_cores``: highest short-window rate per execution; ``throttled_shares``: share of throttled periods; both may be
-    None or contain NaN. ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown
-    counts as always. Current request and limit in cores. Never raises.
+    ``throttled_shares``: share of throttled periods per execution; may be None or contain NaN. ``on_critical_path_share``:
+    share of runs (0 to 1) with the step on the critical path; unknown counts as always. Current request and limit in
+    cores. Never raises.
     """
     use = CpuUse(
         mean_cores,
-        peak_cores,
         throttled_shares,
         durations,
         on_critical_path_share,
@@ -118,10 +109,7 @@ def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> l
     for at, use in enumerate(uses):
         rows = _usable(use)
         if rows is None or rows[0].size < needed:
-            reason = "mean cores and durations differ in number"
-            if rows is not None:
-                reason = f"{rows[0].size} usable runs, {needed} are needed"
-            found[at] = CpuSize(None, False, reason, throttled_share=_median(use.throttled_shares))
+            found[at] = CpuSize(None, False)
         else:
             ready[at] = rows
             alike.setdefault(rows[0].size, []).append(at)
@@ -129,7 +117,7 @@ def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> l
         used, time = np.array([ready[at][0] for at in members]), np.array([ready[at][1] for at in members])
         shares = [uses[at].on_critical_path_share for at in members]
         for at, cores, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
-            found[at] = _size(uses[at], *ready[at], cores, slowdown, options)
+            found[at] = _size(uses[at], cores, slowdown, options)
     return [found[at] for at in range(len(uses))]
 
 
@@ -159,7 +147,7 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
     return used[good], time[good]
 
 
-def _size(use: CpuUse, used: Floats, time: Floats, cores: float, slowdown: float, options: CpuOptions) -> CpuSize:
+def _size(use: CpuUse, cores: float, slowdown: float, options: CpuOptions) -> CpuSize:
     """The size for the ``cores`` of least expected cost: no request where throttling hides what the step would use, or where
     the current one is no larger than that."""
     throttled = _median(use.throttled_shares)
@@ -168,25 +156,8 @@ def _size(use: CpuUse, used: Floats, time: Floats, cores: float, slowdown: float
     if limit is not None:
         cores = min(cores, limit)
     held_back = throttled is not None and throttled > options.throttled_bound
-    new_limit = round_cpu(limit * options.limit_factor) if held_back and limit is not None else None
-    if held_back:
-        request, reason = None, "throttled: what the step would use without its limit is not known"
-    elif current is not None and cores >= current:
-        request, reason = None, f"{used.size} runs need {cores:.3g} cores and got them without throttling"
-    else:
-        request, reason = cores, f"{used.size} runs used {(used * time).sum() / time.sum():.3g} cores on average"
-        peak = _median(use.peak_cores)
-        if peak is not None and peak > cores:
-            reason += f", in short bursts {peak:.3g}"
-    return CpuSize(
-        request=request,
-        enough=True,
-        reason=reason,
-        cheapest=cores,
-        limit=new_limit,
-        expected_slowdown_share=slowdown,
-        throttled_share=throttled,
-    )
+    request = None if held_back or (current is not None and cores >= current) else cores
+    return CpuSize(request, True, cores, slowdown)
 
 
 def _cheapest(

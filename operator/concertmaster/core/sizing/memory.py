@@ -22,7 +22,6 @@ from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import coverage_confidence
 from concertmaster.core.sizing.trend import order_z, orders_z, records_z
 from concertmaster.core.sizing.waste import BestMargin, ExpectedLoss, bests, fit_losses
-from concertmaster.core.units import MIB
 
 # One-sided significance (5%) at which longer runs are found to need less.
 LESS_Z = 1.645
@@ -43,7 +42,6 @@ class MemorySize:
 
     request: float | None
     enough: bool
-    reason: str
     coverage_confidence: float = 0.0
     largest_recent_peak: float | None = None
     failure_share_bound: float | None = None
@@ -117,10 +115,8 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None) ->
     needed = max(1, options.min_runs)
     for at, use in enumerate(uses):
         rows = usable(use.peaks, use.durations, use.times, use.inputs)
-        if rows is None:
-            found[at] = MemorySize(None, False, "peaks, durations, times and inputs differ in length")
-        elif rows[0].size < needed:
-            found[at] = MemorySize(None, False, f"{rows[0].size} usable memory peaks, {needed} are needed")
+        if rows is None or rows[0].size < needed:
+            found[at] = MemorySize(None, False)
         else:
             ready[at] = rows
     alike: dict[int, list[int]] = {}
@@ -209,11 +205,9 @@ def _size(
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
         single = max(best.loss, float(np.maximum(request - u, 0.0) @ t) / u.size)
         model = best_by_input(*judged, single, options.floor, options.failure_bound, use.current)
-    ahead = 0.0 if use.expected is u else float(use.expected.max()) - largest
     return MemorySize(
         request=request,
         enough=True,
-        reason=_reason(u, t, above, ahead, "inputs" if use.driven else "peaks"),
         coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=largest,
         failure_share_bound=loss.failing(request),
@@ -236,12 +230,3 @@ def _with_authors(
 def _logarithms(inputs: Floats) -> Floats:
     """Logarithms of positive inputs; NaN for others."""
     return np.log(np.where((inputs > 0.0) & (inputs <= MAX_VALUE), inputs, math.nan))
-
-
-def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: str) -> str:
-    text = f"least expected waste over {peaks.size} runs of {float(np.add.reduce(durations)) / durations.size:.3g} s"
-    if above:
-        text += f", {above} of which had a larger peak"
-    if ahead > 0.0:
-        text += f"; {grows} grow, room for {ahead / MIB:.3g} MiB more is included"
-    return text

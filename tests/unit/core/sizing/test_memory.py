@@ -63,7 +63,6 @@ def test_a_rare_giant_is_left_to_a_retry_only_within_the_bound() -> None:
     assert bold.request < 6 * GIB
     assert bold.failure_share_bound is not None and bold.failure_share_bound <= 0.10
     assert bold.automatic_request == 41 * GIB
-    assert "2 of which had a larger peak" in bold.reason
     assert careful.request >= 41 * GIB
 
 
@@ -90,7 +89,6 @@ def test_growing_peaks_get_room_for_the_growth_to_come() -> None:
     assert size.coverage_confidence == 0.0
     assert size.request is not None
     assert 7.0 * GIB < size.request < 10.0 * GIB
-    assert "peaks grow" in size.reason
 
 
 def test_growth_that_came_to_rest_is_not_carried_on() -> None:
@@ -307,23 +305,21 @@ def test_an_unknown_input_gets_the_largest_request_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [0.0] * 5, [1e9], [1e9, 2e9]])
-def test_too_few_usable_peaks_say_so(bad: list[float]) -> None:
+def test_too_few_usable_peaks_get_no_size(bad: list[float]) -> None:
     size = memory_request(bad, [1.0] * len(bad))
     assert not size.enough
     assert size.request is None
     assert size.automatic_request is None
     assert size.quantity is None
-    assert "are needed" in size.reason
 
 
-def test_lengths_that_differ_say_so() -> None:
+def test_lengths_that_differ_get_no_size() -> None:
     for size in (
         memory_request([1e9] * 5, [1.0] * 4),
         memory_request([1e9] * 5, [1.0] * 5, times=[1.0]),
         memory_request([1e9] * 5, [1.0] * 5, inputs=[1.0]),
     ):
         assert not size.enough
-        assert "differ" in size.reason
 
 
 def test_unusable_rows_are_left_out() -> None:

@@ -51,9 +51,7 @@ def cpu_uses(seed: int) -> list[CpuUse]:
             used = [round(cores, 1) for cores in used]
         seconds = [60.0 * chance.lognormvariate(0, 0.4) for _ in range(count)]
         throttled = None if chance.random() < 0.5 else [chance.random() * 0.2 for _ in range(count)]
-        uses.append(
-            CpuUse(used, None, throttled, seconds, chance.choice((None, 0.3)), chance.choice((None, 1.0)), None)
-        )
+        uses.append(CpuUse(used, throttled, seconds, chance.choice((None, 0.3)), chance.choice((None, 1.0)), None))
     return uses
 
 
@@ -70,8 +68,7 @@ def test_memory_requests_of_many_steps_are_those_of_each(seed: int) -> None:
 def test_cpu_requests_of_many_steps_are_those_of_each(seed: int) -> None:
     uses = cpu_uses(seed)
     alone = [
-        cpu_request(u.mean_cores, u.peak_cores, u.throttled_shares, u.durations, u.on_critical_path_share, *_limits(u))
-        for u in uses
+        cpu_request(u.mean_cores, u.throttled_shares, u.durations, u.on_critical_path_share, *_limits(u)) for u in uses
     ]
     assert cpu_requests(uses) == alone
 

@@ -29,7 +29,7 @@ def _floats(values: tuple[float | None, ...]) -> list[float] | None:
 
 
 def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize]:
-    """CPU requests (cores) from per-run means, peaks and throttling; the critical path decides how tight one may be."""
+    """CPU requests (cores) from per-run means and throttling; the critical path decides how tight one may be."""
     return cpu_requests([_cpu_use(container, step) for container, step in containers])
 
 
@@ -37,7 +37,6 @@ def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     runs = container.where_known("mean_cores")
     return CpuUse(
         runs["mean_cores"],
-        _floats(runs["peak_cores"]),
         _floats(runs["throttled_share"]),
         runs["seconds"],
         on_critical_path_share=step.path.share if step.path is not None else None,
