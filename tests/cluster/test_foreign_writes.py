@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.times import format_time
 from concertmaster.kube.apply import last_write
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
@@ -58,6 +60,10 @@ def applied_by_another(place: Place, cpu: str) -> None:
     place.cluster.kubectl(
         "apply", "--server-side", "--force-conflicts", "--field-manager=team", "-f", "-", input=json.dumps(document)
     )
+
+
+def now_text() -> str:
+    return format_time(time.time())
 
 
 def scaled(place: Place, cpu: str) -> None:
@@ -121,6 +127,35 @@ def test_a_field_that_somebody_removes_ends_the_verification_although_no_date_sa
         assert "the workflow was changed otherwise meanwhile" in condition(ended, "Verified")["message"]
         assert ended["status"]["verdict"] == "Inconclusive"
         op.next_cycles(1)
+
+
+def test_a_pipeline_that_applies_its_manifest_after_a_change_was_kept_has_its_values_left(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """The verdict is written by the test: it would take hours."""
+    manifest = json.dumps(cronjob(place.namespace, "etl"))
+    place.cluster.kubectl("apply", "-f", "-", input=manifest)
+    govern(place, cooldown="0s")
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
+        change = verifying(place)
+        conditions = [
+            *(c for c in change["status"]["conditions"] if c["type"] != "Verified"),
+            *(
+                {"type": kind, "status": state, "reason": reason, "message": "-", "lastTransitionTime": now_text()}
+                for kind, state, reason in (("Verified", "True", "Improved"), ("Restored", "False", "Kept"))
+            ),
+        ]
+        kept = {**change["status"], "phase": "Completed", "verdict": "Improved", "conditions": conditions}
+        name = change["metadata"]["name"]
+        assert place.patch(name, {"op": "replace", "path": "/status", "value": kept}, status=True).returncode == 0
+        op.next_cycles(2)
+        assert condition(place.the("Completed"), "Restored")["reason"] == "Kept"
+        place.cluster.kubectl("apply", "-f", "-", input=manifest)
+        ended = place.the("Conflict")
+        assert "(kubectl-client-side-apply) changed what this change had set" in condition(ended, "Restored")["message"]
+        assert ended["status"]["verdict"] == "Improved"
+        op.next_cycles(2)
+        assert place.requests() == {"cpu": "1", "memory": "2Gi"}
 
 
 def test_a_workflow_that_admission_makes_read_only_is_changed_when_it_is_no_more(

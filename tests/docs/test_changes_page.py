@@ -39,7 +39,10 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "An orphaned change ends": (LOOP, "test_a_change_that_a_person_undid_without_a_profile_has_ended"),
     "Undo by hand": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
-    "Whenever a person": (LOOP, "test_a_rule_asks_for_a_month_after_a_person_was_against_it"),
+    "Whenever a person": (
+        "tests/unit/controller/changes/test_replaced.py",
+        "test_a_pipeline_that_applies_the_old_values_every_night_is_noticed_after_one_change",
+    ),
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
     "A change that a webhook or admission policy denies": (
         "tests/unit/controller/changes/test_repeated_writes.py",

@@ -184,6 +184,12 @@ class HostileBed(Bed):
         found = [c for c in self.all() if written(c.operations("patch") or ()).get(field) == value]
         return self.untraced or any(c.phase == "Completed" or c.is_(C.ORPHANED) for c in found)
 
+    def _is_kept(self, field: str, value: Any) -> bool:
+        """Whether the newest change that set the field was kept."""
+        found = [c for c in self.all() if field in written(c.operations("patch") or ()) and c.applied is not None]
+        newest = max(found, key=lambda c: int(c.uid.removeprefix("uid-")), default=None)
+        return newest is not None and newest.uid in self.kept and not self.untraced
+
     def _approved(self, field: str, value: Any) -> bool:
         found = [c for c in self.all() if written(c.operations("patch") or ()).get(field) == value]
         return any(c.decision == "Approve" for c in found)
@@ -238,7 +244,8 @@ class HostileBed(Bed):
         changed = jsonpatch.apply(self.target, [{"op": "add", "path": field, "value": value}])
         self.target.update(changed)
         self._bump(self.target)
-        if self.own[field] and self.own[field][-1][0] == old and not self._left(field, old):
+        ours = self.own[field] and self.own[field][-1][0] == old
+        if ours and (not self._left(field, old) or self._is_kept(field, old)):
             self.undone[field] = self.now
         self.own[field], self.foreign[field] = [], value
 

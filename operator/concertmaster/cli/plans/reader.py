@@ -169,7 +169,7 @@ class PlanReader:
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
             coverage=1.0,  # sizes are only recommended where enough was sampled
-            withdrawn=asks or objection([c for c in changes if c.recommendation == made.recommendation], now),
+            withdrawn=asks or objection(changes, made, now),
         )
 
     def _with_write_access(self, made: Plan, facts: ClusterFacts) -> ClusterFacts:

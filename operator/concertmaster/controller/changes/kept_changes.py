@@ -12,12 +12,15 @@ from functools import partial
 
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.listed_changes import OBJECTION
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.verification.compared_runs import ComparedRuns
 from concertmaster.controller.changes.verification.verifier import changed_steps, lowered_by
 from concertmaster.controller.changes.writing.status import verification_fields
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.operations import replaced
+from concertmaster.core.changes.operations import written as written_values
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.reconcile import FINISHED, ObservedState, Step, after_verdict
 from concertmaster.core.changes.verification.attribution import harmed_steps
@@ -25,6 +28,7 @@ from concertmaster.core.changes.verification.before_after import of_one_image
 from concertmaster.core.changes.verification.kept_changes import MAX_RUNS, later_harm, next_check, watched_until
 from concertmaster.core.changes.verification.verify import Verification, scheduled
 from concertmaster.core.model.enums import ChangePhase, Verdict
+from concertmaster.kube.apply import last_write, written_at
 
 _MAX_CHECKS = 10  # in one cycle: each reads hundreds of runs, and none is urgent
 
@@ -54,6 +58,25 @@ class KeptChanges:
             self._release(uid)
         self._named = frozenset(named.keys() - over)
         self._due = {uid: age for uid, age in self._due.items() if uid in self._named}
+
+    def note_replaced(self, context: WorkflowContext) -> None:
+        """Say of lately kept changes whose values somebody else has replaced that they do not stay: their rules ask from
+        then on. Otherwise, where a pipeline applies its manifest every night, each would be made again every day."""
+        newer: set[str] = set()
+        for change in sorted((c for c in context.changes if c.applied), key=lambda c: c.applied or 0.0, reverse=True):
+            if change.restored is not None:
+                continue
+            patch = change.operations("patch") or ()
+            pointers = written_values(patch).keys() - newer
+            newer |= pointers
+            lately = _kept(change) and context.now - (change.since(ConditionType.RESTORED) or 0.0) < OBJECTION
+            listed = context.listed(change.task) if lately else None
+            if listed is None or not replaced(listed, patch, pointers):
+                continue
+            raw = self._writer.target.read(change)  # the list may be of an earlier cycle
+            if raw is not None and written_at(raw) is None and replaced(raw, patch, pointers):
+                manager = last_write(raw["metadata"].get("managedFields"))[0]
+                context.put(self._writer.carry_out(change, written.replaced(change.status, manager), context.now))
 
     def follow(self, context: WorkflowContext) -> None:
         """Check each kept change of a workflow that is due. One that cannot be judged now, or whose rollback could not be

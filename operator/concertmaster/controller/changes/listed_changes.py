@@ -17,7 +17,8 @@ from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.units import DAY
 
 Place = tuple[str, str, str]
-_OBJECTION = 30 * DAY  # seconds for which a rule asks after a person was against what it did
+OBJECTION = 30 * DAY
+"""Seconds for which a rule asks after a person was against what it did."""
 
 
 @dataclass
@@ -78,16 +79,21 @@ class ListedChanges:
         return tuple(found)
 
 
-def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
-    """A person's rejection, rollback or deletion of changes of one recommendation in the last 30 days: the rule then
-    waits for a decision."""
+def objection(changes: Sequence[WorkflowChangeView], made: Plan, now: float) -> str | None:
+    """What a person had, in the last 30 days, against changes of the recommendation of a plan, or of a field that it sets:
+    a rejection, a rollback, another value. The rule then waits for a decision."""
+    fields = {s.pointer for s in made.settings}
     for change in changes:
-        at = max(change.since(ConditionType.RESTORED) or 0.0, change.since(ConditionType.APPROVED) or 0.0)
-        if now - at >= _OBJECTION:
+        same = change.recommendation == made.recommendation
+        if not same and not fields & written(change.operations("patch") or ()).keys():
             continue
+        at = max(change.since(ConditionType.RESTORED) or 0.0, change.since(ConditionType.APPROVED) or 0.0)
+        if now - at >= OBJECTION:
+            continue
+        what = "this kind" if same else "the same fields"
         if change.decision == Decision.REJECT:
-            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
+            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of {what}"
         applied = change.condition(ConditionType.APPLIED).get("status")
         if change.phase == ChangePhase.CONFLICT and applied in ("True", "Unknown"):
-            return "somebody undid or overwrote a change of this kind"
+            return f"somebody undid or overwrote a change of {what}"
     return None

@@ -271,7 +271,7 @@ class Proposals:
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, made.target, context.now)
         past += [PastChange(at, at) for at in deleted.values()]
         why = "somebody deleted a change of this kind during its verification" if item.id in deleted else None
-        why = why or objection([c for c in changes if c.recommendation == item.id], context.now)
+        why = why or objection(changes, made, context.now)
         return Situation(
             now=context.now,
             policy=context.policy,

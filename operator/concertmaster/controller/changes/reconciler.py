@@ -182,6 +182,8 @@ class Changes:
             self._follow(context, call)
             if not call.early:
                 with call.outcome.guarded(f"changes of {context.workflow} that were kept"):
+                    if (subject.entry.namespace, subject.entry.name) not in call.unrecovered:
+                        self._kept.note_replaced(context)
                     self._kept.follow(context)
                 with call.outcome.guarded(f"changes of {context.workflow}"):
                     self._workflow(context, call.unrecovered)

@@ -5,13 +5,13 @@ Minimal: one field each; where parents are missing, the first missing one is add
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.json_patch import Operation, PatchFailed
 from concertmaster.core.model import ObjectKind
-from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.amounts import quantity, same_amount
 from concertmaster.core.model.policy import Bounds
 from concertmaster.core.text import resource_amount
 
@@ -168,6 +168,21 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if operation.get("op") in ("add", "replace"):
             leaves(str(operation["path"]), operation.get("value"))
     return values
+
+
+def replaced(raw: Mapping[str, Any], patch: Sequence[Operation], pointers: Collection[str]) -> bool:
+    """Whether ``raw`` has another amount at any of the ``pointers`` than ``patch`` set. False where the names that the patch
+    tests are elsewhere: the object has another structure then."""
+    values = written(patch)
+    changed = {str(o["path"]) for o in patch if o.get("op") != "test"}
+    if not jsonpatch.fits(raw, [o for o in patch if o.get("op") == "test" and o["path"] not in changed]):
+        return False
+    return any(not _same_value(jsonpatch.find(raw, p)[1], values[p]) for p in pointers if p in values)
+
+
+def _same_value(present: Any, value: Any) -> bool:
+    a, b = quantity(present), quantity(value)
+    return present == value if a is None or b is None else same_amount(a, b)
 
 
 def tested(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -338,7 +338,7 @@ def anew(bed: Bed, cpu: str) -> None:
 def test_runs_with_what_an_earlier_change_had_set_are_not_those_before_the_next(ended: str) -> None:
     bed = applied()
     later(bed, 12 if ended == "kept" else 4, cpu=0.75)
-    bed.policy(cooldown="0s", mode="Approve" if ended == "overwritten" else "Auto")
+    bed.policy(cooldown="0s", mode="Approve")
     anew(bed, "2")
     bed.items = [cheaper(proposed="1600m")]
     bed.run()
@@ -347,9 +347,8 @@ def test_runs_with_what_an_earlier_change_had_set_are_not_those_before_the_next(
     later(bed, 6)
     bed.run()
     change = max(bed.all(), key=lambda c: int(c.uid.removeprefix("uid-")))
-    if ended == "overwritten":
-        bed.decide("Approve", change.name)
-        bed.run()
+    bed.decide("Approve", change.name)
+    bed.run()
     bed.now += 12 * HOUR
     bed.runs(12, cpu=0.8, seed=5)
     bed.run()

@@ -74,8 +74,9 @@ def _edit(edit: Edit, value: Any) -> Edit:
 
 
 def caution_of(made: Plan, situation: Situation) -> str | None:
-    """Warnings for the approver: concerns, and low power of the verification; None without any."""
-    return "; ".join(t for t in (concerns(made, situation.facts), situation.unsure) if t) or None
+    """What the approver must know: concerns, why the rule asks, and low power of the verification; None for nothing."""
+    texts = (concerns(made, situation.facts), situation.withdrawn, situation.unsure)
+    return "; ".join(t for t in texts if t) or None
 
 
 def concerns(made: Plan, facts: ClusterFacts) -> str:

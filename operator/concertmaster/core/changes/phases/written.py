@@ -93,6 +93,15 @@ def judged_and_left(orphan: Transition, result: Verification, fields: Mapping[st
     return replace(orphan, conditions=(_judged(result), *orphan.conditions), fields=fields)
 
 
+def replaced(before: Mapping[str, Any], manager: str) -> Transition:
+    """Ends a kept change whose values somebody else (the field ``manager``; empty: unknown) has replaced since. ``before``:
+    the current status. Its condition Restored is as new, so that it says since when."""
+    by = f" ({manager})" if manager else ""
+    text = f"somebody else{by} changed what this change had set after it was kept; it is left as it is"
+    others = [c for c in before.get("conditions") or () if c.get("type") != C.RESTORED]
+    return replace(conflict(text, applied=True), fields={"conditions": others})
+
+
 def announced(message: str) -> str:
     """The reason of an announced rollback, from the message of its condition."""
     return message.removeprefix(_INTENT).partition(_REFUSED)[0]
