@@ -131,6 +131,8 @@ def test_runs_between_an_edit_and_one_back_are_not_counted_where_nobody_looked(u
         dated(bed, "kubectl-edit")
     bed.run(60.0)
     assert bed.one().status["verifiedRuns"] == 3
+    unseen = "; 4 more of a time in which the workflow was edited and no cycle ran"
+    assert bed.message(C.VERIFIED).endswith(f"30 before it{unseen}")
     later(bed, 9, cpu=0.75)
     assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 12), bed.message(C.VERIFIED)
 
@@ -189,8 +191,10 @@ def test_one_run_of_another_image_is_left_out_and_ends_nothing() -> None:
     runs[-1] = with_image(runs[-1], "etl:trial")
     bed.run(60.0)
     assert (bed.one().phase, bed.one().status["verifiedRuns"]) == ("Verifying", 2)
+    assert bed.message(C.VERIFIED).endswith("30 before it; 1 more with another image")
     later(bed, 9, cpu=0.75)
     assert (bed.one().verdict, bed.one().status["verifiedRuns"]) == (Verdict.IMPROVED, 11)
+    assert bed.message(C.VERIFIED).endswith("; 1 more with another image")
 
 
 @pytest.mark.parametrize("name", ["istio-proxy", "wait"])

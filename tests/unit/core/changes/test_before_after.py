@@ -162,3 +162,16 @@ def test_runs_of_the_second_of_a_rollback_are_no_baseline() -> None:
     assert applied is not None and restored is not None
     found = split_runs(RUNS, applied=APPLIED, since=None, now=APPLIED, without=[(applied, restored)])
     assert found.before == tuple(RUNS[:20] + RUNS[23:])
+
+
+def test_what_was_begun_since_and_is_not_compared_is_counted_with_the_reason() -> None:
+    """One of seven runs hangs, and two of those begun before it were stopped by somebody."""
+    outcomes = [Outcome.SUCCEEDED, Outcome.UNKNOWN, Outcome.SUCCEEDED, Outcome.UNKNOWN, Outcome.RUNNING]
+    later = [replace(run(100 + i, APPLIED + 60.0 + i * 60.0, 30.0), outcome=o) for i, o in enumerate(outcomes)]
+    later[-1] = replace(later[-1], end=None)
+    later += [run(200 + i, APPLIED + 400.0 + i * 60.0, 30.0) for i in range(2)]
+    found = split_runs([*RUNS, *later], applied=APPLIED, since=None, now=APPLIED + 600.0)
+    assert (found.begun, len(found.after)) == (7, 2)
+    assert found.left_out == ("2 more begun after one that is in progress", "2 more with an unknown outcome")
+    seen = verify(Aim.CHEAPER, found, VerifySettings(), age=600.0)
+    assert seen.reason == f"2 of 5 to 30 runs seen since the change, 30 before it; {'; '.join(found.left_out)}"

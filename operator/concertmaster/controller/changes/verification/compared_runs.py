@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from concertmaster.api.conditions import ConditionType
@@ -64,8 +63,8 @@ class ComparedRuns:
         # The span in which the edit was made ends with it.
         unwatched = [(a, b) for a, b in times.unwatched if edited is None or not a <= edited <= b]
         if unwatched and not self._edited_for_each_run(context, definition, applied):
-            after = [r for r in runs.after if not any(a <= (r.start or 0.0) < b for a, b in unwatched)]
-            runs = replace(runs, after=tuple(after))
+            why = "of a time in which the workflow was edited and no cycle ran"
+            runs = runs.without(lambda r: any(a <= (r.start or 0.0) < b for a, b in unwatched), why)
         ended = ""
         if foreign:
             ended = "the workflow was changed otherwise meanwhile"

@@ -64,7 +64,8 @@ def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[st
     current status."""
     if result.verdict is None:
         seen = {k: v for k, v in fields.items() if k != "measured"}
-        if seen == {k: before.get(k) for k in seen}:
+        said = [c.get("message") for c in before.get("conditions") or () if c.get("type") == C.VERIFIED]
+        if seen == {k: before.get(k) for k in seen} and said == [result.reason]:
             return Transition(None)  # no new run: measured values differ only by rounding
         return Transition(None, (ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, result.reason),), fields)
     stays = ConditionUpdate(C.RESTORED, False, Reason.KEPT, "the change stays")

@@ -35,11 +35,18 @@ AmountsByRun = dict[str, float | None]
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
     """Finished runs before and after a change, each in order of start; ``begun``: number of runs started after it, finished
-    or not."""
+    or not; ``left_out``: how many of these are not in ``after``, by reason, as clauses (``2 more with another image``)."""
 
     before: tuple[RunRecord, ...]
     after: tuple[RunRecord, ...]
     begun: int = 0
+    left_out: tuple[str, ...] = ()
+
+    def without(self, unfit: Callable[[RunRecord], bool], why: str) -> BeforeAfter:
+        """These without the runs after the change that are ``unfit``; ``why``: a clause for those that are left out."""
+        after = tuple([r for r in self.after if not unfit(r)])
+        number = len(self.after) - len(after)
+        return replace(self, after=after, left_out=(*self.left_out, f"{number} more {why}")) if number else self
 
 
 def split_runs(
@@ -68,9 +75,11 @@ def split_runs(
     before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in spans)][-SEASONS:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
-    begun = sum(later <= (r.start or 0.0) <= now for r in dated)
-    for run in dated:
-        if run.start is None or not applied <= run.start <= now:
+    since_then = [r for r in dated if applied <= (r.start or 0.0) <= now]
+    begun = sum(later <= (r.start or 0.0) for r in since_then)
+    behind = unknown = 0
+    for number, run in enumerate(since_then):
+        if run.start is None:
             continue
         known = changed(run) if run.start < applied + _CACHED else None
         if known is False or (known is None and run.start < later):
@@ -79,16 +88,20 @@ def split_runs(
             after.append(run)
         elif run.outcome is Outcome.RUNNING:
             if now - run.start <= STUCK_FACTOR * longest:
+                behind = sum(map(_finished, since_then[number:]))
                 break
             after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
-    return BeforeAfter(tuple(before), tuple(after), begun)
+        else:
+            unknown += 1
+    clauses = ((behind, "begun after one that is in progress"), (unknown, "with an unknown outcome"))
+    return BeforeAfter(tuple(before), tuple(after), begun, tuple(f"{n} more {why}" for n, why in clauses if n))
 
 
 def of_one_image(sides: BeforeAfter, graph: WorkflowGraph) -> BeforeAfter:
     """``sides`` without those runs after the change in which a container has another image than in any run before: what
     they show is the effect of both. Where images differ from run to run, they are noise to both sides."""
-    other = _released(sides, graph)
-    return replace(sides, after=tuple([r for r, is_other in zip(sides.after, other, strict=True) if not is_other]))
+    other = {id(r) for r, is_other in zip(sides.after, _released(sides, graph), strict=True) if is_other}
+    return sides.without(lambda r: id(r) in other, "with another image")
 
 
 def released(sides: BeforeAfter, graph: WorkflowGraph) -> bool:

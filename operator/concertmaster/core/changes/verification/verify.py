@@ -83,7 +83,8 @@ class _Sides:
     def left_out(self) -> str:
         """What is said of runs after the change whose durations are not compared."""
         shared = len(self.everything.after) - len(self.whole.after)
-        return _shared(shared) + _others(len(self.whole.after) - len(self.known.after))
+        known = "".join(f"; {clause}" for clause in self.whole.left_out)
+        return known + _shared(shared) + _others(len(self.whole.after) - len(self.known.after))
 
 
 def _sides(before_after: BeforeAfter, max_runs: int, around: Surroundings) -> _Sides:
@@ -149,7 +150,8 @@ def verify(
             if last
             else Verification(None, False, waiting, *runs)
         )
-    return replace(found, measured=measured)
+    reason = found.reason if found.verdict is None else f"{found.reason}{sides.left_out}"
+    return replace(found, reason=reason, measured=measured)
 
 
 def _judged(

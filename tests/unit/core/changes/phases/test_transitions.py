@@ -109,8 +109,15 @@ def test_only_a_target_that_holds_the_change_gets_the_inverse(target: TargetStat
 def test_a_verification_without_a_new_run_writes_nothing() -> None:
     result = Verification(None, False, "2 of 5 runs", 30, 2)
     fields = {"verifiedRuns": 2, "measured": {"likely": "1"}}
-    assert written.verified(result, fields, {"verifiedRuns": 2, "measured": {"likely": "2"}}) == Transition(None)
-    assert written.verified(result, fields, {"verifiedRuns": 1}).fields == fields
+    before = {
+        "verifiedRuns": 2,
+        "measured": {"likely": "2"},
+        "conditions": [{"type": "Verified", "message": result.reason}],
+    }
+    assert written.verified(result, fields, before) == Transition(None)
+    assert written.verified(result, fields, {**before, "verifiedRuns": 1}).fields == fields
+    left_out = replace(result, reason="2 of 5 runs; 1 more with another image")
+    assert written.verified(left_out, fields, before).conditions[0].message == left_out.reason
 
 
 def test_an_orphan_is_said_once_for_each_reason() -> None:
