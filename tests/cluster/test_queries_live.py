@@ -5,6 +5,7 @@ Container usage comes from the test bed's exporter and is simulated; everything 
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -78,6 +79,35 @@ def test_jobs_of_a_real_cluster(cluster: Cluster, namespace: str, client: Promet
     assert inside.memory_sampled_peak == pytest.approx(100 * 2**20, rel=0.1)
     assert inside.samples and not inside.ambiguous
     assert (oom.phase, oom.containers[0].reason) == ("Failed", "OOMKilled")
+
+
+def test_kills_that_a_restart_in_the_pod_makes_good(cluster: Cluster, namespace: str, client: PrometheusClient) -> None:
+    """Of a container, and of an init container, whose status the simulated kubelet does not restart: it is written here."""
+    since = time.time() - 5
+    killed = {"sim/exit-code": "137", "sim/reason": "OOMKilled", "sim/fail-until": "1", "sim/duration": "8"}
+    first = job("first", {"sim/duration": "15"})
+    first["spec"]["template"]["spec"]["initContainers"] = [{"name": "fetch", "image": "git:1"}]
+    cluster.apply(job("rescued", killed, restart="OnFailure"), first, namespace=namespace)
+    started = [p for p in until(lambda: pods_of(cluster, namespace, "first")) if p["status"].get("phase") == "Running"]
+    (pod,) = started or until(
+        lambda: [p for p in pods_of(cluster, namespace, "first") if p["status"].get("phase") == "Running"]
+    )
+    (status,) = pod["status"]["initContainerStatuses"]
+    ended = status["state"]["terminated"] | {"reason": "OOMKilled", "exitCode": 137}
+    patch = {"status": {"initContainerStatuses": [status | {"restartCount": 1, "lastState": {"terminated": ended}}]}}
+    name = pod["metadata"]["name"]
+    cluster.kubectl(
+        "patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", json.dumps(patch)
+    )
+    facts = collected(client, namespace, since, 2)
+    (state,) = pods_of(cluster, namespace, "rescued")[0]["status"]["containerStatuses"]
+    (rescued,) = facts["rescued"].containers
+    assert (facts["rescued"].phase, rescued.reason, rescued.oom_killed) == ("Succeeded", None, True)
+    assert rescued.started is not None and rescued.restarted_after_oom is not None
+    assert rescued.started == unix(state["lastState"]["terminated"]["startedAt"])
+    assert rescued.restarted_after_oom == unix(state["state"]["terminated"]["startedAt"])
+    init = {c.name: (c.init, c.oom_killed) for c in facts["first"].containers}
+    assert init == {"fetch": (True, True), "main": (False, False)}
 
 
 def test_prometheus_says_how_often_it_scrapes_containers(cluster: Cluster, client: PrometheusClient) -> None:

@@ -46,7 +46,7 @@ _CONTAINER = (
     "cpu_seconds", "cpu_sampled_seconds", "memory_sampled_peak", "memory_kernel_peak", "samples", "expected_samples",
     "cpu_peak_cores", "throttled_share", "oom_events", "cpu_waiting_seconds", "io_waiting_seconds", "fs_read_bytes",
     "fs_write_bytes", "init", "ambiguous", "gpu_resource", "gpu_request", "gpu_used", "gpus_active", "storage_request",
-    "storage_limit", "storage_peak", "sidecar",
+    "storage_limit", "storage_peak", "sidecar", "restarted_after_oom",
 )  # fmt: skip
 _FLAGS = ("init", "ambiguous", "sidecar")
 # Executions of records are read by position: where fields stand that need a conversion, and how an object is made of them.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.known import largest
 from concertmaster.core.model import (
     ContainerFact,
     Outcome,
@@ -19,12 +20,12 @@ from concertmaster.core.model import (
     StepExecution,
     without_pauses,
 )
+from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.engines import RunBuilder, span
 
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 _SECOND = 1.0  # resolution of the times of objects
-_OOM = "OOMKilled"
 _MAIN = "main"  # the container of an Argo template, beside those of its executor
 
 
@@ -184,6 +185,7 @@ def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) ->
             started=t.started if (t := described.get(c.name)) is not None and t.started is not None else c.started,
             finished=t.finished if t is not None and t.finished is not None else c.finished,
             reason=c.reason if c.reason is not None else (t.reason if t is not None else None),
+            restarted_after_oom=largest((c.restarted_after_oom, t.restarted_after_oom if t is not None else None)),
             **_in_effect(described.get(c.name)),
         )
         for c in seen
@@ -195,11 +197,11 @@ def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) ->
 def _killed(reason: str | None, containers: tuple[ContainerFact, ...]) -> tuple[ContainerFact, ...]:
     """The containers of a pod of which the engine's object says that it ran out of memory. Where its end was not scraped no
     container says so: it was the one that does the work."""
-    if reason != _OOM or any(c.reason == _OOM for c in containers):
+    if reason != OOM_KILLED or any(c.reason == OOM_KILLED for c in containers):
         return containers
     working = [c for c in containers if not (c.init or c.sidecar)]
     main = next((c for c in working if c.name == _MAIN), working[0] if len(working) == 1 else None)
-    return tuple(replace(c, reason=_OOM) if c is main and c.reason is None else c for c in containers)
+    return tuple(replace(c, reason=OOM_KILLED) if c is main and c.reason is None else c for c in containers)
 
 
 def _in_effect(live: ContainerFact | None) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from typing import Any
 
 from concertmaster.core.known import largest, total
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.core.reserved import reservation_of
 
 _CPU = ("cpu_request", "cpu_limit", "cpu_seconds", "cpu_sampled_seconds", "cpu_peak_cores", "throttled_share")
 _MEMORY = ("memory_request", "memory_limit", "memory_sampled_peak", "memory_kernel_peak", "samples", "expected_samples")
 _OF = {"cpu": (*_CPU, "cpu_waiting_seconds"), "memory": _MEMORY}
-_OOM = "OOMKilled"
 
 
 def governed(pod: ContainerSpec | None) -> frozenset[str]:
@@ -80,7 +80,7 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
             "throttled_share": largest(c.throttled_share for c in rows if c.cpu_limit is None),
             "cpu_waiting_seconds": largest(c.cpu_waiting_seconds for c in rows),
         }
-    killed = any(c.reason == _OOM and c.memory_limit is None for c in rows)
+    unlimited = [c for c in rows if c.memory_limit is None] if spec.memory_limit is not None else []
     if "memory" in resources:
         sampled = [c for c in rows if c.samples or c.memory_sampled_peak is not None]
         own |= {
@@ -90,7 +90,8 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
             "memory_kernel_peak": _pod_amount(containers, "memory_kernel_peak"),
             "samples": max((c.samples for c in sampled if c.samples is not None), default=None),
             "expected_samples": max((c.expected_samples for c in rows if c.expected_samples is not None), default=None),
-            "reason": _OOM if killed and spec.memory_limit is not None else None,
+            "reason": OOM_KILLED if any(c.reason == OOM_KILLED for c in unlimited) else None,
+            "restarted_after_oom": largest(c.restarted_after_oom for c in unlimited),
         }
     return ContainerFact(
         POD,

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.fast_init import fast_init
 
+OOM_KILLED = "OOMKilled"
+"""The reason of a container that ended for lack of memory."""
+
 
 @fast_init
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,13 @@ class ContainerFact:
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
     storage_peak: float | None = None  # highest sample of the writable layer
+    # Start of the last one of its starts in this pod, of which an earlier one was OOM-killed (restartPolicy OnFailure ...).
+    restarted_after_oom: float | None = None
+
+    @property
+    def oom_killed(self) -> bool:
+        """Whether any start of it ended for lack of memory, be it that it was restarted and succeeded."""
+        return self.reason == OOM_KILLED or self.restarted_after_oom is not None
 
     @property
     def memory_peak(self) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
 _MAX_CONTAINERS = 2_000  # per pod
@@ -112,12 +113,12 @@ def _containers(rows: object, problems: Problems, codes: dict[str, int], *, init
             codes[str(row.get("name"))] = code
         reason = text(done.get("reason"), "reason", problems)
         restarts = row.get("restartCount")
-        first = done.get("startedAt", running.get("startedAt"))
+        last = first = done.get("startedAt", running.get("startedAt"))
+        earlier: Mapping[str, Any] = {}
         if restarts:  # the status keeps only the previous start: with more restarts the first one is unknown
-            earlier = mapping(row.get("lastState"), "lastState", problems)
-            first = (
-                mapping(earlier.get("terminated"), "terminated", problems).get("startedAt") if restarts == 1 else None
-            )
+            before = mapping(row.get("lastState"), "lastState", problems)
+            earlier = mapping(before.get("terminated"), "terminated", problems)
+            first = earlier.get("startedAt") if restarts == 1 else None
         yield ContainerFact(
             name=text(row.get("name"), "name", problems) or "",
             image=text(row.get("image"), "image", problems),
@@ -125,6 +126,9 @@ def _containers(rows: object, problems: Problems, codes: dict[str, int], *, init
             started=timestamp(first),
             finished=timestamp(done.get("finishedAt")),
             reason=None if reason == "Completed" else reason,
+            restarted_after_oom=timestamp(last or earlier.get("finishedAt"))
+            if earlier.get("reason") == OOM_KILLED
+            else None,
             **_sizes(row),
         )
 

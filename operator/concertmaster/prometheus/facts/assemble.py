@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.core.model.facts import OOM_KILLED
 from concertmaster.core.units import DAY
 from concertmaster.prometheus.facts.container_usage import Usage, UsageRow, rows_of
-from concertmaster.prometheus.facts.drafts import PodDraft, PodName
+from concertmaster.prometheus.facts.drafts import ContainerDraft, PodDraft, PodName
 from concertmaster.prometheus.queries.bulk import READY
 
 _MIN_INTERVAL, _MAX_INTERVAL = 0.1, DAY  # seconds between two samples of a container
@@ -124,7 +125,7 @@ def _container(
     throttled = _total(rows, "container_cpu_cfs_throttled_periods_total")
     oom = _total(rows, "container_oom_events_total")
     killed = bool(oom) and own and not restarted
-    if "OOMKilled" in inside.reasons | inside.last_reasons:
+    if OOM_KILLED in inside.reasons | inside.last_reasons:
         oom = max(oom or 0.0, 1.0)
     samples = _total(rows, "samples")
     expected = max(1, int(life / interval)) if life is not None and interval else None
@@ -159,7 +160,17 @@ def _container(
         storage_limit=inside.limits.get("ephemeral_storage"),
         storage_peak=_most(rows, "storage"),
         ambiguous=bool(rows) and not own and (reused or restarted or len(rows) > 1),
+        restarted_after_oom=_restarted_after_oom(draft, inside, begins, succeeded),
     )
+
+
+def _restarted_after_oom(
+    draft: PodDraft, inside: ContainerDraft, begins: Sequence[float], succeeded: bool
+) -> float | None:
+    """When the last start of a container began of which an earlier one was OOM-killed; None where none was."""
+    if OOM_KILLED not in (inside.reasons | inside.last_reasons if succeeded else inside.last_reasons):
+        return None
+    return max([*begins, *([inside.started] if inside.started is not None else [])], default=draft.begin)
 
 
 def _total(rows: Sequence[UsageRow], metric: str) -> float | None:
@@ -220,6 +231,6 @@ def _span(begin: float | None, end: float | None) -> float | None:
 def _reason(reasons: set[str], killed: bool) -> str | None:
     """Why a container ended. ``killed``: the kernel killed a process of it for lack of memory. Where that was not the first
     process, the container ends by itself, with "Error"."""
-    if "OOMKilled" in reasons or (killed and reasons == {"Error"}):
-        return "OOMKilled"
+    if OOM_KILLED in reasons or (killed and reasons == {"Error"}):
+        return OOM_KILLED
     return max(reasons, default=None)

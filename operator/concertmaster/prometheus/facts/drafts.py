@@ -159,12 +159,11 @@ def read_ends(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft
             draft.phases.add(phase)
         elif metric == "kube_pod_status_reason":
             draft.reasons.add(reason)
-        elif metric == "kube_pod_container_status_last_terminated_reason":
-            draft.container(container).last_reasons.add(reason)
         elif reason:
             inside = draft.container(container)
-            inside.init = inside.init or metric == "kube_pod_init_container_status_terminated_reason"
-            inside.reasons.add(reason)
+            inside.init = inside.init or metric.startswith("kube_pod_init_")
+            earlier = metric.endswith("_last_terminated_reason")
+            (inside.last_reasons if earlier else inside.reasons).add(reason)
 
 
 def read_resources(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:

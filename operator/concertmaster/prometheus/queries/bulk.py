@@ -42,6 +42,7 @@ REASONS = (
     "kube_pod_container_status_terminated_reason",
     "kube_pod_container_status_last_terminated_reason",
     "kube_pod_init_container_status_terminated_reason",
+    "kube_pod_init_container_status_last_terminated_reason",
 )
 ENDS = (*STATES, *REASONS)
 RESOURCES = (

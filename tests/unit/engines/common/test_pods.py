@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.model import ContainerFact, Outcome, PodFact
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.manifest import Problems
+from concertmaster.engines.common.manifest import Problems, timestamp
 from concertmaster.engines.common.pods import read_pod, reduced_pod
 from tests.support.engines.live_jobs import pod
 
@@ -54,6 +54,20 @@ def test_the_image_is_that_of_the_spec() -> None:
         "main": ("ci:28", False, False),
         "late": ("x", False, False),
     }
+
+
+def test_a_kill_before_the_last_start_is_known() -> None:
+    killed = {"startedAt": "2026-08-01T02:00:00Z", "finishedAt": "2026-08-01T02:05:00Z", "reason": "OOMKilled"}
+    ran = {"startedAt": "2026-08-01T02:06:00Z", "finishedAt": "2026-08-01T02:09:00Z", "reason": "Completed"}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    for state, last in (({"terminated": ran}, "startedAt"), (waiting, "finishedAt")):
+        raw = pod("a", 2, 20)
+        row = {"name": "main", "restartCount": 1, "state": state, "lastState": {"terminated": killed}}
+        raw["status"] |= {"containerStatuses": [row]}
+        (container,) = read_pod(reduced_pod(raw), Problems())[0].containers
+        expected = timestamp((ran if last == "startedAt" else killed)[last])
+        assert (container.restarted_after_oom, container.started) == (expected, timestamp(killed["startedAt"]))
+        assert container.oom_killed and container.reason is None
 
 
 def test_a_pod_that_failed_in_an_init_container_has_its_reason_and_exit_code() -> None:

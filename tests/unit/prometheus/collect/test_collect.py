@@ -35,7 +35,7 @@ from concertmaster.prometheus.facts import assemble, missing_series, vanished_po
 from concertmaster.prometheus.facts.assemble import estimate_interval
 from concertmaster.prometheus.facts.cgroups import cgroup_uid
 from concertmaster.prometheus.facts.container_usage import Usage, read_usage
-from concertmaster.prometheus.facts.drafts import PodDraft
+from concertmaster.prometheus.facts.drafts import PodDraft, read_ends
 from concertmaster.prometheus.facts.vanished_pods import ScrapeTargets, split
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -915,6 +915,37 @@ def test_a_container_that_fails_after_a_process_of_it_was_killed_ran_out_of_memo
     assert container.reason == expected
     (spared,) = _facts(_usage(cgroup, container_oom_events_total=0.0), failed).containers
     assert spared.reason == min(reasons)
+
+
+def test_a_kill_that_a_restart_makes_good_is_known_with_the_start_that_followed() -> None:
+    def killed(one: PodDraft) -> None:
+        one.container("main").last_reasons.add("OOMKilled")
+        one.container("main").restarts = 1.0
+
+    begun = _usage("/kubepods/pod0000-a/c1", container_start_time_seconds=NOW - 900)
+    (container,) = _facts(begun, killed).containers
+    assert (container.started, container.restarted_after_oom) == (NOW - 900, NOW - 500)
+    assert (container.reason, container.oom_killed) == (None, True)
+    (other,) = _facts(begun, lambda one: one.container("main").last_reasons.add("Error")).containers
+    assert not other.oom_killed
+
+
+def test_a_kill_of_an_init_container_that_a_restart_makes_good() -> None:
+    """Of init containers no metric has a start but that of cAdvisor; the reason says that there was another one."""
+    draft = PodDraft("etl", "run-1-a", "0000-a")
+    labels = {"uid": "0000-a", "container": "fetch", "reason": "OOMKilled"}
+    reasons: Rows = [({"__name__": "kube_pod_init_container_status_last_terminated_reason", **labels}, 1.0)]
+    read_ends(_vector(reasons), PLAIN, {"0000-a": draft})
+    inside = draft.container("fetch")
+    assert (inside.init, inside.reasons, inside.last_reasons) == (True, set(), {"OOMKilled"})
+    starts = [
+        ({**labels, "__name__": "container_start_time_seconds", "container": "fetch", "id": cgroup}, at)
+        for cgroup, at in (("/kubepods/pod0000-a/c1", NOW - 900), ("/kubepods/pod0000-a/c2", NOW - 600))
+    ]
+    rows = [({"namespace": "etl", "pod": "run-1-a", **of}, at) for of, at in starts]
+    facts = _facts(rows, lambda one: one.containers.update(fetch=inside))
+    fetch = next(c for c in facts.containers if c.name == "fetch")
+    assert (fetch.init, fetch.started, fetch.restarted_after_oom) == (True, NOW - 900, NOW - 600)
 
 
 def _with_sidecar(one: PodDraft) -> None:

@@ -104,7 +104,7 @@ def images_of(images: Sequence[str | None]) -> str | None:
 
 def _only_usage(time: float, fact: ContainerFact, execution: StepExecution, template: str | None) -> RunUsage:
     """Usage from a single execution: the common case."""
-    killed = fact.reason == "OOMKilled"
+    killed = fact.oom_killed
     floor, size = fact.memory_limit if killed else None, execution.input_size
     if fact.ambiguous:
         return RunUsage(

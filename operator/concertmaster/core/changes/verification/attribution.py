@@ -95,4 +95,4 @@ def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
 def out_of_memory(run: RunRecord, steps: Collection[str]) -> bool:
     """Whether a container of these steps (empty: any) was OOM-killed in the run."""
     rows = [e for e in run.steps if not steps or e.step in steps]
-    return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
+    return any(e.reason == "OOMKilled" or any(c.oom_killed for c in e.containers) for e in rows)

@@ -1,4 +1,5 @@
-"""Run time that attempts cost which run out of memory and are retried with success (part of ``memory-request``)."""
+"""Run time that attempts cost which run out of memory, and are retried with success or, where pods restart their containers
+(``restartPolicy: OnFailure``), followed by another start (part of ``memory-request``)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.runs.usage import RunUsage
-from concertmaster.core.model import Interval, Outcome
+from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.core.rules.base import gain_sentence
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
@@ -19,10 +20,12 @@ from concertmaster.core.stats.means import combined
 
 @dataclass(frozen=True, slots=True)
 class TimeLost:
-    """Share and seconds of a run that killed attempts and the pauses after them take; None: not clearly above zero."""
+    """Share and seconds of a run that killed attempts and the pauses after them take; None: not clearly above zero.
+    ``replayed``: what is left out of the runs for that."""
 
     share: Interval | None = None
     seconds: Interval | None = None
+    replayed: str = ""
 
     @property
     def expected(self) -> str:
@@ -41,18 +44,23 @@ class TimeLost:
         """How the gain is computed."""
         if self.seconds is None:
             return ()
-        return ("gain replayed with each killed attempt left out, and the pause after it, where a retry succeeded",)
+        return (f"gain replayed {self.replayed}",)
 
 
 def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage], enough_for: Interval) -> TimeLost:
-    """What the killed attempts of a container cost the runs that a retry rescued. ``counted``: the runs that show how often
-    it is killed; ``enough_for``: share (0 to 1) of the kills that the proposed size avoids."""
+    """What the killed attempts of a container cost the runs that a retry or a restart rescued. ``counted``: the runs that
+    show how often it is killed; ``enough_for``: share (0 to 1) of the kills that the proposed size avoids."""
     steps, ends = (unit.step.step, *unit.others), {run.time for run in counted}
     names = {run.run for run in evidence.analysis.runs if run.end in ends}
-    avoided = enough_for.scaled(_share_of_kills(evidence, steps, names))
+    rows = [e for step in steps for run, of in evidence.rows.all.get(step, {}).items() if run in names for e in of]
+    if restarts := _share_of_restarts(rows, unit.container.name):
+        avoided, change = enough_for, WhatIf(scales=tuple((step, 1.0 - restarts) for step in steps))
+        replayed = "without the time between the first and the last start of containers that were killed and restarted"
+    else:
+        avoided, change = enough_for.scaled(_share_of_kills(rows)), WhatIf(clean=steps)
+        replayed = "with each killed attempt left out, and the pause after it, where a retry succeeded"
     if avoided.likely <= 0.0:
         return TimeLost()
-    change = WhatIf(clean=steps)
     found = evidence.worth(change, 0.0, [run for run in evidence.analysis.executed if run.run in names])
     if found is None:
         return TimeLost()
@@ -60,18 +68,23 @@ def time_lost(evidence: Evidence, unit: SizingUnit, counted: Sequence[RunUsage],
         combined(gain.likely * avoided.likely, [gain.scaled(avoided.likely), avoided.scaled(gain.likely)])
         for gain in found
     )
-    return TimeLost(share, seconds) if share.low > 0.0 < seconds.low else TimeLost()
+    return TimeLost(share, seconds, replayed) if share.low > 0.0 < seconds.low else TimeLost()
 
 
-def _share_of_kills(evidence: Evidence, steps: Sequence[str], runs: set[str]) -> float:
-    """Share (0 to 1) of the time of failed attempts of these steps, in these runs, of those that ran out of memory."""
-    failed = [
-        e
-        for step in steps
-        for run, rows in evidence.rows.all.get(step, {}).items()
-        if run in runs
+def _share_of_restarts(rows: Sequence[StepExecution], container: str) -> float:
+    """Share (0 to 1) of the time of these executions from the first to the last start of a container that was killed and
+    restarted in its pod."""
+    lost = math.fsum(
+        max(0.0, c.restarted_after_oom - c.started)
         for e in rows
-        if e.outcome is Outcome.FAILED
-    ]
+        for c in e.containers
+        if c.name == container and c.restarted_after_oom is not None and c.started is not None
+    )
+    return min(1.0, lost / (math.fsum(e.duration or 0.0 for e in rows) or math.inf))
+
+
+def _share_of_kills(rows: Sequence[StepExecution]) -> float:
+    """Share (0 to 1) of the time of the failed attempts among these executions, of those that ran out of memory."""
+    failed = [e for e in rows if e.outcome is Outcome.FAILED]
     killed = math.fsum(e.duration or 0.0 for e in failed if classify(e) is FailureClass.OOM)
     return killed / (math.fsum(e.duration or 0.0 for e in failed) or math.inf)

@@ -14,7 +14,7 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.changes.admission.model import ResourceQuota
 from concertmaster.core.changes.admission.service_pods import InQuotas
-from concertmaster.core.model import Level, Outcome, Recommendation
+from concertmaster.core.model import Level, Outcome, Recommendation, RunRecord
 from tests.support.builders import DAY, MI
 from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, noise, scenario, task
 from tests.support.core.scenarios import STEPS, etl, measured, resources
@@ -399,3 +399,42 @@ def test_kills_beside_a_longer_path_cost_no_run_time() -> None:
     item = retried(0.4, beside=1200.0).one("memory-request")
     assert item.gain_seconds is None
     assert item.expected.startswith("sufficient for")
+
+
+def restarted(share: float, killed: bool = True) -> Scenario:
+    """The only container of ``transform`` is restarted in its pod 200 s after its start, with this probability; ``killed``:
+    for lack of memory. It then takes the 300 s that it takes in other runs."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
+    value, chance = noise(), random.Random(5)
+
+    def work(i: int) -> Work:
+        first = 200.0 if chance.random() < share else 0.0
+        own = measured(
+            memory_request=1024 * MI, memory_limit=1024 * MI, memory_sampled_peak=900 * MI, restarted_after_oom=first
+        )
+        return {"transform": Pod(first + value(300.0), containers=own)}
+
+    made = scenario(argo(task("transform"), templates={"transform": limited}), 60, work, every=4 * 3600.0)
+
+    def timed(run: RunRecord) -> RunRecord:
+        (execution,) = run.steps
+        (fact,) = execution.containers
+        last = (fact.started or 0.0) + fact.restarted_after_oom if fact.restarted_after_oom and killed else None
+        return replace(run, steps=(replace(execution, containers=(replace(fact, restarted_after_oom=last),)),))
+
+    return replace(made, runs=tuple(map(timed, made.runs)))
+
+
+def test_kills_that_a_restart_in_the_pod_makes_good_cost_run_time() -> None:
+    """With ``restartPolicy: OnFailure`` nothing fails: the pod succeeds, and only its last start is seen to end."""
+    item = restarted(0.3).one("memory-request")
+    killed = sum(c.oom_killed for run in restarted(0.3).runs for c in run.steps[0].containers)
+    assert f"{killed} of 60 runs were OOM-killed" in item.because and killed > 10
+    assert item.failures_avoided is None and item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(200.0 * killed / 60, rel=0.1)
+    assert "between the first and the last start of containers that were killed" in "; ".join(item.evidence)
+    assert not item.minor and item.edits
+
+
+def test_restarts_for_other_reasons_are_no_kills() -> None:
+    assert restarted(0.3, killed=False).recommended("memory-request") == []
