@@ -64,6 +64,11 @@ def end_of(obj: KubeObject, outcomes: Mapping[str, Outcome]) -> RunEnd:
     return RunEnd()
 
 
+def one_line(message: object) -> str | None:
+    """A message of an engine as one line of at most 200 characters; None for what is no text, or empty."""
+    return " ".join(message.split())[:200] if isinstance(message, str) and message else None
+
+
 def live_run(
     obj: KubeObject,
     key: WorkflowKey,
@@ -75,9 +80,11 @@ def live_run(
     fingerprint: str | None = None,
     complete: bool = True,
     fetched: str | None = None,
+    message: object = None,
 ) -> LiveRun:
     """Build the record of a live object from its executions. ``started`` and ``finished`` name the status fields with
-    the engine's own times; ``complete`` is False if steps are missing; ``fetched``: see ``RunRecord``."""
+    the engine's own times; ``complete`` is False if steps are missing; ``fetched``: see ``RunRecord``;
+    ``message`` explains a failure."""
     ordered = sorted(
         steps,
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
@@ -102,7 +109,8 @@ def live_run(
         fetched=fetched,
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
-    return LiveRun(record, over and complete, obj.problems.all(), created=created, started=at, finished=until)
+    why = one_line(message) if outcome is Outcome.FAILED else None
+    return LiveRun(record, over and complete, obj.problems.all(), why, created, at, until)
 
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:

@@ -25,7 +25,7 @@ from concertmaster.engines.common.manifest import Problems, fingerprint, flag, m
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run
+from concertmaster.engines.live import LiveRun, few, live_run, one_line
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,
@@ -131,6 +131,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         finished="finishedAt",
         fingerprint=_fingerprint(obj.spec, definition),
         complete=bool(nodes),
+        message=obj.status.get("message"),
     )
 
 
@@ -180,8 +181,7 @@ def _executions(
     ready, after = links.before(node)
     if after is not None and any(steps_of(name) != (name,) for name in after):
         after = tuple(sorted({step for name in after for step in steps_of(name)}))
-    raw_message = node.raw.get("message")
-    message = " ".join(raw_message.split())[:200] if isinstance(raw_message, str) and raw_message else None
+    message = one_line(node.raw.get("message"))
     cached = node.cache_hit
     outcome = Outcome.CACHED if cached else _OUTCOMES.get(node.phase, Outcome.RUNNING)
     inputs = node.raw.get("inputs")

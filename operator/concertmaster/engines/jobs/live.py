@@ -8,13 +8,14 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, timestamp
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, timestamp, whole
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.pods import index_of, settle
 from concertmaster.engines.live import LiveRun, end_of, live_run
 
+_SOON = 5  # seconds after its end in which the pods of a Job may not have been read yet
 _OUTCOMES = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
@@ -45,9 +46,17 @@ def read_run(
     steps = [replace(e, ready=_ready(e, ends, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
+    if not complete and end.outcome is not Outcome.RUNNING:
+        problems.add(f"pods of Job {obj.name} are gone{_clean_up(obj)}: they are only known from the metrics")
     run = live_run(obj, key, steps, end.outcome, started="startTime", finished="completionTime", complete=complete)
     # A failed Job has no completion time.
     return replace(run, reason=end.reason, finished=end.at if run.finished is None else run.finished)
+
+
+def _clean_up(obj: KubeObject) -> str:
+    """The setting that deletes a Job with its pods before they can be read, in brackets; nothing where that is none."""
+    seconds = whole(obj.spec.get("ttlSecondsAfterFinished"), "ttlSecondsAfterFinished", obj.problems)
+    return f" (ttlSecondsAfterFinished: {seconds})" if seconds is not None and seconds <= _SOON else ""
 
 
 def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
-from concertmaster.engines.live import LiveRun, few, live_run
+from concertmaster.engines.live import LiveRun, few, live_run, one_line
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 from concertmaster.engines.tekton.edges import with_edges
 from concertmaster.engines.tekton.resolvers import fetched_by
@@ -57,7 +57,7 @@ def read_run(
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
     tasks = task_names(status, problems)
-    present = set()
+    present = set(map(_name, task_runs))
     tried: list[Iterator[StepExecution]] = []
     for task_run in task_runs:
         name = _name(task_run)
@@ -65,24 +65,24 @@ def read_run(
         if not isinstance(task, str):
             problems.add(f"TaskRun {name} of run {run} names no pipeline task: it is left out")
             continue
-        present.add(name)
         tried.append(_attempts(task_run, task, run, problems))
     steps = few(chain.from_iterable(tried), problems)
     for name, task in tasks.items():
         if name not in present:
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
     steps += _skipped(status, problems)
-    own = obj.spec.get("pipelineSpec")
+    own, (outcome, _, message) = obj.spec.get("pipelineSpec"), _condition(status, problems)
     return live_run(
         obj,
         key,
         with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime"))),
-        _condition(status, problems)[0],
+        outcome,
         started="startTime",
         finished="completionTime",
         fingerprint=fingerprint([own]) if own else None,
         complete=bool(steps) and present >= set(tasks),
         fetched=fetched_by(mapping(obj.spec.get("pipelineRef"), "pipelineRef", Problems()), obj.namespace),
+        message=message,
     )
 
 
@@ -135,7 +135,7 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
             else (_reason(one, reason) if outcome in (Outcome.FAILED, Outcome.UNKNOWN) else None),
             containers=containers,
             exit_code=codes[0] if codes else (0 if outcome is Outcome.SUCCEEDED and containers else None),
-            message=" ".join(message.split())[:200] if message else None,
+            message=one_line(message),
             input_fingerprint=_inputs(task_run, one),
         )
 

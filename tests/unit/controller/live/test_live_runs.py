@@ -401,6 +401,12 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(harness
     assert harness.look() == LiveRunsReport()
 
 
+def test_a_run_that_failed_before_any_step_is_reported_with_its_message(harness: Harness) -> None:
+    harness.see(WORKFLOWS, etl_run(nodes=None, phase="Failed", message="invalid spec: template 'x' undefined"))
+    reported = harness.look().by_workflow[ETL.key]
+    assert reported == ("of run etl-x7k2z only the end is known live: invalid spec: template 'x' undefined",)
+
+
 def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(harness: Harness) -> None:
     harness.see(JOBS, backup_run(condition="Failed", failed=1, completionTime=None))
     harness.live.read()

@@ -96,6 +96,14 @@ def test_a_node_table_in_the_controllers_database_is_named() -> None:
     assert (found.record.outcome, found.record.start, found.complete) == (Outcome.SUCCEEDED, 1000.0, False)
 
 
+@pytest.mark.parametrize(("phase", "why"), [("Error", "invalid spec: template 'x' undefined"), ("Succeeded", None)])
+def test_the_message_of_a_failed_workflow_is_its_reason(phase: str, why: str | None) -> None:
+    """Of one whose template is not valid it is all there is: no node was ever made."""
+    raw = Controller(NESTED, RUN).workflow(phase=phase, nodes=None, message="invalid spec:\n template 'x' undefined")
+    found = read_run(raw, KEY)
+    assert (found.reason, found.complete, found.record.steps) == (why, False, ())
+
+
 def one_node(**fields: Any) -> dict[str, Any]:
     node = {
         "id": f"{RUN}-1",

@@ -46,9 +46,17 @@ def test_indexes_tell_items_apart() -> None:
     assert {(e.item, e.attempt) for e in found.record.steps} == {("0", 0), ("1", 0)}
 
 
-def test_pods_that_are_gone_make_the_record_incomplete() -> None:
-    assert not read_run(live_job(succeeded=2), [pod("a", 2, 9)], KEY).complete
-    assert not read_run(live_job(), [], KEY).complete
+GONE = "pods of Job backup-29333333 are gone{}: they are only known from the metrics"
+
+
+@pytest.mark.parametrize(("ttl", "why"), [(None, ""), (300, ""), (0, " (ttlSecondsAfterFinished: 0)"), ("x", "")])
+def test_pods_that_are_gone_are_named_and_make_the_record_incomplete(ttl: object, why: str) -> None:
+    """With the setting that has them deleted at once, where there is one."""
+    for raw, left in ((live_job(succeeded=2), [pod("a", 2, 9)]), (live_job(), [])):
+        raw["spec"] = {"ttlSecondsAfterFinished": ttl}
+        found = read_run(raw, left, KEY)
+        assert (found.complete, found.problems[-1]) == (False, GONE.format(why))
+    assert read_run(live_job(None), [], KEY).problems == ()
 
 
 def test_the_creation_of_an_object_that_was_restored_after_its_run_is_not_that_of_the_run() -> None:

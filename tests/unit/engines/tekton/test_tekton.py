@@ -400,6 +400,14 @@ def test_task_runs_that_are_gone_are_named_and_make_the_record_incomplete() -> N
     assert not found.complete
 
 
+def test_the_message_of_a_failed_run_is_its_reason() -> None:
+    """Of one whose Task is missing it is all there is: no TaskRun was ever made."""
+    failed = condition("False", "CouldntGetTask", "Couldn't retrieve\nTask x")
+    found = read(pipeline_run(childReferences=[], skippedTasks=[], **failed), [])
+    assert (found.reason, found.complete, found.record.steps) == ("Couldn't retrieve Task x", False, ())
+    assert read().reason is None
+
+
 APPROVAL = {"apiVersion": "x.dev/v1", "kind": "Approval", "name": "y"}
 
 
