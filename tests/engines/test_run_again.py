@@ -70,7 +70,7 @@ BUILD_1 = {
     "metadata": {"name": "build-1", "namespace": SPACE},
     "spec": {"pipelineRef": {"name": "build"}},
 }
-DEFINED = (cronjob("paused", duration="20"), cronjob("again", exit_code="3"), cronjob("moved", duration="6"), PIPELINE)
+DEFINED = (cronjob("paused", duration="20"), cronjob("again", exit_code="3"), cronjob("moved", duration="20"), PIPELINE)
 
 
 class Person:
@@ -180,9 +180,10 @@ def _play(person: Person, directory: Path, found: Played, prometheus: Prometheus
     person.job("again-1")
     person.job("moved-1")
     person.apply(BUILD_1)
-    person.cluster.kubectl("delete", "pod", person.running("moved-1"), "-n", SPACE)
     person.running("paused-1")
+    moved = person.running("moved-1")
     prometheus.wait_for_scrapes()
+    person.cluster.kubectl("delete", "pod", moved, "-n", SPACE)
     person.suspend("paused-1", True)
     found.suspended = time.time()
     person.ended(JOB, "again-1")
@@ -245,9 +246,11 @@ def test_a_failed_job_made_again_under_its_name_is_a_second_run(played: Played) 
 
 
 def test_a_job_whose_pod_is_deleted_is_one_run_that_ends_when_its_controller_says(played: Played) -> None:
-    (run,) = played.runs["moved"]
+    (run,), job = played.runs["moved"], played.ends["moved-1"]
     assert run.outcome is Outcome.SUCCEEDED
-    assert near(run.end, unix(played.ends["moved-1"]["status"]["completionTime"]), LATE)
+    assert near(run.end, unix(job["status"]["completionTime"]), LATE)
+    assert near(run.start, unix(job["status"]["startTime"]), LATE)
+    assert [e.attempt for e in run.steps] == [0, 1]
 
 
 def test_a_pipeline_run_made_from_a_failed_one_is_a_run_of_its_own(played: Played) -> None:

@@ -35,6 +35,9 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
         return builder.runs(run, rows)
     if not live.steps:
         return _ended(live, builder.runs(run, rows) if rows else [])
+    begun = _replaced_since(live, rows)
+    if begun is not None:
+        return _ended(replace(live, start=begun, steps=()), builder.runs(run, rows))
     own = [e for e in rows if _within(e, live)]
     others = [e for e in rows if not _within(e, live)]
     before = builder.runs(run, others) if others else []
@@ -47,6 +50,19 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
     return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))
+
+
+def _replaced_since(live: RunRecord, rows: Sequence[StepExecution]) -> float | None:
+    """When the run began (unix seconds), if the metrics have a pod of it that was deleted, as from a node that is drained,
+    and replaced: a Job whose podFailurePolicy ignores disruptions does not count it, so that its object seems complete. None
+    otherwise. Only steps that wait for no other lose nothing where they are taken from the metrics."""
+    if live.end is None or any(name != e.step for e in live.steps for name in e.after or ()):
+        return None
+    known = {e.pod for e in live.steps}
+    begun = min((e.ready for e in live.steps if e.ready is not None), default=live.end)
+    lost = [e for e in rows if e.pod not in known and e.outcome is not Outcome.SUCCEEDED]
+    times = [e.created for e in lost if e.created is not None]
+    return begun if any(begun - _SECOND <= time < live.end for time in times) else None
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:

@@ -80,6 +80,34 @@ def test_the_pause_of_a_job_that_was_suspended_is_no_time_of_its_run(pause: floa
     assert found.makespan == 20.0 + pause, "of a Job that started before its pods"
 
 
+WHOLE = replace(ran("2", 30.0), ready=9.0, after=())
+"""The pod that a Job counts: it began at 9."""
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.FAILED])
+def test_a_pod_that_was_deleted_and_replaced_is_part_of_its_run(outcome: Outcome) -> None:
+    """As from a node that is drained, where a podFailurePolicy ignores disruptions: only the metrics still know it."""
+    job = replace(end(Outcome.SUCCEEDED, until=40.0), start=30.0, created=8.0, steps=(WHOLE,))
+    (found,) = runs(job, pods={"r1": [ran("1", 10.0, outcome=outcome), ran("2", 30.0)]})
+    assert (found.start, found.makespan, found.outcome) == (10.0, 30.0, Outcome.SUCCEEDED)
+    assert [e.outcome for e in found.steps] == [outcome, Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        (WHOLE, ran("1", 9.0)),  # the Job would have counted it
+        (WHOLE, ran("1", 7.0, outcome=Outcome.UNKNOWN)),  # before the Job began, or began anew after a suspension
+        (WHOLE, ran("1", 45.0, outcome=Outcome.UNKNOWN)),  # of a Job of the same name after it
+        (replace(WHOLE, after=("load",)), ran("1", 10.0, outcome=Outcome.UNKNOWN)),  # its edges would be lost
+    ],
+)
+def test_other_pods_of_the_name_leave_a_run_as_its_object_has_it(own: StepExecution, other: StepExecution) -> None:
+    job = replace(end(Outcome.SUCCEEDED, until=40.0), start=30.0, created=8.0, steps=(own,))
+    found = runs(job, pods={"r1": [other, ran("2", 30.0)]})
+    assert [e.after for r in found if r.source is Source.LIVE for e in r.steps] == [own.after]
+
+
 def test_only_a_failed_run_is_reported_without_any_pod() -> None:
     assert outcomes(runs(end(Outcome.FAILED))) == [("r1", Outcome.FAILED, 0)]
     assert runs(end(Outcome.SUCCEEDED)) == []
