@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from itertools import takewhile
 from operator import itemgetter
 
@@ -28,6 +28,7 @@ class RunOutcomes:
         self._daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
         self._needed = _needed(graph) if graph is not None else ()
         self.needed = frozenset(name for name, _ in self._needed)
+        self._may_be_empty = frozenset(name for name, s in self._specs.items() if s.fan_out and s.width is None)
         self._complete = graph is not None and bool(graph.steps) and not graph.inferred and not _open_ended(graph)
 
     def outcome(self, executions: Sequence[StepExecution], end: float | None, as_of: float | None) -> Outcome:
@@ -73,7 +74,20 @@ class RunOutcomes:
         counts: dict[str, int] = {}
         for e in final:
             counts[e.step] = counts.get(e.step, 0) + 1
-        return any(counts.get(name, 0) < width and name not in over for name, width in self._needed)
+        missing = [name for name, width in self._needed if counts.get(name, 0) < width and name not in over]
+        return any(not self._had_no_items(name, counts) for name in missing)
+
+    def _had_no_items(self, step: str, ran: Container[str]) -> bool:
+        """Whether a fan-out whose items are only known at run time had none: a step after it ran."""
+        todo = [step] if step in self._may_be_empty else []
+        seen = set(todo)
+        while todo:
+            below = {s.name for s in self._followers.get(todo.pop(), ())} - seen
+            if any(name in ran for name in below):
+                return True
+            seen |= below
+            todo += below & self._may_be_empty
+        return False
 
 
 def _failed_early(

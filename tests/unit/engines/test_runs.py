@@ -348,6 +348,36 @@ def test_a_fan_out_of_known_width_must_be_complete() -> None:
     assert record(one, two, d=d, as_of=20.0).outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        (("sum",), Outcome.SUCCEEDED),
+        (("check", "sum"), Outcome.SUCCEEDED),
+        ((), Outcome.UNKNOWN),  # what follows may never have begun
+        (("onExit",), Outcome.UNKNOWN),  # an exit handler runs in any case
+        (("check",), Outcome.UNKNOWN),
+    ],
+)
+def test_a_fan_out_over_no_items_is_not_missing_where_what_follows_it_ran(
+    later: tuple[str, ...], outcome: Outcome
+) -> None:
+    """As on a day without new files: the controller skips it and goes on, and no pod tells so."""
+    param = "{{tasks.list.outputs.result}}"
+    d = definition(
+        task("list"),
+        task("each", "list", withParam=param),
+        task("check", "each", withParam=param),
+        task("sum", "check"),
+        onExit="run",
+    )
+    rows = [ran(name, begin, begin + 5) for begin, name in zip(range(10, 30, 10), later, strict=False)]
+    assert record(ran("list", 0, 5), *rows, d=d).outcome is outcome
+
+
+def test_a_step_without_a_fan_out_is_missing_though_what_follows_it_ran() -> None:
+    assert record(ran("a", 0, 10), ran("b", 11, 20), ran("d", 36, 40)).outcome is Outcome.UNKNOWN
+
+
 def test_inside_a_fan_out_an_item_waits_for_its_own_siblings() -> None:
     inner = {"name": "inner", "steps": [[{"name": "x", "template": "run"}], [{"name": "y", "template": "run"}]]}
     main = {"name": "main", "dag": {"tasks": [{"name": "n", "template": "inner", "withItems": [1, 2]}]}}
