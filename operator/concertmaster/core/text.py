@@ -5,6 +5,7 @@ One place, so that the same quantity is written the same way in recommendations,
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -175,6 +176,12 @@ def listing(names: list[str], limit: int = 3) -> str:
     if len(names) <= limit:
         return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
     return f"{', '.join(names[:limit])} and {len(names) - limit} more"
+
+
+def meant(given: str, known: Iterable[str], otherwise: str) -> str:
+    """Which of the ``known`` names was meant by a misspelt one; ``otherwise`` where none is close to it."""
+    close = difflib.get_close_matches(given, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def json_size(document: Mapping[str, Any]) -> int:

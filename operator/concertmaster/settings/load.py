@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from concertmaster.core.text import meant
 from concertmaster.engines.yaml_documents import check
 from concertmaster.settings.model import Settings
 from concertmaster.settings.source import PATTERNS
@@ -114,9 +114,8 @@ def _what(error: Any) -> str:
 
 def _unknown_field(location: tuple[int | str, ...]) -> str:
     known = _fields_at(location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
-    return f"unknown field; {hint}"
+    listed = ', '.join(sorted(known))
+    return f"unknown field; {meant(str(location[-1]), known, f'known here: {listed}')}"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

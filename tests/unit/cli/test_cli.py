@@ -141,7 +141,7 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["what-if", "blast-search", "--facts", str(FACTS)], 2, "name a change"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "x=2"], 1, "has no step x; it has index"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "search"], 2, "--scale is written"),
-        (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "0"], 1, "lets nothing run"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "0"], 2, "lets nothing run"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--batch", "search=inf"], 2, "is not between"),
         (["crds", "--write", "/proc/nowhere"], 1, "cannot be written"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--workers", "search"], 1, "always ran with 6 pods"),

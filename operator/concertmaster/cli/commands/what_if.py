@@ -10,7 +10,7 @@ from concertmaster.cli import cluster_options, options
 from concertmaster.cli.analysis import analyze, selecting
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.documents import say
-from concertmaster.cli.errors import UserError
+from concertmaster.cli.errors import CallError, UserError
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import shares_work
 from concertmaster.core.analysis.replay import WhatIf
@@ -172,7 +172,7 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
     """
     whatif = _change(**change)  # type: ignore[arg-type]
     if whatif.problem:
-        raise UserError(whatif.problem)
+        raise CallError(whatif.problem)
     named = _named(whatif) | ({workers} if workers else set())
     if not named and whatif == WhatIf():
         raise click.UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fast_init import fast_replace
 from concertmaster.core.fleet.materiality import assess, value
@@ -99,7 +100,8 @@ def settings_problems(policy: Policy) -> list[str]:
     problems = []
     for name, chosen in policy.rules.items():
         if name not in known:
-            problems.append(f"rule {name} does not exist; known rules: {', '.join(sorted(known))}")
+            hint = text.meant(name, known, f"known rules: {', '.join(sorted(known))}")
+            problems.append(f"rule {name} does not exist; {hint}")
             continue
         names = ", ".join(known[name]) or "none"
         problems += [

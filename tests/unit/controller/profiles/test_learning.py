@@ -169,9 +169,11 @@ def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ("memory-reqest.load", "there is no rule memory-reqest; the rules are batch-small-steps,"),
-        ("memory-request.laod", "the workflow has no step laod; its steps are extract, transform and load"),
-        ("right-size.laod", "the workflow has no step laod; its steps are extract, transform and load"),
+        ("memory-reqest.load", "there is no rule memory-reqest; did you mean memory-request?"),
+        ("sizes.load", "there is no rule sizes; the rules are batch-small-steps,"),
+        ("memory-request.laod", "the workflow has no step laod; did you mean load?"),
+        ("memory-request.x", "the workflow has no step x; its steps are extract, transform and load"),
+        ("right-size.laod", "the workflow has no step laod; did you mean load?"),
     ],
 )
 def test_a_dismissal_of_nothing_is_reported_and_stops_nothing(wrong: str, why: str) -> None:

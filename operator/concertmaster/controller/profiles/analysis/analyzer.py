@@ -243,11 +243,13 @@ def _dismissal_problems(request: AnalysisRequest, result: AnalysisResult) -> lis
         rule, _, step = dismissal.recommendation.partition(".")
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
-            problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
+            hint = text.meant(rule, rules, f"the rules are {', '.join(sorted(rules))}")
+            problems.append(f"{head}and there is no rule {rule}; {hint}")
         elif rule in _STEPLESS and (rule != RuleName.RIGHT_SIZE or step in result.analysis.definition.sized_apart):
             continue
         elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
-            problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")
+            hint = text.meant(step, steps, f"its steps are {text.listing(steps, 10)}")
+            problems.append(f"{head}and the workflow has no step {step}; {hint}")
     return problems
 
 
