@@ -13,6 +13,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
+from concertmaster.controller.profiles.analysis.long_term import with_days
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation
 from concertmaster.core.model.amounts import quantity
@@ -50,9 +51,10 @@ class Operator:
         settings = AnalysisSettings(max_runs=self.kept, window_seconds=self.window)
         self.policy = replace(self.policy, analysis=settings)
 
-    def cycle(self) -> None:
+    def run(self) -> None:
+        """The run of the next hour comes into the history."""
         n, key = self.hours, DEFINITION.key
-        begun, now = FIRST + n * HOUR, FIRST + (n + 1) * HOUR
+        begun = FIRST + n * HOUR
         usage: dict[str, Any] = {"cpu_seconds": 95.0, "memory_sampled_peak": 200 * MI, **self.use(n)}
         seconds = usage.pop("seconds", 100.0)
         own = container(**{"cpu_request": 4.0, "memory_request": 8 * GI, "memory_limit": 8 * GI, **usage})
@@ -60,15 +62,18 @@ class Operator:
         if own.reason is not None:
             pod = replace(pod, outcome=Outcome.FAILED, exit_code=137)
         self.history.store.add({key: {f"nightly-etl-{n}": [pod]}})
+        self.hours += 1
+
+    def cycle(self) -> None:
+        self.run()
+        key, now = DEFINITION.key, FIRST + self.hours * HOUR
         meta = {"name": "etl", "namespace": key.namespace}
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        recorded, peaks = self.history.recorded(key), self.history.largest(key, now - self.window)
-        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, recorded=recorded, peaks=peaks)
-        self.history.record(key, analyze_profile(replace(request, figures=RunFigures())).figures)
+        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, figures=RunFigures())
+        self.history.record(key, analyze_profile(with_days(request, self.history, record=True)).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
-        self.hours += 1
 
     def recommended(self, rule: str) -> list[Recommendation]:
         now = FIRST + self.hours * HOUR
@@ -108,6 +113,34 @@ def test_a_request_is_not_lowered_below_what_the_largest_run_of_each_day_needs(n
     assert (
         "used at most 2.5 cores of 4 in the largest run of 3 of 3 days (0.95 cores in the newest runs)" in item.because
     )
+
+
+def test_runs_that_came_while_the_operator_was_stopped_count_by_day(tmp_path: Path) -> None:
+    """More of them than one analysis takes, among them the large run of a night and one that was killed."""
+
+    def use(n: int) -> Mapping[str, Any]:
+        return NIGHTLY if n == 2 * 24 + 2 else KILL if n == 2 * 24 + 3 else {}
+
+    (steadily := tmp_path / "steady").mkdir()
+    operator, steady = (operate(place, use, hours) for place, hours in ((tmp_path, 24), (steadily, 3 * 24 + 20)))
+    for _ in range(2 * 24 + 19):
+        operator.run()
+    operator.cycle()
+    days, wanted = (of.history.store.daily for of in (operator, steady))
+    assert [(r.day, r.count, r.failed) for r in days.rows(DEFINITION.key)] == [
+        (20_000 + day, count, failed) for day, count, failed in ((0, 24, 0), (1, 24, 0), (2, 24, 1), (3, 20, 0))
+    ]
+    assert days.largest(DEFINITION.key, since=20_001) == wanted.largest(DEFINITION.key, since=20_001)
+
+
+def test_the_first_analysis_counts_runs_of_the_window_that_it_does_not_take(tmp_path: Path) -> None:
+    operator = operate(tmp_path, lambda n: NIGHTLY if n % 24 == 2 else {}, 0)
+    for _ in range(2 * 24 + 19):
+        operator.run()
+    operator.cycle()
+    (item,) = operator.recommended("right-size")
+    assert size(item, "requests.memory") >= 1.15 * 3 * GI  # 240Mi by the newest 16
+    assert "in the largest run of 3 of 3 days" in item.because
 
 
 def test_a_time_limit_does_not_stop_the_longest_run_of_each_day(nightly: Operator) -> None:

@@ -3,32 +3,67 @@ recommendations."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.controller.interfaces import AnalysisRequest, History, LongTermFigures
 from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
+from concertmaster.core.analysis.pod_level import with_pods
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.steps.earlier_kills import superseded
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.lifecycle.history import RecommendationHistory
-from concertmaster.core.model import Impact, Outcome
-from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, RecommendationOutcome
+from concertmaster.core.model import Impact, Outcome, RunRecord
+from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.earlier_rise import DAYS
 from concertmaster.core.units import DAY, WEEK
+from concertmaster.engines import complete
+
+_MAX_EXECUTIONS = 10_000  # of runs that are recorded and not analysed: some 20 MiB
 
 
-def with_days(request: AnalysisRequest, history: History) -> AnalysisRequest:
-    """The request with what is recorded by day: of runs that may be gone, where some of the window may be."""
+def with_days(request: AnalysisRequest, history: History, *, record: bool) -> AnalysisRequest:
+    """The request with what is recorded by day: of runs that may be gone, where some of the window may be. ``record``: runs
+    that ended since the last analysis and are more than this one takes are recorded first."""
     key, options = request.definition.key, request.policy.analysis
     request = replace(request, recorded=history.recorded(key))
     if len(request.runs) < options.max_runs:
         return request
     since = request.now - options.window_seconds
+    request = replace(request, peaks=history.largest(key, since))
+    if record and not request.provisional and (rows := _uncounted(request, history)):
+        history.record(key, LongTermFigures(rows, since=int(since // DAY)))
+        request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, since))
     earliest = max(since, request.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
-    return replace(request, peaks=history.largest(key, since), days=history.days(key, earliest))
+    return replace(request, days=history.days(key, earliest))
+
+
+def _uncounted(request: AnalysisRequest, history: History) -> list[DailyRow]:
+    """Rows of the runs that ended after the last one recorded and before those of the ``request``: many in a minute, or
+    while the operator was stopped. Nobody analyses them, but a day counts them, and its largest run may be one."""
+    ends = [r.end for r in request.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
+    since = max(request.recorded, request.now - request.policy.analysis.window_seconds)
+    if len(ends) < request.policy.analysis.max_runs or min(ends) <= since:
+        return []
+    most = len(ends) + _MAX_EXECUTIONS // max(1, len(request.definition.graph.steps))
+    newest = history.runs(request.definition, limit=most, since=since, as_of=request.as_of)
+    definition, runs = complete(request.definition, [r for r in newest if r.end is not None and r.end <= min(ends)])
+    figures = RunFigures()
+    rows = daily_rows(
+        runs,
+        request.policy.pricing,
+        figures,
+        covered=math.inf,
+        recorded=since,
+        until=request.now,
+        complete=request.data_until,
+    )
+    return _with_largest(rows, _largest(request, with_pods(definition, runs)[1], figures, rows))
 
 
 def long_term_figures(
@@ -55,22 +90,36 @@ def long_term_figures(
     if limited or (
         request.fewest_runs is not None and len(ends) >= request.fewest_runs
     ):  # or another profile needs them
-        largest = largest_by_day(analysis.runs, analysis.figures)
-        added = {row.day for row in rows if not row.whole}  # to what is recorded
-        for day in largest.keys() | added:
-            largest[day] = _with_earlier(request, analysis, day, largest.get(day, {}), added=day in added)
+        largest = _largest(request, analysis.runs, analysis.figures, rows)
         if largest:
             largest[max(largest)] = largest[max(largest)] | _superseded(analysis)
-        rows = [replace(row, largest=_of_step(largest.get(row.day, {}), row.step)) for row in rows]
+        rows = _with_largest(rows, largest)
     since = int((request.now - options.window_seconds) // DAY)
     return LongTermFigures(rows, _baseline(result), _adoptions(result, memory), since)
 
 
-def _with_earlier(request: AnalysisRequest, analysis: Analysis, day: int, amounts: Largest, *, added: bool) -> Largest:
+def _largest(
+    request: AnalysisRequest, runs: Sequence[RunRecord], figures: RunFigures, rows: Sequence[DailyRow]
+) -> dict[int, Largest]:
+    """The largest amounts of the ``runs`` by day, with what is recorded of kills on the days of ``rows``."""
+    largest = largest_by_day(runs, figures)
+    added = {row.day for row in rows if not row.whole}  # to what is recorded
+    for day in largest.keys() | added:
+        largest[day] = _with_earlier(request, runs, day, largest.get(day, {}), added=day in added)
+    return largest
+
+
+def _with_largest(rows: Sequence[DailyRow], largest: Mapping[int, Largest]) -> list[DailyRow]:
+    return [replace(row, largest=_of_step(largest.get(row.day, {}), row.step)) for row in rows]
+
+
+def _with_earlier(
+    request: AnalysisRequest, runs: Sequence[RunRecord], day: int, amounts: Largest, *, added: bool
+) -> Largest:
     """The largest amounts of a day with what is recorded of its kills. If its row is ``added``, some of its runs are gone,
     of which those before ``recorded`` are counted."""
     before = {place: of_day[day] for place, of_day in request.peaks.amounts.items() if day in of_day}
-    fresh = [r for r in analysis.runs if r.end is not None and r.end // DAY == day and r.end > request.recorded]
+    fresh = [r for r in runs if r.end is not None and r.end // DAY == day and r.end > request.recorded]
     over = still_over(before, fresh)
     if added:
         amounts = with_kills_before(amounts, before, [r for r in fresh if (r.end or 0.0) <= request.as_of])

@@ -57,7 +57,7 @@ class AnalysisRunner:
         problem = ""
         if request.policy.extra_metrics and available:
             request, problem = self._with_extra_metrics(subject, request)
-        result = self._analyzer(with_days(request, self._history))
+        result = self._analyzer(with_days(request, self._history, record=not subject.led))
         self._outputs.keep(subject, result)
         if result.member is not None:
             self._fleet.learn(result.member, waits=result.waits)
