@@ -163,7 +163,6 @@ class Proposals:
             undecided=change.is_(C.APPROVED) is None,
             news=unasked(change, concerns(made, situation.facts)),
             question=question(change, made, caution_of(made, situation)),
-            held=str(change.condition(C.APPLIED).get("message") or ""),
         )
         if step is None:
             self._recheck_and_write(context, change, candidate, approved=approved)
@@ -216,7 +215,7 @@ class Proposals:
         situation = self._situation(context, candidate, made, approved=approved)
         shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
         if self._blocked(context, shut):
-            self._become(context, fresh, transitions.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
+            self._become(context, fresh, transitions.hold(shut))
             return
         if not context.may_write(new=True):
             return

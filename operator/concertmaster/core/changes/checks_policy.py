@@ -118,10 +118,8 @@ def data(plan: Plan, situation: Situation) -> CheckResult:
         return blocked("nothing is known of when the metrics were read last")
     age = situation.now - until
     if age > _MAX_DATA_AGE:
-        message = (
-            f"the metrics end {duration(age)} ago, at most {duration(_MAX_DATA_AGE)} is accepted; see MetricsAvailable"
-        )
-        return blocked(message)
+        most = duration(_MAX_DATA_AGE)
+        return blocked(f"the metrics end at {to_minute(until)}, at most {most} ago is accepted; see MetricsAvailable")
     if situation.baseline_runs < _MIN_BASELINE:
         runs = count(situation.baseline_runs, "run")
         return blocked(f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
@@ -142,8 +140,8 @@ def cooldown(plan: Plan, situation: Situation) -> CheckResult:
         return passed("no cooldown holds")
     restores = count(factor.bit_length() - 1, "restore")
     why = f", {factor} times {duration(seconds)} after {restores}" if factor > 1 else ""
-    left = duration(last + seconds * factor - situation.now)
-    return blocked(f"the last change was too recently; {left} to go{why} (apply.cooldown)")
+    end = to_minute(last + seconds * factor)
+    return blocked(f"the cooldown after the last change lasts until {end}{why} (apply.cooldown)")
 
 
 def _cooldown_factor(past: tuple[PastChange, ...]) -> int:

@@ -360,6 +360,17 @@ def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
     assert bed.cpu() == "1500m"
 
 
+def test_an_approved_plan_says_which_window_it_waits_for_after_that_was_moved() -> None:
+    bed = Bed(mode="Approve", windows=[{"schedule": "0 3 * * *", "duration": "1h"}])
+    bed.run()
+    bed.decide("Approve")
+    bed.run()
+    assert "03:00 UTC" in bed.message(C.APPLIED)
+    bed.policy(mode="Approve", windows=[{"schedule": "0 5 * * *", "duration": "1h"}])
+    bed.run()
+    assert "05:00 UTC" in bed.message(C.APPLIED)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

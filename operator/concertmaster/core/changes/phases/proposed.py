@@ -56,24 +56,21 @@ def replanned(error: Refused | None = None) -> Transition:
 
 
 def checked(
-    results: Sequence[CheckResult], *, approved: bool, undecided: bool, news: str, question: str, held: str
+    results: Sequence[CheckResult], *, approved: bool, undecided: bool, news: str, question: str
 ) -> Transition | None:
     """Transition of a confirmed plan from its check results; None: it may be written. ``news``: what has not been reported
-    to the approver yet (``undecided``: no decision was processed so far), ``question``: the request for a decision,
-    ``held``: what the object reports about blocking checks."""
+    to the approver yet (``undecided``: no decision was processed so far), ``question``: the request for a decision."""
     if not approved and needs_decision(results):
         return asked(question) if news else Transition(None)
     if approved and news and undecided:
         return superseded(f"it was approved before this was known: {news}; a new proposal asks again")
     shut = blocking(results, proposing=False)
-    return hold(shut, held) if shut else None
+    return hold(shut) if shut else None
 
 
-def hold(shut: Sequence[CheckResult], said: str) -> Transition:
-    """Reports the checks that block a decided change; only when they differ from ``said``, the last report."""
+def hold(shut: Sequence[CheckResult]) -> Transition:
+    """Reports the checks that block a decided change."""
     message = f"waits for {', '.join(r.check for r in shut)}: {shut[0].message}"
-    if said.partition(":")[0] == message.partition(":")[0]:
-        return Transition(None)
     return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.CHECK_BLOCKED, message),))
 
 

@@ -56,17 +56,17 @@ def test_a_plan_that_is_not_given_again(error: Refused | None, phase: ChangePhas
 def test_a_plan_that_may_not_be_written(
     results: tuple[CheckResult, ...], approved: bool, news: str, phase: ChangePhase | None, message: str | None
 ) -> None:
-    step = proposed.checked(results, approved=approved, undecided=True, news=news, question="approve?", held="")
+    step = proposed.checked(results, approved=approved, undecided=True, news=news, question="approve?")
     assert step is not None
     assert step.phase == phase
     assert bool(step.conditions) == (message is not None)
     assert message is None or step.conditions[0].message.startswith(message)
 
 
-def test_a_plan_that_passes_every_check_is_written_and_a_held_one_says_so_once() -> None:
-    assert proposed.checked((OPEN,), approved=True, undecided=False, news="", question="approve?", held="") is None
-    said = proposed.hold([CLOSED], "").conditions[0].message
-    assert proposed.hold([replace(CLOSED, message="it opens at 4")], said) == Transition(None)
+def test_a_plan_that_passes_every_check_is_written_and_a_held_one_says_why() -> None:
+    assert proposed.checked((OPEN,), approved=True, undecided=False, news="", question="approve?") is None
+    (said,) = proposed.hold([CLOSED, replace(CLOSED, check="owner")]).conditions
+    assert (said.status, said.message) == (False, f"waits for {CLOSED.check}, owner: {CLOSED.message}")
 
 
 def test_nothing_is_written_that_the_journal_does_not_hold_first() -> None:
