@@ -40,6 +40,12 @@ def test_fan_out_over_a_sequence_within_a_template_limit(run: Run, definitions: 
     assert [(limit.steps, limit.limit) for limit in definitions[run.key].graph.limits] == [(("page", "done"), 2)]
 
 
+@about("no-items")
+def test_fan_outs_without_items(run: Run) -> None:
+    assert run.step("each").message == run.step("page").message == "Skipped, empty params"
+    assert run.step("some", "1:2").message == "when '2 != 2' evaluated false"
+
+
 @about("nested")
 def test_nested_referenced_and_inline_templates(run: Run) -> None:
     assert run.step("load").pod is not None

@@ -175,6 +175,15 @@ def test_skipped_cached_and_suspended_steps_leave_no_trace(records: Mapping[str,
     assert steps["suspended-t9b6v"] == {"before", "after"}
 
 
+def test_a_fan_out_without_items_is_not_missing(records: Mapping[str, RunRecord]) -> None:
+    record = records["no-items-b6n2k"]
+    assert ([e.step for e in record.steps], record.outcome) == (["list", "some", "sum"], Outcome.SUCCEEDED)
+
+
+def test_a_task_whose_failure_is_ignored_does_not_fail_the_run(records: Mapping[str, RunRecord]) -> None:
+    assert records["tolerant-5wz8m"].outcome is Outcome.SUCCEEDED
+
+
 def test_out_of_memory_is_reported(records: Mapping[str, RunRecord]) -> None:
     found = [e for e in records["retry-oom-d3f7g"].steps if e.step == "train"]
     assert [e.reason for e in sorted(found, key=lambda e: (e.item or "", e.attempt))] == [

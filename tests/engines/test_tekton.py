@@ -138,6 +138,30 @@ def test_conditions_and_finally(run: Run) -> None:
     assert run.step("sweep").ready == max(ends)
 
 
+@about("included")
+def test_a_matrix_that_is_extended_and_one_of_a_single_combination(run: Run, definitions: Definitions) -> None:
+    """How many combinations an include adds depends on their values; a single one has no index."""
+    specs = {s.name: (s.fan_out, s.width) for s in definitions[run.key].graph.steps}
+    assert specs == {"build": (True, None), "only": (True, 2), "single": (True, 1), "sweep": (True, 2)}
+
+
+@about("tolerant")
+def test_a_task_whose_failure_is_ignored(run: Run) -> None:
+    assert (run.step("shaky").reason, run.record.outcome) == ("FailureIgnored", Outcome.SUCCEEDED)
+
+
+@about("bypassed")
+def test_what_a_skipped_task_leaves_out(run: Run) -> None:
+    """Only what uses its results: what runs after it has the order of the tasks before it."""
+    said = {e.step: e.message for e in run.record.steps if e.outcome is Outcome.SKIPPED}
+    assert said == {
+        "skipped": "When Expressions evaluated to false",
+        "uses": "Results were missing",
+        "last": "Parent Tasks were skipped",
+        "report": "Results were missing",
+    }
+
+
 @about("flaky")
 def test_retries_of_a_task(run: Run) -> None:
     first, second = run.step("shaky"), run.step("shaky", None, 1)

@@ -196,6 +196,14 @@ ARGO: dict[str, tuple[Row, ...]] = {
         *(Row(f".part({n}:{n})", "part", f"{n}:{n}", 0, "Succeeded", ()) for n in range(32)),
         Row(".join", "join", None, 0, "Succeeded", ("part",)),
     ),
+    "no-items": rows("""
+        .list      | list |     | 0 | Succeeded |
+        .each      | each |     | 0 | Skipped   | list
+        .page      | page |     | 0 | Skipped   | list
+        .some(0:1) | some | 0:1 | 0 | Succeeded | list
+        .some(1:2) | some | 1:2 | 0 | Skipped   | list
+        .sum       | sum  |     | 0 | Succeeded | each, page, some
+    """),
     "adhoc": rows("""
         [0].probe | probe | | 0 | Succeeded |
         [1].apply | apply | | 0 | Succeeded | probe
@@ -244,6 +252,29 @@ TEKTON: dict[str, tuple[Row, ...]] = {
     """),
     "late": rows("""
         -slow#0 | slow | | 0 | Failed |
+    """),
+    "included": rows("""
+        -build-0#0 | build  | 0 | 0 | Succeeded |
+        -build-1#0 | build  | 1 | 0 | Succeeded |
+        -build-2#0 | build  | 2 | 0 | Succeeded |
+        -only-0#0  | only   | 0 | 0 | Succeeded | build
+        -only-1#0  | only   | 1 | 0 | Succeeded | build
+        -single#0  | single |   | 0 | Succeeded | build
+        -sweep-0#0 | sweep  | 0 | 0 | Succeeded | build, only, single
+        -sweep-1#0 | sweep  | 1 | 0 | Succeeded | build, only, single
+    """),
+    "tolerant": rows("""
+        -shaky#0 | shaky | | 0 | Failed    |
+        -next#0  | next  | | 0 | Succeeded | shaky
+    """),
+    "bypassed": rows("""
+        -first#0   | first   | | 0 | Succeeded |
+        | skipped | | 0 | Skipped | first
+        | uses | | 0 | Skipped | first
+        -follows#0 | follows | | 0 | Succeeded | first
+        | last | | 0 | Skipped | first
+        | report | | 0 | Skipped | first
+        -sweep#0   | sweep   | | 0 | Succeeded | first, follows
     """),
     "embedded": rows("""
         -alone#0 | alone | | 0 | Succeeded |

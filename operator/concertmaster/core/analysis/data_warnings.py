@@ -67,9 +67,11 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], fi
     if not strange:
         return ""
     names = text.listing([name.removeprefix(_TEMPLATE) for name in sorted(strange)], 3)
+    kind = definition.engine.object_kind(definition.key.kind)
+    begun = ", or of runs that began at another entrypoint" if kind is not None and kind.referred else ""
     return (
         f"{text.count(sum(strange.values()), 'pod')} ran {names}, which {definition.key.kind} {definition.key.name} "
-        "does not have: renamed or removed since; they leave the window with their runs"
+        f"does not have: renamed or removed since{begun}; they leave the window with their runs"
     )
 
 

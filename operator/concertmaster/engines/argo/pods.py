@@ -34,8 +34,8 @@ from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 
 _NO_POD_FITS = (
-    "the run's name fits a known Argo template, but none of its pods does (it was another when it ran, or workflowDefaults"
-    " of the controller add retries and are not read)"
+    "the run's name fits a known Argo template, but none of its pods does (it was another when it ran, it began at another"
+    " entrypoint, or workflowDefaults of the controller add retries and are not read)"
 )
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})

@@ -138,7 +138,10 @@ def test_steps_the_template_does_not_have() -> None:
     renamed = replace(RUN, steps=tuple(replace(e, step=f"old-{e.step}") for e in RUN.steps))
     (found,) = of(RUN, renamed)
     assert found.startswith("2 pods ran old-extract and old-load, which WorkflowTemplate nightly-etl does not have")
-    assert "renamed or removed" in found
+    assert "renamed or removed since, or of runs that began at another entrypoint; they" in found
+    cron = replace(CHAIN, key=replace(CHAIN.key, kind="CronWorkflow"))  # its runs all begin at its own
+    (found,) = data_warnings(cron, (RUN, renamed), NOW, RunFigures())
+    assert "renamed or removed since; they" in found
 
 
 def test_a_pod_of_which_only_the_template_is_known_is_odd_when_nothing_runs_that_template() -> None:
