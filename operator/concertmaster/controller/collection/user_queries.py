@@ -71,6 +71,8 @@ class UserQueries:
             self._seen = {key: cycle for key, cycle in self._seen.items() if cycle > self._cycle - _KEEP_CYCLES}
             self._known = {identity: runs for identity, runs in self._known.items() if identity[0] in self._seen}
             self._problems = {key: text for key, text in self._problems.items() if key in self._seen}
+            spaces = {key.namespace for key in self._seen}
+            self._served = {space: cycle for space, cycle in self._served.items() if space in spaces}
 
     def add_to(
         self, report: SourceReport, client: PrometheusClient, demand: CollectionRequest, reach: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
@@ -30,6 +30,11 @@ class ChangedRuns:
     def revisions(self) -> Mapping[WorkflowKey, int]:
         """How often new or corrected pods of each workflow have come; 0 for one without any."""
         return self._revisions
+
+    def keep_only(self, keys: Collection[WorkflowKey]) -> None:
+        """Forget workflows that are gone."""
+        self._revisions = Counter({key: number for key, number in self._revisions.items() if key in keys})
+        self._answered.intersection_update(keys)
 
     def record(self, changed: Iterable[WorkflowKey], answered: Iterable[WorkflowKey] = ()) -> None:
         """Remember that these workflows have new or corrected runs, or an answer that only an analysis takes."""

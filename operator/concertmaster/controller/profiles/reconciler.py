@@ -99,7 +99,8 @@ class ProfileReconciler:
         self.last.keep_only(uids)
         self._failures.keep_only(uids)
         self._first.keep_only(uids)
-        self._fleet.keep_only({s.key for s in subjects})
+        self._fleet.keep_only(keys := {s.key for s in subjects})
+        self._changed.keep_only(keys)
         self._outputs.keep_only(uids)
         self._outputs.observe(subjects)
         return subjects

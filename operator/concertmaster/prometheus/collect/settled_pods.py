@@ -48,6 +48,12 @@ class SettledPods:
         self._ends: dict[str, dict[str, float]] = {}  # namespace -> uid -> end of the pod
         self._until: dict[str, float] = {}  # up to when the namespace was read
 
+    def keep_only(self, namespaces: Set[str]) -> None:
+        """Forget namespaces that are not read any more: nothing else would end what is known of them."""
+        for known in (self._ends, self._until):
+            for gone in known.keys() - namespaces:
+                del known[gone]
+
     def known(self, namespaces: Sequence[str], since: float) -> frozenset[str]:
         """Uids that a reading from ``since`` (unix seconds) may leave out. A namespace that is read again from an earlier
         moment than it was read up to is read as if for the first time: somebody found its facts wrong or lost."""

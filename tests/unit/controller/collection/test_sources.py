@@ -1404,6 +1404,15 @@ def test_pods_that_were_read_whole_are_left_out_of_the_looks_after(reader: Reade
     assert new.uid not in harness.left[-1], "no look reaches back to it"
 
 
+def test_pods_of_a_namespace_that_is_not_read_any_more_are_forgotten(reader: Reader, harness: Harness) -> None:
+    reader.read_all("etl")
+    harness.pods = [new := pod("etl", NOW)]
+    for namespace in ("demo", "demo", "other", "demo"):
+        reader.now += 60.0
+        reader.read("etl", namespace=namespace)
+    assert [new.uid in left for left in harness.left[-3:]] == [False, True, False]
+
+
 def test_pods_of_no_workflow_are_asked_for_again(reader: Reader, harness: Harness) -> None:
     """Their profile may be made at any moment."""
     reader.read_all("etl")

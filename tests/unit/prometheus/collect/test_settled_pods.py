@@ -60,3 +60,12 @@ def test_a_namespace_set_back_is_read_anew() -> None:
     pods.add(read(pod("a"), until=END), {"a"})
     assert pods.known(["demo"], END - 1.0) == set()
     assert pods.known(["demo"], END) == set()
+
+
+def test_what_is_known_of_namespaces_that_are_gone_is_forgotten() -> None:
+    pods = SettledPods()
+    pods.add(read(pod("a"), until=END), {"a"})
+    pods.keep_only({"demo", "other"})
+    assert pods.known(["demo"], END) == {"a"}
+    pods.keep_only({"other"})
+    assert pods.known(["demo"], END) == set()
