@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.snapshot import Snapshot
+from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import ledger_entry
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Edit, Recommendation, SizeItem
@@ -89,7 +89,7 @@ def shared(bed: Bed) -> Bed:
     """A second step runs the same container: one field sizes both."""
     known = bed.profile_reconciler.subjects
 
-    def subjects(scenario: Snapshot) -> Sequence[Subject]:
+    def subjects(scenario: ClusterSnapshot) -> Sequence[Subject]:
         found = []
         for subject in known(scenario):
             definition = subject.resolved.definition
