@@ -98,7 +98,7 @@ def classify(execution: StepExecution) -> FailureClass | None:
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
     """Counts of step executions. ``unknown``: neither failed nor succeeded, as far as is known; of the ``unseen`` of them
-    each may have. ``retried``: failed attempts followed by a successful one; ``unexplained``: failed ones of which nothing
+    each may have. ``unexplained``: failed ones of which nothing
     is known of why. ``failing_runs``: runs with a failed attempt, of which ``lost_runs`` have one without a successful
     retry."""
 
@@ -106,7 +106,6 @@ class FailureSummary:
     failed: int
     unknown: int
     by_class: tuple[tuple[FailureClass, int], ...]
-    retried: int
     unseen: int = 0
     unexplained: int = 0
     failing_runs: int = 0
@@ -128,11 +127,11 @@ class FailureSummary:
 def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution]) -> FailureSummary:
     """Summary of the ``executions`` of one step, each with its run in ``runs``.
 
-    Attempts are grouped by run and item: a failed attempt followed by a successful one counts as retried.
+    Attempts are grouped by run and item: a failed attempt followed by a successful one is not lost.
     """
     if [e.outcome for e in executions].count(Outcome.SUCCEEDED) == len(executions):
-        return FailureSummary(len(executions), 0, 0, (), 0)
-    total = failed = unknown = unseen = retried = dark = 0
+        return FailureSummary(len(executions), 0, 0, ())
+    total = failed = unknown = unseen = dark = 0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()
     failures: list[tuple[str, str | None]] = []
@@ -151,11 +150,8 @@ def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution])
         else:
             unknown += 1
             unseen += execution.unseen
-    retried = sum(1 for key in failures if key in successes)
     failing, lost = {run for run, _ in failures}, {key[0] for key in failures if key not in successes}
-    return FailureSummary(
-        total, failed, unknown, tuple(classes.most_common()), retried, unseen, dark, len(failing), len(lost)
-    )
+    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), unseen, dark, len(failing), len(lost))
 
 
 @dataclass(frozen=True, slots=True)

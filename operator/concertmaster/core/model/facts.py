@@ -126,9 +126,7 @@ class JobFact:
     owner_kind: str | None = None  # CronJob, JobSet ...
     owner_name: str | None = None
     succeeded: bool | None = None
-    reason: str | None = None  # of the failure: BackoffLimitExceeded, DeadlineExceeded ...
     parallelism: float | None = None
-    completions: float | None = None
     started: float | None = None
     finished: float | None = None
 

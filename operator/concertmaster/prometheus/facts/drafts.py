@@ -208,17 +208,13 @@ def read_jobs(vector: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:
     """Jobs from the ``jobs`` query."""
     owners: dict[PodName, tuple[str, str]] = {}
     numbers: dict[PodName, dict[str, float]] = defaultdict(dict)
-    reasons: dict[PodName, str] = {}
-    names = ("__name__", "series", *scheme.columns("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    for (name, series, namespace, job, kind, owner, reason), value in vector.select(*names):
+    names = ("__name__", "series", *scheme.columns("namespace", "job_name", "owner_kind", "owner_name"))
+    for (name, series, namespace, job, kind, owner), value in vector.select(*names):
         metric, key = name or series, (namespace, job)
         if metric == "kube_job_owner":
             numbers.setdefault(key, {})
             if kind and kind != "<none>":
                 owners[key] = (kind, owner)
-        elif metric == "kube_job_failed" and value > 0 and reason:
-            reasons[key] = reason
-            numbers[key][metric] = value
         else:
             numbers[key][metric] = max(value, numbers[key].get(metric, value))
     return tuple(
@@ -228,9 +224,7 @@ def read_jobs(vector: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:
             owner_kind=owners.get((namespace, job), (None, None))[0],
             owner_name=owners.get((namespace, job), (None, None))[1],
             succeeded=_verdict(known),
-            reason=reasons.get((namespace, job)),
             parallelism=known.get("kube_job_spec_parallelism"),
-            completions=known.get("kube_job_spec_completions"),
             started=known.get("kube_job_status_start_time"),
             finished=known.get("kube_job_status_completion_time"),
         )

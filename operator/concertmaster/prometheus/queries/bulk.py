@@ -56,7 +56,6 @@ JOBS = (
     "kube_job_complete",
     "kube_job_failed",
     "kube_job_spec_parallelism",
-    "kube_job_spec_completions",
     "kube_job_status_start_time",
     "kube_job_status_completion_time",
 )
@@ -137,7 +136,7 @@ def jobs(scope: QueryScope, window: TimeRange, named: Sequence[str] = ()) -> str
     is to know, and of one that never was there at such a moment only a failure.
     """
     scheme = scope.state
-    names = scheme.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
+    names = scheme.names(("namespace", "job_name", "owner_kind", "owner_name"))
     where = [*scope.of(scheme, scheme.match("condition", "=~", "true|")), *among(scheme.name("job_name"), named)]
     if named or not window.long:
         series = last_values(scope, window, JOBS, where)

@@ -253,7 +253,7 @@ def test_attempts_of_a_step_without_pods() -> None:
     ]
     assert record.outcome is Outcome.SUCCEEDED
     failures = analyze(d, [record], now=record.end or 0.0).step("plan").failures  # type: ignore[union-attr]
-    assert (failures.failed, failures.retried) == (2, 2)
+    assert (failures.failed, failures.lost_runs) == (2, 0)
 
 
 def test_attempts_of_a_step_without_pods_whose_times_are_known() -> None:

@@ -22,7 +22,7 @@ def draft(uid: str = "a", **fields: object) -> PodDraft:
 
 
 def job(name: str, succeeded: bool | None, **fields: object) -> JobFact:
-    known = JobFact("etl", name, "CronJob", "etl", succeeded, None, 1.0, 1.0, END - 900, END - 600)
+    known = JobFact("etl", name, "CronJob", "etl", succeeded, 1.0, END - 900, END - 600)
     return replace(known, **fields)  # type: ignore[arg-type]
 
 
@@ -75,5 +75,5 @@ def test_moments_are_joined_in_halves() -> None:
 def test_jobs_are_asked_for_again_when_their_pods_ended_and_they_are_not_known_to_have() -> None:
     drafts = [draft("a"), draft("b"), draft("c"), draft("d", owner=("Workflow", "job-x")), draft("e", owner=None)]
     known = [job("job-a", True), job("job-b", None), job("idle", None), job("failed", False)]
-    bare = job("brief", False, owner_kind=None, owner_name=None, parallelism=None, completions=None, started=None)
+    bare = job("brief", False, owner_kind=None, owner_name=None, parallelism=None, started=None)
     assert sparse.open_jobs([*known, bare], drafts) == {"job-b", "job-c", "brief"}
