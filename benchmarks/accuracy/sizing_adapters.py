@@ -52,7 +52,8 @@ class SizingPolicyCpu:
 
     def allocate(self, input_bytes: float | None, preset_cores: float) -> float | None:
         """The request for all further executions."""
-        return cpu_request(self._cores, None, self._durations, current_request=preset_cores).request
+        found = cpu_request(self._cores, self._durations)
+        return found.request if found is not None and found.request < preset_cores else None
 
 
 def runtime_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -86,9 +87,9 @@ def sized_cpu(steps: Sequence[cases.Step]) -> Rows:
         known, ahead = known[good[known]], ahead[good[ahead]]
         if not known.size or not ahead.size:
             continue
-        found = cpu_request(step.cores[known], None, step.seconds[known], current_request=step.preset_cores)
+        found = cpu_request(step.cores[known], step.seconds[known])
         cores, hours = step.cores[ahead], step.seconds[ahead] / 3600.0
-        given = max(found.request if found.request is not None else step.preset_cores, 0.01)
+        given = max(min(found.request if found is not None else math.inf, step.preset_cores), 0.01)
         largest = max(float(step.cores[known].max()), 0.01)
         longer, with_largest = (
             0.0 if size >= step.preset_cores else float(np.maximum(cores / size - 1.0, 0.0) @ hours)

@@ -3,8 +3,7 @@
 CPU differs from memory: too little slows a step down instead of killing it, so the decision is one of cost. An hour of
 additional run time costs far more than an unused core-hour, except where the step has slack or is off the critical path.
 The request is the level that minimizes the sum of both over the observed runs and the next record (the newsvendor problem).
-Requests are only ever lowered here: a step that uses more than it requests without throttling got what it needed, and a
-throttled one is constrained by its limit, not by its request.
+It says nothing of a step that is throttled: that is constrained by its limit, not by its request.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.quantities import MILLI
 from concertmaster.core.sizing.tail import fit_tails, mean_log_excess, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
-from concertmaster.core.sizing.waste import middle, sums
+from concertmaster.core.sizing.waste import sums
 
 # More cores than any node has, and longer than any run; clipping keeps sums finite.
 MAX_CORES = 1e6
@@ -34,31 +33,23 @@ class CpuOptions:
     ``min_runs``: usable runs required for a recommendation. ``delay_price``: core-hours that an hour of run time is worth;
     75 is about two and a half dollars per hour at list prices. ``idle_price``: the same for a step without impact on run
     duration, for the other resources its pod holds. ``growth_z``: one-sided significance (5%) at which use counts as
-    growing. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight: what a throttled
-    step would use is not observable. ``floor``: smallest request, cores.
+    growing. ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
     delay_price: float = 75.0
     idle_price: float = 3.0
     growth_z: float = 1.645
-    throttled_bound: float = 0.05
     floor: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class CpuSize:
-    """A proposed CPU request (cores) and its basis.
+    """The CPU ``request`` (cores) with the least expected cost, also above the current one, and the expected slowdown of the
+    step with it on a fully used node, 0 to 1."""
 
-    ``request``: None when nothing is to be changed; ``enough``: False when data are missing. ``cheapest``: the level with
-    the least expected cost, even if it is above the current request. ``expected_slowdown_share``: expected slowdown of the
-    step at ``cheapest`` on a fully used node, 0 to 1.
-    """
-
-    request: float | None
-    enough: bool
-    cheapest: float | None = None
-    expected_slowdown_share: float | None = None
+    request: float
+    expected_slowdown_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,59 +57,45 @@ class CpuUse:
     """What the CPU request of a step is worked out from; see ``cpu_request``."""
 
     mean_cores: Sequence[float] | Floats
-    throttled_shares: Sequence[float] | Floats | None
     durations: Sequence[float] | Floats
     on_critical_path_share: float | None = None
-    current_request: float | None = None
     current_limit: float | None = None
 
 
 def cpu_request(
     mean_cores: Sequence[float] | Floats,
-    throttled_shares: Sequence[float] | Floats | None,
     durations: Sequence[float] | Floats,
     on_critical_path_share: float | None = None,
-    current_request: float | None = None,
     current_limit: float | None = None,
     options: CpuOptions | None = None,
-) -> CpuSize:
-    """CPU request from the mean cores used and the duration (s) of each execution, oldest first.
+) -> CpuSize | None:
+    """CPU request from the mean cores used and the duration (s) of each execution, oldest first; None where too few of them
+    are usable.
 
-    ``throttled_shares``: share of throttled periods per execution; may be None or contain NaN. ``on_critical_path_share``:
-    share of runs (0 to 1) with the step on the critical path; unknown counts as always. Current request and limit in
-    cores. Never raises.
+    ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown counts as always. The
+    request stays within the ``current_limit`` in cores. Never raises.
     """
-    use = CpuUse(
-        mean_cores,
-        throttled_shares,
-        durations,
-        on_critical_path_share,
-        current_request,
-        current_limit,
-    )
-    return cpu_requests([use], options)[0]
+    return cpu_requests([CpuUse(mean_cores, durations, on_critical_path_share, current_limit)], options)[0]
 
 
-def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> list[CpuSize]:
+def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> list[CpuSize | None]:
     """``cpu_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
     options = options or CpuOptions()
-    found: dict[int, CpuSize] = {}
+    found: list[CpuSize | None] = [None] * len(uses)
     ready: dict[int, tuple[Floats, Floats]] = {}
     alike: dict[int, list[int]] = {}
-    needed = max(1, options.min_runs)
     for at, use in enumerate(uses):
         rows = _usable(use)
-        if rows is None or rows[0].size < needed:
-            found[at] = CpuSize(None, False)
-        else:
+        if rows is not None and rows[0].size >= max(1, options.min_runs):
             ready[at] = rows
             alike.setdefault(rows[0].size, []).append(at)
     for members in alike.values():
         used, time = np.array([ready[at][0] for at in members]), np.array([ready[at][1] for at in members])
         shares = [uses[at].on_critical_path_share for at in members]
         for at, cores, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
-            found[at] = _size(uses[at], cores, slowdown, options)
-    return [found[at] for at in range(len(uses))]
+            limit = _positive(uses[at].current_limit)
+            found[at] = CpuSize(cores if limit is None else min(cores, limit), slowdown)
+    return found
 
 
 def unseen_slowdown(used: Sequence[float], request: float, current: float) -> float:
@@ -145,19 +122,6 @@ def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
         return None
     good = (used >= 0.0) & (used <= MAX_CORES) & (time > 0.0) & (time <= MAX_SECONDS)
     return used[good], time[good]
-
-
-def _size(use: CpuUse, cores: float, slowdown: float, options: CpuOptions) -> CpuSize:
-    """The size for the ``cores`` of least expected cost: no request where throttling hides what the step would use, or where
-    the current one is no larger than that."""
-    throttled = _median(use.throttled_shares)
-    current = _positive(use.current_request)
-    limit = _positive(use.current_limit)
-    if limit is not None:
-        cores = min(cores, limit)
-    held_back = throttled is not None and throttled > options.throttled_bound
-    request = None if held_back or (current is not None and cores >= current) else cores
-    return CpuSize(request, True, cores, slowdown)
 
 
 def _cheapest(
@@ -201,14 +165,6 @@ def _scaled(used: Floats, options: CpuOptions) -> Floats:
     cores = np.log(np.maximum(used, options.floor))
     now = np.exp(carried_forward(cores, growth_per_run(cores), 0.0))
     return np.maximum(used, np.minimum(now, MAX_RAISE * float(used.max())))
-
-
-def _median(values: Sequence[float] | Floats | None) -> float | None:
-    if values is None:
-        return None
-    array = np.asarray(values, dtype=np.float64).ravel()
-    array = array[(array >= 0.0) & (array <= MAX_CORES)]
-    return float(middle(array)[0]) if array.size else None
 
 
 def _positive(value: float | None) -> float | None:

@@ -1,13 +1,15 @@
-"""CPU sizing: trimmed where nothing is lost, never on a step that is held back, spent where the run waits for it."""
+"""CPU sizing: trimmed where nothing is lost, spent where the run waits for it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from concertmaster.core.sizing import CpuOptions, cpu_request, unseen_slowdown
+from concertmaster.core.sizing import CpuOptions, CpuSize, cpu_request, unseen_slowdown
 
 
 def cores(n: int = 60, mean: float = 2.0, spread: float = 0.2, seed: int = 1) -> np.ndarray:
@@ -17,78 +19,53 @@ def cores(n: int = 60, mean: float = 2.0, spread: float = 0.2, seed: int = 1) ->
 TIME = np.full(60, 600.0)
 
 
+def sized(used: Sequence[float] | np.ndarray, seconds: Sequence[float] | np.ndarray = TIME, **more: Any) -> CpuSize:
+    size = cpu_request(used, seconds, **more)
+    assert size is not None
+    return size
+
+
 def test_an_oversized_request_is_trimmed_to_what_runs_use() -> None:
-    size = cpu_request(cores(), None, TIME, current_request=8.0)
-    assert size.request is not None
+    size = sized(cores())
     assert 2.2 < size.request < 3.0
     assert size.request - 2.0 < 0.25 * (8.0 - 2.0)  # unused cores, then and now
-    assert size.expected_slowdown_share is not None and size.expected_slowdown_share < 0.005
+    assert size.expected_slowdown_share < 0.005
 
 
 def test_off_the_critical_path_less_is_enough() -> None:
-    on = cpu_request(cores(), None, TIME, current_request=8.0, on_critical_path_share=1.0).request
-    off = cpu_request(cores(), None, TIME, current_request=8.0, on_critical_path_share=0.0).request
-    half = cpu_request(cores(), None, TIME, current_request=8.0, on_critical_path_share=0.5).request
-    assert on is not None and off is not None and half is not None
+    on, half, off = (sized(cores(), on_critical_path_share=share).request for share in (1.0, 0.5, 0.0))
     assert off <= half <= on
     assert off < 0.95 * on
 
 
-def test_a_step_that_uses_more_than_it_requests_is_left_alone() -> None:
-    size = cpu_request(cores(), None, TIME, current_request=1.0)
-    assert size.enough
-    assert size.request is None
-    assert size.cheapest is not None and size.cheapest > 1.0
-
-
-def test_a_throttled_step_is_not_trimmed() -> None:
-    size = cpu_request(cores(mean=0.9), np.full(60, 0.4), TIME, current_request=4.0, current_limit=1.0)
-    assert size.request is None
-
-
-def test_rare_throttling_changes_nothing() -> None:
-    size = cpu_request(cores(), np.full(60, 0.01), TIME, current_request=8.0, current_limit=8.0)
-    assert size.request is not None
-
-
 def test_the_request_stays_below_the_limit() -> None:
-    size = cpu_request(cores(), None, TIME, current_request=2.2, current_limit=2.1)
-    assert size.cheapest is not None and size.cheapest <= 2.1
+    assert sized(cores()).request > 2.1
+    assert sized(cores(), current_limit=2.1).request == 2.1
 
 
 def test_a_price_of_zero_for_time_saves_all_cores() -> None:
     free = CpuOptions(delay_price=0.0, idle_price=0.0)
-    size = cpu_request(cores(), None, TIME, current_request=8.0, options=free)
-    assert size.cheapest is not None and size.cheapest < 2.3  # the mean is 2.0
+    assert sized(cores(), options=free).request < 2.3  # the mean is 2.0
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [1.0]])
 def test_too_few_usable_runs_get_no_size(bad: list[float]) -> None:
-    size = cpu_request(bad, None, [1.0] * len(bad))
-    assert not size.enough
-    assert size.request is None
+    assert cpu_request(bad, [1.0] * len(bad)) is None
 
 
 def test_runs_without_a_duration_are_left_out() -> None:
-    assert not cpu_request([1.0] * 5, None, [0.0, -1.0, math.nan, math.inf, 0.0]).enough
-    assert not cpu_request([1.0] * 5, None, [1.0]).enough
+    assert cpu_request([1.0] * 5, [0.0, -1.0, math.nan, math.inf, 0.0]) is None
+    assert cpu_request([1.0] * 5, [1.0]) is None
 
 
 def test_where_use_grows_the_last_runs_decide() -> None:
     mixed = np.linspace(1.0, 2.0, 60)[np.random.default_rng(5).permutation(60)] * cores(mean=1.0, spread=0.02)
-    rising, any_order = (
-        cpu_request(used, None, TIME, current_request=8.0).cheapest for used in (np.sort(mixed), mixed)
-    )
-    assert rising is not None and any_order is not None
+    rising, any_order = (sized(used).request for used in (np.sort(mixed), mixed))
     assert any_order <= mixed.max() < rising < 1.25 * mixed.max()
 
 
 def test_idle_steps_get_the_floor() -> None:
-    assert cpu_request([0.0] * 20, None, [60.0] * 20, current_request=1.0).request == pytest.approx(0.01, abs=0.005)
-
-
-def test_unknown_throttling_is_none() -> None:
-    assert cpu_request(cores(), [math.nan] * 60, TIME).request is not None
+    assert sized([0.0] * 20, [60.0] * 20).request == pytest.approx(0.01, abs=0.005)
 
 
 def test_a_run_that_needs_more_than_all_seen_is_slowed_up_to_the_request_it_had() -> None:

@@ -50,8 +50,7 @@ def cpu_uses(seed: int) -> list[CpuUse]:
         if chance.random() < 0.3:
             used = [round(cores, 1) for cores in used]
         seconds = [60.0 * chance.lognormvariate(0, 0.4) for _ in range(count)]
-        throttled = None if chance.random() < 0.5 else [chance.random() * 0.2 for _ in range(count)]
-        uses.append(CpuUse(used, throttled, seconds, chance.choice((None, 0.3)), chance.choice((None, 1.0)), None))
+        uses.append(CpuUse(used, seconds, chance.choice((None, 0.3)), chance.choice((None, 0.2))))
     return uses
 
 
@@ -67,14 +66,8 @@ def test_memory_requests_of_many_steps_are_those_of_each(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_cpu_requests_of_many_steps_are_those_of_each(seed: int) -> None:
     uses = cpu_uses(seed)
-    alone = [
-        cpu_request(u.mean_cores, u.throttled_shares, u.durations, u.on_critical_path_share, *_limits(u)) for u in uses
-    ]
+    alone = [cpu_request(u.mean_cores, u.durations, u.on_critical_path_share, u.current_limit) for u in uses]
     assert cpu_requests(uses) == alone
-
-
-def _limits(use: CpuUse) -> tuple[float | None, float | None]:
-    return use.current_request, use.current_limit
 
 
 @pytest.mark.parametrize("count", [7, 40, 120])

@@ -30,28 +30,27 @@ from concertmaster.core.rules.resources.rows.sizes import (
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import (
     MILLI,
-    CpuOptions,
     CpuSize,
     at_most,
     round_cpu,
     unseen_slowdown,
 )
 
-_THROTTLED = CpuOptions().throttled_bound
+_THROTTLED = 0.05  # share of throttled periods above which a limit is too tight
 _MAX_LIMITED_SHARE = 0.05  # share of such runs, above which a limit that moves with the request stays
 
 
 def cpu_row(
-    evidence: Evidence, unit: SizingUnit, size: CpuSize, least: float, release: Release | None
+    evidence: Evidence, unit: SizingUnit, size: CpuSize | None, least: float, release: Release | None
 ) -> RequestRow | None:
     container, current = unit.container, unit.container.cpu_request
     means = container.known("mean_cores")
-    if not size.enough or len(means) < evidence.analysis.options.min_runs:
+    if size is None or len(means) < evidence.analysis.options.min_runs:
         return None
     recent, typical = max(means), median(means) or 0.0
     earlier = earlier_of(evidence, unit, "cpu", recent, release)
     peak = recent if earlier is None else earlier.amount
-    target = max(size.request or size.cheapest or 0.0, typical, HEADROOM * peak)
+    target = max(size.request, typical, HEADROOM * peak)
     burst = max([peak, *container.known("peak_cores")])
     if is_guaranteed(container):
         target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
@@ -89,7 +88,7 @@ def cpu_row(
         first=first,
         limit=lowered_limit,
         limit_by=bounds.ratio_by if lowered_limit is not None else "",
-        slower=max(size.expected_slowdown_share or 0.0, bursts_slowed(container, new)) if lowered else 0.0,
+        slower=max(size.expected_slowdown_share, bursts_slowed(container, new)) if lowered else 0.0,
         unseen=unseen_slowdown(means, new, current or 0.0),
         release=release,
         earlier=earlier,

@@ -3,7 +3,6 @@ proposed size stays."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
@@ -21,15 +20,8 @@ from concertmaster.core.times import day
 from concertmaster.core.units import DAY
 
 
-def _floats(values: tuple[float | None, ...]) -> list[float] | None:
-    """Unknown values as NaN, which the sizing methods treat as missing; None where all are unknown."""
-    if values.count(None) == len(values):
-        return None
-    return [math.nan if v is None else v for v in values]
-
-
-def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize]:
-    """CPU requests (cores) from per-run means and throttling; the critical path decides how tight one may be."""
+def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize | None]:
+    """CPU requests (cores) from per-run means; the critical path decides how tight one may be."""
     return cpu_requests([_cpu_use(container, step) for container, step in containers])
 
 
@@ -37,10 +29,8 @@ def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     runs = container.where_known("mean_cores")
     return CpuUse(
         runs["mean_cores"],
-        _floats(runs["throttled_share"]),
         runs["seconds"],
         on_critical_path_share=step.path.share if step.path is not None else None,
-        current_request=container.cpu_request,
         current_limit=container.cpu_limit,
     )
 
