@@ -25,7 +25,7 @@ from concertmaster.core.changes.verification.before_after import (
     seasonal,
     split_runs,
 )
-from concertmaster.core.changes.verification.control_group import common_factor
+from concertmaster.core.changes.verification.control_group import common_factor, shared_pauses
 from concertmaster.core.changes.verification.shared_failures import without_shared
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import CommonFactor
@@ -90,15 +90,7 @@ class ControlGroup:
 
     def beside(self, subject: Subject, first: float, begin: float, applied: float, most: int) -> Iterator[BeforeAfter]:
         """Those with runs on both sides that nobody changed since ``first``, from ``begin`` on."""
-        report = self._reports.get(subject.source)
-        for definition, changed in self._near(subject):
-            if definition.key == subject.key or changed >= first:
-                continue
-            read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
-            if not read and not self._may_read(subject.entry.namespace):
-                continue
-            until = (report.complete_until(definition.key.namespace) if report is not None else None) or self._now
-            runs = self._read(definition, until, most, subject.entry.namespace)
+        for definition, changed, until, runs in self.unchanged(subject, first, most):
             beside = split_runs(runs, applied=applied, since=max(begin, changed), now=until)
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             sides = (*beside.before, *beside.after)
@@ -108,6 +100,20 @@ class ControlGroup:
             beside = of_one_image(beside, definition.graph)
             if beside.before and beside.after:
                 yield beside
+
+    def unchanged(
+        self, subject: Subject, first: float, most: int
+    ) -> Iterator[tuple[WorkflowDefinition, float, float, Sequence[RunRecord]]]:
+        """Those that nobody changed since ``first``: when each was changed last, up to when its runs are read, and these."""
+        report = self._reports.get(subject.source)
+        for definition, changed in self._near(subject):
+            if definition.key == subject.key or changed >= first:
+                continue
+            read = {(definition.key, most), (definition.key, SEASONS)} & self._runs.keys()
+            if not read and not self._may_read(subject.entry.namespace):
+                continue
+            until = (report.complete_until(definition.key.namespace) if report is not None else None) or self._now
+            yield definition, changed, until, self._read(definition, until, most, subject.entry.namespace)
 
     def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
         """Workflows of the same source and when each was changed last, those of the same namespace first, because they
@@ -167,6 +173,13 @@ class WorkflowControl:
         begin = _first(before_after.before, applied)
         beside = self.group.beside(self.subject, first, begin, applied, SEASONS)
         return without_shared(before_after, list(islice(beside, _WORKFLOWS)), applied)
+
+    def pauses(self, before_after: BeforeAfter, applied: float, until: float) -> list[tuple[float, float]]:
+        """When most of the other workflows did not run either (``shared_pauses``); suspended ones tell nothing."""
+        first = _first(before_after.before[-BASELINE:], applied)
+        others = self.group.unchanged(self.subject, first, _RUNS)
+        own = (runs for definition, _, _, runs in others if not definition.suspended)
+        return shared_pauses(islice(own, _WORKFLOWS), applied, until)
 
 
 def _first(runs: Sequence[RunRecord], applied: float) -> float:

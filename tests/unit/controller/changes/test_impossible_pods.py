@@ -13,9 +13,10 @@ from concertmaster.core.model import Edit, WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import ADMISSION, LIMIT_RANGES, PODS, RESOURCE_QUOTAS
-from tests.support.controller.change_steps import HOUR, applied
+from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import DAY, MEMORY, PROFILES, Bed, cheaper, wider
 from tests.support.core.change_samples import recommended
+from tests.support.core.verification_runs import run as one_run
 from tests.support.resources import CRONJOB
 
 
@@ -193,6 +194,47 @@ def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:
     done = bed.one()
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.WORSE, "2")
     assert "although the schedule had 2 due" in bed.message(C.VERIFIED)
+
+
+def beside(bed: Bed, count: int, *, pause: tuple[float, float]) -> None:
+    """Other CronJobs that nobody changed, with a run of ten minutes in each hour until now, but none in the ``pause``."""
+    now = int(bed.now / HOUR)
+    for number in range(count):
+        name, minute = f"other-{number}", 60.0 * (7 * number % 60)
+        spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": name}}
+        bed.client.put(CRONJOB, "demo", name, spec=bed.target["spec"])
+        bed.client.put(PROFILES, "demo", name, spec=spec)
+        starts = [hour * HOUR + minute for hour in range(now - 30, now + 1)]
+        ended = [t for t in starts if t + 600.0 < bed.now and not pause[0] <= t < pause[1]]
+        bed.history.runs_of[name] = [one_run(i, t, 600.0) for i, t in enumerate(ended)]
+
+
+@pytest.mark.parametrize(("others", "shared"), [(8, True), (4, False)])
+def test_no_run_is_missed_while_other_workflows_do_not_run_either(others: int, shared: bool) -> None:
+    """The engine is down for three hours, in which the starts of its schedules are lost."""
+    bed = applied()
+    at = bed.one().applied or 0.0
+    bed.items = []
+    down = at + 300.0, at + 3 * HOUR
+    for _ in range(16):
+        bed.now += 720.0
+        beside(bed, others, pause=down)
+        bed.run(0.0)
+    assert (bed.one().phase, bed.cpu()) == (("Verifying", "1500m") if shared else ("Completed", "2"))
+    if shared:
+        later(bed, 12, cpu=0.75)
+        assert bed.one().verdict is Verdict.IMPROVED
+
+
+def test_a_run_is_missed_while_other_workflows_run_and_after_the_engine_is_back() -> None:
+    for hours in (0.0, 3.0):
+        bed = applied()
+        at = bed.one().applied or 0.0
+        bed.items = []
+        bed.now += (2.5 + hours) * HOUR
+        beside(bed, 8, pause=(at + 300.0, at + hours * HOUR))
+        bed.run(0.0)
+        assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2"), hours
 
 
 def test_no_run_is_missed_while_the_metrics_source_saw_no_pods() -> None:

@@ -137,9 +137,13 @@ def _silence(
 ) -> str | None:
     """Why it counts as harm that no run came until the workflow was edited, or up to now."""
     read = (context.data_until or applied) - context.ahead
-    until = read if own.edited is None else min(read, own.edited)
+    since, until = max(applied, times.since), read if own.edited is None else min(read, own.edited)
     blind = (*context.outages, *times.gaps)
-    return silent(own.runs, definition, applied=max(applied, times.since), until=until, blind=blind)
+    found = silent(own.runs, definition, applied=since, until=until, blind=blind)
+    if found is not None:  # read only then: they are many
+        blind = (*blind, *context.control.pauses(own.runs, since, until))
+        found = silent(own.runs, definition, applied=since, until=until, blind=blind)
+    return found
 
 
 def _age(context: WorkflowContext, applied: float, runs: BeforeAfter, times: StartTimes) -> float:

@@ -9,14 +9,18 @@ comparison; without one, or with too few workflows, the comparison stays as it i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from concertmaster.core.changes.verification.before_after import BeforeAfter, at_any_time, comparable, good
+from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, at_any_time, comparable, good
+from concertmaster.core.changes.verification.harm import GRACE
 from concertmaster.core.changes.verification.seasonality import of_known_days
+from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, CommonFactor, compare
 
 MIN_WORKFLOWS = 5  # workflows; with fewer even unanimity is no evidence
 _COVERAGE = 0.90
+_IDLE = 1.1  # times the longest pause before, from which on a pause is an unusual one
 
 
 def common_factor(others: Sequence[BeforeAfter], since: float = -math.inf) -> CommonFactor | None:
@@ -35,6 +39,35 @@ def common_factor(others: Sequence[BeforeAfter], since: float = -math.inf) -> Co
     if low <= 1.0 <= high or abs(math.log(middle)) < math.log1p(MARGIN):
         return None
     return CommonFactor(len(ratios), middle, low, high)
+
+
+def shared_pauses(others: Iterable[Sequence[RunRecord]], applied: float, until: float) -> list[tuple[float, float]]:
+    """Spans from ``applied`` to ``until`` (unix seconds) in which most of the ``others``, each by its runs, paused longer
+    than usual: what starts them was down, or no pods were admitted. Only those count that had to run since."""
+    each = [spans for runs in others if (spans := _pauses(runs, applied, until)) is not None]
+    if len(each) < MIN_WORKFLOWS:
+        return []
+
+    def paused(begin: float, end: float) -> int:
+        return sum(any(a <= begin and end <= b for a, b in spans) for spans in each)
+
+    edges = sorted({applied, until, *(t for spans in each for span in spans for t in span if applied < t < until)})
+    return [(a, b) for a, b in pairwise(edges) if 2 * paused(a, b) > len(each)]
+
+
+def _pauses(runs: Sequence[RunRecord], applied: float, until: float) -> list[tuple[float, float]] | None:
+    """The unusual pauses between its runs since ``applied``; None where it had not to run since."""
+    dated = sorted((r.start, r.makespan or 0.0) for r in runs if r.start is not None and r.start <= until)
+    before = [(start, seconds) for start, seconds in dated if start <= applied][-BASELINE:]
+    if len(before) < MIN_RUNS:
+        return None
+    longest = _IDLE * max(b - a for (a, _), (b, _) in pairwise(before))
+    known = GRACE + max(seconds for _, seconds in before)  # seconds from its start on
+    starts = [before[-1][0], *(start for start, _ in dated if start > applied)]
+    pauses = [(a, b) for a, b in pairwise(starts) if b - a > longest]
+    if until - starts[-1] > longest + known:
+        pauses.append((starts[-1], until))
+    return pauses if pauses or len(starts) > 1 else None
 
 
 def _ratio(before_after: BeforeAfter, since: float) -> float | None:

@@ -29,7 +29,8 @@ CLEARLY_LONGER = 1.5  # times the longest run before
 _RATE_RUNS = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts
 _MAX_RATE_RUNS = 200  # of these, where some may have been missed by the metrics source alone
-_GRACE = 600.0  # seconds until a started run is known
+GRACE = 600.0
+"""Seconds until a run that ended is known."""
 MIN_RUNS_LONG_BASELINE = 2  # runs after a change before their duration can end its verification
 
 
@@ -138,11 +139,11 @@ def silent(
             if not any(a - longest <= t <= b for a, b in blind)
         ][:_MISSED]
         kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
-        if len(due) < _MISSED or not kept or until - due[-1] < longest + _GRACE:
+        if len(due) < _MISSED or not kept or until - due[-1] < longest + GRACE:
             return None
         return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
     pause = max(*pauses, applied - starts[-1])
     hidden = sum(max(0.0, min(b, until) - max(a - longest, applied)) for a, b in blind)
-    if until - applied - hidden < 3.0 * pause + longest + _GRACE:
+    if until - applied - hidden < 3.0 * pause + longest + GRACE:
         return None
     return f"no run for {duration(until - applied)} since the change, never more than {duration(pause)} before it"
