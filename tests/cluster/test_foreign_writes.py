@@ -195,6 +195,30 @@ def test_a_rollback_that_admission_denies_says_so_and_is_made_when_it_is_allowed
         assert place.requests() == {"cpu": "1", "memory": "2Gi"}
 
 
+def test_a_rollback_waits_while_a_quota_that_somebody_lowered_would_refuse_its_pods(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """Written, it would keep every later run from being created."""
+    govern(place)
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
+        change, lower = verifying(place)["metadata"]["name"], place.requests()
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team", "namespace": place.namespace}}
+        apply(place.cluster, {**quota, "spec": {"hard": {"requests.cpu": "900m"}}})
+        wait_for("the quota", lambda: place.cluster.get("resourcequota", "team", "-n", place.namespace).get("status"))
+        assert place.decide(change, "Reject").returncode == 0
+
+        def refused() -> str:
+            return str(condition(place.the("Verifying"), "Restored").get("message") or "")
+
+        text = wait_for("the refusal", lambda: "no pod would be created" in (said := refused()) and said, pause=0.5)
+        assert text.startswith("about to be rolled back: rejected by admin; not yet") and "team" in text
+        op.next_cycles(2)
+        assert place.requests() == lower
+        place.cluster.kubectl("-n", place.namespace, "delete", "resourcequota", "team")
+        place.the("Completed")
+        assert place.requests() == {"cpu": "1", "memory": "2Gi"}
+
+
 def test_in_a_namespace_that_is_being_deleted_nothing_is_changed_and_no_cycle_fails(
     place: Place, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
