@@ -182,6 +182,27 @@ def test_runs_of_an_image_that_a_parameter_names_are_not_blamed_on_the_change(ow
     assert "the image was changed meanwhile" in bed.message(C.VERIFIED)
 
 
+@pytest.mark.parametrize(
+    ("before", "since", "verdict"),
+    [
+        ("etl:1", "etl:1@sha256:a", Verdict.IMPROVED),
+        ("etl:1@sha256:a", "etl:1", Verdict.IMPROVED),
+        ("etl:1@sha256:a", "etl:1@sha256:b", Verdict.INCONCLUSIVE),
+        ("etl:1", "etl:2@sha256:a", Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_webhook_that_adds_digests_to_images_ends_no_verification(before: str, since: str, verdict: Verdict) -> None:
+    bed = Bed()
+    runs = bed.history.runs_of["etl"]
+    runs[:] = [with_image(r, before) for r in runs]
+    applied(bed)
+    bed.now += 9 * HOUR
+    bed.runs(9, 600.0, seed=7, cpu=0.75)
+    runs[30:] = [with_image(r, since) for r in runs[30:]]
+    bed.run(60.0)
+    assert bed.one().verdict is verdict, bed.message(C.VERIFIED)
+
+
 def test_one_run_of_another_image_is_left_out_and_ends_nothing() -> None:
     """Somebody tries an image in a run that they start."""
     bed = applied()

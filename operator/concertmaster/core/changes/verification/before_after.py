@@ -118,7 +118,14 @@ def _released(sides: BeforeAfter, graph: WorkflowGraph) -> list[bool]:
         for place, own in images(run).items():
             before.setdefault(place, []).append(own)
     known = {place: set[str]().union(*each) for place, each in before.items() if not is_input(each)}
-    return [any(own - known.get(place, own) for place, own in images(run).items()) for run in sides.after]
+    return [any(_others(own, known.get(place, own)) for place, own in images(run).items()) for run in sides.after]
+
+
+def _others(images: set[str], known: set[str]) -> set[str]:
+    """Those ``images`` that are none of the ``known``. One with a digest and one without are the same if their tags are: a
+    webhook that adds digests to the images of all pods is no release of a workflow."""
+    tags = {image.partition("@")[0] for image in known}
+    return {i for i in images - known - tags if i.partition("@")[0] not in known}
 
 
 def _images(graph: WorkflowGraph) -> Callable[[RunRecord], dict[tuple[str, str], set[str]]]:
