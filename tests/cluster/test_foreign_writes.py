@@ -138,6 +138,7 @@ def test_a_pipeline_that_applies_its_manifest_after_a_change_was_kept_has_its_va
     govern(place, cooldown="0s")
     with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
         change = verifying(place)
+        assert "written; kubectl apply of its present manifest may change" in condition(change, "Applied")["message"]
         conditions = [
             *(c for c in change["status"]["conditions"] if c["type"] != "Verified"),
             *(
@@ -202,7 +203,11 @@ def test_a_rollback_waits_while_a_quota_that_somebody_lowered_would_refuse_its_p
     govern(place)
     with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
         change, lower = verifying(place)["metadata"]["name"], place.requests()
-        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team", "namespace": place.namespace}}
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "team", "namespace": place.namespace},
+        }
         apply(place.cluster, {**quota, "spec": {"hard": {"requests.cpu": "900m"}}})
         wait_for("the quota", lambda: place.cluster.get("resourcequota", "team", "-n", place.namespace).get("status"))
         assert place.decide(change, "Reject").returncode == 0

@@ -12,7 +12,7 @@ from concertmaster.api import conditions
 from concertmaster.controller.changes.writing.status import ASKS, new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writing.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.checks_cluster import owners
+from concertmaster.core.changes.checks_cluster import may_change_back
 from concertmaster.core.changes.operations import written as written_fields
 from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import MAX_PAUSE, Transition, conflict
@@ -200,7 +200,8 @@ class Apply:
         if the target's generation has moved twice."""
         done = result is not None and result.outcome is PatchOutcome.DONE
         raw = result.stored if result is not None and done else self._writer.target.read(change)
-        other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
+        fields = list(written_fields(change.operations("patch") or ()))
+        other_writers = may_change_back(raw or {}, fields, FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target.state(change, raw)
         if result is None and self._writer.target.may_land(change, raw):

@@ -180,6 +180,14 @@ def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[s
     return tuple(names)
 
 
+def may_change_back(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
+    """Who may change a written field back: the ``owners``, and the next ``kubectl apply`` where there was one. That is no
+    owner: most objects that nobody but a person applies have its mark."""
+    annotations = _texts((raw.get("metadata") or {}).get("annotations"))
+    applied = "kubectl.kubernetes.io/last-applied-configuration" in annotations
+    return (*owners(raw, pointers, own), *(("kubectl apply of its present manifest",) if applied else ()))
+
+
 def _covers(fields: object, raw: Mapping[str, Any], pointer: str) -> bool:
     """Whether a ``fieldsV1`` set contains the field at ``pointer`` or an atomic parent of it."""
     node = fields

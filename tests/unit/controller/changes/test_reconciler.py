@@ -413,6 +413,14 @@ def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
     )
 
 
+def test_an_object_that_kubectl_applied_is_changed_and_the_change_says_what_takes_it_back() -> None:
+    bed = Bed()
+    bed.target["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "written; kubectl apply of its present manifest may change it back; to roll" in bed.message(C.APPLIED)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
