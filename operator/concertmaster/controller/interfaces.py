@@ -135,7 +135,8 @@ class LongTermFigures:
     rows: Sequence[DailyRow] = ()
     baseline: Baseline | None = None
     adoptions: Sequence[RecommendationOutcome] = ()
-    since: int = 0  # the day from which on largest amounts are kept
+    since: int = 0  # the day from which on all largest amounts are kept
+    exceptional_since: int = 0  # that from which on exceptional ones are
 
 
 class History(Protocol):
@@ -162,7 +163,7 @@ class History(Protocol):
         """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
 
     def largest(self, key: WorkflowKey, since: float) -> DailyPeaks:
-        """The largest amounts of each day since that moment (unix seconds), of a workflow with more runs than are kept."""
+        """The largest amounts of days since that moment (unix seconds), as far as they are kept."""
 
     def days(self, key: WorkflowKey, since: float) -> Sequence[DailyRow]:
         """The daily rows of its runs and steps since that moment (unix seconds), oldest first, without metrics and largest
@@ -215,7 +216,7 @@ class AnalysisRequest:
     environment: Environment = field(default_factory=Environment)
     past: EarlierRecommendations = field(default_factory=EarlierRecommendations)
     recorded: float = 0.0  # end of the newest run that the daily rows count
-    peaks: DailyPeaks = field(default_factory=DailyPeaks)  # of days whose runs may be gone
+    peaks: DailyPeaks = field(default_factory=DailyPeaks)  # of days whose runs may be gone or are before the window
     days: Sequence[DailyRow] = ()  # of runs and steps, also of days whose runs may be gone
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
+from concertmaster.core.model.daily import EXCEPTIONAL, RELEASED
 from concertmaster.history.encoding import decode_record, encode_record
 from concertmaster.history.rebuild import retried, same_run
 from concertmaster.history.sql import Connection
@@ -35,6 +36,18 @@ def delete_days(db: Connection, tables: Iterable[str], day: int, after: int) -> 
         old = f"DELETE FROM {table} WHERE workflow = ? AND step = ? AND day < ?"
         db.executemany(old, [(number, step, day) for number, step in steps])
     return int(numbers[-1])
+
+
+def delete_amounts(db: Connection, number: int, since: int, exceptional_since: int) -> None:
+    """Delete largest amounts of days of a workflow before ``since`` that those of a later day come near, and all of days
+    before ``exceptional_since``."""
+    query = (
+        "DELETE FROM daily_metrics AS old WHERE workflow = ? AND day < ? AND metric >= 'largest/' AND metric < 'largest0' "
+        f"AND (day < ? OR (metric NOT LIKE 'largest/{RELEASED}/%' AND EXISTS (SELECT 1 FROM daily_metrics AS later "
+        "WHERE later.workflow = old.workflow AND later.step = old.step AND later.metric = old.metric "
+        "AND later.day > old.day AND ? * later.amount >= old.amount)))"
+    )
+    db.execute(query, (number, since, exceptional_since, EXCEPTIONAL))
 
 
 def known_id(db: Connection, key: WorkflowKey) -> int | None:

@@ -114,7 +114,7 @@ def _what(error: Any) -> str:
 
 def _unknown_field(location: tuple[int | str, ...]) -> str:
     known = _fields_at(location[:-1])
-    listed = ', '.join(sorted(known))
+    listed = ", ".join(sorted(known))
     return f"unknown field; {meant(str(location[-1]), known, f'known here: {listed}')}"
 
 

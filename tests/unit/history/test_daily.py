@@ -153,9 +153,21 @@ def test_the_largest_amounts_of_a_day_stay_while_its_runs_come_and_go(store: Sto
     assert store.daily.largest(KEY, since=4) == DailyPeaks()
     assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
     assert store.daily.largest(WorkflowKey("data", "WorkflowTemplate", "other"), since=0) == DailyPeaks()
-    store.daily.record(KEY, [replace(row("a", 5 * DAY, memory=300.0), day=4)], since=4)
+    store.daily.record(KEY, [replace(row("a", 5 * DAY, memory=300.0), day=4)], since=4, exceptional_since=4)
     assert store.daily.largest(KEY, since=0) == DailyPeaks({("a", "memory"): {4: 300.0}})
     assert store.daily.rows(KEY, step="a")[0].metrics == {"largest": 21.0}
+
+
+def test_of_days_before_the_window_exceptional_amounts_stay(store: Store) -> None:
+    """And releases, of which each counts."""
+    by_day = {2: 900.0, 3: 400.0, 4: 300.0, 5: 280.0, 6: 200.0}
+    for day, amount in by_day.items():
+        largest = {"memory/main": amount, "released/memory/main": day / 10}
+        row = DailyRow(day, "a", 1, 1, 0, largest=largest, until=day * DAY)
+        store.daily.record(KEY, [row], since=5, exceptional_since=3)
+    known = store.daily.largest(KEY, since=0)
+    assert known.of(["a"], "memory/main") == {3: 400.0, 5: 280.0, 6: 200.0}
+    assert set(known.of(["a"], "released/memory/main")) == {3, 4, 5, 6}
 
 
 def test_a_profile_that_analyzes_all_runs_leaves_the_largest_amounts_that_another_one_needs(store: Store) -> None:

@@ -223,7 +223,12 @@ class HistoryProvider:
             return  # each attempt would wait for the lock: the next cycle tries again
         try:
             self.store.daily.record(
-                key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions, since=figures.since
+                key,
+                figures.rows,
+                baseline=figures.baseline,
+                adoptions=figures.adoptions,
+                since=figures.since,
+                exceptional_since=figures.exceptional_since,
             )
         except HistoryError as error:
             self._unwritable = type(error) is not HistoryError  # no fault of the place: these rows cannot be stored

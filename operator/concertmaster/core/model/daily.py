@@ -12,6 +12,12 @@ RUN = ""
 """The ``step`` of a row about the run as a whole."""
 KILLED, KILLED_FOR_GOOD, KILLED_AT, KILLS_OVER = "killed", "killed-for-good", "killed-at", "kills-over"
 """What is counted or known of the OOM kills of a container: see ``DailyPeaks``."""
+RELEASED = "released"
+"""The factor of a release on amounts of that name: see ``DailyPeaks``."""
+EXCEPTIONAL_DAYS = 35
+"""Days for which an exceptional amount is kept: the run of each month end is known until the next one."""
+EXCEPTIONAL = 1.15
+"""Times any later amount: less is within the headroom of sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class DailyRow:
     ``p95`` (seconds) describe. ``cost`` and ``wasted`` (currency units) and ``queue`` (seconds waited for a node) are
     sums of the day; ``metrics`` sums of users' own metrics by name, such as tokens. None: unknown. ``score`` is the last
     one of the day. ``until`` is the end of the newest run counted (unix seconds). ``largest``: by name, the largest
-    amount of any run of the day, see ``DailyPeaks``; only where runs of the window may be gone,
+    amount of any run of the day, see ``DailyPeaks``; only exceptional ones, unless runs of the window may be gone,
     or another profile of the workflow analyses fewer.
 
     ``whole``: the row counts everything up to ``until`` and replaces the recorded row of that day. Otherwise it counts only
@@ -69,13 +75,17 @@ class DailyPeaks:
     ``volume/CLAIM`` (bytes), ``cpu/CONTAINER`` (cores, mean over a run), ``gpu/CONTAINER`` (GPUs busy at any time), and
     ``seconds`` of what succeeded, the run as a whole (``RUN``) included. Of OOM kills: ``killed/CONTAINER`` (runs with
     one), ``killed-for-good/CONTAINER`` (those of them that failed), ``killed-at/CONTAINER`` (the largest limit at which one
-    was, bytes), and ``kills-over/CONTAINER`` (1: those until then had ended).
+    was, bytes), and ``kills-over/CONTAINER`` (1: those until then had ended). ``released/NAME``: on that day began
+    a release at another level, this factor of that before it; 0 if amounts of earlier days are no evidence any more.
 
     What is rare among runs can be regular among days: of a job every five minutes, the large run of each night is one of
-    288, and not among the newest 200 for seven hours a day.
+    288, and not among the newest 200 for seven hours a day. Of days before the window only exceptional amounts are known,
+    which are larger than those of all later days by more than the headroom of sizes. ``every_day``: whether
+    those of all days of the window are known, since runs of it may be gone.
     """
 
     amounts: Mapping[tuple[str, str], Mapping[int, float]] = field(default_factory=dict)
+    every_day: bool = True
 
     def of(self, steps: Iterable[str], name: str, since: int = 0) -> dict[int, float]:
         """The largest of any of these steps, by day, from the day ``since`` on."""

@@ -10,7 +10,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyPeaks, DailyRow, 
 from concertmaster.core.units import DAY
 from concertmaster.history.daily.rows import COLUMNS, PEAK_PREFIX, amounts_of, as_stored, row_of, values_of
 from concertmaster.history.errors import translated
-from concertmaster.history.rows import known_id, make_id
+from concertmaster.history.rows import delete_amounts, known_id, make_id
 from concertmaster.history.schema import connect_readonly
 from concertmaster.history.sql import Connection, DatabaseEngine, Transaction
 
@@ -18,7 +18,6 @@ KEEP_DAYS = 400
 ADOPTIONS = 200
 """Recommendations of one workflow of which the state is kept, the latest first."""
 
-_OF_PEAKS = "workflow = ? AND day {} ? AND metric >= 'largest/' AND metric < 'largest0'"
 _BARE = " AND ".join(
     f"NOT EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
     for table in ("daily", "executions", "records", "fingerprints")
@@ -55,7 +54,8 @@ class DailyReader:
         """The largest amounts of the days from ``since`` on."""
         query = (
             f"SELECT CASE WHEN step = 0 THEN '{RUN}' ELSE name END, metric, day, amount FROM daily_metrics "
-            f"LEFT JOIN step_names USING (workflow, step) WHERE {_OF_PEAKS.format('>=')}"
+            "LEFT JOIN step_names USING (workflow, step) "
+            "WHERE workflow = ? AND day >= ? AND metric >= 'largest/' AND metric < 'largest0'"
         )
         found: dict[tuple[str, str], dict[int, float]] = {}
         with self._read():
@@ -127,10 +127,11 @@ class DailyTables(DailyReader):
         baseline: Baseline | None = None,
         adoptions: Sequence[RecommendationOutcome] = (),
         since: int = 0,
+        exceptional_since: int = 0,
     ) -> int:
         """Store rows (whole ones replace, others add), the baseline where there is none yet, and the states of
-        recommendations; delete largest amounts of days before ``since``. Returns the number of rows written; rows that are
-        unchanged are not."""
+        recommendations; delete largest amounts of days before ``since`` that later ones come near, and all of days before
+        ``exceptional_since``. Returns the number of rows written; rows that are unchanged are not."""
         self._engine.daily.prepare({row.day for row in rows})
         with self._engine.transaction():
             self._engine.claim([key.namespace])  # steps of a workflow are numbered, by one shard at a time
@@ -143,7 +144,7 @@ class DailyTables(DailyReader):
             if fresh:
                 self._write(number, fresh)
             if any(before is None for _, before in fresh):  # once a day
-                self._db.execute(f"DELETE FROM daily_metrics WHERE {_OF_PEAKS.format('<')}", (number, since))
+                delete_amounts(self._db, number, since, exceptional_since)
             if (b := baseline) is not None:
                 values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
                 self._db.execute("INSERT INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)

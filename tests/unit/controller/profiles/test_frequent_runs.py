@@ -1,4 +1,5 @@
-"""Workflows with more runs than are kept: what rare large runs need is known for as long as the window reaches."""
+"""Workflows with more runs than are kept: what rare large runs need is known for as long as the window reaches, and of
+exceptional ones for 35 days, of all workflows."""
 
 from __future__ import annotations
 
@@ -14,7 +15,6 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import AnalysisRequest
 from concertmaster.controller.profiles.analysis.analyzer import analyze_profile
 from concertmaster.controller.profiles.analysis.long_term import with_days
-from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import DailyPeaks, Level, Outcome, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Policy
@@ -46,6 +46,7 @@ class Operator:
     kept: int = KEPT
     hours: int = 0
     policy: Policy = field(default_factory=Policy)
+    request: AnalysisRequest = field(init=False)
 
     def __post_init__(self) -> None:
         settings = AnalysisSettings(max_runs=self.kept, window_seconds=self.window)
@@ -71,16 +72,16 @@ class Operator:
         profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": {
             "apiVersion": "argoproj.io/v1alpha1", "kind": key.kind, "name": key.name}}})  # fmt: skip
         runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now, figures=RunFigures())
-        self.history.record(key, analyze_profile(with_days(request, self.history, record=True)).figures)
+        request = AnalysisRequest(profile, self.policy, DEFINITION, runs, now, now)
+        self.request = with_days(request, self.history, record=True)
+        self.history.record(key, analyze_profile(self.request).figures)
         self.history.tidy({key: (self.kept, self.window)}, now)
 
     def recommended(self, rule: str) -> list[Recommendation]:
         now = FIRST + self.hours * HOUR
         runs = self.history.runs(DEFINITION, limit=self.kept, since=now - self.window, as_of=now)
-        peaks = self.history.largest(DEFINITION.key, now - self.window)
         known, completed = complete(DEFINITION, runs)
-        earlier = EarlierAnalyses(peaks=peaks)
+        earlier = EarlierAnalyses(peaks=with_days(replace(self.request, runs=runs), self.history, record=False).peaks)
         found = analyze_workflow(known, completed, self.policy, profile="etl", now=now, earlier=earlier)
         return [r for r in (*found.recommendations, *found.minor) if r.rule == rule]
 
@@ -148,13 +149,48 @@ def test_a_time_limit_does_not_stop_the_longest_run_of_each_day(nightly: Operato
     assert [float(e.proposed or 0) for e in item.edits] == [4500.0]
 
 
-def test_a_run_once_a_week_counts_as_long_as_the_window_reaches(tmp_path: Path) -> None:
-    operator = operate(tmp_path, lambda n: NIGHTLY if n == 2 else {}, 2 * 24 + 20, window=DAY)
+@pytest.mark.parametrize("kept", [KEPT, 200])
+def test_an_exceptional_run_is_known_when_the_window_no_longer_has_it(tmp_path: Path, kept: int) -> None:
+    """As that of a month end is not for half of the next month; also where all runs of the window are analysed."""
+    operator = operate(tmp_path, lambda n: NIGHTLY if n == 2 else {}, 3 * 24 + 4, window=2 * DAY, kept=kept)
     (item,) = operator.recommended("right-size")
-    assert size(item, "requests.memory") < GI  # two days ago
-    assert "newest" not in item.because
-    known = operator.history.store.daily.largest(DEFINITION.key, since=0)
-    assert set(known.of(["load"], "memory/main")) == {20_001, 20_002}
+    assert 1.15 * 3 * GI <= size(item, "requests.memory") < 4 * GI
+    assert "load peaked at 3Gi of 8Gi in the largest run of 2024-10-04 (200Mi in the newest runs)" in item.because
+    known = operator.history.store.daily.largest(DEFINITION.key, since=0).of(["load"], "memory/main")
+    assert known == {20_000: 3 * GI} | (dict.fromkeys((20_001, 20_002, 20_003), 200 * MI) if kept == KEPT else {})
+
+
+@pytest.mark.parametrize("large", [1.1, 1.3])
+def test_a_run_within_the_headroom_of_sizes_is_not_exceptional(tmp_path: Path, large: float) -> None:
+    use: Use = lambda n: {"memory_sampled_peak": large * 200 * MI} if n == 2 else {}  # noqa: E731
+    operator = operate(tmp_path, use, 3 * 24 + 4, window=2 * DAY, kept=200)
+    (item,) = operator.recommended("right-size")
+    assert ("2024-10-04" in item.because) is (large > 1.15)
+
+
+def test_a_memory_request_stays_after_a_kill_before_the_window(tmp_path: Path) -> None:
+    """What the killed run needed is not known, even if its limit was raised since."""
+    had = {"memory_request": 2 * GI, "memory_limit": 2 * GI}
+    killed = {**had, "memory_sampled_peak": 2 * GI, "reason": "OOMKilled"}
+    operator = operate(tmp_path, lambda n: killed if n == 2 else {}, 3 * 24 + 4, window=2 * DAY, kept=200)
+    items = [i.field for r in operator.recommended("right-size") for i in r.items]
+    assert items == ["requests.cpu"]
+
+
+@pytest.mark.parametrize(("kept", "known"), [(40, True), (200, True), (200, False)])
+def test_what_a_leaner_release_ended_does_not_come_back(tmp_path: Path, kept: int, known: bool) -> None:
+    """Runs show the release for as long as the window reaches, or for some hours."""
+
+    def use(n: int) -> Mapping[str, Any]:
+        old = n < 30
+        return {
+            "memory_sampled_peak": (3 * GI if old else 200 * MI) * (1.0 + 0.01 * (n % 5)),
+            "image": f"load:{1 if old or not known else 2}",
+        }
+
+    operator = operate(tmp_path, use, 4 * 24 + 6, window=(4 if kept == 40 else 2) * DAY, kept=kept)
+    (item,) = operator.recommended("right-size")
+    assert (size(item, "requests.memory") < GI) is known
 
 
 KILL = {"memory_sampled_peak": 7.9 * GI, "reason": "OOMKilled"}
@@ -250,7 +286,7 @@ def test_a_workflow_whose_runs_are_all_kept_has_no_largest_amounts(tmp_path: Pat
     assert operator.history.store.daily.rows(DEFINITION.key)[0].metrics == {}
 
 
-def test_largest_amounts_are_read_where_there_are_as_many_runs_as_may_be_analyzed() -> None:
+def test_each_day_counts_where_there_are_as_many_runs_as_may_be_analyzed() -> None:
     bed = Bed()
     bed.history.peaks = DailyPeaks({("main", "seconds"): {20_000: 5.0}})
     bed.history.runs_of["etl"] = [run("etl", n) for n in range(3)]
@@ -259,4 +295,5 @@ def test_largest_amounts_are_read_where_there_are_as_many_runs_as_may_be_analyze
     bed.run()
     bed.policy(analysis={"maxRuns": 3, "minRuns": 3})
     bed.run(seconds=60.0)
-    assert [request.peaks for request in bed.analyzer.requests] == [DailyPeaks(), bed.history.peaks]
+    known = bed.history.peaks
+    assert [request.peaks for request in bed.analyzer.requests] == [replace(known, every_day=False), known]

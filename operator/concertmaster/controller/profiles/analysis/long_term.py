@@ -4,19 +4,28 @@ recommendations."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.controller.interfaces import AnalysisRequest, History, LongTermFigures
-from concertmaster.core.analysis.daily.peaks import Largest, largest_by_day, still_over, with_kills_before
+from concertmaster.core.analysis.daily.peaks import Largest, exceptional, largest_by_day, still_over, with_kills_before
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.steps.earlier_kills import superseded
+from concertmaster.core.analysis.steps.releases import cpu_release, level_since, memory_release
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Outcome, RunRecord
-from concertmaster.core.model.daily import KILLS_OVER, ROLLED_BACK, Baseline, DailyRow, RecommendationOutcome
+from concertmaster.core.model.daily import (
+    EXCEPTIONAL_DAYS,
+    KILLS_OVER,
+    RELEASED,
+    ROLLED_BACK,
+    Baseline,
+    DailyRow,
+    RecommendationOutcome,
+)
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
@@ -28,17 +37,18 @@ _MAX_EXECUTIONS = 10_000  # of runs that are recorded and not analysed: some 20 
 
 
 def with_days(request: AnalysisRequest, history: History, *, record: bool) -> AnalysisRequest:
-    """The request with what is recorded by day: of runs that may be gone, where some of the window may be. ``record``: runs
-    that ended since the last analysis and are more than this one takes are recorded first."""
+    """The request with what is recorded by day: of runs before the window, and of those that may be gone, where some of the
+    window may be. ``record``: runs that ended since the last analysis and are more than this takes are recorded first."""
     key, options = request.definition.key, request.policy.analysis
-    request = replace(request, recorded=history.recorded(key))
-    if len(request.runs) < options.max_runs:
+    since, limited = request.now - options.window_seconds, len(request.runs) >= options.max_runs
+    kept = min(since, request.now - EXCEPTIONAL_DAYS * DAY)
+    peaks = replace(history.largest(key, kept), every_day=limited)
+    request = replace(request, recorded=history.recorded(key), peaks=peaks)
+    if not limited:
         return request
-    since = request.now - options.window_seconds
-    request = replace(request, peaks=history.largest(key, since))
     if record and not request.provisional and (rows := _uncounted(request, history)):
         history.record(key, LongTermFigures(rows, since=int(since // DAY)))
-        request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, since))
+        request = replace(request, recorded=history.recorded(key), peaks=history.largest(key, kept))
     earliest = max(since, request.now - DAYS * DAY) - WEEK  # a rise must not be what each week shows
     return replace(request, days=history.days(key, earliest))
 
@@ -90,12 +100,31 @@ def long_term_figures(
     if limited or (
         request.fewest_runs is not None and len(ends) >= request.fewest_runs
     ):  # or another profile needs them
-        largest = _largest(request, analysis.runs, analysis.figures, rows)
+        last, largest = math.inf, _largest(request, analysis.runs, analysis.figures, rows)
         if largest:
             largest[max(largest)] = largest[max(largest)] | _superseded(analysis)
-        rows = _with_largest(rows, largest)
+    else:  # what will be known from the rows alone
+        last = (request.now - options.window_seconds / 2.0) // DAY
+        largest = exceptional(largest_by_day(analysis.runs, analysis.figures), last)
+    for day, place, factor in _released(analysis):
+        if day <= last:
+            largest[day] = largest.get(day, {}) | {place: factor}
     since = int((request.now - options.window_seconds) // DAY)
-    return LongTermFigures(rows, _baseline(result), _adoptions(result, memory), since)
+    kept = min(since, int(request.now // DAY) - EXCEPTIONAL_DAYS)
+    return LongTermFigures(
+        _with_largest(rows, largest), _baseline(result), _adoptions(result, memory), since, exceptional_since=kept
+    )
+
+
+def _released(analysis: Analysis) -> Iterator[tuple[int, tuple[str, str], float]]:
+    """Releases by day, each with its step, name and factor: the runs show them for less long than amounts are kept."""
+    least = analysis.options.min_runs
+    for step in analysis.steps:
+        for c in step.containers:
+            for resource, release in (("memory", memory_release(c, least)), ("cpu", cpu_release(c, least))):
+                if release is not None:
+                    place = step.step, f"{RELEASED}/{resource}/{c.name}"
+                    yield int(release.time // DAY), place, level_since(release, resource)
 
 
 def _largest(

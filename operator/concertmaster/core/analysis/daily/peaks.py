@@ -14,11 +14,20 @@ from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.shared.volumes import claim_name
 from concertmaster.core.known import largest
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
-from concertmaster.core.model.daily import KILLED, KILLED_AT, KILLED_FOR_GOOD, KILLS_OVER, RUN, DailyPeaks
+from concertmaster.core.model.daily import (
+    EXCEPTIONAL,
+    KILLED,
+    KILLED_AT,
+    KILLED_FOR_GOOD,
+    KILLS_OVER,
+    RUN,
+    DailyPeaks,
+)
 from concertmaster.core.units import DAY
 
 Largest = dict[tuple[str, str], float]
 """By step and name, see ``DailyPeaks``."""
+_COUNTS = KILLED, KILLED_FOR_GOOD
 
 
 def largest_by_day(runs: Sequence[RunRecord], figures: RunFigures) -> dict[int, Largest]:
@@ -32,11 +41,23 @@ def largest_by_day(runs: Sequence[RunRecord], figures: RunFigures) -> dict[int, 
     }
 
 
+def exceptional(by_day: Mapping[int, Largest], last: float) -> dict[int, Largest]:
+    """Of the days up to ``last``, the amounts that no later one comes near. Kills are counted in the window only."""
+    found: dict[int, Largest] = {}
+    later: Largest = {}
+    for day, amounts in sorted(by_day.items(), reverse=True):
+        if later and day <= last:
+            large = {place: n for place, n in amounts.items() if n > EXCEPTIONAL * later.get(place, 0.0)}
+            found[day] = {place: n for place, n in large.items() if place[1].partition("/")[0] not in _COUNTS}
+        later |= {place: n for place, n in amounts.items() if n > later.get(place, 0.0)}
+    return found
+
+
 def with_kills_before(amounts: Largest, before: Mapping[tuple[str, str], float], fresh: Sequence[RunRecord]) -> Largest:
     """The ``amounts`` of a day of which some runs are gone: its kills are those counted ``before`` and those of the
     ``fresh`` runs, which were not, and at least those at hand."""
     added = _kills(fresh, RunFigures())
-    counts = {place: n for place, n in amounts.items() if place[1].partition("/")[0] in (KILLED, KILLED_FOR_GOOD)}
+    counts = {place: n for place, n in amounts.items() if place[1].partition("/")[0] in _COUNTS}
     return amounts | {place: max(n, before.get(place, 0.0) + added[place]) for place, n in counts.items()}
 
 

@@ -94,6 +94,12 @@ def runs_now(container: ContainerUsage, release: Release | None) -> Sequence[Run
     return found[release.moved.counted :]
 
 
+def level_since(release: Release, resource: str) -> float:
+    """The factor of the ``release`` on amounts of the ``resource`` before it; 0 where these are no evidence of large runs
+    any more."""
+    return 0.0 if resource == "cpu" or release.moved.counted >= release.moved.first else release.moved.factor
+
+
 def counted(container: ContainerUsage, release: Release | None) -> ContainerUsage:
     """The container with the runs whose OOM kills say something about those to come: of what needs more than a leaner
     release, none does."""

@@ -52,6 +52,8 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
     if not size.enough or recent is None or size.automatic_request is None:
         return None
     earlier = earlier_of(evidence, unit, "memory", recent, release)
+    if earlier is not None and earlier.killed and current is not None:
+        return None  # how much it needed is not known
     peak = recent if earlier is None else earlier.amount
     # The newest of many runs leave room for one and a half times the hours that they are of; days for so many days.
     by_day = memory_by_day(evidence, unit, release)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.steps.releases import Release
+from concertmaster.core.analysis.steps.releases import Release, level_since
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import resource_edits
@@ -14,6 +14,7 @@ from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.size_bounds import is_guaranteed, limit_of
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
+from concertmaster.core.units import DAY
 
 MIN_HEADROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
 HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod Autoscaler and KRR
@@ -27,12 +28,10 @@ SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 def earlier_of(
     evidence: Evidence, unit: SizingUnit, resource: str, recent: float, release: Release | None
 ) -> EarlierPeak | None:
-    """The peak of the runs that are not analysed, if it is larger; after a release to another level only of those since,
-    unless earlier ones still are evidence of large runs."""
-    moved = release is not None and (resource == "cpu" or release.moved.counted >= release.moved.first)
-    since = release.time if release is not None and moved else 0.0
-    steps = (unit.step.step, *unit.others)
-    return earlier_peak(evidence, steps, f"{resource}/{unit.container.name}", recent, since)
+    """The peak of the runs that are not analysed, if it is larger, at the level since a release."""
+    steps, name = (unit.step.step, *unit.others), f"{resource}/{unit.container.name}"
+    released = {int(release.time // DAY): level_since(release, resource)} if release is not None else {}
+    return earlier_peak(evidence, steps, name, recent, release=released)
 
 
 def since_release(unit: SizingUnit, release: Release | None) -> SizingUnit:
