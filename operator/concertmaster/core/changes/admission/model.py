@@ -26,8 +26,8 @@ class LimitRange:
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuota:
-    """Hard limits and current usage of a ResourceQuota: ``cpu``, ``memory`` and ``ephemeral-storage`` (requests), the same
-    with prefix ``limits.``, and ``pods``. ``scoped``: it applies to a part of the pods only."""
+    """Hard limits and current usage of a ResourceQuota: ``cpu``, ``memory``, ``ephemeral-storage`` and GPUs (requests), the
+    first three with prefix ``limits.`` too, and ``pods``. ``scoped``: it applies to a part of the pods only."""
 
     name: str
     hard: ByResource = field(default_factory=dict)
@@ -43,7 +43,7 @@ class ResourceQuota:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Requests and limits of one container, cores and bytes by resource."""
+    """Requests and limits of one container, cores, bytes and GPUs by resource."""
 
     name: str
     requests: ByResource = field(default_factory=dict)

@@ -86,6 +86,8 @@ def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], fl
     for resource in ("cpu", "memory"):
         at = (f"{spec.resources_pointer}/requests/{resource}", spec.holder)
         requests[resource] = settings.get(at, requests[resource])
+    if spec.gpu_resource is not None:  # the API server demands both, and that they are equal
+        requests[spec.gpu_resource] = limits[spec.gpu_resource] = spec.gpu_request
     return Container(spec.name, _known(requests), _known(limits), spec.init, native=spec.native)
 
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.model import StepSpec
-from concertmaster.core.model.amounts import RESOURCES, STORAGE, quantity
+from concertmaster.core.model.amounts import RESOURCES, STORAGE, is_gpu, quantity
 from concertmaster.core.reserved import reservation
 
-_NAMES = {**{f"requests.{r}": r for r in RESOURCES}, "count/pods": "pods"}
+_NAMES = {"count/pods": "pods"}
 _KNOWN = (*RESOURCES, *(f"limits.{r}" for r in RESOURCES), "pods")
 _FIELDS = {STORAGE: "storage"}  # field names of a container that differ from the resource name
 
@@ -78,6 +78,9 @@ def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
             asked = next((v for v in (own, most, request) if v is not None), None)
             rows.setdefault(resource, []).append((container.name, container.init, asked))
             rows.setdefault(f"limits.{resource}", []).append((container.name, container.init, most or limit))
+    for container in step.containers:
+        if container.gpu_resource is not None:
+            rows.setdefault(container.gpu_resource, []).append((container.name, container.init, container.gpu_request))
     native = frozenset(c.name for c in step.containers if c.native)
     sums = {key: reservation(amounts, native).total for key, amounts in rows.items()}
     pod = step.pod
@@ -96,7 +99,7 @@ def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
     """Of two names for the same resource, the smaller amount counts."""
     amounts: dict[str, float] = {}
     for key, value in (rows or {}).items():
-        name, amount = _NAMES.get(key, key), quantity(value)
-        if name in _KNOWN and amount is not None:
+        name, amount = _NAMES.get(key, key.removeprefix("requests.")), quantity(value)
+        if (name in _KNOWN or is_gpu(name)) and amount is not None:
             amounts[name] = min(amount, amounts.get(name, amount))
     return amounts

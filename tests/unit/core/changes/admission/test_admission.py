@@ -231,3 +231,20 @@ def test_a_sidecar_among_the_init_containers_is_tried_and_counted_as_one() -> No
     assert "2 x 4 is more than the 6 of ResourceQuota q" in said(wider, quota)
     _, declared = pod_trials(plan, argo, read)[-1]
     assert [c.get("restartPolicy") for c in declared["initContainers"]] == ["Always", None]
+
+
+def test_gpus_count_against_a_quota_and_are_tried_as_declared() -> None:
+    argo = template()
+    work = next(t for t in argo["spec"]["templates"] if "container" in t)
+    work["container"]["resources"]["limits"] = {"nvidia.com/gpu": 2}
+    read = define(argo, None, namespace="demo")
+    assert read is not None
+    plan = planned(recommended(cpu()), argo)
+    (change,) = pod_changes(plan.settings, None, read)
+    wider = replace(change, before=Pod(()), count_before=1, count_after=3)
+    quota = ResourceQuota("q", {"nvidia.com/gpu": 4.0})
+    assert said(wider, quota) == "nvidia.com/gpu: 3 x 2 is more than the 4 of ResourceQuota q"
+    assert said(replace(wider, count_after=2), quota) == ""
+    _, declared = pod_trials(plan, argo, read)[-1]
+    sizes = declared["containers"][0]["resources"]
+    assert sizes["requests"]["nvidia.com/gpu"] == sizes["limits"]["nvidia.com/gpu"] == "2"

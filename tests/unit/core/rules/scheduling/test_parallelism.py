@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.capacity import Capacity, capacity_by_namespace
 from concertmaster.core.changes.admission.model import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.nodes import Nodes
 from concertmaster.core.changes.admission.service_pods import InQuotas, ServiceMoment, ServicePods
@@ -99,6 +99,25 @@ def test_a_quota_of_ephemeral_storage_binds(hard: dict[str, float], limit: int) 
     item = replace(writing(), capacity=Capacity((ResourceQuota("disk", hard),))).one("parallelism")
     assert item.proposed == f"{limit} pods at a time"
     assert item.action.endswith("(limited by ResourceQuota disk)") is (limit < 8)
+
+
+def on_gpus(count: int) -> Scenario:
+    """Eight searches, two at a time, each with so many GPUs."""
+    sizes = scenarios.resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": str(count)})
+    value = noise()
+    of = argo(task("search", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}, "search": sizes})
+    return scenario(of, 20, lambda _: {"search": [value(100) for _ in range(8)]})
+
+
+@pytest.mark.parametrize(
+    ("hard", "limit"),
+    [({"requests.nvidia.com/gpu": "9"}, 4), ({"requests.nvidia.com/gpu": "64"}, 8), ({"requests.amd.com/gpu": "2"}, 8)],
+)
+def test_a_quota_of_gpus_binds(hard: dict[str, str], limit: int) -> None:
+    quota = {"kind": "ResourceQuota", "metadata": {"namespace": "demo", "name": "gpus"}, "spec": {"hard": hard}}
+    item = replace(on_gpus(2), capacity=capacity_by_namespace([quota])["demo"]).one("parallelism")
+    assert item.proposed == f"{limit} pods at a time"
+    assert item.action.endswith("(limited by ResourceQuota gpus)") is (limit < 8)
 
 
 @pytest.mark.parametrize(
