@@ -84,6 +84,14 @@ def init_reserves_a_part(rng: Rng, name: str) -> Plant:
     return excess(now, JOB, "main", right.requests)
 
 
+def init_requests_too_much(rng: Rng, name: str) -> Plant:
+    """An init container requests three to six times its use, and more than the container after it, which fits: pods keep
+    that for their whole life."""
+    work = _work(rng)
+    right = _setup(work.requests[CPU] * 0.8, work.requests[MEMORY] * 0.8)
+    return excess(_pod(rng, name, work, _large(rng, right)), JOB, "setup", right.requests)
+
+
 def init_beside_a_native_sidecar(rng: Rng, name: str) -> Plant:
     """A native sidecar requests a multiple of its use, before an init container whose requests count on top of it."""
     right = fitted(Container("proxy", Role.NATIVE, cpu=Cpu(((1.0, 0.05),)), memory=Memory(60 * MI)))
@@ -156,5 +164,6 @@ def second_container_killed(rng: Rng, name: str) -> Plant:
 
 KINDS: tuple[Kind, ...] = (
     two_containers, native_sidecar, native_sidecar_fits, init_reserves_as_much, init_reserves_a_part,
-    init_beside_a_native_sidecar, pod_level_over, pod_level_fits, pod_level_killed, second_container_killed,
+    init_requests_too_much, init_beside_a_native_sidecar, pod_level_over, pod_level_fits, pod_level_killed,
+    second_container_killed,
 )  # fmt: skip

@@ -62,6 +62,7 @@ class ContainerUsage:
     overrides: Mapping[ResourceField, Override] = field(default_factory=dict)
     declared_runs: Mapping[str, tuple[RunUsage, ...]] = field(default_factory=dict)
     partial: bool = False
+    init: bool = False  # ends before the others start
 
     def as_declared(self, resource: str) -> ContainerUsage:
         """Only of pods that have what is declared of the ``resource``, where there are others; else itself."""
@@ -245,6 +246,7 @@ def _container(
         coverage=(executions - ambiguous - unsampled) / executions if covered else None,
         runs=_in_order([run.usage for run in runs]),
         unsampled_before=_before(runs) if unsampled and covered else 0,
+        init=newest.init,
         **_extended(declared, newest),
     )
     had: dict[str, Any] = {NAMES[at]: o.have for at, o in other.items()}

@@ -114,13 +114,15 @@ def gain_sentence(share: Interval, seconds: Interval, run: str = "each run") -> 
 
 
 def container_id(step: StepAnalysis, container: ContainerUsage) -> str:
-    """Name of a container in an id: its step, followed by its own name only when the step has several."""
-    return f"{step.step}.{container.name}" if len(step.containers) > 1 else step.step
+    """Name of a container in an id: its step, followed by its own name only if the step has several, or if it is an init."""
+    return f"{step.step}.{container.name}" if container.init or len(step.containers) > 1 else step.step
 
 
 def container_title(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> str:
-    """Display name of a container: its step, followed by its own name only when the step has several."""
+    """Display name of a container: its step, followed by its own name only when the step has several, or it is an init."""
     title = evidence.title(step.step)
+    if container.init:
+        return f"init container {title}/{text.plain(container.name)}"
     return f"{title}/{container.name}" if len(step.containers) > 1 else title
 
 

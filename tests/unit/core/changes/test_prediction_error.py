@@ -35,6 +35,16 @@ def test_the_cost_a_saving_is_a_share_of_does_not_shrink_where_metrics_lack_requ
     assert changed.cost.per_month is not None and changed.cost.per_month < 0.95 * whole
 
 
+def test_what_pods_keep_for_an_init_container_is_a_part_of_the_cost() -> None:
+    """A right-sizing of it saves more than what the others request, and must not be a share above one."""
+    first = container(name="fetch", init=True, cpu_request=None, memory_request=4096.0 * 2**20)
+    runs = [replace(r, steps=tuple(replace(e, containers=(*e.containers, first)) for e in r.steps)) for r in RUNS]
+    found = analyze(ONE, runs, now=NOW)
+    assert reserved_per_month(found) == pytest.approx(found.cost.per_month)
+    plain = reserved_per_month(analyze(ONE, RUNS, now=NOW))
+    assert plain is not None and (reserved_per_month(found) or 0.0) > 1.2 * plain
+
+
 def test_a_step_of_some_runs_is_reserved_for_in_those_only() -> None:
     two = definition(step("load"), step("report", ["load"], 1))
     often = daily(two.graph, 12, lambda _: {"load": 60.0, "report": 60.0})

@@ -112,6 +112,8 @@ def _only_usage(time: float, fact: ContainerFact, execution: StepExecution, temp
             memory_limit=fact.memory_limit, image=fact.image, template=template,
         )  # fmt: skip
     started, finished = fact.started, fact.finished
+    if fact.init and finished is None:  # no metric has its end: it is before the start of what it prepares
+        finished, started = execution.started, started if started is not None else execution.started
     own = execution.duration if started is None or finished is None else max(0.0, finished - started)
     sampled, kernel = fact.memory_sampled_peak, fact.memory_kernel_peak
     return _usage(
@@ -179,7 +181,7 @@ _one = partial(tuple.__new__, ContainerInRun)
 
 
 def usage_of(run: RunRecord) -> list[ContainerInRun]:
-    """The figures of every main container in a run. Containers added only by the engine's executor are left out."""
+    """The figures of every container in a run. Containers added only by the engine's executor are left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     skipped, cached = Outcome.SKIPPED, Outcome.CACHED
     for execution in run.steps:
@@ -188,7 +190,7 @@ def usage_of(run: RunRecord) -> list[ContainerInRun]:
             continue
         for fact in execution.containers:
             name = fact.name
-            if fact.init or name in EXECUTOR:
+            if name in EXECUTOR:
                 continue
             by_container.setdefault((execution.step, name), []).append((fact, execution))
     end = run.end

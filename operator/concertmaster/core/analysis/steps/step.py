@@ -43,7 +43,7 @@ class StepAnalysis:
 
     ``duration``: succeeded executions, start to end; ``waiting``: pod creation to scheduling; ``starting``: scheduling to
     start of the main container; seconds. ``path``: how the step delays the run. ``runs`` contained the step; in ``ran`` of
-    them it was neither skipped nor cached.
+    them it was neither skipped nor cached. ``inits``: its init containers that end before its ``containers`` start.
     """
 
     step: str
@@ -61,6 +61,7 @@ class StepAnalysis:
     marks: StepFlags
     network: NetworkUse | None = None
     pricing: Pricing = field(default_factory=Pricing)  # mean over the nodes it ran on
+    inits: tuple[ContainerUsage, ...] = ()
 
 
 def analyze_steps(
@@ -89,14 +90,15 @@ def analyze_steps(
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
     for name, own, duration, trend in zip(names, columns, durations, trends, strict=True):
-        containers = container_usage(graph.declaring(name), usages.get(name, {}), definition.fingerprint)
+        ran = container_usage(graph.declaring(name), usages.get(name, {}), definition.fingerprint)
+        containers = tuple(c for c in ran if not c.init)
         steps.append(
             StepAnalysis(
                 step=name,
                 spec=graph.step(name),
                 executions=len(own.executions),
                 runs=len(set(own.runs)),
-                ran=len({run for run, ran in zip(own.runs, own.ran, strict=True) if ran}),
+                ran=len({run for run, did in zip(own.runs, own.ran, strict=True) if did}),
                 duration=duration,
                 waiting=summarize(known(own.waiting)),
                 starting=summarize(known(own.starting)),
@@ -107,6 +109,7 @@ def analyze_steps(
                 marks=_marks(duration, containers, means, options),
                 network=network_use(own.executions),
                 pricing=pricing.mean(own.executions),
+                inits=tuple(c for c in ran if c.init),
             )
         )
     return tuple(steps), trend_of_runs

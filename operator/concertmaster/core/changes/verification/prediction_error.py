@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 
 from concertmaster.core import arrays as np
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.verification.before_after import BASELINE, BeforeAfter, comparable, good
 from concertmaster.core.changes.verification.power import spread
 from concertmaster.core.model import RunRecord
+from concertmaster.core.reserved import reservation
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.units import HOUR
@@ -36,7 +38,18 @@ def reserved_per_month(analysis: Analysis) -> float | None:
             price = step.pricing.hour(container.cpu_request, container.memory_request, container.gpu_request)
             held = math.fsum(container.columns["reserved_seconds"]) / max(1, len(container.runs))
             per_run += price * held / HOUR * analysis.presence(step, container)
+        for first in step.inits[:1]:  # what a pod keeps for the largest of them
+            held = math.fsum(first.columns["reserved_seconds"]) / max(1, len(first.runs))
+            per_run += _kept_for_inits(step) * held / HOUR * analysis.presence(step, first)
     return per_run * rate or None
+
+
+def _kept_for_inits(step: StepAnalysis) -> float:
+    """The price per hour of what a pod reserves for its init containers beyond what the others request."""
+    rows = (*step.containers, *step.inits)
+    cores = reservation((c.name, c.init, c.cpu_request) for c in rows).kept
+    memory = reservation((c.name, c.init, c.memory_request) for c in rows).kept
+    return step.pricing.hour(cores, memory, None)
 
 
 def effect_error(runs: Sequence[RunRecord]) -> float:

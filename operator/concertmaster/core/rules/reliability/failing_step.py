@@ -133,8 +133,9 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
 
 def _covered(e: StepExecution, classes: Collection[FailureClass]) -> bool:
     """Whether another rule is about a failure of these classes. None is about a time limit that only the run itself has, nor
-    about the memory of init containers."""
-    return classify(e) in classes and e.reason != RUN_TIMEOUT and killed_first(e) is None
+    about the memory of an init container whose limit is unknown."""
+    first = killed_first(e)
+    return classify(e) in classes and e.reason != RUN_TIMEOUT and (first is None or first.memory_limit is not None)
 
 
 def _avoided(repeat: RepeatedFailures) -> Interval | None:

@@ -226,7 +226,7 @@ def _rarer(need: MemoryNeed, chance: float, request: float) -> Iterator[str]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container that was OOM-killed."""
-    yield from by_unit(evidence, "memory", _finding)
+    yield from by_unit(evidence, "memory", _finding, inits=True)
 
 
 RULE = Rule(RuleName.MEMORY_REQUEST, evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, damping=Damping.DAY)

@@ -70,7 +70,7 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     reasons = {
         p.title: why
         for resource in ("cpu", "memory")
-        for p in sizing_units(evidence.analysis, resource, ("requests",))
+        for p in sizing_units(evidence.analysis, resource, ("requests",), inits=True)
         if (why := evidence.sizing.excluded(p.step.step, p.container.name, resource)) is not None
     }
     return tuple(f"left out: {title}, {why}" for title, why in reasons.items())
@@ -198,6 +198,8 @@ def _observed(evidence: Evidence, row: RequestRow) -> str:
     step = row.unit.step
     alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
     name = evidence.title(step.step) + ("" if alone else f"/{row.unit.container.name}")
+    if row.unit.container.init:
+        name = container_title(evidence, step, row.unit.container)
     old = amount(row, row.old)
     request = f" of {old}{row.declared}" if row.old is not None else " (no request set)"
     if row.resource == STORAGE:

@@ -18,6 +18,7 @@ from concertmaster.core.rules.resources.rows.row_parts import (
 )
 from concertmaster.core.rules.resources.rows.size_bounds import (
     LIMIT_HEADROOM,
+    Sized,
     bounded,
     is_guaranteed,
     least_accepted,
@@ -41,7 +42,7 @@ _MAX_LIMITED_SHARE = 0.05  # share of such runs, above which a limit that moves 
 
 
 def cpu_row(
-    evidence: Evidence, unit: SizingUnit, size: CpuSize | None, least: float, release: Release | None
+    evidence: Evidence, unit: SizingUnit, size: CpuSize | None, least: float, release: Release | None, inits: Sized
 ) -> RequestRow | None:
     container, current = unit.container, unit.container.cpu_request
     means = container.known("mean_cores")
@@ -56,7 +57,7 @@ def cpu_row(
         target = max(target, LIMIT_HEADROOM * burst)  # the limit moves with it, and throttles what is above
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
-    bounds = size_bounds(evidence, unit, "cpu")
+    bounds = size_bounds(evidence, unit, "cpu", inits)
     target = max(target, least_accepted(unit, "cpu"), bounds.enough(burst))
     if current is not None and target < current and _held_back(container):
         return None

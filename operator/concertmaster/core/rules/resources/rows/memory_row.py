@@ -18,6 +18,7 @@ from concertmaster.core.rules.resources.rows.row_parts import (
 )
 from concertmaster.core.rules.resources.rows.size_bounds import (
     LIMIT_HEADROOM,
+    Sized,
     bounded,
     is_guaranteed,
     least_accepted,
@@ -42,7 +43,7 @@ from concertmaster.core.units import MIB
 _MAX_INITIAL_FACTOR = 1.25  # times the largest peak: the cost model alone gives first requests of short steps too much
 
 
-def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float) -> RequestRow | None:
+def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: float, inits: Sized) -> RequestRow | None:
     release = memory_release(unit.container, evidence.analysis.options.min_runs)
     if any(counted(unit.container, release).columns["oom_killed"]):
         return None
@@ -61,7 +62,7 @@ def memory_row(evidence: Evidence, unit: SizingUnit, size: MemorySize, least: fl
     target = max(size.automatic_request, _enough(evidence, container, peak), HEADROOM * peak, grown)
     if current is None:
         target = at_most(min(target, _MAX_INITIAL_FACTOR * peak), container.memory_limit, 1.0)
-    bounds = size_bounds(evidence, unit, "memory")
+    bounds = size_bounds(evidence, unit, "memory", inits)
     target = max(target, least_accepted(unit, "memory"), bounds.enough(peak))
     new, bound_by, first = bounded(evidence, unit, "memory", bounds, target, plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:

@@ -39,7 +39,8 @@ class RequestRow:
     a change by itself. ``bound_by``: what limited the value, empty if nothing did; ``first``: what must be raised before it
     is admitted. ``limit``: the limit that moves to another value with it, and ``limit_by`` why. ``avoided``: share of the
     runs (0 to 1) that no longer fail. ``release``: since which the runs count, None where all do. ``earlier``: the peak
-    where it is of a run that is not among these. ``grows``: whether peaks grow."""
+    where it is of a run that is not among these. ``grows``: whether peaks grow. ``reserves``: of an init container, what
+    pods reserve less by its row (None: of another one, by what its request is lowered)."""
 
     unit: SizingUnit
     resource: str
@@ -62,6 +63,7 @@ class RequestRow:
     release: Release | None = None
     earlier: EarlierPeak | None = None
     grows: bool = False
+    reserves: float | None = None
 
     @property
     def title(self) -> str:
@@ -90,6 +92,13 @@ class RequestRow:
     def lowered(self) -> bool:
         """Whether less is requested than before."""
         return self.old is not None and self.new < self.old
+
+    @property
+    def less(self) -> float:
+        """What a pod reserves less, in cores or bytes; negative where it is more, 0 without a request so far."""
+        if self.reserves is not None:
+            return self.reserves
+        return self.old - self.new if self.old is not None else 0.0
 
     @property
     def limited(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import POD, ContainerSpec
+from concertmaster.core.model import POD, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import ROUNDING
-from concertmaster.core.reserved import reservation
+from concertmaster.core.reserved import Reservation, reservation
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit
 from concertmaster.core.sizing import MILLI
@@ -51,9 +52,14 @@ class SizeBounds:
         return max(request, math.floor(self.ratio * request / unit * (1 + ROUNDING)) * unit)
 
 
-def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBounds:
+Sized = Mapping[tuple[str, str, str], float]
+"""By step, init container and resource, the requests that are proposed."""
+
+
+def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str, sized: Sized) -> SizeBounds:
     """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota; and with
-    what an init container reserves. A ratio is none of a request whose limit can be lowered with it."""
+    what an init container reserves once the ``sized`` ones are. A ratio is none of a request whose limit can be lowered with
+    it."""
     policy = getattr(evidence.analysis.policy.apply.bounds, resource)
     limit, tied = limit_of(unit.container, resource), is_guaranteed(unit.container)
     ratio = None if tied or limit is None or unit.container.name == POD else evidence.capacity.ratio(resource)
@@ -62,7 +68,7 @@ def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBoun
     most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
     if bound.least is not None and bound.least > least:
         least, least_by = bound.least, bound.least_by
-    kept, kept_by = _kept_by_init(evidence, unit, resource)
+    kept, kept_by = _kept_by_init(evidence, unit, resource, sized)
     if kept > least:
         least, least_by = kept, kept_by
     if bound.most is not None and bound.most < most:
@@ -70,23 +76,31 @@ def size_bounds(evidence: Evidence, unit: SizingUnit, resource: str) -> SizeBoun
     return SizeBounds(least, most, least_by, most_by, limit, *(ratio or (None, "")))
 
 
-def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str) -> tuple[float, str]:
+def _kept_by_init(evidence: Evidence, unit: SizingUnit, resource: str, sized: Sized) -> tuple[float, str]:
     """The request down to which the pod reserves less: for its whole life it keeps the largest request of its init
     containers, beside native sidecars that start before them. And the name of that container; 0 where there is none."""
     spec = unit.step.spec
-    had = {c.name: c for c in unit.step.containers if c.overrides}
-    asked = (
-        {c.name: _asked(evidence, had.get(c.name, c), resource) for c in spec.containers} if spec is not None else {}
-    )
     own = next((c for c in spec.containers if c.name == unit.container.name), None) if spec is not None else None
-    if spec is None or spec.pod is not None or own is None or own.native:
+    if spec is None or spec.pod is not None or own is None or own.native or own.init:
         return 0.0, ""
-    native = frozenset(c.name for c in spec.containers if c.native)
-    pod = reservation(((c.name, c.init, asked[c.name]) for c in spec.containers), native)
+    asked = requests_of(evidence, unit, spec, resource)
+    pod = reserved(spec, {name: sized.get((unit.step.step, name, resource), amount) for name, amount in asked.items()})
     if not pod.first:
         return 0.0, ""
     freed = pod.total - pod.first  # what the pod reserves less at most, by requests of what runs together
     return asked[own.name] - freed, f"the request of init container {pod.first_by}, which the pod keeps"
+
+
+def requests_of(evidence: Evidence, unit: SizingUnit, spec: StepSpec, resource: str) -> dict[str, float]:
+    """What a pod of the unit's step, declared as ``spec``, reserves for each of its containers, by name."""
+    had = {c.name: c for c in (*unit.step.containers, *unit.step.inits) if c.overrides}
+    return {c.name: _asked(evidence, had.get(c.name, c), resource) for c in spec.containers}
+
+
+def reserved(spec: StepSpec, asked: Mapping[str, float]) -> Reservation:
+    """What a pod reserves whose containers are asked so much for."""
+    native = frozenset(c.name for c in spec.containers if c.native)
+    return reservation(((c.name, c.init, asked[c.name]) for c in spec.containers), native)
 
 
 def _asked(evidence: Evidence, container: ContainerSpec | ContainerUsage, resource: str) -> float:

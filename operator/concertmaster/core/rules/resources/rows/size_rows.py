@@ -7,13 +7,12 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.steps.releases import cpu_release
 from concertmaster.core.rules.base import resource_edits
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources.rows.cpu_row import cpu_row
+from concertmaster.core.rules.resources.rows.init_rows import effective
 from concertmaster.core.rules.resources.rows.memory_row import memory_row
 from concertmaster.core.rules.resources.rows.request_row import RequestRow
 from concertmaster.core.rules.resources.rows.row_parts import since_release
@@ -24,30 +23,37 @@ from concertmaster.core.rules.resources.rows.sizing_units import SizingUnit, def
 _LACKING = 3
 
 
-def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
+def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> list[RequestRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
     sized: dict[str, list[SizingUnit]] = {"cpu": [], "memory": []}
     order: list[tuple[int, str, int]] = []
     for resource, of_resource in sized.items():
-        for place, unit in enumerate(sizing_units(evidence.analysis, resource, ("requests",))):
+        for place, unit in enumerate(sizing_units(evidence.analysis, resource, ("requests",), inits=True)):
             if _has_row(evidence, unit, resource, held_back):
                 order.append((place, resource, len(of_resource)))
                 of_resource.append(defaulted(evidence, unit, resource))
+    order.sort(key=lambda at: (not sized[at[1]][at[2]].container.init, at))  # others get what these leave to them
     released = [cpu_release(p.container, evidence.analysis.options.min_runs) for p in sized["cpu"]]
     sized["cpu"] = [since_release(p, release) for p, release in zip(sized["cpu"], released, strict=True)]
     cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
     waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
-    for _, resource, at in sorted(order):
+    inits: dict[tuple[str, str, str], float] = {}
+    found: list[RequestRow] = []
+    for _, resource, at in order:
         unit = sized[resource][at]
         if resource == "cpu":
-            row = cpu_row(evidence, unit, cpu[at], least, released[at])
+            row = cpu_row(evidence, unit, cpu[at], least, released[at], inits)
         else:
-            row = memory_row(evidence, unit, memory[at], least)
-        if row is not None and not (resource == "memory" and row.lowered and unit.title in waiting):
-            yield row
+            row = memory_row(evidence, unit, memory[at], least, inits)
+        if row is None or (resource == "memory" and row.lowered and unit.title in waiting):
+            continue
+        if unit.container.init and not row.first:
+            inits[unit.step.step, unit.container.name, resource] = row.new
+        found.append(row)
+    return effective(evidence, found)
 
 
 def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: frozenset[tuple[str, str, str]]) -> bool:
@@ -55,6 +61,8 @@ def _has_row(evidence: Evidence, unit: SizingUnit, resource: str, held_back: fro
     spec, name = unit.step.spec, unit.container.name
     if spec is not None and spec.containers and all(c.name != name for c in spec.sized):
         return False  # injected into the pod: there is no field to set
+    if unit.container.init and (spec is None or getattr(unit.container, f"{resource}_request") is None):
+        return False  # pods reserve nothing for it alone
     if size_guard(unit.container, evidence.analysis.options) is not None:
         return False
     if (other := unit.container.overrides.get(("requests", resource))) is not None and other.varies:

@@ -33,15 +33,15 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     present = analysis.presence(row.unit.step, container)
     reserved = container.columns["reserved_seconds"]
     hours = sum(reserved) / len(reserved) / HOUR
-    less = (row.old - row.new) / unit
+    less = row.less / unit
     saving = None
     if less and hourly and rate:
         price = hourly * rate * present
         smallest, largest = _as_right(evidence, row, row.old)
         saving = RowSaving(
             less * price * hours,
-            (row.old - largest) / unit * price * hours,
-            (row.old - smallest) / unit * price * hours,
+            (row.less + row.new - largest) / unit * price * hours,
+            (row.less + row.new - smallest) / unit * price * hours,
             container.columns["time"],
             [less * price * seconds / HOUR for seconds in reserved],
             row.slower * max(0.0, _hourly(row) - less * hourly) * rate * present * hours,
@@ -64,8 +64,9 @@ def _hourly(row: RequestRow) -> float:
 
 def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, float]:
     """The smallest and the largest size that are as right as the proposed one: a little above the largest peak, and the
-    target utilization. A bound leaves no choice, and a lowered request stays nearer to the proposal than to what it was."""
-    if row.bound_by:
+    target utilization. A bound leaves no choice, and a lowered request stays nearer to the proposal than to what it was. Of
+    an init container, the other containers decide how much is freed, as well as its size."""
+    if row.bound_by or row.reserves is not None:
         return row.new, row.new
     target = evidence.objectives.efficient_utilization[row.resource == "memory"]
     smallest, largest = min(row.new, MIN_HEADROOM * row.peak), max(row.new, row.peak / target)

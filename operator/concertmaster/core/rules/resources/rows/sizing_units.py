@@ -45,16 +45,17 @@ class SizingUnit:
 
 
 def sizing_units(
-    analysis: Analysis, resource: str, sections: Sequence[str] = ("requests", "limits")
+    analysis: Analysis, resource: str, sections: Sequence[str] = ("requests", "limits"), *, inits: bool = False
 ) -> Iterator[SizingUnit]:
-    """Every container of every template, in the order of the graph, without steps that were removed. Steps whose pods have
+    """Every container of every template, in the order of the graph, without steps that were removed, and without init
+    containers that end before the others unless ``inits``. Steps whose pods have
     another amount of the ``resource`` in one of the ``sections`` than the template declares are units of their own, as what
     it declares has no effect on them; all others of the template are one, as a change of its field applies to all."""
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
         if step.spec is None and _removed(analysis, step):
             continue
-        for container in (c.as_declared(resource) for c in step.containers):
+        for container in (c.as_declared(resource) for c in (*step.containers, *(step.inits if inits else ()))):
             key = container.place or f"{_template(step)} {container.name}"
             if container.overrides:
                 elsewhere = [container.overridden(section, resource) for section in sections]
@@ -152,12 +153,12 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
 
 
 def by_unit(
-    evidence: Evidence, resource: str, find: Callable[[Evidence, SizingUnit], Finding | None]
+    evidence: Evidence, resource: str, find: Callable[[Evidence, SizingUnit], Finding | None], *, inits: bool = False
 ) -> Iterator[Finding]:
-    """Findings of ``find`` for each unit of the ``resource``, once there are enough runs."""
+    """Findings of ``find`` for each unit of the ``resource``, init containers if ``inits``, once there are enough runs."""
     if not evidence.analysis.enough:
         return
-    for unit in sizing_units(evidence.analysis, resource):
+    for unit in sizing_units(evidence.analysis, resource, inits=inits):
         finding = find(evidence, unit)
         if finding is not None:
             yield unit.described(finding)

@@ -87,5 +87,5 @@ def test_a_size_is_not_below_a_target_that_only_rounding_put_above_it() -> None:
     unit = next(sizing_units(scenarios.right_size().analysis(), "memory"))
     unit = replace(unit, container=replace(unit.container, cpu_request=4.0))
     evidence = Evidence(scenarios.right_size().analysis(), "wfp")
-    bounds = size_bounds(evidence, unit, "cpu")
+    bounds = size_bounds(evidence, unit, "cpu", {})
     assert bounded(evidence, unit, "cpu", bounds, 0.4600000000000001, 0.46) == (0.46, "", "")
