@@ -18,7 +18,14 @@ from concertmaster.core.rules.base import Rule, container_title
 from concertmaster.core.rules.earlier_peaks import known_for_a_day
 from concertmaster.core.rules.evidence import Evidence
 from concertmaster.core.rules.resources import cpu_request
-from concertmaster.core.rules.resources.rows.expected import above_limit, expected, headroom, unlike_seen
+from concertmaster.core.rules.resources.rows.expected import (
+    above_limit,
+    by_limit,
+    expected,
+    headroom,
+    loses_cpus,
+    unlike_seen,
+)
 from concertmaster.core.rules.resources.rows.request_row import RequestRow, amount, items, used
 from concertmaster.core.rules.resources.rows.row_parts import SURE_RUNS
 from concertmaster.core.rules.resources.rows.size_rows import rows
@@ -90,7 +97,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
-    certain = certain and all(above_limit(r) is None for r in ordered)
+    certain = certain and all(above_limit(r) is None and not loses_cpus(r) for r in ordered)
     certain = certain and (known_for_a_day(evidence) or all(r.resource != "memory" for r in lowered))
     unit = ordered[0].unit
     uses = "uses" if len(unit.others) == 1 else "use"
@@ -129,6 +136,7 @@ def _finding(evidence: Evidence, about: str, sizes: Sequence[RequestRow], left_o
             *(x for r in ordered if r.resource == "memory" for x in memory_outlook(evidence, r.unit, r.new, r.release)),
             *_released(ordered),
             *_bound(evidence, ordered),
+            *by_limit(evidence, ordered),
             *(x for r in ordered for x in set_elsewhere(evidence, r.unit.step, r.unit.container, r.resource)),
             *left_out,
         ),

@@ -263,6 +263,28 @@ def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() ->
 
 
 @pytest.mark.parametrize(
+    ("cpu", "memory_limit", "says"), [("1", "1Gi", True), ("900m", "1Gi", False), ("1", "2Gi", False)]
+)
+def test_a_guaranteed_pod_that_has_whole_cpus_may_lose_them(cpu: str, memory_limit: str, says: bool) -> None:
+    """The static policy of the CPU manager gives CPUs to Guaranteed pods, and only whole ones."""
+    declared = spec("a", 0, cpu=cpu, cpu_limit=cpu, memory_limit=memory_limit)
+    amounts = {"cpu_request": quantity(cpu), "cpu_limit": quantity(cpu), "memory_limit": quantity(memory_limit)}
+    item = only(sized([declared], {"a": fact(**amounts, cpu_seconds=20.0, cpu_peak_cores=0.45)}))
+    assert ("static CPU manager policy" in "; ".join(item.evidence)) is says
+    assert (item.risk is Level.MEDIUM) is says
+    if says:
+        assert "where that matters, use 1" in "; ".join(item.evidence)
+
+
+def test_a_lowered_memory_limit_lowers_what_follows_it() -> None:
+    own = {"cpu_limit": 1.0, "memory_limit": GI, "memory_sampled_peak": 410 * MI}
+    item = only(sized([spec("a", 0, cpu_limit="1", memory_limit="1Gi")], {"a": fact(**own)}))
+    assert "what follows the limit is lowered with it, such as the heap of a JVM" in "; ".join(item.evidence)
+    item = only(sized([spec("a", 0)], {"a": fact(memory_sampled_peak=410 * MI)}))
+    assert "JVM" not in "; ".join(item.evidence)
+
+
+@pytest.mark.parametrize(
     ("bursts", "throttled", "least"),
     [
         (None, lambda i: 0.0, 0.24),  # nothing says how much it uses at once

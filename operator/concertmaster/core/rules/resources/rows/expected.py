@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.model import Interval
-from concertmaster.core.rules.base import ELSEWHERE
+from concertmaster.core.rules.base import ELSEWHERE, container_title
 from concertmaster.core.rules.evidence import Evidence
-from concertmaster.core.rules.resources.rows.request_row import RequestRow
+from concertmaster.core.rules.resources.rows.request_row import RequestRow, amount
+from concertmaster.core.rules.resources.rows.size_bounds import is_guaranteed, limit_of
 from concertmaster.core.rules.resources.rows.sizes import memory_by_day
 from concertmaster.core.units import DAY
 
@@ -84,8 +85,8 @@ def _reserved(sizes: Sequence[RequestRow], saving: Interval | None, currency: st
     for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours")):
         hours = math.fsum(r.freed for r in sizes if r.resource == kind)
         if hours:
-            amount = text.number(abs(hours), 2) if abs(hours) < 100 else f"{abs(hours):,.0f}"
-            parts["less" if hours > 0 else "more"].append(f"{amount} {unit}")
+            shown = text.number(abs(hours), 2) if abs(hours) < 100 else f"{abs(hours):,.0f}"
+            parts["less" if hours > 0 else "more"].append(f"{shown} {unit}")
     if not parts["less"]:
         return None
     money = ""
@@ -128,6 +129,32 @@ def above_limit(row: RequestRow) -> float | None:
         return None
     most = max(row.unit.container.known("memory_most"), default=0.0)
     return most if most > (row.new if row.limit is None else row.limit) else None
+
+
+def loses_cpus(row: RequestRow) -> bool:
+    """Whether a Guaranteed pod has whole CPUs for the container, and would no longer: the static policy of the kubelet's CPU
+    manager gives such a container CPUs of its own. Whether nodes have that policy no metric shows."""
+    spec = row.unit.step.spec
+    if row.resource != "cpu" or spec is None or not all(is_guaranteed(c) for c in spec.containers):
+        return False
+    return row.old is not None and row.old >= 1.0 and row.old.is_integer() and not row.new.is_integer()
+
+
+def by_limit(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
+    """What else follows a limit that is lowered with the request."""
+    for row in sizes:
+        title = container_title(evidence, row.unit.step, row.unit.container)
+        if loses_cpus(row):
+            yield (
+                f"CPU of {title}: nodes with the static CPU manager policy reserve whole CPUs for it, and none for"
+                f" {amount(row, row.new)}; where that matters, use {text.cpu(math.ceil(row.new))}"
+            )
+        limit = limit_of(row.unit.container, "memory") if row.resource == "memory" and row.limited else None
+        if limit is not None and (row.new if row.limit is None else row.limit) < limit:
+            yield (
+                f"memory of {title}: what follows the limit is lowered with it, such as the heap of a JVM"
+                " (MaxRAMPercentage, by default a quarter of the limit)"
+            )
 
 
 def _failures(evidence: Evidence) -> str:

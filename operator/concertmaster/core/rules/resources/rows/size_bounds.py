@@ -144,7 +144,7 @@ def limit_of(container: object, resource: str) -> float | None:
     return found
 
 
-def is_guaranteed(container: ContainerUsage) -> bool:
+def is_guaranteed(container: ContainerUsage | ContainerSpec) -> bool:
     """Whether requests equal limits for both resources, so that the Guaranteed QoS class must be kept."""
     return (
         container.cpu_request is not None
