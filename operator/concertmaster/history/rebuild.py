@@ -105,8 +105,24 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING) or _completed(end):
         outcome = end.outcome
     pauses = _before_start(runs[at], end)
-    record = replace(runs[at], outcome=outcome, suspension=end.suspension, pauses=pauses, fetched=end.fetched)
+    steps = _killed_for_good(runs[at].steps) if outcome is Outcome.FAILED else runs[at].steps
+    record = replace(
+        runs[at], steps=steps, outcome=outcome, suspension=end.suspension, pauses=pauses, fetched=end.fetched
+    )
     return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
+
+
+def _killed_for_good(steps: tuple[StepExecution, ...]) -> tuple[StepExecution, ...]:
+    """The executions of a failed run. With ``restartPolicy: OnFailure`` a Job that has used up its backoffLimit deletes its
+    pod, which is not seen to fail: one that was OOM-killed before failed by that, where no other failed."""
+    if any(e.outcome is Outcome.FAILED for e in steps):
+        return steps
+    return tuple(
+        replace(e, outcome=Outcome.FAILED, reason=OOM_KILLED)
+        if e.outcome is Outcome.UNKNOWN and any(c.restarted_after_oom is not None for c in e.containers)
+        else e
+        for e in steps
+    )
 
 
 def _completed(end: RunRecord) -> bool:

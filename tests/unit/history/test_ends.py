@@ -47,6 +47,19 @@ def test_pods_that_do_not_tell_the_outcome_get_it_from_the_object(outcome: Outco
     assert found.steps[0].outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize("source", list(Source))
+def test_a_pod_that_was_deleted_between_two_kills_failed_by_them(source: Source) -> None:
+    """Its Job has used up its backoffLimit. Of one that succeeded, or whose pods were seen to fail, this says nothing."""
+    killed = replace(LOST, containers=(container(restarted_after_oom=15.0),))
+    (found,) = runs(end(source=source), pods={"r1": [killed]})
+    assert (found.steps[0].outcome, found.steps[0].reason) == (Outcome.FAILED, "OOMKilled")
+    (fine,) = runs(end(Outcome.SUCCEEDED, source), pods={"r1": [killed]})
+    assert fine.steps[0].outcome is Outcome.UNKNOWN
+    beside = replace(ran("1", 10.0, outcome=Outcome.FAILED), pod="b", uid="b")
+    (other,) = runs(end(source=source), pods={"r1": [killed, beside]})
+    assert sorted(e.outcome for e in other.steps) == [Outcome.FAILED, Outcome.UNKNOWN]
+
+
 def test_pods_that_tell_the_outcome_yield_to_the_engine_and_not_to_the_metrics() -> None:
     pods = {"r1": [ran("1", 10.0)]}
     assert outcomes(runs(end(source=Source.HISTORY), pods=pods)) == [("r1", Outcome.SUCCEEDED, 1)]
