@@ -33,6 +33,9 @@ POD = "pod"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """Label of the runs that Kueue admits, and the key of its value among the declared fields of a workflow."""
 
+POD_QUEUE = "podQueue"
+"""Key of the queue by which Kueue admits the pods of a workflow one by one, among its declared fields."""
+
 TASK = "Task"  # the only other kind of object whose fields the steps of a workflow inherit and a change may set
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model.definitions import POD_QUEUE, QUEUE_LABEL
 from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS, possible_width
 from concertmaster.engines.common.manifest import (
     Problems,
@@ -48,6 +49,8 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
         labels=obj.labels,
         notes=tuple(reader.notes),
         run_prefixes=obj.prefixes,
+        # Pods inherit the labels of their Pipeline.
+        declared={POD_QUEUE: obj.labels[QUEUE_LABEL]} if obj.queue else {},
     )
 
 

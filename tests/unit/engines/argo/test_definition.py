@@ -701,3 +701,20 @@ def test_any_object_gives_a_definition_or_none(a: Any, b: Any, c: Any) -> None:
 
 def test_item_names_of_whole_floats_are_as_the_api_server_stores_them() -> None:
     assert item_name(0, 1.0) == "0:1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "queue"),
+    [
+        ({}, None),
+        ({"podMetadata": {"labels": {"kueue.x-k8s.io/queue-name": "team", "app": "etl"}}}, "team"),
+        ({"templateDefaults": {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "team"}}}}, "team"),
+        ({"podMetadata": {"labels": {"kueue.x-k8s.io/queue-name": ""}}}, None),
+        ({"podMetadata": "odd"}, None),
+    ],
+)
+@pytest.mark.parametrize("own", [None, "gpu"])
+def test_the_queues_of_kueue_that_admit_its_pods_are_known(spec: dict[str, Any], queue: str | None, own: str) -> None:
+    labels = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": own}}} if own else {}
+    found = dag(task("a"), templates=(leaf("run", **labels),), **spec)
+    assert found.declared.get("podQueue") == (", ".join(name for name in (own, queue) if name) or None)

@@ -547,3 +547,10 @@ def test_any_object_gives_a_definition_and_a_record(a: Any, b: Any) -> None:
             found = read_run({"metadata": b, "spec": own, "status": status}, runs, KEY)
             assert found.record.workflow == KEY
         workflow_of({"metadata": a, "spec": b})
+
+
+def test_the_queue_of_kueue_that_admits_its_pods_is_a_label_of_the_pipeline() -> None:
+    raw = {"kind": "Pipeline", "apiVersion": "tekton.dev/v1", "metadata": {"name": "build"}, "spec": {"tasks": []}}
+    assert define(raw).declared == {}  # type: ignore[union-attr]
+    raw["metadata"] = {"name": "build", "labels": {"kueue.x-k8s.io/queue-name": "team", "app": "x"}}
+    assert define(raw).declared == {"podQueue": "team"}  # type: ignore[union-attr]

@@ -17,6 +17,7 @@ from concertmaster.core.analysis.runs.starts import by_schedule
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model.definitions import POD_QUEUE
 from concertmaster.core.model.enums import RuleName
 from concertmaster.core.rules.base import Rule, gain_sentence
 from concertmaster.core.rules.evidence import Evidence
@@ -91,16 +92,16 @@ class _Words(NamedTuple):
     otherwise: str
 
 
-def _words(field: str, most: bool) -> _Words:
-    """``most``: whether most runs wait."""
+def _words(field: str, most: bool, queue: object) -> _Words:
+    """``most``: whether most runs wait. ``queue``: by which Kueue admits the pods; None if it does not."""
     runs = "runs" if most else "some runs"
     if field == PENDING:
         return _Words(
             None,
             "scheduling latency",
-            "waiting for a node",
+            "waiting for a node" if queue is None else f"waiting for Kueue (LocalQueue {queue}) or a node",
             "wait",
-            "smaller requests, other hours or more nodes",
+            f"{f'more quota for LocalQueue {queue}, ' if queue else ''}smaller requests, other hours or more nodes",
             f"{runs} keep waiting {{}} for capacity, longer when the cluster fills up",
         )
     if field == BEFORE_WORK:
@@ -153,7 +154,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         if most
         else f"{text.percent(sum(waited) / sum(totals))} of it in {len(waited)} of them (up to {longest}), mainly at {name}"
     )
-    words = _words(field, most)
+    words = _words(field, most, analysis.definition.declared.get(POD_QUEUE))
     explained = _room(step) if field != STARTING else ""
     if field == PENDING:
         explained += _hours(evidence)

@@ -29,6 +29,15 @@ def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
     assert item.gain_seconds.likely == pytest.approx(91, rel=0.05)
 
 
+def test_pods_that_kueue_admits_wait_for_its_quota_too() -> None:
+    """It admits the pods of Argo and Tekton one by one: until then they have no node."""
+    waits = scenarios.queue_time()
+    spec = {**waits.manifest["spec"], "podMetadata": {"labels": {"kueue.x-k8s.io/queue-name": "team"}}}
+    item = replace(waits, manifest={**waits.manifest, "spec": spec}).one("queue-time")
+    assert "is waiting for Kueue (LocalQueue team) or a node on the critical path" in item.because
+    assert item.proposed == "more quota for LocalQueue team, smaller requests, other hours or more nodes"
+
+
 def test_slow_starts_are_distinguished() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
