@@ -319,7 +319,7 @@ def test_every_objective_has_a_verdict(analysis: dict[str, Any]) -> None:
         "duration p95": "Missed",
         "queue time p95": "Met",
         "success": "Missed",
-        "step failure (load)": "Missed",
+        "step failure (load)": "Unknown",  # 2 of 30 attempts, which chance explains at the target of 5%
         "cost per run": "Met",
         "throughput per hour": "Met",
         "CPU utilization": "Missed",

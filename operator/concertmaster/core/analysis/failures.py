@@ -13,9 +13,12 @@ from enum import StrEnum
 
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import RUN_TIMEOUT, ContainerFact, Outcome, RunRecord, StepExecution
-from concertmaster.core.stats.exact import shift
+from concertmaster.core.stats.exact import binomial_tail, shift
 
 _LEVEL = 0.05  # significance level of the test for a drop in success
+_SIGNIFICANCE = (
+    0.2  # of a rate above its target; at 0.05, 23 of 60 daily steps are missed of which 30% of the attempts fail
+)
 
 
 class FailureClass(StrEnum):
@@ -112,11 +115,21 @@ class FailureSummary:
     lost_runs: int = 0
 
     @property
+    def known(self) -> int:
+        """Executions that are known to have failed or succeeded."""
+        return self.executions - self.unknown
+
+    @property
     def error_rate(self) -> float | None:
         """Failed share (0 to 1) of the executions; None where too few outcomes are known."""
-        succeeded = self.executions - self.unknown - self.failed
-        share = success_rate(succeeded, self.failed, self.unseen)
-        return None if share is None else self.failed / (succeeded + self.failed)
+        share = success_rate(self.known - self.failed, self.failed, self.unseen)
+        return None if share is None else self.failed / self.known
+
+    def exceeds(self, target: float) -> bool:
+        """Whether more failed than chance explains at a rate of ``target`` (0 to 1): of seven attempts of which 4% fail, one
+        fails in every fourth workflow."""
+        likely = binomial_tail(self.failed, self.known, target)
+        return likely <= _SIGNIFICANCE and (self.failed > 1 or target == 0.0)
 
     def lasting(self, runs: int) -> int:
         """Of ``runs`` with a failed attempt, about how many had no successful retry. Runs count, not attempts: those that

@@ -1,6 +1,7 @@
 """Evaluation of objectives: verdict, margin and trend of each.
 
-Missing data gives Unknown, never Met: an objective that cannot be evaluated is not met. The trend compares the newer half
+Missing data gives Unknown, never Met: an objective that cannot be evaluated is not met. So do failures of a step that are
+too few to tell. The trend compares the newer half
 of the runs with the older half, using the tests that verify changes: Steady means no significant difference.
 """
 
@@ -30,6 +31,7 @@ LEVEL = 0.05  # significance level of the test of two proportions
 # These have score parts of their own.
 COUNTED_ELSEWHERE = ("success", "step failure", "CPU utilization", "memory utilization")
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that count for a step's failure rate
+_NO_FIGURE = "unknown"
 Show = Callable[[float], str]
 
 
@@ -63,11 +65,16 @@ class ObjectiveAssessment:
     bound: str = "<="  # how the measured value must compare with the target
 
     @property
+    def known(self) -> bool:
+        """Whether there is a figure, be it of too few attempts for a verdict."""
+        return self.actual != _NO_FIGURE
+
+    @property
     def line(self) -> str:
         """Verdict, figure, target and where the figure is going, each named where it is unknown."""
         figures = f"(target {self.bound} {self.target})"
         if self.verdict is ObjectiveResult.UNKNOWN:
-            return f"{self.verdict}, no data {figures}"
+            return f"{self.verdict}, {self.actual if self.known else 'no data'} {figures}"
         going = "trend unknown" if self.trend is Trend.UNKNOWN else self.trend.lower()
         return f"{self.verdict}, {self.actual} {figures}, {going}"
 
@@ -112,7 +119,7 @@ def _verdict(
 ) -> ObjectiveAssessment:
     bound = "<=" if smaller_is_better else ">="
     if actual is None:
-        return ObjectiveAssessment(name, show(target), "unknown", ObjectiveResult.UNKNOWN, None, trend, bound)
+        return ObjectiveAssessment(name, show(target), _NO_FIGURE, ObjectiveResult.UNKNOWN, None, trend, bound)
     distance = target - actual if smaller_is_better else actual - target
     return ObjectiveAssessment(
         name,
@@ -186,16 +193,18 @@ def _failures(
     unseen = sum([r.unseen for r in runs])
     share = success_rate(sum(good), len(good) - sum(good), unseen)
     yield _at_least("success", objectives.min_success, share, _percent, Trend.UNKNOWN if share is None else _rate(good))
+    target = objectives.max_step_failure
     rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
-    worst = max(rates, key=lambda s: (rates[s], s), default=None)
+    missed = {s for s in rates if steps_failures[s].exceeds(target)}
+    worst = max(rates, key=lambda s: (s in missed, rates[s], s), default=None)
     ended = [e for r in known for e in r.steps if e.step == worst and e.outcome in _ENDED]
-    yield _at_most(
-        f"step failure ({worst})" if worst else "step failure",
-        objectives.max_step_failure,
-        rates[worst] if worst else None,
-        _percent,
-        _rate([e.outcome is not Outcome.FAILED for e in ended]),
-    )
+    name = f"step failure ({worst})" if worst else "step failure"
+    trend = _rate([e.outcome is not Outcome.FAILED for e in ended])
+    found = _at_most(name, target, rates[worst] if worst else None, _percent, trend)
+    if worst is not None and worst not in missed and found.verdict is ObjectiveResult.MISSED:
+        figure = f"{found.actual} of {text.count(steps_failures[worst].known, 'attempt')}, too few to tell"
+        found = replace(found, actual=figure, verdict=ObjectiveResult.UNKNOWN, margin=None)
+    yield found
 
 
 def _rates(

@@ -95,6 +95,35 @@ def test_failures_of_late_are_a_trend_and_chance_is_none() -> None:
     assert verdicts(runs(failing_from=19))["success"].trend is Trend.STEADY
 
 
+@pytest.mark.parametrize(
+    ("failed", "of", "verdict", "actual"),
+    [
+        (0, 7, ObjectiveResult.MET, "0.0%"),
+        (1, 7, ObjectiveResult.UNKNOWN, "14.3% of 7 attempts, too few to tell"),
+        (2, 14, ObjectiveResult.UNKNOWN, "14.3% of 14 attempts, too few to tell"),
+        (3, 14, ObjectiveResult.MISSED, "21.4%"),
+        (9, 56, ObjectiveResult.MISSED, "16.1%"),
+    ],
+)
+def test_failures_of_a_step_that_chance_explains_miss_no_objective(
+    failed: int, of: int, verdict: ObjectiveResult, actual: str
+) -> None:
+    found = verdicts(runs(of, failing_from=of - failed))["step failure"]
+    assert (found.verdict, found.actual) == (verdict, actual)
+    assert found.line.startswith(f"{verdict}, {actual} (target <= 10.0%)")
+
+
+def test_a_step_that_fails_beyond_chance_is_named_before_one_that_failed_once() -> None:
+    of = runs(20, failing_from=12)  # 8 of 20 attempts of a failed
+    rare = [replace(r, steps=tuple(e for e in r.steps if e.step == "a" or r is of[-1])) for r in of]
+    last = rare[-1]
+    b_failed = tuple(replace(e, outcome=Outcome.FAILED) if e.step == "b" else e for e in last.steps)
+    found = analyze(
+        CHAIN, [*rare[:-1], replace(last, steps=b_failed)], now=NOW, policy=Policy(objectives=ALL)
+    ).objectives
+    assert [(v.name, v.actual) for v in found if v.name.startswith("step")] == [("step failure (a)", "40.0%")]
+
+
 def test_too_little_data_is_unknown() -> None:
     assert verdicts(runs(4))["duration p95"].trend is Trend.UNKNOWN
     assert verdicts(runs(4))["success"].trend is Trend.UNKNOWN

@@ -262,10 +262,12 @@ def objectives(request: AnalysisRequest, result: AnalysisResult) -> ConditionUpd
     if missed:
         more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
         return ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
-    unknown = [v.name for v in verdicts if v.verdict is ObjectiveResult.UNKNOWN]
+    unknown = [v for v in verdicts if v.verdict is ObjectiveResult.UNKNOWN]
     if unknown:
-        message = f"no data yet for {text.listing(unknown, 5)}"
-        return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
+        said = [f"{v.name} is {v.actual} (target {v.target})" for v in unknown if v.known]
+        if blank := [v.name for v in unknown if not v.known]:
+            said.append(f"no data yet for {text.listing(blank, 5)}")
+        return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "; ".join(said))
     return ConditionUpdate(
         ConditionType.OBJECTIVES_MET, True, Reason.MET, f"{len(verdicts)} of {len(verdicts)} objectives met"
     )
