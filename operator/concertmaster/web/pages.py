@@ -61,7 +61,7 @@ class Pages:
             q=query,
             notes=notes,
             s=view.summary,
-            stale=coverage.stale_text(view),
+            stale=coverage.freshness_text(view),
             nothing=coverage.none_text(view),
             unknown=coverage.unknown_parts(view.rows),
             top=view.top_actions(TOP_RECOMMENDATIONS),

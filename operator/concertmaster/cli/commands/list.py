@@ -20,7 +20,7 @@ from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import recommendations
-from concertmaster.report.workflows.coverage import stale_text
+from concertmaster.report.workflows.coverage import freshness_text
 from concertmaster.report.workflows.fleet import FleetView
 
 _STATES = [s.value for s in RecommendationState]
@@ -86,7 +86,7 @@ def command(
             say(f"None of {text.count(found, 'recommendation')} matches {filters}.", err=True)
         elif not found:
             say(profiles.nothing(view, () if all_namespaces else places, selector), err=True)
-        if stale := stale_text(view):
+        if stale := freshness_text(view):
             say(stale, err=True)
 
 

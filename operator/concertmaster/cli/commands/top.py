@@ -18,7 +18,7 @@ from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report.tables import table
-from concertmaster.report.workflows.coverage import stale_text
+from concertmaster.report.workflows.coverage import freshness_text
 from concertmaster.report.workflows.fleet import FleetView
 
 
@@ -119,7 +119,7 @@ def command(
     else:
         view = FleetView(selected, (), time.time())
         say(fleet.totals_sentence(sums) if order else profiles.nothing(view, namespaces, selector))
-        if stale := stale_text(view):
+        if stale := freshness_text(view):
             say(stale)
         places = "" if limited else " -A"
         if namespaces and not all_namespaces:

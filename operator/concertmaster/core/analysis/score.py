@@ -127,7 +127,8 @@ def _efficiency(cost: CostSummary, containers: Sequence[ContainerUsage], policy:
 def _waiting(queue: Summary, makespan: Summary, blocked: float, weight: int) -> ScorePart:
     """Share of the makespan spent waiting for a node, or blocked by a limit or a retry: no marks at 20%."""
     if queue.mean is None or not makespan.mean:
-        return ScorePart("waiting", weight, None, "scheduling times unknown")
+        why = "scheduling times unknown" if queue.mean is None else "no succeeded run"
+        return ScorePart("waiting", weight, None, why)
     share = (queue.mean + blocked) / makespan.mean
     blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
     why = f"queueing is {100 * share:.0f}% of run time{blocking}"

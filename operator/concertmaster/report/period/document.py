@@ -15,7 +15,7 @@ from concertmaster.core.units import DAY
 from concertmaster.report.costs.groups import MAX_COUNTED, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows.caches import cache_rows
-from concertmaster.report.workflows.coverage import none_text, scale_text, stale_text
+from concertmaster.report.workflows.coverage import freshness_text, none_text, scale_text
 from concertmaster.report.workflows.fields import moment, workflow_name
 from concertmaster.report.workflows.fleet import FleetView
 
@@ -82,7 +82,7 @@ def period_report(
 
 def _coverage(view: FleetView) -> Iterable[str]:
     """What a reader has to know before any figure."""
-    if stale := stale_text(view):
+    if stale := freshness_text(view):
         yield f"{stale}."
     if view.rows and not view.headlines:
         yield none_text(view)

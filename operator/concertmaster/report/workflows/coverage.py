@@ -1,4 +1,5 @@
-"""How much of a fleet its figures cover: workflows without enough runs, and those whose data ended long ago."""
+"""How much of a fleet its figures cover: workflows without enough runs, those of which older runs are still being read, and
+those whose data ended long ago."""
 
 from __future__ import annotations
 
@@ -6,13 +7,27 @@ from collections.abc import Sequence
 
 from concertmaster.api.views.fleet import WorkflowRow
 from concertmaster.core import text
+from concertmaster.core.model.conditions import Reason
 from concertmaster.core.times import to_minute
-from concertmaster.report.workflows.fields import moment
+from concertmaster.report.workflows.fields import moment, ready_reason
 from concertmaster.report.workflows.fleet import FleetView
 
 
-def stale_text(view: FleetView) -> str:
-    """Of how many workflows the figures are not up to date; empty where all are."""
+def freshness_text(view: FleetView) -> str:
+    """Of how many workflows older runs are still being read, or the figures are not up to date; empty where all are."""
+    return ". ".join(filter(None, (_reading_text(view), _stale_text(view))))
+
+
+def _reading_text(view: FleetView) -> str:
+    pairs = zip(view.profiles, view.rows, strict=True)
+    found = sum(row.runs is not None and ready_reason(profile) == Reason.BACKFILLING for profile, row in pairs)
+    if not found:
+        return ""
+    of = text.count(len(view.rows), "workflow")
+    return f"Older runs of {found} of {of} are still being read: recommendations and amounts may change with them"
+
+
+def _stale_text(view: FleetView) -> str:
     found = [row for row in view.rows if row.stale]
     if not found:
         return ""

@@ -39,6 +39,12 @@ def condition(raw: Raw, kind: str) -> bool | None:
     return None
 
 
+def ready_reason(profile: Raw) -> str | None:
+    """The reason of its condition Ready."""
+    conditions = entries(mapping(profile, "status"), "conditions")
+    return next((text_of(c.get("reason")) for c in conditions if c.get("type") == "Ready"), None)
+
+
 def currency(profile: Raw) -> str | None:
     """The currency of its amounts; of a status of an older version the one that its recommendations name."""
     status = mapping(profile, "status")

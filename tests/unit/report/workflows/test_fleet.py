@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.core.times import parse_time
-from concertmaster.report.workflows.coverage import none_text, stale_text
+from concertmaster.report.workflows.coverage import freshness_text, none_text
 from concertmaster.report.workflows.fields import seconds_of
 from concertmaster.report.workflows.fleet import Filter, FleetView
 from concertmaster.report.workflows.rows import result_rows, workflow_row
@@ -113,12 +113,25 @@ def test_figures_that_are_not_up_to_date_are_said_to_be_old() -> None:
     found = view(fresh, few, unread, forgotten, new)
     assert [row.stale for row in found.rows] == [False, False, True, True, False]
     assert found.summary.stale == 2
-    assert stale_text(found) == (
+    assert freshness_text(found) == (
         "2 of 5 workflows are not up to date: showing figures based on data up to 2027-01-30 20:19 UTC or earlier."
         " To find out why: kubectl concertmaster doctor"
     )
-    assert stale_text(view(fresh, few)) == ""
-    assert stale_text(view(unread)).startswith("1 of 1 workflow is not up to date: showing figures based on data up to")
+    assert freshness_text(view(fresh, few)) == ""
+    assert freshness_text(view(unread)).startswith(
+        "1 of 1 workflow is not up to date: showing figures based on data up to"
+    )
+
+
+def test_runs_that_are_still_being_read_are_said_to_change_the_figures() -> None:
+    reading = [profile(i, conditions=ready("True", "Backfilling")) for i in range(2)]
+    first = profile(2) | {"status": {"conditions": ready("False", "Backfilling")}}  # without figures
+    assert freshness_text(view(*reading, first, profile(3))) == (
+        "Older runs of 2 of 4 workflows are still being read: recommendations and amounts may change with them"
+    )
+    assert freshness_text(view(reading[0], profile(1, conditions=ready("False", "Stale")))).startswith(
+        "Older runs of 1 of 2 workflows are still being read: recommendations and amounts may change with them. 1 of 2"
+    )
 
 
 def test_a_change_in_a_phase_of_a_newer_operator_waits_for_nobody() -> None:
