@@ -50,15 +50,29 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
 
 def _of_name(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
     """The only profile of a workflow of that name."""
-    found = [profile for profile in each(client, namespace) if workflow_name(profile) == name]
+    known = list(each(client, namespace))
+    found = [profile for profile in known if workflow_name(profile) == name]
     if len(found) > 1:
         several = text.listing([profile["metadata"]["name"] for profile in found])
         raise UserError(f"several WorkflowProfiles in namespace {namespace} are about {name}: {several}; choose one")
     if not found:
         raise UserError(
-            f"there is no WorkflowProfile or workflow {name} in namespace {namespace}: kubectl get wfp -A lists them"
+            f"there is no WorkflowProfile or workflow {name} in namespace {namespace}{_where(client, name, known)}"
         )
     return found[0]
+
+
+def _where(client: KubeClient, name: str, known: Iterable[Mapping[str, Any]]) -> str:
+    """Where a profile or workflow of that name is instead, or which of the ``known`` ones of the namespace was meant."""
+    try:
+        everywhere = list(client.items(PROFILES.path(None)))
+    except KubeError:
+        everywhere = []  # without the right to list them all
+    homes = {p["metadata"]["namespace"] for p in everywhere if name in (p["metadata"]["name"], workflow_name(p))}
+    if homes:
+        return f", but in {text.listing(sorted(homes))}: add -n {min(homes) if len(homes) == 1 else 'NAMESPACE'}"
+    names = {n for p in known for n in (p["metadata"]["name"], workflow_name(p)) if n}
+    return f": {text.meant(name, names, 'kubectl get wfp -A lists them')}"
 
 
 def failed(error: KubeError) -> UserError:
